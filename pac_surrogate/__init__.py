@@ -1,0 +1,123 @@
+"""pac_surrogate: surrogate models that transfer from a cheap source to a dear target.
+
+import pac_surrogate as pac
+
+source = pac.open_dataset("data/heat_equation/source.h5")
+target = pac.open_dataset("data/heat_equation/target.h5")
+surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(64, 64)), seed=0)
+adapted = pac.transfer(surrogate, target.train[:20], method=pac.PAC(), source=source.train)
+adapted.predict(target.test.x)
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pac_surrogate.curve import open_curve, samples_needed, save_curve, summarise, transfer_curve
+    from pac_surrogate.dataset import Dataset, open_dataset
+    from pac_surrogate.files import DatasetError
+    from pac_surrogate.models import CNN, MLP, Module
+    from pac_surrogate.pipeline import pretrain, prune_and_allocate, transfer
+    from pac_surrogate.plan import Plan, make_plan
+    from pac_surrogate.plots import plot_curve, plot_fields
+    from pac_surrogate.surrogate import ExtrapolationWarning, Surrogate
+    from pac_surrogate.training import fit
+    from pac_surrogate.transfer import (
+        L2,
+        L2SP,
+        PAC,
+        FineTune,
+        LinearCorrection,
+        LinearProbe,
+        PackNet,
+        Scratch,
+        SourceUnchanged,
+        grid,
+    )
+
+_FACE = {
+    "curve": ("open_curve", "samples_needed", "save_curve", "summarise", "transfer_curve"),
+    "dataset": ("Dataset", "open_dataset"),
+    "files": ("DatasetError",),
+    "models": ("CNN", "MLP", "Module"),
+    "pipeline": ("pretrain", "prune_and_allocate", "transfer"),
+    "plan": ("Plan", "make_plan"),
+    "plots": ("plot_curve", "plot_fields"),
+    "surrogate": ("ExtrapolationWarning", "Surrogate"),
+    "training": ("fit",),
+    "transfer": (
+        "L2",
+        "L2SP",
+        "PAC",
+        "FineTune",
+        "LinearCorrection",
+        "LinearProbe",
+        "PackNet",
+        "Scratch",
+        "SourceUnchanged",
+        "grid",
+    ),
+}
+_HOME = {name: module for module, names in _FACE.items() for name in names}
+
+__all__ = [  # noqa: RUF022  in the order of the pipeline
+    "Dataset",
+    "DatasetError",
+    "open_dataset",
+    "CNN",
+    "MLP",
+    "Module",
+    "Surrogate",
+    "ExtrapolationWarning",
+    "pretrain",
+    "prune_and_allocate",
+    "transfer",
+    "SourceUnchanged",
+    "Scratch",
+    "LinearCorrection",
+    "FineTune",
+    "LinearProbe",
+    "L2",
+    "L2SP",
+    "PackNet",
+    "PAC",
+    "grid",
+    "Plan",
+    "make_plan",
+    "fit",
+    "transfer_curve",
+    "open_curve",
+    "save_curve",
+    "summarise",
+    "samples_needed",
+    "plot_curve",
+    "plot_fields",
+]
+
+
+class _Face(ModuleType):
+    """The package as a module in which `transfer` is the function, though a subpackage of that name is imported too."""
+
+    @property
+    def transfer(self) -> Any:
+        return import_module("pac_surrogate.pipeline").transfer
+
+    @transfer.setter
+    def transfer(self, subpackage: ModuleType) -> None:
+        """Importing the subpackage binds its name here: let it pass."""
+
+
+sys.modules[__name__].__class__ = _Face
+
+
+def __getattr__(name: str) -> Any:
+    # torch alone takes seconds to import; the command line's --help and the reading of files do without it.
+    if name in _HOME:
+        return getattr(import_module(f"pac_surrogate.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

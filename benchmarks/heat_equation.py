@@ -1,0 +1,249 @@
+"""Which transfer method serves the heat equation best, and how many target samples does it take?
+
+    python benchmarks/heat_equation.py              one pair, 11 methods, 5 seeds: within 4 minutes on 2 cores
+    python benchmarks/heat_equation.py --quick      a look at everything, in seconds; its numbers mean nothing
+    python benchmarks/heat_equation.py --full       three pairs (a CNN in 2-D), 10 seeds, longer training: hours on 2 cores
+
+Generates the data if they are not there, pretrains the source surrogates of all seeds as one stack, tunes every method with the
+same number of trials by cross-validation on the target training samples, and reads the test split once. Writes
+<out>/<pair>/curve.nc, curve.csv, curve.png, fields.png and config.json. An interrupted run goes on where it stopped.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+import xarray as xr
+from simulators.generate import generate
+
+import pac_surrogate as pac
+from pac_surrogate.surrogate import predict_many
+
+RATES = (1e-3, 3e-3)
+METHODS = {
+    "source unchanged": pac.SourceUnchanged(),
+    "scratch": pac.grid(pac.Scratch, learning_rate=RATES, strength=(0.0, 1e-3)),
+    "linear correction": pac.grid(pac.LinearCorrection, strength=(0.1, 0.01, 1e-3, 1.0)),
+    "fine-tune": pac.grid(pac.FineTune, learning_rate=(1e-3, 3e-3, 3e-4, 1e-4)),
+    "fine-tune, body x 0.1": pac.grid(pac.FineTune, body_rate=(0.1,), learning_rate=(1e-3, 3e-3, 1e-2, 3e-4)),
+    "linear probe": pac.grid(pac.LinearProbe, learning_rate=RATES, strength=(0.0, 0.01)),
+    "L2": pac.grid(pac.L2, learning_rate=RATES, strength=(1e-3, 1e-4)),
+    "L2-SP": pac.grid(pac.L2SP, learning_rate=RATES, strength=(0.1, 0.01)),
+    "PackNet": pac.grid(pac.PackNet, learning_rate=RATES, sparsity=(0.8, 0.5)),
+    "PAC": pac.grid(pac.PAC, sparsity=(0.8, 0.5), strength=(0.02, 0.002), learning_rate=(3e-3,)),
+}
+ABLATIONS = {
+    "PAC, random mask": pac.grid(
+        pac.PAC, criterion=("random",), sparsity=(0.8, 0.5), strength=(0.02, 0.002), learning_rate=(3e-3,)
+    ),
+    "PAC, flipped mask": pac.grid(pac.PAC, flip=(True,), sparsity=(0.8, 0.5), strength=(0.02, 0.002), learning_rate=(3e-3,)),
+    "PAC, no allocate": pac.grid(
+        pac.PAC, allocate=(False,), sparsity=(0.8, 0.5), strength=(0.02, 0.002), learning_rate=(3e-3,)
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run may spend."""
+
+    pairs: tuple[str, ...] = ("heat_equation",)
+    methods: tuple[str, ...] = tuple(METHODS)
+    sizes: tuple[int, ...] = (0, 4, 8, 16, 32, 64)
+    seeds: int = 5
+    samples: int | None = None
+    pretrain_steps: int = 4000
+    source_steps: int = 1000
+    steps: int = 500
+    folds: int = 5
+
+
+DEFAULT = Setting()
+FULL = replace(
+    DEFAULT,
+    pairs=("heat_equation", "heat_equation_losses", "heat_equation_2d"),
+    methods=(*METHODS, *ABLATIONS),
+    seeds=10,
+    pretrain_steps=10_000,
+    source_steps=3000,
+    steps=2000,
+)
+QUICK = Setting(sizes=(0, 4, 8), seeds=2, samples=120, pretrain_steps=60, source_steps=20, steps=20, folds=2)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--quick", action="store_true", help="a look at everything in seconds")
+    budget.add_argument("--full", action="store_true", help="three pairs, more seeds, longer training")
+    parser.add_argument("--device", default="auto", help="auto means CUDA where there is one")
+    parser.add_argument("--seeds", type=int, help="how many, at most 20")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of target samples")
+    parser.add_argument("--methods", nargs="+", help=f"from: {', '.join((*METHODS, *ABLATIONS))}")
+    parser.add_argument("--pairs", nargs="+", help=f"from: {', '.join(FULL.pairs)}")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data files")
+    parser.add_argument("--out", type=Path, default=Path("results/heat_equation"), help="folder to write")
+    parser.add_argument("--stack-memory", type=int, default=512, help="megabytes that one stack of runs may take")
+    return parser.parse_args()
+
+
+def main() -> None:
+    mpl.use("Agg")
+    began = time.perf_counter()
+    flags = arguments()
+    setting = QUICK if flags.quick else FULL if flags.full else DEFAULT
+    given = {name: getattr(flags, name) for name in ("seeds", "sizes", "methods", "pairs") if getattr(flags, name) is not None}
+    setting = replace(setting, **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    for label, chosen, known in (
+        ("method", setting.methods, (*METHODS, *ABLATIONS)),
+        ("pair", setting.pairs, FULL.pairs),
+    ):
+        for name in chosen:
+            if name not in known:
+                raise ValueError(f"unknown {label} {name!r}: choose from {', '.join(known)}")
+    for pair in setting.pairs:
+        run_pair(pair, setting, flags)
+    print(f"\nall: {time.perf_counter() - began:.0f} s, peak memory {peak_memory():.2f} GB")
+
+
+def run_pair(pair: str, setting: Setting, flags: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    folder = flags.out / pair
+    data = flags.data / "quick" if flags.quick else flags.data
+    generate(pair, data, samples=setting.samples)
+    source, target = (pac.open_dataset(data / pair / f"{side}.h5") for side in ("source", "target"))
+    print(f"{pair}: {len(source.train)} source and up to {max(setting.sizes)} target samples, {len(target.test)} test samples")
+    print(f"  data ready after {time.perf_counter() - began:.0f} s")
+    model = pac.CNN(channels=16, blocks=1, levels=2) if pair.endswith("2d") else pac.MLP(hidden=(64, 64))
+    curve = pac.transfer_curve(
+        source,
+        target,
+        methods={name: (METHODS | ABLATIONS)[name] for name in setting.methods},
+        sizes=setting.sizes,
+        seeds=setting.seeds,
+        model=model,
+        steps=setting.steps,
+        source_steps=setting.source_steps,
+        pretrain_steps=setting.pretrain_steps,
+        folds=setting.folds,
+        device=flags.device,
+        stack_memory=flags.stack_memory * 2**20,
+        out=folder,
+    )
+    write_figures(curve, target, folder)
+    seconds = time.perf_counter() - began
+    write_config(setting, flags, seconds, folder)
+    print_table(curve)
+    print(f"  {seconds:.0f} s; results in {folder}")
+
+
+def print_table(curve: "xr.Dataset") -> None:
+    """Median and quartiles over seeds, a row for each method; and what each was allowed to spend."""
+    headline = curve.attrs["headline"]
+    budget = json.loads(curve.attrs["budget"])
+    print(
+        f"  {curve.attrs['model']}; budget: {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,"
+    )
+    print(
+        f"  {budget['steps']} on the target; tuned by {budget['folds']}-fold cross-validation (below n = 4: the first candidate)"
+    )
+    print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * least median")
+    summary = pac.summarise(curve)
+    least = summary["median"].min("method")
+    print(
+        "  "
+        + f"{'method':24s}{'trials':>7s}"
+        + "".join(f"{f'n = {n}':>25s}" for n in curve["size"].values)
+        + f"{'source error':>15s}"
+    )
+    forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")
+    for name in curve["method"].values:
+        cells = []
+        for n in curve["size"].values:
+            low, median, high = (float(summary[part].sel(method=name, size=n)) for part in ("low", "median", "high"))
+            broken = int(curve["diverged"].sel(method=name, size=n).sum())
+            mark = "*" if median == float(least.sel(size=n)) else " "
+            text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
+            cells.append(text + (f" {broken} diverged" if broken else ""))
+        trials = budget["candidates"][str(name)]
+        print(
+            "  "
+            + f"{name:24s}{trials:7d}"
+            + "".join(f"{cell:>25s}" for cell in cells)
+            + f"{float(forgotten.sel(method=name)):15.4f}"
+        )
+
+
+def write_figures(curve: "xr.Dataset", target: pac.Dataset, folder: Path) -> None:
+    """Draw the curve, and fields of the best method, PAC and fine-tune at the largest size (first seed)."""
+    pac.plot_curve(curve).savefig(folder / "curve.png", dpi=150)
+    largest = int(curve["size"].max())
+    medians = pac.summarise(curve)["median"].sel(size=largest)
+    best = str(medians["method"].values[int(np.nanargmin(medians.values))])
+    shown = {f"best: {best}": best} | {
+        name: name for name in ("PAC", "fine-tune") if name in curve["method"].values and name != best
+    }
+    samples = target.test[[0, 1, 2]]
+    variable = target.outputs[0]
+    predictions = {}
+    for label, name in shown.items():
+        saved = folder / "surrogates" / f"{name}.safetensors"
+        if saved.exists():  # a diverged run leaves none
+            (prediction,) = predict_many([pac.Surrogate.load(saved)], [samples])
+            predictions[label] = prediction[:, : variable.size].reshape(-1, *variable.shape)
+    coordinate = target.coordinates["x"]
+    figure = pac.plot_fields(
+        samples[variable.name],
+        predictions,
+        x=coordinate.values,
+        name=variable.name,
+        units=variable.units,
+        axis=f"x [{coordinate.units}]",
+        title=f"{curve.attrs['pair']}: n = {largest} target samples",
+    )
+    figure.savefig(folder / "fields.png", dpi=150)
+
+
+def write_config(setting: Setting, flags: argparse.Namespace, seconds: float, folder: Path) -> None:
+    """Write what made these results: flags, versions, hardware, date."""
+    device = "cuda" if flags.device == "auto" and torch.cuda.is_available() else flags.device.replace("auto", "cpu")
+    config = {
+        "command": " ".join(["python", *sys.argv]),
+        "setting": {name: list(v) if isinstance(v, tuple) else v for name, v in vars(setting).items()},
+        "candidates": {name: repr((METHODS | ABLATIONS)[name]) for name in setting.methods},
+        "stack_memory_megabytes": flags.stack_memory,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "hardware": {
+            "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seconds": round(seconds, 1),
+        "peak_memory_gigabytes": round(peak_memory(), 2),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far [GB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,227 @@
+"""The command line: describe, validate, pretrain, transfer, predict, curve. Flags are named as the arguments in Python."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pac_surrogate.models import Architecture
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Surrogate models that transfer.", rich_markup_mode=None)
+
+DataFile = Annotated[Path, typer.Argument(help="HDF5 data file.", show_default=False)]
+SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_default=False)]
+OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
+Device = Annotated[str, typer.Option(help="auto means CUDA where there is one.")]
+Seed = Annotated[int, typer.Option(help="Of initial weights, minibatches, folds.")]
+METHODS = ("SourceUnchanged", "Scratch", "LinearCorrection", "FineTune", "LinearProbe", "L2", "L2SP", "PackNet", "PAC")
+
+
+def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose help ends with an example."""
+    return app.command(epilog="Example: " + " ".join(lines))
+
+
+@_example("pac-surrogate describe data/heat_equation/source.h5")
+def describe(file: DataFile) -> None:
+    """Show axes, units, ranges and splits of a data file."""
+    from pac_surrogate.files import describe
+
+    typer.echo(describe(file))
+
+
+@_example("pac-surrogate validate data/heat_equation/source.h5")
+def validate(file: DataFile) -> None:
+    """Check a data file and name its first fault."""
+    from pac_surrogate.files import validate
+
+    validate(file)
+    typer.echo(f"{file}: valid")
+
+
+@_example("pac-surrogate pretrain data/heat_equation/source.h5 --hidden 64 --hidden 64 --out source.safetensors")
+def pretrain(
+    source: DataFile,
+    out: OutFile,
+    hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer of a MLP; once a layer.")] = [128, 128],  # noqa: B006
+    cnn: Annotated[bool, typer.Option("--cnn", help="A CNN instead, for fields on a grid.")] = False,
+    channels: Annotated[int, typer.Option(help="Of the CNN.")] = 24,
+    levels: Annotated[int, typer.Option(help="Of the CNN: how often it halves the grid.")] = 0,
+    padding: Annotated[str, typer.Option(help="Of the CNN: periodic, zero or replicate.")] = "replicate",
+    activation: Annotated[str, typer.Option(help="gelu, relu, silu or tanh.")] = "gelu",
+    seed: Seed = 0,
+    steps: Annotated[int, typer.Option(help="Of Adam.")] = 3000,
+    learning_rate: float = 1e-3,
+    batch_size: int = 128,
+    device: Device = "auto",
+) -> None:
+    """Train a source surrogate on the train split; the valid split chooses the best weights."""
+    import pac_surrogate as pac
+
+    data = pac.open_dataset(source)
+    model: Architecture = (
+        pac.CNN(channels=channels, levels=levels, padding=padding, activation=activation)
+        if cnn
+        else pac.MLP(hidden=tuple(hidden), activation=activation)
+    )
+    valid = data.valid if data.has_split("valid") else None
+    surrogate = pac.pretrain(
+        data.train,
+        model=model,
+        seed=seed,
+        steps=steps,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        valid=valid,
+        device=device,
+    )
+    surrogate.save(out)
+    typer.echo(f"{out}: {_score(surrogate, data)}")
+
+
+@_example(
+    "pac-surrogate transfer source.safetensors data/heat_equation/target.h5 --method PAC --size 20",
+    "--source data/heat_equation/source.h5 --out adapted.safetensors",
+)
+def transfer(
+    surrogate: SurrogateFile,
+    target: DataFile,
+    out: OutFile,
+    size: Annotated[int, typer.Option(help="Number of target samples.", show_default=False)],
+    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "PAC",
+    source: Annotated[Path | None, typer.Option(help="Source data, for methods that train on them.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Of PAC and PackNet.", show_default=False)] = None,
+    strength: Annotated[float | None, typer.Option(help="Of the method's pull.", show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam on the target.", show_default=False)] = None,
+    draw: Annotated[int, typer.Option(help="Which stored subset.")] = 0,
+    seed: Seed = 0,
+    steps: Annotated[int, typer.Option(help="On the target.")] = 1000,
+    source_steps: Annotated[int, typer.Option(help="On the source, for methods with such a stage.")] = 1000,
+    device: Device = "auto",
+) -> None:
+    """Adapt a source surrogate to the first samples of a stored subset of the target."""
+    import pac_surrogate as pac
+
+    chosen = _method(method, {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate})
+    loaded = pac.Surrogate.load(surrogate)
+    data = pac.open_dataset(target)
+    samples = data.subset(draw, size)
+    adapted = pac.transfer(
+        loaded,
+        samples,
+        method=chosen,
+        source=pac.open_dataset(source).train if source else None,
+        seed=seed,
+        steps=steps,
+        source_steps=source_steps,
+        device=device,
+    )
+    adapted.save(out)
+    typer.echo(f"{out}: {chosen}, n = {size}, {_score(adapted, data)}")
+
+
+@_example("pac-surrogate predict adapted.safetensors data/heat_equation/target.h5 --out prediction.nc")
+def predict(
+    surrogate: SurrogateFile,
+    data: DataFile,
+    out: OutFile,
+    split: Annotated[str, typer.Option(help="train, valid, test or all.")] = "test",
+) -> None:
+    """Predict the outputs of a data file's inputs into a netCDF-4 file."""
+    import pac_surrogate as pac
+    from pac_surrogate.files import NetcdfVariable, write_netcdf
+
+    loaded = pac.Surrogate.load(surrogate)
+    whole = pac.open_dataset(data)
+    splits = {"train": "train", "valid": "valid", "test": "test", "all": ""}
+    if split not in splits:
+        raise ValueError(f"unknown split {split!r}: choose from {', '.join(splits)}")
+    rows = getattr(whole, splits[split]) if split != "all" else whole[:]
+    prediction = loaded.predict({variable.name: rows[variable.name] for variable in loaded.inputs})
+    variables = {
+        axis: NetcdfVariable((axis,), coordinate.values, {"units": coordinate.units, "long_name": coordinate.long_name})
+        for axis, coordinate in whole.coordinates.items()
+        if any(axis in variable.axes for variable in loaded.outputs)
+    }
+    for variable in loaded.outputs:
+        attributes = {"units": variable.units, "long_name": variable.long_name}
+        variables[variable.name] = NetcdfVariable(("sample", *variable.axes), prediction[variable.name], attributes)
+    write_netcdf(out, variables, {"title": f"prediction of {surrogate.name} for {data.name}, split {split}"})
+    typer.echo(f"{out}: {len(rows)} samples")
+
+
+@_example(
+    "pac-surrogate curve data/heat_equation/source.h5 data/heat_equation/target.h5 --method PAC --method FineTune",
+    "--size 4 --size 16 --seeds 3 --out results/curve",
+)
+def curve(
+    source: DataFile,
+    target: DataFile,
+    out: Annotated[Path, typer.Option(help="Folder to write; an interrupted curve goes on from it.", show_default=False)],
+    method: Annotated[list[str], typer.Option(help="Methods, with their defaults.")] = list(METHODS),  # noqa: B006
+    size: Annotated[list[int], typer.Option(help="Numbers of target samples.")] = [0, 4, 8, 16, 32],  # noqa: B006
+    seeds: Annotated[int, typer.Option(help="How many, at most 20.")] = 5,
+    hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer of the MLP; once a layer.")] = [64, 64],  # noqa: B006
+    steps: Annotated[int, typer.Option(help="On the target.")] = 1000,
+    pretrain_steps: Annotated[int, typer.Option(help="Of pretraining.")] = 3000,
+    device: Device = "auto",
+) -> None:
+    """Measure methods against the number of target samples: curve.nc, curve.csv and curve.png."""
+    import pac_surrogate as pac
+
+    result = pac.transfer_curve(
+        pac.open_dataset(source),
+        pac.open_dataset(target),
+        methods={name: _method(name, {}) for name in method},
+        sizes=size,
+        seeds=seeds,
+        model=pac.MLP(hidden=tuple(hidden)),
+        steps=steps,
+        pretrain_steps=pretrain_steps,
+        device=device,
+        out=out,
+    )
+    pac.plot_curve(result).savefig(out / "curve.png", dpi=150)
+    typer.echo(pac.summarise(result)["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
+
+
+def _method(name: str, given: dict[str, float | None]) -> Any:
+    """A method by its name, with the hyper-parameters that were given."""
+    import pac_surrogate as pac
+
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}: choose from {', '.join(METHODS)}")
+    method = getattr(pac, name)
+    values = {option: value for option, value in given.items() if value is not None}
+    known = {field.name for field in fields(method)}
+    for option in values:
+        if option not in known:
+            raise ValueError(f"{name} has no {option.replace('_', '-')}; it takes {', '.join(sorted(known)) or 'no options'}")
+    return method(**values)
+
+
+def _score(surrogate: Any, data: Any) -> str:
+    """The headline error on the test split."""
+    from pac_surrogate.curve import METRICS
+    from pac_surrogate.surrogate import predict_many
+
+    headline = str(data.attributes.get("headline", "rel_l2"))
+    (prediction,) = predict_many([surrogate], [data.test])
+    return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line and exit code 2."""
+    try:
+        app()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Transfer curves: error against the number of target samples, for many methods and seeds, in one batched run."""
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from pac_surrogate import metrics
+from pac_surrogate.dataset import Dataset
+from pac_surrogate.files import DatasetError
+from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
+from pac_surrogate.models import MLP, Architecture
+from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
+from pac_surrogate.surrogate import check_variables, predict_many, same_variables
+from pac_surrogate.transfer import Method, needs_target
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+METRICS = {
+    "rel_l2": metrics.rel_l2,
+    "rmse_std": metrics.rmse_std,
+    "rmse": metrics.rmse,
+    "mae": metrics.mae,
+    "r2": metrics.r2,
+    "max_error": metrics.max_error,
+}
+FIELD_METRICS = {"nrmse": metrics.nrmse, "vrmse": metrics.vrmse}  # means over space; n/a where outputs have no grid
+PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
+
+
+def transfer_curve(
+    source: Dataset,
+    target: Dataset,
+    *,
+    methods: Mapping[str, Method | Sequence[Method]],
+    sizes: Sequence[int],
+    seeds: int | Sequence[int] = 5,
+    model: Architecture | None = None,
+    steps: int = 1000,
+    source_steps: int = 1000,
+    pretrain_steps: int = 3000,
+    batch_size: int = 128,
+    folds: int = 5,
+    device: str = "auto",
+    stack_memory: int | None = None,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> "xr.Dataset":
+    """Measure methods against the number of target samples on the target's test split.
+
+    Seed k means its own source surrogate, target subset (draw k of the file), initial weights, folds and minibatches, the same
+    for every method, so methods are compared in pairs. A method given as several candidates is tuned by cross-validation on the
+    target training samples alone. Test data are read once, at the end.
+
+    Args:
+        source: with train and, if there is one, valid split.
+        target: with train and test split.
+        methods: by name: a method, or candidates (see `grid`).
+        sizes: numbers of target samples; 0 is allowed.
+        seeds: how many, or which; at most 20 draws are stored.
+        model: architecture, `MLP()` by default.
+        steps: gradient steps on the target.
+        source_steps: gradient steps of a method's stage on the source.
+        pretrain_steps: gradient steps of pretraining.
+        batch_size: samples a step.
+        folds: of the cross-validation.
+        device: "auto" means CUDA where there is one.
+        stack_memory: bytes that one stack of runs may take, 512 MB by default.
+        out: folder for results: curve.nc, curve.csv, seconds.csv, and the surrogates of the largest size and first seed.
+            Finished stacks are kept in it, and an interrupted curve goes on from there.
+        progress: show a progress bar; by default on a terminal.
+
+    Returns:
+        Dimensions (method, size, seed). Variables: the metrics, `source_error` (the headline metric on the source's test
+        split: what is forgotten), `diverged`, `seconds` (share of the batched time) and `chosen` (the method with its
+        hyper-parameters). n/a is NaN.
+
+    Raises:
+        ValueError: if sizes exceed the data, seeds the stored draws, or data do not fit together.
+    """
+    chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    candidates = {name: as_candidates(method) for name, method in methods.items()}
+    if not candidates or not sizes or not chosen_seeds:
+        raise ValueError("a transfer curve needs at least one method, one size and one seed")
+    check_variables("inputs", target.inputs, source.inputs)
+    subsets = {(size, seed): target.subset(seed, size) for size in sizes for seed in chosen_seeds}
+    folder = Path(out) if out is not None else None
+    solver = Solver(device=device, cache=folder / "stacks" if folder else None, progress=progress)
+    if stack_memory is not None:
+        solver = Solver(device, stack_memory, solver.cache, progress)
+    budget = Budget(steps, source_steps, batch_size, folds)
+
+    surrogates = pretrain_seeds(
+        source.train,
+        model=model or MLP(),
+        seeds=chosen_seeds,
+        steps=pretrain_steps,
+        batch_size=batch_size,
+        valid=source.valid if source.has_split("valid") else None,
+        solver=solver,
+    )
+    training = source.train
+    cells, tasks = [], []
+    for name, options in candidates.items():
+        for size in sizes:
+            for seed, surrogate in zip(chosen_seeds, surrogates, strict=True):
+                if size == 0 and (needs_target(options[0]) or not same_variables(surrogate.outputs, target.outputs)):
+                    continue
+                cells.append((name, size, seed))
+                tasks.append(Task(surrogate, subsets[size, seed], options, training, seed))
+    results = transfer_many(tasks, budget, solver)
+
+    headline = str(target.attributes.get("headline", "rel_l2"))
+    curve = _empty_curve(list(candidates), list(sizes), chosen_seeds)
+    same_outputs = same_variables(surrogates[0].outputs, target.outputs)
+    for cell, result in zip(cells, results, strict=True):
+        at = dict(zip(("method", "size", "seed"), cell, strict=True))
+        curve["seconds"].loc[at] = result.seconds
+        curve["diverged"].loc[at] = result.diverged is not None
+        curve["chosen"].loc[at] = repr(result.method)
+    sound = [(cell, result) for cell, result in zip(cells, results, strict=True) if result.diverged is None]
+    for first in range(0, len(sound), PREDICTED_AT_ONCE):
+        part = sound[first : first + PREDICTED_AT_ONCE]
+        adapted = [result.surrogate for _, result in part]
+        on_target = [score(p, target.test) for p in predict_many(adapted, [target.test] * len(part))]
+        if same_outputs:
+            on_source = [
+                METRICS[headline](p, source.test.output_matrix) for p in predict_many(adapted, [source.test] * len(part))
+            ]
+            on_target = [{**s, "source_error": e} for s, e in zip(on_target, on_source, strict=True)]
+        for (cell, _), scores in zip(part, on_target, strict=True):
+            for name, error in scores.items():
+                curve[name].loc[dict(zip(("method", "size", "seed"), cell, strict=True))] = error
+    pair = str(target.attributes.get("pair", ""))
+    spent = {"pretrain_steps": pretrain_steps, **dataclasses.asdict(budget)}
+    spent["candidates"] = {name: len(options) for name, options in candidates.items()}
+    curve.attrs = {"title": f"transfer curve {pair}".strip(), "pair": pair, "headline": headline}
+    curve.attrs |= {"model": repr(model or MLP()), "budget": json.dumps(spent)}
+    if folder is not None:
+        largest, first_seed = max(sizes), chosen_seeds[0]
+        for (name, size, seed), result in sound:
+            if (size, seed) == (largest, first_seed):
+                result.surrogate.save(folder / "surrogates" / f"{name}.safetensors")
+        save_curve(curve, folder)
+    return curve
+
+
+def score(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict[str, float]:
+    """Score a prediction of a dataset's output matrix by every metric that applies to it."""
+    truth = data.output_matrix
+    scores = {name: float(metric(prediction, truth)) for name, metric in METRICS.items()}
+    last = np.cumsum([variable.size for variable in data.outputs])
+    for name, metric in FIELD_METRICS.items():
+        values = [
+            metric(prediction[:, end - v.size : end].reshape(-1, *v.shape), data[v.name], axes=v.axes)
+            for v, end in zip(data.outputs, last, strict=True)
+            if {"x", "y"} & set(v.axes)
+        ]
+        scores[name] = float(np.mean(values)) if values else math.nan
+    return scores
+
+
+def _empty_curve(methods: list[str], sizes: list[int], seeds: list[int]) -> "xr.Dataset":
+    import xarray as xr
+
+    shape = (len(methods), len(sizes), len(seeds))
+    units = dict.fromkeys((*METRICS, *FIELD_METRICS, "source_error"), "1") | {"seconds": "s"}
+    units |= dict.fromkeys(("rmse", "mae", "max_error"), "units of the outputs")
+    variables = {name: (("method", "size", "seed"), np.full(shape, math.nan), {"units": unit}) for name, unit in units.items()}
+    variables["diverged"] = (("method", "size", "seed"), np.zeros(shape, dtype=bool), {})
+    variables["chosen"] = (("method", "size", "seed"), np.full(shape, "", dtype=object), {})
+    return xr.Dataset(variables, coords={"method": methods, "size": sizes, "seed": seeds})
+
+
+def save_curve(curve: "xr.Dataset", folder: str | Path) -> None:
+    """Write curve.nc and the tidy curve.csv; the same results give the same bytes.
+
+    What a clock measured (`seconds`) differs from run to run and goes to seconds.csv instead.
+    """
+    folder = Path(folder)
+    write_xarray(folder / "curve.nc", curve.drop_vars("seconds", errors="ignore"))
+    numeric = [name for name in curve.data_vars if name not in ("seconds", "chosen")]
+    _write_tidy(folder / "curve.csv", curve, [str(name) for name in numeric])
+    if "seconds" in curve:
+        _write_tidy(folder / "seconds.csv", curve, ["seconds"])
+
+
+def open_curve(path: str | Path) -> "xr.Dataset":
+    """Read a curve.nc, or the one in a folder.
+
+    Raises:
+        DatasetError: if it is missing, damaged, or no transfer curve.
+    """
+    path = Path(path)
+    curve = read_xarray(path / "curve.nc" if path.is_dir() else path)
+    if set(curve.dims) != {"method", "size", "seed"}:
+        raise DatasetError(f"{path} is no transfer curve: it has the dimensions {', '.join(map(str, curve.dims))}")
+    return curve
+
+
+def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("method", "size", "seed", "metric", "value"))
+        for name in names:
+            for index, value in np.ndenumerate(curve[name].values):
+                labels = [curve[axis].values[i] for axis, i in zip(curve[name].dims, index, strict=True)]
+                writer.writerow((*labels, name, repr(float(value))))
+
+
+def summarise(curve: "xr.Dataset", metric: str | None = None) -> "xr.Dataset":
+    """Median and quartiles over seeds of a metric (the headline by default); n/a seeds are left out."""
+    import warnings
+
+    errors = curve[metric or curve.attrs["headline"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for cells that are n/a in every seed
+        quartiles = errors.quantile([0.25, 0.5, 0.75], dim="seed", skipna=True)
+    named = {name: quartiles.sel(quantile=q, drop=True) for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))}
+    return named["median"].to_dataset(name="median").assign(low=named["low"], high=named["high"])
+
+
+def samples_needed(curve: "xr.Dataset", method: str, error: float, metric: str | None = None) -> float:
+    """Number of target samples at which a method's median error first falls to a given one.
+
+    Interpolated linearly in log n between measured sizes (n = 0 counts as the first size's neighbour only when it already
+    suffices); infinity if no measured size suffices.
+    """
+    medians = summarise(curve, metric)["median"].sel(method=method)
+    sizes, errors = medians["size"].values.astype(float), medians.values
+    order = np.argsort(sizes)
+    sizes, errors = sizes[order], errors[order]
+    for i, (size, value) in enumerate(zip(sizes, errors, strict=True)):
+        if value <= error:
+            before = i - 1
+            if i == 0 or sizes[before] == 0 or not np.isfinite(errors[before]):
+                return float(size)
+            share = (errors[before] - error) / (errors[before] - value)
+            return float(np.exp(np.log(sizes[before]) + share * (np.log(size) - np.log(sizes[before]))))
+    return math.inf

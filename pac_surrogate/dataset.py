@@ -1,0 +1,356 @@
+"""The data type of the library: samples of named inputs and outputs, in memory or still in their file."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from pac_surrogate.files.native import (
+    SPLITS,
+    DatasetWriter,
+    Description,
+    Scaling,
+    Variable,
+    check_finite,
+    complete_coordinates,
+    make_split,
+    make_subset_order,
+    read_description,
+    read_rows,
+)
+from pac_surrogate.files.netcdf import DatasetError
+
+Rows: TypeAlias = int | np.integer | slice | Sequence[int] | np.ndarray
+BLOCK_BYTES = 2**26
+UNKNOWN = {
+    **dict.fromkeys(("title", "pair"), "arrays"),
+    **dict.fromkeys(("simulator", "equation"), "unknown"),
+    **dict.fromkeys(("solver_order_measured", "conservation_residual", "cost_seconds_per_sample"), float("nan")),
+    **{"side": "unspecified", "parameters": "{}", "history": "from arrays"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Numbers in memory."""
+
+    values: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
+        """These rows of a variable, all of them for None."""
+        return self.values[variable.name] if rows is None else self.values[variable.name][rows]
+
+
+@dataclass(frozen=True, eq=False)
+class DataFile:
+    """Numbers in a file, which must stay the file that it was when it was opened."""
+
+    path: Path
+    samples: int
+    state: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
+        """These rows of a variable, all of them for None."""
+        rows = np.arange(self.samples) if rows is None else rows
+        values = read_rows(self.path, variable.name, rows)
+        if file_state(self.path) != self.state:
+            raise DatasetError(f"{self.path}: the file has changed since it was opened: open it again")
+        try:
+            check_finite(variable, values, rows)
+        except DatasetError as error:
+            raise DatasetError(f"{self.path}: {error}") from None
+        return values
+
+
+class Dataset:
+    """Samples of named inputs and outputs; made by `Dataset.from_arrays` and `open_dataset`.
+
+    `d[name]` is a variable in its natural shape (sample, *axes). `d[rows]`, for a number, a slice, a mask or several numbers,
+    is the dataset of these samples; it has no splits. Numbers are read from a file when they are asked for, and only those.
+
+    Attributes:
+        inputs: the input variables.
+        outputs: the output variables.
+        coordinates: where the points of each axis lie.
+        attributes: where the data come from.
+    """
+
+    def __init__(
+        self,
+        origin: Arrays | DataFile,
+        description: Description,
+        rows: Integer[np.ndarray, " sample"] | None = None,
+        *,
+        whole: bool = True,
+    ) -> None:
+        self._origin, self._description, self._rows, self._whole = origin, description, rows, whole
+        self.inputs, self.outputs = description.inputs, description.outputs
+        self.coordinates, self.attributes = description.coordinates, description.attributes
+        self._variables = {variable.name: variable for variable in (*self.inputs, *self.outputs)}
+        self._cache: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        y: Any,
+        *,
+        valid: float = 0.0,
+        test: float = 0.0,
+        seed: int = 0,
+        axes: Mapping[str, tuple[str, ...]] | None = None,
+        units: Mapping[str, str] | None = None,
+        scaling: Mapping[str, Scaling] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> "Dataset":
+        """A dataset of NumPy or torch arrays (sample, ...), which are copied.
+
+        Args:
+            x: an array, the variable "input", or a dictionary of names and arrays.
+            y: likewise, the variable "output"; an array (sample,) is a scalar.
+            valid: share of the samples to choose a model with.
+            test: share of the samples to measure errors with.
+            seed: of the splits and of the 20 orders of the train split.
+            axes: names of the axes of a variable without `sample`; "input_0", "input_1", ... unless given. Models and metrics
+                know time, x, y and channel.
+            units: of a variable, "1" unless given.
+            scaling: of a variable, "log" where only ratios matter, "standard" unless given.
+            attributes: global attributes of a saved file, such as title or headline; see `DatasetWriter`.
+
+        Raises:
+            ValueError: if lengths disagree, values are no finite real numbers, or a share leaves nothing to train on.
+        """
+        given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
+        sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
+        arrays = sides[0] | sides[1]
+        if not all(sides) or len(arrays) < len(sides[0]) + len(sides[1]):
+            raise ValueError(f"inputs and outputs of different names are required, got {[*sides[0]]} and {[*sides[1]]}")
+        samples = len(next(iter(arrays.values())))
+        for name, values in arrays.items():
+            if len(values) != samples or samples == 0:
+                raise ValueError(f"variables must have the same number of samples, at least 1; {name} has {len(values)}")
+        for option in (axes or {}, units or {}, scaling or {}):
+            if not option.keys() <= arrays.keys():
+                raise ValueError(f"options must name variables ({', '.join(arrays)}), got {', '.join(option)}")
+        variables = {
+            name: Variable(
+                name,
+                tuple((axes or {}).get(name, (f"{name}_{axis}" for axis in range(values.ndim - 1)))),
+                values.shape[1:],
+                (units or {}).get(name, "1"),
+                scaling=(scaling or {}).get(name, "standard"),
+                dtype=values.dtype.name,
+            )
+            for name, values in arrays.items()
+        }
+        for name, values in arrays.items():
+            check_finite(variables[name], values, np.arange(samples))
+        inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
+        split = make_split(samples, valid=_share(valid, samples), test=_share(test, samples), seed=seed)
+        headline = "rel_l2" if any(variable.shape for variable in outputs) else "rmse_std"
+        described = {**UNKNOWN, "headline": headline, "seed": seed, **(attributes or {})}
+        coordinates = complete_coordinates([*inputs, *outputs])
+        order = make_subset_order(split, seed=seed)
+        return cls(Arrays(arrays), Description(inputs, outputs, coordinates, described, split, order))
+
+    def __len__(self) -> int:
+        return len(self._origin) if self._rows is None else len(self._rows)
+
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(f"{v.name} {v.shape}" for v in side) for side in (self.inputs, self.outputs))
+        return f"Dataset({len(self)} samples; inputs {inputs}; outputs {outputs})"
+
+    @overload
+    def __getitem__(self, key: str) -> Float[np.ndarray, "sample ..."]: ...
+    @overload
+    def __getitem__(self, key: Rows) -> "Dataset": ...
+    def __getitem__(self, key: str | Rows) -> "np.ndarray | Dataset":
+        if not isinstance(key, str):
+            positions = _positions(key, len(self))
+            return self._pick(positions if self._rows is None else self._rows[positions])
+        if key not in self._variables:
+            raise ValueError(f"there is no variable {key!r}: this dataset has {', '.join(self._variables)}")
+        if key not in self._cache:
+            self._cache[key] = self._origin.read(self._variables[key], self._rows)
+        return self._cache[key]
+
+    @property
+    def x(self) -> Float[np.ndarray, "sample ..."]:
+        """Inputs: in the natural shape if there is one variable, else the matrix."""
+        return self[self.inputs[0].name] if len(self.inputs) == 1 else self.input_matrix
+
+    @property
+    def y(self) -> Float[np.ndarray, "sample ..."]:
+        """Outputs: in the natural shape if there is one variable, else the matrix."""
+        return self[self.outputs[0].name] if len(self.outputs) == 1 else self.output_matrix
+
+    @cached_property
+    def input_matrix(self) -> Float[np.ndarray, "sample input"]:
+        """All inputs as columns: each variable flattened in C order, one after the other."""
+        return self._matrix(self.inputs)
+
+    @cached_property
+    def output_matrix(self) -> Float[np.ndarray, "sample output"]:
+        """All outputs as columns: each variable flattened in C order, one after the other."""
+        return self._matrix(self.outputs)
+
+    @cached_property
+    def train(self) -> "Dataset":
+        """The samples to train on, in the order of draw 0: `train[:n]` is `subset(0, n)`."""
+        return self._pick_split("train", self._splits().subset_order[0])
+
+    @cached_property
+    def valid(self) -> "Dataset":
+        """The samples to choose a model with."""
+        return self._pick_split("valid", np.flatnonzero(self._splits().split == SPLITS.index("valid")))
+
+    @cached_property
+    def test(self) -> "Dataset":
+        """The samples to measure errors with."""
+        return self._pick_split("test", np.flatnonzero(self._splits().split == SPLITS.index("test")))
+
+    def subset(self, draw: int, size: int) -> "Dataset":
+        """The first `size` samples of a draw of the train split: the subset of 8 contains the subset of 4.
+
+        Raises:
+            ValueError: if there is no such draw, or the train split is smaller.
+        """
+        order = self._splits().subset_order
+        draws, available = order.shape
+        if not 0 <= draw < draws:
+            raise ValueError(f"draw must be 0 to {draws - 1}, {draws} are stored, got {draw}: use at most {draws} seeds")
+        if not 0 <= size <= available:
+            raise ValueError(f"a subset has at most the {available} samples of the train split, got size {size}: ask for fewer")
+        return self._pick(order[draw, :size])
+
+    def with_matrices(
+        self, input_matrix: Float[np.ndarray, "sample input"], output_matrix: Float[np.ndarray, "sample output"]
+    ) -> "Dataset":
+        """The same samples, variables and splits with other numbers, in memory.
+
+        Raises:
+            ValueError: if a matrix does not have a row for each sample and a column for each number of a sample.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        for side, variables, matrix in (("input", self.inputs, input_matrix), ("output", self.outputs, output_matrix)):
+            shape = (len(self), sum(variable.size for variable in variables))
+            if matrix.shape != shape:
+                raise ValueError(f"the {side} matrix must have shape (sample, {side}) = {shape}, got {matrix.shape}")
+            first = 0
+            for variable in variables:
+                columns = matrix[:, first : first + variable.size]
+                arrays[variable.name] = columns.reshape(len(self), *variable.shape)
+                first += variable.size
+        return Dataset(Arrays(arrays), self._description, whole=self._whole)
+
+    def digest(self) -> str:
+        """A fingerprint of the numbers: 128 bits of BLAKE2b over both matrices, as hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=16)
+        for matrix in (self.input_matrix, self.output_matrix):
+            digest.update(f"{matrix.dtype.str}{matrix.shape}".encode())
+            digest.update(matrix.tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: Path | str) -> None:
+        """Write the whole dataset, with its splits, in our layout; see `files.native`.
+
+        Raises:
+            ValueError: if this dataset is only some rows of another.
+        """
+        inputs, outputs = (
+            [replace(v, dtype=self[:0][v.name].dtype.name) for v in side] for side in (self.inputs, self.outputs)
+        )
+        step = max(1, BLOCK_BYTES // (8 * sum(variable.size for variable in self._variables.values())))
+        splits = self._splits()
+        with DatasetWriter(
+            path,
+            inputs=inputs,
+            outputs=outputs,
+            coordinates=self.coordinates,
+            samples=len(self),
+            split=splits.split,
+            subset_order=splits.subset_order,
+            attributes=self.attributes,
+            resume=False,
+        ) as writer:
+            for start in range(0, len(self), step):
+                block = self[start : start + step]
+                writer.write({name: block[name] for name in self._variables})
+            writer.finish()
+
+    def _matrix(self, variables: Sequence[Variable]) -> np.ndarray:
+        columns = [self[variable.name].reshape(len(self), variable.size) for variable in variables]
+        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+    def _pick(self, rows: np.ndarray) -> "Dataset":
+        return Dataset(self._origin, self._description, rows, whole=False)
+
+    def _splits(self) -> Description:
+        if not self._whole:
+            raise ValueError("splits belong to a whole dataset, this one is rows of another: ask that one, or use from_arrays")
+        return self._description
+
+    def _pick_split(self, name: str, rows: np.ndarray) -> "Dataset":
+        if not len(rows):
+            raise ValueError(f"samples of the {name} split are required, there are none: choose some, as from_arrays does")
+        return self._pick(rows)
+
+
+def open_dataset(path: Path | str) -> Dataset:
+    """Open a file in our layout; its numbers are read when they are asked for.
+
+    Raises:
+        DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
+    """
+    path = Path(path).absolute()
+    description = read_description(path)
+    return Dataset(DataFile(path, len(description.split), file_state(path)), description)
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" or array.ndim == 0:
+        raise ValueError(f"{name} must be an array (sample, ...) of real numbers, got {array.dtype} of shape {array.shape}")
+    single = array.dtype.kind == "f" and array.dtype.itemsize == 4
+    return np.array(array, dtype=np.float32 if single else np.float64, order="C")
+
+
+def _share(share: float, samples: int) -> int:
+    if not 0 <= share < 1:
+        raise ValueError(f"valid and test are shares of the samples, at least 0 and below 1, got {share}")
+    return max(1, round(share * samples)) if share else 0
+
+
+def _positions(key: Rows, length: int) -> np.ndarray:
+    if isinstance(key, slice):
+        return np.arange(length)[key]
+    index = np.asarray(key)
+    if index.dtype.kind == "b" and index.shape == (length,):
+        return np.flatnonzero(index)
+    if index.ndim > 1 or (index.dtype.kind not in "iu" and index.size):
+        got = f"{index.dtype} of shape {index.shape}"
+        raise ValueError(f"rows are chosen by numbers, a slice, or a mask of length {length}, got {got}")
+    index = np.atleast_1d(index).astype(np.int64)
+    if ((index < -length) | (index >= length)).any():
+        raise IndexError(f"rows must be below {length}, the number of samples, got {index.min()} to {index.max()}")
+    return index % max(1, length)

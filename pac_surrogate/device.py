@@ -1,0 +1,19 @@
+"""Where tensors live."""
+
+import torch
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device of this name; "auto" means CUDA where there is one.
+
+    Raises:
+        ValueError: if the device is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.zeros(1, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {str(device)!r} is not available: use 'auto' or 'cpu'") from error
+    return resolved

@@ -1,0 +1,58 @@
+"""Data files: netCDF-4 in our layout for datasets, safetensors for weights. Nothing here is ever unpickled."""
+
+from typing import TYPE_CHECKING, Any
+
+from pac_surrogate.files.native import (
+    Coordinate,
+    DatasetWriter,
+    Description,
+    Variable,
+    describe,
+    make_split,
+    make_subset_order,
+    read_description,
+    read_rows,
+    validate,
+)
+from pac_surrogate.files.netcdf import (
+    DatasetError,
+    NetcdfVariable,
+    read_netcdf,
+    read_xarray,
+    replacing,
+    write_netcdf,
+    write_xarray,
+)
+
+if TYPE_CHECKING:
+    from pac_surrogate.files.tensors import load_tensors, save_tensors
+
+__all__ = [
+    "Coordinate",
+    "DatasetError",
+    "DatasetWriter",
+    "Description",
+    "NetcdfVariable",
+    "Variable",
+    "describe",
+    "load_tensors",
+    "make_split",
+    "make_subset_order",
+    "read_description",
+    "read_netcdf",
+    "read_rows",
+    "read_xarray",
+    "replacing",
+    "save_tensors",
+    "validate",
+    "write_netcdf",
+    "write_xarray",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("load_tensors", "save_tensors"):  # torch takes seconds to import, and data files do not need it
+        from pac_surrogate.files import tensors
+
+        return getattr(tensors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

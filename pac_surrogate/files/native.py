@@ -1,0 +1,522 @@
+"""Our layout of a data file, one side of a pair: what its variables are, which samples are for what, and where they came from.
+
+    <input and output variables> (sample, time, x, y, z, channel)   units, long_name, role, scaling
+    <axis> (<axis>)                  coordinates of every axis, with units
+    split (sample)                   0 train, 1 valid, 2 test
+    subset_order (draw, rank)        20 orders of the train split: the first n of a draw are its subset of size n
+
+One file holds writer, reader and checks, because each states the same layout.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import h5py
+import numpy as np
+from jaxtyping import Int, Int8, Integer, Num, Shaped
+
+from pac_surrogate.files.netcdf import (
+    DatasetError,
+    NetcdfVariable,
+    dimensions,
+    open_netcdf,
+    open_variable,
+    read_attributes,
+    read_values,
+    rows_per_chunk,
+    variable_names,
+    write_netcdf,
+)
+
+SCHEMA_VERSION = 1
+CONVENTIONS = "CF-1.11"
+DRAWS = 20
+SPLITS = ("train", "valid", "test")
+AXIS_ORDER = ("time", "x", "y", "z", "channel")
+HEADLINES = ("rel_l2", "rmse_std")
+SIDES = ("source", "target", "unspecified")
+MEASURED = ("solver_order_measured", "conservation_residual", "cost_seconds_per_sample")
+TEXTS = ("Conventions", "title", "pair", "side", "simulator", "equation", "parameters", "headline", "history", "versions")
+LAYOUT = ("sample", "split", "subset_order", "draw", "rank")  # names that no variable may take
+Scaling = Literal["standard", "log"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One input or output: its axes without `sample`, and what its numbers mean.
+
+    `scaling` is how a surrogate standardises it; `dtype` is how a file stores it, and no part of what it is.
+    """
+
+    name: str
+    axes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    units: str = "1"
+    long_name: str = ""
+    scaling: Scaling = "standard"
+    dtype: str = field(default="float32", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", self.units or "1")
+        object.__setattr__(self, "long_name", self.long_name or self.name)
+        if not self.name or "/" in self.name or self.name in (*LAYOUT, *self.axes):
+            raise ValueError(f"a variable needs a name other than {', '.join(LAYOUT)} and its axes, got {self.name!r}")
+        if len(self.axes) != len(self.shape) or len(set(self.axes)) != len(self.axes) or set(self.axes) & set(LAYOUT):
+            raise ValueError(f"{self.name} of shape {self.shape} needs one axis name for each axis, got {self.axes}")
+        if min(self.shape, default=1) < 1:
+            raise ValueError(f"{self.name} needs axes of length 1 or more, got shape {self.shape}")
+        if self.scaling not in get_args(Scaling) or self.dtype not in ("float32", "float64"):
+            raise ValueError(
+                f"{self.name} needs scaling 'standard' or 'log' and dtype 'float32' or 'float64', "
+                f"got {self.scaling!r} and {self.dtype!r}"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many numbers one sample has."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinate:
+    """Where the points of an axis lie: numbers, or names as those of channels."""
+
+    name: str
+    values: Shaped[np.ndarray, " point"]
+    units: str = "1"
+    long_name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", self.units or "1")
+        object.__setattr__(self, "long_name", self.long_name or self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """All that a file says besides the numbers of its variables."""
+
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+    coordinates: Mapping[str, Coordinate]
+    attributes: Mapping[str, Any]
+    split: Int8[np.ndarray, " sample"]
+    subset_order: Integer[np.ndarray, "draw rank"]
+
+
+def make_split(samples: int, *, valid: int, test: int, seed: int) -> Int8[np.ndarray, " sample"]:
+    """Choose `valid` and `test` samples at random; the others are for training.
+
+    Raises:
+        ValueError: if nothing is left to train on.
+    """
+    if min(valid, test) < 0 or valid + test >= samples:
+        raise ValueError(f"{samples} samples must leave one to train on, got valid {valid} and test {test}: ask for fewer")
+    split = np.zeros(samples, np.int8)
+    order = np.random.default_rng((seed, 0)).permutation(samples)
+    split[order[:valid]] = 1
+    split[order[valid : valid + test]] = 2
+    return split
+
+
+def make_subset_order(split: Int8[np.ndarray, " sample"], draws: int = DRAWS, *, seed: int) -> Int[np.ndarray, "draw rank"]:
+    """Permutations of the train split; a draw does not depend on how many there are."""
+    train = np.flatnonzero(split == 0)
+    return np.stack([np.random.default_rng((seed, 1, draw)).permutation(train) for draw in range(draws)])
+
+
+def complete_coordinates(
+    variables: Sequence[Variable], coordinates: Sequence[Coordinate] | Mapping[str, Coordinate] = ()
+) -> dict[str, Coordinate]:
+    """The coordinates of every axis of the variables; an axis without any is numbered from 0.
+
+    Raises:
+        ValueError: if lengths disagree, coordinates are not one row of finite numbers or texts, or names clash.
+    """
+    given = coordinates.values() if isinstance(coordinates, Mapping) else coordinates
+    known = {coordinate.name: coordinate for coordinate in given}
+    complete: dict[str, Coordinate] = {}
+    for variable in variables:
+        for axis, size in zip(variable.axes, variable.shape, strict=True):
+            numbered = Coordinate(axis, np.arange(size, dtype=np.int32), "1", f"number along {axis}")
+            complete[axis] = known.get(axis) or complete.get(axis) or numbered
+            values = np.asarray(complete[axis].values)
+            if values.shape != (size,):
+                raise ValueError(f"axis {axis} of {variable.name} has {size} points, its coordinates have shape {values.shape}")
+            if values.dtype.kind not in "fiuU" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
+                raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, they are {values.dtype}")
+    clash = complete.keys() & {variable.name for variable in variables}
+    if clash:
+        raise ValueError(f"axes and variables must have different names, both have {', '.join(clash)}: rename the axis")
+    return complete
+
+
+def check_finite(variable: Variable, values: Num[np.ndarray, "sample ..."], samples: Integer[np.ndarray, " sample"]) -> None:
+    """Refuse the first value that is NaN or infinite; `samples` are the numbers that the rows go by.
+
+    Raises:
+        DatasetError: with the name of the variable and where the value is.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        index = np.unravel_index(int((~finite).argmax()), values.shape)
+        places = "".join(f", {axis} {number}" for axis, number in zip(variable.axes, index[1:], strict=True))
+        where = f"{values[index]} at sample {samples[index[0]]}{places}"
+        raise DatasetError(f"{variable.name} must be finite, it is {where}: repair or drop this sample")
+
+
+class DatasetWriter:
+    """Write a file in batches of samples of any size; a run that is killed goes on where it stopped.
+
+    Samples wait in `<name>.part`, all of whose places exist from the start, so that a kill at any moment leaves it readable.
+    The file itself is written by `finish`, in one order and in chunks of its own: its bytes do not depend on the batches.
+    A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh.
+
+    Global attributes, here or in `finish`: title, pair, side ("source", "target" or "unspecified"), simulator, equation,
+    parameters (a mapping, stored as JSON), headline ("rel_l2" or "rmse_std"), history, seed, and what was measured:
+    solver_order_measured, conservation_residual, cost_seconds_per_sample (NaN if it was not). `versions`, a mapping, is
+    completed; Conventions and schema_version are added.
+
+    Args:
+        path: the file, also the stem of the part.
+        inputs: input variables.
+        outputs: output variables.
+        coordinates: of the axes; axes without any are numbered.
+        samples: how many there will be.
+        split: what each sample is for: 0 train, 1 valid, 2 test.
+        subset_order: orders of the train split.
+        attributes: global attributes; what is only known at the end goes to `finish`.
+        resume: whether to go on with a part that is there, and to keep one that is left unfinished.
+
+    Raises:
+        ValueError: if the description contradicts itself.
+        DatasetError: if the part cannot be written, as when another process writes it.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        coordinates: Sequence[Coordinate] | Mapping[str, Coordinate] = (),
+        samples: int,
+        split: Int8[np.ndarray, " sample"],
+        subset_order: Integer[np.ndarray, "draw rank"],
+        attributes: Mapping[str, Any],
+        resume: bool = True,
+    ) -> None:
+        self._path, self._samples, self._resume = Path(path), samples, resume
+        self._variables = {variable.name: variable for variable in (*inputs, *outputs)}
+        self._roles = {v.name: "input" for v in inputs} | {v.name: "output" for v in outputs}
+        if not inputs or not outputs or len(self._variables) != len(inputs) + len(outputs):
+            raise ValueError(f"inputs and outputs of different names are required, got {[v.name for v in (*inputs, *outputs)]}")
+        _check_splits(split, subset_order, samples)
+        self._coordinates = complete_coordinates([*inputs, *outputs], coordinates)
+        self._split, self._subset_order = split, subset_order.astype(np.int32)
+        self._attributes = _complete_attributes(attributes)
+        self._part_path = self._path.with_name(self._path.name + ".part")
+        self._part = self._open_part()
+        self._written = int(self._part["written"][()])
+
+    @property
+    def written(self) -> int:
+        """How many samples are on disk."""
+        return self._written
+
+    def write(self, arrays: Mapping[str, Num[np.ndarray, "sample ..."]]) -> None:
+        """Append samples, given by the name of the variable; they are on disk when it returns.
+
+        Raises:
+            DatasetError: if names, shapes or lengths are not those announced, or a value is not finite.
+        """
+        first = self._written
+        if arrays.keys() != self._variables.keys():
+            raise DatasetError(f"every variable ({', '.join(self._variables)}) is required, got {', '.join(arrays)}")
+        stored = {}
+        for name, variable in self._variables.items():
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+                stored[name] = np.asarray(arrays[name]).astype(variable.dtype)
+            count = len(np.atleast_1d(next(iter(stored.values()))))
+            if stored[name].shape != (count, *variable.shape) or first + count > self._samples:
+                allowed = f"{min(count, self._samples - first)} samples of shape {variable.shape}"
+                raise DatasetError(f"{name} must be {allowed}, as the others, got an array of shape {stored[name].shape}")
+            check_finite(variable, stored[name], np.arange(first, first + count))
+        for name, values in stored.items():
+            self._part[name][first : first + count] = values
+        self._part.flush()  # the samples first, then their number: a kill in between only repeats them
+        self._written = first + count
+        self._part["written"][()] = self._written
+        self._part.flush()
+
+    def finish(self, attributes: Mapping[str, Any] | None = None) -> None:
+        """Write the file from its part, with these global attributes too, and remove the part.
+
+        Raises:
+            DatasetError: if samples or attributes are missing.
+        """
+        if self._written != self._samples:
+            raise DatasetError(f"{self._path} needs {self._samples} samples, {self._written} are written: write the others")
+        complete = _complete_attributes({**self._attributes, **(attributes or {})})
+        _check_attributes(complete)
+        draws, ranks = self._subset_order.shape
+        numbered = [Coordinate(name, np.arange(size, dtype=np.int32)) for name, size in (("draw", draws), ("rank", ranks))]
+        sample = Coordinate("sample", np.arange(self._samples, dtype=np.int32), "1", "number of the sample")
+        layout = {
+            coordinate.name: NetcdfVariable((coordinate.name,), coordinate.values, _meaning(coordinate))
+            for coordinate in (sample, *self._coordinates.values(), *numbered)
+        }
+        for name, variable in self._variables.items():
+            meaning = {**_meaning(variable), "role": self._roles[name], "scaling": variable.scaling}
+            layout[name] = NetcdfVariable(("sample", *variable.axes), self._part[name], meaning)
+        flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}
+        layout["split"] = NetcdfVariable(("sample",), self._split, {"long_name": "what the sample is for", **flags})
+        order = {"long_name": "samples of the train split in the order of each draw"}
+        layout["subset_order"] = NetcdfVariable(("draw", "rank"), self._subset_order, order)
+        write_netcdf(self._path, layout, complete)
+        self.close()
+        self._part_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave the part as it is, to be resumed; without `resume`, remove it."""
+        self._part.close()
+        if not self._resume:
+            self._part_path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _open_part(self) -> h5py.File:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        configuration = self._configuration()
+        try:
+            part = _reopen(self._part_path, configuration if self._resume else None)
+            if part is not None:
+                return part
+            part = h5py.File(self._part_path, "w")
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise DatasetError(f"{self._part_path} cannot be written ({reason}): is another process writing it?") from error
+        places = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        places.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        places.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        for name, variable in self._variables.items():
+            part.create_dataset(name, (self._samples, *variable.shape), variable.dtype, dcpl=places.copy())
+        part.create_dataset("written", data=np.int64(0))
+        part.flush()
+        part.attrs["configuration"] = configuration  # last: a part without it was never complete
+        part.flush()
+        return part
+
+    def _configuration(self) -> str:
+        variables = [{**asdict(variable), "role": self._roles[name]} for name, variable in self._variables.items()]
+        meanings = [_meaning(coordinate) for coordinate in self._coordinates.values()]
+        attributes = {name: value for name, value in self._attributes.items() if name not in ("history", *MEASURED)}
+        text = json.dumps([variables, meanings, attributes], sort_keys=True, default=str)
+        digest = hashlib.blake2b(text.encode(), digest_size=16)
+        for values in (self._split, self._subset_order, *(np.asarray(c.values) for c in self._coordinates.values())):
+            digest.update(f"{values.dtype}{values.shape}".encode())
+            digest.update(values.tobytes())
+        return digest.hexdigest()
+
+
+def read_description(path: Path | str) -> Description:
+    """Read what a file says, but none of the numbers of its variables.
+
+    Raises:
+        DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
+    """
+    with open_netcdf(path) as file:
+        return _read_description(file)
+
+
+def read_rows(path: Path | str, name: str, rows: Integer[np.ndarray, " row"]) -> Num[np.ndarray, "row ..."]:
+    """Read these samples of a variable, in this order; a chunk is read once, and no others than needed.
+
+    Raises:
+        DatasetError: if the file cannot be read, or lacks the variable or a sample.
+    """
+    with open_netcdf(path) as file:
+        dataset = open_variable(file, name)
+        wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
+        if len(wanted) and (wanted[0] < 0 or wanted[-1] >= dataset.shape[0]):
+            raise DatasetError(f"{name} has {dataset.shape[0]} samples, {wanted[0]} to {wanted[-1]} were asked for")
+        values = np.empty((len(wanted), *dataset.shape[1:]), dataset.dtype)
+        step = dataset.chunks[0] if dataset.chunks else rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
+        for places in np.split(np.arange(len(wanted)), np.flatnonzero(np.diff(wanted // step)) + 1):
+            if len(places):
+                first, last = wanted[places[0]], wanted[places[-1]]
+                values[places] = dataset[first : last + 1][wanted[places] - first]
+        return values[back]
+
+
+def validate(path: Path | str) -> None:
+    """Check everything that the layout promises, reading chunk by chunk.
+
+    Raises:
+        DatasetError: the first fault, in one line.
+    """
+    with open_netcdf(path) as file:
+        description = _read_description(file)
+        _check_attributes(description.attributes)
+        if len(description.subset_order) != DRAWS:
+            raise DatasetError(f"subset_order must hold {DRAWS} draws, it holds {len(description.subset_order)}")
+        for variable in (*description.inputs, *description.outputs):
+            dataset = file[variable.name]
+            if dataset.maxshape[0] is not None or dataset.chunks[1:] != dataset.shape[1:]:
+                raise DatasetError(f"{variable.name} must be stored in whole samples along an unlimited axis: rewrite the file")
+            for start, block in _blocks(dataset):
+                check_finite(variable, block, np.arange(start, start + len(block)))
+
+
+def describe(path: Path | str) -> str:
+    """Axes, variables with their ranges, splits and attributes of a file, as text.
+
+    Raises:
+        DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
+    """
+    with open_netcdf(path) as file:
+        found = _read_description(file)
+        counts = np.bincount(found.split, minlength=len(SPLITS))
+        lines = [f"{path}: {found.attributes.get('title', 'untitled')}", "", "axes"]
+        lines.append(f"  {'sample':16}{len(found.split):>8}")
+        for name, coordinate in found.coordinates.items():
+            ends = f"{coordinate.values[0]:.6g} to {coordinate.values[-1]:.6g}" if coordinate.values.dtype.kind != "U" else ""
+            texts = ends or ", ".join(coordinate.values)
+            lines.append(f"  {name:16}{len(coordinate.values):>8}  {texts} [{coordinate.units}]  {coordinate.long_name}")
+        for title, variables in (("inputs", found.inputs), ("outputs", found.outputs)):
+            lines += ["", title]
+            for variable in variables:
+                extremes = [(block.min(), block.max()) for _, block in _blocks(file[variable.name])]
+                low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
+                axes = f"({', '.join(('sample', *variable.axes))})"
+                what = f"{variable.long_name}, {variable.dtype}, scaling {variable.scaling}"
+                lines.append(f"  {variable.name:16}{axes}  {low:.6g} to {high:.6g} [{variable.units}]  {what}")
+        lines += ["", "splits", "  " + ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))]
+        lines += [f"  {len(found.subset_order)} draws of the train split", "", "attributes"]
+        return "\n".join(lines + [f"  {name:24}{value}" for name, value in found.attributes.items()])
+
+
+def _read_description(file: h5py.File) -> Description:
+    attributes = read_attributes(file)
+    if attributes.get("schema_version") != SCHEMA_VERSION:
+        got = attributes.get("schema_version", "none")
+        raise DatasetError(f"schema_version {SCHEMA_VERSION} is required, got {got}: convert the file, or update pac_surrogate")
+    names = variable_names(file)
+    datasets = {name: open_variable(file, name) for name in [*names, "sample", "split", "subset_order"]}
+    dims = {name: dimensions(dataset) for name, dataset in datasets.items()}
+    sizes = {name: len(datasets[name]) for name in names if dims[name] == (name,)}
+    found: dict[str, list[Variable]] = {"input": [], "output": []}
+    for name in names:
+        if name not in (*sizes, *LAYOUT):
+            role, variable = _read_variable(name, datasets[name], dims[name], sizes)
+            found[role].append(variable)
+    if not found["input"] or not found["output"]:
+        raise DatasetError(f"an input and an output are required, found {len(found['input'])} and {len(found['output'])}")
+    coordinates = [
+        Coordinate(name, read_values(datasets[name]), _text(datasets[name], "units"), _text(datasets[name], "long_name"))
+        for name in sizes
+        if name not in LAYOUT
+    ]
+    if dims["split"] != ("sample",) or dims["subset_order"] != ("draw", "rank"):
+        got = f"{dims['split']} and {dims['subset_order']}"
+        raise DatasetError(f"split needs the axes (sample) and subset_order (draw, rank), they have {got}: rewrite the file")
+    split, order = read_values(datasets["split"]), read_values(datasets["subset_order"])
+    _check_splits(split, order, sizes["sample"])
+    inputs, outputs = tuple(found["input"]), tuple(found["output"])
+    return Description(inputs, outputs, complete_coordinates([*inputs, *outputs], coordinates), attributes, split, order)
+
+
+def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[str, Variable]:
+    role, units, long_name = (_text(dataset, attribute) for attribute in ("role", "units", "long_name"))
+    if role not in ("input", "output"):
+        raise DatasetError(f"{name} needs the attribute role, 'input' or 'output', it has {role!r}")
+    known = [AXIS_ORDER.index(dim) for dim in dims if dim in AXIS_ORDER]
+    if dims[:1] != ("sample",) or known != sorted(known):
+        raise DatasetError(f"{name} needs its axes in the order sample, {', '.join(AXIS_ORDER)}, it has {', '.join(dims)}")
+    for dim, size in zip(dims, dataset.shape, strict=True):
+        if sizes.get(dim) != size:
+            raise DatasetError(f"{name} has {size} points along {dim}, its coordinates have {sizes.get(dim, 'none')}")
+    scaling = read_attributes(dataset).get("scaling", "standard")
+    return role, Variable(name, dims[1:], dataset.shape[1:], units, long_name, scaling, dataset.dtype.name)
+
+
+def _text(dataset: h5py.Dataset, attribute: str) -> str:
+    value = read_attributes(dataset).get(attribute)
+    if not isinstance(value, str) or not value:
+        raise DatasetError(f"{dataset.name.removeprefix('/')} needs the attribute {attribute}, it has {value!r}: add it")
+    return value
+
+
+def _check_splits(split: np.ndarray, order: np.ndarray, samples: int) -> None:
+    if split.shape != (samples,) or split.dtype != np.int8 or not np.isin(split, range(len(SPLITS))).all():
+        raise DatasetError(f"split must be int8 with 0, 1 or 2 for each of {samples} samples, got {split.dtype} {split.shape}")
+    train = np.flatnonzero(split == 0)
+    if order.ndim != 2 or order.dtype.kind not in "iu" or order.shape[1] != len(train):
+        raise DatasetError(f"subset_order must order the {len(train)} samples of the train split, its shape is {order.shape}")
+    for draw, row in enumerate(order):
+        strangers = row[~np.isin(row, train)]
+        if len(strangers):
+            raise DatasetError(f"subset_order must hold samples of the train split only, draw {draw} holds {strangers[0]}")
+        if len(np.unique(row)) != len(row):
+            raise DatasetError(f"subset_order must hold each sample once a draw, draw {draw} repeats one")
+
+
+def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {package: _version(package) for package in ("pac_surrogate", "numpy", "h5py")}
+    given = {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in attributes.items()}
+    given["versions"] = json.dumps(versions | json.loads(given.get("versions", "{}")), sort_keys=True)
+    return {"Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, **given}
+
+
+def _check_attributes(attributes: Mapping[str, Any]) -> None:
+    for names, kind in ((TEXTS, str), (("seed",), (int, np.integer)), (MEASURED, (int, float, np.number))):
+        for name in names:
+            if not isinstance(attributes.get(name), kind):
+                got = attributes.get(name, "none")
+                raise DatasetError(f"the global attribute {name} must be a {'text' if kind is str else 'number'}, got {got!r}")
+    for name, allowed in (("side", SIDES), ("headline", HEADLINES)):
+        if attributes[name] not in allowed:
+            raise DatasetError(f"the global attribute {name} must be one of {', '.join(allowed)}, got {attributes[name]!r}")
+    for name in ("parameters", "versions"):
+        try:
+            json.loads(attributes[name])
+        except json.JSONDecodeError as error:
+            raise DatasetError(f"the global attribute {name} must be JSON, it is not ({error})") from error
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
+    step = dataset.chunks[0] if dataset.chunks else rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
+    for start in range(0, len(dataset), step):
+        yield start, dataset[start : start + step]
+
+
+def _meaning(item: Variable | Coordinate) -> dict[str, str]:
+    return {"units": item.units, "long_name": item.long_name}
+
+
+def _reopen(path: Path, configuration: str | None) -> h5py.File | None:
+    try:
+        part = h5py.File(path, "r+")
+    except BlockingIOError:
+        raise  # another process holds it; opening it with "w" would empty it first
+    except OSError:
+        return None  # there is none, or none that can be read: it is written again
+    if part.attrs.get("configuration") == configuration:
+        return part
+    part.close()
+    return None
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

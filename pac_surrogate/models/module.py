@@ -1,0 +1,67 @@
+"""Any module of the user's as a surrogate model."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.files import Variable
+
+
+@dataclass(frozen=True)
+class Module:
+    """Wrap a module that maps (sample, input) to (sample, output), or to (prediction, tuple of features).
+
+        class Mine(torch.nn.Module): ...
+        surrogate = pac.pretrain(source.train, model=pac.Module(Mine(33, 32), readout="head"))
+
+    Args:
+        module: the module; it is copied, never changed. Its layers must define `reset_parameters`, as torch's own do, so that
+            every seed gets initial weights of its own.
+        readout: name of the submodule that makes the prediction; by default the last that holds weights.
+    """
+
+    module: nn.Module
+    readout: str | None = None
+
+    def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "ModuleNetwork":
+        """The wrapped network; one sample is run through it to see that the widths fit.
+
+        Raises:
+            ValueError: if the module fails on the input's width or predicts another number of outputs.
+        """
+        network = ModuleNetwork(self)
+        width, expected = sum(v.size for v in inputs), sum(v.size for v in outputs)
+        try:
+            with torch.no_grad():
+                prediction, _ = network(torch.zeros(2, width, dtype=next(network.parameters()).dtype))
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{type(self.module).__name__} does not take inputs of shape (sample, {width}): {str(error).splitlines()[0]}"
+            ) from error
+        if prediction.shape != (2, expected):
+            raise ValueError(
+                f"{type(self.module).__name__} must predict (sample, {expected}), got {('sample', *prediction.shape[1:])}"
+            )
+        return network
+
+
+class ModuleNetwork(nn.Module):
+    """The module that a `Module` builds."""
+
+    def __init__(self, architecture: Module) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.module = copy.deepcopy(architecture.module)
+        holders = [name for name, child in self.module.named_modules() if list(child.parameters(recurse=False))]
+        if not holders:
+            raise ValueError(f"{type(architecture.module).__name__} holds no weights")
+        self.readout_name = f"module.{architecture.readout or holders[-1]}".rstrip(".")
+
+    def forward(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
+        """Prediction and hidden features (none, unless the module returns them)."""
+        result = self.module(x)
+        return result if isinstance(result, tuple) else (result, ())

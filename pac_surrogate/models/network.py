@@ -1,0 +1,108 @@
+"""Running a module with given weights: one set, or a stack of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.files import Variable
+from pac_surrogate.weights import Weights, stack
+
+REFUSED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.RNNBase)
+
+
+class Architecture(Protocol):
+    """A frozen description of a model."""
+
+    def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> nn.Module:
+        """The module for these variables."""
+        ...
+
+
+def check_model(model: nn.Module) -> None:
+    """Refuse what a stack of functional runs cannot carry: batch statistics, dropout, state.
+
+    Raises:
+        ValueError: naming the layer. GroupNorm and LayerNorm work.
+    """
+    for name, child in model.named_modules():
+        if isinstance(child, REFUSED):
+            raise ValueError(
+                f"{type(child).__name__} at {name!r} keeps state between samples or draws at random, so a run would depend on "
+                f"its batch; use GroupNorm or LayerNorm, or no dropout"
+            )
+
+
+def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
+    """Fresh weights for a model, by the `reset_parameters` of its layers; float32, from a CPU generator.
+
+    Raises:
+        ValueError: if a weight belongs to a layer without `reset_parameters`.
+    """
+    holders = [(name, child) for name, child in model.named_modules() if list(child.parameters(recurse=False))]
+    for name, child in holders:
+        if not hasattr(child, "reset_parameters"):
+            raise ValueError(f"{type(child).__name__} at {name!r} holds weights but has no reset_parameters(): define it")
+    saved = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        for _, child in holders:
+            child.reset_parameters()  # type: ignore[operator]  # seen above
+        fresh = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(saved[name])
+    return fresh
+
+
+def evaluate(
+    model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]
+) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
+    """Prediction and features of one set of weights."""
+    return torch.func.functional_call(model, dict(weights), (x,))
+
+
+def evaluate_stack(
+    model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "run sample input"]
+) -> tuple[Float[Tensor, "run sample output"], tuple[Tensor, ...]]:
+    """Prediction and features of a stack of weights, each on samples of its own."""
+    if hasattr(model, "forward_stack"):
+        return model.forward_stack(weights, x)
+    return torch.func.vmap(lambda w, rows: evaluate(model, w, rows))(dict(weights), x)
+
+
+def evaluate_many(
+    model: nn.Module,
+    weights: Sequence[Weights],
+    inputs: Sequence[Float[Tensor, "sample input"]],
+    *,
+    numbers: int = 2**25,
+) -> list[Float[Tensor, "sample output"]]:
+    """Predictions of many sets of weights, each on its own samples, in stacks of at most about `numbers` activations."""
+    width = activation_size(model, inputs[0].shape[1]) if inputs else 1
+    order = sorted(range(len(inputs)), key=lambda run: len(inputs[run]))
+    predictions: list[Tensor | None] = [None] * len(inputs)
+    while order:
+        rows = len(inputs[order[0]])
+        alike = [run for run in order if len(inputs[run]) == rows][: max(1, numbers // max(1, rows * width))]
+        order = order[len(alike) :]
+        with torch.no_grad():
+            if len(alike) == 1:
+                parts = [evaluate(model, weights[alike[0]], x)[0] for x in inputs[alike[0]].split(max(1, numbers // width))]
+                predictions[alike[0]] = torch.cat(parts)
+                continue
+            stacked, _ = evaluate_stack(model, stack([weights[run] for run in alike]), torch.stack([inputs[r] for r in alike]))
+        for position, run in enumerate(alike):
+            predictions[run] = stacked[position]
+    return [prediction for prediction in predictions if prediction is not None]
+
+
+def activation_size(model: nn.Module, inputs: int) -> int:
+    """How many numbers a forward pass keeps for one sample, roughly: what memory is planned by."""
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        prediction, features = evaluate(model, weights, torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype))
+    hidden = sum(feature.numel() for feature in features) or sum(weight.shape[0] for weight in weights.values())
+    return inputs + prediction.numel() + 3 * hidden

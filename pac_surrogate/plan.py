@@ -1,0 +1,142 @@
+"""A transfer method is a prior on the weights; its `Plan` says which.
+
+    minimise  mean squared error(w)  +  1/2 sum_k strength_k (w_k - anchor_k)^2
+    from w = start, over the trainable weights; every other weight keeps `start` bit for bit
+
+The mean runs over samples and outputs, both in the surrogate's standardised units.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pac_surrogate.weights import Mask, Weights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to minimise, from where, over which weights.
+
+    Every field but `start` holds tensors that broadcast to those of `start`: one number serves a whole tensor.
+
+    Attributes:
+        start: weights at which training begins.
+        trainable: which weights may move.
+        anchor: where the penalty pulls them.
+        strength: how hard, not negative; it carries the factor 1/2.
+        rate: learning rate of a tensor relative to the run's (fine-tuning with a slow body).
+        essential: the mask that the result carries; None passes on that of the source.
+    """
+
+    start: Weights
+    trainable: Mask
+    anchor: Weights
+    strength: Weights
+    rate: dict[str, float]
+    essential: Mask | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether any weight may move at all."""
+        return any(bool(mask.any()) for mask in self.trainable.values())
+
+
+def make_plan(
+    weights: Mapping[str, Tensor],
+    *,
+    trainable: bool | Mapping[str, Tensor] = True,
+    anchor: float | Mapping[str, Tensor] = 0.0,
+    strength: float | Mapping[str, float | Tensor] = 0.0,
+    rate: Mapping[str, float] | None = None,
+    essential: Mask | None = None,
+) -> Plan:
+    """Fill in a Plan from the little that a method has to say.
+
+    Args:
+        weights: the start.
+        trainable: a mask, or one boolean for all weights.
+        anchor: weights, or one number for all.
+        strength: one number for all weights, or numbers or tensors by name (absent names: 0).
+        rate: relative learning rates by name (absent names: 1).
+        essential: the mask that the result carries; None passes on that of the source.
+
+    Raises:
+        ValueError: if a strength or rate is negative or not finite, or a name is unknown.
+    """
+    start = {name: weight.detach() for name, weight in weights.items()}
+    for label, given in (("trainable", trainable), ("anchor", anchor), ("strength", strength), ("rate", rate or {})):
+        unknown = set(given) - set(start) if isinstance(given, Mapping) else set()
+        if unknown:
+            raise ValueError(
+                f"{label} names weights that the model lacks: {', '.join(sorted(unknown))}; it has {', '.join(start)}"
+            )
+    strengths = strength if isinstance(strength, Mapping) else dict.fromkeys(start, strength)
+    plan = Plan(
+        start=start,
+        trainable={n: trainable[n] if isinstance(trainable, Mapping) else torch.tensor(trainable) for n in start},
+        anchor={
+            n: anchor[n].detach() if isinstance(anchor, Mapping) else torch.tensor(anchor, dtype=w.dtype)
+            for n, w in start.items()
+        },
+        strength={n: torch.as_tensor(strengths.get(n, 0.0), dtype=torch.float64) for n in start},
+        rate={n: float((rate or {}).get(n, 1.0)) for n in start},
+        essential=essential,
+    )
+    for name, value in plan.strength.items():
+        if not bool((torch.isfinite(value) & (value >= 0)).all()):
+            raise ValueError(f"strength must be finite and not negative, got {float(value.min())} for {name}")
+    for name, number in plan.rate.items():
+        if not 0 <= number < float("inf"):
+            raise ValueError(f"rate must be finite and not negative, got {number} for {name}")
+    return plan
+
+
+@dataclass(frozen=True)
+class StackedPlan:
+    """Many Plans on a leading run axis, on one device, cut down to what a solver needs.
+
+    Attributes:
+        start: (run, *shape) for every weight.
+        trainable: masks that broadcast to `start`.
+        live: names of the tensors in which any run trains anything.
+        rate: relative learning rates of the live tensors, 0 on frozen weights.
+        strength: of the live tensors that any run penalises, 0 on frozen weights.
+        anchor: of the same tensors.
+    """
+
+    start: Weights
+    trainable: Mask
+    live: list[str]
+    rate: Weights
+    strength: Weights
+    anchor: Weights
+
+
+def stack_plans(plans: Sequence[Plan], dtype: torch.dtype, device: torch.device) -> StackedPlan:
+    """Put Plans of one model on a leading run axis.
+
+    Raises:
+        ValueError: if their weights differ in name or shape.
+    """
+    shapes = {name: weight.shape for name, weight in plans[0].start.items()}
+    for plan in plans:
+        if {name: weight.shape for name, weight in plan.start.items()} != shapes:
+            raise ValueError(f"plans of one stack must be for one model with the weights {', '.join(shapes)}")
+
+    def together(name: str, tensors: list[Tensor], kind: torch.dtype) -> Tensor:
+        """Stack; what is one number in every run stays one number (and memory for one) in each."""
+        if any(tensor.ndim for tensor in tensors):
+            tensors = [tensor.expand(shapes[name]) for tensor in tensors]
+        stacked = torch.stack(tensors)
+        return stacked.reshape(len(plans), *(stacked.shape[1:] or (1,) * len(shapes[name]))).to(device, kind)
+
+    start = {name: together(name, [plan.start[name] for plan in plans], dtype) for name in shapes}
+    trainable = {name: together(name, [plan.trainable[name] for plan in plans], torch.bool) for name in shapes}
+    live = [name for name in shapes if bool(trainable[name].any())]
+    rate = {n: together(n, [torch.tensor(p.rate[n], dtype=dtype) for p in plans], dtype) * trainable[n] for n in live}
+    strength = {n: together(n, [p.strength[n] for p in plans], dtype) * trainable[n] for n in live}
+    strength = {name: pull for name, pull in strength.items() if bool((pull > 0).any())}
+    anchor = {name: together(name, [plan.anchor[name] for plan in plans], dtype) for name in strength}
+    return StackedPlan(start, trainable, live, rate, strength, anchor)

@@ -1,0 +1,13 @@
+"""One progress bar for long work; silent when nobody watches."""
+
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def progress_bar(show: bool | None = None) -> Progress:
+    """A rich progress bar on standard error; by default shown only when that is a terminal."""
+    watched = sys.stderr.isatty() if show is None else show
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not watched, transient=True)

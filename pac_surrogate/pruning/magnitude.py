@@ -1,0 +1,24 @@
+"""Magnitude pruning: large weights are essential."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.weights import Mask
+
+
+def magnitude_mask(
+    weights: Mapping[str, Tensor],
+    sparsity: float,
+    *,
+    scope: str = "layer",
+    exempt: Sequence[str] = (),
+    min_keep_per_unit: int = 0,
+) -> Mask:
+    """Essential mask by |w| (Han et al. 2015; PAC-Net step 1); see `keep_highest` for the arguments.
+
+    `scope="global"` at high sparsity can disconnect a small network: look at `dead_units`.
+    """
+    scores = {name: weight.abs() for name, weight in weights.items()}
+    return keep_highest(scores, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)

@@ -1,0 +1,23 @@
+"""Random pruning: the control that tells whether the choice of weights matters."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.weights import Mask
+
+
+def random_mask(
+    weights: Mapping[str, Tensor],
+    sparsity: float,
+    *,
+    generator: torch.Generator,
+    scope: str = "layer",
+    exempt: Sequence[str] = (),
+    min_keep_per_unit: int = 0,
+) -> Mask:
+    """Essential mask drawn uniformly, with the same exact count as `magnitude_mask`."""
+    scores = {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
+    return keep_highest(scores, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)

@@ -1,0 +1,353 @@
+"""The only training loop: Adam on any stack of Plans at once.
+
+Every tensor of a stack leads with a `run` axis, and every product is batched over it, so a run's numbers never meet those of
+its neighbours: which runs share a stack changes results by rounding alone, and a run that diverges stays alone with it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.batches import PaddedData
+from pac_surrogate.dataset import Dataset
+from pac_surrogate.device import resolve_device
+from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.models import activation_size, check_model, evaluate_stack
+from pac_surrogate.plan import Plan, stack_plans
+from pac_surrogate.progress import progress_bar
+from pac_surrogate.weights import Weights, digest, unstack
+
+VALIDATIONS = 100  # how often a training looks at its validation data
+STACK_MEMORY = 2**29
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """Where Adam stood: the moments of the weights that train, and the steps taken."""
+
+    first: Weights
+    second: Weights
+    steps: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one run of `fit` ended with.
+
+    Attributes:
+        weights: the last weights, or those of the least validation error if validation data were given; on the CPU.
+        objective: the Plan's objective before each step (of the step's minibatch, where there are minibatches).
+        diverged: the first step whose objective was not finite, or None.
+        valid_error: the least mean squared error on the validation data, or None.
+        seconds: the run's share of its stack's time.
+        state: the optimiser's state, if it was asked for.
+    """
+
+    weights: Weights
+    objective: Float[Tensor, " step"]
+    diverged: int | None = None
+    valid_error: float | None = None
+    seconds: float = 0.0
+    state: AdamState | None = None
+
+
+@dataclass(frozen=True)
+class _Run:
+    index: int
+    plan: Plan
+    data: Dataset
+    seed: int
+    learning_rate: float
+    valid: Dataset | None
+    state: AdamState | None
+
+
+@dataclass(frozen=True)
+class _Options:
+    steps: int
+    batch_size: int | None
+    dtype: torch.dtype
+    schedule: str
+    device: torch.device
+    keep_state: bool
+
+    def factor(self, step: int) -> float:
+        return 1.0 if self.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+    def rows(self, run: _Run) -> int:
+        return min(len(run.data), self.batch_size or len(run.data))
+
+
+def fit(
+    model: nn.Module,
+    plans: Sequence[Plan],
+    datasets: Sequence[Dataset],
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    learning_rate: float | Sequence[float],
+    batch_size: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    valid: Sequence[Dataset] | None = None,
+    resume: Sequence[Fit] | None = None,
+    schedule: str = "constant",
+    device: str | torch.device = "auto",
+    keep_state: bool = False,
+    stack_memory: int = STACK_MEMORY,
+    cache: Path | None = None,
+    progress: bool | None = None,
+) -> list[Fit]:
+    """Follow the gradient of any number of Plans with Adam (Kingma & Ba 2015), all as stacks.
+
+    Args:
+        model: the module that all Plans are for.
+        plans: one Plan a run.
+        datasets: one dataset a run, used as it is: standardise first. Runs may share one.
+        seeds: one seed a run; it orders the run's minibatches and nothing else.
+        steps: gradient steps of every run.
+        learning_rate: one for all, or one a run.
+        batch_size: samples a step; a run with no more samples than that uses all of them in every step.
+        dtype: precision of the training.
+        valid: one dataset a run; then the weights of the least validation error come back.
+        resume: earlier results of the same runs, made with `keep_state=True`: their optimiser and minibatches go on, from
+            the weights of the Plans given here.
+        schedule: learning rate over the steps of this call, constant or half a cosine down to zero.
+        device: "auto" means CUDA where there is one.
+        keep_state: return the optimiser's state with each result.
+        stack_memory: bytes that one stack may take, about; long lists are split. How depends on the list alone.
+        cache: folder in which finished stacks are kept; a later call with the same content takes them from there.
+        progress: show a progress bar; by default, if standard error is a terminal.
+
+    Returns:
+        One result a Plan, in their order. A Plan that trains nothing, or has no samples, returns its start.
+
+    Raises:
+        ValueError: if lengths disagree, widths do not fit the model, or a number is out of range.
+    """
+    check_model(model)
+    rates = [float(learning_rate)] * len(plans) if isinstance(learning_rate, int | float) else list(learning_rate)
+    for label, given in (
+        ("datasets", datasets),
+        ("seeds", seeds),
+        ("learning_rate", rates),
+        ("valid", valid),
+        ("resume", resume),
+    ):
+        if given is not None and len(given) != len(plans):
+            raise ValueError(f"fit needs one entry of {label} for each of the {len(plans)} plans, got {len(given)}")
+    if steps < 0 or (batch_size is not None and batch_size < 1):
+        raise ValueError(f"fit needs steps >= 0 and batch_size >= 1, got steps={steps}, batch_size={batch_size}")
+    if schedule not in ("constant", "cosine"):
+        raise ValueError(f"unknown schedule {schedule!r}: choose constant or cosine")
+    if any(not 0 <= rate < math.inf for rate in rates):
+        raise ValueError(f"learning_rate must be finite and not negative, got {rates}")
+    if resume is not None and any(earlier.state is None for earlier in resume):
+        raise ValueError("resume needs results that carry the optimiser's state: fit them with keep_state=True")
+    if keep_state and cache is not None:
+        raise ValueError("finished stacks on disk do not hold the optimiser's state: give cache or keep_state, not both")
+
+    options = _Options(steps, batch_size, dtype, schedule, resolve_device(device), keep_state)
+    runs = [
+        _Run(i, plan, datasets[i], seeds[i], rates[i], valid[i] if valid else None, resume[i].state if resume else None)
+        for i, plan in enumerate(plans)
+    ]
+    idle = {run.index for run in runs if not (run.plan.trains and len(run.data) and steps)}
+    results = {
+        i: Fit({n: w.to(dtype) for n, w in runs[i].plan.start.items()}, torch.zeros(0, dtype=dtype), state=runs[i].state)
+        for i in idle
+    }
+    stacks = list(_split(model, [run for run in runs if run.index not in idle], options, stack_memory))
+    with progress_bar(progress) as bar:
+        task = bar.add_task("training", total=len(stacks) * steps)
+        for stack in stacks:
+            finished = cache / f"{_name(model, stack, options)}.safetensors" if cache else None
+            if finished and finished.exists():
+                fits = _load(finished)
+                bar.advance(task, steps)
+            else:
+                fits = _train(model, stack, options, lambda done: bar.advance(task, done))
+                if finished:
+                    _save(finished, fits)
+            results |= {run.index: result for run, result in zip(stack, fits, strict=True)}
+    return [results[i] for i in range(len(runs))]
+
+
+def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: int) -> Iterator[list[_Run]]:
+    """Runs of like size, in stacks that fit memory."""
+    if not runs:
+        return
+    size = sum(weight.numel() for weight in runs[0].plan.start.values())
+    width = activation_size(model, runs[0].data.input_matrix.shape[1])
+
+    def kind(run: _Run) -> tuple[bool, bool, int]:
+        return options.rows(run) < len(run.data), run.valid is not None, run.state.steps if run.state else 0
+
+    stack: list[_Run] = []
+    for run in sorted(runs, key=lambda run: (*kind(run), options.rows(run), run.index)):
+        memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * options.rows(run) * width)
+        # Padding to the largest costs time: sizes that differ by more than half do not share a stack.
+        if stack and (
+            kind(run) != kind(stack[0]) or 2 * options.rows(run) > 3 * options.rows(stack[0]) or memory > stack_memory
+        ):
+            yield stack
+            stack = []
+        stack.append(run)
+    yield stack
+
+
+def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Callable[[int], None]) -> list[Fit]:
+    began = time.perf_counter()
+    plan = stack_plans([run.plan for run in runs], options.dtype, options.device)
+    rates = torch.tensor([run.learning_rate for run in runs], dtype=options.dtype, device=options.device)
+    rate = {name: plan.rate[name] * rates.view(-1, *(1,) * (plan.rate[name].ndim - 1)) for name in plan.live}
+    weights = {name: tensor.clone().requires_grad_(name in plan.live) for name, tensor in plan.start.items()}
+    trained = [weights[name] for name in plan.live]
+
+    # Adam with unit rate moves `update` from zero; the weights follow it with every run's and tensor's own rate.
+    update = {name: torch.zeros_like(weights[name], requires_grad=True) for name in plan.live}
+    adam = torch.optim.Adam(list(update.values()), lr=1.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    done = _restore(adam, update, [run.state for run in runs])
+    data = PaddedData([run.data for run in runs], options.dtype, options.device)
+    best = _Best(model, weights, [run.valid for run in runs if run.valid is not None], options)
+    history = torch.empty(options.steps, len(runs), dtype=options.dtype, device=options.device)
+
+    batches = data.batches([run.seed for run in runs], options.batch_size, options.steps, first=done)
+    for step, (x, y, share) in enumerate(batches):
+        if step % max(1, options.steps // VALIDATIONS) == 0:
+            best.look(weights)
+        prediction, _ = evaluate_stack(model, weights, x)
+        error = ((prediction - y).square().mean(-1) * share).sum(-1)
+        gradients = torch.autograd.grad(error.sum(), trained)
+        with torch.no_grad():
+            history[step] = error
+            for (name, moved), gradient in zip(update.items(), gradients, strict=True):
+                # Fused Adam reads memory in storage order, whatever the strides: a transposed gradient would go astray.
+                moved.grad = gradient.contiguous()
+                if name in plan.strength:
+                    away = weights[name] - plan.anchor[name]
+                    pull = plan.strength[name] * away
+                    moved.grad += pull
+                    history[step] += 0.5 * torch.linalg.vecdot(pull.flatten(1), away.flatten(1))
+            adam.param_groups[0]["lr"] = options.factor(step)
+            adam.step()
+            for name, moved in update.items():
+                weights[name].addcmul_(rate[name], moved)
+                moved.zero_()
+        if step % 16 == 15 or step + 1 == options.steps:
+            advance(step % 16 + 1)
+    best.look(weights)
+
+    # A step of zero may change a frozen weight's sign of zero, and a diverged run may leave NaN there: restore its bits.
+    final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]).cpu() for n, tensor in best.weights_or(weights).items()}
+    broken = ~torch.isfinite(history)
+    for weight in trained:
+        broken[-1] |= ~torch.isfinite(weight.detach()).flatten(1).all(1)
+    first_broken = torch.where(broken.any(0), broken.int().argmax(0), -1).tolist()
+    states = _states(adam, update, done + options.steps) if options.keep_state else [None] * len(runs)
+    history = history.cpu()
+    seconds = (time.perf_counter() - began) / len(runs)
+    return [
+        Fit(
+            weights=run_weights,
+            objective=history[:, i].clone(),
+            diverged=None if first_broken[i] < 0 else first_broken[i],
+            valid_error=best.valid_error(i),
+            seconds=seconds,
+            state=states[i],
+        )
+        for i, run_weights in enumerate(unstack(final))
+    ]
+
+
+class _Best:
+    """Each run's weights of least validation error so far; idle without validation data."""
+
+    def __init__(self, model: nn.Module, weights: Weights, valid: list[Dataset], options: _Options) -> None:
+        self.model = model
+        self.data = PaddedData(valid, options.dtype, options.device) if valid else None
+        self.weights = {name: tensor.detach().clone() for name, tensor in weights.items()} if valid else {}
+        self.error = torch.full((len(valid),), math.inf, dtype=options.dtype, device=options.device)
+
+    @torch.no_grad()
+    def look(self, weights: Weights) -> None:
+        if self.data is None:
+            return
+        error = self._mean_squared_error(self.data, weights)
+        better = error < self.error
+        self.error = torch.where(better, error, self.error)
+        for name, kept in self.weights.items():
+            kept.copy_(torch.where(better.view(-1, *(1,) * (kept.ndim - 1)), weights[name], kept))
+
+    def _mean_squared_error(self, data: PaddedData, weights: Weights, chunk: int = 256) -> Float[Tensor, " run"]:
+        total = torch.zeros_like(self.error)
+        for first in range(0, max(data.lengths), chunk):
+            x, y, share = data.whole(slice(first, first + chunk))
+            prediction, _ = evaluate_stack(self.model, weights, x)
+            total += ((prediction - y).square().mean(-1) * share).sum(-1)
+        return total
+
+    def weights_or(self, last: Weights) -> Weights:
+        return self.weights if self.data is not None else {name: weight.detach() for name, weight in last.items()}
+
+    def valid_error(self, run: int) -> float | None:
+        return float(self.error[run]) if self.data is not None else None
+
+
+def _restore(adam: torch.optim.Adam, update: Weights, states: list[AdamState | None]) -> int:
+    """Give Adam its earlier moments back; weights that did not train then start with none. Returns the steps taken."""
+    earlier = [state for state in states if state is not None]
+    if not earlier:
+        return 0
+    for name, tensor in update.items():
+        none = torch.zeros_like(tensor[0])
+        adam.state[tensor] = {
+            "step": torch.tensor(float(earlier[0].steps), device=tensor.device),
+            "exp_avg": torch.stack([state.first.get(name, none).to(tensor) for state in earlier]),
+            "exp_avg_sq": torch.stack([state.second.get(name, none).to(tensor) for state in earlier]),
+        }
+    return earlier[0].steps
+
+
+def _states(adam: torch.optim.Adam, update: Weights, steps: int) -> list[AdamState | None]:
+    first = unstack({name: adam.state[tensor]["exp_avg"].cpu() for name, tensor in update.items()})
+    second = unstack({name: adam.state[tensor]["exp_avg_sq"].cpu() for name, tensor in update.items()})
+    return [AdamState(a, b, steps) for a, b in zip(first, second, strict=True)]
+
+
+def _name(model: nn.Module, runs: list[_Run], options: _Options) -> str:
+    """A name for a stack by all that its result depends on."""
+    digests = {id(data): data.digest() for run in runs for data in (run.data, run.valid) if data is not None}
+    settings = [
+        (
+            run.seed,
+            run.learning_rate,
+            run.plan.rate,
+            digests[id(run.data)],
+            digests.get(id(run.valid)),
+            run.state and run.state.steps,
+        )
+        for run in runs
+    ]
+    plans = [part for run in runs for part in (run.plan.start, run.plan.trainable, run.plan.anchor, run.plan.strength)]
+    states = [moment for run in runs if run.state for moment in (run.state.first, run.state.second)]
+    architecture = getattr(model, "architecture", model)
+    return digest((architecture, replace(options, keep_state=False), settings), plans + states)
+
+
+def _save(path: Path, fits: list[Fit]) -> None:
+    tensors = {f"weights/{name}": torch.stack([result.weights[name] for result in fits]) for name in fits[0].weights}
+    results = [{"diverged": f.diverged, "valid_error": f.valid_error, "seconds": f.seconds} for f in fits]
+    save_tensors(path, tensors | {"objective": torch.stack([f.objective for f in fits])}, {"runs": results})
+
+
+def _load(path: Path) -> list[Fit]:
+    tensors, header = load_tensors(path)
+    objective = tensors.pop("objective")
+    weights = unstack({name.removeprefix("weights/"): tensor for name, tensor in tensors.items()})
+    return [Fit(w, objective[i].clone(), **header["runs"][i]) for i, w in enumerate(weights)]

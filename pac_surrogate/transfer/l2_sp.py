@@ -1,0 +1,46 @@
+"""L2-SP: fine-tuning that is pulled back to the starting point."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pac_surrogate.dataset import Dataset
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.transfer.method import Stage, check_rate, check_strength
+from pac_surrogate.weights import inside, prunable
+
+
+@dataclass(frozen=True)
+class L2SP:
+    """Train all weights from the source's, pulled back to them, weight tensors only.
+
+        + strength/2 ||w - w_S||^2 + readout_strength/2 ||w_readout||^2
+
+    The second term holds for a new readout, of outputs that the source lacks; a readout that is kept is pulled to the source's.
+    Source: Li, Grandvalet & Davoine, ICML 2018 (arXiv:1802.01483).
+
+    Args:
+        strength: alpha of the paper.
+        readout_strength: beta of the paper.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.1
+    readout_strength: float = 0.01
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength, readout_strength=self.readout_strength)
+        check_rate(self.learning_rate)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage on the target."""
+        return (("target", self),)
+
+    def plan(self, surrogate: Surrogate, data: Dataset, generator: torch.Generator) -> Plan:
+        """Start and anchor at the source; a new readout starts, and is anchored, at 0."""
+        weights, network = surrogate.weights, surrogate.network
+        new = inside(weights, surrogate.readout) if network.new_readout else dict.fromkeys(weights, False)
+        strength = {name: self.readout_strength if bool(new[name]) else self.strength for name in prunable(weights)}
+        return make_plan(weights, anchor=weights, strength=strength)

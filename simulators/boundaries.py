@@ -1,0 +1,75 @@
+"""What happens at a boundary of the domain. Values are one number, or one per sample."""
+
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Value: TypeAlias = float | Float[Tensor, " sample"]
+
+
+@dataclass(frozen=True)
+class Dirichlet:
+    """The boundary is held at a temperature: u = temperature.
+
+    Attributes:
+        temperature: [K].
+    """
+
+    temperature: Value = 0.0
+
+
+@dataclass(frozen=True)
+class Neumann:
+    """A given heat flow enters: k du/dn = flux, n pointing outwards; 0 is an insulated boundary.
+
+    Attributes:
+        flux: [W/m^2], positive heats.
+    """
+
+    flux: Value = 0.0
+
+
+@dataclass(frozen=True)
+class Robin:
+    """Heat is exchanged with the surroundings: k du/dn = coefficient (ambient - u), n pointing outwards.
+
+    Attributes:
+        coefficient: heat transfer coefficient [W/(m^2 K)], not negative.
+        ambient: temperature of the surroundings [K].
+    """
+
+    coefficient: Value
+    ambient: Value = 0.0
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """The boundary continues at the opposite one, which must be periodic too."""
+
+
+Boundary: TypeAlias = Dirichlet | Neumann | Robin | Periodic
+
+
+def spread_boundary(boundary: Boundary, cells: Tensor) -> Boundary:
+    """Return the boundary with values as float64 tensors that broadcast against its cells, which lead with `sample`.
+
+    Raises:
+        ValueError: if a value is not finite or is not one number or one per sample, or if a heat transfer coefficient
+            is negative.
+    """
+    samples = len(cells)
+    spread = {}
+    for field in fields(boundary):
+        value = torch.as_tensor(getattr(boundary, field.name), dtype=torch.float64, device=cells.device)
+        name = f"{field.name} of a {type(boundary).__name__} boundary"
+        if value.shape not in ((), (samples,)):
+            raise ValueError(f"{name} must be one number or one per sample ({samples}), got shape {tuple(value.shape)}")
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name} must be finite")
+        if field.name == "coefficient" and bool((value < 0).any()):
+            raise ValueError(f"{name} must not be negative, got {float(value.min()):.3g} W/(m^2 K)")
+        spread[field.name] = value.expand(samples).reshape(-1, *(1,) * (cells.ndim - 1))
+    return type(boundary)(**spread)

@@ -1,0 +1,157 @@
+"""The heat equation in one and two dimensions, many samples at once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simulators.boundaries import Boundary, Periodic
+from simulators.conduction import Conduction, Source
+from simulators.time_stepping import State, euler_step, legendre_stages, legendre_step
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What `solve_heat` returns; energies are per unit of the transverse area (J/m^2 in 1-D, J/m in 2-D).
+
+    Attributes:
+        temperature: at the cell centres at the requested times [K].
+        boundary_energy: entered through each boundary since t = 0; boundaries are ordered x low, x high, y low, y high.
+        source_energy: released by the source term since t = 0.
+        content: heat stored, relative to u = 0, at t = 0 and then at the requested times.
+        magnitude: the most that was stored, flowed through one boundary or was released, signs set aside: what the
+            round-off of a balance is proportional to.
+    """
+
+    temperature: Float[Tensor, "sample time *cells"]
+    boundary_energy: Float[Tensor, "sample time boundary"]
+    source_energy: Float[Tensor, "sample time"]
+    content: Float[Tensor, "sample time+1"]
+    magnitude: Float[Tensor, " sample"]
+
+    def residual(self) -> Float[Tensor, " sample"]:
+        """Return the largest |content(t) - content(0) - energy entered| over the times, relative to the magnitude."""
+        gained = self.content[:, 1:] - self.content[:, :1]
+        entered = self.boundary_energy.sum(2) + self.source_energy
+        return (gained - entered).abs().amax(1) / self.magnitude.clamp(min=torch.finfo(gained.dtype).tiny)
+
+
+def solve_heat(
+    initial: Float[Tensor, " sample *cells"],
+    conductivity: Float[Tensor, " sample"] | Float[Tensor, " sample *cells"],
+    times: Float[Tensor, " time"],
+    *,
+    lengths: Sequence[float],
+    boundaries: Sequence[tuple[Boundary, Boundary]],
+    step: float,
+    source: Source | None = None,
+    temperature_coefficients: Float[Tensor, "sample degree"] | None = None,
+    capacity: float = 1.0,
+    scheme: Literal["legendre", "euler"] = "legendre",
+) -> Heat:
+    """Solve c u_t = div(k grad u) + f on an interval or a rectangle, one body per row.
+
+    k = conductivity(x) (1 + b_1 u + b_2 u^2 + ...). Cell-centred finite volumes, second order in space: see
+    `conduction.Conduction`. In time
+
+    - "legendre": Runge-Kutta-Legendre, order 2, with as many stages for each row as its stiffness needs, so that
+      `step` is chosen for accuracy alone;
+    - "euler": forward Euler, order 1. Under its limit, step * (sum of conductances around a cell) / (c h) <= 1 in
+      every cell (in 1-D c h^2 / (2 k) inside, c h^2 / (3 k) beside a Dirichlet boundary), and without a source or a
+      given flux, no temperature leaves the range of the initial and the surrounding ones.
+
+    Every row is computed alone: no result depends on which rows share the batch.
+
+    Args:
+        initial: temperature at the cell centres at t = 0 [K], (sample, x) or (sample, x, y).
+        conductivity: k at u = 0 [W/(m K)], not negative; one number or one field per sample.
+        times: output times t [s], not negative, in order.
+        lengths: of the domain along x (and y) [m].
+        boundaries: (low, high) along x (and y).
+        step: longest time step [s]; the interval between two output times is divided evenly.
+        source: f [W/m^3] at the cell centres, or a function of time (shaped to broadcast against a field) returning it.
+        temperature_coefficients: b_1, b_2, ... [1/K, 1/K^2, ...] of each sample; None if k does not depend on u.
+        capacity: volumetric heat capacity c [J/(m^3 K)].
+        scheme: "legendre" or "euler".
+
+    Returns:
+        Temperatures and the energies that balance them, float64.
+
+    Raises:
+        ValueError: if a shape does not fit, a value is not finite, a conductivity or a time is negative, k(u) falls to
+            0 or below, only one of two opposite boundaries is periodic, or Euler's step is above its limit.
+    """
+    initial = initial.to(torch.float64)
+    moments = _check_times(times)
+    _check_problem(initial, lengths, boundaries, step, capacity, scheme)
+    conduction = Conduction(initial, conductivity, lengths, boundaries, source, temperature_coefficients, capacity)
+    state = conduction.start(initial)
+    states, now = [state], 0.0
+    for moment in moments:
+        count = math.ceil((moment - now) / step - 1e-9)
+        for i in range(count):
+            time = initial.new_full((len(initial),), now + i * (moment - now) / count)
+            state = _advance(conduction, time, state, (moment - now) / count, scheme)
+        states.append(state)
+        now = moment
+    temperature, boundary_energy, source_energy = (torch.stack(parts, 1) for parts in zip(*states, strict=True))
+    stored = capacity * conduction.volume * temperature.flatten(2)
+    moved = torch.cat([stored.abs().sum(2), boundary_energy.abs().flatten(1), source_energy.abs()], dim=1)
+    return Heat(temperature[:, 1:], boundary_energy[:, 1:], source_energy[:, 1:], stored.sum(2), moved.amax(1))
+
+
+def _advance(conduction: Conduction, time: Tensor, state: State, step: float, scheme: str) -> State:
+    """Take one step after checking that it is stable for the present conductivities."""
+    rate = conduction.rate(state[0])
+    if scheme == "legendre":
+        return legendre_step(conduction, time, state, step, legendre_stages(step, 2.1 * rate))  # k(u) may grow 5 % a step
+    if bool((step * rate > 1 + 1e-12).any()):
+        raise ValueError(
+            f"Euler needs a step of at most {1 / float(rate.max()):.6g} s here, got {step:.6g} s:"
+            ' shorten it, or use scheme="legendre"'
+        )
+    return euler_step(conduction, time, state, step)
+
+
+def _check_times(times: Float[Tensor, " time"]) -> list[float]:
+    moments = [float(time) for time in times] if times.ndim == 1 else []
+    if not moments:
+        raise ValueError(f"times must be a list of at least one output time, got shape {tuple(times.shape)}")
+    if not all(math.isfinite(time) and time >= 0 for time in moments):
+        raise ValueError(f"times must be finite and not negative, got {min(moments):.3g} s as the smallest")
+    if moments != sorted(moments):
+        raise ValueError("times must be in order: sort them")
+    return moments
+
+
+def _check_problem(
+    initial: Tensor,
+    lengths: Sequence[float],
+    boundaries: Sequence[tuple[Boundary, Boundary]],
+    step: float,
+    capacity: float,
+    scheme: str,
+) -> None:
+    axes = initial.ndim - 1
+    if axes not in (1, 2) or min(initial.shape[1:]) < 2:
+        raise ValueError(
+            f"initial must be (sample, x) or (sample, x, y) with two cells or more an axis, got {tuple(initial.shape)}"
+        )
+    if not bool(torch.isfinite(initial).all()):
+        raise ValueError("initial temperatures must be finite")
+    if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+    if len(boundaries) != axes or any(len(pair) != 2 for pair in boundaries):
+        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one an axis, got {len(boundaries)}")
+    for axis, (low, high) in zip("xy", boundaries, strict=False):
+        if isinstance(low, Periodic) != isinstance(high, Periodic):
+            raise ValueError(f"both boundaries along {axis} must be periodic, or neither; got one: make the other Periodic()")
+    for name, value, unit in (("step", step, "s"), ("capacity", capacity, "J/(m^3 K)")):
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be positive and finite, got {value} {unit}")
+    if scheme not in ("legendre", "euler"):
+        raise ValueError(f'scheme must be "legendre" or "euler", got "{scheme}"')
