@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import xarray as xr
 from simulators.generate import generate
+from simulators.pairs import find_pair
 
 import pac_surrogate as pac
 from pac_surrogate.surrogate import predict_many
@@ -120,7 +121,7 @@ def run_pair(pair: str, setting: Setting, flags: argparse.Namespace) -> None:
     began = time.perf_counter()
     folder = flags.out / pair
     data = flags.data / "quick" if flags.quick else flags.data
-    generate(pair, data, samples=setting.samples)
+    generate(find_pair(pair), data, samples=setting.samples, say=lambda line: print(f"  {line}"))
     source, target = (pac.open_dataset(data / pair / f"{side}.h5") for side in ("source", "target"))
     print(f"{pair}: {len(source.train)} source and up to {max(setting.sizes)} target samples, {len(target.test)} test samples")
     print(f"  data ready after {time.perf_counter() - began:.0f} s")
@@ -151,9 +152,7 @@ def print_table(curve: "xr.Dataset") -> None:
     """Median and quartiles over seeds, a row for each method; and what each was allowed to spend."""
     headline = curve.attrs["headline"]
     budget = json.loads(curve.attrs["budget"])
-    print(
-        f"  {curve.attrs['model']}; budget: {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,"
-    )
+    print(f"  {curve.attrs['model']}; {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,")
     print(
         f"  {budget['steps']} on the target; tuned by {budget['folds']}-fold cross-validation (below n = 4: the first candidate)"
     )
@@ -170,8 +169,8 @@ def print_table(curve: "xr.Dataset") -> None:
     for name in curve["method"].values:
         cells = []
         for n in curve["size"].values:
-            low, median, high = (float(summary[part].sel(method=name, size=n)) for part in ("low", "median", "high"))
-            broken = int(curve["diverged"].sel(method=name, size=n).sum())
+            low, median, high = (float(summary[part].sel({"method": name, "size": n})) for part in ("low", "median", "high"))
+            broken = int(curve["diverged"].sel({"method": name, "size": n}).sum())
             mark = "*" if median == float(least.sel(size=n)) else " "
             text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
             cells.append(text + (f" {broken} diverged" if broken else ""))
@@ -180,7 +179,7 @@ def print_table(curve: "xr.Dataset") -> None:
             "  "
             + f"{name:24s}{trials:7d}"
             + "".join(f"{cell:>25s}" for cell in cells)
-            + f"{float(forgotten.sel(method=name)):15.4f}"
+            + f"{float(forgotten.loc[{'method': name}]):15.4f}"
         )
 
 

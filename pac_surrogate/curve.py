@@ -233,7 +233,7 @@ def samples_needed(curve: "xr.Dataset", method: str, error: float, metric: str |
     Interpolated linearly in log n between measured sizes (n = 0 counts as the first size's neighbour only when it already
     suffices); infinity if no measured size suffices.
     """
-    medians = summarise(curve, metric)["median"].sel(method=method)
+    medians = summarise(curve, metric)["median"].loc[method]
     sizes, errors = medians["size"].values.astype(float), medians.values
     order = np.argsort(sizes)
     sizes, errors = sizes[order], errors[order]

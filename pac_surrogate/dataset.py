@@ -158,7 +158,7 @@ class Dataset:
             check_finite(variables[name], values, np.arange(samples))
         inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
         split = make_split(samples, valid=_share(valid, samples), test=_share(test, samples), seed=seed)
-        headline = "rel_l2" if any(variable.shape for variable in outputs) else "rmse_std"
+        headline = "rel_l2" if any({"x", "y"} & set(variable.axes) for variable in outputs) else "rmse_std"
         described = {**UNKNOWN, "headline": headline, "seed": seed, **(attributes or {})}
         coordinates = complete_coordinates([*inputs, *outputs])
         order = make_subset_order(split, seed=seed)
@@ -219,6 +219,10 @@ class Dataset:
     def test(self) -> "Dataset":
         """The samples to measure errors with."""
         return self._pick_split("test", np.flatnonzero(self._splits().split == SPLITS.index("test")))
+
+    def has_split(self, name: str) -> bool:
+        """Whether the split of this name ("train", "valid", "test") has any samples."""
+        return bool((self._splits().split == SPLITS.index(name)).any())
 
     def subset(self, draw: int, size: int) -> "Dataset":
         """The first `size` samples of a draw of the train split: the subset of 8 contains the subset of 4.

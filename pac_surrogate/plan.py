@@ -63,7 +63,7 @@ def make_plan(
         essential: the mask that the result carries; None passes on that of the source.
 
     Raises:
-        ValueError: if a strength or rate is negative or not finite, or a name is unknown.
+        ValueError: if a strength or rate is negative or not finite, or a name is unknown or missing.
     """
     start = {name: weight.detach() for name, weight in weights.items()}
     for label, given in (("trainable", trainable), ("anchor", anchor), ("strength", strength), ("rate", rate or {})):
@@ -72,6 +72,10 @@ def make_plan(
             raise ValueError(
                 f"{label} names weights that the model lacks: {', '.join(sorted(unknown))}; it has {', '.join(start)}"
             )
+    for label, whole in (("trainable", trainable), ("anchor", anchor)):
+        missing = set(start) - set(whole) if isinstance(whole, Mapping) else set()
+        if missing:
+            raise ValueError(f"{label} must name every weight; it lacks {', '.join(sorted(missing))}")
     strengths = strength if isinstance(strength, Mapping) else dict.fromkeys(start, strength)
     plan = Plan(
         start=start,

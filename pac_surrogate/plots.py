@@ -55,7 +55,7 @@ def plot_curve(
     if axes is None:
         _, axes = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
     for i, name in enumerate(names):
-        line = summary.sel(method=name).sortby("size")
+        line = summary.sel({"method": name}).sortby("size")
         color, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         chosen = name == highlight
         width, order = (2.6, 5) if chosen else (1.4, 3)

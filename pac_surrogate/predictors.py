@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ ARCHITECTURES: dict[str, type] = {"MLP": MLP, "CNN": CNN}
 PREDICT_NUMBERS = 2**25  # activations of one batch of a prediction
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """What a surrogate puts between its scalings."""
 
@@ -70,6 +71,7 @@ class Network:
         tensors |= {f"essential/{name}": mask for name, mask in (self.essential or {}).items()}
         kind = type(self.architecture).__name__
         if isinstance(self.architecture, Module):
+            tensors |= {f"buffers/{name}": buffer for name, buffer in self.architecture.module.named_buffers()}
             architecture = {"kind": kind, "class": type(self.architecture.module).__qualname__}
         else:
             architecture = {"kind": kind, **dataclasses.asdict(self.architecture)}  # type: ignore[call-overload]
@@ -89,19 +91,28 @@ class Network:
         kind = saved.pop("kind")
         if kind not in ARCHITECTURES and model is None:
             raise ValueError(f"its model is a module of your own ({saved.get('class', kind)}): pass model=pac.Module(...)")
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
-        architecture = model or ARCHITECTURES[kind](**given)
-        weights = {name.removeprefix("weights/"): t for name, t in tensors.items() if name.startswith("weights/")}
-        essential = {name.removeprefix("essential/"): t for name, t in tensors.items() if name.startswith("essential/")}
-        with torch.device("meta"):  # a hostile header costs no memory before its shapes are checked
-            expected = {} if model else {n: w.shape for n, w in architecture.build(inputs, outputs).named_parameters()}
-        network = build_network(architecture, inputs, outputs) if model or _shapes(weights) == expected else None
-        if network is None or _shapes(weights) != _shapes(dict(network.module.named_parameters())):
+        weights, essential, buffers = (_part(tensors, prefix) for prefix in ("weights/", "essential/", "buffers/"))
+        architecture = model.with_buffers(buffers) if isinstance(model, Module) else model
+        if architecture is None:
+            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+            # A hostile header costs neither time nor memory: no more layers than there are tensors, and those without numbers.
+            if max(len(given.get("hidden", ())), given.get("blocks", 0)) > len(weights):
+                raise ValueError("weights do not fit the architecture")
+            architecture = ARCHITECTURES[kind](**given)
+            with torch.device("meta"):
+                expected = _shapes(dict(architecture.build(inputs, outputs).named_parameters()))
+            if _shapes(weights) != expected:
+                raise ValueError("weights do not fit the architecture")
+        network = build_network(architecture, inputs, outputs)
+        kinds = {weight.dtype for weight in weights.values()}
+        if _shapes(weights) != _shapes(network.weights) or len(kinds) != 1 or not next(iter(kinds)).is_floating_point:
             raise ValueError("weights do not fit the architecture")
-        if essential and _shapes(essential) != _shapes(weights):
+        if essential and (_shapes(essential) != _shapes(weights) or {m.dtype for m in essential.values()} != {torch.bool}):
             raise ValueError("the essential mask does not fit the weights")
-        weights = {name: weights[name] for name, _ in network.module.named_parameters()}
-        return cls(architecture, network.module, weights, essential or None, bool(description["new_readout"]))
+        weights = {name: weights[name] for name in network.weights}
+        return dataclasses.replace(
+            network, weights=weights, essential=essential or None, new_readout=bool(description["new_readout"])
+        )
 
 
 @dataclass(frozen=True)
@@ -142,14 +153,23 @@ class Correction:
     ) -> "Correction":
         """Rebuild from a saved state."""
         base = Network.from_state(tensors, description["base"], inputs, outputs, model)
-        return cls(base, *(tensors[f"correction/{name}"] for name in ("slope", "offset", "linear")))
+        correction = _part(tensors, "correction/")
+        rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
+        if _shapes(correction) != {"slope": (columns,), "offset": (columns,), "linear": (rows, columns)}:
+            raise ValueError("the correction does not fit the inputs and outputs")
+        return cls(base, **correction)
 
 
 def build_network(architecture: Architecture, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Network:
     """Build a network with the module's own initial weights, refusing modules that cannot run in a stack."""
-    module = architecture.build(inputs, outputs)
+    with torch.random.fork_rng(devices=[]):  # what torch's layers draw on being built is not the caller's to pay
+        module = architecture.build(inputs, outputs)
     check_model(module)
     return Network(architecture, module, {name: weight.detach() for name, weight in module.named_parameters()})
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -7,7 +7,7 @@ separate for each column of anything else: the features of a table have scales o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import Variable
 
 GRID_AXES = ("time", "x", "y")
+MARGIN = 0.05  # the extremes of a few samples lie inside those of the distribution that they come from
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,29 @@ class Columns:
         """
         if bool(self.logarithmic.any()):
             logarithmic = self.logarithmic.to(values.device)
-            if bool((values[:, logarithmic] <= 0).any()):
-                raise ValueError("values on a logarithmic scale must be positive; use scaling='standard' for this variable")
+            least = float(values.detach()[:, logarithmic].min()) if len(values) else 1.0
+            if least <= 0:
+                raise ValueError(
+                    f"values on a logarithmic scale must be positive, got {least}; use scaling='standard' for this variable"
+                )
             values = torch.where(logarithmic, values.clamp_min(torch.finfo(values.dtype).tiny).log(), values)
         return (values - self.mean.to(values)) / self.deviation.to(values)
 
     def restore(self, values: Float[Tensor, "... column"]) -> Float[Tensor, "*batch column"]:
         """Standardised to physical units."""
         values = values * self.deviation.to(values) + self.mean.to(values)
-        return torch.where(self.logarithmic.to(values.device), values.exp(), values)
+        logarithmic = self.logarithmic.to(values.device)
+        # Exponentials of the other columns may be infinite, and infinity times 0 is the NaN of their gradient.
+        return torch.where(logarithmic, torch.where(logarithmic, values, 0.0).exp(), values)
 
     def outside(self, values: Float[Tensor, "sample column"]) -> Bool[Tensor, " sample"]:
-        """Which samples leave the range of the training data in any column."""
-        return ((values < self.low.to(values)) | (values > self.high.to(values))).any(1)
+        """Which samples leave the range of the training data in any column, by more than MARGIN of its width."""
+        margin = MARGIN * (self.high - self.low)
+        return ((values < (self.low - margin).to(values)) | (values > (self.high + margin).to(values))).any(1)
 
     def widened(self, other: "Columns") -> "Columns":
         """The same scaling, with a training range that covers both."""
-        low, high = torch.minimum(self.low, other.low), torch.maximum(self.high, other.high)
-        return Columns(self.mean, self.deviation, self.logarithmic, low, high)
+        return replace(self, low=torch.minimum(self.low, other.low), high=torch.maximum(self.high, other.high))
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,8 @@ def fit_scaling(data: Dataset) -> Scaling:
     """
     if len(data) == 0:
         raise ValueError("scaling needs at least one sample, got none")
-    return Scaling(_fit_columns(data.input_matrix, data.inputs), _fit_columns(data.output_matrix, data.outputs))
+    sides = _fit_columns(data.input_matrix, data.inputs), _fit_columns(data.output_matrix, data.outputs)
+    return Scaling(*(replace(side, deviation=torch.where(side.deviation > 0, side.deviation, 1.0)) for side in sides))
 
 
 def fit_new_outputs(data: Dataset) -> Columns:
@@ -95,12 +102,12 @@ def fit_new_outputs(data: Dataset) -> Columns:
     the deviations of a thousand outputs apart.
     """
     separate = _fit_columns(data.output_matrix, data.outputs, pool=False)
-    pooled = float(((separate.deviation**2).mean()).sqrt()) if len(data) > 1 else 1.0
-    deviation = torch.full_like(separate.deviation, pooled or 1.0)
-    return Columns(separate.mean, deviation, separate.logarithmic, separate.low, separate.high)
+    pooled = float(separate.deviation.square().mean().sqrt())
+    return replace(separate, deviation=torch.full_like(separate.deviation, pooled or 1.0))
 
 
 def _fit_columns(matrix: np.ndarray, variables: Sequence[Variable], *, pool: bool = True) -> Columns:
+    """Statistics of each column, with deviation 0 where nothing varies but by rounding."""
     parts, first = [], 0
     for variable in variables:
         values = np.asarray(matrix[:, first : first + variable.size], dtype=np.float64)
@@ -111,10 +118,10 @@ def _fit_columns(matrix: np.ndarray, variables: Sequence[Variable], *, pool: boo
         axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if pool and axis in GRID_AXES))
         scaled = np.log(field) if variable.scaling == "log" else field
         mean, deviation = scaled.mean(axes, keepdims=True), scaled.std(axes, keepdims=True)
-        constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))
+        constant = deviation <= 1e-12 * np.abs(scaled).max(axes, keepdims=True)
         statistics = (
             mean,
-            np.where(constant, 1.0, deviation),
+            np.where(constant, 0.0, deviation),
             field.min(axes, keepdims=True),
             field.max(axes, keepdims=True),
         )

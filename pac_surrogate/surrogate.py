@@ -103,9 +103,10 @@ class Surrogate:
             warnings.warn(
                 "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
             )
-        scaled = self.scaling.inputs.standardise(columns)
         with torch.set_grad_enabled(gradient):
-            prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size))
+            # Scaled in float64: in float32 a pressure of 1e5 Pa would lose what a deviation of 1 Pa says.
+            scaled = self.scaling.inputs.standardise(columns.double())
+            prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
         prediction = prediction.to(columns.dtype)
         array: Any = prediction if isinstance(given, Tensor) else prediction.numpy()
         last = np.cumsum([variable.size for variable in self.outputs])
@@ -125,23 +126,17 @@ class Surrogate:
             names = [variable.name for variable in self.inputs]
             if set(x) != set(names):
                 raise ValueError(f"predict needs the inputs {', '.join(names)}, got {', '.join(map(str, x)) or 'none'}")
-            parts = [self._flat(torch.as_tensor(x[v.name]), v.name, v.size) for v in self.inputs]
+            parts = [_rows(x[variable.name], variable.name, (variable,)) for variable in self.inputs]
+            if len({len(part) for part in parts}) > 1:
+                lengths = ", ".join(f"{name} {len(part)}" for name, part in zip(names, parts, strict=True))
+                raise ValueError(f"the inputs must have the same number of samples, got {lengths}")
             columns = torch.cat(parts, dim=1)
         else:
-            columns = self._flat(torch.as_tensor(x), "x", sum(variable.size for variable in self.inputs))
-        columns = columns if columns.is_floating_point() else columns.double()
+            columns = _rows(x, "x", self.inputs)
         if not bool(torch.isfinite(columns).all()):
             sample, column = torch.nonzero(~torch.isfinite(columns))[0].tolist()
             raise ValueError(f"inputs must be finite, got {float(columns[sample, column])} at sample {sample}, column {column}")
         return columns
-
-    def _flat(self, values: Tensor, name: str, width: int) -> Tensor:
-        if values.ndim == 0 or values.numel() != len(values) * width:
-            layout = ", ".join(f"{v.name} {v.shape}" for v in self.inputs)
-            raise ValueError(
-                f"{name} must hold {width} numbers a sample ({layout}), got an array of shape {tuple(values.shape)}"
-            )
-        return values.reshape(len(values), width)
 
     def save(self, path: str | Path) -> None:
         """Write the surrogate as safetensors with a JSON header, whole or not at all."""
@@ -171,19 +166,20 @@ class Surrogate:
             DatasetError: if the file is missing, damaged or not a surrogate.
         """
         tensors, header = load_tensors(path)
-        if header.get("format") != "pac_surrogate":
+        if not isinstance(header, dict) or header.get("format") != "pac_surrogate":
             raise DatasetError(f"{path} holds no surrogate: save one with Surrogate.save")
         if header.get("schema") != SCHEMA:
             raise DatasetError(f"{path} has surrogate schema {header.get('schema')}, this version reads {SCHEMA}")
         try:
             inputs, outputs = (tuple(_variable(entry) for entry in header[side]) for side in ("inputs", "outputs"))
-            names = [f.name for f in dataclasses.fields(Columns)]
-            sides = [Columns(**{name: tensors[f"scaling/{side}/{name}"] for name in names}) for side in ("inputs", "outputs")]
+            scaling = Scaling(_columns(tensors, "inputs", inputs), _columns(tensors, "outputs", outputs))
             kinds: dict[str, type[Network | Correction]] = {"Network": Network, "Correction": Correction}
             predictor = kinds[header["predictor"]["kind"]].from_state(tensors, header["predictor"], inputs, outputs, model)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DatasetError(f"{path} is not a whole surrogate: {error}") from error
-        return cls(predictor, Scaling(*sides), inputs, outputs, header["provenance"])
+            return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]))
+        except KeyError as error:
+            raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
+        except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+            raise DatasetError(f"{path} is not a whole surrogate: {str(error).splitlines()[0]}") from error
 
 
 def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "sample output"]]:
@@ -259,6 +255,39 @@ def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
     """What a surrogate remembers of its making; JSON only."""
     versions = {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
     return {"data": data.digest(), "samples": len(data), "versions": versions, **json.loads(json.dumps(settings, default=repr))}
+
+
+def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor, "sample column"]:
+    """Inputs as a matrix: laid out as the variable if there is one, or flat."""
+    if not isinstance(values, Tensor):
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
+        single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+        # Copied, for torch takes no read-only memory, backward strides or foreign byte order.
+        values = torch.from_numpy(np.array(array, dtype=np.float32 if single else np.float64, order="C"))
+    if values.is_complex():
+        raise ValueError(f"{name} must hold real numbers, got {values.dtype}")
+    width = sum(variable.size for variable in variables)
+    layouts = {(width,), variables[0].shape} if len(variables) == 1 else {(width,)}
+    if values.ndim == 0 or tuple(values.shape[1:]) not in layouts:
+        layout = ", ".join(f"{variable.name} {variable.shape}" for variable in variables)
+        raise ValueError(f"{name} must hold {width} numbers a sample ({layout}), got an array of shape {tuple(values.shape)}")
+    values = values.reshape(len(values), width)
+    return values if values.is_floating_point() else values.double()
+
+
+def _columns(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Variable]) -> Columns:
+    """Scaling as saved, a number for each column."""
+    saved = {field.name: tensors[f"scaling/{side}/{field.name}"] for field in dataclasses.fields(Columns)}
+    width = sum(variable.size for variable in variables)
+    for name, tensor in saved.items():
+        kind = torch.bool if name == "logarithmic" else torch.float64
+        if tensor.shape != (width,) or tensor.dtype != kind:
+            raise ValueError(
+                f"scaling/{side}/{name} must be {kind} of shape ({width},), got {tensor.dtype} {tuple(tensor.shape)}"
+            )
+    return Columns(**saved)
 
 
 def _variable(entry: Mapping[str, Any]) -> Variable:

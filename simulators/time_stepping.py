@@ -7,7 +7,7 @@ weights (energy through a boundary) is one more tensor of the state.
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 State = tuple[Tensor, ...]
@@ -16,7 +16,7 @@ Derivative = Callable[[Float[Tensor, " sample"], State], State]
 MOST_STAGES = 999  # beyond, round-off inside a step (of order stages^2 * 2e-16) passes 1e-10
 
 
-def like_rows(values: Float[Tensor, " sample"], state: Tensor) -> Tensor:
+def like_rows(values: Shaped[Tensor, " sample"], state: Tensor) -> Tensor:
     """View one number per row so that it broadcasts against a tensor that leads with `sample`."""
     return values.reshape(-1, *(1,) * (state.ndim - 1))
 

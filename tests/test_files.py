@@ -110,7 +110,15 @@ def curve() -> dict[str, NetcdfVariable]:
 
 
 def test_variables_and_attributes_come_back(tmp_path: Path) -> None:
-    attributes = {"title": "Kurve ü", "empty": "", "seed": 3, "cost": 0.25, "unknown": float("nan"), "sizes": [4, 8]}
+    attributes = {
+        "title": "Kurve ü",
+        "long": "ü" * 40_000,
+        "empty": "",
+        "seed": 3,
+        "cost": 0.25,
+        "unknown": float("nan"),
+        "sizes": [4, 8],
+    }
     write_netcdf(tmp_path / "curve.nc", curve(), attributes)
     variables, found = read_netcdf(tmp_path / "curve.nc")
     assert list(variables) == list(curve())
@@ -358,6 +366,8 @@ def test_a_description_that_contradicts_itself_is_refused(tmp_path: Path) -> Non
     for arguments in (("split",), ("x", ("x",), (3,)), ("u", ("x",), ()), ("u", ("x",), (0,)), ("u", ("sample",), (3,))):
         with pytest.raises(ValueError, match="needs"):
             Variable(*arguments)
+    with pytest.raises(ValueError, match=r"dtype 'float32' or 'float64', got .* 'float16'"):
+        Variable("u", dtype="float16")
 
 
 @given(samples=st.integers(1, 60), held=st.tuples(st.integers(0, 20), st.integers(0, 20)), seed=st.integers(0, 9))

@@ -28,6 +28,7 @@ CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16  # a fixed array below this is stored in one piece, uncompressed
 LARGEST_CHUNK = 2**30
 LARGEST_TEXT = 2**24
+LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
@@ -275,7 +276,12 @@ def _storable(name: str, values: Any) -> Any:
 
 def _write_attributes(item: h5py.File | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
+        if isinstance(value, str):  # of fixed length, stored in place, where damage cannot lead the HDF5 library astray
+            length = max(1, len(value.encode()))
+            kind = h5py.string_dtype(length=length if length <= LONG_TEXT else None)
+            item.attrs.create(name, value.encode(), dtype=kind)
+            continue
         numbers = np.asarray(value, dtype=np.int8 if isinstance(value, bool | np.bool_) else None)
-        if not isinstance(value, str) and (numbers.dtype.kind not in "fiu" or numbers.ndim > 1):
+        if numbers.dtype.kind not in "fiu" or numbers.ndim > 1:
             raise ValueError(f"the attribute {name!r} must be a text or numbers, it is {value!r}: write it as JSON text")
-        item.attrs[name] = value if isinstance(value, str) else numbers
+        item.attrs[name] = numbers

@@ -60,7 +60,7 @@ class CNN:
         """The network for these variables; their grid axes are x, or x and y.
 
         Raises:
-            ValueError: if the variables share no grid, or it does not divide by 2**levels.
+            ValueError: if the variables share no grid, or levels or kernel do not fit it.
         """
         return CNNNetwork(self, tuple(inputs), tuple(outputs))
 
@@ -78,6 +78,12 @@ class CNNNetwork(nn.Module):
         if any(size % 2**architecture.levels for size in self.grid):
             raise ValueError(
                 f"levels={architecture.levels} needs a grid that divides by {2**architecture.levels}, got {self.grid}"
+            )
+        coarsest = min(self.grid) // 2**architecture.levels
+        if architecture.padding == "periodic" and architecture.kernel // 2 > coarsest:
+            raise ValueError(
+                f"periodic padding needs a grid of {architecture.kernel // 2} or more points for kernel={architecture.kernel}, "
+                f"got {coarsest} on the coarsest level"
             )
         convolution = nn.Conv1d if len(self.grid) == 1 else nn.Conv2d
         widths = [architecture.channels * 2**level for level in range(architecture.levels + 1)]
@@ -146,9 +152,9 @@ class CNNNetwork(nn.Module):
                 field = columns.unflatten(-1, variable.shape)
                 order = sorted(range(len(variable.axes)), key=lambda a: variable.axes[a] in SPACE)
                 field = field.permute(0, 1, *(2 + a for a in order))
-                parts.append(field.reshape(*x.shape[:2], -1, *self.grid))
+                parts.append(field.reshape(*x.shape[:2], _channels(variable), *self.grid))
             else:
-                constant = columns.reshape(*x.shape[:2], -1, *(1,) * len(self.grid))
+                constant = columns.reshape(*columns.shape, *(1,) * len(self.grid))
                 parts.append(constant.expand(*constant.shape[:3], *self.grid))
         return torch.cat(parts, dim=2).transpose(0, 1).flatten(1, 2)
 

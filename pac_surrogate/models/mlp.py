@@ -25,8 +25,9 @@ class MLP:
     activation: str = "gelu"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list has no hash
         if not self.hidden or any(width < 1 for width in self.hidden):
-            raise ValueError(f"MLP needs one or more hidden widths of at least 1, got hidden={tuple(self.hidden)}")
+            raise ValueError(f"MLP needs one or more hidden widths of at least 1, got hidden={self.hidden}")
         activation(self.activation)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "MLPNetwork":

@@ -1,8 +1,8 @@
 """Any module of the user's as a surrogate model."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,22 @@ class Module:
 
     module: nn.Module
     readout: str | None = None
+
+    def with_buffers(self, buffers: Mapping[str, Tensor]) -> "Module":
+        """The same module with other constants (random Fourier frequencies, say).
+
+        Raises:
+            ValueError: if the module's buffers have other names or shapes.
+        """
+        if not buffers and not list(self.module.buffers()):
+            return self
+        module = copy.deepcopy(self.module)
+        own = dict(module.named_buffers())
+        if {name: b.shape for name, b in own.items()} != {name: b.shape for name, b in buffers.items()}:
+            raise ValueError(f"the buffers of {type(module).__name__} do not fit: it has {', '.join(own) or 'none'}")
+        for name, buffer in own.items():
+            buffer.copy_(buffers[name])
+        return replace(self, module=module)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "ModuleNetwork":
         """The wrapped network; one sample is run through it to see that the widths fit.
@@ -59,6 +75,12 @@ class ModuleNetwork(nn.Module):
         holders = [name for name, child in self.module.named_modules() if list(child.parameters(recurse=False))]
         if not holders:
             raise ValueError(f"{type(architecture.module).__name__} holds no weights")
+        readout = architecture.readout
+        if readout is not None and not any(f"{name}.".startswith(f"{readout}.") for name in holders):
+            raise ValueError(
+                f"readout={readout!r} is no submodule of {type(architecture.module).__name__} that holds weights; "
+                f"these do: {', '.join(map(repr, holders))}"
+            )
         self.readout_name = f"module.{architecture.readout or holders[-1]}".rstrip(".")
 
     def forward(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:

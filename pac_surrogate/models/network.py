@@ -1,7 +1,7 @@
 """Running a module with given weights: one set, or a stack of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from pac_surrogate.weights import Weights, stack
 REFUSED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.RNNBase)
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """A frozen description of a model."""
 
@@ -28,7 +29,7 @@ def check_model(model: nn.Module) -> None:
         ValueError: naming the layer. GroupNorm and LayerNorm work.
     """
     for name, child in model.named_modules():
-        if isinstance(child, REFUSED):
+        if isinstance(child, REFUSED) or getattr(child, "track_running_stats", False):
             raise ValueError(
                 f"{type(child).__name__} at {name!r} keeps state between samples or draws at random, so a run would depend on "
                 f"its batch; use GroupNorm or LayerNorm, or no dropout"
@@ -47,7 +48,8 @@ def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
             raise ValueError(f"{type(child).__name__} at {name!r} holds weights but has no reset_parameters(): define it")
     saved = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        # The CPU's generator alone: `torch.manual_seed` would reseed those of all GPUs too.
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for _, child in holders:
             child.reset_parameters()  # type: ignore[operator]  # seen above
         fresh = {name: weight.detach().clone() for name, weight in model.named_parameters()}
@@ -60,8 +62,12 @@ def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
 def evaluate(
     model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]
 ) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
-    """Prediction and features of one set of weights."""
-    return torch.func.functional_call(model, dict(weights), (x,))
+    """Prediction and features of one set of weights, in the precision and on the device of `x`."""
+    constants = {
+        name: buffer.to(x.device, x.dtype if buffer.is_floating_point() else buffer.dtype)
+        for name, buffer in model.named_buffers()
+    }
+    return torch.func.functional_call(model, {**constants, **weights}, (x,))
 
 
 def evaluate_stack(

@@ -42,6 +42,7 @@ class ClosedFormRule(Protocol):
 Stage = tuple[Literal["source", "target"], PlanRule | ClosedFormRule]
 
 
+@runtime_checkable
 class Method(Protocol):
     """A transfer method. One that makes nothing of the source has no answer at n = 0 and sets `needs_target`."""
 

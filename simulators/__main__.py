@@ -1,0 +1,82 @@
+"""The console of the simulators: `python -m simulators list | describe NAME | generate NAME`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulators.generate import generate
+from simulators.pairs import PAIRS, find_pair
+from simulators.quantities import Quantity
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Pairs of simulators: what there is, and their data.")
+Name = Annotated[str, typer.Argument(help="Name of a pair, as `list` gives it.")]
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Print what is wrong in a line and exit with 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command("list")
+def list_pairs() -> None:
+    """List the pairs: name, shift, difficulty, headline metric, title.
+
+    Example: python -m simulators list
+    """
+    width = max(map(len, PAIRS))
+    for pair in PAIRS.values():
+        typer.echo(f"{pair.name:{width}}  {pair.shift:9}  {pair.difficulty:8}  {pair.headline}  {pair.title}")
+
+
+@app.command("describe")
+def describe_pair(name: Name) -> None:
+    """Describe both sides of a pair: equation, parameters, inputs, outputs, samples.
+
+    Example: python -m simulators describe heat_equation
+    """
+    with _one_line():
+        pair = find_pair(name)
+    typer.echo(f"{pair.name}: {pair.title}\nshift {pair.shift}, difficulty {pair.difficulty}, headline {pair.headline}")
+    for role, side in (("source", pair.source), ("target", pair.target)):
+        train, valid, test = side.counts()
+        typer.echo(f"\n{role}: {side.ensemble.simulator}, {train} train, {valid} valid, {test} test samples")
+        typer.echo(f"  {side.ensemble.equation}")
+        typer.echo("  " + ", ".join(f"{key} {value}" for key, value in side.parameters.items()))
+    for role, quantities in (("input", pair.target.ensemble.inputs), ("output", pair.target.ensemble.outputs)):
+        typer.echo("")
+        for quantity in quantities:
+            typer.echo(f"{role}: {_line(quantity)}")
+
+
+@app.command("generate")
+def generate_pair(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Folder that holds a folder for each pair.")] = Path("data"),
+    samples: Annotated[int | None, typer.Option(help="Source samples in all; caps the target's too.")] = None,
+    seed: Annotated[int, typer.Option(help="Of inputs, splits and subsets.")] = 0,
+    device: Annotated[str, typer.Option(help="Where the solver runs: cpu or cuda.")] = "cpu",
+    chunk: Annotated[int, typer.Option(help="Samples solved at once; no result depends on it.")] = 100,
+) -> None:
+    """Write the source.h5 and target.h5 of a pair; interrupted, it goes on where it stopped.
+
+    Example: python -m simulators generate heat_equation --samples 200
+    """
+    with _one_line():
+        generate(find_pair(name), out, samples=samples, seed=seed, device=device, chunk=chunk, say=typer.echo)
+
+
+def _line(quantity: Quantity) -> str:
+    axes = ", ".join(("sample", *(f"{a} {n}" for a, n in zip(quantity.axes, quantity.shape, strict=True))))
+    return f"{quantity.name} ({axes}) [{quantity.units}], {quantity.long_name}"
+
+
+if __name__ == "__main__":
+    app()

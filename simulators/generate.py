@@ -1,0 +1,176 @@
+"""Write the data files of a pair; with `__main__` the only file here that knows pac_surrogate, and of it the writer."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from pac_surrogate.files import (
+    Coordinate,
+    DatasetError,
+    DatasetWriter,
+    Variable,
+    make_split,
+    make_subset_order,
+    read_description,
+)
+from simulators.pairs import Pair, Side
+
+Arrays = Mapping[str, Float[Tensor, "sample ..."]]
+
+TIMED = 64  # samples on which cost and conservation are measured
+REFINED = 4  # samples on which the order is measured
+
+
+def generate(
+    pair: Pair,
+    out: Path | str = "data",
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    chunk: int = 100,
+    say: Callable[[str], object] = lambda line: None,
+) -> dict[str, Path]:
+    """Write `<out>/<pair>/source.h5` and `target.h5`, or leave alone those that stand with the same configuration.
+
+    All inputs are drawn before the first is solved, so they are the same bits for any `chunk` and any device. A run
+    that is interrupted goes on where it stopped.
+
+    Args:
+        pair: from `pairs.PAIRS`.
+        out: folder that holds a folder for each pair.
+        samples: number of source samples, train, valid and test together; also the most that the target gets.
+        seed: of inputs, splits and subsets.
+        device: where the solver runs.
+        chunk: samples solved at once.
+        say: called with one line for each file.
+
+    Returns:
+        The path of each side.
+
+    Raises:
+        ValueError: if there are too few samples, the device is missing, or a solution is not finite.
+    """
+    if chunk < 1:
+        raise ValueError(f"chunk must be 1 or more, got {chunk}")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device} needs a GPU, none is visible: use device cpu")
+    target_samples = None if samples is None else min(samples, sum(pair.target.counts()))
+    totals = {"source": (pair.source, samples), "target": (pair.target, target_samples)}
+    paths = {}
+    for role, (side, total) in totals.items():
+        paths[role] = Path(out) / pair.name / f"{role}.h5"
+        description = _describe(pair, role, side, side.counts(total), seed)
+        if _stands(paths[role], description):
+            say(f"{paths[role]} stands with this configuration: left alone")
+        else:
+            seconds = _write(paths[role], side, description, seed, torch.device(device), chunk)
+            say(f"{paths[role]}: {description['samples']} samples in {seconds:.1f} s")
+    return paths
+
+
+def _write(path: Path, side: Side, description: dict[str, Any], seed: int, device: torch.device, chunk: int) -> float:
+    """Solve what is not yet on disk, measure, finish; return the seconds that it took."""
+    begin, samples = time.perf_counter(), description["samples"]
+    inputs = side.draw(seed, samples)
+    console = Console(stderr=True)
+    writer = DatasetWriter(path, **description)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(str(path), total=samples, completed=writer.written)
+        while writer.written < samples:
+            first = writer.written
+            some = {name: values[first : first + chunk] for name, values in inputs.items()}
+            outputs, _ = side.ensemble.solve({name: values.to(device) for name, values in some.items()})
+            outputs = {name: values.cpu() for name, values in outputs.items()}
+            _check_finite(side, first, some, outputs)
+            writer.write({name: values.numpy() for name, values in {**some, **outputs}.items()})
+            progress.update(task, completed=writer.written)
+    writer.finish({**_measure(side, inputs, device), "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ} python -m simulators"})
+    return time.perf_counter() - begin
+
+
+def _describe(pair: Pair, role: str, side: Side, counts: tuple[int, int, int], seed: int) -> dict[str, Any]:
+    """Return what the writer is told before the first sample."""
+    train, valid, test = counts
+    split = make_split(train + valid + test, valid=valid, test=test, seed=seed)
+    ensemble = side.ensemble
+    return {
+        "inputs": tuple(Variable(**asdict(quantity)) for quantity in ensemble.inputs),
+        "outputs": tuple(Variable(**asdict(quantity)) for quantity in ensemble.outputs),
+        "coordinates": [Coordinate(c.name, np.array(c.values), c.units, c.long_name) for c in ensemble.coordinates],
+        "samples": len(split),
+        "split": split,
+        "subset_order": make_subset_order(split, seed=seed),
+        "attributes": {
+            "title": f"{pair.name}, {role}: {pair.title}",
+            "pair": pair.name,
+            "side": role,
+            "simulator": ensemble.simulator,
+            "equation": ensemble.equation,
+            "parameters": side.parameters,
+            "headline": pair.headline,
+            "seed": seed,
+            "versions": {"torch": metadata.version("torch")},
+        },
+    }
+
+
+def _stands(path: Path, description: dict[str, Any]) -> bool:
+    """Whether the file is whole and was written from this description, whatever the versions."""
+    try:
+        found = read_description(path)
+    except DatasetError:
+        return False
+    wanted = {name: value for name, value in description["attributes"].items() if name != "versions"}
+    wanted["parameters"] = json.dumps(wanted["parameters"], sort_keys=True)
+    return (
+        (found.inputs, found.outputs) == (description["inputs"], description["outputs"])
+        and all(np.array_equal(found.coordinates[c.name].values, c.values) for c in description["coordinates"])
+        and np.array_equal(found.split, description["split"])
+        and np.array_equal(found.subset_order, description["subset_order"])
+        and all(found.attributes.get(name) == value for name, value in wanted.items())
+    )
+
+
+def _check_finite(side: Side, first: int, inputs: Arrays, outputs: Arrays) -> None:
+    """Refuse a solution that is not finite, with what it was computed from."""
+    for name, values in outputs.items():
+        broken = (~torch.isfinite(values)).flatten(1).any(1).nonzero().flatten().tolist()
+        if broken:
+            rows = {key: array[broken[0]] for key, array in inputs.items()}
+            given = ", ".join(f"{key} {float(row.min()):.6g} to {float(row.max()):.6g}" for key, row in rows.items())
+            raise ValueError(
+                f"{side.name}: {name} of sample {first + broken[0]} is not finite; it was computed from {given} and"
+                f" {json.dumps(side.parameters)}: refine the solver"
+            )
+
+
+def _measure(side: Side, inputs: Arrays, device: torch.device) -> dict[str, float]:
+    """Measure cost and conservation on some samples, and the order of convergence on fewer, twice refined."""
+    some = {name: values[:TIMED].to(device) for name, values in inputs.items()}
+    begin = time.perf_counter()
+    _, residual = side.ensemble.solve(some)
+    worst = float(residual.max())  # waits for the device
+    seconds = time.perf_counter() - begin
+    few = {name: values[:REFINED] for name, values in some.items()}
+    coarse, middle, fine = (side.ensemble.solve(few, side.resolved * factor)[0] for factor in (1, 2, 4))
+    first = sum(float((coarse[name] - middle[name]).square().sum()) for name in coarse)
+    second = sum(float((middle[name] - fine[name]).square().sum()) for name in coarse)
+    return {
+        "solver_order_measured": math.log2(first / second) / 2,
+        "conservation_residual": worst,
+        "cost_seconds_per_sample": seconds / len(residual),
+    }

@@ -1,0 +1,167 @@
+"""Pairs of simulators: a cheap source with thousands of samples and a dear target with hundreds, same inputs and outputs."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simulators.plates import Plates
+from simulators.quantities import Coordinate, Quantity
+from simulators.rods import Rods
+
+
+class Ensemble(Protocol):
+    """Random inputs and their solver, as a frozen dataclass whose fields are numbers that JSON can hold."""
+
+    @property
+    def simulator(self) -> str:
+        """Dotted name of the solver."""
+
+    @property
+    def equation(self) -> str:
+        """What is solved."""
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        """What `draw` returns."""
+
+    @property
+    def outputs(self) -> tuple[Quantity, ...]:
+        """What `solve` returns."""
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Where the cells of each axis lie."""
+
+    def draw(self, generator: torch.Generator, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
+        """Draw inputs as they are stored, float32, all samples at once."""
+
+    def solve(
+        self, inputs: dict[str, Float[Tensor, "sample ..."]], refinement: int = 1
+    ) -> tuple[dict[str, Float[Tensor, "sample ..."]], Float[Tensor, " sample"]]:
+        """Return the outputs of stored inputs, and by how much what should be conserved is not, relative.
+
+        Args:
+            inputs: as `draw` returns them, on any device.
+            refinement: factor on the numbers of cells and time steps.
+        """
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair.
+
+    Attributes:
+        name: of the pair and the side; names the stream of its random numbers.
+        ensemble: inputs and solver.
+        train: samples in the train split.
+        valid: samples in the valid split.
+        test: samples in the test split.
+        resolved: refinement from which the cells resolve the inputs, so that an order of convergence can be measured.
+    """
+
+    name: str
+    ensemble: Ensemble
+    train: int
+    valid: int
+    test: int
+    resolved: int = 1
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The ensemble's numbers."""
+        return asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+
+    def counts(self, samples: int | None = None) -> tuple[int, int, int]:
+        """Return the sizes of (train, valid, test), shrunk or stretched alike to a total of `samples`.
+
+        Raises:
+            ValueError: if there is not one sample for each split.
+        """
+        total = self.train + self.valid + self.test
+        if samples is None or samples == total:
+            return self.train, self.valid, self.test
+        valid, test = (max(1, count * samples // total) for count in (self.valid, self.test))
+        if samples < valid + test + 1:
+            raise ValueError(f"{self.name} needs 3 samples or more, one for each split, got {samples}")
+        return samples - valid - test, valid, test
+
+    def draw(self, seed: int, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
+        """Draw inputs from a stream that belongs to this side and this seed alone."""
+        digest = hashlib.sha256(f"{self.name} {seed}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        return self.ensemble.draw(generator, samples)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target with the same inputs and outputs.
+
+    Attributes:
+        name: also that of its folder.
+        title: what changes from source to target.
+        shift: what kind of change.
+        difficulty: how far the source's answer is from the target's: below 20, below 40, above 40 % of `headline`.
+        headline: the metric of its tables.
+        source: the cheap side.
+        target: the dear side.
+    """
+
+    name: str
+    title: str
+    shift: Literal["parameter", "physics", "fidelity"]
+    difficulty: Literal["easy", "moderate", "hard"]
+    headline: Literal["rel_l2", "rmse_std"]
+    source: Side
+    target: Side
+
+
+def find_pair(name: str) -> Pair:
+    """Return the pair of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in PAIRS:
+        raise ValueError(f"there is no pair {name!r}: choose one of {', '.join(PAIRS)}")
+    return PAIRS[name]
+
+
+PAIRS = {
+    "heat_equation": Pair(
+        name="heat_equation",
+        title="rods with cold ends, of a material that conducts up to nine times better",
+        shift="parameter",
+        difficulty="moderate",
+        headline="rel_l2",
+        source=Side("heat_equation source", Rods((5.0, 15.0), None), 2000, 200, 200),
+        target=Side("heat_equation target", Rods((15.0, 45.0), None), 320, 80, 200),
+    ),
+    "heat_equation_losses": Pair(
+        name="heat_equation_losses",
+        title="insulated rods, then rods that lose heat at both ends and conduct better where they are hot",
+        shift="physics",
+        difficulty="moderate",
+        headline="rel_l2",
+        source=Side("heat_equation_losses source", Rods((10.0, 30.0), 0.0, mean=30.0, time=30.0), 2000, 200, 200),
+        target=Side(
+            "heat_equation_losses target",
+            Rods((10.0, 30.0), 800.0, temperature_coefficients=(0.012, 5e-5), mean=30.0, time=30.0),
+            320,
+            80,
+            200,
+        ),
+    ),
+    "heat_equation_2d": Pair(
+        name="heat_equation_2d",
+        title="plates of uneven conductivity on a coarse grid, then on a grid eight times finer",
+        shift="fidelity",
+        difficulty="moderate",
+        headline="rel_l2",
+        source=Side("heat_equation_2d source", Plates(cells=8), 2000, 200, 200, resolved=4),
+        target=Side("heat_equation_2d target", Plates(cells=64), 320, 80, 200),
+    ),
+}

@@ -1,0 +1,153 @@
+"""Pretraining, tuning and transfer as a user calls them."""
+
+import numpy as np
+import pytest
+import torch
+
+import pac_surrogate as pac
+from pac_surrogate.pipeline import Budget, Solver, Task, _Session, transfer_many
+from pac_surrogate.weights import masked
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.uniform(-1, 1, size=(400, 3))
+SOURCE = pac.Dataset.from_arrays(X, np.sin(2 * X[:, :1]) + X[:, 1:2] * X[:, 2:], valid=0.1, test=0.2)
+TARGET = pac.Dataset.from_arrays(X, np.sin(2 * X[:, :1]) + 1.5 * X[:, 1:2] * X[:, 2:] + 0.3, test=0.5, seed=1)
+
+
+@pytest.fixture(scope="module")
+def surrogate():
+    return pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(16, 16)), steps=1000, learning_rate=5e-3, valid=SOURCE.valid)
+
+
+def test_a_pretrained_surrogate_predicts_unseen_source_data(surrogate):
+    error = surrogate.predict(SOURCE.test.x) - SOURCE.test.y
+    assert np.sqrt(np.mean(error**2)) / SOURCE.test.y.std() < 0.15  # predicting the mean scores 1
+
+
+def test_the_seed_decides_the_weights_and_repeats_bit_for_bit(surrogate):
+    again = pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(16, 16)), steps=1000, learning_rate=5e-3, valid=SOURCE.valid)
+    other = pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(16, 16)), steps=50, seed=1)
+    assert all(torch.equal(surrogate.weights[name], again.weights[name]) for name in again.weights)
+    assert not torch.equal(surrogate.weights["readout.weight"], other.weights["readout.weight"])
+
+
+def test_transfer_beats_the_unchanged_source_and_scratch_on_a_related_target(surrogate):
+    errors = {
+        method: np.sqrt(
+            np.mean((pac.transfer(surrogate, TARGET.train[:20], method=method).predict(TARGET.test.x) - TARGET.test.y) ** 2)
+        )
+        for method in (pac.SourceUnchanged(), pac.Scratch(learning_rate=3e-3), pac.FineTune(learning_rate=3e-3))
+    }
+    unchanged, scratch, fine_tune = errors.values()
+    assert fine_tune < 0.7 * unchanged
+    assert fine_tune < 0.7 * scratch
+
+
+def test_tuning_chooses_the_candidate_of_least_held_out_error_and_never_sees_other_data(surrogate):
+    candidates = (pac.FineTune(learning_rate=1e-9), pac.FineTune(learning_rate=3e-3))
+    data = TARGET.train[:10]
+    (result,) = transfer_many([Task(surrogate, data, candidates, None, 0)], Budget(steps=300), Solver(device="cpu"))
+    assert result.method == candidates[1]
+    assert result.scores[1] < result.scores[0]
+    # A rate of 1e-9 is the unchanged source, whose held-out error over all folds is its error on the data.
+    truth, guess = data.y, surrogate.predict(data.x)
+    deviation = float(surrogate.scaling.outputs.deviation[0])
+    assert result.scores[0] == pytest.approx(np.mean((guess - truth) ** 2) / deviation**2, rel=1e-4)
+    (default,) = transfer_many([Task(surrogate, TARGET.train[:3], candidates, None, 0)], Budget(steps=5), Solver(device="cpu"))
+    assert default.method == candidates[0]
+    assert default.scores == ()
+
+
+def test_folds_are_disjoint_cover_the_data_and_are_the_same_for_every_method(surrogate):
+    session = _Session(Budget(folds=5), Solver())
+    data = TARGET.train[:13]
+    folds = session.folds(data, 7)
+    assert folds is session.folds(data, 7)
+    held_out = np.concatenate([part.x for _, part in folds])
+    assert sorted(map(tuple, held_out)) == sorted(map(tuple, data.x))
+    for training, part in folds:
+        assert len(training) + len(part) == 13
+        assert not set(map(tuple, training.x)) & set(map(tuple, part.x))
+    assert len(session.folds(TARGET.train[:4], 7)) == 4
+
+
+def test_the_source_stage_is_solved_once_for_all_that_share_it(surrogate, monkeypatch):
+    trained = []
+    original = pac.pipeline.fit
+    monkeypatch.setattr(
+        pac.pipeline, "fit", lambda model, plans, *a, **k: trained.append(len(plans)) or original(model, plans, *a, **k)
+    )
+    methods = (pac.PAC(strength=0.02), pac.PAC(strength=0.2), pac.PackNet())
+    source = SOURCE.train
+    tasks = [Task(surrogate, TARGET.subset(k, 5), (m,), source, 0) for m in methods for k in (0, 1)]
+    results = transfer_many(tasks, Budget(steps=5, source_steps=5), Solver(device="cpu"))
+    assert trained == [1, 6]
+    assert all(results[0].surrogate.essential is result.surrogate.essential for result in results)
+
+
+def test_the_range_of_a_transferred_surrogate_covers_source_and_target(surrogate):
+    wide = pac.Dataset.from_arrays(3 * X[:30], TARGET.y[:30])
+    adapted = pac.transfer(surrogate, wide, method=pac.FineTune(), steps=5)
+    with pytest.warns(pac.ExtrapolationWarning):
+        surrogate.predict(wide.x)
+    adapted.predict(wide.x)  # warnings are errors here
+
+
+def test_outputs_that_the_source_lacks_get_a_readout_of_their_own(surrogate):
+    outputs = np.c_[100 + 10 * TARGET.y, TARGET.y[:, 0] ** 2]
+    target = pac.Dataset.from_arrays(X, {"flux": outputs}, test=0.5)
+    source = SOURCE.train
+    for method in (pac.FineTune(learning_rate=3e-3), pac.PAC(), pac.L2SP(), pac.LinearProbe(learning_rate=1e-2)):
+        adapted = pac.transfer(surrogate, target.train[:60], method=method, source=source)
+        prediction = adapted.predict(target.test.x)
+        assert prediction.shape == (200, 2)
+        assert adapted.network.new_readout
+        # The first output is what the source knows, at another scale: better than predicting its mean.
+        assert np.sqrt(np.mean((prediction[:, 0] - target.test.y[:, 0]) ** 2)) < 0.8 * target.test.y[:, 0].std()
+
+
+def test_what_needs_source_data_asks_for_them_by_name(surrogate):
+    for method in (pac.PAC(), pac.PackNet()):
+        with pytest.raises(ValueError, match="pass source="):
+            pac.transfer(surrogate, TARGET.train[:5], method=method)
+    pac.transfer(surrogate, TARGET.train[:5], method=pac.PAC(allocate=False), steps=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"data": pac.Dataset.from_arrays(X[:5, :2], X[:5, :1])},
+            r"the surrogate has the inputs input \(3,\), the data have input \(2,\)",
+        ),
+        ({"method": "PAC"}, "method must be a method such as pac.PAC()"),
+        ({"method": pac.PAC}, "method must be a method such as pac.PAC()"),
+        ({"method": ()}, "at least one candidate"),
+        ({"folds": 1}, "folds >= 2"),
+        ({"method": pac.FineTune(learning_rate=1e30)}, "diverged at step"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(surrogate, change, message):
+    arguments = {"data": TARGET.train[:5], "method": pac.FineTune(), "steps": 5} | change
+    with pytest.raises(ValueError, match=message) as caught:
+        pac.transfer(surrogate, arguments.pop("data"), **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_a_network_can_be_the_source_of_a_transfer(surrogate):
+    corrected = pac.transfer(surrogate, TARGET.train[:5], method=pac.LinearCorrection())
+    with pytest.raises(ValueError, match="starts from a network"):
+        pac.transfer(corrected, TARGET.train[:5], method=pac.FineTune())
+
+
+def test_pretraining_that_diverges_says_so():
+    with pytest.raises(ValueError, match="pretraining diverged at step"):
+        pac.pretrain(SOURCE.train, steps=20, learning_rate=1e30)
+
+
+def test_masking_a_pac_surrogate_gives_back_the_source_that_prune_and_allocate_makes(surrogate):
+    source = SOURCE.train
+    whole = pac.transfer(surrogate, TARGET.train[:8], method=pac.PAC(), source=source, steps=50, source_steps=50)
+    allocated = pac.prune_and_allocate(surrogate, source, sparsity=0.8, steps=50)
+    for name, weight in masked(whole.weights, whole.essential).items():
+        assert torch.equal(weight, allocated.weights[name])
