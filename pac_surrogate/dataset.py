@@ -126,7 +126,8 @@ class Dataset:
                 know time, x, y and channel.
             units: of a variable, "1" unless given.
             scaling: of a variable, "log" where only ratios matter, "standard" unless given.
-            attributes: global attributes of a saved file, such as title or headline; see `DatasetWriter`.
+            attributes: global attributes of a saved file; see `DatasetWriter`. The headline is "rel_l2" where an output has an
+                axis x or y, else "rmse_std", unless it is given.
 
         Raises:
             ValueError: if lengths disagree, values are no finite real numbers, or a share leaves nothing to train on.

@@ -96,7 +96,7 @@ class Network:
         if architecture is None:
             given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
             # A hostile header costs neither time nor memory: no more layers than there are tensors, and those without numbers.
-            if max(len(given.get("hidden", ())), given.get("blocks", 0)) > len(weights):
+            if max(len(given.get("hidden", ())), given.get("blocks", 0), given.get("levels", 0)) > len(weights):
                 raise ValueError("weights do not fit the architecture")
             architecture = ARCHITECTURES[kind](**given)
             with torch.device("meta"):

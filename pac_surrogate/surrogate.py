@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 import platform
 import warnings
 from collections.abc import Mapping, Sequence
@@ -179,10 +180,10 @@ class Surrogate:
         except KeyError as error:
             raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
         except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-            raise DatasetError(f"{path} is not a whole surrogate: {str(error).splitlines()[0]}") from error
+            raise DatasetError(f"{path} is not a whole surrogate: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 
-def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "sample output"]]:
+def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "_sample _output"]]:
     """Predictions of many surrogates in physical units, networks of one shape as stacks; no warnings."""
     scaled_by: dict[tuple[int, int, int], Tensor] = {}
     scaled = []
@@ -291,4 +292,4 @@ def _columns(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Varia
 
 
 def _variable(entry: Mapping[str, Any]) -> Variable:
-    return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(entry["shape"])})
+    return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})

@@ -343,11 +343,12 @@ def _name(model: nn.Module, runs: list[_Run], options: _Options) -> str:
 def _save(path: Path, fits: list[Fit]) -> None:
     tensors = {f"weights/{name}": torch.stack([result.weights[name] for result in fits]) for name in fits[0].weights}
     results = [{"diverged": f.diverged, "valid_error": f.valid_error, "seconds": f.seconds} for f in fits]
-    save_tensors(path, tensors | {"objective": torch.stack([f.objective for f in fits])}, {"runs": results})
+    objective = torch.stack([f.objective for f in fits])
+    save_tensors(path, tensors | {"objective": objective}, {"runs": results, "order": list(fits[0].weights)})
 
 
 def _load(path: Path) -> list[Fit]:
     tensors, header = load_tensors(path)
-    objective = tensors.pop("objective")
-    weights = unstack({name.removeprefix("weights/"): tensor for name, tensor in tensors.items()})
-    return [Fit(w, objective[i].clone(), **header["runs"][i]) for i, w in enumerate(weights)]
+    # safetensors sorts names; the order of weights is the order in which penalties are added, and so part of the result's bits.
+    weights = unstack({name: tensors[f"weights/{name}"] for name in header["order"]})
+    return [Fit(w, tensors["objective"][i].clone(), **header["runs"][i]) for i, w in enumerate(weights)]

@@ -53,17 +53,16 @@ class Periodic:
 Boundary: TypeAlias = Dirichlet | Neumann | Robin | Periodic
 
 
-def spread_boundary(boundary: Boundary, cells: Tensor) -> Boundary:
-    """Return the boundary with values as float64 tensors that broadcast against its cells, which lead with `sample`.
+def spread_values(boundary: Boundary, samples: int, device: torch.device) -> dict[str, Float[Tensor, " sample"]]:
+    """Return the values of a boundary in float64, one per sample, by name.
 
     Raises:
         ValueError: if a value is not finite or is not one number or one per sample, or if a heat transfer coefficient
             is negative.
     """
-    samples = len(cells)
     spread = {}
     for field in fields(boundary):
-        value = torch.as_tensor(getattr(boundary, field.name), dtype=torch.float64, device=cells.device)
+        value = torch.as_tensor(getattr(boundary, field.name), dtype=torch.float64, device=device)
         name = f"{field.name} of a {type(boundary).__name__} boundary"
         if value.shape not in ((), (samples,)):
             raise ValueError(f"{name} must be one number or one per sample ({samples}), got shape {tuple(value.shape)}")
@@ -71,5 +70,5 @@ def spread_boundary(boundary: Boundary, cells: Tensor) -> Boundary:
             raise ValueError(f"{name} must be finite")
         if field.name == "coefficient" and bool((value < 0).any()):
             raise ValueError(f"{name} must not be negative, got {float(value.min()):.3g} W/(m^2 K)")
-        spread[field.name] = value.expand(samples).reshape(-1, *(1,) * (cells.ndim - 1))
-    return type(boundary)(**spread)
+        spread[field.name] = value.expand(samples)
+    return spread

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simulators.boundaries import Boundary, Dirichlet, Neumann, Periodic, Robin, spread_boundary
+from simulators.boundaries import Boundary, Dirichlet, Neumann, Periodic, Robin, spread_values
 from simulators.time_stepping import State, like_rows
 
 Source = Float[Tensor, " sample *cells"] | Callable[[Tensor], Float[Tensor, " sample *cells"]]
@@ -25,7 +26,7 @@ class Conduction:
     - At a Dirichlet boundary the same over half a cell; at a Robin boundary half a cell, with k at the last cell's
       temperature, in series with the film. First order in the flow at that one face, second order in u.
 
-    Called with a time and a state it gives the rates of (temperature, energy through each boundary, energy released).
+    Called with a time and a state it gives the rates of (temperature, energies: through each boundary, released).
     Source: Patankar, Numerical Heat Transfer and Fluid Flow (1980), chapter 4; LeVeque, Finite Difference Methods
     (SIAM 2007), chapter 2.
 
@@ -39,57 +40,56 @@ class Conduction:
         capacity: c [J/(m^3 K)].
 
     Raises:
-        ValueError: if a shape does not fit, a value is not finite, or a conductivity is negative.
+        ValueError: if a value at a boundary does not fit.
     """
 
     def __init__(
         self,
         initial: Float[Tensor, " sample *cells"],
-        conductivity: Tensor,
+        conductivity: Float[Tensor, " sample"] | Float[Tensor, " sample *cells"],
         lengths: Sequence[float],
         boundaries: Sequence[tuple[Boundary, Boundary]],
         source: Source | None,
         coefficients: Float[Tensor, "sample degree"] | None,
         capacity: float,
     ) -> None:
-        self.shape, self.capacity = initial.shape, capacity
+        self.capacity = capacity
         self.spacings = [length / cells for length, cells in zip(lengths, initial.shape[1:], strict=True)]
         self.volume = math.prod(self.spacings)
-        self.coefficients = _check_coefficients(coefficients, initial).unbind(1)
-        self.source = source if callable(source) else _check_source(source, initial)
-        centres = _check_conductivity(conductivity, initial)
-        self.boundaries: list[tuple[Boundary, Boundary]] = []
+        self.coefficients = () if coefficients is None else coefficients.to(initial).unbind(1)
+        self.source = source if callable(source) else initial.new_zeros(()) if source is None else source.to(initial)
+        centres = like_rows(conductivity, initial) if conductivity.ndim == 1 else conductivity
+        centres = centres.to(initial).expand_as(initial)
         self.faces: list[Tensor] = []  # k_face / h^2
-        self.ends: list[tuple[Tensor, Tensor]] = []  # conductance from the last centre to the boundary, or across it
-        for along, (h, pair) in enumerate(zip(self.spacings, boundaries, strict=True), start=1):
-            low, high = centres.select(along, 0), centres.select(along, -1)
+        self.ends: list[tuple[_End, _End]] = []
+        for along, (h, (low, high)) in enumerate(zip(self.spacings, boundaries, strict=True), start=1):
             faces = centres.shape[along] - 1
             self.faces.append(_harmonic_mean(centres.narrow(along, 0, faces), centres.narrow(along, 1, faces)) / h**2)
-            wrapped = _harmonic_mean(low, high) / h
-            self.ends.append((wrapped, wrapped) if isinstance(pair[0], Periodic) else (low * (2 / h), high * (2 / h)))
-            self.boundaries.append((spread_boundary(pair[0], low), spread_boundary(pair[1], high)))
+            first, last = centres.narrow(along, 0, 1), centres.narrow(along, -1, 1)
+            if isinstance(low, Periodic):
+                first = last = _harmonic_mean(first, last) / 2  # the way to the next centre is a cell, not half of one
+            self.ends.append((self._end(low, first * (2 / h)), self._end(high, last * (2 / h))))
         self.constant_rate = None if self.coefficients else self._rate(torch.ones_like(initial.flatten(1)[:, 0]))
 
     def start(self, initial: Float[Tensor, " sample *cells"]) -> State:
         """Return the state at t = 0: no energy has entered."""
-        return initial, initial.new_zeros(len(initial), 2 * len(self.boundaries)), initial.new_zeros(len(initial))
+        return initial, initial.new_zeros(len(initial), 2 * len(self.ends) + 1)
 
     def __call__(self, time: Float[Tensor, " sample"], state: State) -> State:
         """Return the rates: [K/s] and, per unit of the transverse area, [W]."""
-        temperature = state[0]
+        temperature, _ = state
         source = self.source(like_rows(time, temperature)) if callable(self.source) else self.source
-        heating = source.expand_as(temperature).clone()
-        released = heating.flatten(1).sum(1) * self.volume
-        potential = self._potential(temperature)
+        heating = source = source.expand_as(temperature)
         entering = []
-        for along, (faces, h) in enumerate(zip(self.faces, self.spacings, strict=True), start=1):
-            flow = torch.diff(potential, dim=along).mul_(faces)
-            heating.narrow(along, 0, flow.shape[along]).add_(flow)
-            heating.narrow(along, 1, flow.shape[along]).sub_(flow)
-            for end, inflow in zip((0, -1), self._inflows(along, temperature, potential), strict=True):
-                heating.select(along, end).add_(inflow, alpha=1 / h)
-                entering.append(inflow.reshape(len(inflow), -1).sum(1) * (self.volume / h))
-        return heating.div_(self.capacity), torch.stack(entering, 1), released
+        potential = self._potential(temperature)
+        for along, (faces, h, ends) in enumerate(zip(self.faces, self.spacings, self.ends, strict=True), start=1):
+            first, last = temperature.narrow(along, 0, 1), temperature.narrow(along, -1, 1)
+            low, high = self._inflow(ends[0], first, last), self._inflow(ends[1], last, first)
+            downwards = torch.diff(potential, dim=along).mul_(faces)  # heat flow / h through a face, to the lower cell
+            heating = heating + torch.diff(downwards, dim=along, prepend=low / -h, append=high / h)
+            entering += [inflow.flatten(1).sum(1) * (self.volume / h) for inflow in (low, high)]
+        entering.append(source.flatten(1).sum(1) * self.volume)
+        return heating / self.capacity, torch.stack(entering, 1)
 
     def rate(self, temperature: Float[Tensor, " sample *cells"]) -> Float[Tensor, " sample"]:
         """Bound the fastest rate at which a cell relaxes to its neighbours [1/s]; eigenvalues reach twice as far.
@@ -99,15 +99,16 @@ class Conduction:
         """
         if self.constant_rate is not None:
             return self.constant_rate
-        rows = torch.cat([temperature.flatten(1), *self._surroundings()], dim=1)
-        factor = self._factor(rows)
+        outside = [end.outside.flatten(1)[:, :1] for ends in self.ends for end in ends if end.kind in (Dirichlet, Robin)]
+        temperatures = torch.cat([temperature.flatten(1), *outside], dim=1)
+        factor = self._factor(temperatures)
         if not bool((factor > 0).all()):
-            row, column = divmod(int((~(factor > 0)).flatten().nonzero()[0]), rows.shape[1])
+            row, column = divmod(int((~(factor > 0)).flatten().nonzero()[0]), factor.shape[1])
             raise ValueError(
                 f"conductivity must stay positive, but 1 + b_1 u + ... is {float(factor[row, column]):.3g} at"
-                f" u = {float(rows[row, column]):.3g} K in sample {row}: use smaller temperature coefficients"
+                f" u = {float(temperatures[row, column]):.3g} K in sample {row}: use smaller temperature coefficients"
             )
-        low, high = rows.amin(1), rows.amax(1)
+        low, high = temperatures.amin(1), temperatures.amax(1)
         bound = torch.ones_like(low)
         for degree, coefficient in enumerate(self.coefficients, start=1):
             bound = bound + torch.maximum(coefficient * low**degree, coefficient * high**degree).clamp(min=0)
@@ -115,35 +116,37 @@ class Conduction:
 
     def _rate(self, factor: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
         """Return the largest sum of conductances around a cell, all conductivities `factor` times those at u = 0."""
-        total = torch.zeros(self.shape, dtype=torch.float64, device=factor.device)
-        for along, (faces, h) in enumerate(zip(self.faces, self.spacings, strict=True), start=1):
-            flow = faces * like_rows(factor, faces)
-            total.narrow(along, 0, flow.shape[along]).add_(flow)
-            total.narrow(along, 1, flow.shape[along]).add_(flow)
-            pairs = zip((0, -1), self.boundaries[along - 1], self.ends[along - 1], strict=True)
-            for end, boundary, half in pairs:
-                total.select(along, end).add_(_conductance(boundary, half * like_rows(factor, half)), alpha=1 / h)
+        total = torch.zeros((), dtype=torch.float64, device=factor.device)
+        for along, (faces, h, ends) in enumerate(zip(self.faces, self.spacings, self.ends, strict=True), start=1):
+            rows = like_rows(factor, faces)
+            low, high = (_conductance(end, end.half_cell * rows) / h for end in ends)
+            around = torch.cat([low, faces * rows, high], dim=along)
+            cells = around.shape[along] - 1
+            total = total + around.narrow(along, 0, cells) + around.narrow(along, 1, cells)
         return total.flatten(1).amax(1) / self.capacity
 
-    def _inflows(self, along: int, temperature: Tensor, potential: Tensor) -> list[Tensor]:
-        """Return the heat flow through the low and the high boundary of an axis into the domain [W/m^2]."""
-        inflows = []
-        pairs = zip((0, -1), self.boundaries[along - 1], self.ends[along - 1], strict=True)
-        for end, boundary, half in pairs:
-            last, cell = temperature.select(along, end), potential.select(along, end)
-            if isinstance(boundary, Periodic):
-                inflows.append(half * (potential.select(along, -1 - end) - cell))
-            elif isinstance(boundary, Dirichlet):
-                inflows.append(half * (self._potential(torch.as_tensor(boundary.temperature)) - cell))
-            elif isinstance(boundary, Robin):
-                inflows.append(_conductance(boundary, half * self._factor(last)) * (boundary.ambient - last))
-            else:
-                inflows.append(torch.as_tensor(boundary.flux).expand_as(last))
-        return inflows
+    def _end(self, boundary: Boundary, half_cell: Tensor) -> "_End":
+        """Prepare a boundary; `half_cell` is the conductance from the last centre to it, or across a periodic one."""
+        given = spread_values(boundary, len(half_cell), half_cell.device)
+        values = {name: like_rows(value, half_cell) for name, value in given.items()}
+        none = torch.zeros_like(half_cell)
+        outside, flux = values.get("temperature", values.get("ambient", none)), values.get("flux", none)
+        film = 1 / values["coefficient"] if "coefficient" in values else none
+        return _End(type(boundary), half_cell, outside, self._potential(outside), film, flux)
+
+    def _inflow(self, end: "_End", cell: Tensor, opposite: Tensor) -> Tensor:
+        """Return the heat flow through a boundary into its last cells [W/m^2], `opposite` those at the other end."""
+        if end.kind is Periodic:
+            return end.half_cell * (self._potential(opposite) - self._potential(cell))
+        if end.kind is Dirichlet:
+            return end.half_cell * (end.potential - self._potential(cell))
+        if end.kind is Robin:
+            return _conductance(end, end.half_cell * self._factor(cell)) * (end.outside - cell)
+        return end.flux.expand_as(cell)
 
     def _factor(self, temperature: Tensor) -> Tensor:
-        """Return k(u) / k(0) = 1 + b_1 u + b_2 u^2 + ..."""
-        factor = torch.zeros_like(temperature)
+        """Return k(u) / k(0) = 1 + b_1 u + b_2 u^2 + ...; 1 if k does not depend on u."""
+        factor = temperature.new_zeros(())
         for coefficient in reversed(self.coefficients):
             factor = (factor + like_rows(coefficient, temperature)) * temperature
         return factor + 1
@@ -157,61 +160,25 @@ class Conduction:
             total = (total + like_rows(self.coefficients[degree - 1], temperature) / (degree + 1)) * temperature
         return (total + 1) * temperature
 
-    def _surroundings(self) -> list[Float[Tensor, "sample 1"]]:
-        """Return the temperatures outside, a column for each boundary that has one."""
-        values = []
-        for boundary in (boundary for pair in self.boundaries for boundary in pair):
-            if isinstance(boundary, Dirichlet | Robin):
-                value = boundary.temperature if isinstance(boundary, Dirichlet) else boundary.ambient
-                values.append(torch.as_tensor(value).reshape(-1, 1))
-        return values
+
+@dataclass(frozen=True)
+class _End:
+    """A boundary in tensors that broadcast against its cells."""
+
+    kind: type
+    half_cell: Tensor
+    outside: Tensor
+    potential: Tensor
+    film: Tensor
+    flux: Tensor
 
 
 def _harmonic_mean(first: Tensor, second: Tensor) -> Tensor:
     return 2 / (1 / first + 1 / second)  # 0 if either is 0
 
 
-def _conductance(boundary: Boundary, half_cell: Tensor) -> Tensor:
+def _conductance(end: _End, half_cell: Tensor) -> Tensor:
     """Return the conductance from the last cell's centre to what is outside [W/(m^2 K)]."""
-    if isinstance(boundary, Neumann):
+    if end.kind is Neumann:
         return torch.zeros_like(half_cell)
-    if isinstance(boundary, Robin):
-        return 1 / (1 / torch.as_tensor(boundary.coefficient) + 1 / half_cell)
-    return half_cell
-
-
-def _check_conductivity(conductivity: Tensor, initial: Tensor) -> Tensor:
-    """Return k(0) at every centre."""
-    if conductivity.shape not in (initial.shape, initial.shape[:1]):
-        raise ValueError(
-            f"conductivity must have shape {tuple(initial.shape[:1])} or {tuple(initial.shape)}, got"
-            f" {tuple(conductivity.shape)}"
-        )
-    if not bool(torch.isfinite(conductivity).all()):
-        raise ValueError("conductivity must be finite")
-    if bool((conductivity < 0).any()):
-        raise ValueError(f"conductivity must not be negative, got {float(conductivity.min()):.3g} W/(m K)")
-    conductivity = conductivity.to(initial)
-    return like_rows(conductivity, initial).expand_as(initial) if conductivity.ndim == 1 else conductivity
-
-
-def _check_source(source: Tensor | None, initial: Tensor) -> Tensor:
-    if source is None:
-        return initial.new_zeros(()).expand_as(initial)
-    if source.shape != initial.shape:
-        raise ValueError(f"source must have the shape of initial, {tuple(initial.shape)}, got {tuple(source.shape)}")
-    if not bool(torch.isfinite(source).all()):
-        raise ValueError("source must be finite")
-    return source.to(initial)
-
-
-def _check_coefficients(coefficients: Tensor | None, initial: Tensor) -> Float[Tensor, "sample degree"]:
-    if coefficients is None:
-        return initial.new_zeros(len(initial), 0)
-    if coefficients.ndim != 2 or len(coefficients) != len(initial):
-        raise ValueError(
-            f"temperature_coefficients must be (sample, degree) with {len(initial)} samples, got {tuple(coefficients.shape)}"
-        )
-    if not bool(torch.isfinite(coefficients).all()):
-        raise ValueError("temperature_coefficients must be finite")
-    return coefficients.to(initial)
+    return 1 / (end.film + 1 / half_cell) if end.kind is Robin else half_cell

@@ -87,7 +87,8 @@ def solve_heat(
     """
     initial = initial.to(torch.float64)
     moments = _check_times(times)
-    _check_problem(initial, lengths, boundaries, step, capacity, scheme)
+    _check_body(initial, conductivity, source, temperature_coefficients)
+    _check_setting(initial.ndim - 1, lengths, boundaries, step, capacity, scheme)
     conduction = Conduction(initial, conductivity, lengths, boundaries, source, temperature_coefficients, capacity)
     state = conduction.start(initial)
     states, now = [state], 0.0
@@ -98,10 +99,10 @@ def solve_heat(
             state = _advance(conduction, time, state, (moment - now) / count, scheme)
         states.append(state)
         now = moment
-    temperature, boundary_energy, source_energy = (torch.stack(parts, 1) for parts in zip(*states, strict=True))
+    temperature, energy = (torch.stack(parts, 1) for parts in zip(*states, strict=True))
     stored = capacity * conduction.volume * temperature.flatten(2)
-    moved = torch.cat([stored.abs().sum(2), boundary_energy.abs().flatten(1), source_energy.abs()], dim=1)
-    return Heat(temperature[:, 1:], boundary_energy[:, 1:], source_energy[:, 1:], stored.sum(2), moved.amax(1))
+    moved = torch.cat([stored.abs().sum(2), energy.abs().flatten(1)], dim=1)
+    return Heat(temperature[:, 1:], energy[:, 1:, :-1], energy[:, 1:, -1], stored.sum(2), moved.amax(1))
 
 
 def _advance(conduction: Conduction, time: Tensor, state: State, step: float, scheme: str) -> State:
@@ -128,21 +129,34 @@ def _check_times(times: Float[Tensor, " time"]) -> list[float]:
     return moments
 
 
-def _check_problem(
-    initial: Tensor,
+def _check_body(initial: Tensor, conductivity: Tensor, source: Source | None, coefficients: Tensor | None) -> None:
+    shape, samples = tuple(initial.shape), tuple(initial.shape[:1])
+    if initial.ndim not in (2, 3) or min(shape[1:]) < 2:
+        raise ValueError(f"initial must be (sample, x) or (sample, x, y) with two cells or more an axis, got {shape}")
+    if conductivity.shape not in (shape, samples):
+        raise ValueError(f"conductivity must have shape {samples} or {shape}, got {tuple(conductivity.shape)}")
+    if isinstance(source, Tensor) and source.shape != shape:
+        raise ValueError(f"source must have the shape of initial, {shape}, got {tuple(source.shape)}")
+    if coefficients is not None and (coefficients.ndim != 2 or coefficients.shape[:1] != samples):
+        got = tuple(coefficients.shape)
+        raise ValueError(f"temperature_coefficients must be (sample, degree) with {len(initial)} samples, got {got}")
+    arrays = {"initial": initial, "conductivity": conductivity, "source": source, "temperature_coefficients": coefficients}
+    for name, values in arrays.items():
+        if isinstance(values, Tensor) and not bool(torch.isfinite(values).all()):
+            sample = int((~torch.isfinite(values)).flatten().nonzero()[0]) // (values.numel() // len(values))
+            raise ValueError(f"{name} must be finite, it is not in sample {sample}")
+    if bool((conductivity < 0).any()):
+        raise ValueError(f"conductivity must not be negative, got {float(conductivity.min()):.3g} W/(m K)")
+
+
+def _check_setting(
+    axes: int,
     lengths: Sequence[float],
     boundaries: Sequence[tuple[Boundary, Boundary]],
     step: float,
     capacity: float,
     scheme: str,
 ) -> None:
-    axes = initial.ndim - 1
-    if axes not in (1, 2) or min(initial.shape[1:]) < 2:
-        raise ValueError(
-            f"initial must be (sample, x) or (sample, x, y) with two cells or more an axis, got {tuple(initial.shape)}"
-        )
-    if not bool(torch.isfinite(initial).all()):
-        raise ValueError("initial temperatures must be finite")
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
         raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
     if len(boundaries) != axes or any(len(pair) != 2 for pair in boundaries):

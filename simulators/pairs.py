@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from simulators.quantities import Coordinate, Quantity
 from simulators.rods import Rods
 
 
+@runtime_checkable
 class Ensemble(Protocol):
     """Random inputs and their solver, as a frozen dataclass whose fields are numbers that JSON can hold."""
 

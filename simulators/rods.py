@@ -55,7 +55,8 @@ class Rods:
     def equation(self) -> str:
         """In words for a file."""
         factor = " (1 + b_1 u + b_2 u^2 + ...)" if self.temperature_coefficients else ""
-        ends = {None: "u = 0", 0: "k du/dn = 0"}.get(self.heat_transfer, "k du/dn = -heat_transfer u")
+        losing = "k du/dn = -heat_transfer u" if self.heat_transfer else "k du/dn = 0"
+        ends = "u = 0" if self.heat_transfer is None else losing
         return f"capacity u_t = (k u_x)_x, k = conductivity{factor}; {ends} at both ends"
 
     @property

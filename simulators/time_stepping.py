@@ -91,22 +91,21 @@ def legendre_step(
         The state at t + step.
     """
     width = (stages**2 + stages - 2).to(time.dtype)
-    reach = 4 * step / width
+    reach = [like_rows(4 * step / width, y) for y in state]
     start = derivative(time, state)
     previous = state
-    current = tuple(y + like_rows(reach / 3, y) * slope for y, slope in zip(state, start, strict=True))
+    current = tuple(y + w / 3 * slope for y, w, slope in zip(state, reach, start, strict=True))
     fewest, most = int(stages.min()), int(stages.max())
     for j in range(2, most + 1):
         mu = (2 * j - 1) / j * _weight(j) / _weight(j - 1)
         nu = -(j - 1) / j * _weight(j) / _weight(j - 2)
         passed = (4 / 3 if j == 2 else float(j * j - j - 2)) / width  # part of the step behind stage j - 1
         slopes = derivative(time + step * torch.clamp(passed, max=1), current)
-        live = None if j <= fewest else stages >= j
         following = []
-        for y, first, before, now, slope in zip(state, start, previous, current, slopes, strict=True):
+        for y, w, first, before, now, slope in zip(state, reach, start, previous, current, slopes, strict=True):
             y_next = (mu * now).add_(before, alpha=nu).add_(y, alpha=1 - mu - nu)
-            y_next.addcmul_(torch.add(slope, first, alpha=_weight(j - 1) - 1), like_rows(mu * reach, y))
-            following.append(y_next if live is None else torch.where(like_rows(live, y), y_next, now))
+            y_next.addcmul_(torch.add(slope, first, alpha=_weight(j - 1) - 1), w, value=mu)
+            following.append(y_next if j <= fewest else torch.where(like_rows(stages >= j, y), y_next, now))
         previous, current = current, tuple(following)
     return current
 

@@ -23,4 +23,8 @@ CHECKED = (
 )
 
 mpl.use("Agg")
-install_import_hook([*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"], "beartype.beartype")
+# An int serves where a float is asked for (PEP 484's numeric tower).
+install_import_hook(
+    [*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)

@@ -19,8 +19,8 @@ from pac_surrogate.files import DatasetError, DatasetWriter, Variable, validate
 SAMPLES = 50
 NUMBERS = np.arange(SAMPLES, dtype=np.float64)
 X = {
-    "conductivity": NUMBERS + 0.25,
     "initial": (NUMBERS[:, None, None] + np.arange(6).reshape(2, 3) / 10).astype(np.float32),
+    "conductivity": NUMBERS + 0.25,
 }
 Y = {"temperature": NUMBERS[:, None] * 100 + np.arange(4)}
 
@@ -43,11 +43,11 @@ def saved(tmp_path: Path) -> Path:
 def test_variables_keep_their_shape_and_matrices_hold_them_in_c_order() -> None:
     data = make()
     np.testing.assert_array_equal(data["initial"], X["initial"])
-    columns = [X["conductivity"], *(X["initial"][:, i, j] for i in range(2) for j in range(3))]
+    columns = [*(X["initial"][:, i, j] for i in range(2) for j in range(3)), X["conductivity"]]
     np.testing.assert_array_equal(data.input_matrix, np.stack(columns, axis=1))
     np.testing.assert_array_equal(data.output_matrix, Y["temperature"])
-    assert [variable.name for variable in data.inputs] == ["conductivity", "initial"]
-    assert [variable.size for variable in data.inputs] == [1, 6]
+    assert [variable.name for variable in data.inputs] == ["initial", "conductivity"]
+    assert [variable.size for variable in data.inputs] == [6, 1]
 
 
 def test_one_variable_is_passed_in_its_shape_and_several_as_a_matrix() -> None:
@@ -165,7 +165,7 @@ def test_splits_that_are_not_there_are_named_in_one_line() -> None:
         (lambda: data.train.test, "splits belong to a whole dataset"),
         (lambda: data[:50].train, "splits belong to a whole dataset"),
         (lambda: data.train.subset(0, 4), "splits belong to a whole dataset"),
-        (lambda: data["pressure"], "no variable 'pressure': this dataset has conductivity, initial, temperature"),
+        (lambda: data["pressure"], "no variable 'pressure': this dataset has initial, conductivity, temperature"),
     ):
         with pytest.raises(ValueError, match=message) as raised:
             ask()
@@ -249,7 +249,7 @@ def test_a_saved_dataset_is_valid_and_comes_back_whole(saved: Path) -> None:
         np.testing.assert_array_equal(found[name], data[name])
         assert found[name].dtype == data[name].dtype
     assert found.digest() == data.digest()
-    assert found.inputs[1] == Variable("initial", ("x", "channel"), (2, 3), "K")
+    assert found.inputs[0] == Variable("initial", ("x", "channel"), (2, 3), "K")
     assert found.attributes["title"] == "Rods"
     assert found.attributes.items() >= {k: v for k, v in data.attributes.items() if v == v}.items()
     np.testing.assert_array_equal(found.coordinates["channel"].values, data.coordinates["channel"].values)
@@ -303,8 +303,8 @@ def test_only_the_asked_rows_are_read_and_only_once(saved: Path, monkeypatch: py
     np.testing.assert_array_equal(some["temperature"], Y["temperature"][expected])
     assert asked == [("temperature", expected)]
     assert some.output_matrix is some.output_matrix
-    np.testing.assert_array_equal(some.input_matrix[:, 0], X["conductivity"][expected])
-    assert asked == [(name, expected) for name in ("temperature", "conductivity", "initial")]
+    np.testing.assert_array_equal(some.input_matrix[:, 6], X["conductivity"][expected])
+    assert asked == [(name, expected) for name in ("temperature", "initial", "conductivity")]
 
 
 def test_a_value_in_a_file_that_is_not_finite_is_refused_when_it_is_read(saved: Path) -> None:
@@ -336,4 +336,4 @@ def test_a_dataset_survives_a_trip_to_another_process(saved: Path) -> None:
 
 
 def test_a_dataset_says_what_it_holds() -> None:
-    assert repr(make().train) == "Dataset(35 samples; inputs conductivity (), initial (2, 3); outputs temperature (4,))"
+    assert repr(make().train) == "Dataset(35 samples; inputs initial (2, 3), conductivity (); outputs temperature (4,))"

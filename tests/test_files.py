@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -56,12 +57,12 @@ ATTRIBUTES: dict[str, Any] = {
 MEASURED = {"solver_order_measured": 2.0, "conservation_residual": 1e-12, "cost_seconds_per_sample": float("nan")}
 
 
-def start(path: Path, **changes: Any) -> DatasetWriter:
+def options() -> dict[str, Any]:
     inputs = [
         Variable("conductivity", units="W/(m K)", scaling="log", dtype="float64"),
         Variable("initial", ("x",), (POINTS,), "K", "temperature at t = 0"),
     ]
-    options: dict[str, Any] = {
+    return {
         "inputs": inputs,
         "outputs": [Variable("temperature", ("time", "x"), (TIMES, POINTS), "K")],
         "coordinates": [Coordinate("x", np.linspace(0, 1, POINTS), "m", "position along the rod")],
@@ -70,7 +71,10 @@ def start(path: Path, **changes: Any) -> DatasetWriter:
         "subset_order": make_subset_order(SPLIT, seed=3),
         "attributes": ATTRIBUTES,
     }
-    return DatasetWriter(path, **(options | changes))
+
+
+def start(path: Path, **changes: Any) -> DatasetWriter:
+    return DatasetWriter(path, **(options() | changes))
 
 
 def write_on(writer: DatasetWriter, batch: int, until: int = SAMPLES) -> None:
@@ -178,11 +182,15 @@ def test_a_replaced_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "note.txt"
     with replacing(path) as temporary:
         temporary.write_text("first")
-    assert path.read_text() == "first"
+    with path.open() as reader:  # who reads the old file goes on reading it
+        with replacing(path) as temporary:
+            temporary.write_text("second")
+        assert reader.read() == "first"
+    assert path.read_text() == "second"
     with contextlib.suppress(KeyboardInterrupt), replacing(path) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
-    assert path.read_text() == "first"
+    assert path.read_text() == "second"
     assert os.listdir(path.parent) == ["note.txt"]
 
 
@@ -231,6 +239,7 @@ def test_chunks_are_whole_samples_near_a_megabyte(written: Path) -> None:
             row = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
             assert dataset.chunks == (min(SAMPLES, round(2**20 / row)), *dataset.shape[1:])
             assert (dataset.shuffle, dataset.compression, dataset.scaleoffset) == (True, "gzip", None)
+            assert np.isnan([dataset.fillvalue, dataset.attrs["_FillValue"]]).all()  # netCDF wants the two equal
     large = Variable("temperature", ("x",), (100_000,))
     assert 0.9 < large.size * 4 * round(2**20 / (large.size * 4)) / 2**20 < 1.2
 
@@ -249,12 +258,12 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(written: Path, tmp_path: Path) 
 
 
 KILLED = """
-import sys, time
-sys.path.insert(0, {folder!r})
-from pathlib import Path
-from test_files import start, write_on
-writer = start(Path(sys.argv[1]))
-write_on(writer, 5, until=25)
+import pickle, sys, time
+from pac_surrogate.files import DatasetWriter
+path, options, arrays = pickle.load(sys.stdin.buffer)
+writer = DatasetWriter(path, **options)
+for start in range(0, 25, 5):
+    writer.write({name: values[start : start + 5] for name, values in arrays.items()})
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -262,10 +271,12 @@ time.sleep(60)
 
 def test_a_killed_process_is_resumed_and_a_living_one_respected(written: Path, tmp_path: Path) -> None:
     path = tmp_path / "rods.h5"
-    script = KILLED.format(folder=str(Path(__file__).parent))
-    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdin is not None
             assert process.stdout is not None
+            pickle.dump((path, options(), ARRAYS), process.stdin)
+            process.stdin.flush()
             assert process.stdout.readline() == b"ready\n"
             for changes in ({}, {"resume": False}, {"attributes": ATTRIBUTES | {"seed": 4}}):
                 with pytest.raises(DatasetError, match=r"cannot be written .* another process"):
@@ -462,12 +473,16 @@ def replace_by(name: str, **options: Any) -> Any:
     return change
 
 
-def turn_axes(file: h5py.File) -> None:
-    del file["temperature"]
-    turned = file.create_dataset("temperature", data=np.ones((SAMPLES, POINTS, TIMES), np.float32))
-    for axis, dim in enumerate(("sample", "x", "time")):
-        turned.dims[axis].attach_scale(file[dim])
-    turned.attrs.update({"role": "output", "units": "K", "long_name": "temperature"})
+def temperature_as(*dims: str, **storage: Any) -> Any:
+    def change(file: h5py.File) -> None:
+        del file["temperature"]
+        shape = [len(file[dim]) for dim in dims]
+        new = file.create_dataset("temperature", data=np.ones(shape, np.float32), **storage)
+        for axis, dim in enumerate(dims):
+            new.dims[axis].attach_scale(file[dim])
+        new.attrs.update({"role": "output", "units": "K", "long_name": "temperature"})
+
+    return change
 
 
 TEST_SAMPLE = int(np.flatnonzero(SPLIT == 2)[0])
@@ -486,7 +501,13 @@ TEST_SAMPLE = int(np.flatnonzero(SPLIT == 2)[0])
         (drop("x", "units"), "x needs the attribute units"),
         (lambda file: file["initial"].attrs.__setitem__("role", "result"), "'input' or 'output', it has 'result'"),
         (drop("temperature", "DIMENSION_LIST"), "axis 0 of 'temperature' needs one dimension scale, it has 0"),
-        (turn_axes, "order sample, time, x, y, z, channel, it has sample, x, time"),
+        (temperature_as("sample", "x", "time"), "order sample, time, x, y, z, channel, it has sample, x, time"),
+        (temperature_as("time", "x"), "order sample, time, x, y, z, channel, it has time, x"),
+        (temperature_as("sample", "time", "x"), "temperature must be stored in whole samples along an unlimited axis"),
+        (
+            temperature_as("sample", "time", "x", chunks=(60, 1, 500), maxshape=(None, 3, 500)),
+            "temperature must be stored in whole samples along an unlimited axis",
+        ),
         (put("initial", (17, 3), np.nan), "initial must be finite, it is nan at sample 17, x 3"),
         (put("temperature", (59, 2, 499), -np.inf), "temperature must be finite, it is -inf at sample 59, time 2, x 499"),
         (put("subset_order", (19, 7), TEST_SAMPLE), f"train split only, draw 19 holds {TEST_SAMPLE}"),

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import jaxtyping
 import pytest
 import torch
 from torch import pi
@@ -189,8 +190,8 @@ PLATES = {
 def test_manufactured_plates_are_solved_with_order_two(case):
     solution, conductivity, coefficients, boundaries = PLATES[case]
     source, errors = left_over(solution, conductivity), []
-    for cells in (16, 32, 64):
-        x, y = centres(2 * cells)[None, :, None], centres(cells, 1.0)[None, None, :]
+    for cells in (12, 24, 48):
+        x, y = centres(cells)[None, :, None], centres(cells, 1.0)[None, None, :]
         initial = solution(tensor(0.0), x, y)
         heat = solve_heat(
             initial,
@@ -198,7 +199,7 @@ def test_manufactured_plates_are_solved_with_order_two(case):
             tensor(0.1),
             lengths=[LENGTH, 1.0],
             boundaries=boundaries,
-            step=0.4 / cells,
+            step=0.6 / cells,
             source=lambda time, x=x, y=y: source(time, x, y),
             temperature_coefficients=coefficients,
             capacity=CAPACITY,
@@ -213,7 +214,7 @@ def test_manufactured_plates_are_solved_with_order_two(case):
 
 def test_layers_that_meet_at_a_face_conduct_as_resistances_in_series():
     conductivity = torch.where(centres(10) < LENGTH / 2, 1.0, 4.0)[None]
-    heat = rod(torch.zeros(1, 10).double(), conductivity, [200.0], (Dirichlet(1), Robin(2, 0)), step=2.0)
+    heat = rod(torch.zeros(1, 10).double(), conductivity, [120.0], (Dirichlet(1.0), Robin(2.0)), step=1.0)
     flow = 1 / (1 / 1 + 1 / 4 + 1 / 2)  # two layers and a film
     x = centres(10)
     exact = torch.where(x < 1, 1 - flow * x, 1 - flow - flow / 4 * (x - 1))
@@ -223,7 +224,7 @@ def test_layers_that_meet_at_a_face_conduct_as_resistances_in_series():
 def test_a_layer_that_does_not_conduct_lets_no_heat_through():
     conductivity = torch.ones(1, 12).double()
     conductivity[:, 6] = 0
-    heat = rod(torch.zeros(1, 12).double(), conductivity, [50.0], (Dirichlet(1), Dirichlet(0)), step=0.5)
+    heat = rod(torch.zeros(1, 12).double(), conductivity, [50.0], (Dirichlet(1.0), Dirichlet(0.0)), step=0.5)
     assert heat.temperature[0, 0, :6].min() > 0.99
     assert heat.temperature[0, 0, 6:].abs().max() == 0
 
@@ -233,7 +234,7 @@ def test_steady_flow_under_a_conductivity_that_rises_with_temperature_makes_its_
         torch.zeros(1, 8).double(),
         tensor(2.0),
         [400.0],
-        (Dirichlet(0), Dirichlet(3)),
+        (Dirichlet(0.0), Dirichlet(3.0)),
         2.0,
         temperature_coefficients=COEFFICIENTS,
     )
@@ -247,7 +248,7 @@ def test_steady_flow_under_a_conductivity_that_rises_with_temperature_makes_its_
 
 
 def test_energy_through_the_boundaries_and_from_the_source_is_what_they_were_told():
-    source = torch.full((2, 12), 0.7).double()
+    source = torch.full((2, 12), 0.7, dtype=torch.float64)
     for scheme in ("legendre", "euler"):
         ends = (Neumann(tensor(5.0, -1.0)), Neumann(2.0))
         heat = rod(torch.zeros(2, 12).double(), tensor(1.0, 2.0), [0.5, 1.0], ends, 0.005, source=source, scheme=scheme)
@@ -331,10 +332,9 @@ def test_the_limit_of_euler_is_the_stated_one_and_sharp(ends, factor):
 
 def test_legendre_steps_do_not_promise_a_maximum_principle():
     spike = torch.zeros(1, 64).double()
-    spike[0, 32] = 1
-    heat = rod(spike, tensor(1.0), [0.1], (Periodic(), Periodic()), 0.1)
-    assert heat.temperature.min() < -1e-6
-    assert heat.content[0, 1] == pytest.approx(float(heat.content[0, 0]), rel=1e-12)
+    spike[0, 0] = 1
+    heat = rod(spike, tensor(1.0), [0.1], (Dirichlet(), Dirichlet()), 0.1)
+    assert -0.1 < heat.temperature.min() < -0.01
 
 
 # Symmetries, and rows that do not know of each other
@@ -390,7 +390,7 @@ GOOD = {"initial": torch.zeros(2, 4).double(), "conductivity": tensor(1.0, 2.0),
 GOOD |= {"boundaries": [(Dirichlet(), Dirichlet())], "step": 0.1}
 REFUSED = {
     "conductivity must not be negative, got -2": {"conductivity": tensor(1.0, -2.0)},
-    "conductivity must be finite": {"conductivity": tensor(1.0, math.nan)},
+    "conductivity must be finite, it is not in sample 1": {"conductivity": tensor(1.0, math.nan)},
     r"conductivity must have shape \(2,\) or \(2, 4\), got \(3,\)": {"conductivity": tensor(1.0, 1.0, 1.0)},
     "conductivity must stay positive, but .* is -1 at u = 2 K in sample 1": {
         "initial": tensor([0.0] * 4, [2.0] * 4),
@@ -402,7 +402,7 @@ REFUSED = {
     "times must be finite and not negative, got -1 s": {"times": tensor(-1.0, 1.0)},
     "times must be in order: sort them": {"times": tensor(2.0, 1.0)},
     "two cells or more an axis": {"initial": torch.zeros(2, 1).double()},
-    "initial temperatures must be finite": {"initial": torch.full((2, 4), math.inf).double()},
+    "initial must be finite": {"initial": torch.full((2, 4), math.inf).double()},
     "lengths must be 1 positive": {"lengths": [1.0, 1.0]},
     r"boundaries must be 1 pair\(s\)": {"boundaries": []},
     "both boundaries along x must be periodic, or neither": {"boundaries": [(Periodic(), Dirichlet())]},
@@ -420,7 +420,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message):
+def test_what_makes_no_sense_is_refused_in_one_line(message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse some shapes before we do
     with pytest.raises(ValueError, match=message) as refusal:
         solve_heat(**{**GOOD, **REFUSED[message]})
     assert "\n" not in str(refusal.value)

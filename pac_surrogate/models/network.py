@@ -51,7 +51,7 @@ def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
         # The CPU's generator alone: `torch.manual_seed` would reseed those of all GPUs too.
         torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for _, child in holders:
-            child.reset_parameters()  # type: ignore[operator]  # seen above
+            child.reset_parameters()
         fresh = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -75,17 +75,17 @@ def evaluate_stack(
 ) -> tuple[Float[Tensor, "run sample output"], tuple[Tensor, ...]]:
     """Prediction and features of a stack of weights, each on samples of its own."""
     if hasattr(model, "forward_stack"):
-        return model.forward_stack(weights, x)
+        return model.forward_stack(weights, x)  # type: ignore[operator]  # a method, which stubs take for a weight
     return torch.func.vmap(lambda w, rows: evaluate(model, w, rows))(dict(weights), x)
 
 
 def evaluate_many(
     model: nn.Module,
     weights: Sequence[Weights],
-    inputs: Sequence[Float[Tensor, "sample input"]],
+    inputs: Sequence[Float[Tensor, "_sample input"]],
     *,
     numbers: int = 2**25,
-) -> list[Float[Tensor, "sample output"]]:
+) -> list[Float[Tensor, "_sample output"]]:
     """Predictions of many sets of weights, each on its own samples, in stacks of at most about `numbers` activations."""
     width = activation_size(model, inputs[0].shape[1]) if inputs else 1
     order = sorted(range(len(inputs)), key=lambda run: len(inputs[run]))

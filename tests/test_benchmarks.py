@@ -1,0 +1,92 @@
+"""The benchmark scripts and the notebook, run as a user runs them, with --quick."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pac_surrogate as pac
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def python(*arguments, cwd, check=True):
+    """Run Python with two threads at most, as a command of its own."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=check)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    done = python(BENCHMARKS / "heat_equation.py", "--quick", cwd=folder)
+    (folder / "output.txt").write_text(done.stdout)
+    return folder
+
+
+def test_the_heat_benchmark_prints_a_table_and_writes_all_its_results(results):
+    written = {path.name for path in (results / "results/heat_equation/heat_equation").iterdir()}
+    assert {"curve.nc", "curve.csv", "curve.png", "fields.png", "config.json"} <= written
+    output = (results / "output.txt").read_text()
+    curve = pac.open_curve(results / "results/heat_equation/heat_equation")
+    medians = pac.summarise(curve)["median"]
+    assert curve.sizes["method"] >= 9
+    for name in curve["method"].values:
+        (row,) = [line for line in output.splitlines() if line.startswith(f"  {name}  ")]
+        assert f"{float(medians.loc[name].sel(size=8)):.4f}" in row
+    config = json.loads((results / "results/heat_equation/heat_equation/config.json").read_text())
+    assert config["setting"]["seeds"] == 2
+    assert {"command", "versions", "hardware", "date"} <= set(config)
+
+
+def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
+    again = results / "again"
+    python(BENCHMARKS / "heat_equation.py", "--quick", "--out", again, cwd=results)
+    for name in ("curve.nc", "curve.csv"):
+        assert (again / "heat_equation" / name).read_bytes() == (
+            results / "results/heat_equation/heat_equation" / name
+        ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "Magic"], "unknown method 'Magic': choose from source unchanged, scratch"),
+        (["--sizes", "4", "4000"], "size 4000"),
+        (["--pairs", "wave"], "unknown pair 'wave'"),
+        (["--seeds", "21"], "draw must be 0 to 19"),
+        (["--device", "nonsense"], "device 'nonsense' is not available"),
+    ],
+)
+def test_bad_flags_are_one_line_and_exit_2(results, arguments, message):
+    done = python(BENCHMARKS / "heat_equation.py", "--quick", "--out", "bad", *arguments, cwd=results, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(results.glob("bad/**/curve.nc"))
+
+
+def test_the_notebook_runs_on_the_results(results):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(BENCHMARKS / "transfer_curves.ipynb", as_version=4)
+    before = os.environ.get("PAC_RESULTS")
+    os.environ["PAC_RESULTS"] = str(results / "results/heat_equation")
+    try:
+        nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(BENCHMARKS)}}).execute()
+    finally:
+        os.environ.pop("PAC_RESULTS") if before is None else os.environ.update(PAC_RESULTS=before)
+    text = json.dumps(notebook)
+    assert "samples needed" in text
+    assert "image/png" in text
+
+
+def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(tmp_path):
+    done = python(BENCHMARKS / "throughput.py", "--quick", "--out", tmp_path / "throughput.json", cwd=tmp_path)
+    content = json.loads((tmp_path / "throughput.json").read_text())
+    assert content["differences"]["torch.float64"] < 1e-12  # five steps; a wrong gradient moves weights by 1e-2
+    assert content["differences"]["torch.float32"] < 1e-4
+    assert done.stdout.count("loop, fused Adam / stack") == 2
