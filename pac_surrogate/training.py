@@ -185,16 +185,18 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
     size = sum(weight.numel() for weight in runs[0].plan.start.values())
     width = activation_size(model, runs[0].data.input_matrix.shape[1])
 
-    def kind(run: _Run) -> tuple[bool, bool, int]:
-        return options.rows(run) < len(run.data), run.valid is not None, run.state.steps if run.state else 0
+    def kind(run: _Run) -> tuple[bool, bool, int, tuple[bool, ...]]:
+        """Runs that differ in this cannot share a stack, or would cost each other time: a probe needs no body gradients."""
+        live = tuple(bool(mask.any()) for mask in run.plan.trainable.values())
+        return options.rows(run) < len(run.data), run.valid is not None, run.state.steps if run.state else 0, live
 
+    kinds = {run.index: kind(run) for run in runs}
     stack: list[_Run] = []
-    for run in sorted(runs, key=lambda run: (*kind(run), options.rows(run), run.index)):
+    for run in sorted(runs, key=lambda run: (*kinds[run.index], options.rows(run), run.index)):
         memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * options.rows(run) * width)
         # Padding to the largest costs time: sizes that differ by more than half do not share a stack.
-        if stack and (
-            kind(run) != kind(stack[0]) or 2 * options.rows(run) > 3 * options.rows(stack[0]) or memory > stack_memory
-        ):
+        uneven = bool(stack) and 2 * options.rows(run) > 3 * options.rows(stack[0])
+        if stack and (kinds[run.index] != kinds[stack[0].index] or uneven or memory > stack_memory):
             yield stack
             stack = []
         stack.append(run)

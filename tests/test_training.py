@@ -155,7 +155,7 @@ def test_a_linear_model_with_a_pull_is_ridge_regression():
     (result,) = fit(model, [plan], [data], seeds=[0], steps=4000, learning_rate=1e-2, dtype=DOUBLE, schedule="cosine")
     x = np.c_[data.input_matrix, np.ones(30)]
     prior = torch.cat([anchor["module.weight"], anchor["module.bias"][:, None]], dim=1).numpy().T
-    # mean over 30 x 2 entries + 0.2 |w - a|^2: stationary where X'X (w - a) / 30 + 0.4 / 1 * (w - a) = X'(y - X a) / 30, times 2 / 2.
+    # |X w - y|^2 / (30 x 2) + 0.4 / 2 |w - a|^2 is least where X'X (w - a) / 30 + 0.4 (w - a) = X'(y - X a) / 30.
     w = prior + np.linalg.solve(x.T @ x / 30 + 0.4 * np.eye(5), x.T @ (data.output_matrix - x @ prior) / 30)
     fitted = torch.cat([result.weights["module.weight"], result.weights["module.bias"][:, None]], dim=1).numpy().T
     np.testing.assert_allclose(fitted, w, atol=1e-8)  # Adam's own accuracy with a falling rate; another factor moves w by 1e-2
