@@ -21,8 +21,20 @@ LABELS = {
     "mae": "mean absolute error",
     "source_error": "error on the source task",
 }
-# Okabe & Ito's palette, told apart by the colour-blind, twice with other line styles.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+# Okabe & Ito's palette, told apart by the colour-blind, and four of Tol's; then again with dashes.
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#999933",
+    "#882255",
+    "#44AA99",
+    "#332288",
+)
 MARKERS = "osD^vP*X<>hp"
 
 
@@ -61,7 +73,9 @@ def plot_curve(
         width, order = (2.6, 5) if chosen else (1.4, 3)
         dashes = "-" if i < len(COLOURS) else "--"
         for subset, linked in ((line["size"].values > 0, True), (line["size"].values == 0, False)):
-            x = np.where(line["size"].values[subset] > 0, line["size"].values[subset].astype(float), zero)
+            # At n = 0 many methods are the source: side by side, so that none hides another.
+            beside = zero * ratio ** (0.8 * (i - (len(names) - 1) / 2) / max(1, len(names) - 1))
+            x = np.where(line["size"].values[subset] > 0, line["size"].values[subset].astype(float), beside)
             low, median, high = (line[part].values[subset] for part in ("low", "median", "high"))
             if linked:
                 axes.plot(

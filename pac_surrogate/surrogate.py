@@ -96,6 +96,8 @@ class Surrogate:
         Raises:
             ValueError: if shapes or names do not fit, or a value is not finite.
         """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         named = isinstance(x, Mapping)
         given = next(iter(x.values())) if named and x else x
         columns = self._columns(x)

@@ -63,7 +63,7 @@ def generate_pair(
     samples: Annotated[int | None, typer.Option(help="Source samples in all; caps the target's too.")] = None,
     seed: Annotated[int, typer.Option(help="Of inputs, splits and subsets.")] = 0,
     device: Annotated[str, typer.Option(help="Where the solver runs: cpu or cuda.")] = "cpu",
-    chunk: Annotated[int, typer.Option(help="Samples solved at once; no result depends on it.")] = 100,
+    chunk: Annotated[int | None, typer.Option(help="Samples solved at once; no result depends on it.")] = None,
 ) -> None:
     """Write the source.h5 and target.h5 of a pair; interrupted, it goes on where it stopped.
 

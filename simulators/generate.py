@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from simulators.pairs import Pair, Side
 
 Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 
+CHUNK_CELLS = {"cpu": 25_000, "cuda": 4_000_000}  # in a core's cache; enough to fill a GPU
 TIMED = 64  # samples on which cost and conservation are measured
 REFINED = 4  # samples on which the order is measured
 
@@ -41,7 +43,7 @@ def generate(
     samples: int | None = None,
     seed: int = 0,
     device: str = "cpu",
-    chunk: int = 100,
+    chunk: int | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Path]:
     """Write `<out>/<pair>/source.h5` and `target.h5`, or leave alone those that stand with the same configuration.
@@ -55,7 +57,7 @@ def generate(
         samples: number of source samples, train, valid and test together; also the most that the target gets.
         seed: of inputs, splits and subsets.
         device: where the solver runs.
-        chunk: samples solved at once.
+        chunk: samples solved at once; by default as many as keep a core's cache or a GPU full.
         say: called with one line for each file.
 
     Returns:
@@ -64,10 +66,9 @@ def generate(
     Raises:
         ValueError: if there are too few samples, the device is missing, or a solution is not finite.
     """
-    if chunk < 1:
+    if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be 1 or more, got {chunk}")
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device} needs a GPU, none is visible: use device cpu")
+    place = _find_device(device)
     target_samples = None if samples is None else min(samples, sum(pair.target.counts()))
     totals = {"source": (pair.source, samples), "target": (pair.target, target_samples)}
     paths = {}
@@ -77,15 +78,16 @@ def generate(
         if _stands(paths[role], description):
             say(f"{paths[role]} stands with this configuration: left alone")
         else:
-            seconds = _write(paths[role], side, description, seed, torch.device(device), chunk)
+            seconds = _write(paths[role], side, description, seed, place, chunk)
             say(f"{paths[role]}: {description['samples']} samples in {seconds:.1f} s")
     return paths
 
 
-def _write(path: Path, side: Side, description: dict[str, Any], seed: int, device: torch.device, chunk: int) -> float:
+def _write(path: Path, side: Side, description: dict[str, Any], seed: int, device: torch.device, chunk: int | None) -> float:
     """Solve what is not yet on disk, measure, finish; return the seconds that it took."""
     begin, samples = time.perf_counter(), description["samples"]
     inputs = side.draw(seed, samples)
+    chunk = chunk or max(1, CHUNK_CELLS[device.type] // side.ensemble.size)
     console = Console(stderr=True)
     writer = DatasetWriter(path, **description)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
@@ -98,7 +100,9 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
             _check_finite(side, first, some, outputs)
             writer.write({name: values.numpy() for name, values in {**some, **outputs}.items()})
             progress.update(task, completed=writer.written)
-    writer.finish({**_measure(side, inputs, device), "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ} python -m simulators"})
+    writer.finish(
+        {**_measure(side, inputs, device, chunk), "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ} python -m simulators"}
+    )
     return time.perf_counter() - begin
 
 
@@ -158,19 +162,34 @@ def _check_finite(side: Side, first: int, inputs: Arrays, outputs: Arrays) -> No
             )
 
 
-def _measure(side: Side, inputs: Arrays, device: torch.device) -> dict[str, float]:
+def _measure(side: Side, inputs: Arrays, device: torch.device, chunk: int) -> dict[str, float]:
     """Measure cost and conservation on some samples, and the order of convergence on fewer, twice refined."""
     some = {name: values[:TIMED].to(device) for name, values in inputs.items()}
-    begin = time.perf_counter()
-    _, residual = side.ensemble.solve(some)
-    worst = float(residual.max())  # waits for the device
+    begin, worst, samples = time.perf_counter(), 0.0, len(next(iter(some.values())))
+    for first in range(0, samples, chunk):
+        _, residual = side.ensemble.solve({name: values[first : first + chunk] for name, values in some.items()})
+        worst = max(worst, float(residual.max()))  # waits for the device
     seconds = time.perf_counter() - begin
-    few = {name: values[:REFINED] for name, values in some.items()}
-    coarse, middle, fine = (side.ensemble.solve(few, side.resolved * factor)[0] for factor in (1, 2, 4))
-    first = sum(float((coarse[name] - middle[name]).square().sum()) for name in coarse)
-    second = sum(float((middle[name] - fine[name]).square().sum()) for name in coarse)
+    changes = [0.0, 0.0]
+    for i in range(min(REFINED, samples)):
+        one = {name: values[i : i + 1] for name, values in some.items()}
+        answers = [side.ensemble.solve(one, side.resolved * factor)[0] for factor in (1, 2, 4)]
+        for level, (coarse, fine) in enumerate(pairwise(answers)):
+            changes[level] += sum(float((coarse[name] - fine[name]).square().sum()) for name in coarse)
     return {
-        "solver_order_measured": math.log2(first / second) / 2,
+        "solver_order_measured": math.log2(changes[0] / changes[1]) / 2,
         "conservation_residual": worst,
-        "cost_seconds_per_sample": seconds / len(residual),
+        "cost_seconds_per_sample": seconds / samples,
     }
+
+
+def _find_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in CHUNK_CELLS:
+        raise ValueError(f"device must be cpu or cuda, got {name!r}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name} needs a GPU, none is visible: use cpu")
+    return device

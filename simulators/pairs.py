@@ -26,6 +26,10 @@ class Ensemble(Protocol):
         """What is solved."""
 
     @property
+    def size(self) -> int:
+        """Cells of the solver, or whatever else one sample keeps in memory."""
+
+    @property
     def inputs(self) -> tuple[Quantity, ...]:
         """What `draw` returns."""
 
@@ -41,7 +45,7 @@ class Ensemble(Protocol):
         """Draw inputs as they are stored, float32, all samples at once."""
 
     def solve(
-        self, inputs: dict[str, Float[Tensor, "sample ..."]], refinement: int = 1
+        self, inputs: dict[str, Float[Tensor, "sample ..."]], refinement: float = 1
     ) -> tuple[dict[str, Float[Tensor, "sample ..."]], Float[Tensor, " sample"]]:
         """Return the outputs of stored inputs, and by how much what should be conserved is not, relative.
 
@@ -61,7 +65,7 @@ class Side:
         train: samples in the train split.
         valid: samples in the valid split.
         test: samples in the test split.
-        resolved: refinement from which the cells resolve the inputs, so that an order of convergence can be measured.
+        resolved: refinement from which the cells resolve the inputs: an order of convergence is measured from there on.
     """
 
     name: str
@@ -69,7 +73,7 @@ class Side:
     train: int
     valid: int
     test: int
-    resolved: int = 1
+    resolved: float = 1.0
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -162,7 +166,7 @@ PAIRS = {
         shift="fidelity",
         difficulty="moderate",
         headline="rel_l2",
-        source=Side("heat_equation_2d source", Plates(cells=8), 2000, 200, 200, resolved=4),
-        target=Side("heat_equation_2d target", Plates(cells=64), 320, 80, 200),
+        source=Side("heat_equation_2d source", Plates(cells=8), 2000, 200, 200, resolved=4.0),
+        target=Side("heat_equation_2d target", Plates(cells=64), 320, 80, 200, resolved=0.5),
     ),
 }

@@ -41,16 +41,21 @@ class Plates:
     median_conductivity: float = 10.0
     log_deviation: float = 1.0
     deviation: float = 50.0
-    time: float = 15.0
+    time: float = 10.0
     length: float = 0.1
     capacity: float = 3.6e6
-    modes: int = 16
+    modes: int = 8
     cutoff: float = 6.0
     reported: int = 32
     steps: int = 16
 
     simulator = "simulators.heat.solve_heat"
     equation = "capacity u_t = div(conductivity grad u); u = 0 on all sides"
+
+    @property
+    def size(self) -> int:
+        """Cells of the solver."""
+        return self.cells**2
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
@@ -82,7 +87,7 @@ class Plates:
         conductivity = self.median_conductivity * torch.exp(logarithm)
         return {"initial_temperature": initial.float(), "conductivity": conductivity.float()}
 
-    def solve(self, inputs: Arrays, refinement: int = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
+    def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
         """Return the outputs of stored inputs, and by how much each sample's energy balance fails, relative.
 
         Args:
@@ -90,19 +95,19 @@ class Plates:
             refinement: factor on cells and steps.
         """
         initial, conductivity = inputs["initial_temperature"].double(), inputs["conductivity"].double()
+        cells, steps = round(self.cells * refinement), round(self.steps * refinement)
         heat = solve_heat(
-            self._to_solver(initial, Modes("sine", self.modes), refinement),
-            torch.exp(self._to_solver(torch.log(conductivity), Modes("cosine", self.modes), refinement)),
+            self._to_solver(initial, Modes("sine", self.modes), cells),
+            torch.exp(self._to_solver(torch.log(conductivity), Modes("cosine", self.modes), cells)),
             initial.new_tensor([self.time]),
             lengths=[self.length, self.length],
             boundaries=[(Dirichlet(), Dirichlet())] * 2,
-            step=self.time / (self.steps * refinement),
+            step=self.time / steps,
             capacity=self.capacity,
         )
         return {"temperature": self._to_reported(heat.temperature[:, 0])}, heat.residual()
 
-    def _to_solver(self, field: Tensor, modes: Modes, refinement: int) -> Tensor:
-        cells = self.cells * refinement
+    def _to_solver(self, field: Tensor, modes: Modes, cells: int) -> Tensor:
         if cells < self.reported:
             return avg_pool2d(field, self.reported // cells)
         return refine(field, cells, [modes, modes])

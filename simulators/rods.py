@@ -31,6 +31,7 @@ class Rods:
         length: of the rod [m].
         capacity: volumetric heat capacity c, of steel [J/(m^3 K)].
         modes: half waves in the initial temperature.
+        cutoff: half waves from which its spectrum falls.
         reported: cells in the data.
         cells: cells of the solver, a multiple of `reported`.
         steps: time steps of the solver.
@@ -45,11 +46,17 @@ class Rods:
     length: float = 0.1
     capacity: float = 3.6e6
     modes: int = 12
+    cutoff: float = 4.0
     reported: int = 32
     cells: int = 128
     steps: int = 16
 
     simulator = "simulators.heat.solve_heat"
+
+    @property
+    def size(self) -> int:
+        """Cells of the solver."""
+        return self.cells
 
     @property
     def equation(self) -> str:
@@ -81,12 +88,12 @@ class Rods:
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
         """Draw inputs as they are stored, float32."""
-        field = random_field(generator, samples, self.reported, [self._modes()], cutoff=4, power=2)
+        field = random_field(generator, samples, self.reported, [self._modes()], cutoff=self.cutoff, power=2)
         low, high = self.conductivity
         conductivity = low + (high - low) * torch.rand(samples, generator=generator, dtype=torch.float64)
         return {"initial_temperature": (self.mean + self.deviation * field).float(), "conductivity": conductivity.float()}
 
-    def solve(self, inputs: Arrays, refinement: int = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
+    def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
         """Return the outputs of stored inputs, and by how much each sample's energy balance fails, relative.
 
         Args:
@@ -95,14 +102,15 @@ class Rods:
         """
         initial, conductivity = inputs["initial_temperature"].double(), inputs["conductivity"].double()
         coefficients = initial.new_tensor(self.temperature_coefficients).expand(len(initial), -1)
+        cells, steps = round(self.cells * refinement), round(self.steps * refinement)
         end: Boundary = Dirichlet() if self.heat_transfer is None else Robin(self.heat_transfer)
         heat = solve_heat(
-            refine(initial, self.cells * refinement, [self._modes()]),
+            refine(initial, cells, [self._modes()]),
             conductivity,
             initial.new_tensor([self.time]),
             lengths=[self.length],
             boundaries=[(end, end)],
-            step=self.time / (self.steps * refinement),
+            step=self.time / steps,
             temperature_coefficients=coefficients,
             capacity=self.capacity,
         )

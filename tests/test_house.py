@@ -1,0 +1,206 @@
+"""How the house is built: who imports whom, where gradients are followed, and what never happens anywhere."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "simulators", "benchmarks"))
+
+# Every part of the library imports from the rows above its own and from itself, from nothing else.
+LAYERS = (
+    ("files", "weights", "metrics", "device", "progress"),
+    ("dataset", "models"),
+    ("scaling", "predictors", "plan", "pruning", "batches"),
+    ("surrogate",),
+    ("transfer", "training", "linearise"),  # methods and solvers never meet below `pipeline`
+    ("pipeline", "choose", "intervals"),
+    ("curve",),
+    ("plots", "deploy"),
+    ("cli",),
+)
+PLACE = {part: row for row, parts in enumerate(LAYERS) for part in parts}
+PLACE["the public face"] = PLACE["cli"] - 1  # `import pac_surrogate` reaches everything: only the console may
+
+
+def sources(folder):
+    return sorted(folder.rglob("*.py"))
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def part_of(path):
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+
+
+def imports(node):
+    """Full names of all that is imported anywhere in a file, in functions and for type checkers too."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level, "imports here are absolute"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+
+
+def dotted(node):
+    """`a.b.c` of an expression, as far as it is one."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def imported_parts(path):
+    """Parts of the library that a file imports."""
+    for name in imports(tree(path)):
+        package, _, rest = name.partition(".")
+        if package == "pac_surrogate":
+            yield rest.split(".")[0] or "the public face"
+
+
+LIBRARY_FILES = [path for path in sources(LIBRARY) if path != LIBRARY / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", LIBRARY_FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_imports_point_downwards(path):
+    here = part_of(path)
+    assert here in PLACE, f"{here} has no place in LAYERS: give it one"
+    for part in imported_parts(path):
+        assert part == here or PLACE[part] < PLACE[here], f"{here} imports {part}"
+
+
+def test_the_check_of_imports_sees_the_ones_that_there_are():
+    def seen(name):
+        return set(imported_parts(LIBRARY / name))
+
+    assert {"training", "transfer", "surrogate"} <= seen("pipeline.py")
+    assert {"plan", "models"} <= seen("training.py")
+    assert "pruning" in seen("transfer/pac.py")
+    assert {"training", "pipeline", "curve"}.isdisjoint(seen("transfer/pac.py"))
+
+
+def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
+    for path in sources(LIBRARY):
+        packages = {name.split(".")[0] for name in imports(tree(path))}
+        assert packages.isdisjoint({"simulators", "benchmarks", "tests"}), path
+
+
+def test_simulators_know_of_the_library_its_file_writer_alone_and_only_where_files_are_written():
+    for path in sources(SIMULATORS):
+        known = {name for name in imports(tree(path)) if name.split(".")[0] == "pac_surrogate"}
+        assert not known or path.name in ("__main__.py", "generate.py"), path
+        assert all(name.startswith("pac_surrogate.files.") for name in known), path
+
+
+def gradients_followed(path):
+    """Optimisers and gradients with respect to weights in a file: what makes a training loop."""
+    names = {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)} | set(imports(tree(path)))
+    return {
+        name
+        for name in names
+        if "torch.optim" in name or "torch.autograd" in name or name.endswith((".backward", ".requires_grad_", ".grad"))
+    }
+
+
+def test_there_is_one_training_loop():
+    assert {"torch.optim.Adam", "torch.autograd.grad"} <= gradients_followed(LIBRARY / "training.py")
+    for path in sources(LIBRARY):
+        assert path.name == "training.py" or not gradients_followed(path), path
+
+
+UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize("folder", [LIBRARY, SIMULATORS, BENCHMARKS], ids=lambda folder: folder.name)
+def test_nothing_is_ever_unpickled_or_evaluated(folder):
+    paths = sources(folder)
+    assert paths
+    for path in paths:
+        module = tree(path)
+        assert UNPICKLING.isdisjoint(part for name in imports(module) for part in name.split(".")), path
+        for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
+            name = dotted(call.func)
+            assert name not in ("eval", "exec", "torch.load", "torch.jit.load", "torch.hub.load"), f"{path}:{call.lineno}"
+            for keyword in call.keywords:
+                if keyword.arg in ("allow_pickle", "weights_only"):
+                    safe = keyword.arg == "weights_only"
+                    assert isinstance(keyword.value, ast.Constant), f"{path}:{call.lineno}"
+                    assert keyword.value.value is safe, f"{path}:{call.lineno}"
+
+
+def test_optional_packages_are_imported_only_where_they_are_needed():
+    """A missing extra must not keep the package from being imported: no such import at the top of a file."""
+    extras = {"h5netcdf", "smt", "exponax", "dask", "distributed", "onnx", "onnxruntime", "numba", "beartype", "hypothesis"}
+    for path in sources(LIBRARY):
+        top = ast.Module([node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        assert extras.isdisjoint(name.split(".")[0] for name in imports(top)), path
+
+
+# The public face, in a process that has imported nothing yet ---------------------------------------------------------------
+
+QUESTIONS = """
+import json, sys
+import pac_surrogate as pac
+answers = {"torch at import": "torch" in sys.modules}
+pac.Dataset, pac.open_dataset, pac.DatasetError
+answers["torch for data"] = "torch" in sys.modules
+answers["home before"] = pac.transfer.__module__
+import pac_surrogate.transfer.pac
+from pac_surrogate import transfer
+answers["home after"] = pac.transfer.__module__
+answers["callable"] = callable(pac.transfer) and transfer is pac.transfer
+answers["subpackage"] = sys.modules["pac_surrogate.transfer"].PAC is pac.PAC
+answers["unresolved"] = [name for name in pac.__all__ if getattr(pac, name, None) is None]
+answers["listed"] = sorted(pac.__all__) == dir(pac) and len(set(pac.__all__)) == len(pac.__all__)
+try:
+    pac.nonsense
+except AttributeError as error:
+    answers["unknown"] = str(error)
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def face():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", QUESTIONS], capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_importing_the_package_and_reading_data_does_not_import_torch(face):
+    assert not face["torch at import"]
+    assert not face["torch for data"]
+
+
+def test_transfer_is_the_function_even_when_the_subpackage_of_that_name_is_imported(face):
+    assert face["home before"] == face["home after"] == "pac_surrogate.pipeline"
+    assert face["callable"]
+    assert face["subpackage"]
+
+
+def test_every_public_name_resolves_and_no_other_does(face):
+    assert face["unresolved"] == []
+    assert face["listed"]
+    assert face["unknown"] == "module 'pac_surrogate' has no attribute 'nonsense'"
+
+
+def test_type_checkers_see_the_face_that_there_is():
+    module = tree(LIBRARY / "__init__.py")
+    (checked,) = (node for node in module.body if isinstance(node, ast.If) and dotted(node.test) == "TYPE_CHECKING")
+    typed = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in imports(checked)}
+    assignments = {
+        node.targets[0].id: node.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    homes = ast.literal_eval(assignments["_FACE"])
+    assert typed == {name: f"pac_surrogate.{home}" for home, names in homes.items() for name in names}
+    assert sorted(typed) == sorted(ast.literal_eval(assignments["__all__"]))
