@@ -12,7 +12,6 @@ from jaxtyping import Float, Integer
 
 from pac_surrogate.files.native import (
     SPLITS,
-    DatasetWriter,
     Description,
     Scaling,
     Variable,
@@ -24,6 +23,7 @@ from pac_surrogate.files.native import (
     read_rows,
 )
 from pac_surrogate.files.netcdf import DatasetError
+from pac_surrogate.files.writer import DatasetWriter
 
 Rows: TypeAlias = int | np.integer | slice | Sequence[int] | np.ndarray
 BLOCK_BYTES = 2**26

@@ -182,7 +182,9 @@ class Surrogate:
         except KeyError as error:
             raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
         except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-            raise DatasetError(f"{path} is not a whole surrogate: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+            raise DatasetError(
+                f"{path} is not a whole surrogate: {(str(error) or type(error).__name__).splitlines()[0]}"
+            ) from error
 
 
 def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "_sample _output"]]:

@@ -33,7 +33,7 @@ Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 
 CHUNK_CELLS = {"cpu": 25_000, "cuda": 4_000_000}  # in a core's cache; enough to fill a GPU
 TIMED = 64  # samples on which cost and conservation are measured
-REFINED = 4  # samples on which the order is measured
+REFINED = 2  # samples on which the order is measured
 
 
 def generate(

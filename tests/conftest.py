@@ -3,6 +3,7 @@
 Pipeline, curve and command line are left out: they answer wrong types in words of their own.
 """
 
+import hypothesis
 import matplotlib as mpl
 from jaxtyping import install_import_hook
 
@@ -23,6 +24,8 @@ CHECKED = (
 )
 
 mpl.use("Agg")
+hypothesis.settings.register_profile("no deadline", deadline=None)  # what torch imports at first use takes seconds
+hypothesis.settings.load_profile("no deadline")
 # An int serves where a float is asked for (PEP 484's numeric tower).
 install_import_hook(
     [*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"],

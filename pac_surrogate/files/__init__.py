@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from pac_surrogate.files.native import (
     Coordinate,
-    DatasetWriter,
     Description,
     Variable,
     describe,
@@ -23,6 +22,7 @@ from pac_surrogate.files.netcdf import (
     write_netcdf,
     write_xarray,
 )
+from pac_surrogate.files.writer import DatasetWriter
 
 if TYPE_CHECKING:
     from pac_surrogate.files.tensors import load_tensors, save_tensors

@@ -1,0 +1,216 @@
+"""Writing a data file: streamed, resumable, whole or not at all."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Int8, Integer, Num
+
+from pac_surrogate.files.native import (
+    CONVENTIONS,
+    MEASURED,
+    SCHEMA_VERSION,
+    SPLITS,
+    Coordinate,
+    Variable,
+    check_attributes,
+    check_finite,
+    check_splits,
+    complete_coordinates,
+)
+from pac_surrogate.files.netcdf import DatasetError, NetcdfVariable, write_netcdf
+
+
+class DatasetWriter:
+    """Write a file in batches of samples of any size; a run that is killed goes on where it stopped.
+
+    Samples wait in `<name>.part`, all of whose places exist from the start, so that a kill at any moment leaves it readable.
+    The file itself is written by `finish`, in one order and in chunks of its own: its bytes do not depend on the batches.
+    A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh.
+
+    Global attributes, here or in `finish`: title, pair, side ("source", "target" or "unspecified"), simulator, equation,
+    parameters (a mapping, stored as JSON), headline ("rel_l2" or "rmse_std"), history, seed, and what was measured:
+    solver_order_measured, conservation_residual, cost_seconds_per_sample (NaN if it was not). `versions`, a mapping, is
+    completed; Conventions and schema_version are added.
+
+    Args:
+        path: the file, also the stem of the part.
+        inputs: input variables.
+        outputs: output variables.
+        coordinates: of the axes; axes without any are numbered.
+        samples: how many there will be.
+        split: what each sample is for: 0 train, 1 valid, 2 test.
+        subset_order: orders of the train split.
+        attributes: global attributes; what is only known at the end goes to `finish`.
+        resume: whether to go on with a part that is there, and to keep one that is left unfinished.
+
+    Raises:
+        ValueError: if the description contradicts itself.
+        DatasetError: if the part cannot be written, as when another process writes it.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        coordinates: Sequence[Coordinate] | Mapping[str, Coordinate] = (),
+        samples: int,
+        split: Int8[np.ndarray, " sample"],
+        subset_order: Integer[np.ndarray, "draw rank"],
+        attributes: Mapping[str, Any],
+        resume: bool = True,
+    ) -> None:
+        self._path, self._samples, self._resume = Path(path), samples, resume
+        self._variables = {variable.name: variable for variable in (*inputs, *outputs)}
+        self._roles = {v.name: "input" for v in inputs} | {v.name: "output" for v in outputs}
+        if not inputs or not outputs or len(self._variables) != len(inputs) + len(outputs):
+            raise ValueError(f"inputs and outputs of different names are required, got {[v.name for v in (*inputs, *outputs)]}")
+        check_splits(split, subset_order, samples)
+        self._coordinates = complete_coordinates([*inputs, *outputs], coordinates)
+        self._split, self._subset_order = split, subset_order.astype(np.int32)
+        self._attributes = _complete_attributes(attributes)
+        self._part_path = self._path.with_name(self._path.name + ".part")
+        self._part = self._open_part()
+        self._written = int(self._part["written"][()])
+
+    @property
+    def written(self) -> int:
+        """How many samples are on disk."""
+        return self._written
+
+    def write(self, arrays: Mapping[str, Num[np.ndarray, "sample ..."]]) -> None:
+        """Append samples, given by the name of the variable; they are on disk when it returns.
+
+        Raises:
+            DatasetError: if names, shapes or lengths are not those announced, or a value is not finite.
+        """
+        first = self._written
+        if arrays.keys() != self._variables.keys():
+            raise DatasetError(f"every variable ({', '.join(self._variables)}) is required, got {', '.join(arrays)}")
+        stored = {}
+        for name, variable in self._variables.items():
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+                stored[name] = np.asarray(arrays[name]).astype(variable.dtype)
+            count = len(np.atleast_1d(next(iter(stored.values()))))
+            if stored[name].shape != (count, *variable.shape) or first + count > self._samples:
+                allowed = f"{min(count, self._samples - first)} samples of shape {variable.shape}"
+                raise DatasetError(f"{name} must be {allowed}, as the others, got an array of shape {stored[name].shape}")
+            check_finite(variable, stored[name], np.arange(first, first + count))
+        for name, values in stored.items():
+            self._part[name][first : first + count] = values
+        self._part.flush()  # the samples first, then their number: a kill in between only repeats them
+        self._written = first + count
+        self._part["written"][()] = self._written
+        self._part.flush()
+
+    def finish(self, attributes: Mapping[str, Any] | None = None) -> None:
+        """Write the file from its part, with these global attributes too, and remove the part.
+
+        Raises:
+            DatasetError: if samples or attributes are missing.
+        """
+        if self._written != self._samples:
+            raise DatasetError(f"{self._path} needs {self._samples} samples, {self._written} are written: write the others")
+        complete = _complete_attributes({**self._attributes, **(attributes or {})})
+        check_attributes(complete)
+        draws, ranks = self._subset_order.shape
+        numbered = [Coordinate(name, np.arange(size, dtype=np.int32)) for name, size in (("draw", draws), ("rank", ranks))]
+        sample = Coordinate("sample", np.arange(self._samples, dtype=np.int32), "1", "number of the sample")
+        layout = {
+            coordinate.name: NetcdfVariable((coordinate.name,), coordinate.values, _meaning(coordinate))
+            for coordinate in (sample, *self._coordinates.values(), *numbered)
+        }
+        for name, variable in self._variables.items():
+            meaning = {**_meaning(variable), "role": self._roles[name], "scaling": variable.scaling}
+            layout[name] = NetcdfVariable(("sample", *variable.axes), self._part[name], meaning)
+        flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}
+        layout["split"] = NetcdfVariable(("sample",), self._split, {"long_name": "what the sample is for", **flags})
+        order = {"long_name": "samples of the train split in the order of each draw"}
+        layout["subset_order"] = NetcdfVariable(("draw", "rank"), self._subset_order, order)
+        write_netcdf(self._path, layout, complete)
+        self.close()
+        self._part_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave the part as it is, to be resumed; without `resume`, remove it."""
+        self._part.close()
+        if not self._resume:
+            self._part_path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _open_part(self) -> h5py.File:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        configuration = self._configuration()
+        try:
+            part = _reopen(self._part_path, configuration if self._resume else None)
+            if part is not None:
+                return part
+            part = h5py.File(self._part_path, "w")
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise DatasetError(f"{self._part_path} cannot be written ({reason}): is another process writing it?") from error
+        places = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        places.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        places.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        for name, variable in self._variables.items():
+            part.create_dataset(name, (self._samples, *variable.shape), variable.dtype, dcpl=places.copy())
+        part.create_dataset("written", data=np.int64(0))
+        part.flush()
+        part.attrs["configuration"] = configuration  # last: a part without it was never complete
+        part.flush()
+        return part
+
+    def _configuration(self) -> str:
+        variables = [{**asdict(variable), "role": self._roles[name]} for name, variable in self._variables.items()]
+        meanings = [_meaning(coordinate) for coordinate in self._coordinates.values()]
+        attributes = {name: value for name, value in self._attributes.items() if name not in ("history", *MEASURED)}
+        text = json.dumps([variables, meanings, attributes], sort_keys=True, default=str)
+        digest = hashlib.blake2b(text.encode(), digest_size=16)
+        for values in (self._split, self._subset_order, *(np.asarray(c.values) for c in self._coordinates.values())):
+            digest.update(f"{values.dtype}{values.shape}".encode())
+            digest.update(values.tobytes())
+        return digest.hexdigest()
+
+
+def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {package: _version(package) for package in ("pac_surrogate", "numpy", "h5py")}
+    given = {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in attributes.items()}
+    given["versions"] = json.dumps(versions | json.loads(given.get("versions", "{}")), sort_keys=True)
+    return {"Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, **given}
+
+
+def _meaning(item: Variable | Coordinate) -> dict[str, str]:
+    return {"units": item.units, "long_name": item.long_name}
+
+
+def _reopen(path: Path, configuration: str | None) -> h5py.File | None:
+    try:
+        part = h5py.File(path, "r+")
+    except BlockingIOError:
+        raise  # another process holds it; opening it with "w" would empty it first
+    except OSError:
+        return None  # there is none, or none that can be read: it is written again
+    if part.attrs.get("configuration") == configuration:
+        return part
+    part.close()
+    return None
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

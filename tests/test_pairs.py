@@ -1,0 +1,255 @@
+"""The pairs: what is on disk is what was drawn and solved, and each shift is what it says."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pac_surrogate.files import read_description, read_rows, validate
+from simulators.__main__ import app
+from simulators.generate import generate
+from simulators.pairs import PAIRS, Pair, find_pair
+from simulators.rods import Rods
+
+ROLES = ("source", "target")
+
+
+def read(path):
+    """All variables of a file, and what it says."""
+    description = read_description(path)
+    rows = np.arange(len(description.split))
+    return {v.name: read_rows(path, v.name, rows) for v in (*description.inputs, *description.outputs)}, description
+
+
+def relative_distance(found, exact):
+    difference = (found - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)
+    return float(difference.mean())
+
+
+def short(pair: Pair) -> Pair:
+    """The pair on coarser grids, for tests of what is around the solver."""
+    coarse = {
+        role: replace(getattr(pair, role), ensemble=replace(getattr(pair, role).ensemble, cells=32, steps=2)) for role in ROLES
+    }
+    return replace(pair, **coarse)
+
+
+@pytest.fixture(scope="module")
+def rods(tmp_path_factory):
+    return generate(short(find_pair("heat_equation")), tmp_path_factory.mktemp("data"), samples=40, seed=3)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_generated_files_are_valid_and_hold_the_solutions_of_their_inputs(name, tmp_path):
+    pair = find_pair(name)
+    for role, path in generate(pair, tmp_path, samples=6, seed=5).items():
+        assert path == tmp_path / name / f"{role}.h5"
+        validate(path)
+        arrays, description = read(path)
+        side, attributes = getattr(pair, role), description.attributes
+        assert np.bincount(description.split).tolist() == [4, 1, 1]
+        assert (attributes["pair"], attributes["side"], attributes["seed"]) == (name, role, 5)
+        assert json.loads(attributes["parameters"]) == json.loads(json.dumps(side.parameters, allow_nan=False))
+        assert attributes["solver_order_measured"] == pytest.approx(2, abs=0.1)
+        assert attributes["conservation_residual"] < 1e-12
+        assert attributes["cost_seconds_per_sample"] > 0
+        inputs = side.draw(5, 6)
+        for key, values in inputs.items():
+            np.testing.assert_array_equal(arrays[key], values)
+        outputs, _ = side.ensemble.solve({key: values[2:3] for key, values in inputs.items()})
+        for key, values in outputs.items():
+            np.testing.assert_allclose(arrays[key][2:3], values, rtol=0, atol=1e-6 * float(values.abs().max()))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_both_sides_describe_the_same_inputs_and_outputs(name):
+    source, target = (getattr(find_pair(name), role).ensemble for role in ROLES)
+    assert (source.inputs, source.outputs, source.coordinates) == (target.inputs, target.outputs, target.coordinates)
+
+
+def test_the_size_of_a_chunk_changes_no_input_and_no_output_beyond_round_off(rods, tmp_path):
+    for chunk in (3, 40):
+        paths = generate(short(find_pair("heat_equation")), tmp_path / str(chunk), samples=40, seed=3, chunk=chunk)
+        for role in ROLES:
+            (found, description), (expected, _) = read(paths[role]), read(rods[role])
+            for variable in description.inputs:
+                np.testing.assert_array_equal(found[variable.name], expected[variable.name])
+            for variable in description.outputs:
+                exact = expected[variable.name]
+                np.testing.assert_allclose(found[variable.name], exact, rtol=0, atol=1e-6 * np.abs(exact).max())
+
+
+def test_an_interrupted_generation_goes_on_where_it_stopped(rods, tmp_path, monkeypatch):
+    pair, solve, solved = short(find_pair("heat_equation")), Rods.solve, []
+
+    def interrupted(self, inputs, refinement=1):
+        if len(solved) == 3:
+            raise KeyboardInterrupt
+        solved.append(len(inputs["conductivity"]))
+        return solve(self, inputs, refinement)
+
+    monkeypatch.setattr(Rods, "solve", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        generate(pair, tmp_path, samples=40, seed=3, chunk=10)
+    assert [path.name for path in (tmp_path / "heat_equation").iterdir()] == ["source.h5.part"]
+
+    first = []
+
+    def remembered(self, inputs, refinement=1):
+        first.append(inputs["initial_temperature"])
+        return solve(self, inputs, refinement)
+
+    monkeypatch.setattr(Rods, "solve", remembered)
+    paths = generate(pair, tmp_path, samples=40, seed=3, chunk=10)
+    assert torch.equal(first[0], pair.source.draw(3, 40)["initial_temperature"][30:])
+    for role in ROLES:
+        (found, _), (expected, _) = read(paths[role]), read(rods[role])
+        for name, values in found.items():
+            np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-6 * np.abs(values).max())
+    assert sorted(path.name for path in (tmp_path / "heat_equation").iterdir()) == ["source.h5", "target.h5"]
+
+
+def test_files_that_stand_are_left_alone_and_others_written_again(tmp_path):
+    pair, lines = short(find_pair("heat_equation")), []
+    paths = generate(pair, tmp_path, samples=6)
+    times = [path.stat().st_mtime_ns for path in paths.values()]
+    generate(pair, tmp_path, samples=6, say=lines.append)
+    assert [path.stat().st_mtime_ns for path in paths.values()] == times
+    assert all(line.endswith("stands with this configuration: left alone") for line in lines)
+    before = [read(path)[0]["conductivity"] for path in paths.values()]
+    generate(pair, tmp_path, samples=6, seed=1)
+    warmer = replace(pair.target, ensemble=replace(pair.target.ensemble, mean=1.0))
+    generate(replace(pair, target=warmer), tmp_path, samples=6, seed=1)
+    after = [read(path) for path in paths.values()]
+    assert not any(np.isin(old, new["conductivity"]).any() for old, (new, _) in zip(before, after, strict=True))
+    assert [json.loads(description.attributes["parameters"])["mean"] for _, description in after] == [0, 1]
+
+
+def test_a_damaged_file_is_written_again(rods, tmp_path):
+    pair = short(find_pair("heat_equation"))
+    paths = generate(pair, tmp_path, samples=6)
+    paths["source"].write_bytes(b"not a data file")
+    generate(pair, tmp_path, samples=6)
+    validate(paths["source"])
+
+
+def test_source_and_target_draw_from_streams_of_their_own():
+    pair = find_pair("heat_equation")
+    source = pair.source.draw(0, 50)
+    again, other_seed = pair.source.draw(0, 50), pair.source.draw(1, 50)
+    target = replace(pair.target, ensemble=pair.source.ensemble).draw(0, 50)  # the same distribution
+    for name, values in source.items():
+        assert torch.equal(values, again[name])
+        assert not torch.isin(values, target[name]).any()
+        assert not torch.isin(values, other_seed[name]).any()
+
+
+def test_counts_shrink_alike_and_leave_a_sample_for_each_split():
+    target = find_pair("heat_equation").target
+    assert target.counts() == (320, 80, 200)
+    assert target.counts(60) == (32, 8, 20)
+    assert target.counts(3) == (1, 1, 1)
+    with pytest.raises(ValueError, match="needs 3 samples or more, one for each split, got 2"):
+        target.counts(2)
+
+
+def test_the_target_of_heat_equation_conducts_better():
+    pair = find_pair("heat_equation")
+    low, high = (getattr(pair, role).draw(0, 2000)["conductivity"] for role in ROLES)
+    assert (float(low.min()), float(low.max())) == pytest.approx((5, 15), abs=0.05)
+    assert (float(high.min()), float(high.max())) == pytest.approx((15, 45), abs=0.15)
+    assert replace(pair.source.ensemble, conductivity=(15.0, 45.0)) == pair.target.ensemble  # and differs in nothing else
+
+
+def test_only_the_target_of_heat_equation_losses_loses_heat():
+    pair = find_pair("heat_equation_losses")
+    inputs = pair.target.draw(0, 20)
+    before = inputs["initial_temperature"].mean(1)
+    kept, lost = (getattr(pair, role).ensemble.solve(inputs)[0]["temperature"].mean(1).float() for role in ROLES)
+    torch.testing.assert_close(kept, before, rtol=1e-5, atol=1e-4)
+    cooled = (before - lost)[before > 30]
+    assert cooled.min() > 1
+    linear, _ = replace(pair.target.ensemble, temperature_coefficients=()).solve(inputs)
+    assert relative_distance(linear["temperature"].mean(1, keepdim=True), lost[:, None].double()) > 0.01  # k(u) matters too
+
+
+@pytest.mark.parametrize(("name", "samples"), [("heat_equation", 200), ("heat_equation_losses", 100), ("heat_equation_2d", 8)])
+def test_source_and_target_solvers_differ_as_much_as_the_difficulty_says(name, samples):
+    pair = find_pair(name)
+    inputs = pair.target.draw(0, samples)
+    exact = pair.target.ensemble.solve(inputs)[0]["temperature"]
+    if pair.shift == "parameter":  # the nearest that the source knows
+        inputs = {**inputs, "conductivity": inputs["conductivity"].clamp(*pair.source.ensemble.conductivity)}
+    cheap = pair.source.ensemble.solve(inputs)[0]["temperature"]
+    low, high = {"easy": (0.05, 0.2), "moderate": (0.2, 0.4), "hard": (0.4, 1)}[pair.difficulty]
+    assert low < relative_distance(cheap, exact) < high
+    assert 5 < exact.square().mean().sqrt() < 60  # neither all decayed nor untouched [K]
+
+
+@pytest.mark.parametrize(("name", "samples", "accuracy"), [("heat_equation_losses", 8, 2e-3), ("heat_equation_2d", 2, 1e-2)])
+def test_the_target_solver_is_far_more_accurate_than_the_shift(name, samples, accuracy):
+    ensemble = find_pair(name).target.ensemble
+    inputs = ensemble.draw(torch.Generator().manual_seed(0), samples)
+    coarse, fine = (ensemble.solve(inputs, refinement)[0]["temperature"] for refinement in (1, 2))
+    assert relative_distance(coarse, fine) < accuracy
+
+
+def test_a_solution_that_is_not_finite_is_refused_with_what_it_was_computed_from(tmp_path, monkeypatch):
+    pair, solve = short(find_pair("heat_equation")), Rods.solve
+
+    def broken(self, inputs, refinement=1):
+        outputs, residual = solve(self, inputs, refinement)
+        outputs["temperature"][-1, 5] = torch.nan
+        return outputs, residual
+
+    monkeypatch.setattr(Rods, "solve", broken)
+    with pytest.raises(ValueError, match=r"temperature of sample 3 is not finite.*conductivity 1\d\.\d+ to .*steps") as refusal:
+        generate(
+            replace(pair, source=replace(pair.source, ensemble=replace(pair.source.ensemble, conductivity=(10.0, 20.0)))),
+            tmp_path,
+            samples=6,
+            chunk=4,
+        )
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "heat_equation" / "source.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["describe", "heat"], "error: there is no pair 'heat': choose one of heat_equation, heat_equation_losses, heat"),
+        (["generate", "heat"], "error: there is no pair 'heat': choose one of"),
+        (["generate", "heat_equation", "--samples", "2"], "error: heat_equation source needs 3 samples or more"),
+        (["generate", "heat_equation", "--chunk", "0"], "error: chunk must be 1 or more, got 0"),
+        (["generate", "heat_equation", "--device", "tpu"], "error: device must be cpu or cuda, got 'tpu'"),
+    ],
+)
+def test_the_console_refuses_in_one_line_with_exit_code_2(arguments, message, tmp_path):
+    out = ["--out", str(tmp_path)] if arguments[0] == "generate" else []
+    result = CliRunner().invoke(app, [*arguments, *out])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_console_lists_and_describes_every_pair():
+    listed = CliRunner().invoke(app, ["list"])
+    assert listed.exit_code == 0
+    for name, pair in PAIRS.items():
+        assert f"{name} " in listed.stdout
+        described = CliRunner().invoke(app, ["describe", name])
+        assert described.exit_code == 0
+        for word in (pair.title, pair.shift, "320 train", "initial_temperature", "W m-1 K-1"):
+            assert word in described.stdout
+
+
+def test_the_console_generates(tmp_path):
+    result = CliRunner().invoke(app, ["generate", "heat_equation", "--samples", "3", "--out", str(tmp_path)])
+    assert result.exit_code == 0
+    assert [line.split(":")[1].split(" in")[0] for line in result.stdout.splitlines()] == [" 3 samples"] * 2
+    assert result.stderr == ""
