@@ -57,7 +57,9 @@ class Conduction:
         self.spacings = [length / cells for length, cells in zip(lengths, initial.shape[1:], strict=True)]
         self.volume = math.prod(self.spacings)
         self.coefficients = () if coefficients is None else coefficients.to(initial).unbind(1)
-        self.source = source if callable(source) else initial.new_zeros(()) if source is None else source.to(initial)
+        constant = initial.new_zeros(()) if source is None or callable(source) else source.to(initial)
+        self.source = source if callable(source) else constant
+        self.released = constant.expand_as(initial).flatten(1).sum(1) * self.volume
         centres = like_rows(conductivity, initial) if conductivity.ndim == 1 else conductivity
         centres = centres.to(initial).expand_as(initial)
         self.faces: list[Tensor] = []  # k_face / h^2
@@ -78,9 +80,10 @@ class Conduction:
     def __call__(self, time: Float[Tensor, " sample"], state: State) -> State:
         """Return the rates: [K/s] and, per unit of the transverse area, [W]."""
         temperature, _ = state
-        source = self.source(like_rows(time, temperature)) if callable(self.source) else self.source
-        heating = source = source.expand_as(temperature)
-        entering = []
+        heating, released, entering = self.source, self.released, []
+        if callable(heating):
+            heating = heating(like_rows(time, temperature))
+            released = heating.expand_as(temperature).flatten(1).sum(1) * self.volume
         potential = self._potential(temperature)
         for along, (faces, h, ends) in enumerate(zip(self.faces, self.spacings, self.ends, strict=True), start=1):
             first, last = temperature.narrow(along, 0, 1), temperature.narrow(along, -1, 1)
@@ -88,8 +91,7 @@ class Conduction:
             downwards = torch.diff(potential, dim=along).mul_(faces)  # heat flow / h through a face, to the lower cell
             heating = heating + torch.diff(downwards, dim=along, prepend=low / -h, append=high / h)
             entering += [inflow.flatten(1).sum(1) * (self.volume / h) for inflow in (low, high)]
-        entering.append(source.flatten(1).sum(1) * self.volume)
-        return heating / self.capacity, torch.stack(entering, 1)
+        return heating / self.capacity, torch.stack([*entering, released], 1)
 
     def rate(self, temperature: Float[Tensor, " sample *cells"]) -> Float[Tensor, " sample"]:
         """Bound the fastest rate at which a cell relaxes to its neighbours [1/s]; eigenvalues reach twice as far.

@@ -89,8 +89,10 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
     inputs = side.draw(seed, samples)
     chunk = chunk or max(1, CHUNK_CELLS[device.type] // side.ensemble.size)
     console = Console(stderr=True)
-    writer = DatasetWriter(path, **description)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+    with (
+        DatasetWriter(path, **description) as writer,
+        Progress(console=console, disable=not console.is_terminal, transient=True) as progress,
+    ):
         task = progress.add_task(str(path), total=samples, completed=writer.written)
         while writer.written < samples:
             first = writer.written
@@ -100,9 +102,8 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
             _check_finite(side, first, some, outputs)
             writer.write({name: values.numpy() for name, values in {**some, **outputs}.items()})
             progress.update(task, completed=writer.written)
-    writer.finish(
-        {**_measure(side, inputs, device, chunk), "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ} python -m simulators"}
-    )
+        when = f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
+        writer.finish({**_measure(side, inputs, device, chunk), "history": f"{when} python -m simulators generate"})
     return time.perf_counter() - begin
 
 

@@ -39,7 +39,7 @@ class Modes:
         numbers = self.numbers()[:, None]
         waves = torch.sinc(numbers / 2 / cells) * torch.exp(1j * torch.pi * numbers * centres)
         sines = torch.tensor([self.family == "sine" or (self.family == "fourier" and i % 2 == 1) for i in range(self.count)])
-        return torch.where(numbers > 0, 2**0.5, 1.0) * torch.where(sines[:, None], waves.imag, waves.real)
+        return torch.sqrt(1 + numbers.clamp(max=1)) * torch.where(sines[:, None], waves.imag, waves.real)
 
 
 def random_field(
@@ -80,7 +80,7 @@ def refine(field: Float[Tensor, " sample *cells"], cells: int, modes: Sequence[M
     return _change_axes(field, [torch.linalg.pinv(axis.averages(known)) @ axis.averages(cells) for axis, known in pairs])
 
 
-def _change_axes(field: Float[Tensor, " sample *from"], matrices: Sequence[Float[Tensor, "from to"]]) -> Tensor:
+def _change_axes(field: Float[Tensor, " sample *cells"], matrices: Sequence[Float[Tensor, "_ _"]]) -> Tensor:
     for axis, matrix in enumerate(matrices, start=1):
         field = torch.movedim(torch.movedim(field, axis, -1) @ matrix.to(field), -1, axis)
     return field

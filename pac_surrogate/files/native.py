@@ -9,6 +9,7 @@ The writer is in `writer.py`; here are the reader and the checks, which both sta
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ class Variable:
     @property
     def size(self) -> int:
         """How many numbers one sample has."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
