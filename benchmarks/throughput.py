@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     flags = parser.parse_args()
     runs, steps, rounds = (20, 5, 1) if flags.quick else (flags.runs, flags.steps, flags.rounds)
+    if min(runs, steps, rounds) < 1:
+        raise ValueError(f"runs, steps and rounds must be at least 1, got {runs}, {steps} and {rounds}")
     model, plans, datasets = make_runs(runs)
 
     def stack(dtype: torch.dtype = torch.float32) -> list[Weights]:
@@ -128,7 +131,9 @@ def main() -> None:
     )
     print(f"{runs} runs, MLP {INPUTS}-64-64-{OUTPUTS}, {SAMPLES} samples, {steps} steps, float32, {rounds} rounds; {hardware}")
     results: dict[str, dict[str, list[float]]] = {}
-    pac.fit(model, plans[:1], datasets[:1], seeds=[0], steps=1, learning_rate=0.0)  # what torch imports at the first step
+    pac.fit(
+        model, plans[:1], datasets[:1], seeds=[0], steps=1, learning_rate=0.0, device=flags.device
+    )  # what torch imports at the first step
     for threads in flags.threads:
         torch.set_num_threads(threads)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -158,4 +163,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

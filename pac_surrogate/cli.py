@@ -1,4 +1,4 @@
-"""The command line: describe, validate, pretrain, transfer, predict, curve. Flags are named as the arguments in Python."""
+"""The command line: describe, validate, pretrain, transfer, predict, curve."""
 
 import sys
 from collections.abc import Callable
@@ -105,6 +105,7 @@ def transfer(
 ) -> None:
     """Adapt a source surrogate to the first samples of a stored subset of the target."""
     import pac_surrogate as pac
+    from pac_surrogate.pruning import report
 
     chosen = _method(method, {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate})
     loaded = pac.Surrogate.load(surrogate)
@@ -122,6 +123,9 @@ def transfer(
     )
     adapted.save(out)
     typer.echo(f"{out}: {chosen}, n = {size}, {_score(adapted, data)}")
+    essential = getattr(adapted.predictor, "essential", None)
+    if essential is not None:
+        typer.echo(report(essential))
 
 
 @_example("pac-surrogate predict adapted.safetensors data/heat_equation/target.h5 --out prediction.nc")
@@ -137,10 +141,10 @@ def predict(
 
     loaded = pac.Surrogate.load(surrogate)
     whole = pac.open_dataset(data)
-    splits = {"train": "train", "valid": "valid", "test": "test", "all": ""}
+    splits = ("train", "valid", "test", "all")
     if split not in splits:
         raise ValueError(f"unknown split {split!r}: choose from {', '.join(splits)}")
-    rows = getattr(whole, splits[split]) if split != "all" else whole[:]
+    rows = whole[:] if split == "all" else getattr(whole, split)
     prediction = loaded.predict({variable.name: rows[variable.name] for variable in loaded.inputs})
     variables = {
         axis: NetcdfVariable((axis,), coordinate.values, {"units": coordinate.units, "long_name": coordinate.long_name})
@@ -170,7 +174,7 @@ def curve(
     pretrain_steps: Annotated[int, typer.Option(help="Of pretraining.")] = 3000,
     device: Device = "auto",
 ) -> None:
-    """Measure methods against the number of target samples: curve.nc, curve.csv and curve.png."""
+    """Measure methods, each with its default settings, against the number of target samples: curve.nc, curve.csv, curve.png."""
     import pac_surrogate as pac
 
     result = pac.transfer_curve(
@@ -186,7 +190,10 @@ def curve(
         out=out,
     )
     pac.plot_curve(result).savefig(out / "curve.png", dpi=150)
-    typer.echo(pac.summarise(result)["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
+    summary = pac.summarise(result)
+    typer.echo(summary["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
+    if broken := int(summary["diverged"].sum()):
+        typer.echo(f"{broken} runs diverged and are left out of the medians")
 
 
 def _method(name: str, given: dict[str, float | None]) -> Any:
@@ -210,6 +217,8 @@ def _score(surrogate: Any, data: Any) -> str:
     from pac_surrogate.surrogate import predict_many
 
     headline = str(data.attributes.get("headline", "rel_l2"))
+    if not data.has_split("test"):
+        return "no test split to measure on"
     (prediction,) = predict_many([surrogate], [data.test])
     return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"
 
@@ -218,7 +227,7 @@ def main() -> None:
     """Run the command line; a user's error is one line and exit code 2."""
     try:
         app()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -18,6 +18,7 @@ from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
 from pac_surrogate.models import MLP, Architecture
 from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
 from pac_surrogate.surrogate import check_variables, predict_many, same_variables
+from pac_surrogate.training import STACK_MEMORY
 from pac_surrogate.transfer import Method, needs_target
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def transfer_curve(
     batch_size: int = 128,
     folds: int = 5,
     device: str = "auto",
-    stack_memory: int | None = None,
+    stack_memory: int = STACK_MEMORY,
     out: str | Path | None = None,
     progress: bool | None = None,
 ) -> "xr.Dataset":
@@ -74,7 +75,7 @@ def transfer_curve(
         device: "auto" means CUDA where there is one.
         stack_memory: bytes that one stack of runs may take, 512 MB by default.
         out: folder for results: curve.nc, curve.csv, seconds.csv, and the surrogates of the largest size and first seed.
-            Finished stacks are kept in it, and an interrupted curve goes on from there.
+            Finished stacks are kept in its folder stacks, which may be deleted, and an interrupted curve goes on from there.
         progress: show a progress bar; by default on a terminal.
 
     Returns:
@@ -90,11 +91,18 @@ def transfer_curve(
     if not candidates or not sizes or not chosen_seeds:
         raise ValueError("a transfer curve needs at least one method, one size and one seed")
     check_variables("inputs", target.inputs, source.inputs)
+    for label, data in (("source", source), ("target", target)):
+        if not data.has_split("test"):
+            raise ValueError(f"the {label} needs a test split: Dataset.from_arrays(..., test=0.2) makes one")
+    headline = str(target.attributes.get("headline", "rel_l2"))
+    if headline not in METRICS:
+        raise ValueError(f"unknown headline metric {headline!r} of the target: choose from {', '.join(METRICS)}")
+    for label, values in (("sizes", sizes), ("seeds", chosen_seeds)):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{label} must differ from each other, got {list(values)}")
     subsets = {(size, seed): target.subset(seed, size) for size in sizes for seed in chosen_seeds}
     folder = Path(out) if out is not None else None
-    solver = Solver(device=device, cache=folder / "stacks" if folder else None, progress=progress)
-    if stack_memory is not None:
-        solver = Solver(device, stack_memory, solver.cache, progress)
+    solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
     budget = Budget(steps, source_steps, batch_size, folds)
 
     surrogates = pretrain_seeds(
@@ -117,7 +125,6 @@ def transfer_curve(
                 tasks.append(Task(surrogate, subsets[size, seed], options, training, seed))
     results = transfer_many(tasks, budget, solver)
 
-    headline = str(target.attributes.get("headline", "rel_l2"))
     curve = _empty_curve(list(candidates), list(sizes), chosen_seeds)
     same_outputs = same_variables(surrogates[0].outputs, target.outputs)
     for cell, result in zip(cells, results, strict=True):
@@ -145,6 +152,8 @@ def transfer_curve(
     curve.attrs |= {"model": repr(model or MLP()), "budget": json.dumps(spent)}
     if folder is not None:
         largest, first_seed = max(sizes), chosen_seeds[0]
+        for earlier in (folder / "surrogates").glob("*.safetensors"):
+            earlier.unlink()
         for (name, size, seed), result in sound:
             if (size, seed) == (largest, first_seed):
                 result.surrogate.save(folder / "surrogates" / f"{name}.safetensors")
@@ -216,7 +225,10 @@ def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
 
 
 def summarise(curve: "xr.Dataset", metric: str | None = None) -> "xr.Dataset":
-    """Median and quartiles over seeds of a metric (the headline by default); n/a seeds are left out."""
+    """Median and quartiles over seeds of a metric (the headline by default), and how many seeds diverged.
+
+    Seeds that are n/a or diverged are left out of the quartiles.
+    """
     import warnings
 
     errors = curve[metric or curve.attrs["headline"]]
@@ -224,7 +236,8 @@ def summarise(curve: "xr.Dataset", metric: str | None = None) -> "xr.Dataset":
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for cells that are n/a in every seed
         quartiles = errors.quantile([0.25, 0.5, 0.75], dim="seed", skipna=True)
     named = {name: quartiles.sel(quantile=q, drop=True) for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))}
-    return named["median"].to_dataset(name="median").assign(low=named["low"], high=named["high"])
+    summary = named["median"].to_dataset(name="median").assign(low=named["low"], high=named["high"])
+    return summary.assign(diverged=curve["diverged"].astype(int).sum("seed")) if "diverged" in curve else summary
 
 
 def samples_needed(curve: "xr.Dataset", method: str, error: float, metric: str | None = None) -> float:

@@ -14,9 +14,9 @@ from pac_surrogate.models import MLP, Architecture, initial_weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
-from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, provenance, with_outputs_of
+from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, provenance, same_variables, with_outputs_of
 from pac_surrogate.training import STACK_MEMORY, fit
-from pac_surrogate.transfer import ClosedFormRule, Method
+from pac_surrogate.transfer import ClosedFormRule, Method, needs_target
 from pac_surrogate.transfer.pac import Allocate
 
 FEWEST_TO_TUNE = 4  # below this many target samples the first candidate serves
@@ -288,8 +288,8 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
         ]
     )
     return [
-        Transferred(answer.surrogate, method, answer.diverged, score, answer.seconds + spent)
-        for answer, method, score, spent in zip(finals, chosen, scores, seconds, strict=True)
+        Transferred(_remember(answer.surrogate, method, task, budget), method, answer.diverged, score, answer.seconds + spent)
+        for answer, method, task, score, spent in zip(finals, chosen, tasks, scores, seconds, strict=True)
     ]
 
 
@@ -305,7 +305,7 @@ def as_candidates(method: Method | Sequence[Method]) -> tuple[Method, ...]:
             raise ValueError(f"method must be a method such as pac.PAC(), or a sequence of them, got {candidate!r}")
     if not candidates:
         raise ValueError("method must name at least one candidate")
-    return candidates
+    return tuple(dict.fromkeys(candidates))  # equal ones would be one, tried twice
 
 
 @dataclass(frozen=True)
@@ -371,7 +371,9 @@ class _Session:
                 for i in members:
                     done, _ = self._answers[key]
                     broken = answers[i].diverged if answers[i].diverged is not None else done.diverged
-                    answers[i] = _Answer(done.surrogate, broken, answers[i].seconds + done.seconds)
+                    # What several share costs each its part, and what was solved before costs nothing now.
+                    share = done.seconds / len(members) if key in new else 0.0
+                    answers[i] = _Answer(done.surrogate, broken, answers[i].seconds + share)
         return answers
 
     def _solve_stage(self, due: Mapping[tuple[Any, ...], tuple[_Request, Surrogate]]) -> None:
@@ -440,13 +442,23 @@ def _held_out(request: _Request) -> Dataset:
     return request.held_out if request.held_out is not None else request.data[:0]
 
 
+def _remember(surrogate: Surrogate, method: Method, task: Task, budget: Budget) -> Surrogate:
+    """Add the transfer to what the surrogate remembers of its making."""
+    origin = provenance(task.data, method=repr(method), seed=task.seed, **dataclasses.asdict(budget))
+    return dataclasses.replace(surrogate, provenance={**surrogate.provenance, "transfer": origin})
+
+
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def _check_task(task: Task) -> None:
     _ = task.surrogate.network  # only a network can be the source of a transfer
+    if len(task.data) == 0 and needs_target(task.candidates[0]):
+        raise ValueError(f"{type(task.candidates[0]).__name__} has no answer without target samples: give at least 1")
     check_variables("inputs", task.data.inputs, task.surrogate.inputs)
+    if same_variables(task.data.outputs, task.surrogate.outputs):
+        check_variables("outputs", task.data.outputs, task.surrogate.outputs)
     if task.source is not None:
         check_variables("inputs", task.source.inputs, task.surrogate.inputs)
         check_variables("outputs", task.source.outputs, task.surrogate.outputs)

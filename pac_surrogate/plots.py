@@ -68,6 +68,8 @@ def plot_curve(
         _, axes = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
     for i, name in enumerate(names):
         line = summary.sel({"method": name}).sortby("size")
+        broken = int(line["diverged"].sum()) if "diverged" in line else 0
+        label = f"{name} ({broken} runs diverged)" if broken else name
         color, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         chosen = name == highlight
         width, order = (2.6, 5) if chosen else (1.4, 3)
@@ -79,7 +81,7 @@ def plot_curve(
             low, median, high = (line[part].values[subset] for part in ("low", "median", "high"))
             if linked:
                 axes.plot(
-                    x, median, dashes, label=name, linewidth=width, marker=marker, markersize=5, zorder=order, color=color
+                    x, median, dashes, label=label, linewidth=width, marker=marker, markersize=5, zorder=order, color=color
                 )
                 axes.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0, zorder=1)
             else:

@@ -227,6 +227,9 @@ def check_variables(side: str, got: Sequence[Variable], expected: Sequence[Varia
     if not same_variables(got, expected):
         described = [", ".join(f"{v.name} {v.shape}" for v in variables) for variables in (expected, got)]
         raise ValueError(f"the surrogate has the {side} {described[0]}, the data have {described[1]}")
+    for ours, theirs in zip(expected, got, strict=True):
+        if ours.units != theirs.units:
+            raise ValueError(f"{ours.name} is in {ours.units} in the surrogate and in {theirs.units} in the data: convert one")
 
 
 def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -18,11 +19,12 @@ from pac_surrogate.batches import PaddedData
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.device import resolve_device
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.models import activation_size, check_model, evaluate_stack
+from pac_surrogate.models import CNN, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.plan import Plan, stack_plans
 from pac_surrogate.progress import progress_bar
 from pac_surrogate.weights import Weights, digest, unstack
 
+TRAINER = 1  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
 STACK_MEMORY = 2**29
 
@@ -121,7 +123,8 @@ def fit(
         device: "auto" means CUDA where there is one.
         keep_state: return the optimiser's state with each result.
         stack_memory: bytes that one stack may take, about; long lists are split. How depends on the list alone.
-        cache: folder in which finished stacks are kept; a later call with the same content takes them from there.
+        cache: folder in which finished stacks are kept; a later call with the same content takes them from there. Not used
+            for a user's module, whose code has no name.
         progress: show a progress bar; by default, if standard error is a terminal.
 
     Returns:
@@ -147,10 +150,15 @@ def fit(
         raise ValueError(f"unknown schedule {schedule!r}: choose constant or cosine")
     if any(not 0 <= rate < math.inf for rate in rates):
         raise ValueError(f"learning_rate must be finite and not negative, got {rates}")
-    if resume is not None and any(earlier.state is None for earlier in resume):
+    if resume is not None and any(
+        e.state is None and p.trains and len(d) for e, p, d in zip(resume, plans, datasets, strict=True)
+    ):
         raise ValueError("resume needs results that carry the optimiser's state: fit them with keep_state=True")
     if keep_state and cache is not None:
         raise ValueError("finished stacks on disk do not hold the optimiser's state: give cache or keep_state, not both")
+    if not isinstance(getattr(model, "architecture", None), MLP | CNN):
+        cache = None  # the code of a user's module cannot be named by its content, so nothing vouches for a stack on disk
+    _check_widths(model, plans, [*datasets, *(valid or ())])
 
     options = _Options(steps, batch_size, dtype, schedule, resolve_device(device), keep_state)
     runs = [
@@ -178,6 +186,26 @@ def fit(
     return [results[i] for i in range(len(runs))]
 
 
+def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Dataset]) -> None:
+    """Refuse what would fail deep inside, or worse, broadcast."""
+    shapes = {name: weight.shape for name, weight in model.named_parameters()}
+    for plan in plans:
+        if {name: weight.shape for name, weight in plan.start.items()} != shapes:
+            raise ValueError(f"a plan is for other weights than the model's: {', '.join(shapes)}")
+    widths = {(data.input_matrix.shape[1], data.output_matrix.shape[1]) for data in {id(d): d for d in datasets}.values()}
+    for inputs, outputs in widths:
+        weights = dict(model.named_parameters())
+        try:
+            with torch.no_grad():
+                predicted = evaluate(model, weights, torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype))[0].shape[
+                    1
+                ]
+        except RuntimeError as error:
+            raise ValueError(f"the model does not take the {inputs} input columns of the data") from error
+        if predicted != outputs:
+            raise ValueError(f"the model predicts {predicted} output columns, the data have {outputs}")
+
+
 def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: int) -> Iterator[list[_Run]]:
     """Runs of like size, in stacks that fit memory."""
     if not runs:
@@ -203,6 +231,7 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
     yield stack
 
 
+@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Callable[[int], None]) -> list[Fit]:
     began = time.perf_counter()
     plan = stack_plans([run.plan for run in runs], options.dtype, options.device)
@@ -338,8 +367,9 @@ def _name(model: nn.Module, runs: list[_Run], options: _Options) -> str:
     ]
     plans = [part for run in runs for part in (run.plan.start, run.plan.trainable, run.plan.anchor, run.plan.strength)]
     states = [moment for run in runs if run.state for moment in (run.state.first, run.state.second)]
-    architecture = getattr(model, "architecture", model)
-    return digest((architecture, replace(options, keep_state=False), settings), plans + states)
+    return digest(
+        (TRAINER, version("pac_surrogate"), model.architecture, replace(options, keep_state=False), settings), plans + states
+    )
 
 
 def _save(path: Path, fits: list[Fit]) -> None:

@@ -29,16 +29,16 @@ def results(tmp_path_factory):
 
 
 def test_the_heat_benchmark_prints_a_table_and_writes_all_its_results(results):
-    written = {path.name for path in (results / "results/heat_equation/heat_equation").iterdir()}
+    written = {path.name for path in (results / "results/heat_equation_quick/heat_equation").iterdir()}
     assert {"curve.nc", "curve.csv", "curve.png", "fields.png", "config.json"} <= written
     output = (results / "output.txt").read_text()
-    curve = pac.open_curve(results / "results/heat_equation/heat_equation")
+    curve = pac.open_curve(results / "results/heat_equation_quick/heat_equation")
     medians = pac.summarise(curve)["median"]
     assert curve.sizes["method"] >= 9
     for name in curve["method"].values:
         (row,) = [line for line in output.splitlines() if line.startswith(f"  {name}  ")]
         assert f"{float(medians.loc[name].sel(size=8)):.4f}" in row
-    config = json.loads((results / "results/heat_equation/heat_equation/config.json").read_text())
+    config = json.loads((results / "results/heat_equation_quick/heat_equation/config.json").read_text())
     assert config["setting"]["seeds"] == 2
     assert {"command", "versions", "hardware", "date"} <= set(config)
 
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
     python(BENCHMARKS / "heat_equation.py", "--quick", "--out", again, cwd=results)
     for name in ("curve.nc", "curve.csv"):
         assert (again / "heat_equation" / name).read_bytes() == (
-            results / "results/heat_equation/heat_equation" / name
+            results / "results/heat_equation_quick/heat_equation" / name
         ).read_bytes()
 
 
@@ -74,7 +74,7 @@ def test_the_notebook_runs_on_the_results(results):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(BENCHMARKS / "transfer_curves.ipynb", as_version=4)
     before = os.environ.get("PAC_RESULTS")
-    os.environ["PAC_RESULTS"] = str(results / "results/heat_equation")
+    os.environ["PAC_RESULTS"] = str(results / "results/heat_equation_quick")
     try:
         nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(BENCHMARKS)}}).execute()
     finally:

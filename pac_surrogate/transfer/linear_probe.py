@@ -8,7 +8,7 @@ from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import Stage, check_rate, check_strength
-from pac_surrogate.weights import inside
+from pac_surrogate.weights import inside, prunable
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class LinearProbe:
     """Train the readout on the source's last hidden features.
 
     Args:
-        strength: pulls the readout's weights towards the source's (towards 0 if the outputs are new).
+        strength: pulls the readout's weights, not its bias, towards the source's (towards 0 if the outputs are new).
         learning_rate: of Adam.
     """
 
@@ -34,4 +34,5 @@ class LinearProbe:
     def plan(self, surrogate: Surrogate, data: Dataset, generator: torch.Generator) -> Plan:
         """Start at the source, the readout free."""
         trainable = inside(surrogate.weights, surrogate.readout)
-        return make_plan(surrogate.weights, trainable=trainable, anchor=surrogate.weights, strength=self.strength)
+        strength = dict.fromkeys(prunable(surrogate.weights), self.strength)
+        return make_plan(surrogate.weights, trainable=trainable, anchor=surrogate.weights, strength=strength)

@@ -64,6 +64,11 @@ def grid(method: type, **values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(method(**dict(zip(values, chosen, strict=True))) for chosen in itertools.product(*values.values()))
 
 
+def as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several as a tuple: methods are hashable."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def check_rate(learning_rate: float) -> None:
     """Refuse a learning rate that is not a positive number.
 

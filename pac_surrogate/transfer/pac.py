@@ -12,8 +12,8 @@ from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask, random_mask
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.method import Stage, check_rate, check_strength
-from pac_surrogate.weights import Mask, masked, prunable, redundant
+from pac_surrogate.transfer.method import Stage, as_names, check_rate, check_strength
+from pac_surrogate.weights import Mask, inside, masked, prunable, redundant
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Allocate:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exempt", as_names(self.exempt))
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity must be in [0, 1), got {self.sparsity}")
         check_strength(allocate_strength=self.strength)
@@ -64,7 +65,7 @@ class Allocate:
             weights if self.keep_redundant else masked(weights, essential),
             trainable=essential if self.train else False,
             anchor=weights,
-            strength=self.strength,
+            strength=dict.fromkeys(prunable(weights), self.strength),
             essential=essential,
         )
 
@@ -123,6 +124,8 @@ class Calibrate:
         trainable = dict(redundant(essential))
         if self.flip:
             trainable |= {name: essential[name] for name in names}
+            if surrogate.network.new_readout:  # it is 0 and knows nothing: frozen, it would pass on nothing
+                trainable |= {name: mask for name, mask in inside(weights, surrogate.readout).items() if bool(mask)}
         if self.train_bias:
             trainable |= {name: torch.tensor(True) for name in weights if name not in names}
         return make_plan(weights, trainable=trainable, anchor=weights, strength=dict.fromkeys(names, self.strength))
@@ -163,6 +166,7 @@ class PAC:
     allocate_learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exempt", as_names(self.exempt))
         self.stages()  # the rules check their own numbers
 
     def stages(self) -> tuple[Stage, ...]:
