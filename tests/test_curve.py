@@ -60,7 +60,8 @@ def test_a_curve_has_the_metrics_over_method_size_and_seed(folder):
     unchanged = curve["rel_l2"].loc["source unchanged"]
     np.testing.assert_array_equal(unchanged.sel(size=0), unchanged.sel(size=6))
     for name in ("linear correction", "fine-tune"):  # without samples they are the source
-        np.testing.assert_array_equal(curve["rel_l2"].loc[name].sel(size=0), unchanged.sel(size=0))
+        # float32 products, added in the order of another stack
+        np.testing.assert_allclose(curve["rel_l2"].loc[name].sel(size=0), unchanged.sel(size=0), rtol=1e-6)
     assert str(curve["chosen"].loc["PAC", 6, 0].values).startswith("PAC(sparsity=0.8")
 
 
