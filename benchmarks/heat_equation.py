@@ -76,7 +76,7 @@ class Setting:
     batch_size: int = 128
 
 
-# A sample of the 2-D pair costs a CNN a thousand times the work that a rod costs the MLP.
+# A plate costs the CNN hundreds of times the work that a rod costs the MLP.
 PLATES = {
     "sizes": (0, 8, 32),
     "seeds": 3,
