@@ -27,7 +27,7 @@ from pac_surrogate.files import (
     make_subset_order,
     read_description,
 )
-from simulators.pairs import Pair, Side
+from simulators.ensemble import Pair, Side
 
 Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 

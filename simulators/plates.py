@@ -50,6 +50,9 @@ class Plates:
     steps: int = 16
 
     simulator = "simulators.heat.solve_heat"
+    scheme = "finite volumes, order 2; Runge-Kutta-Legendre, order 2"
+    order = 2.0
+    invariant = "balance of energy"
     equation = "capacity u_t = div(conductivity grad u); u = 0 on all sides"
 
     @property

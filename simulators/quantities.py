@@ -1,5 +1,6 @@
 """How a simulator names what it takes and gives, for files and tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,3 +40,18 @@ def cell_centres(name: str, cells: int, length: float) -> Coordinate:
     """Return the centres of equal cells on (0, length) [m]."""
     values = tuple((i + 0.5) * length / cells for i in range(cells))
     return Coordinate(name, values, "m", f"{name} of the cell centre")
+
+
+def grid_points(name: str, points: int, length: float, units: str = "m") -> Coordinate:
+    """Return the points i length / points of a periodic axis."""
+    return Coordinate(name, tuple(i * length / points for i in range(points)), units, f"{name} of the grid point")
+
+
+def output_times(values: Sequence[float], units: str = "s") -> Coordinate:
+    """Return the times at which a trajectory is reported."""
+    return Coordinate("time", tuple(values), units, "time")
+
+
+def number(name: str, units: str, long_name: str, scaling: Literal["standard", "log"] = "standard") -> Quantity:
+    """Return the description of one number a sample."""
+    return Quantity(name, (), (), units, long_name, scaling)

@@ -1,14 +1,18 @@
-"""Random smooth fields: sums of modes on (0, 1) or its square, averaged over the cells of any grid.
+"""Random inputs: smooth fields with a stated spectrum, and numbers spread over a box.
 
-A field is band-limited, so its averages over enough cells determine it: `refine` moves it to another grid exactly.
+Fields are sums of modes on (0, 1) or its square: averaged over the cells of a grid (`random_field`), or periodic and given
+at grid points (`random_periodic_field`). A field is band-limited, so its averages over enough cells determine it: `refine`
+moves it to another grid exactly.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.stats import qmc
 from torch import Tensor
 
 
@@ -78,6 +82,79 @@ def refine(field: Float[Tensor, " sample *cells"], cells: int, modes: Sequence[M
             raise ValueError(f"refine needs as many cells as modes along each axis, got {known} cells for {axis.count} modes")
     pairs = zip(modes, field.shape[1:], strict=True)
     return _change_axes(field, [torch.linalg.pinv(axis.averages(known)) @ axis.averages(cells) for axis, known in pairs])
+
+
+def random_periodic_field(
+    generator: torch.Generator, samples: int, points: Sequence[int], *, modes: int, cutoff: float, power: float
+) -> Float[Tensor, " sample *points"]:
+    """Draw periodic Gaussian fields of mean 0: |m| waves over the box deviate as (1 + |m|^2 / cutoff^2)^(-power / 2).
+
+    Args:
+        generator: a CPU generator; all samples are drawn at once, and the same fields whatever the grid.
+        samples: how many fields.
+        points: along each axis, more than twice `modes`.
+        modes: the most waves along an axis.
+        cutoff: number of waves from which the spectrum falls.
+        power: how fast it falls.
+
+    Returns:
+        Values at the points i / points, float64; the mean square of a field over the box is 1 on average.
+
+    Raises:
+        ValueError: if the grid is too coarse for the modes.
+    """
+    if min(points) <= 2 * modes:
+        raise ValueError(f"a grid for {modes} waves needs more than {2 * modes} points an axis, got {min(points)}")
+    waves = torch.cat([torch.arange(modes + 1), torch.arange(-modes, 0)]).double()
+    square = torch.zeros(())
+    for _ in points:
+        square = square[..., None] + waves**2
+    deviations = torch.where(square > 0, (1 + square / cutoff**2) ** (-power / 2), 0)
+    deviations = deviations / (deviations.square().sum() / 2).sqrt()  # the real part of a unit complex normal has variance 1/2
+    field = torch.randn(samples, *deviations.shape, generator=generator, dtype=torch.complex128) * deviations
+    for axis, count in enumerate(points, start=1):
+        gap = field.new_zeros([count - 2 * modes - 1 if i == axis else n for i, n in enumerate(field.shape)])
+        field = torch.cat([field.narrow(axis, 0, modes + 1), gap, field.narrow(axis, modes + 1, modes)], axis)
+    return torch.fft.ifftn(field, dim=tuple(range(1, field.ndim)), norm="forward").real
+
+
+def random_numbers(
+    generator: torch.Generator,
+    samples: int,
+    bounds: Sequence[tuple[float, float]],
+    design: Literal["uniform", "latin hypercube", "sobol"] = "uniform",
+) -> Float[Tensor, "sample number"]:
+    """Spread points over a box.
+
+    Args:
+        generator: a CPU generator; the designs of scipy.stats.qmc take their seed from it.
+        samples: how many points.
+        bounds: (low, high) of each number.
+        design: "uniform" draws each point alone; "latin hypercube" puts one point into each of `samples` equal slices of
+            every axis; "sobol" takes the first points of a scrambled Sobol sequence.
+
+    Returns:
+        Points, float64.
+
+    Raises:
+        ValueError: if a bound is not finite or a low one is above its high one, or the design is unknown.
+    """
+    for low, high in bounds:
+        if not -float("inf") < low <= high < float("inf"):
+            raise ValueError(f"a range must be finite with its low end first, got ({low}, {high})")
+    if design == "uniform":
+        unit = torch.rand(samples, len(bounds), generator=generator, dtype=torch.float64)
+    else:
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        if design == "latin hypercube":
+            points = qmc.LatinHypercube(len(bounds), rng=rng).random(samples)
+        elif design == "sobol":
+            points = qmc.Sobol(len(bounds), rng=rng).random_base2((max(samples, 1) - 1).bit_length())[:samples]
+        else:
+            raise ValueError(f'design must be "uniform", "latin hypercube" or "sobol", got "{design}"')
+        unit = torch.from_numpy(points)
+    lows, highs = torch.tensor(bounds, dtype=torch.float64).unbind(1)
+    return lows + (highs - lows) * unit
 
 
 def _change_axes(field: Float[Tensor, " sample *cells"], matrices: Sequence[Float[Tensor, "_ _"]]) -> Tensor:

@@ -52,6 +52,9 @@ class Rods:
     steps: int = 16
 
     simulator = "simulators.heat.solve_heat"
+    scheme = "finite volumes, order 2; Runge-Kutta-Legendre, order 2"
+    order = 2.0
+    invariant = "balance of energy"
 
     @property
     def size(self) -> int:

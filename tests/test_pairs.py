@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from pac_surrogate.files import read_description, read_rows, validate
 from simulators.__main__ import app
+from simulators.ensemble import Pair
 from simulators.generate import generate
-from simulators.pairs import PAIRS, Pair, find_pair
+from simulators.pairs import PAIRS, find_pair
 from simulators.rods import Rods
 
 ROLES = ("source", "target")

@@ -1,0 +1,134 @@
+"""What a simulator is to a pair, and what a pair is: random inputs, their solver, and two sides that share them."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simulators.quantities import Coordinate, Quantity
+
+
+@runtime_checkable
+class Ensemble(Protocol):
+    """Random inputs and their solver, as a frozen dataclass whose fields are numbers that JSON can hold."""
+
+    @property
+    def simulator(self) -> str:
+        """Dotted name of the solver."""
+
+    @property
+    def equation(self) -> str:
+        """What is solved."""
+
+    @property
+    def scheme(self) -> str:
+        """How, in a few words for tables."""
+
+    @property
+    def order(self) -> float:
+        """Of the error's fall as `refinement` grows; NaN if round-off is all the error there is."""
+
+    @property
+    def invariant(self) -> str:
+        """What `solve` holds the solution against: what is conserved or balanced; "" if nothing is."""
+
+    @property
+    def size(self) -> int:
+        """Cells of the solver, or whatever else one sample keeps in memory."""
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        """What `draw` returns."""
+
+    @property
+    def outputs(self) -> tuple[Quantity, ...]:
+        """What `solve` returns."""
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Where the cells of each axis lie."""
+
+    def draw(self, generator: torch.Generator, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
+        """Draw inputs as they are stored, float32, all samples at once."""
+
+    def solve(
+        self, inputs: dict[str, Float[Tensor, "sample ..."]], refinement: float = 1
+    ) -> tuple[dict[str, Float[Tensor, "sample ..."]], Float[Tensor, " sample"]]:
+        """Return the outputs of stored inputs, and by how much the invariant is missed, relative; NaN without one.
+
+        Args:
+            inputs: as `draw` returns them, on any device.
+            refinement: factor on the numbers of cells and time steps.
+        """
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair.
+
+    Attributes:
+        name: of the pair and the side; names the stream of its random numbers.
+        ensemble: inputs and solver.
+        train: samples in the train split.
+        valid: samples in the valid split.
+        test: samples in the test split.
+        resolved: refinement from which the cells resolve the inputs: an order of convergence is measured from there on.
+    """
+
+    name: str
+    ensemble: Ensemble
+    train: int
+    valid: int
+    test: int
+    resolved: float = 1.0
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The ensemble's numbers."""
+        return asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+
+    def counts(self, samples: int | None = None) -> tuple[int, int, int]:
+        """Return the sizes of (train, valid, test), shrunk or stretched alike to a total of `samples`.
+
+        Raises:
+            ValueError: if there is not one sample for each split.
+        """
+        total = self.train + self.valid + self.test
+        if samples is None or samples == total:
+            return self.train, self.valid, self.test
+        valid, test = (max(1, count * samples // total) for count in (self.valid, self.test))
+        if samples < valid + test + 1:
+            raise ValueError(f"{self.name} needs 3 samples or more, one for each split, got {samples}")
+        return samples - valid - test, valid, test
+
+    def draw(self, seed: int, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
+        """Draw inputs from a stream that belongs to this side and this seed alone."""
+        digest = hashlib.sha256(f"{self.name} {seed}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        return self.ensemble.draw(generator, samples)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target with the same inputs and outputs.
+
+    Attributes:
+        name: also that of its folder.
+        title: what changes from source to target.
+        shift: what kind of change.
+        difficulty: how far the source's answer is from the target's: below 20, below 40, above 40 % of `headline`.
+        headline: the metric of its tables.
+        source: the cheap side.
+        target: the dear side.
+    """
+
+    name: str
+    title: str
+    shift: Literal["parameter", "physics", "fidelity"]
+    difficulty: Literal["easy", "moderate", "hard"]
+    headline: Literal["rel_l2", "rmse_std"]
+    source: Side
+    target: Side
