@@ -29,9 +29,13 @@ class Burgers(Law):
     drift: float = 0.0
 
     equation = "u_t + (drift + steepening u) u_x = viscosity u_xx, periodic"
-    degree = 2
     initial = number("initial_velocity", "m s-1", "initial velocity")
     evolved = (number("velocity", "m s-1", "velocity"),)
+
+    @property
+    def degree(self) -> int:  # type: ignore[override]
+        """Quadratic, if it steepens at all."""
+        return 2 if self.steepening else 1
 
     @property
     def numbers(self) -> tuple[tuple[Quantity, tuple[float, float]], ...]:

@@ -76,6 +76,8 @@ class Side:
         valid: samples in the valid split.
         test: samples in the test split.
         resolved: refinement from which the cells resolve the inputs: an order of convergence is measured from there on.
+        noise: standard deviation of the normal error of every output in the train and valid splits, in the outputs' unit.
+            Test samples are free of it, so that errors are errors against the truth.
     """
 
     name: str
@@ -84,11 +86,13 @@ class Side:
     valid: int
     test: int
     resolved: float = 1.0
+    noise: float = 0.0
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The ensemble's numbers."""
-        return asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+        """The ensemble's numbers, and the noise if there is any."""
+        numbers = asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+        return numbers | ({"noise": self.noise} if self.noise else {})
 
     def counts(self, samples: int | None = None) -> tuple[int, int, int]:
         """Return the sizes of (train, valid, test), shrunk or stretched alike to a total of `samples`.
@@ -106,9 +110,31 @@ class Side:
 
     def draw(self, seed: int, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
         """Draw inputs from a stream that belongs to this side and this seed alone."""
-        digest = hashlib.sha256(f"{self.name} {seed}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-        return self.ensemble.draw(generator, samples)
+        return self.ensemble.draw(self._stream(f"{seed}"), samples)
+
+    def disturb(
+        self, outputs: dict[str, Float[Tensor, "sample ..."]], seed: int, first: int, measured: list[bool]
+    ) -> dict[str, Float[Tensor, "sample ..."]]:
+        """Add noise to the outputs of those samples that count as measured; each sample has a stream of its own.
+
+        Args:
+            outputs: of consecutive samples.
+            seed: of the file.
+            first: number of the first of them.
+            measured: which of them get noise.
+        """
+        if not self.noise:
+            return outputs
+        noisy = {name: values.clone() for name, values in outputs.items()}
+        for i in (i for i, chosen in enumerate(measured) if chosen):
+            stream = self._stream(f"{seed} noise {first + i}")
+            for values in noisy.values():
+                values[i] += self.noise * torch.randn(values.shape[1:], generator=stream, dtype=values.dtype)
+        return noisy
+
+    def _stream(self, purpose: str) -> torch.Generator:
+        digest = hashlib.sha256(f"{self.name} {purpose}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 @dataclass(frozen=True)
@@ -119,7 +145,8 @@ class Pair:
         name: also that of its folder.
         title: what changes from source to target.
         shift: what kind of change.
-        difficulty: how far the source's answer is from the target's: below 20, below 40, above 40 % of `headline`.
+        difficulty: how far the source's answer to the target's test inputs is from the target's: below 20, below 40, above
+            40 % of `headline`; "hard" where the outputs are others.
         headline: the metric of its tables.
         source: the cheap side.
         target: the dear side.
@@ -127,7 +154,7 @@ class Pair:
 
     name: str
     title: str
-    shift: Literal["parameter", "physics", "fidelity"]
+    shift: Literal["parameter", "physics", "fidelity", "boundary", "input", "noise", "output", "negative"]
     difficulty: Literal["easy", "moderate", "hard"]
     headline: Literal["rel_l2", "rmse_std"]
     source: Side

@@ -29,9 +29,13 @@ class FisherKPP(Law):
 
     equation = "u_t = diffusivity u_xx + growth u (1 - u), periodic"
     invariant = "density between 0 and 1"
-    degree = 2
     initial = number("initial_density", "1", "initial density, relative to what the place can hold")
     evolved = (number("density", "1", "density, relative to what the place can hold"),)
+
+    @property
+    def degree(self) -> int:  # type: ignore[override]
+        """Quadratic, if it grows at all."""
+        return 2 if self.growth else 1
 
     @property
     def numbers(self) -> tuple[tuple[Quantity, tuple[float, float]], ...]:

@@ -34,6 +34,7 @@ Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 CHUNK_CELLS = {"cpu": 25_000, "cuda": 4_000_000}  # in a core's cache; enough to fill a GPU
 TIMED = 64  # samples on which cost and conservation are measured
 REFINED = 2  # samples on which the order is measured
+TEST = 2  # the split of samples that stay free of noise
 
 
 def generate(
@@ -100,6 +101,8 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
             outputs, _ = side.ensemble.solve({name: values.to(device) for name, values in some.items()})
             outputs = {name: values.cpu() for name, values in outputs.items()}
             _check_finite(side, first, some, outputs)
+            measured = description["split"][first : first + chunk] != TEST
+            outputs = side.disturb(outputs, seed, first, measured.tolist())
             writer.write({name: values.numpy() for name, values in {**some, **outputs}.items()})
             progress.update(task, completed=writer.written)
         when = f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
@@ -153,7 +156,7 @@ def _stands(path: Path, description: dict[str, Any]) -> bool:
 def _check_finite(side: Side, first: int, inputs: Arrays, outputs: Arrays) -> None:
     """Refuse a solution that is not finite, with what it was computed from."""
     for name, values in outputs.items():
-        broken = (~torch.isfinite(values)).flatten(1).any(1).nonzero().flatten().tolist()
+        broken = (~torch.isfinite(values)).reshape(len(values), -1).any(1).nonzero().flatten().tolist()
         if broken:
             rows = {key: array[broken[0]] for key, array in inputs.items()}
             given = ", ".join(f"{key} {float(row.min()):.6g} to {float(row.max()):.6g}" for key, row in rows.items())
@@ -166,22 +169,29 @@ def _check_finite(side: Side, first: int, inputs: Arrays, outputs: Arrays) -> No
 def _measure(side: Side, inputs: Arrays, device: torch.device, chunk: int) -> dict[str, float]:
     """Measure cost and conservation on some samples, and the order of convergence on fewer, twice refined."""
     some = {name: values[:TIMED].to(device) for name, values in inputs.items()}
-    begin, worst, samples = time.perf_counter(), 0.0, len(next(iter(some.values())))
+    begin, residuals, samples = time.perf_counter(), [], len(next(iter(some.values())))
     for first in range(0, samples, chunk):
         _, residual = side.ensemble.solve({name: values[first : first + chunk] for name, values in some.items()})
-        worst = max(worst, float(residual.max()))  # waits for the device
+        residuals.append(residual.cpu())  # waits for the device
     seconds = time.perf_counter() - begin
+    return {
+        "solver_order_measured": _measure_order(side, some),
+        "conservation_residual": float(torch.cat(residuals).max()),
+        "cost_seconds_per_sample": seconds / samples,
+    }
+
+
+def _measure_order(side: Side, inputs: Arrays) -> float:
+    """Return the order at which answers converge under refinement; NaN where the ensemble says that it has none."""
+    if math.isnan(side.ensemble.order):
+        return math.nan
     changes = [0.0, 0.0]
-    for i in range(min(REFINED, samples)):
-        one = {name: values[i : i + 1] for name, values in some.items()}
+    for i in range(min(REFINED, len(next(iter(inputs.values()))))):
+        one = {name: values[i : i + 1] for name, values in inputs.items()}
         answers = [side.ensemble.solve(one, side.resolved * factor)[0] for factor in (1, 2, 4)]
         for level, (coarse, fine) in enumerate(pairwise(answers)):
             changes[level] += sum(float((coarse[name] - fine[name]).square().sum()) for name in coarse)
-    return {
-        "solver_order_measured": math.log2(changes[0] / changes[1]) / 2,
-        "conservation_residual": worst,
-        "cost_seconds_per_sample": seconds / samples,
-    }
+    return math.log2(changes[0] / changes[1]) / 2 if min(changes) > 0 else math.nan
 
 
 def _find_device(name: str) -> torch.device:

@@ -119,6 +119,8 @@ def test_the_error_falls_with_the_steps_as_the_law_says(name):
 def test_twice_the_points_change_nothing_but_round_off(name):
     # inputs are float32 and have noise of 1e-7 in waves of any length, some of which only the finer grid holds
     inputs, ensemble = drawn(name, 1), replace(EVERY[name], steps=2 * EVERY[name].steps)
+    if name == "kuramoto-sivashinsky":
+        ensemble = replace(ensemble, points=64)  # its order in time is seen where no wave is stiff, on too few points for this
     (coarse, _), (fine, _) = ensemble.solve(inputs), replace(ensemble, points=2 * ensemble.points).solve(inputs)
     for key, values in fine.items():
         assert largest(coarse[key] - values) < 1e-5 * largest(values)
