@@ -11,7 +11,7 @@ from torch import Tensor
 
 from simulators.boundaries import Boundary, Periodic
 from simulators.conduction import Conduction, Source
-from simulators.time_stepping import State, euler_step, legendre_stages, legendre_step
+from simulators.time_stepping import State, check_times, euler_step, legendre_stages, legendre_step
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def solve_heat(
             0 or below, only one of two opposite boundaries is periodic, or Euler's step is above its limit.
     """
     initial = initial.to(torch.float64)
-    moments = _check_times(times)
+    moments = check_times(times)
     _check_body(initial, conductivity, source, temperature_coefficients)
     _check_setting(initial.ndim - 1, lengths, boundaries, step, capacity, scheme)
     conduction = Conduction(initial, conductivity, lengths, boundaries, source, temperature_coefficients, capacity)
@@ -116,17 +116,6 @@ def _advance(conduction: Conduction, time: Tensor, state: State, step: float, sc
             ' shorten it, or use scheme="legendre"'
         )
     return euler_step(conduction, time, state, step)
-
-
-def _check_times(times: Float[Tensor, " time"]) -> list[float]:
-    moments = [float(time) for time in times] if times.ndim == 1 else []
-    if not moments:
-        raise ValueError(f"times must be a list of at least one output time, got shape {tuple(times.shape)}")
-    if not all(math.isfinite(time) and time >= 0 for time in moments):
-        raise ValueError(f"times must be finite and not negative, got {min(moments):.3g} s as the smallest")
-    if moments != sorted(moments):
-        raise ValueError("times must be in order: sort them")
-    return moments
 
 
 def _check_body(initial: Tensor, conductivity: Tensor, source: Source | None, coefficients: Tensor | None) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from simulators.exponential_step import ExponentialStep
 from simulators.fourier import PeriodicBox
 from simulators.quantities import Quantity
+from simulators.time_stepping import check_times
 
 Numbers = Mapping[str, Tensor]
 
@@ -112,9 +113,7 @@ def solve_periodic(
             for first in range(0, len(initial), rows)
         ]
         return torch.cat(blocks)
-    moments = [float(time) for time in times]
-    if not moments or moments != sorted(moments) or not 0 <= moments[0] <= moments[-1] < math.inf:
-        raise ValueError(f"times must be finite, not negative and in order, got {moments}: sort them")
+    moments = check_times(times)
     if steps < 1:
         raise ValueError(f"steps must be 1 or more in each interval between output times, got {steps}")
     axes = len(lengths)

@@ -4,6 +4,7 @@ A state is a tuple of tensors that all lead with `sample`; whatever must be accu
 weights (energy through a boundary) is one more tensor of the state.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -19,6 +20,22 @@ MOST_STAGES = 999  # beyond, round-off inside a step (of order stages^2 * 2e-16)
 def like_rows(values: Shaped[Tensor, " sample"], state: Tensor) -> Tensor:
     """View one number per row so that it broadcasts against a tensor that leads with `sample`."""
     return values.reshape(-1, *(1,) * (state.ndim - 1))
+
+
+def check_times(times: Float[Tensor, "..."]) -> list[float]:
+    """Return output times as numbers.
+
+    Raises:
+        ValueError: if there is none, or one is not finite, negative or out of order.
+    """
+    moments = [float(time) for time in times] if times.ndim == 1 else []
+    if not moments:
+        raise ValueError(f"times must be a list of at least one output time, got shape {tuple(times.shape)}")
+    if not all(math.isfinite(time) and time >= 0 for time in moments):
+        raise ValueError(f"times must be finite and not negative, got {min(moments):.3g} s as the smallest")
+    if moments != sorted(moments):
+        raise ValueError("times must be in order: sort them")
+    return moments
 
 
 def euler_step(derivative: Derivative, time: Float[Tensor, " sample"], state: State, step: float) -> State:

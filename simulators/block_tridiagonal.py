@@ -1,0 +1,66 @@
+"""A direct solver for the five-point stencil on a rectangle, many samples at once, on any device."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+PIVOT = 1e-14  # of the diagonal; below it round-off alone keeps a pivot above 0
+
+
+def solve_five_point(
+    centre: Float[Tensor, "sample x y"],
+    along_x: Float[Tensor, "sample x-1 y"],
+    along_y: Float[Tensor, "sample x y-1"],
+    right: Float[Tensor, "sample x y"],
+) -> Float[Tensor, "sample x y"]:
+    """Solve the symmetric positive definite systems c p - a (neighbours along x) - b (neighbours along y) = r.
+
+    Block Cholesky elimination from one x to the next: with the tridiagonal matrix A_i of the column at x_i and the
+    diagonal one D_i that couples it to the column before, S_i = A_i - D_i inv(S_{i-1}) D_i. No step depends on the values,
+    so that rows do not know of each other. For n x n cells a sample takes about 2 n^4 operations and keeps n^3 numbers.
+    (A step of iterative refinement was tried and gained nothing: what is left over is what rounding p to double leaves.)
+    Source: Golub & Van Loan, Matrix Computations (4th edition, 2013), section 4.5.
+
+    Args:
+        centre: c.
+        along_x: a between each cell and the next along x.
+        along_y: b between each cell and the next along y.
+        right: r.
+
+    Returns:
+        p.
+
+    Raises:
+        ValueError: if a system is singular or indefinite in double precision.
+    """
+    return _substitute(_eliminate(centre, along_x, along_y), along_x, right)
+
+
+def _eliminate(centre: Tensor, along_x: Tensor, along_y: Tensor) -> list[Tensor]:
+    """Return the inverse of each S_i, (sample, y, y)."""
+    inverses: list[Tensor] = []
+    for i in range(centre.shape[1]):
+        block = torch.diag_embed(centre[:, i]) - torch.diag_embed(along_y[:, i], -1)  # above the diagonal none is read
+        if inverses:
+            block -= along_x[:, i - 1, :, None] * inverses[-1] * along_x[:, i - 1, None, :]
+        factor, failed = torch.linalg.cholesky_ex(block)
+        pivots = factor.diagonal(dim1=1, dim2=2) ** 2
+        lost = (failed > 0) | (pivots <= PIVOT * centre[:, i]).any(1)
+        if bool(lost.any()):
+            raise ValueError(
+                f"the system of sample {int(lost.nonzero()[0])} is singular to double precision: every cell must hang together"
+                " with a held value, through coefficients that span fewer decades"
+            )
+        inverses.append(torch.cholesky_inverse(factor))
+    return inverses
+
+
+def _substitute(inverses: list[Tensor], along_x: Tensor, right: Tensor) -> Tensor:
+    """Solve with the inverses at hand: forwards, then backwards."""
+    columns: list[Tensor] = []
+    for i, inverse in enumerate(inverses):
+        known = right[:, i] if i == 0 else right[:, i] + along_x[:, i - 1] * columns[-1]
+        columns.append((inverse @ known[..., None])[..., 0])
+    for i in range(len(columns) - 2, -1, -1):
+        columns[i] = columns[i] + (inverses[i] @ (along_x[:, i] * columns[i + 1])[..., None])[..., 0]
+    return torch.stack(columns, 1)
