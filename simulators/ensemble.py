@@ -10,6 +10,9 @@ from torch import Tensor
 
 from simulators.quantities import Coordinate, Quantity
 
+Shift = Literal["parameter", "physics", "fidelity", "boundary", "input", "noise", "output", "negative"]
+Difficulty = Literal["easy", "moderate", "hard"]
+
 
 @runtime_checkable
 class Ensemble(Protocol):
@@ -154,8 +157,40 @@ class Pair:
 
     name: str
     title: str
-    shift: Literal["parameter", "physics", "fidelity", "boundary", "input", "noise", "output", "negative"]
-    difficulty: Literal["easy", "moderate", "hard"]
+    shift: Shift
+    difficulty: Difficulty
     headline: Literal["rel_l2", "rmse_std"]
     source: Side
     target: Side
+
+
+def make_pair(
+    name: str,
+    title: str,
+    shift: Shift,
+    difficulty: Difficulty,
+    source: Ensemble,
+    target: Ensemble,
+    *,
+    headline: Literal["rel_l2", "rmse_std"] = "rel_l2",
+    counts: tuple[int, int, int] = (2000, 200, 200),
+    resolved: tuple[float, float] = (1.0, 1.0),
+    noise: tuple[float, float] = (0.0, 0.0),
+) -> Pair:
+    """Return a pair whose sides are named after it, the target with 320 train, 80 valid and 200 test samples.
+
+    Args:
+        name: of the pair.
+        title: what changes from source to target.
+        shift: what kind of change.
+        difficulty: see `Pair`.
+        source: the cheap ensemble.
+        target: the dear one.
+        headline: the metric of its tables.
+        counts: train, valid and test samples of the source.
+        resolved: of source and target, see `Side`.
+        noise: of source and target, see `Side`.
+    """
+    cheap = Side(f"{name} source", source, *counts, resolved[0], noise[0])
+    dear = Side(f"{name} target", target, 320, 80, 200, resolved[1], noise[1])
+    return Pair(name, title, shift, difficulty, headline, cheap, dear)

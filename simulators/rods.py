@@ -35,6 +35,7 @@ class Rods:
         reported: cells in the data.
         cells: cells of the solver, a multiple of `reported`.
         steps: time steps of the solver.
+        cold_start: whether the initial temperature vanishes at the ends; None: if they are held at u = 0.
     """
 
     conductivity: tuple[float, float]
@@ -50,6 +51,7 @@ class Rods:
     reported: int = 32
     cells: int = 128
     steps: int = 16
+    cold_start: bool | None = None
 
     simulator = "simulators.heat.solve_heat"
     scheme = "finite volumes, order 2; Runge-Kutta-Legendre, order 2"
@@ -120,4 +122,5 @@ class Rods:
         return {"temperature": heat.temperature[:, 0].unflatten(1, (self.reported, -1)).mean(2)}, heat.residual()
 
     def _modes(self) -> Modes:
-        return Modes("sine" if self.heat_transfer is None else "cosine", self.modes)
+        cold = self.heat_transfer is None if self.cold_start is None else self.cold_start
+        return Modes("sine" if cold else "cosine", self.modes)

@@ -255,7 +255,7 @@ def test_slopes_that_are_not_finite_are_refused_at_once():
 REFUSED = {
     "start must be finite, it is not in row 1": {"start": tensor([1.0], [math.nan])},
     r"start must be \(sample, component\) and not empty, got shape \(1,\)": {"start": tensor(1.0)},
-    r"times must be at least one, finite, not negative and in order, got \[2.0, 1.0\]": {"times": tensor(2.0, 1.0)},
+    "times must be in order: sort them": {"times": tensor(2.0, 1.0)},
     r"times must .* got \[-1.0\]": {"times": tensor(-1.0)},
     r"times must .* got \[inf\]": {"times": tensor(math.inf)},
     r"times must .* got \[\]": {"times": tensor()},
