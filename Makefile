@@ -17,7 +17,7 @@ heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
 
 test: lint types
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

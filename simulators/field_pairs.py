@@ -24,7 +24,7 @@ FIELDS = (
         "moderate",
         Membranes(cells=16),
         Membranes(),
-        resolved=(2.0, 1.0),
+        resolved=(4.0, 1.0),
     ),
     make_pair(
         "shallow_water",
@@ -33,7 +33,6 @@ FIELDS = (
         "moderate",
         Basins(cells=64, limiter="first order"),
         Basins(),
-        resolved=(2.0, 2.0),
     ),
     make_pair(
         "shallow_water_friction",
@@ -42,7 +41,6 @@ FIELDS = (
         "moderate",
         Basins(),
         Basins(friction=0.4),
-        resolved=(2.0, 2.0),
     ),
     make_pair(
         "poisson",

@@ -73,7 +73,7 @@ PERIODIC = (
         "waves that steepen into wide fronts, then into fronts several times thinner",
         "parameter",
         "moderate",
-        replace(STEEP, law=Burgers((0.02, 0.08))),
+        replace(STEEP, law=Burgers((0.02, 0.08)), steps=128),
         replace(STEEP, law=Burgers((0.005, 0.01)), points=256, steps=128),
     ),
     make_pair(

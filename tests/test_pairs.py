@@ -1,6 +1,9 @@
 """The pairs: what is on disk is what was drawn and solved, and each shift is what it says."""
 
+import collections
 import json
+import math
+import typing
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +11,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pac_surrogate import MLP, FineTune, Scratch, open_dataset, transfer_curve
 from pac_surrogate.files import read_description, read_rows, validate
 from simulators.__main__ import app
-from simulators.ensemble import Pair
+from simulators.ensemble import Pair, Shift
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
 from simulators.rods import Rods
+from simulators.trajectory_pairs import TRAJECTORIES
 
 ROLES = ("source", "target")
 
@@ -43,32 +48,113 @@ def rods(tmp_path_factory):
     return generate(short(find_pair("heat_equation")), tmp_path_factory.mktemp("data"), samples=40, seed=3)
 
 
+# What is kept only to the accuracy of a scheme or of its inputs, or bounded: momentum of solitons to the order of the steps,
+# concentrations that a sharp spot undershoots by waves, balances of adaptive steps to their tolerance a step, and mass where
+# permeabilities lie six decades apart. All else is round-off, which hundreds of steps add up.
+KEPT_TO = {
+    "korteweg_de_vries": 1e-4,
+    "gray_scott": 1e-3,
+    **{pair.name: 1e-5 for pair in TRAJECTORIES},
+    "lorenz_63": 0.3,  # the source's steps are of 0.07
+}
+
+
+# Of two random samples on the grid of the data, not of a smooth one in the asymptotic range: that is for the tests of each
+# solver, which hold 0.05 (0.15 for order 4). Short waves of solitons and of chaos are stiff for steps of this length; a
+# limiter clips extrema; and a block's corners, 4/3 in the end, make little of the error on grids like these.
+ORDERS_WITHIN = {
+    "korteweg_de_vries": 0.5,
+    "kuramoto_sivashinsky": 0.4,
+    "shallow_water": 0.8,  # on 64 cells the first-order source has not begun to converge
+    "shallow_water_friction": 0.3,
+    "darcy_hole": 0.7,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Generates each pair once, small."""
+    made = {}
+
+    def generated(name):
+        if name not in made:
+            made[name] = generate(find_pair(name), tmp_path_factory.mktemp("all"), samples=30, seed=5)
+        return made[name]
+
+    return generated
+
+
 @pytest.mark.parametrize("name", PAIRS)
-def test_generated_files_are_valid_and_hold_the_solutions_of_their_inputs(name, tmp_path):
+def test_generated_files_are_valid_and_hold_the_solutions_of_their_inputs(name, files):
     pair = find_pair(name)
-    for role, path in generate(pair, tmp_path, samples=6, seed=5).items():
-        assert path == tmp_path / name / f"{role}.h5"
+    for role, path in files(name).items():
+        assert path.parts[-2:] == (name, f"{role}.h5")
         validate(path)
         arrays, description = read(path)
         side, attributes = getattr(pair, role), description.attributes
-        assert np.bincount(description.split).tolist() == list(side.counts(6))
+        ensemble = side.ensemble
+        assert np.bincount(description.split).tolist() == list(side.counts(30))
         assert (attributes["pair"], attributes["side"], attributes["seed"]) == (name, role, 5)
         assert json.loads(attributes["parameters"]) == json.loads(json.dumps(side.parameters, allow_nan=False))
-        assert attributes["solver_order_measured"] == pytest.approx(2, abs=0.1)
-        assert attributes["conservation_residual"] < 1e-12
+        order = attributes["solver_order_measured"]
+        if math.isnan(ensemble.order):
+            assert math.isnan(order)
+        else:
+            assert order == pytest.approx(ensemble.order, abs=ORDERS_WITHIN.get(name, 0.15))
+        residual = attributes["conservation_residual"]
+        assert math.isnan(residual) == (ensemble.invariant == "")
+        assert not residual > KEPT_TO.get(name, 1e-12)
         assert attributes["cost_seconds_per_sample"] > 0
-        inputs = side.draw(5, 6)
+        inputs = side.draw(5, 30)
         for key, values in inputs.items():
             np.testing.assert_array_equal(arrays[key], values)
-        outputs, _ = side.ensemble.solve({key: values[2:3] for key, values in inputs.items()})
+        clean = int(np.flatnonzero(description.split == 2)[0])  # the test split has no noise
+        outputs, _ = ensemble.solve({key: values[clean : clean + 1] for key, values in inputs.items()})
         for key, values in outputs.items():
-            np.testing.assert_allclose(arrays[key][2:3], values, rtol=0, atol=1e-6 * float(values.abs().max()))
+            np.testing.assert_allclose(arrays[key][clean : clean + 1], values, rtol=0, atol=1e-6 * float(values.abs().max()))
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_both_sides_describe_the_same_inputs_and_outputs(name):
-    source, target = (getattr(find_pair(name), role).ensemble for role in ROLES)
-    assert (source.inputs, source.outputs, source.coordinates) == (target.inputs, target.outputs, target.coordinates)
+def test_every_pair_runs_through_a_transfer_curve(name, files):
+    source, target = (open_dataset(path) for path in files(name).values())
+    methods = {"scratch": Scratch(), "fine-tune": FineTune()}
+    model, budget = MLP(hidden=(4,)), {"steps": 2, "pretrain_steps": 2}
+    curve = transfer_curve(source, target, methods=methods, sizes=(3,), seeds=1, model=model, **budget)
+    assert curve.attrs["headline"] == find_pair(name).headline
+    assert bool(np.isfinite(curve[curve.attrs["headline"]]).all())
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_both_sides_describe_the_same_inputs_and_but_for_a_change_of_outputs_the_same_outputs(name):
+    pair = find_pair(name)
+    source, target = (getattr(pair, role).ensemble for role in ROLES)
+    assert source.inputs == target.inputs
+    same = (source.outputs, source.coordinates) == (target.outputs, target.coordinates)
+    assert same == (pair.shift != "output")
+    assert source != target or pair.target.noise != pair.source.noise
+
+
+def test_there_are_pairs_of_every_kind_of_shift():
+    kinds = collections.Counter(pair.shift for pair in PAIRS.values())
+    assert set(kinds) == set(typing.get_args(Shift))
+    assert min(kinds.values()) >= 2
+    assert len(PAIRS) >= 16
+
+
+def test_noise_is_on_measured_samples_alone_as_large_as_it_says_and_the_same_for_any_chunk(tmp_path):
+    pair = find_pair("friedman_0")
+    noisy, again = (generate(pair, tmp_path / str(chunk), samples=600, seed=1, chunk=chunk)["target"] for chunk in (600, 7))
+    arrays, description = read(noisy)
+    truth, _ = pair.target.ensemble.solve(pair.target.draw(1, 600))
+    error = arrays["y"] - truth["y"].numpy()
+    measured = description.split != 2
+    assert np.abs(error[~measured]).max() < 1e-5  # float32
+    # 400 of them: mean and deviation to three standard errors
+    assert error[measured].mean() == pytest.approx(0, abs=0.15)
+    assert error[measured].std() == pytest.approx(1, abs=0.11)
+    np.testing.assert_array_equal(arrays["y"], read(again)[0]["y"])
+    other = generate(pair, tmp_path / "other", samples=600, seed=2)["target"]
+    assert not np.isin(arrays["y"][measured], read(other)[0]["y"]).any()
 
 
 def test_the_size_of_a_chunk_changes_no_input_and_no_output_beyond_round_off(rods, tmp_path):
@@ -245,7 +331,8 @@ def test_the_console_lists_and_describes_every_pair():
         assert f"{name} " in listed.stdout
         described = CliRunner().invoke(app, ["describe", name])
         assert described.exit_code == 0
-        for word in (pair.title, pair.shift, "320 train", "initial_temperature", "W m-1 K-1"):
+        quantity = pair.target.ensemble.inputs[0]
+        for word in (pair.title, pair.shift, "320 train", quantity.name, f"[{quantity.units}]"):
             assert word in described.stdout
 
 
