@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
 
+from simulators.coarse_grids import to_reported, to_solver
 from simulators.porous_flow import solve_darcy
 from simulators.quantities import Coordinate, Quantity, cell_centres
-from simulators.random_inputs import Modes, random_field, refine
+from simulators.random_inputs import Modes, random_field
 
 Arrays = dict[str, Tensor]
 
@@ -106,7 +106,7 @@ class Darcy:
             ValueError: if a side of the hole falls between faces.
         """
         cells, drop = round(self.cells * refinement), self.pressure_drop
-        permeability = torch.exp(self._to_solver(torch.log(inputs["permeability"].double()), cells))
+        permeability = torch.exp(to_solver(torch.log(inputs["permeability"].double()), Modes("cosine", self.modes), cells))
         hole = self._hole(permeability, cells)
         flow = solve_darcy(
             permeability if self.hole_held else torch.where(hole, 0, permeability),
@@ -115,7 +115,7 @@ class Darcy:
             pressures=[(0.0, 0.0)] * 2 if drop is None else [(drop, 0.0), (None, None)],
             held=hole if self.hole_held else None,
         )
-        pressure = self._to_reported(flow.pressure)
+        pressure = to_reported(flow.pressure, self.reported)
         return {"pressure": torch.where(self._hole(pressure, self.reported), 0, pressure)}, flow.residual()
 
     def _hole(self, field: Tensor, cells: int) -> Bool[Tensor, "x y"]:
@@ -128,15 +128,3 @@ class Darcy:
             )
         inside = (torch.arange(cells, device=field.device) + 0.5 - cells / 2).abs() < half
         return inside[:, None] & inside
-
-    def _to_solver(self, field: Tensor, cells: int) -> Tensor:
-        if cells < self.reported:
-            return avg_pool2d(field, self.reported // cells)
-        return refine(field, cells, [Modes("cosine", self.modes)] * 2)
-
-    def _to_reported(self, field: Tensor) -> Tensor:
-        cells = field.shape[1]
-        if cells < self.reported:
-            size = (self.reported, self.reported)
-            return interpolate(field[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
-        return avg_pool2d(field, cells // self.reported)

@@ -133,9 +133,10 @@ class Lorenz96(Trajectories):
 
     @property
     def outputs(self) -> tuple[Quantity, ...]:
-        """The variables at the sensors."""
+        """The variables at the sensors, which the name tells."""
         shape = (self.reported, len(self._sensors()))
-        return (Quantity("value", ("time", "channel"), shape, "1", "x at the sensors"),)
+        name = "_".join(("value", *map(str, self.sensors)))
+        return (Quantity(name, ("time", "channel"), shape, "1", "x at the sensors"),)
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
 
 from simulators.boundaries import Boundary, Dirichlet, Neumann
+from simulators.coarse_grids import to_reported, to_solver
 from simulators.quantities import Coordinate, Quantity, cell_centres
-from simulators.random_inputs import Modes, random_field, refine
+from simulators.random_inputs import Modes, random_field
 from simulators.strings import clamp_ends
 from simulators.wave import solve_wave
 
@@ -111,28 +111,16 @@ class Membranes:
         """
         initial, speed = inputs["initial_displacement"].double(), inputs["speed"].double()
         cells, steps = round(self.cells * refinement), round((self.steps or self.cells) * refinement)
-        start = self._to_solver(initial, Modes("sine", self.modes + 2), cells)
+        start = to_solver(initial, Modes("sine", self.modes + 2), cells)
         side: Boundary = Dirichlet() if self.sides == "held" else Neumann()
         wave = solve_wave(
             start,
             torch.zeros_like(start),
-            torch.exp(self._to_solver(torch.log(speed), Modes("cosine", self.modes), cells)),
+            torch.exp(to_solver(torch.log(speed), Modes("cosine", self.modes), cells)),
             initial.new_tensor([self.time]),
             lengths=[self.length, self.length],
             boundaries=[(side, side)] * 2,
             step=self.time / steps,
             damping=self.damping,
         )
-        return {"displacement": self._to_reported(wave.displacement[:, 0])}, wave.residual()
-
-    def _to_solver(self, field: Tensor, modes: Modes, cells: int) -> Tensor:
-        if cells < self.reported:
-            return avg_pool2d(field, self.reported // cells)
-        return refine(field, cells, [modes, modes])
-
-    def _to_reported(self, field: Tensor) -> Tensor:
-        cells = field.shape[1]
-        if cells < self.reported:
-            size = (self.reported, self.reported)
-            return interpolate(field[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
-        return avg_pool2d(field, cells // self.reported)
+        return {"displacement": to_reported(wave.displacement[:, 0], self.reported)}, wave.residual()

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
 
 from simulators.boundaries import Dirichlet
+from simulators.coarse_grids import to_reported, to_solver
 from simulators.heat import solve_heat
 from simulators.quantities import Coordinate, Quantity, cell_centres
-from simulators.random_inputs import Modes, random_field, refine
+from simulators.random_inputs import Modes, random_field
 
 Arrays = dict[str, Tensor]
 
@@ -100,24 +100,12 @@ class Plates:
         initial, conductivity = inputs["initial_temperature"].double(), inputs["conductivity"].double()
         cells, steps = round(self.cells * refinement), round(self.steps * refinement)
         heat = solve_heat(
-            self._to_solver(initial, Modes("sine", self.modes), cells),
-            torch.exp(self._to_solver(torch.log(conductivity), Modes("cosine", self.modes), cells)),
+            to_solver(initial, Modes("sine", self.modes), cells),
+            torch.exp(to_solver(torch.log(conductivity), Modes("cosine", self.modes), cells)),
             initial.new_tensor([self.time]),
             lengths=[self.length, self.length],
             boundaries=[(Dirichlet(), Dirichlet())] * 2,
             step=self.time / steps,
             capacity=self.capacity,
         )
-        return {"temperature": self._to_reported(heat.temperature[:, 0])}, heat.residual()
-
-    def _to_solver(self, field: Tensor, modes: Modes, cells: int) -> Tensor:
-        if cells < self.reported:
-            return avg_pool2d(field, self.reported // cells)
-        return refine(field, cells, [modes, modes])
-
-    def _to_reported(self, field: Tensor) -> Tensor:
-        cells = field.shape[1]
-        if cells < self.reported:
-            size = (self.reported, self.reported)
-            return interpolate(field[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
-        return avg_pool2d(field, cells // self.reported)
+        return {"temperature": to_reported(heat.temperature[:, 0], self.reported)}, heat.residual()

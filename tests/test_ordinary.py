@@ -392,7 +392,7 @@ def test_sensors_report_some_of_the_sites():
     inputs = draw(ring, 2)
     everywhere, _ = ring.solve(inputs)
     somewhere = replace(ring, sensors=(4, 1))
-    torch.testing.assert_close(somewhere.solve(inputs)[0]["value"], everywhere["value"][..., [4, 1]], rtol=0, atol=0)
+    torch.testing.assert_close(somewhere.solve(inputs)[0]["value_4_1"], everywhere["value"][..., [4, 1]], rtol=0, atol=0)
     assert somewhere.coordinates[2].values == (4, 1)
     torch.testing.assert_close(everywhere["value"].shape, (2, 32, 6))
 
