@@ -19,7 +19,7 @@ from pac_surrogate.models import MLP, Architecture
 from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
 from pac_surrogate.surrogate import check_variables, predict_many, same_variables
 from pac_surrogate.training import STACK_MEMORY
-from pac_surrogate.transfer import Method, needs_target
+from pac_surrogate.transfer import Method, learns_outputs, needs_target
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -116,17 +116,19 @@ def transfer_curve(
     )
     training = source.train
     cells, tasks = [], []
+    same_outputs = same_variables(surrogates[0].outputs, target.outputs)
     for name, options in candidates.items():
+        if not (same_outputs or learns_outputs(options[0])):
+            continue
         for size in sizes:
             for seed, surrogate in zip(chosen_seeds, surrogates, strict=True):
-                if size == 0 and (needs_target(options[0]) or not same_variables(surrogate.outputs, target.outputs)):
+                if size == 0 and (needs_target(options[0]) or not same_outputs):
                     continue
                 cells.append((name, size, seed))
                 tasks.append(Task(surrogate, subsets[size, seed], options, training, seed))
     results = transfer_many(tasks, budget, solver)
 
     curve = _empty_curve(list(candidates), list(sizes), chosen_seeds)
-    same_outputs = same_variables(surrogates[0].outputs, target.outputs)
     for cell, result in zip(cells, results, strict=True):
         at = dict(zip(("method", "size", "seed"), cell, strict=True))
         curve["seconds"].loc[at] = result.seconds

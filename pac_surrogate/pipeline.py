@@ -16,7 +16,7 @@ from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
 from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, provenance, same_variables, with_outputs_of
 from pac_surrogate.training import STACK_MEMORY, fit
-from pac_surrogate.transfer import ClosedFormRule, Method, needs_target
+from pac_surrogate.transfer import ClosedFormRule, Method, learns_outputs, needs_target
 from pac_surrogate.transfer.pac import Allocate
 
 FEWEST_TO_TUNE = 4  # below this many target samples the first candidate serves
@@ -459,6 +459,11 @@ def _check_task(task: Task) -> None:
     check_variables("inputs", task.data.inputs, task.surrogate.inputs)
     if same_variables(task.data.outputs, task.surrogate.outputs):
         check_variables("outputs", task.data.outputs, task.surrogate.outputs)
+    elif not learns_outputs(task.candidates[0]):
+        name, outputs = type(task.candidates[0]).__name__, ", ".join(variable.name for variable in task.data.outputs)
+        raise ValueError(
+            f"{name} cannot give outputs that the source lacks ({outputs}): choose a method that trains on the target"
+        )
     if task.source is not None:
         check_variables("inputs", task.source.inputs, task.surrogate.inputs)
         check_variables("outputs", task.source.outputs, task.surrogate.outputs)

@@ -163,6 +163,16 @@ def test_a_run_that_diverges_is_shown_and_not_averaged_in():
     assert np.isfinite(curve["rel_l2"].loc["sound"]).all()
 
 
+def test_with_other_outputs_the_source_and_n_zero_have_no_answer_and_the_rest_has():
+    target = pac.Dataset.from_arrays({"inputs": X}, {"flux": field(0.8)[:, :5] ** 2}, test=0.3, seed=3)
+    curve = pac.transfer_curve(SOURCE, target, **{**ARGUMENTS, "sizes": (0, 6), "seeds": 2})
+    errors = curve["rel_l2"]
+    assert np.isnan(errors.loc["source unchanged"]).all()
+    assert np.isnan(errors.sel(size=0)).all()
+    assert np.isfinite(errors.sel(size=6).drop_sel(method="source unchanged")).all()
+    assert np.isnan(curve["source_error"]).all()
+
+
 def curve_of(errors, sizes):
     values = np.asarray(errors, dtype=float).reshape(1, len(sizes), 1).repeat(3, axis=2)
     variables = {"rel_l2": (("method", "size", "seed"), values)}

@@ -125,6 +125,10 @@ def test_what_needs_source_data_asks_for_them_by_name(surrogate):
         ({"method": ()}, "at least one candidate"),
         ({"folds": 1}, "folds >= 2"),
         ({"method": pac.FineTune(learning_rate=1e30)}, "diverged at step"),
+        (
+            {"data": pac.Dataset.from_arrays(X[:5], {"flux": X[:5, :2]}), "method": pac.SourceUnchanged()},
+            r"SourceUnchanged cannot give outputs that the source lacks \(flux\): choose a method that trains on the target",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(surrogate, change, message):

@@ -5,7 +5,7 @@ from pac_surrogate.transfer.l2 import L2
 from pac_surrogate.transfer.l2_sp import L2SP
 from pac_surrogate.transfer.linear_correction import LinearCorrection
 from pac_surrogate.transfer.linear_probe import LinearProbe
-from pac_surrogate.transfer.method import ClosedFormRule, Method, PlanRule, grid, needs_target
+from pac_surrogate.transfer.method import ClosedFormRule, Method, PlanRule, grid, learns_outputs, needs_target
 from pac_surrogate.transfer.pac import PAC, Allocate, Calibrate, PackNet
 from pac_surrogate.transfer.scratch import Scratch
 from pac_surrogate.transfer.source_unchanged import SourceUnchanged
@@ -26,5 +26,6 @@ __all__ = [
     "Scratch",
     "SourceUnchanged",
     "grid",
+    "learns_outputs",
     "needs_target",
 ]

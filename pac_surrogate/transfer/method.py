@@ -56,6 +56,11 @@ def needs_target(method: Method) -> bool:
     return bool(getattr(method, "needs_target", False))
 
 
+def learns_outputs(method: Method) -> bool:
+    """Whether the method trains on target samples, and can so learn outputs that the source does not have."""
+    return any(where == "target" for where, _ in method.stages())
+
+
 def grid(method: type, **values: Sequence[Any]) -> tuple[Any, ...]:
     """Make every combination of hyper-parameters; the first serves where there are too few samples to choose.
 
