@@ -138,6 +138,6 @@ PERIODIC = (
         "physics",
         "hard",
         replace(VORTICES, law=NavierStokes((2e-3, 4e-3)), points=48, steps=40),
-        replace(VORTICES, law=NavierStokes((2e-3, 4e-3), drag=0.1, forcing=4.0), points=48, steps=40),
+        replace(VORTICES, law=NavierStokes((2e-3, 4e-3), drag=0.1, forcing=1.0), points=48, steps=40),
     ),
 )
