@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pac_surrogate.pipeline import pretrain, prune_and_allocate, transfer
     from pac_surrogate.plan import Plan, make_plan
     from pac_surrogate.plots import plot_curve, plot_fields
+    from pac_surrogate.sample_plots import plot_samples
     from pac_surrogate.surrogate import ExtrapolationWarning, Surrogate
     from pac_surrogate.training import fit
     from pac_surrogate.transfer import (
@@ -45,6 +46,7 @@ _FACE = {
     "pipeline": ("pretrain", "prune_and_allocate", "transfer"),
     "plan": ("Plan", "make_plan"),
     "plots": ("plot_curve", "plot_fields"),
+    "sample_plots": ("plot_samples",),
     "surrogate": ("ExtrapolationWarning", "Surrogate"),
     "training": ("fit",),
     "transfer": (
@@ -94,6 +96,7 @@ __all__ = [  # noqa: RUF022  in the order of the pipeline
     "samples_needed",
     "plot_curve",
     "plot_fields",
+    "plot_samples",
 ]
 
 

@@ -50,4 +50,4 @@ class Burgers(Law):
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
         """-(s / 2) (u^2)_x."""
         factor = -self.steepening / 2 * box.derivative[0]
-        return lambda modes: box.to_modes(box.to_grid(modes).square_()).mul_(factor)
+        return lambda modes: box.to_modes(box.to_grid(modes).square_()) * factor

@@ -33,6 +33,7 @@ FIELDS = (
         "moderate",
         Basins(cells=64, limiter="first order"),
         Basins(),
+        resolved=(4.0, 2.0),
     ),
     make_pair(
         "shallow_water_friction",
@@ -41,6 +42,7 @@ FIELDS = (
         "moderate",
         Basins(),
         Basins(friction=0.4),
+        resolved=(2.0, 2.0),
     ),
     make_pair(
         "poisson",

@@ -43,7 +43,7 @@ class KortewegDeVries(Law):
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
         """-3 (u^2)_x."""
         factor = -3 * box.derivative[0]
-        return lambda modes: box.to_modes(box.to_grid(modes).square_()).mul_(factor)
+        return lambda modes: box.to_modes(box.to_grid(modes).square_()) * factor
 
     def residual(self, numbers: Numbers, before: Tensor, after: Tensor, length: float) -> Float[Tensor, " sample"]:
         """Return the relative change of <u^2>."""

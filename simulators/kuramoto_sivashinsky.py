@@ -40,4 +40,4 @@ class KuramotoSivashinsky(Law):
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
         """-(u^2)_x / 2."""
         factor = -0.5 * box.derivative[0]
-        return lambda modes: box.to_modes(box.to_grid(modes).square_()).mul_(factor)
+        return lambda modes: box.to_modes(box.to_grid(modes).square_()) * factor

@@ -99,6 +99,7 @@ PERIODIC = (
         "moderate",
         SOLITONS,
         replace(SOLITONS, waves=replace(SOLITONS.waves, cutoff=4.0)),
+        resolved=(2.0, 2.0),
     ),
     make_pair(
         "kuramoto_sivashinsky",
@@ -107,6 +108,7 @@ PERIODIC = (
         "hard",
         replace(CHAOS, points=16, steps=100),
         CHAOS,
+        resolved=(1.0, 2.0),
     ),
     make_pair(
         "allen_cahn",
@@ -123,6 +125,7 @@ PERIODIC = (
         "easy",
         SPOTS,
         replace(SPOTS, law=GrayScott((0.03, 0.035), (0.058, 0.06), 2e-4, 1e-4)),
+        resolved=(2.0, 2.0),
     ),
     make_pair(
         "navier_stokes",

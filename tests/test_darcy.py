@@ -371,7 +371,7 @@ def test_the_ensemble_converges_with_its_order(name):
     answers = [ensemble.solve(inputs, factor)[0]["pressure"] for factor in (1, 2, 4)]
     (order,) = orders([float((coarse - fine).norm()) for coarse, fine in pairwise(answers)])
     if ensemble.hole_radius:
-        assert ensemble.order == 4 / 3
+        assert math.isnan(ensemble.order)
         assert 4 / 3 < order < 2  # the corners' share of the error is still small beside the smooth one's
     else:
         assert order == pytest.approx(ensemble.order, abs=0.05)

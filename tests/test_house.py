@@ -21,6 +21,7 @@ LAYERS = (
     ("pipeline", "choose", "intervals"),
     ("curve",),
     ("plots", "deploy"),
+    ("sample_plots",),
     ("cli",),
 )
 PLACE = {part: row for row, parts in enumerate(LAYERS) for part in parts}
