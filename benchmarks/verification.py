@@ -9,8 +9,8 @@ Writes <page>/README.md with a table of what is verified, a table of the pairs a
 `simulators.generate` has measured and written into the data files; a file that stands with the same configuration is not
 written again.
 
-Exit status: 0; 1 if an order differs from the declared one by more than 0.1 (0.15 above order 2) or a file breaks the layout,
-with a list; 2 for a bad flag.
+Exit status: 0; 1 if an order differs from the declared one by more than 0.15 or a file breaks the layout, with a list; 2 for
+a bad flag.
 """
 
 import argparse
@@ -125,8 +125,7 @@ def measure(pair: Pair, role: str, path: Path) -> Record:
     except pac.DatasetError as error:
         record |= {"broken": True, "faults": [f"{pair.name}, {role}: {error}"]}
     order, found = ensemble.order, record["order_measured"]
-    tolerance = 0.1 if order <= 2 else 0.15
-    if not math.isnan(order) and not abs(found - order) <= tolerance:
+    if not math.isnan(order) and not abs(found - order) <= 0.15:
         record["faults"].append(f"{pair.name}, {role}: order {order:g} is declared, {found:.2f} was measured")
     return record
 

@@ -1,0 +1,231 @@
+"""Measure how many samples a second the simulators give at equal accuracy: beside SciPy, beside exponax, and on a GPU.
+
+    python benchmarks/simulation_speed.py               all that is installed, 1 and 2 threads: about 6 minutes on 2 cores
+    python benchmarks/simulation_speed.py --quick       a look at everything, in seconds; its ratios mean nothing
+    python benchmarks/simulation_speed.py --against scipy --threads 1
+    python benchmarks/simulation_speed.py --device cuda     the table of the GPU alone
+
+Ways alternate (ours, theirs, ours, theirs, ...) in one run. A ratio is their time over ours for a sample, median [least,
+largest] over rounds; times are medians. The errors of both stand beside: the largest difference from a reference, and the
+relative L2 norm of the difference, over the rows that were checked.
+
+SciPy: `solve_ivp`, one row after the other, right-hand sides in plain Python or NumPy. Systems: RK45 with the tolerances of
+our Dormand-Prince 5(4); the reference is DOP853 at 1e-12. Burgers: the same Fourier modes by the quickest of RK45, BDF and
+LSODA, each at the loosest power of ten that errs by no more than twice ours. References of fields are ours with 8 times the
+steps and twice the points along each axis, in float64.
+exponax (JAX, on the CPU): the same ETDRK4, step, number of steps, fields and viscosity, in a child process for each precision
+and number of threads; both are held to the same cores. It compiles, and makes its coefficients, before the clock starts, and
+its loop stays in Fourier space; our time includes checks, coefficients and the cut into blocks. Ours keeps coefficients for
+each row, as viscosities may differ; here they are equal, since a stepper of exponax has one. Solutions that disagree by more
+than the scheme's error end the run.
+GPU: traffic counts every tensor operation of a step as reading its arguments and writing its results once; its share is of
+the bandwidth of a copy.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import torch
+from bandwidth import use_of_bandwidth
+from evolutions import EVOLUTIONS, Evolution
+from exponax_peer import Exponax
+from measurement import Record, Way, agree, compare, errors, timed
+from scipy_peer import SYSTEMS, TOLERANCE, solve_burgers, solve_system
+from speed_tables import DEVICE, EXPONAX, SCIPY, table
+from torch import Tensor
+
+INSTALL = "pip install -e '.[benchmarks]' -c constraints.txt"
+AGREEMENT = {"float64": 1e-9, "float32": 1e-5}  # relative difference that round-off alone may leave
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int = 5
+    threads: tuple[int, ...] = (1, 2)
+    rows: int = 2000  # of a system in one call of ours
+    scipy_rows: int = 40  # of them by SciPy: its time for a row does not depend on how many there are
+    methods: tuple[str, ...] = ("RK45", "BDF", "LSODA")
+    checked: int = 8  # rows of fields compared with the reference
+    copied: int = 2**28  # bytes of the copy that gives the bandwidth
+
+
+QUICK = Size(rounds=1, threads=(1,), rows=40, scipy_rows=3, methods=("RK45",), checked=2, copied=2**20)
+
+
+def against_scipy(size: Size, burgers: Evolution) -> list[Record]:
+    records = []
+    for name, (ensemble, system) in SYSTEMS.items():
+        inputs = ensemble.draw(torch.Generator().manual_seed(0), size.rows)
+        rows = torch.stack(list(inputs.values()), 1)[: size.scipy_rows].tolist()
+        by_scipy = partial(solve_system, system, rows, np.array(ensemble.coordinates[0].values))
+        ours = torch.stack(list(ensemble.solve(inputs)[0].values()), 2)[: len(rows)].numpy()
+        true = by_scipy("DOP853", 1e-12)
+        both = {"ours": errors(ours, true), "SciPy": errors(by_scipy("RK45", TOLERANCE), true)}
+        agree(name, both["SciPy"]["relative"], both["ours"]["relative"], 1e-5)
+        described = {"system": name, "method": "RK45", "tolerance": TOLERANCE, "errors": both}
+        ways = {"ours": timed(partial(ensemble.solve, inputs)), "SciPy": timed(partial(by_scipy, "RK45", TOLERANCE))}
+        records += compare_threads(size, described, ways, {"ours": size.rows, "SciPy": len(rows)})
+    return records + burgers_against_scipy(size, replace(burgers, batch=size.rows // 2))
+
+
+def burgers_against_scipy(size: Size, evolution: Evolution) -> list[Record]:
+    initial = evolution.draw()
+    fields = initial[: size.checked].numpy()
+    true = evolution.refer(initial[: size.checked])
+    ours = errors(evolution.solve(initial)[: size.checked].numpy(), true)
+    trials: list[tuple[float, str, float]] = []
+    for method in size.methods:
+        for tolerance in (10.0**-exponent for exponent in range(3, 13)):
+            began = time.perf_counter()
+            found = solve_burgers(evolution, fields, method, tolerance)
+            if errors(found, true)["relative"] <= 2 * ours["relative"]:
+                trials.append((time.perf_counter() - began, method, tolerance))
+                break
+    if not trials:
+        raise ValueError(f"SciPy comes not within {2 * ours['relative']:.1e} of the reference: not the same equation")
+    _, method, tolerance = min(trials)
+    by_scipy = partial(solve_burgers, evolution, fields, method, tolerance)
+    described = {"system": "Burgers", "method": method, "tolerance": tolerance, "trials": trials}
+    described["errors"] = {"ours": ours, "SciPy": errors(by_scipy(), true)}
+    ways = {"ours": timed(partial(evolution.solve, initial)), "SciPy": timed(by_scipy)}
+    return compare_threads(size, described, ways, {"ours": len(initial), "SciPy": len(fields)})
+
+
+def compare_threads(size: Size, described: Record, ways: dict[str, Way], samples: dict[str, int]) -> list[Record]:
+    records = []
+    for threads in size.threads:
+        torch.set_num_threads(threads)
+        records.append(described | {"threads": threads} | compare(size.rounds, ways, samples))
+    return records
+
+
+def against_exponax(size: Size, evolutions: dict[str, Evolution]) -> list[Record]:
+    starts = {name: evolution.draw() for name, evolution in evolutions.items()}
+    true = {name: evolution.refer(starts[name][: size.checked]) for name, evolution in evolutions.items()}
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    records = []
+    for threads in size.threads:
+        torch.set_num_threads(threads)
+        if cores:
+            os.sched_setaffinity(0, cores[:threads])  # the child inherits it
+        for precision in AGREEMENT:
+            with closing(Exponax(precision, threads)) as child:
+                records += [beside(child, size, name, evolutions[name], starts[name], true[name]) for name in evolutions]
+    if cores:
+        os.sched_setaffinity(0, cores)
+    return records
+
+
+def beside(child: Exponax, size: Size, name: str, evolution: Evolution, initial: Tensor, true: np.ndarray) -> Record:
+    """Measure one evolution in the precision and with the threads of the child."""
+    start = initial.to(getattr(torch, child.precision))
+    order = {key: getattr(evolution, key) for key in ("length", "viscosity", "step", "steps")}
+    theirs, seconds = child.prepare(start.numpy(), name=name, axes=len(evolution.points), points=evolution.points[0], **order)
+    ours = evolution.solve(start).numpy()
+    both = {"ours": errors(ours[: size.checked], true), "exponax": errors(theirs[: size.checked], true)}
+    difference = errors(theirs, ours.astype(float))
+    agree(f"{name}, {child.precision}", difference["relative"], both["ours"]["relative"], AGREEMENT[child.precision])
+    described = {"equation": name, "points": evolution.points, **order, "precision": child.precision, "threads": child.threads}
+    ways = {"ours": timed(partial(evolution.solve, start)), "exponax": child.run}
+    compared = compare(size.rounds, ways, dict.fromkeys(ways, len(start)))
+    return described | {"errors": both, "difference": difference, "compile_seconds": seconds} | compared
+
+
+class OneLine(argparse.ArgumentParser):
+    """Says what is wrong with a flag in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave it to what catches our own errors."""
+        raise ValueError(message)
+
+
+def arguments() -> argparse.Namespace:
+    parser = OneLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a look at everything in seconds")
+    parser.add_argument("--rounds", type=int, help="5 by default, 1 with --quick")
+    parser.add_argument("--threads", type=int, nargs="+", help="1 2 by default, 1 with --quick")
+    parser.add_argument("--against", nargs="+", choices=("scipy", "exponax"), default=("scipy", "exponax"))
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto adds the table of the GPU if there is one"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results/simulation_speed.json"), help="JSON file to write")
+    return parser.parse_args()
+
+
+def size_of(flags: argparse.Namespace) -> Size:
+    """Return how much the flags ask for.
+
+    Raises:
+        ValueError: if they ask for nothing, or for a GPU that is not there.
+    """
+    given = {name: getattr(flags, name) for name in ("rounds", "threads") if getattr(flags, name) is not None}
+    size = replace(QUICK if flags.quick else Size(), **given)
+    if size.rounds < 1 or min(size.threads) < 1:
+        raise ValueError(f"rounds and threads must be 1 or more, got {size.rounds} and {min(size.threads)}")
+    if flags.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' is not available: this PyTorch sees no CUDA; use --device cpu")
+    return size
+
+
+def main() -> None:
+    flags = arguments()
+    size = size_of(flags)
+    against = () if flags.device == "cuda" else flags.against
+    evolutions = {name: evolution.shorten() for name, evolution in EVOLUTIONS.items()} if flags.quick else EVOLUTIONS
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    versions |= {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
+    hardware = {"machine": platform.machine(), "cores": os.cpu_count(), "processor": processor()}
+    content: Record = {"command": " ".join(["python", *sys.argv]), "quick": flags.quick, "rounds": size.rounds}
+    print(f"{hardware['processor']}, {hardware['cores']} cores; torch {torch.__version__}; {size.rounds} rounds")
+    if "scipy" in against:
+        content["scipy"] = against_scipy(size, evolutions["Burgers"])
+        rows = " and ".join(str(content["scipy"][i]["samples"]["ours"]) for i in (0, -1))
+        print(f"\nAgainst SciPy, a row at a time; ours has {rows} rows (Burgers) in a call, float64\n")
+        print(table(content["scipy"], SCIPY))
+    if "exponax" in against and importlib.util.find_spec("exponax") is None:
+        print(f"\nexponax is not installed, its table is left out: {INSTALL}")
+    elif "exponax" in against:
+        versions |= {name: importlib.metadata.version(name) for name in ("exponax", "jax")}
+        content["exponax"] = against_exponax(size, evolutions)
+        print(f"\nAgainst exponax {versions['exponax']} on the CPU; batches of {evolutions['Burgers'].batch}\n")
+        print(table(content["exponax"], EXPONAX))
+    if flags.device != "cpu" and torch.cuda.is_available():
+        hardware["gpu"] = torch.cuda.get_device_name()
+        content["gpu"] = use_of_bandwidth(evolutions, "cuda", rounds=size.rounds, checked=size.checked, copied=size.copied)
+        bandwidth = content["gpu"][0]["copy_bandwidth"] / 1e9
+        print(f"\nOn {hardware['gpu']}; a copy reads and writes {bandwidth:.0f} GB/s\n")
+        print(table(content["gpu"], DEVICE))
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    flags.out.parent.mkdir(parents=True, exist_ok=True)
+    flags.out.write_text(json.dumps(content | {"versions": versions, "hardware": hardware, "date": date}, indent=2) + "\n")
+
+
+def processor() -> str:
+    """Name of the processor where Linux tells it."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
