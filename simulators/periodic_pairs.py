@@ -75,6 +75,7 @@ PERIODIC = (
         "moderate",
         replace(STEEP, law=Burgers((0.02, 0.08)), steps=128),
         replace(STEEP, law=Burgers((0.005, 0.01)), points=256, steps=128),
+        resolved=(2.0, 2.0),
     ),
     make_pair(
         "burgers_reversed",

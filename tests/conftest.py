@@ -31,3 +31,9 @@ install_import_hook(
     [*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first: with a file to a worker, the last one to begin should be short."""
+    longest = ("test_pairs", "test_methods", "test_training", "test_benchmarks")
+    items.sort(key=lambda item: longest.index(item.path.stem) if item.path.stem in longest else len(longest))
