@@ -203,8 +203,8 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
         yield from (f"- {fault}" for fault in faults)
     yield "\n## Pairs\n"
     yield (
-        "Difficulty: how far the source's answer to the target's inputs is from the target's, below 20 % easy, below 40 %"
-        " moderate. Samples: train + valid + test, source and target, as `python -m simulators generate` writes them.\n"
+        "Difficulty: error of the unchanged source surrogate on the target, below 0.2 easy, below 0.4 moderate"
+        " (`benchmarks/difficulty.py`). Samples: train + valid + test, source and target, as `python -m simulators generate` writes them.\n"
     )
     yield "| pair | shift | difficulty | headline | source, then target | samples |"
     yield "|---|---|---|---|---|---|"

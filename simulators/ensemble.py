@@ -148,8 +148,8 @@ class Pair:
         name: also that of its folder.
         title: what changes from source to target.
         shift: what kind of change.
-        difficulty: how far the source's answer to the target's test inputs is from the target's: below 20, below 40, above
-            40 % of `headline`; "hard" where the outputs are others.
+        difficulty: error of the unchanged source surrogate on the target's test inputs, as `benchmarks/difficulty.py` measures
+            it: below 0.2, below 0.4, above 0.4 of `headline`; "hard" where the outputs are others.
         headline: the metric of its tables.
         source: the cheap side.
         target: the dear side.

@@ -25,7 +25,7 @@ HEAT = (
         "heat_equation_2d",
         "plates of uneven conductivity on a coarse grid, then on a grid eight times finer",
         "fidelity",
-        "moderate",
+        "hard",
         Plates(cells=8),
         Plates(cells=64),
         resolved=(4.0, 0.5),

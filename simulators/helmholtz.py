@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simulators.blobs import DrivenByBlobs
 from simulators.elliptic import apply_elliptic, solve_elliptic
-from simulators.poisson import random_blobs
-from simulators.quantities import Coordinate, Quantity, grid_points, number
+from simulators.quantities import Coordinate, Quantity, number
 
 Arrays = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class ScreenedPoisson:
+class ScreenedPoisson(DrivenByBlobs):
     """-diffusivity Laplace u + w u = f on a periodic square, f random blobs: "modified Helmholtz".
 
     SYS-3 as Subramanian et al., NeurIPS 2023, arXiv:2306.00258, write it, on 64 points an axis instead of 128. (The data
@@ -25,31 +25,11 @@ class ScreenedPoisson:
     Attributes:
         reaction: range of w, drawn uniformly; theirs is (1, 10) [1/s].
         diffusivity: [m^2/s].
-        points: along each axis, of solver and data.
-        blobs: Gaussians along each axis.
-        width: standard deviation of a Gaussian, as a fraction of the side; `points` times it must be 2 or more.
-        sparsities: fractions of the Gaussians that are left out, one of them drawn for each sample.
-        length: of a side [m].
     """
 
     reaction: tuple[float, float] = (1.0, 10.0)
     diffusivity: float = 0.01
-    points: int = 64
-    blobs: int = 12
-    width: float = 1 / 32
-    sparsities: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    length: float = 1.0
-
-    simulator = "simulators.elliptic.solve_elliptic"
-    scheme = "Fourier series, exact"
-    order = float("nan")
-    invariant = "the equation: the operator applied to the solution gives the source back"
     equation = "-diffusivity Laplace u + reaction u = source; periodic"
-
-    @property
-    def size(self) -> int:
-        """Points, of a handful of arrays."""
-        return self.points**2
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
@@ -62,14 +42,9 @@ class ScreenedPoisson:
         """The solution."""
         return (Quantity("solution", ("x", "y"), (self.points, self.points), "1", "concentration"),)
 
-    @property
-    def coordinates(self) -> tuple[Coordinate, ...]:
-        """The points."""
-        return tuple(grid_points(axis, self.points, self.length) for axis in "xy")
-
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
         """Draw inputs as they are stored, float32."""
-        source = random_blobs(generator, samples, self.points, blobs=self.blobs, width=self.width, sparsities=self.sparsities)
+        source = self.draw_source(generator, samples)
         low, high = self.reaction
         reaction = low + (high - low) * torch.rand(samples, generator=generator, dtype=torch.float64)
         return {"source": source.float(), "reaction": reaction.float()}
@@ -87,7 +62,7 @@ class ScreenedPoisson:
 
 
 @dataclass(frozen=True)
-class Helmholtz:
+class Helmholtz(DrivenByBlobs):
     """Laplace u + k^2 (1 + i a) u = -f on a periodic square, f random blobs: waves of one frequency that are absorbed.
 
     u is the complex amplitude of a pressure that varies as exp(-i frequency t). Absorption keeps every wave of the box off
@@ -97,32 +72,12 @@ class Helmholtz:
         wave_number: range of k, drawn uniformly [rad/m].
         absorption: a, positive.
         receivers: points, equally spaced in angle, at which alone the amplitude is reported; 0 for the field.
-        points: along each axis, of solver and data.
-        blobs: Gaussians along each axis.
-        width: standard deviation of a Gaussian, as a fraction of the side; `points` times it must be 2 or more.
-        sparsities: fractions of the Gaussians that are left out, one of them drawn for each sample.
-        length: of a side [m].
     """
 
     wave_number: tuple[float, float] = (10.0, 15.0)
     absorption: float = 0.2
     receivers: int = 0
-    points: int = 64
-    blobs: int = 12
-    width: float = 1 / 32
-    sparsities: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    length: float = 1.0
-
-    simulator = "simulators.elliptic.solve_elliptic"
-    scheme = "Fourier series, exact"
-    order = float("nan")
-    invariant = "the equation: the operator applied to the solution gives the source back"
     equation = "Laplace u + wave_number^2 (1 + i absorption) u = -source; periodic"
-
-    @property
-    def size(self) -> int:
-        """Points, of a handful of arrays."""
-        return self.points**2
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
@@ -144,11 +99,11 @@ class Helmholtz:
         angles = tuple(360 * i / self.receivers for i in range(self.receivers))
         circle = f"angle of the receiver about the centre, at a distance of {3 * self.length / 8:g} m"
         channels = (Coordinate("channel", angles, "degree", circle),) if self.receivers else ()
-        return (*(grid_points(axis, self.points, self.length) for axis in "xy"), *channels)
+        return (*super().coordinates, *channels)
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
         """Draw inputs as they are stored, float32."""
-        source = random_blobs(generator, samples, self.points, blobs=self.blobs, width=self.width, sparsities=self.sparsities)
+        source = self.draw_source(generator, samples)
         low, high = self.wave_number
         wave_number = low + (high - low) * torch.rand(samples, generator=generator, dtype=torch.float64)
         return {"source": source.float(), "wave_number": wave_number.float()}

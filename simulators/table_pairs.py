@@ -10,7 +10,7 @@ FIDELITIES: dict[str, tuple[str, Difficulty]] = {
     "currin": ("Currin's function of two variables", "easy"),
     "park_a": ("Park's first function of four variables", "easy"),
     "park_b": ("Park's second function of four variables", "hard"),
-    "borehole": ("flow through a borehole, eight variables", "hard"),
+    "borehole": ("flow through a borehole, eight variables", "moderate"),
     "hartmann": ("Hartmann's function of six variables", "hard"),
     "piston": ("cycle time of a piston, seven variables", "hard"),
     "circuit": ("voltage of a push-pull circuit, six variables", "hard"),
