@@ -98,7 +98,7 @@ TRAJECTORIES = (
         Lorenz63(integrator="rk4", steps=1),
         Lorenz63(),
         headline="rmse_std",
-        resolved=(8.0, 1.0),
+        resolved=(32.0, 1.0),
     ),
     make_pair(
         "lorenz_96",
