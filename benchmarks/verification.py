@@ -204,7 +204,8 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
     yield "\n## Pairs\n"
     yield (
         "Difficulty: error of the unchanged source surrogate on the target, below 0.2 easy, below 0.4 moderate"
-        " (`benchmarks/difficulty.py`). Samples: train + valid + test, source and target, as `python -m simulators generate` writes them.\n"
+        " (`benchmarks/difficulty.py`). Samples: train + valid + test, source and target, as"
+        " `python -m simulators generate` writes them.\n"
     )
     yield "| pair | shift | difficulty | headline | source, then target | samples |"
     yield "|---|---|---|---|---|---|"
