@@ -13,6 +13,7 @@ prints a table.
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import sys
@@ -77,7 +78,7 @@ def main() -> None:
             "shift": pair.shift,
             "metric": pair.headline,
             "difficulty": measured,
-            "errors": errors,
+            "errors": {name: [None if math.isnan(v) else v for v in values] for name, values in errors.items()},
             "seconds": round(seconds, 1),
         }
         cells = (", ".join(f"{v:.3f}" for v in errors[name][1:]) for name in ("scratch", "fine-tune"))

@@ -90,3 +90,20 @@ def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(tmp_path):
     assert content["differences"]["torch.float64"] < 1e-12  # five steps; a wrong gradient moves weights by 1e-2
     assert content["differences"]["torch.float32"] < 1e-4
     assert done.stdout.count("loop, fused Adam / stack") == 2
+
+
+def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
+    done = python(
+        BENCHMARKS / "difficulty.py", "--quick", "--pairs", "forrester", "oscillator_energy", "--seeds", 2, cwd=tmp_path
+    )
+    written = json.loads((tmp_path / "results/difficulty/difficulty.json").read_text())["pairs"]
+    assert list(written) == ["forrester", "oscillator_energy"]
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| forrester ")]
+    errors = written["forrester"]["errors"]
+    assert f" {errors['source unchanged'][0]:.3f} " in row
+    assert ", ".join(f"{error:.3f}" for error in errors["fine-tune"][1:]) in row
+    assert written["oscillator_energy"]["errors"]["source unchanged"] == [None] * 4  # it lacks the output
+    assert written["oscillator_energy"]["difficulty"] == "hard"
+    wrong = python(BENCHMARKS / "difficulty.py", "--pairs", "nonsense", cwd=tmp_path, check=False)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "there is no pair 'nonsense'" in wrong.stderr
