@@ -264,15 +264,14 @@ def test_only_the_target_of_heat_equation_losses_loses_heat():
 
 
 @pytest.mark.parametrize(("name", "samples"), [("heat_equation", 200), ("heat_equation_losses", 100), ("heat_equation_2d", 8)])
-def test_source_and_target_solvers_differ_as_much_as_the_difficulty_says(name, samples):
+def test_source_and_target_solvers_of_the_heat_equation_differ_by_a_fifth_to_two_fifths(name, samples):
     pair = find_pair(name)
     inputs = pair.target.draw(0, samples)
     exact = pair.target.ensemble.solve(inputs)[0]["temperature"]
     if pair.shift == "parameter":  # the nearest that the source knows
         inputs = {**inputs, "conductivity": inputs["conductivity"].clamp(*pair.source.ensemble.conductivity)}
     cheap = pair.source.ensemble.solve(inputs)[0]["temperature"]
-    low, high = {"easy": (0.05, 0.2), "moderate": (0.2, 0.4), "hard": (0.4, 1)}[pair.difficulty]
-    assert low < relative_distance(cheap, exact) < high
+    assert 0.2 < relative_distance(cheap, exact) < 0.4  # a shift worth the transfer, of a source worth having
     assert 5 < exact.square().mean().sqrt() < 60  # neither all decayed nor untouched [K]
 
 
