@@ -200,6 +200,7 @@ def test_burgers_looks_the_same_from_a_moving_place(law):
 
 
 def test_without_steepening_burgers_is_advection_and_diffusion():
+    assert Burgers(steepening=0.0).degree == FisherKPP(growth=0.0).degree == 1  # and so exact, without an order
     initial = Waves(modes=5).draw(torch.Generator().manual_seed(0), 2, (64,))
     linear = solve(Burgers(steepening=0.0, drift=0.8), initial, {"viscosity": 0.01}, 0.7)
     exact = solve(AdvectionDiffusion(), initial, {"velocity": 0.8, "diffusivity": 0.01}, 0.7, steps=1)
