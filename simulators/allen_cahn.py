@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simulators.fourier import PeriodicBox
-from simulators.periodic_law import Law, Numbers
+from simulators.periodic_law import Law, Numbers, not_negative
 from simulators.quantities import Quantity, number
 
 
@@ -40,9 +40,13 @@ class AllenCahn(Law):
         """The width of an interface."""
         return ((number("width", "m", "width of an interface", "log"), self.width),)
 
+    def __post_init__(self) -> None:
+        if not self.time_scale > 0:
+            raise ValueError(f"time_scale must be positive, got {self.time_scale:g} s")
+
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
         """Return (1 - e^2 k^2) / tau."""
-        return (1 + numbers["width"] ** 2 * box.laplacian) / self.time_scale
+        return (1 + not_negative(numbers, "width", "m") ** 2 * box.laplacian) / self.time_scale
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
         """Return (-u^3 + h (1 - u^2)) / tau."""

@@ -98,7 +98,11 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
         while writer.written < samples:
             first = writer.written
             some = {name: values[first : first + chunk] for name, values in inputs.items()}
-            outputs, _ = side.ensemble.solve({name: values.to(device) for name, values in some.items()})
+            try:
+                outputs, _ = side.ensemble.solve({name: values.to(device) for name, values in some.items()})
+            except ValueError as error:
+                last, given = first + len(next(iter(some.values()))) - 1, json.dumps(side.parameters)
+                raise ValueError(f"{side.name}, samples {first} to {last} of {given}: {error}") from error
             outputs = {name: values.cpu() for name, values in outputs.items()}
             _check_finite(side, first, some, outputs)
             measured = description["split"][first : first + chunk] != TEST

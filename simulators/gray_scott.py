@@ -48,6 +48,11 @@ class GrayScott(Law):
             (number("kill", "s-1", "rate at which the activator is removed beyond the feed's"), self.kill),
         )
 
+    def __post_init__(self) -> None:
+        for name in ("diffusivity_u", "diffusivity_v"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name):g} m^2/s")
+
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
         """-D_u k^2 - F and -D_v k^2 - F - K."""
         feed, kill = (not_negative(numbers, name, "1/s") for name in ("feed", "kill"))

@@ -51,6 +51,10 @@ class NavierStokes(Law):
         """The viscosity."""
         return ((number("viscosity", "m2 s-1", "kinematic viscosity", "log"), self.viscosity),)
 
+    def __post_init__(self) -> None:
+        if self.drag < 0:
+            raise ValueError(f"drag must not be negative, got {self.drag:g} 1/s")
+
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
         """-nu k^2 - mu."""
         return not_negative(numbers, "viscosity", "m^2/s") * box.laplacian - self.drag
@@ -63,6 +67,9 @@ class NavierStokes(Law):
         shear, stretch = along_y**2 - along_x**2, along_x * along_y
         force = torch.zeros_like(stretch)
         if self.forcing:
+            if not 1 <= self.forced_waves <= box.highest[1]:
+                most = box.highest[1]
+                raise ValueError(f"forced_waves must be 1 to {most} on {box.points[1]} points, got {self.forced_waves}")
             wave = 2 * math.pi * self.forced_waves / box.lengths[1]
             force[0, self.forced_waves] = -self.forcing * wave / 2
 

@@ -99,20 +99,6 @@ def solve_periodic(
     Raises:
         ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the law.
     """
-    rows = max(1, BLOCK // initial[0].numel()) if initial.device.type == "cpu" else len(initial)
-    if len(initial) > rows:
-        blocks = [
-            solve_periodic(
-                law,
-                initial[first : first + rows],
-                {name: values[first : first + rows] for name, values in numbers.items()},
-                times,
-                lengths=lengths,
-                steps=steps,
-            )
-            for first in range(0, len(initial), rows)
-        ]
-        return torch.cat(blocks)
     moments = check_times(times)
     if steps < 1:
         raise ValueError(f"steps must be 1 or more in each interval between output times, got {steps}")
@@ -127,9 +113,28 @@ def solve_periodic(
         if bool(broken.any()):
             raise ValueError(f"{name} must be finite, it is not in sample {int(broken.nonzero()[0])}")
         spread[name] = values.to(initial).reshape(-1, *(1,) * (initial.ndim - 1))
-    box = PeriodicBox(initial.shape[-axes:], lengths, law.degree, initial)
     del spread["initial"]
-    linear, nonlinear = law.linear(box, spread), law.nonlinear(box, spread) if law.degree > 1 else None
+    box = PeriodicBox(initial.shape[-axes:], lengths, law.degree, initial)
+    linear = law.linear(box, spread)
+    linear = linear.expand(torch.broadcast_shapes(linear.shape, (len(initial), *(1,) * (initial.ndim - 1))))
+    rows = max(1, BLOCK // initial[0].numel()) if initial.device.type == "cpu" else len(initial)
+    blocks = []
+    for first in range(0, len(initial), rows):
+        some = slice(first, first + rows)
+        numbers = {name: values[some] for name, values in spread.items()}
+        nonlinear = law.nonlinear(box, numbers) if law.degree > 1 else None
+        blocks.append(_evolve(box, linear[some], nonlinear, initial[some], moments, steps))
+    return torch.cat(blocks)
+
+
+def _evolve(
+    box: PeriodicBox,
+    linear: Tensor,
+    nonlinear: Callable[[Tensor], Tensor] | None,
+    initial: Tensor,
+    moments: list[float],
+    steps: int,
+) -> Tensor:
     modes, now, length, advance, solution = box.to_modes(initial), 0.0, 0.0, None, []
     for moment in moments:
         if moment > now:

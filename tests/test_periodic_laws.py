@@ -436,6 +436,39 @@ def test_a_coarse_solver_interpolates_its_answer_by_waves():
     assert largest(spectrum[:, 8:]) < 1e-14 < largest(spectrum[:, 7])
 
 
+def test_a_sample_is_named_by_its_place_in_the_batch_whatever_the_blocks(monkeypatch):
+    monkeypatch.setattr("simulators.periodic_law.BLOCK", 32)
+    start, viscosity = torch.zeros(5, 32).double(), tensor(0.1, 0.1, 0.1, -0.1, 0.1)
+    with pytest.raises(ValueError, match="in sample 3"):
+        solve_periodic(Burgers(), start, {"viscosity": viscosity}, tensor(0.1), lengths=[1.0], steps=1)
+    start[4, 7] = math.nan
+    with pytest.raises(ValueError, match="initial must be finite, it is not in sample 4"):
+        solve_periodic(Burgers(), start, {"viscosity": viscosity.abs()}, tensor(0.1), lengths=[1.0], steps=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AllenCahn(time_scale=0.0), "time_scale must be positive, got 0 s"),
+        (lambda: GrayScott(diffusivity_v=-1.0), r"diffusivity_v must not be negative, got -1 m\^2/s"),
+        (lambda: NavierStokes(drag=-0.5), "drag must not be negative, got -0.5 1/s"),
+        (lambda: flow_forced_at(11), "forced_waves must be 1 to 10 on 32 points, got 11"),
+        (
+            lambda: solve(AllenCahn(), torch.zeros(1, 16).double(), {"width": -0.1}, 1.0),
+            "width must not be negative, got -0.1 m",
+        ),
+    ],
+)
+def test_laws_refuse_constants_without_a_sense(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def flow_forced_at(waves):
+    law = NavierStokes(forcing=1.0, forced_waves=waves)
+    return solve(law, torch.zeros(1, 32, 32).double(), {"viscosity": 0.1}, 0.1, steps=1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
