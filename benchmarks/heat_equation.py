@@ -10,12 +10,7 @@ same number of trials by cross-validation on the target training samples, and re
 """
 
 import argparse
-import datetime
 import io
-import json
-import os
-import platform
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -24,8 +19,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import torch
 import xarray as xr
+from comparison import peak_memory, print_table, run, write_config
 
 import pac_surrogate as pac
 from pac_surrogate.surrogate import predict_many
@@ -177,44 +172,10 @@ def run_pair(pair: str, setting: Setting, flags: argparse.Namespace) -> None:
     )
     write_figures(curve, target, folder)
     seconds = time.perf_counter() - began
-    write_config(setting, flags, seconds, folder)
+    methods = {name: (METHODS | ABLATIONS)[name] for name in setting.methods}
+    write_config(folder, {**vars(setting), "stack_memory_megabytes": flags.stack_memory}, methods, seconds, flags.device)
     print_table(curve)
     print(f"  {seconds:.0f} s; results in {folder}")
-
-
-def print_table(curve: "xr.Dataset") -> None:
-    """Median and quartiles over seeds, a row for each method; and what each was allowed to spend."""
-    headline = curve.attrs["headline"]
-    budget = json.loads(curve.attrs["budget"])
-    print(f"  {curve.attrs['model']}; {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,")
-    print(
-        f"  {budget['steps']} on the target; tuned by {budget['folds']}-fold cross-validation, below n = 4 the first candidate"
-    )
-    print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * least median")
-    summary = pac.summarise(curve)
-    least = summary["median"].min("method")
-    print(
-        "  "
-        + f"{'method':24s}{'trials':>7s}"
-        + "".join(f"{f'n = {n}':>25s}" for n in curve["size"].values)
-        + f"{'source error':>15s}"
-    )
-    forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")
-    for name in curve["method"].values:
-        cells = []
-        for n in curve["size"].values:
-            low, median, high = (float(summary[part].sel({"method": name, "size": n})) for part in ("low", "median", "high"))
-            broken = int(curve["diverged"].sel({"method": name, "size": n}).sum())
-            mark = "*" if median == float(least.sel(size=n)) else " "
-            text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
-            cells.append(text + (f" {broken} diverged" if broken else ""))
-        trials = budget["candidates"][str(name)]
-        print(
-            "  "
-            + f"{name:24s}{trials:7d}"
-            + "".join(f"{cell:>25s}" for cell in cells)
-            + f"{float(forgotten.loc[{'method': name}]):15.4f}"
-        )
 
 
 def write_figures(curve: "xr.Dataset", target: pac.Dataset, folder: Path) -> None:
@@ -250,36 +211,5 @@ def write_figures(curve: "xr.Dataset", target: pac.Dataset, folder: Path) -> Non
     figure.savefig(folder / "fields.png", dpi=150)
 
 
-def write_config(setting: Setting, flags: argparse.Namespace, seconds: float, folder: Path) -> None:
-    """Write what made these results: flags, versions, hardware, date."""
-    device = "cuda" if flags.device == "auto" and torch.cuda.is_available() else flags.device.replace("auto", "cpu")
-    config = {
-        "command": " ".join(["python", *sys.argv]),
-        "setting": {name: list(v) if isinstance(v, tuple) else v for name, v in vars(setting).items()},
-        "candidates": {name: repr((METHODS | ABLATIONS)[name]) for name in setting.methods},
-        "stack_memory_megabytes": flags.stack_memory,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "hardware": {
-            "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-        },
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seconds": round(seconds, 1),
-        "peak_memory_gigabytes": round(peak_memory(), 2),
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far [GB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    run(main)

@@ -17,7 +17,7 @@ from pac_surrogate.files import DatasetError
 from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
 from pac_surrogate.models import MLP, Architecture
 from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
-from pac_surrogate.surrogate import check_variables, predict_many, same_variables
+from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, same_variables
 from pac_surrogate.training import STACK_MEMORY
 from pac_surrogate.transfer import Method, learns_outputs, needs_target
 
@@ -44,6 +44,7 @@ def transfer_curve(
     sizes: Sequence[int],
     seeds: int | Sequence[int] = 5,
     model: Architecture | None = None,
+    surrogates: Sequence[Surrogate] | None = None,
     steps: int = 1000,
     source_steps: int = 1000,
     pretrain_steps: int = 3000,
@@ -67,6 +68,7 @@ def transfer_curve(
         sizes: numbers of target samples; 0 is allowed.
         seeds: how many, or which; at most 20 draws are stored.
         model: architecture, `MLP()` by default.
+        surrogates: source surrogates, one for each seed, if they are there already; then nothing is pretrained.
         steps: gradient steps on the target.
         source_steps: gradient steps of a method's stage on the source.
         pretrain_steps: gradient steps of pretraining.
@@ -84,7 +86,7 @@ def transfer_curve(
         hyper-parameters). n/a is NaN.
 
     Raises:
-        ValueError: if sizes exceed the data, seeds the stored draws, or data do not fit together.
+        ValueError: if sizes exceed the data, seeds the stored draws, or data or surrogates do not fit together.
     """
     chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     candidates = {name: as_candidates(method) for name, method in methods.items()}
@@ -105,15 +107,18 @@ def transfer_curve(
     solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
     budget = Budget(steps, source_steps, batch_size, folds)
 
-    surrogates = pretrain_seeds(
-        source.train,
-        model=model or MLP(),
-        seeds=chosen_seeds,
-        steps=pretrain_steps,
-        batch_size=batch_size,
-        valid=source.valid if source.has_split("valid") else None,
-        solver=solver,
-    )
+    if surrogates is None:
+        surrogates = pretrain_seeds(
+            source.train,
+            model=model or MLP(),
+            seeds=chosen_seeds,
+            steps=pretrain_steps,
+            batch_size=batch_size,
+            valid=source.valid if source.has_split("valid") else None,
+            solver=solver,
+        )
+    elif model is not None or len(surrogates) != len(chosen_seeds):
+        raise ValueError(f"give a model to pretrain, or {len(chosen_seeds)} surrogates, one for each seed")
     training = source.train
     cells, tasks = [], []
     same_outputs = same_variables(surrogates[0].outputs, target.outputs)
@@ -133,8 +138,12 @@ def transfer_curve(
         at = dict(zip(("method", "size", "seed"), cell, strict=True))
         curve["seconds"].loc[at] = result.seconds
         curve["diverged"].loc[at] = result.diverged is not None
-        curve["chosen"].loc[at] = repr(result.method)
-    sound = [(cell, result) for cell, result in zip(cells, results, strict=True) if result.diverged is None]
+        curve["chosen"].loc[at] = repr(result.method) if result.refused is None else f"n/a: {result.refused}"
+    sound = [
+        (cell, result)
+        for cell, result in zip(cells, results, strict=True)
+        if result.diverged is None and result.refused is None
+    ]
     for first in range(0, len(sound), PREDICTED_AT_ONCE):
         part = sound[first : first + PREDICTED_AT_ONCE]
         adapted = [result.surrogate for _, result in part]
@@ -148,10 +157,10 @@ def transfer_curve(
             for name, error in scores.items():
                 curve[name].loc[dict(zip(("method", "size", "seed"), cell, strict=True))] = error
     pair = str(target.attributes.get("pair", ""))
-    spent = {"pretrain_steps": pretrain_steps, **dataclasses.asdict(budget)}
+    spent = {"pretrain_steps": surrogates[0].provenance.get("steps"), **dataclasses.asdict(budget)}
     spent["candidates"] = {name: len(options) for name, options in candidates.items()}
     curve.attrs = {"title": f"transfer curve {pair}".strip(), "pair": pair, "headline": headline}
-    curve.attrs |= {"model": repr(model or MLP()), "budget": json.dumps(spent)}
+    curve.attrs |= {"model": repr(surrogates[0].network.architecture), "budget": json.dumps(spent)}
     if folder is not None:
         largest, first_seed = max(sizes), chosen_seeds[0]
         for earlier in (folder / "surrogates").glob("*.safetensors"):

@@ -1,6 +1,7 @@
 """Pretrain, prune and allocate, transfer: the only file that joins methods and solvers."""
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
 from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, provenance, same_variables, with_outputs_of
 from pac_surrogate.training import STACK_MEMORY, fit
-from pac_surrogate.transfer import ClosedFormRule, Method, learns_outputs, needs_target
+from pac_surrogate.transfer import ClosedFormRule, Method, NotApplicableError, learns_outputs, needs_target, share_of
 from pac_surrogate.transfer.pac import Allocate
 
 FEWEST_TO_TUNE = 4  # below this many target samples the first candidate serves
@@ -85,6 +86,7 @@ class Transferred:
         diverged: the step at which a stage diverged, or None.
         scores: mean squared error of each candidate in cross-validation, in standardised units; empty if none was needed.
         seconds: this transfer's share of the time of its stacks, cross-validation included.
+        refused: why the method cannot serve this case, or None; then the surrogate is not adapted.
     """
 
     surrogate: Surrogate
@@ -92,6 +94,7 @@ class Transferred:
     diverged: int | None
     scores: tuple[float, ...]
     seconds: float
+    refused: str | None = None
 
 
 def pretrain(
@@ -271,7 +274,8 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
             outputs.standardise(torch.as_tensor(np.asarray(values, dtype=np.float64)))
             for values in (_held_out(request).output_matrix, prediction)
         )
-        squared = float((guess - truth).square().mean(1).sum()) if answer.diverged is None else float("inf")
+        sound = answer.diverged is None and answer.refused is None
+        squared = float((guess - truth).square().mean(1).sum()) if sound else float("inf")
         errors[position].setdefault(request.method, []).append(squared)
         seconds[position] += answer.seconds
     scores = [
@@ -288,7 +292,14 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
         ]
     )
     return [
-        Transferred(_remember(answer.surrogate, method, task, budget), method, answer.diverged, score, answer.seconds + spent)
+        Transferred(
+            _remember(answer.surrogate, method, task, budget),
+            method,
+            answer.diverged,
+            score,
+            answer.seconds + spent,
+            answer.refused,
+        )
         for answer, method, task, score, spent in zip(finals, chosen, tasks, scores, seconds, strict=True)
     ]
 
@@ -333,6 +344,7 @@ class _Answer:
     surrogate: Surrogate
     diverged: int | None = None
     seconds: float = 0.0
+    refused: str | None = None
 
 
 class _Session:
@@ -361,7 +373,7 @@ class _Session:
         for stage in range(max(map(len, stages), default=0)):
             due: dict[tuple[Any, ...], list[int]] = {}
             for i, request in enumerate(requests):
-                if stage < len(stages[i]):
+                if stage < len(stages[i]) and answers[i].refused is None:
                     where, rule = stages[i][stage]
                     data = request.source if where == "source" else request.data
                     due.setdefault((where, rule, id(answers[i].surrogate), id(data), request.seed), []).append(i)
@@ -373,7 +385,7 @@ class _Session:
                     broken = answers[i].diverged if answers[i].diverged is not None else done.diverged
                     # What several share costs each its part, and what was solved before costs nothing now.
                     share = done.seconds / len(members) if key in new else 0.0
-                    answers[i] = _Answer(done.surrogate, broken, answers[i].seconds + share)
+                    answers[i] = _Answer(done.surrogate, broken, answers[i].seconds + share, done.refused)
         return answers
 
     def _solve_stage(self, due: Mapping[tuple[Any, ...], tuple[_Request, Surrogate]]) -> None:
@@ -381,21 +393,28 @@ class _Session:
         for key, (request, surrogate) in due.items():
             where, rule = key[0], key[1]
             data = _data_of(request, where)
-            adapted = with_outputs_of(surrogate, data)
-            scaled = self.scaled(adapted.scaling, data)
-            if isinstance(rule, ClosedFormRule):
-                self._keep(key, due[key], _Answer(dataclasses.replace(adapted, predictor=rule.solve(adapted, scaled))))
-            else:
-                plan = rule.plan(adapted, scaled, _generator(request.seed))
-                posed.setdefault((where, adapted.network.shape_key), []).append((key, adapted, scaled, plan))
-        for (where, _), runs in posed.items():
+            began = time.perf_counter()
+            try:
+                adapted = getattr(rule, "prepare", with_outputs_of)(surrogate, data)
+                scaled = self.scaled(adapted.scaling, data)
+                if isinstance(rule, ClosedFormRule):
+                    solved = dataclasses.replace(adapted, predictor=rule.solve(adapted, scaled))
+                    self._keep(key, due[key], _Answer(solved, seconds=time.perf_counter() - began))
+                else:
+                    plan = rule.plan(adapted, scaled, _generator(request.seed))
+                    posed.setdefault((where, adapted.network.shape_key, share_of(rule)), []).append(
+                        (key, adapted, scaled, plan)
+                    )
+            except NotApplicableError as error:
+                self._answers[key] = (_Answer(surrogate, refused=str(error)), due[key])
+        for (where, _, share), runs in posed.items():
             keys, surrogates, scaled_data, plans = zip(*runs, strict=True)
             fits = fit(
                 surrogates[0].model,
                 plans,
                 scaled_data,
                 seeds=[due[key][0].seed for key in keys],
-                steps=self.budget.source_steps if where == "source" else self.budget.steps,
+                steps=round(share * (self.budget.source_steps if where == "source" else self.budget.steps)),
                 learning_rate=[key[1].learning_rate for key in keys],
                 batch_size=self.budget.batch_size,
                 dtype=surrogates[0].network.dtype,
@@ -470,6 +489,8 @@ def _check_task(task: Task) -> None:
 
 
 def _checked(result: Transferred) -> Surrogate:
+    if result.refused is not None:
+        raise ValueError(result.refused)
     if result.diverged is not None:
         raise ValueError(f"{result.method} diverged at step {result.diverged}: lower its learning_rate")
     return result.surrogate

@@ -1,18 +1,62 @@
 """A transfer method is a prior on the weights; its `Plan` says which.
 
-    minimise  mean squared error(w)  +  1/2 sum_k strength_k (w_k - anchor_k)^2
+    minimise  mean squared error(w)  +  1/2 sum_k strength_k (w_k - anchor_k)^2  [+ behaviour]
     from w = start, over the trainable weights; every other weight keeps `start` bit for bit
 
-The mean runs over samples and outputs, both in the surrogate's standardised units.
+The mean runs over samples and outputs, both in the surrogate's standardised units. Three optional fields widen this, each for
+several methods: a `behaviour` adds a term that is no function of the weights alone, a `reparametrisation` makes the model's
+weights of those that train, and a `perturbation` disturbs the inputs.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.weights import Mask, Weights
+
+
+@runtime_checkable
+class Behaviour(Protocol):
+    """A term of the objective that looks at what the model does with a batch.
+
+    A frozen dataclass. What differs from run to run is in `arrays` (a field with `compare=False, repr=False`); what is left of
+    it compares, hashes and has a repr, and runs of equal behaviours share a stack.
+    """
+
+    @property
+    def arrays(self) -> Weights:
+        """Tensors by name, all put on a run axis when runs are stacked."""
+        ...
+
+    def term(
+        self,
+        arrays: Weights,
+        model: nn.Module,
+        x: Float[Tensor, "run sample input"],
+        share: Float[Tensor, "run sample"],
+        prediction: Float[Tensor, "run sample output"],
+        features: tuple[Tensor, ...],
+    ) -> Float[Tensor, " run"]:
+        """Return the term of each run; a row of share 0 is padding and must not count."""
+        ...
+
+
+@runtime_checkable
+class Reparametrisation(Protocol):
+    """The model's weights as a function of the tensors that train; a frozen dataclass, equal ones share a stack.
+
+    It works on stacks: every tensor leads with a run axis. What stays fixed (the source's weights) is among the Plan's weights,
+    not trainable.
+    """
+
+    def __call__(self, parameters: Weights) -> Weights:
+        """Give the weights that the model sees, in the model's names and order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,6 +72,9 @@ class Plan:
         strength: how hard, not negative; it carries the factor 1/2.
         rate: learning rate of a tensor relative to the run's (fine-tuning with a slow body).
         essential: the mask that the result carries; None passes on that of the source.
+        behaviour: a further term of the objective.
+        reparametrisation: the model's weights as a function of `start`'s tensors, whose names and shapes are then its own.
+        perturbation: how the inputs of every step are disturbed.
     """
 
     start: Weights
@@ -36,11 +83,20 @@ class Plan:
     strength: Weights
     rate: dict[str, float]
     essential: Mask | None = None
+    behaviour: Behaviour | None = None
+    reparametrisation: Reparametrisation | None = None
+    perturbation: Perturbation | None = None
 
     @property
     def trains(self) -> bool:
         """Whether any weight may move at all."""
         return any(bool(mask.any()) for mask in self.trainable.values())
+
+    def seen(self) -> Weights:
+        """The weights that the model sees at the start."""
+        if self.reparametrisation is None:
+            return self.start
+        return {n: w[0] for n, w in self.reparametrisation({n: w[None] for n, w in self.start.items()}).items()}
 
 
 def make_plan(
@@ -51,6 +107,9 @@ def make_plan(
     strength: float | Mapping[str, float | Tensor] = 0.0,
     rate: Mapping[str, float] | None = None,
     essential: Mask | None = None,
+    behaviour: Behaviour | None = None,
+    reparametrisation: Reparametrisation | None = None,
+    perturbation: Perturbation | None = None,
 ) -> Plan:
     """Fill in a Plan from the little that a method has to say.
 
@@ -61,6 +120,9 @@ def make_plan(
         strength: one number for all weights, or numbers or tensors by name (absent names: 0).
         rate: relative learning rates by name (absent names: 1).
         essential: the mask that the result carries; None passes on that of the source.
+        behaviour: a further term of the objective.
+        reparametrisation: the model's weights as a function of these.
+        perturbation: of the inputs.
 
     Raises:
         ValueError: if a strength or rate is negative or not finite, or a name is unknown or missing.
@@ -87,6 +149,9 @@ def make_plan(
         strength={n: torch.as_tensor(strengths.get(n, 0.0), dtype=torch.float64) for n in start},
         rate={n: float((rate or {}).get(n, 1.0)) for n in start},
         essential=essential,
+        behaviour=behaviour,
+        reparametrisation=reparametrisation,
+        perturbation=perturbation,
     )
     for name, value in plan.strength.items():
         if not bool((torch.isfinite(value) & (value >= 0)).all()):

@@ -20,7 +20,7 @@ from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import Architecture, evaluate_many
-from pac_surrogate.predictors import Correction, Network, Predictor, build_network
+from pac_surrogate.predictors import PREDICTORS, Network, Predictor, build_network
 from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs
 from pac_surrogate.weights import Mask, Weights
 
@@ -176,8 +176,8 @@ class Surrogate:
         try:
             inputs, outputs = (tuple(_variable(entry) for entry in header[side]) for side in ("inputs", "outputs"))
             scaling = Scaling(_columns(tensors, "inputs", inputs), _columns(tensors, "outputs", outputs))
-            kinds: dict[str, type[Network | Correction]] = {"Network": Network, "Correction": Correction}
-            predictor = kinds[header["predictor"]["kind"]].from_state(tensors, header["predictor"], inputs, outputs, model)
+            kind = PREDICTORS[header["predictor"]["kind"]]
+            predictor = kind.from_state(tensors, header["predictor"], inputs, outputs, model)
             return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]))
         except KeyError as error:
             raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
@@ -254,7 +254,9 @@ def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
         if network.essential is not None:
             # Nothing in a new readout is known to the source, so all of it is free to train.
             essential[name] = torch.zeros_like(weight, dtype=torch.bool) if is_readout else network.essential[name]
-    predictor = dataclasses.replace(fresh, weights=weights, essential=essential or None, new_readout=True)
+    predictor = dataclasses.replace(
+        fresh, weights=weights, essential=essential or None, new_readout=True, carried=network.carried
+    )
     scaling = Scaling(surrogate.scaling.inputs, fit_new_outputs(data))
     return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=data.outputs)
 

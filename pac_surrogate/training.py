@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from pac_surrogate.batches import PaddedData
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.device import resolve_device
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.models import CNN, MLP, activation_size, check_model, evaluate, evaluate_stack
+from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
+from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
 from pac_surrogate.progress import progress_bar
-from pac_surrogate.weights import Weights, digest, unstack
+from pac_surrogate.weights import Weights, digest, stack, unstack
 
 TRAINER = 1  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
@@ -43,7 +45,8 @@ class Fit:
     """What one run of `fit` ended with.
 
     Attributes:
-        weights: the last weights, or those of the least validation error if validation data were given; on the CPU.
+        weights: the last weights, or those of the least validation error if validation data were given; on the CPU. They are
+            what the model sees, also where the Plan trained something else.
         objective: the Plan's objective before each step (of the step's minibatch, where there are minibatches).
         diverged: the first step whose objective was not finite, or None.
         valid_error: the least mean squared error on the validation data, or None.
@@ -156,7 +159,12 @@ def fit(
         raise ValueError("resume needs results that carry the optimiser's state: fit them with keep_state=True")
     if keep_state and cache is not None:
         raise ValueError("finished stacks on disk do not hold the optimiser's state: give cache or keep_state, not both")
-    if not isinstance(getattr(model, "architecture", None), MLP | CNN):
+    if keep_state and any(plan.reparametrisation is not None for plan in plans):
+        raise ValueError("a result holds the model's weights, so a reparametrised plan cannot go on: keep_state must be False")
+    architecture = getattr(model, "architecture", None)
+    while isinstance(architecture, COMPOSITES):
+        architecture = architecture.base
+    if not isinstance(architecture, MLP | CNN):
         cache = None  # the code of a user's module cannot be named by its content, so nothing vouches for a stack on disk
     _check_widths(model, plans, [*datasets, *(valid or ())])
 
@@ -167,7 +175,7 @@ def fit(
     ]
     idle = {run.index for run in runs if not (run.plan.trains and len(run.data) and steps)}
     results = {
-        i: Fit({n: w.to(dtype) for n, w in runs[i].plan.start.items()}, torch.zeros(0, dtype=dtype), state=runs[i].state)
+        i: Fit({n: w.to(dtype) for n, w in runs[i].plan.seen().items()}, torch.zeros(0, dtype=dtype), state=runs[i].state)
         for i in idle
     }
     stacks = list(_split(model, [run for run in runs if run.index not in idle], options, stack_memory))
@@ -190,7 +198,7 @@ def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Da
     """Refuse what would fail deep inside, or worse, broadcast."""
     shapes = {name: weight.shape for name, weight in model.named_parameters()}
     for plan in plans:
-        if {name: weight.shape for name, weight in plan.start.items()} != shapes:
+        if {name: weight.shape for name, weight in plan.seen().items()} != shapes:
             raise ValueError(f"a plan is for other weights than the model's: {', '.join(shapes)}")
     widths = {(data.input_matrix.shape[1], data.output_matrix.shape[1]) for data in {id(d): d for d in datasets}.values()}
     for inputs, outputs in widths:
@@ -210,17 +218,25 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
     """Runs of like size, in stacks that fit memory."""
     if not runs:
         return
-    size = sum(weight.numel() for weight in runs[0].plan.start.values())
     width = activation_size(model, runs[0].data.input_matrix.shape[1])
+    widened: list[object] = []
 
-    def kind(run: _Run) -> tuple[bool, bool, int, tuple[bool, ...]]:
+    def kind(run: _Run) -> tuple[bool, bool, int, int, tuple[bool, ...]]:
         """Runs that differ in this cannot share a stack, or would cost each other time: a probe needs no body gradients."""
-        live = tuple(bool(mask.any()) for mask in run.plan.trainable.values())
-        return options.rows(run) < len(run.data), run.valid is not None, run.state.steps if run.state else 0, live
+        plan = run.plan
+        live = tuple(bool(mask.any()) for mask in plan.trainable.values())
+        attack = None if plan.perturbation is None else plan.perturbation.steps
+        extras = (plan.behaviour, plan.reparametrisation, attack, {name: w.shape for name, w in plan.start.items()})
+        if extras not in widened:
+            widened.append(extras)
+        steps = run.state.steps if run.state else 0
+        return options.rows(run) < len(run.data), run.valid is not None, steps, widened.index(extras), live
 
     kinds = {run.index: kind(run) for run in runs}
     stack: list[_Run] = []
     for run in sorted(runs, key=lambda run: (*kinds[run.index], options.rows(run), run.index)):
+        arrays = run.plan.behaviour.arrays if run.plan.behaviour is not None else {}
+        size = sum(tensor.numel() for part in (run.plan.start, arrays) for tensor in part.values())
         memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * options.rows(run) * width)
         # Padding to the largest costs time: sizes that differ by more than half do not share a stack.
         uneven = bool(stack) and 2 * options.rows(run) > 3 * options.rows(stack[0])
@@ -245,18 +261,27 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
     adam = torch.optim.Adam(list(update.values()), lr=1.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
     done = _restore(adam, update, [run.state for run in runs])
     data = PaddedData([run.data for run in runs], options.dtype, options.device)
-    best = _Best(model, weights, [run.valid for run in runs if run.valid is not None], options)
+    reparametrise = runs[0].plan.reparametrisation or (lambda parameters: parameters)
+    behaviour, perturbations = runs[0].plan.behaviour, [r.plan.perturbation for r in runs if r.plan.perturbation is not None]
+    arrays = _stack_arrays([run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None], options)
+    best = _Best(model, reparametrise, weights, [run.valid for run in runs if run.valid is not None], options)
     history = torch.empty(options.steps, len(runs), dtype=options.dtype, device=options.device)
 
     batches = data.batches([run.seed for run in runs], options.batch_size, options.steps, first=done)
     for step, (x, y, share) in enumerate(batches):
         if step % max(1, options.steps // VALIDATIONS) == 0:
             best.look(weights)
-        prediction, _ = evaluate_stack(model, weights, x)
+        seen = reparametrise(weights)
+        if perturbations:
+            origin = random_start([run.seed for run in runs], [options.rows(run) for run in runs], done + step, x)
+            x = perturbed(x, perturbations, origin, partial(_slope, model, seen, y, share))
+        prediction, features = evaluate_stack(model, seen, x)
         error = ((prediction - y).square().mean(-1) * share).sum(-1)
+        if behaviour is not None:
+            error = error + behaviour.term(arrays, model, x, share, prediction, features)
         gradients = torch.autograd.grad(error.sum(), trained)
         with torch.no_grad():
-            history[step] = error
+            history[step] = error.detach()
             for (name, moved), gradient in zip(update.items(), gradients, strict=True):
                 # Fused Adam reads memory in storage order, whatever the strides: a transposed gradient would go astray.
                 moved.grad = gradient.contiguous()
@@ -275,7 +300,8 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
     best.look(weights)
 
     # A step of zero may change a frozen weight's sign of zero, and a diverged run may leave NaN there: restore its bits.
-    final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]).cpu() for n, tensor in best.weights_or(weights).items()}
+    final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]) for n, tensor in best.weights_or(weights).items()}
+    final = {name: tensor.cpu() for name, tensor in reparametrise(final).items()}
     broken = ~torch.isfinite(history)
     for weight in trained:
         broken[-1] |= ~torch.isfinite(weight.detach()).flatten(1).all(1)
@@ -296,11 +322,30 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
     ]
 
 
+def _slope(model: nn.Module, weights: Weights, y: Tensor, share: Tensor, at: Tensor) -> Tensor:
+    """Gradient of the runs' errors with respect to the inputs."""
+    moved = at.detach().requires_grad_()
+    prediction, _ = evaluate_stack(model, weights, moved)
+    error = ((prediction - y).square().mean(-1) * share).sum()
+    return torch.autograd.grad(error, moved)[0]
+
+
+def _stack_arrays(arrays: Sequence[Weights], options: _Options) -> Weights:
+    return {name: tensor.to(options.device, options.dtype) for name, tensor in stack(arrays).items()} if arrays else {}
+
+
 class _Best:
     """Each run's weights of least validation error so far; idle without validation data."""
 
-    def __init__(self, model: nn.Module, weights: Weights, valid: list[Dataset], options: _Options) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: nn.Module,
+        reparametrise: Callable[[Weights], Weights],
+        weights: Weights,
+        valid: list[Dataset],
+        options: _Options,
+    ) -> None:
+        self.model, self.reparametrise = model, reparametrise
         self.data = PaddedData(valid, options.dtype, options.device) if valid else None
         self.weights = {name: tensor.detach().clone() for name, tensor in weights.items()} if valid else {}
         self.error = torch.full((len(valid),), math.inf, dtype=options.dtype, device=options.device)
@@ -309,7 +354,7 @@ class _Best:
     def look(self, weights: Weights) -> None:
         if self.data is None:
             return
-        error = self._mean_squared_error(self.data, weights)
+        error = self._mean_squared_error(self.data, self.reparametrise(weights))
         better = error < self.error
         self.error = torch.where(better, error, self.error)
         for name, kept in self.weights.items():
@@ -359,6 +404,9 @@ def _name(model: nn.Module, runs: list[_Run], options: _Options) -> str:
             run.seed,
             run.learning_rate,
             run.plan.rate,
+            run.plan.behaviour,
+            run.plan.reparametrisation,
+            run.plan.perturbation,
             digests[id(run.data)],
             digests.get(id(run.valid)),
             run.state and run.state.steps,
@@ -366,6 +414,7 @@ def _name(model: nn.Module, runs: list[_Run], options: _Options) -> str:
         for run in runs
     ]
     plans = [part for run in runs for part in (run.plan.start, run.plan.trainable, run.plan.anchor, run.plan.strength)]
+    plans += [run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None]
     states = [moment for run in runs if run.state for moment in (run.state.first, run.state.second)]
     return digest(
         (TRAINER, version("pac_surrogate"), model.architecture, replace(options, keep_state=False), settings), plans + states

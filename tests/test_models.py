@@ -99,6 +99,7 @@ def cnn_by_hand(architecture, w, h):
     h = blocks(f"down.{architecture.levels}", h)
     for level in reversed(range(architecture.levels)):
         h = blocks(f"up.{level}", upsample(convolve(f"narrow.{level}", h)) + skips[level])
+    features[-1] = act(h)  # what the readout reads
     return convolve("readout", act(h)), features
 
 

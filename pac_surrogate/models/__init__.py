@@ -2,10 +2,11 @@
 
 A description has `build(inputs, outputs)`, which takes the variables of a dataset. The module that it builds has an attribute
 `readout_name`, the submodule that makes the prediction, and may have `forward_stack(weights, x)` for many runs at once;
-a module without one is run through `torch.func.vmap`.
+a module without one is run through `torch.func.vmap`. The last feature is what the readout reads, pointwise on its last axes.
 """
 
 from pac_surrogate.models.cnn import CNN
+from pac_surrogate.models.composite import COMPOSITES, DeltaNet, InputAugmentation, MultiFidelity
 from pac_surrogate.models.mlp import MLP
 from pac_surrogate.models.module import Module
 from pac_surrogate.models.network import (
@@ -20,9 +21,13 @@ from pac_surrogate.models.network import (
 
 __all__ = [
     "CNN",
+    "COMPOSITES",
     "MLP",
     "Architecture",
+    "DeltaNet",
+    "InputAugmentation",
     "Module",
+    "MultiFidelity",
     "activation_size",
     "check_model",
     "evaluate",

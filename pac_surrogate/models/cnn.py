@@ -66,7 +66,10 @@ class CNN:
 
 
 class CNNNetwork(nn.Module):
-    """The module that a `CNN` builds. Its features are the fields after every group of residual blocks."""
+    """The module that a `CNN` builds. Its features are the fields after every group of residual blocks, the last activated.
+
+    So here too the last feature is what the readout reads.
+    """
 
     readout_name = "readout"
 
@@ -141,6 +144,7 @@ class CNNNetwork(nn.Module):
         for level in reversed(range(levels)):
             h = functional.interpolate(convolve(f"narrow.{level}", h), scale_factor=2.0, mode="nearest") + skips[level]
             h = blocks(f"up.{level}", h)
+        features[-1] = self.activation(features[-1])
         h = convolve("readout", self.activation(h))
         return self._to_columns(h.unflatten(1, (runs, -1)).transpose(0, 1)), tuple(features)
 

@@ -1,7 +1,25 @@
-"""Pruning: weights to an essential mask, a file for each criterion."""
+"""Pruning: weights to an essential mask, a file for each criterion, and what the result costs."""
 
+from pac_surrogate.pruning.cost import flops, nonzeros
+from pac_surrogate.pruning.erk import erk_mask, erk_sparsities
+from pac_surrogate.pruning.groups import group_scores, keep_highest_groups
 from pac_surrogate.pruning.magnitude import magnitude_mask
 from pac_surrogate.pruning.random import random_mask
 from pac_surrogate.pruning.scores import dead_units, report
+from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_scores
 
-__all__ = ["dead_units", "magnitude_mask", "random_mask", "report"]
+__all__ = [
+    "dead_units",
+    "erk_mask",
+    "erk_sparsities",
+    "fisher_blocks",
+    "flops",
+    "group_scores",
+    "keep_highest_groups",
+    "magnitude_mask",
+    "nonzeros",
+    "random_mask",
+    "report",
+    "surgeon_update",
+    "wood_fisher_scores",
+]

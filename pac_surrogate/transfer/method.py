@@ -2,6 +2,10 @@
 
 A method is a frozen dataclass of hyper-parameters. Its `stages()` say on which data which rule plans; the result of a stage is
 the source of the next. A rule either poses a Plan (`plan`) or has its answer in closed form (`solve`). Neither trains.
+
+A rule may also have `share`, the part of the budget's steps that its Plan may take (1 by default; methods of several
+training stages divide what others spend on one), and `prepare(surrogate, data)`, which gives the surrogate that is planned for,
+where that is another architecture.
 """
 
 import itertools
@@ -14,6 +18,10 @@ from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Predictor
 from pac_surrogate.surrogate import Surrogate
+
+
+class NotApplicableError(ValueError):
+    """A method cannot serve this case (co-kriging of thousands of outputs, a spectrum of two samples): n/a, with the reason."""
 
 
 @runtime_checkable
@@ -59,6 +67,11 @@ def needs_target(method: Method) -> bool:
 def learns_outputs(method: Method) -> bool:
     """Whether the method trains on target samples, and can so learn outputs that the source does not have."""
     return any(where == "target" for where, _ in method.stages())
+
+
+def share_of(rule: PlanRule | ClosedFormRule) -> float:
+    """The part of the budget's steps that a rule's Plan may take."""
+    return float(getattr(rule, "share", 1.0))
 
 
 def grid(method: type, **values: Sequence[Any]) -> tuple[Any, ...]:

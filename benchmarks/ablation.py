@@ -1,0 +1,73 @@
+"""What matters in PAC-Net: every part left out or changed, and sweeps over sparsity and strength.
+
+    python benchmarks/ablation.py            two pairs, 5 seeds: about 5 minutes on 2 cores
+    python benchmarks/ablation.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/ablation.py --full     four pairs, 10 seeds, longer training
+
+Nothing is tuned: each row differs from the first by what its name says. Learning rate 3e-3 on the target for all. Writes
+<out>/<pair>/curve.nc and so on, and sweeps.png: error against sparsity and against strength.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import xarray as xr
+from comparison import Methods, Spending, arguments, compare, run
+
+import pac_surrogate as pac
+
+BASE = pac.PAC(learning_rate=3e-3)
+SPARSITIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+STRENGTHS = (0.0, 0.0002, 0.002, 0.02, 0.2, 2.0)
+PARTS: Methods = {
+    "PAC": BASE,
+    "prune only, no allocate": replace(BASE, allocate=False),
+    "random mask": replace(BASE, criterion="random"),
+    "flipped mask": replace(BASE, flip=True),
+    "no mask (L2-SP, same strength)": pac.L2SP(strength=0.02, learning_rate=3e-3),
+    "redundant weights kept (masked L2-SP)": replace(BASE, allocate=False, keep_redundant=True),
+    "global scope": replace(BASE, scope="global"),
+    "readout exempt": replace(BASE, exempt=("readout",)),
+    "one input a unit at least": replace(BASE, min_keep_per_unit=1),
+    "open biases": replace(BASE, train_bias=True),
+    "pull in allocate (0.02)": replace(BASE, allocate_strength=0.02),
+    "fine-tune": pac.FineTune(learning_rate=3e-3),
+}
+SWEEPS: Methods = {f"sparsity {rho}": replace(BASE, sparsity=rho) for rho in SPARSITIES} | {
+    f"strength {strength}": replace(BASE, strength=strength) for strength in STRENGTHS
+}
+ALL: Methods = {**PARTS, **SWEEPS}
+DEFAULT = Spending(sizes=(4, 8, 16, 32, 64), pretrain_steps=4000, source_steps=1000, steps=500)
+FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+
+
+def main() -> None:
+    mpl.use("Agg")
+    pairs = ("heat_equation", "friedman_4")
+    flags = arguments(__doc__, "ablation", pairs=pairs, spending=DEFAULT, full=FULL, known=tuple(ALL))
+    if flags.full and flags.pairs == pairs:
+        flags.pairs = (*pairs, "burgers", "oscillator_duffing")
+    curves = {name: compare(name, {method: ALL[method] for method in flags.methods}, flags) for name in flags.pairs}
+    if set(SWEEPS) <= set(flags.methods):
+        draw_sweeps(curves, flags.out / "sweeps.png")
+
+
+def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
+    """Draw median errors against sparsity and strength, a line for each number of target samples."""
+    figure, axes = plt.subplots(len(curves), 2, figsize=(9, 3.2 * len(curves)), squeeze=False, layout="constrained")
+    for row, (pair, curve) in zip(axes, curves.items(), strict=True):
+        medians = pac.summarise(curve)["median"]
+        for axis, label, values in ((row[0], "sparsity", SPARSITIES), (row[1], "strength", STRENGTHS)):
+            for n in curve["size"].values:
+                errors = [float(medians.loc[f"{label} {value}"].sel(size=n)) for value in values]
+                axis.plot(values, errors, marker="o", label=f"n = {n}")
+            axis.set(xlabel=label, ylabel=curve.attrs["headline"], title=pair, yscale="log")
+        row[1].set_xscale("symlog", linthresh=1e-4)
+        row[0].legend(fontsize=7)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    run(main)

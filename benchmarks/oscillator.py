@@ -1,0 +1,186 @@
+"""Oscillators step by step: a surrogate of one time step, rolled out over a hundred.
+
+    python benchmarks/oscillator.py            harmonic to damped, to Duffing, unforced to forced: about 5 minutes on 2 cores
+    python benchmarks/oscillator.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/oscillator.py --full     10 seeds, longer training
+
+The surrogate maps (q, p, cos t, sin t) to the change of (q, p) over a step of 0.1 (PAC-Net's ODE setting; Myung et al., ICML
+2022, whose step and sampling are not public: ours). Source: 4,000 steps from random states; target: n steps. Fed with its own
+predictions from 100 random starts for 100 steps, it is held against the true trajectory: root mean square error over the
+standard deviation of the true states, and the error of the energy over the true energy's standard deviation. A rollout that
+leaves |q|, |p| <= 100 has an infinite error. Writes <out>/rollout.json and rollout.png.
+"""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from candidates import CANDIDATES
+from comparison import Spending, arguments, run, write_config
+from jaxtyping import Float
+from torch import Tensor
+
+import pac_surrogate as pac
+from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
+from pac_surrogate.surrogate import Surrogate, predict_many
+from simulators.oscillators import Oscillators
+from simulators.pairs import find_pair
+from simulators.runge_kutta import solve_dopri5
+
+STEP, STEPS, STARTS, SOURCE = 0.1, 100, 100, 4000
+METHODS = (
+    "source unchanged",
+    "scratch",
+    "fine-tune",
+    "linear probe",
+    "last-layer ridge",
+    "L2-SP",
+    "PackNet",
+    "PAC",
+    "PAC, open biases",
+)
+PAIRS = ("oscillator_damped", "oscillator_duffing", "oscillator_forced")
+DEFAULT = Spending(sizes=(8, 16, 32, 64, 128), pretrain_steps=4000, source_steps=1000, steps=500)
+FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+TARGET = 400
+
+
+def main() -> None:
+    mpl.use("Agg")
+    began = time.perf_counter()
+    flags = arguments(__doc__, "oscillator", pairs=PAIRS, spending=DEFAULT, full=FULL, known=METHODS)
+    results = {}
+    for name in flags.pairs:
+        pair = find_pair(name)
+        source, target = pair.source.ensemble, pair.target.ensemble
+        if not isinstance(source, Oscillators) or not isinstance(target, Oscillators):
+            raise ValueError(f"{name} is no pair of oscillators: choose from {', '.join(PAIRS)}")
+        results[name] = roll_out(source, target, flags.methods, flags.spending, flags.device)
+        print_errors(name, results[name], flags.spending)
+    write_config(
+        flags.out, asdict(flags.spending), {m: CANDIDATES[m] for m in flags.methods}, time.perf_counter() - began, flags.device
+    )
+    (flags.out / "rollout.json").write_text(json.dumps(results, indent=1) + "\n")
+    draw(results, flags.spending, flags.out / "rollout.png")
+
+
+def flow(
+    oscillator: Oscillators, start: Float[Tensor, "sample 3"], times: Float[Tensor, " time"]
+) -> Float[Tensor, "sample time 2"]:
+    """States (q, p) at these times after each row's own moment t; a row of `start` is (q, p, t)."""
+    field, moment = oscillator._field({}), start[:, 2]
+    state = torch.cat([start[:, :2], torch.zeros(len(start), 1, dtype=start.dtype)], dim=1)
+    return solve_dopri5(lambda t, y: field(t + moment, y), state, times)[:, :, :2]
+
+
+def steps_of(oscillator: Oscillators, count: int, seed: int, reach: float = 2.0) -> pac.Dataset:
+    """Single steps from random states and moments."""
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.rand(count, 3, generator=generator, dtype=torch.float64) * 2 - 1
+    start = start * torch.tensor([reach, reach, math.pi], dtype=torch.float64)
+    change = flow(oscillator, start, torch.tensor([STEP], dtype=torch.float64))[:, 0] - start[:, :2]
+    return pac.Dataset.from_arrays(phases(start), change, valid=0.1, test=0.1, seed=seed)
+
+
+def phases(start: Float[Tensor, "sample 3"]) -> Float[Tensor, "sample 4"]:
+    """Inputs of the surrogate: q, p, cos t, sin t."""
+    return torch.cat([start[:, :2], start[:, 2:].cos(), start[:, 2:].sin()], dim=1)
+
+
+def energy(oscillator: Oscillators, states: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch"]:
+    alpha, beta, *_ = oscillator.coefficients
+    position, momentum = states[..., 0], states[..., 1]
+    return momentum**2 / 2 + alpha * position**2 / 2 + beta * position**4 / 4
+
+
+def roll_out(
+    source: Oscillators, target: Oscillators, methods: tuple[str, ...], spending: Spending, device: str
+) -> dict[str, dict[str, Any]]:
+    """Errors of every method: name -> measure -> (size, seed)."""
+    few = spending.samples or SOURCE
+    cheap, dear = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
+    seeds = range(spending.seeds)
+    solver = Solver(device)
+    surrogates = pretrain_seeds(
+        cheap.train,
+        model=pac.MLP(hidden=(64, 64), activation="tanh"),
+        seeds=seeds,
+        steps=spending.pretrain_steps,
+        batch_size=spending.batch_size,
+        valid=cheap.valid,
+        solver=solver,
+    )
+    train = cheap.train
+    tasks = [
+        Task(surrogates[seed], dear.subset(seed, size), as_candidates(CANDIDATES[name]), train, seed)
+        for name in methods
+        for size in spending.sizes
+        for seed in seeds
+    ]
+    budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
+    adapted = [result.surrogate for result in transfer_many(tasks, budget, solver)]
+    generator = torch.Generator().manual_seed(3)
+    start = torch.cat([torch.rand(STARTS, 2, generator=generator).double() * 3 - 1.5, torch.zeros(STARTS, 1).double()], dim=1)
+    true = flow(target, start, STEP * torch.arange(1, STEPS + 1, dtype=torch.float64)).numpy()
+    found = trajectories(adapted, start.numpy())
+    scale, spread = true.reshape(-1, 2).std(0), energy(target, true).std()
+    shape = (len(methods), len(spending.sizes), spending.seeds)
+    errors = {
+        "trajectory": np.sqrt((((found - true) / scale) ** 2).mean((1, 2, 3))).reshape(shape),
+        "energy": np.sqrt(((energy(target, found) - energy(target, true)) ** 2).mean((1, 2))).reshape(shape) / spread,
+        "step": np.array([step_error(s, dear) for s in adapted]).reshape(shape),
+    }
+    return {name: {measure: values[i].tolist() for measure, values in errors.items()} for i, name in enumerate(methods)}
+
+
+def step_error(surrogate: Surrogate, data: pac.Dataset) -> float:
+    (prediction,) = predict_many([surrogate], [data.test])
+    return float(pac.curve.METRICS["rmse_std"](prediction, data.test.output_matrix))
+
+
+def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3"]) -> Float[np.ndarray, "run sample time 2"]:
+    """Feed every surrogate with its own predictions."""
+    state, states = np.repeat(start[None, :, :2], len(surrogates), axis=0), []
+    for step in range(STEPS):
+        moment = np.full((len(start), 1), step * STEP)
+        inputs = [np.concatenate([rows, np.cos(moment), np.sin(moment)], axis=1) for rows in state]
+        change = predict_many(surrogates, [pac.Dataset.from_arrays(rows, np.zeros((len(rows), 2))) for rows in inputs])
+        state = state + np.stack(change)
+        state = np.where(np.abs(state).max((1, 2), keepdims=True) > 100, np.inf, state)
+        states.append(state)
+        # What has left stays where it is; infinity is no input.
+        state = np.where(np.isfinite(state), state, 0.0)
+    gone = np.cumsum(~np.isfinite(np.stack(states)).all((2, 3)), axis=0) > 0
+    return np.where(gone[:, :, None, None], np.inf, np.stack(states)).transpose(1, 2, 0, 3)
+
+
+def print_errors(pair: str, errors: Mapping[str, Any], spending: Spending) -> None:
+    sizes = " | ".join(f"n = {n}" for n in spending.sizes)
+    for measure in ("trajectory", "energy", "step"):
+        print(f"\n{pair}: {measure} error, median over {spending.seeds} seeds")
+        print(f"| method | {sizes} |\n|{'---|' * (1 + len(spending.sizes))}")
+        for name, found in errors.items():
+            print(f"| {name} | {' | '.join(f'{float(np.median(row)):.3g}' for row in found[measure])} |")
+
+
+def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
+    figure, axes = plt.subplots(2, len(results), figsize=(4 * len(results), 6.5), squeeze=False, layout="constrained")
+    for column, (pair, errors) in enumerate(results.items()):
+        for axis, measure in zip(axes[:, column], ("trajectory", "energy"), strict=True):
+            for name, found in errors.items():
+                axis.plot(spending.sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
+            axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
+    axes[0, 0].legend(fontsize=6.5)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,158 @@
+"""Robust tickets beside natural ones, against the distance between source and target.
+
+    python benchmarks/robust_tickets.py            8 pairs, n = 16, 3 seeds: about an hour on 2 cores
+    python benchmarks/robust_tickets.py --quick    a look at everything in a minute; its numbers mean nothing
+    python benchmarks/robust_tickets.py --full     more seeds and longer training
+
+The question of Fu et al. (DAC 2023, arXiv:2304.11834), whose evidence is image classification. Schemes OMP, IMP and LMP; single
+weights and rows (units; a CNN would add kernels and channels); natural tickets, robust ones (PGD), and a control of plain noise
+of the same size; linear and full regime. The radius of the perturbation is the largest of 0.01, 0.05, 0.1 at which robust
+training costs less than 20 % of the source's validation error. Writes <out>/<pair>/curve.nc and so on, robust_tickets.json and
+robust_tickets.png: robust over natural against the distance between source and target, which is the error of the unchanged
+source.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from comparison import Spending, arguments, compare, model_of, open_pair, run
+
+import pac_surrogate as pac
+from pac_surrogate.pipeline import Budget, Solver, Task, pretrain_seeds, transfer_many
+from pac_surrogate.surrogate import predict_many
+from pac_surrogate.transfer import Ticket
+
+SCHEMES = ("OMP", "IMP", "LMP")
+GRANULARITIES = ("weight", "row")
+RADII = (0.01, 0.05, 0.1)
+RISE = 1.2
+KINDS = {"natural": (0.0, 3), "robust": (1.0, 3), "noise": (1.0, 0)}  # radius in units of the pair's, steps of the attack
+REGIMES = ("linear", "full")
+PAIRS = (
+    "heat_equation",
+    "heat_equation_losses",
+    "burgers",
+    "burgers_sharp",
+    "advection_diffusion_rough",
+    "oscillator_duffing",
+    "lotka_volterra",
+    "oscillator_stiff",
+)
+DEFAULT = Spending(sizes=(16,), seeds=3, pretrain_steps=3000, source_steps=1000, steps=400)
+FULL = replace(DEFAULT, sizes=(8, 16, 32), seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+
+
+def main() -> None:
+    mpl.use("Agg")
+    flags = arguments(__doc__, "robust_tickets", pairs=PAIRS, spending=DEFAULT, full=FULL, known=SCHEMES)
+    results: dict[str, Any] = {}
+    for pair in flags.pairs:
+        radius, rises = capped_radius(pair, flags)
+        methods: dict[str, Any] = {
+            f"{scheme} {granularity} {kind} {regime}": Ticket(
+                scheme=scheme,
+                granularity=granularity,
+                sparsity=0.8 if granularity == "weight" else 0.5,
+                radius=part * radius,
+                attack_steps=steps,
+                regime=regime,
+                learning_rate=3e-3,
+            )
+            for scheme in flags.methods
+            for granularity in GRANULARITIES
+            for regime in REGIMES
+            for kind, (part, steps) in KINDS.items()
+        }
+        curve = compare(pair, {"source unchanged": pac.SourceUnchanged(), **methods}, flags)
+        middle = pac.summarise(curve)["median"]
+        results[pair] = {
+            "radius": radius,
+            "rises": rises,
+            "distance": float(middle.loc["source unchanged"][0]),
+            "errors": {name: [float(v) for v in middle.loc[name]] for name in methods},
+        }
+    print_ratios(results, flags.methods)
+    (flags.out / "robust_tickets.json").write_text(json.dumps(results, indent=1) + "\n")
+    draw(results, flags.methods, flags.out / "robust_tickets.png")
+
+
+def capped_radius(pair: str, flags: Any) -> tuple[float, dict[str, float]]:
+    """The largest radius whose robust training keeps the source's validation error below 1.2 times the natural one's; seed 0.
+
+    If even the smallest costs more, the smallest.
+    """
+    spending: Spending = flags.spending
+    source, target = open_pair(pair, flags.data, spending.samples)
+    solver = Solver(flags.device, cache=flags.out / pair / "stacks")
+    (dense,) = pretrain_seeds(
+        source.train,
+        model=model_of(target),
+        seeds=(0,),
+        steps=spending.pretrain_steps,
+        batch_size=spending.batch_size,
+        valid=source.valid,
+        solver=solver,
+    )
+    tickets = [Ticket(scheme="OMP", sparsity=0.0, radius=radius) for radius in (0.0, *RADII)]
+    tasks = [Task(dense, source.train[:0], (ticket,), source.train, 0) for ticket in tickets]
+    trained = [r.surrogate for r in transfer_many(tasks, Budget(source_steps=spending.source_steps), solver)]
+    errors = [
+        float(np.mean((prediction - source.valid.output_matrix) ** 2)) ** 0.5
+        for prediction in predict_many(trained, [source.valid] * len(trained))
+    ]
+    rises = {str(radius): error / errors[0] for radius, error in zip(RADII, errors[1:], strict=True)}
+    allowed = [radius for radius in RADII if rises[str(radius)] < RISE] or [RADII[0]]
+    shown = ", ".join(f"{radius}: x {rise:.2f}" for radius, rise in rises.items())
+    print(f"\n{pair}: source validation error after robust training, {shown}; radius {max(allowed)}")
+    return max(allowed), rises
+
+
+def ratios(results: dict[str, Any], scheme: str, granularity: str, regime: str, kind: str) -> list[float]:
+    """Error of one kind of ticket over the natural one's, a number for each pair (the geometric mean over sizes)."""
+    found = []
+    for pair in results.values():
+        own, natural = (np.array(pair["errors"][f"{scheme} {granularity} {k} {regime}"]) for k in (kind, "natural"))
+        found.append(float(np.exp(np.log(own / natural).mean())))
+    return found
+
+
+def print_ratios(results: dict[str, Any], schemes: tuple[str, ...]) -> None:
+    from scipy.stats import spearmanr
+
+    print(
+        "\nerror over the natural ticket's, geometric mean over pairs; rank correlation of robust / natural with the distance"
+    )
+    print("| scheme | granularity | regime | robust | noise | correlation |\n|---|---|---|---|---|---|")
+    distance = [pair["distance"] for pair in results.values()]
+    for scheme in schemes:
+        for granularity in GRANULARITIES:
+            for regime in REGIMES:
+                robust, noise = (ratios(results, scheme, granularity, regime, kind) for kind in ("robust", "noise"))
+                means = " | ".join(f"{float(np.exp(np.mean(np.log(values)))):.3f}" for values in (robust, noise))
+                tied = len(robust) < 3 or len(set(robust)) == 1
+                correlation = "n/a" if tied else f"{float(spearmanr(distance, robust).statistic):.2f}"
+                print(f"| {scheme} | {granularity} | {regime} | {means} | {correlation} |")
+
+
+def draw(results: dict[str, Any], schemes: tuple[str, ...], path: Any) -> None:
+    figure, axes = plt.subplots(1, len(REGIMES), figsize=(10, 4), sharey=True, layout="constrained")
+    distance = np.array([pair["distance"] for pair in results.values()])
+    order = np.argsort(distance)
+    for axis, regime in zip(axes, REGIMES, strict=True):
+        for scheme in schemes:
+            for granularity, style in zip(GRANULARITIES, ("-", "--"), strict=True):
+                values = np.array(ratios(results, scheme, granularity, regime, "robust"))
+                axis.plot(distance[order], values[order], style, marker="o", label=f"{scheme}, {granularity}")
+        axis.axhline(1, color="k", linewidth=0.8)
+        axis.set(xlabel="error of the unchanged source", title=f"{regime} regime", yscale="log")
+    axes[0].set_ylabel("error, robust / natural ticket")
+    axes[1].legend(fontsize=7)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,73 @@
+"""Derivatives of a model with respect to its weights, a few samples at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.models import evaluate
+from pac_surrogate.weights import Weights
+
+NUMBERS = 2**24  # of one piece of a Jacobian
+
+
+def output_jacobian(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    x: Float[Tensor, "sample input"],
+    names: Sequence[str] | None = None,
+) -> Iterator[Weights]:
+    """Derivatives df_o/dw of the outputs at each sample, in pieces of a few samples.
+
+    Args:
+        model: the module.
+        weights: where to differentiate; their precision is that of the result.
+        x: standardised inputs.
+        names: tensors to differentiate by, all by default.
+
+    Yields:
+        For some more samples: name -> (sample, output, *shape of the weight).
+    """
+    chosen = {name: weights[name] for name in names or weights}
+    rest = {name: weight for name, weight in weights.items() if name not in chosen}
+
+    def outputs(free: Weights, row: Float[Tensor, " input"]) -> Float[Tensor, " output"]:
+        return evaluate(model, {**rest, **free}, row[None])[0][0]
+
+    with torch.no_grad():
+        width = evaluate(model, weights, x[:1])[0].shape[1] if len(x) else 1
+        rows = max(1, NUMBERS // (width * sum(weight.numel() for weight in chosen.values())))
+        for some in x.split(rows):
+            yield torch.func.vmap(torch.func.jacrev(outputs), in_dims=(None, 0))(chosen, some)
+
+
+def fisher_diagonal(model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]) -> Weights:
+    """Diagonal of the Fisher information F_i = mean over samples of sum_o (df_o/dw_i)^2, of outputs with unit Gaussian errors.
+
+    It is the diagonal of the Gauss-Newton matrix, and asks for no targets.
+
+    Args:
+        model: the module.
+        weights: where to differentiate; their precision is that of the result.
+        x: standardised inputs, one or more.
+    """
+    total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    for piece in output_jacobian(model, weights, x):
+        total = {name: sums + piece[name].square().sum((0, 1)) for name, sums in total.items()}
+    return {name: sums / len(x) for name, sums in total.items()}
+
+
+def loss_gradient(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    x: Float[Tensor, "sample input"],
+    y: Float[Tensor, "sample output"],
+) -> Weights:
+    """Gradient of the mean squared error over samples and outputs."""
+
+    def loss(free: Weights) -> Float[Tensor, ""]:
+        return (evaluate(model, free, x)[0] - y).square().mean()
+
+    with torch.no_grad():
+        return torch.func.grad(loss)(dict(weights))

@@ -1,0 +1,21 @@
+"""Predictors: maps between standardised inputs and outputs, each arrays and JSON, a file for each kind."""
+
+from pac_surrogate.predictors.co_kriging import CoKriging
+from pac_surrogate.predictors.correction import Correction
+from pac_surrogate.predictors.feature_readout import FeatureReadout
+from pac_surrogate.predictors.gaussian_process import GaussianProcess
+from pac_surrogate.predictors.network import Network, build_network
+from pac_surrogate.predictors.predictor import Predictor
+
+PREDICTORS = {kind.__name__: kind for kind in (Network, Correction, FeatureReadout, GaussianProcess, CoKriging)}
+
+__all__ = [
+    "PREDICTORS",
+    "CoKriging",
+    "Correction",
+    "FeatureReadout",
+    "GaussianProcess",
+    "Network",
+    "Predictor",
+    "build_network",
+]

@@ -1,0 +1,94 @@
+"""A linear readout of several layers of a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pac_surrogate.files import Variable
+from pac_surrogate.models import Architecture, activation_size, evaluate
+from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
+from pac_surrogate.predictors.predictor import part, shapes
+
+
+@dataclass(frozen=True)
+class FeatureReadout:
+    """A linear readout of chosen layers: sum_l ((phi_l(x) - mean_l) / deviation_l) @ coefficients_l + intercept [+ f(x)].
+
+    phi_0 is the input, phi_l the l-th hidden features, averaged over the grid where they have one.
+
+    Attributes:
+        base: the network whose features these are.
+        layers: the chosen layers, rising; 0 is the input.
+        mean: of all their features, one layer after the other.
+        deviation: likewise.
+        coefficients: (feature, output).
+        intercept: (output,).
+        corrects: whether the network's own prediction is added.
+    """
+
+    base: Network
+    layers: tuple[int, ...]
+    mean: Float[Tensor, " feature"]
+    deviation: Float[Tensor, " feature"]
+    coefficients: Float[Tensor, "feature output"]
+    intercept: Float[Tensor, " output"]
+    corrects: bool
+
+    def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
+        """Read out in batches, float64."""
+        mean, deviation, coefficients, intercept = (
+            tensor.to(x.device) for tensor in (self.mean, self.deviation, self.coefficients, self.intercept)
+        )
+        prediction, features = pooled_features(self.base, x, batch_size=batch_size)
+        chosen = torch.cat([features[layer] for layer in self.layers], dim=1)
+        readout = (chosen - mean) / deviation @ coefficients + intercept
+        return prediction + readout if self.corrects else readout
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give the base's state and the readout."""
+        tensors, description = self.base.state()
+        readout = {n: getattr(self, n) for n in ("mean", "deviation", "coefficients", "intercept")}
+        described = {"kind": "FeatureReadout", "base": description, "layers": list(self.layers), "corrects": self.corrects}
+        return tensors | {f"readout/{name}": tensor for name, tensor in readout.items()}, described
+
+    @classmethod
+    def from_state(
+        cls,
+        tensors: Mapping[str, Tensor],
+        description: Mapping[str, Any],
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        model: Architecture | None,
+    ) -> "FeatureReadout":
+        """Rebuild from a saved state."""
+        base = Network.from_state(tensors, description["base"], inputs, outputs, model)
+        readout, layers, corrects = part(tensors, "readout/"), tuple(description["layers"]), description["corrects"]
+        rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
+        with torch.no_grad():
+            _, features = pooled_features(base, torch.zeros(1, rows, dtype=torch.float64))
+        sound = all(type(layer) is int and 0 <= layer < len(features) for layer in layers)
+        if not sound or not layers or sorted(set(layers)) != list(layers) or type(corrects) is not bool:
+            raise ValueError(f"layers of a feature readout must be rising and below {len(features)}")
+        width = sum(features[layer].shape[1] for layer in layers)
+        expected = {"mean": (width,), "deviation": (width,), "coefficients": (width, columns), "intercept": (columns,)}
+        if shapes(readout) != expected or any(tensor.dtype != torch.float64 for tensor in readout.values()):
+            raise ValueError("the feature readout does not fit its layers and outputs")
+        return cls(base, layers, corrects=corrects, **readout)
+
+
+def pooled_features(
+    network: Network, x: Float[Tensor, "sample input"], *, batch_size: int | None = None
+) -> tuple[Float[Tensor, "sample output"], list[Float[Tensor, "sample _feature"]]]:
+    """Prediction, and the input and every hidden layer's features averaged over the grid; float64."""
+    size = batch_size or max(1, PREDICT_NUMBERS // activation_size(network.module, x.shape[1]))
+    weights = {name: weight.to(x.device).double() for name, weight in network.weights.items()}
+    predictions, parts = [], []
+    for rows in x.double().split(size):
+        prediction, features = evaluate(network.module, weights, rows)
+        predictions.append(prediction)
+        parts.append([rows, *(f.flatten(2).mean(2) if f.ndim > 2 else f for f in features)])
+    return torch.cat(predictions), [torch.cat(layer) for layer in zip(*parts, strict=True)]

@@ -1,0 +1,106 @@
+"""The mean of a Gaussian process, alone or on top of a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pac_surrogate.files import Variable
+from pac_surrogate.models import Architecture
+from pac_surrogate.predictors.network import Network
+from pac_surrogate.predictors.predictor import part, shapes
+
+ROWS = 2**22  # numbers of one piece of the kernel matrix
+ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """The posterior mean k(z, Z) alpha + mean [+ f(x)], where z is x, or (x, f(x) @ projection).
+
+        k(z, z') = sum_t amplitude_t prod_j kappa(||(z - z') * inverse_lengths_tj||)
+        kappa(r) = exp(-r^2/2)  or  (1 + s + s^2/3) exp(-s) with s = sqrt(5) r  (Matern 5/2)
+
+    Attributes:
+        base: the network, or None.
+        on: target (no network), residual (f(x) is added) or augmented (f(x) is an input).
+        kernel: rbf | matern.
+        points: Z, (sample, dimension).
+        alpha: (sample, output).
+        mean: (output,).
+        amplitudes: (term,).
+        inverse_lengths: (term, factor, dimension); 0 where a factor does not look at a dimension.
+        projection: (output, score); no scores unless augmented.
+    """
+
+    base: Network | None
+    on: str
+    kernel: str
+    points: Float[Tensor, "sample dimension"]
+    alpha: Float[Tensor, "sample output"]
+    mean: Float[Tensor, " output"]
+    amplitudes: Float[Tensor, " term"]
+    inverse_lengths: Float[Tensor, "term factor dimension"]
+    projection: Float[Tensor, "output score"]
+
+    def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
+        """Predict in batches, float64."""
+        arrays = {name: getattr(self, name).to(x.device) for name in ARRAYS}
+        base = self.base.predict(x, batch_size=batch_size).double() if self.base is not None else None
+        z = x.double() if self.on != "augmented" or base is None else torch.cat([x.double(), base @ arrays["projection"]], 1)
+        size = batch_size or max(1, ROWS // max(1, len(self.points)))
+        parts = [self._kernel(rows, arrays) @ arrays["alpha"] for rows in z.split(size)]
+        prediction = torch.cat(parts) + arrays["mean"]
+        return prediction + base if self.on == "residual" and base is not None else prediction
+
+    def _kernel(self, z: Float[Tensor, "row dimension"], arrays: Mapping[str, Tensor]) -> Float[Tensor, "row sample"]:
+        total = torch.zeros(len(z), len(arrays["points"]), dtype=torch.float64, device=z.device)
+        for amplitude, factors in zip(arrays["amplitudes"], arrays["inverse_lengths"], strict=True):
+            term = amplitude
+            for scale in factors:
+                # By differences: distances from a matrix product would lose half of the digits.
+                r = torch.cdist(z * scale, arrays["points"] * scale, compute_mode="donot_use_mm_for_euclid_dist")
+                s = 5**0.5 * r
+                term = term * (torch.exp(-0.5 * r.square()) if self.kernel == "rbf" else (1 + s + s**2 / 3) * torch.exp(-s))
+            total = total + term
+        return total
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give the base's state and the process."""
+        tensors, description = self.base.state() if self.base is not None else ({}, None)
+        process = {f"process/{name}": getattr(self, name) for name in ARRAYS}
+        return tensors | process, {"kind": "GaussianProcess", "base": description, "on": self.on, "kernel": self.kernel}
+
+    @classmethod
+    def from_state(
+        cls,
+        tensors: Mapping[str, Tensor],
+        description: Mapping[str, Any],
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        model: Architecture | None,
+    ) -> "GaussianProcess":
+        """Rebuild from a saved state."""
+        on, kernel, saved = description["on"], description["kernel"], description["base"]
+        if on not in ("target", "residual", "augmented") or kernel not in ("matern", "rbf") or (on == "target") != (not saved):
+            raise ValueError(f"a Gaussian process on {on!r} with kernel {kernel!r} is unknown, or its network is missing")
+        base = Network.from_state(tensors, saved, inputs, outputs, model) if saved else None
+        process = part(tensors, "process/")
+        rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
+        samples, scores = len(process["points"]), sum(process["projection"].shape[1:])
+        terms, factors = process["inverse_lengths"].shape[:2]
+        expected = {
+            "points": (samples, rows + scores),
+            "alpha": (samples, columns),
+            "mean": (columns,),
+            "amplitudes": (terms,),
+            "inverse_lengths": (terms, factors, rows + scores),
+            "projection": (columns, scores),
+        }
+        sound = all(tensor.dtype == torch.float64 for tensor in process.values()) and (on == "augmented") == (scores > 0)
+        if shapes(process) != expected or not sound:
+            raise ValueError("the Gaussian process does not fit the inputs and outputs")
+        return cls(base, on, kernel, **process)

@@ -1,0 +1,158 @@
+"""A model with its weights."""
+
+import dataclasses
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.files import Variable
+from pac_surrogate.models import CNN, COMPOSITES, MLP, Architecture, Module, activation_size, check_model, evaluate
+from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.weights import Mask, Weights
+
+ARCHITECTURES: dict[str, type] = {"MLP": MLP, "CNN": CNN} | {kind.__name__: kind for kind in COMPOSITES}
+PREDICT_NUMBERS = 2**25  # activations of one batch of a prediction
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model with its weights.
+
+    Attributes:
+        architecture: what built the module.
+        module: run with the weights below; its own are never used. Surrogates of one shape share it.
+        weights: by name, on the CPU.
+        essential: mask of the weights that the source task needs, or None before pruning.
+        new_readout: the readout is not the source's: its outputs are new.
+        carried: what a stage of a method leaves for the next, by name (Fisher information, weights to rewind to); not saved.
+    """
+
+    architecture: Architecture
+    module: nn.Module
+    weights: Weights
+    essential: Mask | None = None
+    new_readout: bool = False
+    carried: Mapping[str, Weights] = field(default_factory=dict)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return next(iter(self.weights.values())).dtype
+
+    @property
+    def shape_key(self) -> tuple[Any, ...]:
+        """Networks of equal key run as one stack."""
+        return self.architecture, self.dtype, tuple((name, weight.shape) for name, weight in self.weights.items())
+
+    def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
+        """Predict in batches, so that memory stays bounded."""
+        size = batch_size or max(1, PREDICT_NUMBERS // activation_size(self.module, x.shape[1]))
+        weights = {name: weight.to(x.device) for name, weight in self.weights.items()}
+        parts = [evaluate(self.module, weights, rows.to(self.dtype))[0] for rows in x.split(size)]
+        return torch.cat(parts)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give weights, mask and architecture."""
+        tensors = {f"weights/{name}": weight for name, weight in self.weights.items()}
+        tensors |= {f"essential/{name}": mask for name, mask in (self.essential or {}).items()}
+        innermost = self.architecture
+        while isinstance(innermost, COMPOSITES):
+            innermost = innermost.base
+        if isinstance(innermost, Module):
+            tensors |= {f"buffers/{name}": buffer for name, buffer in innermost.module.named_buffers()}
+        architecture = _description(self.architecture)
+        return tensors, {"kind": "Network", "architecture": architecture, "new_readout": self.new_readout}
+
+    @classmethod
+    def from_state(
+        cls,
+        tensors: Mapping[str, Tensor],
+        description: Mapping[str, Any],
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        model: Architecture | None,
+    ) -> "Network":
+        """Rebuild from a saved state."""
+        saved = description["architecture"]
+        weights, essential, buffers = (part(tensors, prefix) for prefix in ("weights/", "essential/", "buffers/"))
+        # A hostile header costs neither time nor memory: no more layers than there are tensors, and those without numbers.
+        if _layers(saved) > len(weights):
+            raise ValueError("weights do not fit the architecture")
+        if isinstance(model, Module):
+            model = model.with_buffers(buffers)
+        architecture = _architecture(saved, model)
+        # A module that is given has the shapes that it has; what a composite puts around it is still the header's word.
+        own = None if model is None else "base." * _depth(saved)
+        around = architecture if model is None else _architecture(saved, MLP(hidden=(1,)))
+        with torch.device("meta"):
+            expected = shapes(dict(around.build(inputs, outputs).named_parameters()))
+        if _without(shapes(weights), own) != _without(expected, own):
+            raise ValueError("weights do not fit the architecture")
+        network = build_network(architecture, inputs, outputs)
+        kinds = {weight.dtype for weight in weights.values()}
+        if shapes(weights) != shapes(network.weights) or len(kinds) != 1 or not next(iter(kinds)).is_floating_point:
+            raise ValueError("weights do not fit the architecture")
+        if essential and (shapes(essential) != shapes(weights) or {m.dtype for m in essential.values()} != {torch.bool}):
+            raise ValueError("the essential mask does not fit the weights")
+        # Copied: memory from a file is not aligned as torch's own is, and some products round by where their numbers lie.
+        weights = {name: weights[name].clone() for name in network.weights}
+        return dataclasses.replace(
+            network, weights=weights, essential=essential or None, new_readout=bool(description["new_readout"])
+        )
+
+
+def build_network(architecture: Architecture, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Network:
+    """Build a network with the module's own initial weights, refusing modules that cannot run in a stack."""
+    with torch.random.fork_rng(devices=[]):  # what torch's layers draw on being built is not the caller's to pay
+        module = architecture.build(inputs, outputs)
+    check_model(module)
+    return Network(architecture, module, {name: weight.detach() for name, weight in module.named_parameters()})
+
+
+def _description(architecture: Architecture) -> dict[str, Any]:
+    """An architecture as JSON."""
+    kind = type(architecture).__name__
+    if isinstance(architecture, Module):
+        return {"kind": kind, "class": type(architecture.module).__qualname__}
+    if isinstance(architecture, COMPOSITES):
+        outputs = [dataclasses.asdict(variable) for variable in architecture.base_outputs]
+        base = _description(architecture.base)
+        return {"kind": kind, "hidden": architecture.hidden, "base_outputs": outputs, "base": base}
+    return {"kind": kind, **dataclasses.asdict(architecture)}  # type: ignore[call-overload]
+
+
+def _architecture(saved: Mapping[str, Any], model: Architecture | None) -> Architecture:
+    """The architecture of a description, with `model` for the innermost if there is one."""
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
+    kind: str = given.pop("kind")
+    if kind in (composite.__name__ for composite in COMPOSITES):
+        given["base"] = _architecture(given["base"], model)
+        given["base_outputs"] = tuple(
+            Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
+            for entry in given["base_outputs"]
+        )
+    elif model is not None:
+        return model
+    elif kind not in ARCHITECTURES:
+        raise ValueError(f"its model is a module of your own ({saved.get('class', kind)}): pass model=pac.Module(...)")
+    return ARCHITECTURES[kind](**given)
+
+
+def _layers(saved: Mapping[str, Any]) -> int:
+    """How many layers a description speaks of, at least."""
+    own = max(len(saved.get("hidden", ())), saved.get("blocks", 0), saved.get("levels", 0))
+    return own + (1 + _layers(saved["base"]) if "base" in saved else 0)
+
+
+def _depth(saved: Mapping[str, Any]) -> int:
+    """How many networks a description puts around its innermost."""
+    return 1 + _depth(saved["base"]) if "base" in saved else 0
+
+
+def _without(found: Mapping[str, torch.Size], prefix: str | None) -> dict[str, torch.Size]:
+    return {name: shape for name, shape in found.items() if prefix is None or not name.startswith(prefix)}

@@ -1,0 +1,65 @@
+"""Erdős–Rényi-kernel densities: small layers stay denser than large ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.weights import Mask, prunable
+
+
+def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> dict[str, float]:
+    """Sparsity of each weight tensor at a given sparsity of all of them.
+
+        1 - s_l = e (sum of the dimensions of l) / (product of them),  at most 1
+
+    with the one e at which the densities, weighted by size, give 1 - sparsity; what a full layer cannot take, the others share.
+    Source: Evci, Gale, Menick, Castro & Elsen, ICML 2020, arXiv:1911.11134.
+
+    Args:
+        weights: by name; biases and norm layers have no part in it.
+        sparsity: of all weight tensors together.
+        exempt: tensors or modules that are not pruned and do not count.
+
+    Raises:
+        ValueError: if sparsity is outside [0, 1).
+    """
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
+    names = [n for n in prunable(weights) if not any(n == module or n.startswith(f"{module}.") for module in exempt)]
+    size = {name: weights[name].numel() for name in names}
+    odds = {name: sum(weights[name].shape) / math.prod(weights[name].shape) for name in names}
+    full: set[str] = set()
+    while len(full) < len(names):
+        left = (1 - sparsity) * sum(size.values()) - sum(size[name] for name in full)
+        scale = left / sum(size[name] * odds[name] for name in names if name not in full)
+        over = {name for name in names if name not in full and scale * odds[name] > 1}
+        if not over:
+            return {name: 0.0 if name in full else 1 - scale * odds[name] for name in names}
+        full |= over
+    return dict.fromkeys(names, 0.0)
+
+
+def erk_mask(scores: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> Mask:
+    """Mark the weights of highest score in each tensor as essential, at Erdős–Rényi-kernel densities.
+
+    Counts are rounded so that exactly round(sparsity x N) of all N weights go, each layer's within one of its own share.
+
+    Raises:
+        ValueError: if a layer would have nothing left.
+    """
+    mask = keep_highest(scores, 0.0, exempt=exempt)
+    total, gone = 0.0, 0
+    for name, share in erk_sparsities(scores, sparsity, exempt=exempt).items():
+        size = scores[name].numel()
+        total += share * size
+        count = round(round(total, 6)) - gone  # the sum of all shares is sparsity x N up to rounding of floats
+        gone += count
+        if count >= size:
+            raise ValueError(
+                f"sparsity {sparsity} at Erdős–Rényi-kernel densities leaves nothing of {name} ({size} weights): "
+                f"lower it or exempt it"
+            )
+        mask |= keep_highest({name: scores[name]}, count / size)
+    return mask

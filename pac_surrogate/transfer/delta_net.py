@@ -1,0 +1,98 @@
+"""Delta net: the source stays as it is, and a small network learns what it lacks."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pac_surrogate.dataset import Dataset
+from pac_surrogate.models import MLP, DeltaNet, InputAugmentation, MultiFidelity, initial_weights
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.predictors import build_network
+from pac_surrogate.scaling import Scaling, fit_new_outputs
+from pac_surrogate.surrogate import Surrogate, same_variables
+from pac_surrogate.transfer.method import NotApplicableError, Stage, check_rate, check_strength
+from pac_surrogate.weights import Weights, inside, prunable
+
+
+@dataclass(frozen=True)
+class DeltaNetwork:
+    """Add a small network to the frozen source: f_S(x) + g(x), + strength/2 ||weight tensors of g||^2.
+
+    g starts at zero, so the whole starts as the source. It needs outputs that the source has.
+    Source: the additive correction of Lu, Pestourie, Johnson & Romano, Phys. Rev. Research 4, 023210 (2022), arXiv:2204.06684.
+
+    Args:
+        hidden: widths of g.
+        strength: weight decay of g.
+        learning_rate: of Adam.
+    """
+
+    hidden: tuple[int, ...] = (16, 16)
+    strength: float = 0.01
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", MLP(self.hidden).hidden)  # refuses widths that cannot be
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage on the target."""
+        return (("target", self),)
+
+    def prepare(self, surrogate: Surrogate, data: Dataset) -> Surrogate:
+        """Put g, of zero weights, beside the source.
+
+        Raises:
+            NotApplicableError: if the target has outputs that the source lacks.
+        """
+        if not same_variables(surrogate.outputs, data.outputs):
+            names = [", ".join(f"{v.name} {v.shape}" for v in side) for side in (surrogate.outputs, data.outputs)]
+            raise NotApplicableError(f"a delta net gives the source's outputs {names[0]}, not {names[1]}: use MFNN")
+        architecture = DeltaNet(surrogate.network.architecture, surrogate.outputs, self.hidden)
+        return around_source(surrogate, data, architecture)
+
+    def plan(self, surrogate: Surrogate, data: Dataset, generator: torch.Generator) -> Plan:
+        """Start g at random with a readout of zeros; the source is frozen."""
+        start = fresh_start(surrogate, generator)
+        start |= {name: torch.zeros_like(start[name]) for name in start if name.startswith(f"{surrogate.readout}.")}
+        return plan_small_network(start, anchor=0.0, strength=self.strength)
+
+
+def around_source(surrogate: Surrogate, data: Dataset, architecture: DeltaNet | InputAugmentation | MultiFidelity) -> Surrogate:
+    """Put a small network of zero weights around the source, for the outputs of the data.
+
+    The essential mask of a pruned source is passed on; all of the small network is essential.
+
+    Raises:
+        ValueError: if outputs are new and there are no samples to scale them by.
+    """
+    kept = same_variables(surrogate.outputs, data.outputs)
+    if not kept and len(data) == 0:
+        raise ValueError("outputs that the source lacks need at least one target sample")
+    network, outputs = surrogate.network, surrogate.outputs if kept else data.outputs
+    fresh = build_network(architecture, surrogate.inputs, outputs)
+    base = {f"base.{name}": weight for name, weight in network.weights.items()}
+    weights = {name: base.get(name, torch.zeros_like(weight, dtype=network.dtype)) for name, weight in fresh.weights.items()}
+    essential = None
+    if network.essential is not None:
+        mask = {f"base.{name}": part for name, part in network.essential.items()}
+        essential = {name: mask.get(name, torch.ones_like(weight, dtype=torch.bool)) for name, weight in weights.items()}
+    predictor = dataclasses.replace(fresh, weights=weights, essential=essential, new_readout=not kept)
+    scaling = surrogate.scaling if kept else Scaling(surrogate.scaling.inputs, fit_new_outputs(data))
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=outputs)
+
+
+def fresh_start(surrogate: Surrogate, generator: torch.Generator) -> Weights:
+    """Weights of the composite with a small network drawn anew."""
+    fresh = initial_weights(surrogate.model.get_submodule("small"), generator)
+    return surrogate.weights | {f"small.{name}": weight.to(surrogate.network.dtype) for name, weight in fresh.items()}
+
+
+def plan_small_network(start: Weights, *, anchor: float | Mapping[str, Tensor], strength: float) -> Plan:
+    """Train the small network alone, its weight tensors pulled to the anchor."""
+    pulled = [name for name in prunable(start) if name.startswith("small.")]
+    return make_plan(start, trainable=inside(start, "small"), anchor=anchor, strength=dict.fromkeys(pulled, strength))

@@ -1,0 +1,74 @@
+"""Scale-shift: each unit of the source is scaled and shifted, no more."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pac_surrogate.dataset import Dataset
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.transfer.lora import new_readout
+from pac_surrogate.transfer.method import Stage, check_rate, check_strength
+from pac_surrogate.weights import Weights
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """W = s W_S, with s of as many axes as W and of length 1 along those that share a scale.
+
+    Args:
+        names: tensors that are scaled; s of a tensor `w` is called `w:scale`.
+    """
+
+    names: tuple[str, ...]
+
+    def __call__(self, parameters: Weights) -> Weights:
+        """Give the weights that the model sees."""
+        scales = {f"{name}:scale" for name in self.names}
+        weights = {name: weight for name, weight in parameters.items() if name not in scales}
+        return weights | {name: parameters[f"{name}:scale"] * weights[name] for name in self.names}
+
+
+@dataclass(frozen=True)
+class ScaleShift:
+    """Train a scale and a shift of each unit: W = s W_S and b = b_S + t, with W_S and b_S frozen.
+
+        + strength/2 ||s - 1||^2 + strength/2 ||t||^2
+
+    A row of a matrix has one scale, a convolution one for each pair of channels (out, in), a norm layer's gain one for each
+    channel. A readout of outputs that the source lacks trains in full instead, and freely.
+    Source: arXiv:2512.17969 (NLT).
+
+    Args:
+        strength: of both pulls.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.1
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage on the target."""
+        return (("target", self),)
+
+    def plan(self, surrogate: Surrogate, data: Dataset, generator: torch.Generator) -> Plan:
+        """Start with scales of 1. The shifted bias trains itself, anchored at the source's: that is t."""
+        weights = surrogate.weights
+        free = new_readout(surrogate)
+        shifted = {name for name, w in weights.items() if w.ndim == 1 and name.endswith("bias") and name not in free}
+        names = tuple(name for name in weights if name not in free | shifted)
+        scales = {f"{name}:scale": scales_of(weights[name]) for name in names}
+        trainable = {name: torch.tensor(name not in names) for name in (*weights, *scales)}
+        start = weights | scales
+        strength = dict.fromkeys((*scales, *sorted(shifted)), self.strength)
+        return make_plan(start, trainable=trainable, anchor=start, strength=strength, reparametrisation=Scaled(names))
+
+
+def scales_of(weight: torch.Tensor) -> torch.Tensor:
+    """Ones that broadcast to a weight: one for each row of a matrix or each (out, in) of a convolution."""
+    own = 1 if weight.ndim == 2 else 2
+    return weight.new_ones(*weight.shape[:own], *(1,) * (weight.ndim - own))

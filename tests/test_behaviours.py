@@ -1,0 +1,413 @@
+"""DELTA, LwF and BSS: terms that look at what the network does with the target samples."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import pac_surrogate as pac
+from pac_surrogate.models import evaluate, evaluate_stack, initial_weights
+from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
+from pac_surrogate.predictors import build_network
+from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.surrogate import Surrogate, with_outputs_of
+from pac_surrogate.transfer.bss import BSS, SpectralShrinkage
+from pac_surrogate.transfer.delta import DELTA, loss_attention
+from pac_surrogate.transfer.lwf import LwF
+from pac_surrogate.transfer.method import NotApplicableError
+from pac_surrogate.transfer.resemblance import resemble
+from pac_surrogate.weights import stack
+
+MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1, kernel=1)}
+NARROW = {"MLP": pac.MLP(hidden=(3, 2)), "CNN": pac.CNN(channels=2, blocks=1, levels=1, kernel=1)}
+BUDGET = Budget(steps=25, batch_size=16)
+
+
+def dataset(kind, samples, seed, shift=0.0, output="temperature"):
+    generator = np.random.default_rng(seed)
+    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
+    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
+    axes = {"initial": ("x",), output: ("x",)} if kind == "CNN" else {}
+    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {output: result}, axes=axes)
+
+
+def surrogate(kind, dtype=torch.float64, model=None):
+    """A source of known weights; no training, so that every test is exact and fast."""
+    source = dataset(kind, 60, 1)
+    network = build_network(model or MODELS[kind], source.inputs, source.outputs)
+    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
+    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
+    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
+
+
+def solve(kind, *methods, samples=6, budget=BUDGET, output="temperature"):
+    start, data = surrogate(kind), dataset(kind, max(1, samples), 10, 0.4, output)[:samples]
+    return transfer_many([Task(start, data, (method,), None, 0) for method in methods], budget, Solver(device="cpu"))
+
+
+def scaled(kind, samples=6, output="temperature", model=None):
+    data = dataset(kind, samples, 10, 0.4, output)
+    start = with_outputs_of(surrogate(kind, model=model), data)
+    return start, start.scaling.standardise(data)
+
+
+def follow(start, plan, data, **options):
+    given = {"steps": 40, "learning_rate": 1e-3, "dtype": torch.float64, "schedule": "cosine", "device": "cpu"} | options
+    return pac.fit(start.model, [plan], [data], seeds=[0], **given)[0].weights
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def distance(a, b):
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+def moved(weights, seed=3):
+    generator = torch.Generator().manual_seed(seed)
+    return {n: w + 0.3 * torch.randn(w.shape, generator=generator, dtype=w.dtype) for n, w in weights.items()}
+
+
+def term(behaviours, model, weights, x, share):
+    """The term of a stack."""
+    arrays = {name: tensor.double() for name, tensor in stack([b.arrays for b in behaviours]).items()}
+    weights = weights if isinstance(weights, dict) else stack(weights)
+    return behaviours[0].term(arrays, model, x, share, *evaluate_stack(model, weights, x))
+
+
+def linear_network_module():
+    return pac.Module(nn.Sequential(nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 8)))
+
+
+class WithFeatures(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(9, 5), nn.Linear(5, 8)
+
+    def forward(self, x):
+        h = torch.tanh(self.body(x))
+        return self.head(h), (h,)
+
+
+# Resemblance ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_term_is_its_equation_and_padding_does_not_count(kind):
+    start, data = scaled(kind, 5)
+    x = torch.as_tensor(data.input_matrix)
+    now = moved(start.weights)
+    (f, h), (f_source, h_source) = (evaluate(start.model, w, x) for w in (now, start.weights))
+    attention = [torch.rand(a.shape[1], generator=torch.Generator().manual_seed(1)).double() for a in h]
+    behaviour = resemble(start.weights, attention=attention, prediction=0.7)
+    expected = 0.7 * float(np.mean((f - f_source).numpy() ** 2))
+    for a, ours, theirs in zip(attention, h, h_source, strict=True):
+        for channel in range(len(a)):
+            squared = (ours[:, channel] - theirs[:, channel]).reshape(5, -1).numpy() ** 2
+            expected += 0.5 * float(a[channel]) * squared.mean()
+    padded = torch.cat([x, torch.full((3, 9), 5.0, dtype=torch.float64)])[None]
+    share = torch.tensor([[0.2] * 5 + [0.0] * 3], dtype=torch.float64)
+    found = term([behaviour], start.model, [now], padded, share)
+    assert found.shape == (1,)
+    assert float(found) == pytest.approx(expected, rel=1e-12)  # sums of 100 terms in another order
+    assert float(term([behaviour], start.model, [start.weights], padded, share)) == 0.0
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_gradient_follows_the_network_and_not_the_reference(kind):
+    start, data = scaled(kind, 3, model=NARROW[kind])
+    x, share = torch.as_tensor(data.input_matrix)[None], torch.full((1, 3), 1 / 3, dtype=torch.float64)
+    _, features = evaluate(start.model, start.weights, x[0])
+    behaviour = resemble(start.weights, attention=[torch.ones(h.shape[1]).double() for h in features], prediction=0.7)
+    names, values = zip(*moved(start.weights).items(), strict=True)
+    values = [value.requires_grad_() for value in values]
+
+    def value(*tensors):
+        return term([behaviour], start.model, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
+
+    assert torch.autograd.gradcheck(value, values, atol=1e-7)
+
+
+# DELTA ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_delta_with_attention_0_is_fine_tuning_with_its_readout_term(kind):
+    start, data = scaled(kind)
+    plan = DELTA(strength=3.0, readout_strength=0.4).plan(start, data, torch.Generator())
+    zeros = [torch.zeros_like(plan.behaviour.arrays[f"attention/{layer}"]) for layer in plan.behaviour.layers]
+    none = dataclasses.replace(plan, behaviour=resemble(start.weights, attention=zeros))
+    tuned = pac.FineTune().plan(start, data, torch.Generator())
+    strength = tuned.strength | {"readout.weight": torch.tensor(0.4, dtype=torch.float64)}
+    tuned = dataclasses.replace(tuned, strength=strength, anchor=start.weights)
+    assert same(follow(start, none, data), follow(start, tuned, data))
+    assert distance(follow(start, plan, data), follow(start, tuned, data)) > 1e-3
+
+
+def test_delta_pulls_the_readout_to_the_source_s_and_a_new_one_to_0():
+    for output, kept in (("temperature", True), ("pressure", False)):
+        start, data = scaled("MLP", output=output)
+        plan = DELTA(readout_strength=0.4).plan(start, data, torch.Generator())
+        assert {name: float(strength) for name, strength in plan.strength.items() if float(strength)} == {"readout.weight": 0.4}
+        assert torch.equal(plan.anchor["readout.weight"], start.weights["readout.weight"])
+        assert bool(plan.anchor["readout.weight"].any()) == kept
+
+
+def test_an_endless_strength_keeps_the_features_and_lets_the_readout_learn():
+    start, data = scaled("MLP")
+    x = torch.as_tensor(data.input_matrix)
+    before = evaluate(start.model, start.weights, x)
+    held, free = (
+        follow(start, DELTA(strength=s, readout_strength=0.0, attention="uniform").plan(start, data, torch.Generator()), data)
+        for s in (1e6, 0.0)
+    )
+    # What moves features is the size of Adam's last steps alone; the readout trains on.
+    for ours, theirs in zip(evaluate(start.model, held, x)[1], before[1], strict=True):
+        assert float((ours - theirs).abs().max()) < 5e-3
+    assert float((evaluate(start.model, free, x)[1][1] - before[1][1]).abs().max()) > 2e-2
+    assert float((held["readout.weight"] - start.weights["readout.weight"]).abs().max()) > 1e-2
+
+
+def mlp_error(start, x, y, layer, channel):
+    """The MLP by hand, with one activation set to 0."""
+    h = x
+    for i in range(2):
+        h = functional.gelu(h @ start.weights[f"hidden.{i}.weight"].T + start.weights[f"hidden.{i}.bias"])
+        if i == layer:
+            h = h * (torch.arange(h.shape[1]) != channel)
+    return (h @ start.weights["readout.weight"].T + start.weights["readout.bias"] - y).square().mean()
+
+
+def cnn_error(start, x, y, layer, channel):
+    """The second half of a CNN of kernel 1 and one level by hand, from its own features, with one channel set to 0."""
+    w = start.weights
+    _, (fine, coarse, last) = evaluate(start.model, w, x)
+
+    def convolve(name, h):
+        return torch.einsum("oc,ncx->nox", w[f"{name}.weight"][:, :, 0], h) + w[f"{name}.bias"][:, None]
+
+    def without(h):
+        return h * (torch.arange(h.shape[1]) != channel)[:, None]
+
+    if layer == 1:
+        h = convolve("narrow.0", without(coarse)).repeat_interleave(2, dim=-1) + fine
+        last = functional.gelu(h + convolve("up.0.0.1", functional.gelu(convolve("up.0.0.0", functional.gelu(h)))))
+    else:
+        last = without(last)
+    return (convolve("readout", last).flatten(1) - y).square().mean()
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("MLP", 0), ("MLP", 1), ("CNN", 1), ("CNN", 2)])
+def test_attention_is_the_softmax_of_what_a_channel_is_worth_with_mean_1(kind, layer):
+    start, data = scaled(kind)
+    x, y = torch.as_tensor(data.input_matrix), torch.as_tensor(data.output_matrix)
+    found = loss_attention(start, data)[layer]
+    with torch.no_grad():
+        whole = (evaluate(start.model, start.weights, x)[0] - y).square().mean()
+        by_hand = mlp_error if kind == "MLP" else cnn_error
+        increase = torch.stack([by_hand(start, x, y, layer, channel) - whole for channel in range(len(found))]).numpy()
+    expected = len(found) * np.exp(increase) / np.exp(increase).sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-10)  # another order of sums; channels differ by 1e-2 and more
+    assert float(found.std()) > 1e-3
+    assert float(found.mean()) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_attention_is_uniform_where_the_loss_cannot_tell():
+    start, data = scaled("CNN")
+    assert torch.equal(loss_attention(start, data)[0], torch.ones(4).double())  # a skip reads it too
+    for kind in MODELS:
+        for output, samples in (("pressure", 6), ("temperature", 0)):
+            start, data = scaled(kind, 6, output)
+            for attention in loss_attention(start, data[:samples]):
+                assert torch.equal(attention, torch.ones_like(attention))
+
+
+def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy():
+    start, data = scaled("MLP", model=linear_network_module())
+    for attention in ("loss", "uniform"):
+        with pytest.raises(NotApplicableError, match=r"returns no features: use L2SP$"):
+            DELTA(attention=attention).plan(start, data, torch.Generator())
+    start, data = scaled("MLP", model=pac.Module(WithFeatures()))
+    with pytest.raises(NotApplicableError, match=r'needs an MLP or CNN, got Module: choose attention="uniform"$'):
+        DELTA().plan(start, data, torch.Generator())
+    plan = DELTA(attention="uniform").plan(start, data, torch.Generator())
+    assert distance(follow(start, plan, data), start.weights) > 1e-3
+
+
+# LwF -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_lwf_is_training_towards_a_mean_of_target_and_source(kind):
+    """L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant, and Adam does not see a factor but by its 1e-8."""
+    start, data = scaled(kind)
+    held = evaluate(start.model, start.weights, torch.as_tensor(data.input_matrix))[0].numpy()
+    variable = data.outputs[0].name
+    axes = {"initial": ("x",), variable: ("x",)} if kind == "CNN" else {}
+    columns = {"initial": data.input_matrix[:, :8], "conductivity": data.input_matrix[:, 8]}
+    mixed = pac.Dataset.from_arrays(columns, {variable: (data.output_matrix + 0.6 * held) / 1.6}, axes=axes)
+    lwf = follow(start, LwF(strength=0.6).plan(start, data, torch.Generator()), data)
+    towards = follow(start, pac.FineTune().plan(start, mixed, torch.Generator()), mixed)
+    assert distance(lwf, towards) < 1e-5
+    assert distance(lwf, follow(start, pac.FineTune().plan(start, data, torch.Generator()), data)) > 1e-3
+
+
+def test_lwf_of_strength_0_is_fine_tuning_and_an_endless_one_keeps_the_predictions():
+    none, tuned, endless = (
+        result.surrogate
+        for result in solve("MLP", LwF(strength=0.0), pac.FineTune(), LwF(strength=1e9), budget=Budget(steps=400))
+    )
+    assert distance(none.weights, tuned.weights) < 1e-10  # stacks of two and of one
+    start, data = scaled("MLP")
+    x = torch.as_tensor(data.input_matrix)
+    before, held, free = (evaluate(start.model, w, x)[0] for w in (start.weights, endless.weights, tuned.weights))
+    # What moves predictions at all is the size of Adam's last steps.
+    assert float((held - before).abs().max()) < 1e-4 < 1e-2 < float((free - before).abs().max())
+
+
+def test_lwf_refuses_outputs_that_the_source_lacks():
+    (result,) = solve("MLP", LwF(), output="pressure")
+    assert result.refused == "LwF needs the source's outputs, got others, and a network has one readout: use DELTA or L2SP"
+
+
+# BSS -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "count"), [("MLP", 5, 1), ("MLP", 5, 2), ("MLP", 12, 3), ("CNN", 12, 1), ("CNN", 3, 2)]
+)
+def test_the_spectral_term_is_the_tail_of_the_run_s_own_spectrum_whatever_the_padding(kind, rows, count):
+    start, data = scaled(kind, rows)
+    x = torch.as_tensor(data.input_matrix)
+    last = evaluate(start.model, start.weights, x)[1][-1]
+    matrix = last.mean(-1) if kind == "CNN" else last
+    squared = np.sort(np.linalg.svd(matrix.numpy(), compute_uv=False) ** 2)
+    behaviour = SpectralShrinkage(count, {"strength": torch.tensor(0.3, dtype=torch.float64)})
+    for padding in (0, 2, 20):
+        padded = torch.cat([x, torch.full((padding, 9), 5.0, dtype=torch.float64)])[None]
+        share = torch.tensor([[1 / rows] * rows + [0.0] * padding], dtype=torch.float64)
+        found = float(term([behaviour], start.model, [start.weights], padded, share))
+        assert found == pytest.approx(0.3 * squared[:count].sum(), rel=1e-8)  # 1e-16 of the largest against the smallest
+    assert squared[0] > 1e-9
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("MLP", 5), ("MLP", 12), ("CNN", 6)])
+def test_the_gradient_of_the_spectral_term_is_that_of_finite_differences(kind, rows):
+    start, data = scaled(kind, rows, model=pac.CNN(channels=4, blocks=1, kernel=1) if kind == "CNN" else None)
+    x = torch.cat([torch.as_tensor(data.input_matrix), torch.zeros(4, 9).double()])[None]
+    share = torch.tensor([[1 / rows] * rows + [0.0] * 4], dtype=torch.float64)
+    behaviour = SpectralShrinkage(2, {"strength": torch.tensor(50.0, dtype=torch.float64)})
+    names, values = zip(*moved(start.weights).items(), strict=True)
+    values = [value.requires_grad_() for value in values]
+
+    def value(*tensors):
+        return term([behaviour], start.model, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
+
+    assert torch.autograd.gradcheck(value, values, atol=1e-6)
+    slopes = torch.autograd.grad(value(*values).sum(), values, allow_unused=True)
+    assert max(float(slope.abs().max()) for slope in slopes if slope is not None) > 1e-3
+
+
+def test_a_rank_deficient_batch_has_a_gradient():
+    start, data = scaled("MLP", 6)
+    rows = torch.as_tensor(data.input_matrix)[[0, 0, 1, 1, 2, 2]][None]
+    weights = {name: weight[None].clone().requires_grad_() for name, weight in start.weights.items()}
+    behaviour = SpectralShrinkage(4, {"strength": torch.tensor(1.0, dtype=torch.float64)})
+    value = term([behaviour], start.model, weights, rows, torch.full((1, 6), 1 / 6, dtype=torch.float64))
+    slopes = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True)
+    assert all(bool(torch.isfinite(slope).all()) for slope in slopes if slope is not None)
+    assert float(value.detach()) > 0  # the fourth smallest is the smallest of the three distinct rows
+
+
+def test_bss_shrinks_the_smallest_singular_value_and_strength_0_is_fine_tuning():
+    none, tuned, shrunk = (r.surrogate for r in solve("MLP", BSS(strength=0.0), pac.FineTune(), BSS(strength=10.0), samples=20))
+    assert distance(none.weights, tuned.weights) < 1e-10  # stacks of two and of one
+    start, data = scaled("MLP", 20)
+    x = torch.as_tensor(data.input_matrix)
+    smallest = [float(torch.linalg.svdvals(evaluate(start.model, s.weights, x)[1][-1])[-1]) for s in (tuned, shrunk)]
+    assert smallest[1] < 0.7 * smallest[0]
+
+
+def test_a_run_that_is_not_finite_stays_alone_with_it():
+    start, data = scaled("MLP", 6)
+    sick = {name: torch.full_like(weight, torch.nan) for name, weight in start.weights.items()}
+    x, share = torch.as_tensor(data.input_matrix)[None], torch.full((1, 6), 1 / 6, dtype=torch.float64)
+    behaviour = SpectralShrinkage(1, {"strength": torch.tensor(1.0, dtype=torch.float64)})
+    both = term([behaviour] * 2, start.model, [sick, start.weights], x.repeat(2, 1, 1), share.repeat(2, 1))
+    alone = term([behaviour], start.model, [start.weights], x, share)
+    assert torch.isnan(both[0])
+    assert float(both[1]) == pytest.approx(float(alone), rel=1e-10)
+
+
+def test_bss_refuses_too_few_samples_and_models_without_features_but_serves_none():
+    refused, served, none = (solve("MLP", BSS(count=2), samples=samples)[0] for samples in (3, 4, 0))
+    assert refused.refused == "BSS with count=2 needs at least 4 target samples for a spectrum, got 3: use FineTune"
+    assert served.refused is None
+    assert none.refused is None
+    assert same(none.surrogate.weights, surrogate("MLP").weights)
+    start, data = scaled("MLP", model=linear_network_module())
+    with pytest.raises(NotApplicableError, match="BSS needs a model that returns"):
+        BSS().plan(start, data, torch.Generator())
+
+
+# All ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_each_in_a_stack_with_others_is_that_one_alone(kind):
+    methods = (
+        DELTA(),
+        DELTA(strength=1.0),
+        DELTA(attention="uniform"),
+        LwF(),
+        LwF(strength=3.0),
+        BSS(),
+        BSS(strength=0.5),
+        BSS(count=2),
+    )
+    methods += (pac.FineTune(),)
+    sizes = (6, 7)
+    tasks = [Task(surrogate(kind), dataset(kind, n, 10, 0.4), (method,), None, 0) for method in methods for n in sizes]
+    budget = dataclasses.replace(BUDGET, steps=6)
+    together = transfer_many(tasks, budget, Solver(device="cpu"))
+    for task, result in zip(tasks, together, strict=True):
+        (alone,) = transfer_many([task], budget, Solver(device="cpu"))
+        # Weights after 6 steps in float64; a run that meets its neighbours differs by 1e-3.
+        assert distance(alone.surrogate.weights, result.surrogate.weights) < 1e-10, task.candidates
+
+
+@pytest.mark.parametrize("method", [DELTA(), LwF(), BSS()])
+@pytest.mark.parametrize("kind", MODELS)
+def test_each_serves_single_precision_and_without_samples_gives_the_source_back(kind, method):
+    for dtype in (torch.float32, torch.float64):
+        start = surrogate(kind, dtype)
+        tasks = [Task(start, dataset(kind, 6, 10, 0.4)[:samples], (method,), None, 0) for samples in (0, 6)]
+        none, some = (result.surrogate for result in transfer_many(tasks, BUDGET, Solver(device="cpu")))
+        assert some.network.dtype == dtype
+        assert same(none.weights, start.weights)
+        assert distance(some.weights, start.weights) > 1e-3
+        assert same(start.weights, surrogate(kind, dtype).weights)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DELTA(strength=-1.0), "strength must be finite and not negative, got -1.0"),
+        (lambda: DELTA(readout_strength=float("nan")), "readout_strength must be finite and not negative, got nan"),
+        (lambda: DELTA(attention="luck"), "unknown attention 'luck': choose loss or uniform"),
+        (lambda: DELTA(learning_rate=0.0), "learning_rate must be positive"),
+        (lambda: LwF(strength=float("inf")), "strength must be finite and not negative, got inf"),
+        (lambda: LwF(learning_rate=-1.0), "learning_rate must be positive"),
+        (lambda: BSS(strength=float("nan")), "strength must be finite and not negative, got nan"),
+        (lambda: BSS(count=0), "count must be at least 1, got 0"),
+        (lambda: BSS(learning_rate=0.0), "learning_rate must be positive"),
+    ],
+)
+def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,282 @@
+"""Pruning recipes and sparse transfer: exact counts, nested masks, the ramp, thresholds, and what each regime leaves alone."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import pac_surrogate as pac
+from pac_surrogate.models import initial_weights
+from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
+from pac_surrogate.predictors import build_network
+from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.transfer.ac_dc import ACDC
+from pac_surrogate.transfer.gmp import GMP, cubic_ramp
+from pac_surrogate.transfer.rigl import RigL
+from pac_surrogate.transfer.soft_threshold import STR, LearnThresholds, SoftThreshold
+from pac_surrogate.transfer.sparse_training import TrainMasked
+from pac_surrogate.transfer.sparse_transfer import SparseTransfer, TrainKept
+from pac_surrogate.transfer.wood_fisher import WoodFisher
+from pac_surrogate.weights import inside, prunable
+
+MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
+SMALL = {"MLP": (), "CNN": ("lift", "readout")}  # tensors of so few weights that 0.98 would leave none of them
+RECIPES = {"GMP": GMP, "AC/DC": ACDC, "STR": STR, "WoodFisher": WoodFisher, "RigL": RigL}
+BUDGET = Budget(steps=16, source_steps=20, batch_size=16)
+INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+def dataset(kind, samples, seed, output="temperature"):
+    generator = np.random.default_rng(seed)
+    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
+    result = np.tanh(np.roll(field, 1, axis=1) + 0.5 * number[:, None])
+    axes = {"initial": ("x",), output: ("x",)} if kind == "CNN" else {}
+    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {output: result}, axes=axes)
+
+
+def surrogate(kind, dtype=torch.float64):
+    source = dataset(kind, 60, 1)
+    network = build_network(MODELS[kind], source.inputs, source.outputs)
+    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
+    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
+    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
+
+
+def with_network(start, **changes):
+    return dataclasses.replace(start, predictor=dataclasses.replace(start.network, **changes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    rules: tuple
+
+    def stages(self):
+        return self.rules
+
+
+def solve_all(methods, kind, starts, target=None):
+    source = dataset(kind, 60, 1)
+    target = source[:0] if target is None else target
+    tasks = [Task(start, target, (method,), source, 0) for method, start in zip(methods, starts, strict=True)]
+    results = transfer_many(tasks, BUDGET, Solver(device="cpu"))
+    assert all(result.diverged is None for result in results)
+    return [result.surrogate for result in results]
+
+
+def solve(method, kind, start=None, target=None):
+    return solve_all([method], kind, [surrogate(kind) if start is None else start], target)[0]
+
+
+def bits(tensor):
+    return tensor.view(INTEGER[tensor.dtype])
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_leaves_exactly_the_sparsity_asked_for_and_plus_zero_elsewhere(name, kind):
+    cases = [(0.8, torch.float32), (0.9, torch.float64), (0.95, torch.float32), (0.98, torch.float64)]
+    starts = [surrogate(kind, dtype) for _, dtype in cases]
+    results = solve_all([RECIPES[name](sparsity=s, exempt=SMALL[kind]) for s, _ in cases], kind, starts)
+    for (sparsity, dtype), start, result in zip(cases, starts, results, strict=True):
+        gone = total = 0
+        for tensor, weight in result.weights.items():
+            kept = result.essential[tensor]
+            assert weight.dtype == dtype
+            assert not bits(weight)[~kept].any()
+            pruned = weight.ndim >= 2 and tensor.split(".")[0] not in SMALL[kind]
+            gone, total = gone + int((~kept).sum()), total + pruned * kept.numel()
+            if name != "RigL":  # whose layers differ in density
+                assert int((~kept).sum()) == pruned * round(sparsity * kept.numel())
+        if name == "RigL":
+            assert gone == round(sparsity * total)
+        assert not torch.equal(result.weights["readout.bias"], start.weights["readout.bias"])  # never pruned, always trained
+
+
+def test_the_ramp_is_cubic_and_ends_at_the_sparsity_itself():
+    # 0.8 (1 - (1 - t/4)^3) by hand.
+    assert cubic_ramp(0.8, 4) == pytest.approx((0.4625, 0.7, 0.7875, 0.8), abs=1e-15)
+    assert cubic_ramp(0.9, 7)[-1] == 0.9
+    rules = [rule for _, rule in GMP(sparsity=0.8, rounds=4).stages()]
+    assert tuple(rule.sparsity for rule in rules) == cubic_ramp(0.8, 4)
+
+
+@pytest.mark.parametrize("recipe", [GMP(), ACDC(), STR(), RigL(), WoodFisher()])
+def test_the_trainings_of_a_recipe_share_one_budget_on_the_source(recipe):
+    assert {where for where, _ in recipe.stages()} == {"source"}
+    shares = [getattr(rule, "share", 1.0) for _, rule in recipe.stages() if hasattr(rule, "plan")]
+    assert sum(shares) == pytest.approx(1, abs=1e-12)
+    (*_, (where, rule)) = recipe.stages()
+    assert isinstance(rule, TrainMasked)  # nothing is pruned or regrown after the last training
+    assert (where, hash(recipe)) == ("source", hash(dataclasses.replace(recipe)))
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_masks_of_a_ramp_are_nested(kind):
+    current, masks = surrogate(kind), []
+    for stage in GMP(sparsity=0.9, rounds=4, exempt=SMALL[kind]).stages():
+        current = solve(Stages((stage,)), kind, current)
+        masks.append(current.essential)
+    for before, after in itertools.pairwise(masks):
+        assert all(bool((after[name] <= before[name]).all()) for name in after)
+        assert any(bool((after[name] < before[name]).any()) for name in after)
+
+
+def test_a_pruned_weight_goes_before_a_kept_one_that_happens_to_be_zero():
+    start = surrogate("MLP")
+    name = "readout.weight"
+    weight, mask = torch.ones_like(start.weights[name]), torch.ones_like(start.weights[name], dtype=torch.bool)
+    weight.view(-1)[:30] = 0.0  # kept, yet zero, and first among equals
+    weight.view(-1)[30:40], mask.view(-1)[30:40] = 0.0, False
+    essential = {n: torch.ones_like(w, dtype=torch.bool) for n, w in start.weights.items()} | {name: mask}
+    pruned = with_network(start, weights={**start.weights, name: weight}, essential=essential)
+    plan = TrainMasked(11 / weight.numel()).plan(pruned, dataset("MLP", 4, 1), torch.Generator())
+    assert (~plan.essential[name].view(-1)).nonzero()[:, 0].tolist() == [0, *range(30, 40)]
+
+
+def test_a_readout_that_was_new_is_pruned_by_magnitude_though_the_source_did_not_need_it():
+    start = surrogate("MLP")
+    nothing = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in start.weights.items()}
+    plan = TrainMasked(0.8).plan(with_network(start, essential=nothing), dataset("MLP", 4, 1), torch.Generator())
+    fresh = TrainMasked(0.8).plan(start, dataset("MLP", 4, 1), torch.Generator())
+    assert all(torch.equal(plan.essential[name], fresh.essential[name]) for name in start.weights)
+
+
+def test_among_equal_weights_the_earlier_goes_first_and_the_count_is_exact():
+    start = surrogate("MLP")
+    equal = with_network(start, weights={name: torch.full_like(weight, -0.5) for name, weight in start.weights.items()})
+    for sparsity in (0.8, 0.9, 0.95, 0.98):
+        plan = TrainMasked(sparsity).plan(equal, dataset("MLP", 4, 1), torch.Generator())
+        for name in prunable(equal.weights):
+            gone = round(sparsity * equal.weights[name].numel())
+            assert plan.essential[name].flatten().tolist() == [i >= gone for i in range(equal.weights[name].numel())]
+
+
+def test_the_dense_phase_of_ac_dc_lets_all_weights_train_and_the_recipe_ends_sparse():
+    sparse, dense, last = ACDC(sparsity=0.8, cycles=2).stages()
+    first = solve(Stages((sparse,)), "MLP")
+    second = solve(Stages((dense,)), "MLP", first)
+    third = solve(Stages((last,)), "MLP", second)
+    for name in prunable(first.weights):
+        assert bool(second.essential[name].all())
+        assert bool((second.weights[name] != 0).all())  # the pruned ones too came back, from 0
+        assert int((third.weights[name] != 0).sum()) == third.essential[name].numel() - round(
+            0.8 * third.essential[name].numel()
+        )
+    assert [rule.sparsity for _, rule in ACDC(sparsity=0.7, cycles=3).stages()] == [0.7, 0.0, 0.7, 0.0, 0.7]
+
+
+def test_a_soft_threshold_is_its_formula_with_its_derivative_and_minus_infinity_is_dense():
+    w = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    s = torch.tensor([[-1.0], [0.5]], dtype=torch.float64, requires_grad=True)
+    bias = torch.ones(2, 3, dtype=torch.float64)
+    apply = SoftThreshold(("a.weight",))
+    seen = apply({"a.weight": w, "a.bias": bias, "a.weight/threshold": s})
+    assert list(seen) == ["a.weight", "a.bias"]
+    g = torch.sigmoid(s.detach())[:, :, None]
+    assert torch.equal(seen["a.weight"], w.sign() * torch.relu(w.abs() - g))
+    (slope,) = torch.autograd.grad(seen["a.weight"].sum(), s)
+    by_hand = -(w.sign() * (w.abs() > g)).sum((1, 2)) * (g * (1 - g))[:, 0, 0]
+    assert float((slope[:, 0] - by_hand).abs().max()) < 1e-14  # sums of a dozen numbers below 1
+    dense = apply({"a.weight": w, "a.bias": bias, "a.weight/threshold": torch.full((2, 1), -math.inf, dtype=torch.float64)})
+    assert torch.equal(bits(dense["a.weight"]), bits(w))
+
+
+@pytest.mark.parametrize("dtype", INTEGER)
+def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
+    start = surrogate("MLP", dtype)
+    names = prunable(start.weights)
+    plan = LearnThresholds(sparsity=0.8, decay=0.3).plan(start, dataset("MLP", 4, 1), torch.Generator())
+    for name in names:
+        magnitude = start.weights[name].abs().flatten().sort().values
+        quantile = magnitude[round(0.8 * len(magnitude)) - 1]
+        # Rounding through logit and sigmoid: a few units of the last place.
+        assert float(torch.sigmoid(plan.start[f"{name}/threshold"])[0] - quantile) == pytest.approx(
+            0, abs=4 * torch.finfo(dtype).eps
+        )
+    decayed = {name for name, strength in plan.strength.items() if bool(strength > 0)}
+    assert decayed == {*names, *(f"{name}/threshold" for name in names)}
+    zeros = {}
+    for decay in (0.0, 30.0):
+        seen = solve(Stages((("source", LearnThresholds(0.5, decay, learning_rate=0.02)),)), "MLP", start).weights
+        zeros[decay] = sum(int((seen[name] == 0).sum()) for name in names)
+    assert zeros[30.0] > zeros[0.0] + 20  # of 184 weights
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("output", ["temperature", "pressure"])
+@pytest.mark.parametrize("dtype", INTEGER)
+def test_the_full_regime_trains_all_kept_weights_and_the_linear_one_the_readout_alone(kind, output, dtype):
+    recipe = GMP(sparsity=0.8, rounds=2, exempt=SMALL[kind])
+    target = dataset(kind, 6, 3, output)
+    start = surrogate(kind, dtype)
+    before = solve(recipe, kind, start)
+    regimes = ("full", "linear")
+    results = solve_all([SparseTransfer(recipe, regime) for regime in regimes], kind, [start, start], target)
+    for regime, after in zip(regimes, results, strict=True):
+        readout, moved = inside(after.weights, after.readout), 0
+        for name, weight in after.weights.items():
+            kept = before.essential[name]
+            if bool(readout[name]):
+                dense = regime == "linear" or output == "pressure"
+                assert bool((weight != 0).all()) == (dense or bool(kept.all()))
+                assert torch.equal(after.essential[name], kept & (output == "temperature"))
+                assert bool((weight != before.weights[name])[kept].all())
+                continue
+            assert torch.equal(after.essential[name], kept)
+            if regime == "linear":
+                assert torch.equal(bits(weight), bits(before.weights[name]))
+            else:
+                assert not bits(weight)[~kept].any()
+                moved += int((weight != before.weights[name]).sum())
+        assert (moved > 20) == (regime == "full")  # not all: units that nothing reads have no gradient
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_all_kept_weights_train_in_the_full_regime_and_none_of_the_body_in_the_linear_one(kind):
+    before = solve(GMP(sparsity=0.8, rounds=1, exempt=SMALL[kind]), kind)
+    full, linear = (TrainKept(r).plan(before, dataset(kind, 4, 1), torch.Generator()).trainable for r in ("full", "linear"))
+    assert all(torch.equal(full[name], kept) for name, kept in before.essential.items())
+    assert all(bool(linear[name]) == name.startswith("readout.") for name in before.weights)
+
+
+def test_without_target_samples_the_pruned_source_comes_back():
+    recipe = ACDC(sparsity=0.8, cycles=2)
+    before, after = solve(recipe, "MLP"), solve(SparseTransfer(recipe), "MLP")
+    assert all(torch.equal(before.weights[name], after.weights[name]) for name in before.weights)
+
+
+def test_strength_pulls_weight_tensors_towards_the_pruned_source():
+    before = solve(GMP(sparsity=0.8, rounds=1), "MLP")
+    plan = TrainKept(strength=0.3).plan(before, dataset("MLP", 4, 1), torch.Generator())
+    for name, weight in before.weights.items():
+        assert torch.equal(plan.anchor[name], weight)
+        assert float(plan.strength[name]) == (0.3 if weight.ndim >= 2 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GMP(sparsity=1.0), r"sparsity must be in \[0, 1\), got 1.0"),
+        (lambda: ACDC(sparsity=-0.1), r"sparsity must be in \[0, 1\), got -0.1"),
+        (lambda: GMP(rounds=0), "rounds must be at least 1, got 0"),
+        (lambda: ACDC(cycles=0), "cycles must be at least 1, got 0"),
+        (lambda: STR(decay=-1.0), "decay must be finite and not negative, got -1.0"),
+        (lambda: STR(learning_rate=0.0), "learning_rate must be positive"),
+        (lambda: GMP(scope="unit"), "unknown scope 'unit': choose layer or global"),
+        (lambda: TrainMasked(share=0.0), r"share must be in \(0, 1\], got 0.0"),
+        (lambda: SparseTransfer(regime="half"), "unknown regime 'half': choose full or linear"),
+        (lambda: SparseTransfer(recipe=GMP), "recipe must be a pruning recipe"),
+        (lambda: SparseTransfer(strength=-1.0), "strength must be finite and not negative"),
+        (lambda: solve(GMP(sparsity=0.9), "CNN"), "leaves nothing of readout.weight .4 weights.: lower it or exempt it"),
+        (lambda: TrainMasked().plan(surrogate("MLP"), dataset("MLP", 4, 1), torch.Generator()), "this source has none"),
+        (lambda: TrainKept().plan(surrogate("MLP"), dataset("MLP", 4, 1), torch.Generator()), "no essential mask: prune it"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,289 @@
+"""Tickets: masks of groups, rounds that rewind, masks that are learned, and what tells robust tickets from natural ones."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pac_surrogate as pac
+from pac_surrogate.models import initial_weights
+from pac_surrogate.perturbation import Perturbation
+from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
+from pac_surrogate.predictors import build_network
+from pac_surrogate.pruning import magnitude_mask
+from pac_surrogate.pruning.groups import keep_highest_groups
+from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.transfer.drawing import KeepForRewinding, Prune, TrainSource
+from pac_surrogate.transfer.learned_mask import LearnMask, TakeMask, TopScores
+from pac_surrogate.transfer.lth_t import LTHT
+from pac_surrogate.transfer.sparse_transfer import SparseTransfer
+from pac_surrogate.transfer.ticket import Ticket, draw_stages, rounds_to
+from pac_surrogate.weights import prunable
+
+MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
+BUDGET = Budget(steps=40, source_steps=30, batch_size=16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    rules: tuple
+
+    def stages(self):
+        return self.rules
+
+
+def dataset(kind, samples, seed, shift=0.0, name="temperature"):
+    generator = np.random.default_rng(seed)
+    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
+    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
+    axes = {"initial": ("x",), name: ("x",)} if kind == "CNN" else {}
+    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {name: result}, axes=axes)
+
+
+def surrogate(kind, dtype=torch.float64):
+    source = dataset(kind, 60, 1)
+    network = build_network(MODELS[kind], source.inputs, source.outputs)
+    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
+    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
+    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
+
+
+def solve(kind, *methods, target=6, start=None, budget=BUDGET, name="temperature"):
+    data = dataset(kind, 6, 3, 0.4, name)[:target]
+    tasks = [Task(start or surrogate(kind), data, (method,), dataset(kind, 60, 1), 0) for method in methods]
+    return [result.surrogate for result in transfer_many(tasks, budget, Solver(device="cpu"))]
+
+
+def draw(kind, scheme, **options):
+    return solve(kind, Stages(draw_stages(scheme, **options)))[0]
+
+
+def bits(weight):
+    return weight.view(torch.int64)
+
+
+AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}  # how many axes a group has; negative: all but that many
+
+
+def grouped(tensor, granularity):
+    """The tensor as (group, weight in the group)."""
+    axes = AXES[granularity]
+    leading = tensor.ndim - axes if axes >= 0 else -axes
+    return tensor.reshape(int(np.prod(tensor.shape[:leading])), -1)
+
+
+# One shot, and rounds -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "granularity"), [("MLP", "weight"), ("MLP", "row"), ("CNN", "kernel"), ("CNN", "channel")])
+def test_omp_masks_the_weights_that_were_trained_on_the_source(kind, granularity):
+    (trained,) = solve(kind, Stages((("source", TrainSource()),)))
+    ticket = draw(kind, "OMP", sparsity=0.5, granularity=granularity)
+    scores = {name: weight.abs() for name, weight in trained.weights.items()}
+    exempt = () if granularity == "weight" else ("readout",)
+    mask = keep_highest_groups(scores, 0.5, granularity=granularity, exempt=exempt)
+    for name, weight in trained.weights.items():
+        assert torch.equal(ticket.essential[name], mask[name])
+        assert torch.equal(bits(ticket.weights[name]), bits(torch.where(mask[name], weight, 0.0)))
+
+
+def test_rounds_leave_80_percent_of_what_remains_and_end_at_the_sparsity_exactly():
+    for sparsity, rounds in ((0.2, 1), (0.36, 2), (0.37, 3), (0.8, 8), (0.9, 11)):
+        gone = rounds_to(sparsity)
+        assert len(gone) == rounds
+        assert gone[-1] == sparsity
+        left = 1 - np.array((0.0, *gone))
+        np.testing.assert_allclose(left[1:-1] / left[:-2], 0.8, rtol=1e-12)
+        assert 0.8 - 1e-12 < left[-1] / left[-2] < 1.0
+    assert rounds_to(0.0) == (0.0,)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("method", [LTHT(0.6, learning_rate=2e-2), Ticket("IMP", 0.6, radius=0.1, source_learning_rate=2e-2)])
+def test_rounds_are_nested_with_exact_counts_and_rewind_bit_for_bit(method, kind):
+    stages = [stage for stage in method.stages() if stage[0] == "source"]
+    ends = [i + 1 for i, (_, rule) in enumerate(stages) if isinstance(rule, Prune)]
+    tickets = solve(kind, *(Stages(tuple(stages[:end])) for end in ends))
+    rewind = tickets[-1].network.carried["rewind"]
+    pretrained = surrogate(kind).weights
+    first = all(torch.equal(bits(rewind[name]), bits(weight)) for name, weight in pretrained.items())
+    assert first == isinstance(method, LTHT)  # a robust ticket rewinds to the robustly trained source
+    if isinstance(method, Ticket):
+        (trained,) = solve(kind, Stages(tuple(stages[:1])))
+        assert all(torch.equal(bits(rewind[name]), bits(weight)) for name, weight in trained.weights.items())
+    before = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in pretrained.items()}
+    for sparsity, ticket in zip(rounds_to(0.6), tickets, strict=True):
+        for name, weight in ticket.weights.items():
+            mask = ticket.essential[name]
+            assert bool((mask <= before[name]).all())
+            assert torch.equal(bits(weight), bits(torch.where(mask, rewind[name], 0.0)))
+            gone = round(sparsity * weight.numel()) if name in prunable(pretrained) else 0
+            assert int((~mask).sum()) == gone
+        before = ticket.essential
+        rule = TrainSource(dense=False)
+        assert rule.plan(ticket, dataset(kind, 2, 0), torch.Generator()).trainable == ticket.essential  # the very mask
+    magnitude = magnitude_mask(rewind, 0.6)
+    assert any(not torch.equal(magnitude[name], mask) for name, mask in before.items())  # the rounds looked at trained weights
+
+
+def test_masks_stay_nested_where_kept_weights_are_zero_too():
+    start = surrogate("MLP")
+    weights = {name: torch.zeros_like(weight) for name, weight in start.weights.items()}
+    essential = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
+    essential["hidden.0.weight"][-2:] = False
+    carried = {"rewind": start.weights}
+    network = dataclasses.replace(start.network, weights=weights, essential=essential, carried=carried)
+    result = Prune(0.5, rewind=True).solve(dataclasses.replace(start, predictor=network), dataset("MLP", 2, 0))
+    assert bool((result.essential["hidden.0.weight"] <= essential["hidden.0.weight"]).all())
+
+
+@pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
+def test_a_robust_ticket_differs_from_a_natural_one_by_the_perturbation_alone(scheme):
+    robust, natural, noisy = (
+        Ticket(scheme, radius=radius, attack_steps=steps).stages() for radius, steps in ((0.1, 3), (0.0, 3), (0.1, 0))
+    )
+
+    def without(stages):
+        return [(w, dataclasses.replace(r, perturbation=None)) if isinstance(r, TrainSource) else (w, r) for w, r in stages]
+
+    assert without(robust) == without(natural) == without(noisy) == list(natural)
+    assert {r.perturbation for _, r in robust if isinstance(r, TrainSource)} == {Perturbation(0.1, 3)}
+    assert {r.perturbation for _, r in noisy if isinstance(r, TrainSource)} == {Perturbation(0.1, 0)}
+    for side in ("source", "target"):
+        assert abs(sum(getattr(r, "share", 0.0) for w, r in robust if w == side) - 1) < 1e-12  # one budget for all
+    drawn = solve("MLP", *(Ticket(scheme, radius=r, attack_steps=s) for r, s in ((0.1, 3), (0.0, 3), (0.1, 0))))
+    for other in drawn[1:]:
+        assert any(not torch.equal(other.weights[n], w) for n, w in drawn[0].weights.items())
+
+
+# A learned mask -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_straight_through_gradient_is_the_sign_of_the_score_times_weight_times_slope():
+    weight = torch.tensor([[[2.0, -3.0], [5.0, 7.0]]], dtype=torch.float64)
+    slope = torch.tensor([[[1.0, 10.0], [100.0, 1000.0]]], dtype=torch.float64)
+    for shape, values, mask, expected in (
+        # |s| = 0.3, 0.1, 0.4, 0.2: the two smallest are masked, and still have a gradient.
+        ((1, 2, 2), [0.3, -0.1, -0.4, 0.2], [[1, 0], [1, 0]], [2.0, 30.0, -500.0, 7000.0]),
+        ((1, 2, 1), [-0.3, 0.4], [[0, 0], [1, 1]], [-(2.0 - 30.0), 500.0 + 7000.0]),  # rows: the sum over the group
+    ):
+        scores = torch.tensor(values, dtype=torch.float64).view(shape).requires_grad_()
+        seen = TopScores(0.5)({"w": weight, "w/score": scores, "b": weight})
+        assert list(seen) == ["w", "b"]
+        assert torch.equal(seen["b"], weight)
+        assert torch.equal(seen["w"], weight * torch.tensor(mask, dtype=torch.float64))  # exactly 0 and 1
+        (seen["w"] * slope).sum().backward()
+        assert scores.grad.flatten().tolist() == expected
+
+
+@pytest.mark.parametrize(("kind", "granularity"), [("MLP", "weight"), ("MLP", "row"), ("CNN", "kernel"), ("CNN", "channel")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_learned_mask_is_an_exact_top_k_of_frozen_weights(kind, granularity, dtype):
+    start = surrogate(kind, dtype)
+    rules = (("target", LearnMask(0.5, granularity, 1.0, 0.05)), ("target", TakeMask(granularity)))
+    (ticket,), (idle,) = solve(kind, Stages(rules), start=start), solve(kind, Stages(rules), start=start, target=0)
+    sizes = {name: weight.abs() for name, weight in start.weights.items()}
+    exempt = () if granularity == "weight" else ("readout",)
+    magnitude = keep_highest_groups(sizes, 0.5, granularity=granularity, exempt=exempt)
+    integer = torch.int32 if dtype == torch.float32 else torch.int64
+    for name, weight in start.weights.items():
+        mask, kept = ticket.essential[name], torch.where(ticket.essential[name], weight, 0.0)
+        assert torch.equal(ticket.weights[name].view(integer), kept.view(integer))  # frozen, and zeros are positive
+        assert torch.equal(idle.essential[name], magnitude[name])  # without a target, the mask of the start
+        assert int(mask.sum()) == int(magnitude[name].sum())
+        if name in prunable(start.weights) and name.split(".")[0] not in exempt:
+            groups = grouped(mask, granularity)
+            assert torch.equal(groups.any(1), groups.all(1))
+    assert any(not torch.equal(ticket.essential[name], mask) for name, mask in magnitude.items())
+
+
+def test_the_mask_moves_to_the_weights_that_the_target_asks_for():
+    """Of f = w x with w = (3, 2, 1, 0.9) the target is what the two smallest weights give: they end up kept."""
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    data = pac.Dataset.from_arrays(x, (x[:, 2] + 0.9 * x[:, 3])[:, None])
+    architecture = pac.Module(nn.Linear(4, 1))
+    network = build_network(architecture, data.inputs, data.outputs)
+    weights = {
+        "module.weight": torch.tensor([[3.0, 2.0, 1.0, 0.9]], dtype=torch.float64),
+        "module.bias": torch.zeros(1).double(),
+    }
+    start = Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(data), data.inputs, data.outputs)
+    plan = LearnMask(0.5).plan(start, data, torch.Generator())
+    assert plan.seen()["module.weight"].tolist() == [[3.0, 2.0, 0.0, 0.0]]
+    (fit,) = pac.fit(
+        network.module, [plan], [data], seeds=[0], steps=400, learning_rate=1e-2, dtype=torch.float64, device="cpu"
+    )
+    assert fit.weights["module.weight"].tolist() == [[0.0, 0.0, 1.0, 0.9]]
+    assert float(fit.objective[-1]) == 0.0  # the target's own weights, bit for bit
+
+
+# On the target --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
+@pytest.mark.parametrize("regime", ["full", "linear"])
+@pytest.mark.parametrize("name", ["temperature", "another"])
+def test_on_the_target_kept_weights_train_or_the_readout_alone_densely(scheme, regime, name):
+    method = Ticket(scheme, sparsity=0.6, regime=regime)
+    (ticket,) = solve("MLP", Stages(method.stages()[:-1]), name=name if scheme == "LMP" else "temperature")
+    (result,) = solve("MLP", method, name=name)
+    if scheme == "LMP" and name == "another":  # a new readout has no mask
+        assert bool(ticket.essential["readout.weight"].all())
+        assert bool((ticket.weights["readout.weight"] != 0).all())  # and trains, or scores would have no gradient
+    for weight_name, weight in result.weights.items():
+        mask, readout = result.essential[weight_name], weight_name.startswith("readout")
+        assert bool((weight[~mask] == 0).all())
+        if readout and (regime == "linear" or name == "another"):
+            assert bool(mask.all())
+        else:
+            assert torch.equal(mask, ticket.essential[weight_name])
+            assert int((~mask).sum()) == (round(0.6 * weight.numel()) if weight.ndim > 1 else 0)
+        if regime == "linear" and not readout:
+            assert torch.equal(bits(weight), bits(ticket.weights[weight_name]))
+        if readout or regime == "full":
+            assert bool((weight[mask] != 0).all())
+    before = 0.0 if name == "another" else ticket.weights["readout.weight"]
+    assert bool((result.weights["readout.weight"] != before).any())
+
+
+def test_a_recipe_of_rounds_serves_sparse_transfer_and_a_case_without_groups_is_not_applicable():
+    (result,) = solve("MLP", SparseTransfer(LTHT(sparsity=0.6)))
+    assert int((result.weights["hidden.0.weight"] == 0).sum()) == round(0.6 * 8 * 9)
+    task = Task(surrogate("MLP"), dataset("MLP", 6, 3, 0.4), (Ticket(granularity="kernel"),), dataset("MLP", 60, 1), 0)
+    (refused,) = transfer_many([task], BUDGET, Solver(device="cpu"))
+    assert refused.refused.endswith("got the matrix hidden.0.weight: choose row or weight")
+
+
+def test_a_mask_of_an_earlier_transfer_is_forgotten_when_a_ticket_is_drawn():
+    pruned = surrogate("MLP")
+    nothing = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in pruned.weights.items()}
+    pruned = dataclasses.replace(pruned, predictor=dataclasses.replace(pruned.network, essential=nothing))
+    for rules in (draw_stages("OMP"), draw_stages("IMP"), draw_stages("LMP"), LTHT().stages()):
+        fresh, again = (solve("MLP", Stages(rules), start=start)[0] for start in (surrogate("MLP"), pruned))
+        assert all(torch.equal(again.weights[name], weight) for name, weight in fresh.weights.items())
+    assert isinstance(LTHT().stages()[0][1], KeepForRewinding)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Ticket("SNIP"), "unknown scheme 'SNIP': choose from OMP, IMP, LMP"),
+        (lambda: Ticket(granularity="column"), "unknown granularity 'column': choose from weight, row, kernel, channel"),
+        (lambda: Ticket(regime="half"), "unknown regime 'half': choose full or linear"),
+        (lambda: Ticket(sparsity=1.0), r"sparsity must be in \[0, 1\), got 1.0"),
+        (lambda: LTHT(sparsity=-0.1), r"sparsity must be in \[0, 1\), got -0.1"),
+        (lambda: LTHT(granularity="column"), "unknown granularity 'column'"),
+        (lambda: LTHT(learning_rate=0.0), "learning_rate must be positive and finite, got 0.0"),
+        (lambda: Ticket(radius=-1.0), "a perturbation needs a finite radius >= 0 and steps >= 0, got radius=-1.0, steps=3"),
+        (lambda: Ticket(attack_steps=-1), "a perturbation needs a finite radius >= 0 and steps >= 0"),
+        (lambda: Ticket(mask_learning_rate=0.0), "learning_rate must be positive and finite, got 0.0"),
+        (lambda: Ticket(learning_rate=float("nan")), "learning_rate must be positive and finite, got nan"),
+    ],
+)
+def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
