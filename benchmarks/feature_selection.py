@@ -46,7 +46,7 @@ def main() -> None:
             valid=source.valid,
             solver=Solver(flags.device, cache=flags.out / pair / "stacks"),
         )
-        print("  layers that ATL chose, seed 0:")
+        print("  layers that ATL chose, seed 0 (0 is the input):")
         for size in flags.spending.sizes:
             adapted = pac.transfer(surrogate, target.subset(0, size), method=ATL(), source=source.train, device=flags.device)
             print(

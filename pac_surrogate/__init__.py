@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pac_surrogate.dataset import Dataset, open_dataset
     from pac_surrogate.files import DatasetError
     from pac_surrogate.models import CNN, MLP, Module
-    from pac_surrogate.pipeline import pretrain, prune_and_allocate, transfer
+    from pac_surrogate.pipeline import draw_ticket, pretrain, prune_and_allocate, transfer
     from pac_surrogate.plan import Plan, make_plan
     from pac_surrogate.plots import plot_curve, plot_fields
     from pac_surrogate.sample_plots import plot_samples
@@ -66,7 +66,7 @@ _FACE = {
     "dataset": ("Dataset", "open_dataset"),
     "files": ("DatasetError",),
     "models": ("CNN", "MLP", "Module"),
-    "pipeline": ("pretrain", "prune_and_allocate", "transfer"),
+    "pipeline": ("draw_ticket", "pretrain", "prune_and_allocate", "transfer"),
     "plan": ("Plan", "make_plan"),
     "plots": ("plot_curve", "plot_fields"),
     "sample_plots": ("plot_samples",),
@@ -121,6 +121,7 @@ __all__ = [  # noqa: RUF022  in the order of the pipeline
     "ExtrapolationWarning",
     "pretrain",
     "prune_and_allocate",
+    "draw_ticket",
     "transfer",
     "SourceUnchanged",
     "Scratch",

@@ -19,6 +19,7 @@ from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, pr
 from pac_surrogate.training import STACK_MEMORY, fit
 from pac_surrogate.transfer import ClosedFormRule, Method, NotApplicableError, learns_outputs, needs_target, share_of
 from pac_surrogate.transfer.pac import Allocate
+from pac_surrogate.transfer.ticket import draw_stages
 
 FEWEST_TO_TUNE = 4  # below this many target samples the first candidate serves
 
@@ -207,6 +208,49 @@ def prune_and_allocate(
     method = _Stages((("source", Allocate(sparsity=sparsity, **options)),))
     task = Task(surrogate, source[:0], (method,), source, seed)
     (result,) = transfer_many([task], Budget(source_steps=steps, batch_size=batch_size), Solver(device=device))
+    return _checked(result)
+
+
+def draw_ticket(
+    surrogate: Surrogate,
+    source: Dataset,
+    *,
+    scheme: str = "IMP",
+    granularity: str = "weight",
+    sparsity: float = 0.8,
+    robust: float = 0.0,
+    attack_steps: int = 3,
+    target: Dataset | None = None,
+    seed: int = 0,
+    steps: int = 1000,
+    batch_size: int = 128,
+    device: str = "auto",
+) -> Surrogate:
+    """Draw a ticket, a subnetwork of the source, without transferring it; see `Ticket`.
+
+    Args:
+        surrogate: pretrained.
+        source: source training samples.
+        scheme: OMP (one-shot magnitude) | IMP (iterative, rewound) | LMP (a mask learned on the target).
+        granularity: what is pruned together: weight | row | kernel | channel.
+        sparsity: fraction that is pruned.
+        robust: radius of the disturbed inputs on the source, standardised; 0 draws a natural ticket.
+        attack_steps: of the adversary; 0 is plain noise.
+        target: target training samples, for LMP.
+        seed: of the minibatches and the disturbances.
+        steps: of Adam on the source, and on the target.
+        batch_size: samples a step.
+        device: "auto" means CUDA where there is one.
+
+    Raises:
+        ValueError: if the training diverges, target samples are missing, or an option is out of range.
+    """
+    rules = draw_stages(scheme, sparsity=sparsity, granularity=granularity, radius=robust, attack_steps=attack_steps)
+    if scheme == "LMP" and not target:
+        raise ValueError("scheme LMP learns its mask on the target: pass target=<target training samples>")
+    data = target if scheme == "LMP" and target else source[:0]
+    task = Task(surrogate, data, (_Stages(rules),), source, seed)
+    (result,) = transfer_many([task], Budget(steps, steps, batch_size), Solver(device=device))
     return _checked(result)
 
 

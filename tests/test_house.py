@@ -15,7 +15,8 @@ LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "si
 LAYERS = (
     ("files", "weights", "metrics", "device", "progress"),
     ("dataset", "models"),
-    ("scaling", "predictors", "perturbation", "jacobian", "pruning", "batches"),
+    ("jacobian", "perturbation"),
+    ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
     ("transfer", "training", "linearise"),  # methods and solvers never meet below `pipeline`

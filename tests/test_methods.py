@@ -10,7 +10,7 @@ from torch import nn
 import pac_surrogate as pac
 from pac_surrogate.models import initial_weights
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
-from pac_surrogate.predictors import Network
+from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
 from pac_surrogate.transfer import Allocate, Calibrate, ClosedFormRule
@@ -79,8 +79,6 @@ def dataset(kind, samples, seed, shift=0.0):
 def surrogate(kind, seed=0, dtype=torch.float64):
     """A source surrogate of known weights; no training, so that every test is exact and fast."""
     source = dataset(kind, 60, 1)
-    from pac_surrogate.predictors import build_network
-
     network = build_network(MODELS[kind], source.inputs, source.outputs)
     weights = initial_weights(network.module, torch.Generator().manual_seed(seed))
     network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
@@ -355,6 +353,34 @@ def test_fine_tuning_with_a_slow_body_moves_it_less_and_a_probe_not_at_all():
     # Adam's steps are near the rate in size, so a tenth of the rate moves about a tenth as far.
     assert 0.05 < body(results["fine-tune, body x 0.1"]) / body(results["fine-tune"]) < 0.2
     assert body(results["linear probe"]) == 0.0
+
+
+def test_scratch_starts_at_fresh_weights_of_its_seed():
+    source, data = surrogate("MLP"), dataset("MLP", 4, 2)
+    first, second = (pac.Scratch().plan(source, data, torch.Generator().manual_seed(seed)).start for seed in (1, 2))
+    assert same(first, initial_weights(source.model, torch.Generator().manual_seed(1)))
+    for name in prunable(first):
+        assert not torch.equal(first[name], second[name])
+        assert not torch.equal(first[name].double(), source.weights[name])
+
+
+def test_l2_pulls_towards_zero_and_l2_sp_towards_the_source():
+    """On a linear model both are ridge regressions: w = (X'X + N strength/2 I)^-1 (X'y + N strength/2 anchor)."""
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(9, 3)), generator.normal(size=(9, 1))
+    data = pac.Dataset.from_arrays(x, y)
+    module = nn.Linear(3, 1, bias=False).double()
+    network = build_network(pac.Module(module), data.inputs, data.outputs)
+    source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
+    start = network.weights["module.weight"].numpy()[0]
+    for method, anchor in ((pac.L2(strength=0.4), 0 * start), (pac.L2SP(strength=0.4), start)):
+        plan = method.plan(source, data, torch.Generator())
+        (found,) = pac.fit(
+            network.module, [plan], [data], seeds=[0], steps=4000, learning_rate=1e-2, dtype=torch.float64, schedule="cosine"
+        )
+        pull = 9 * 0.4 / 2
+        expected = np.linalg.solve(x.T @ x + pull * np.eye(3), x.T @ y[:, 0] + pull * anchor)
+        np.testing.assert_allclose(found.weights["module.weight"][0], expected, atol=1e-8)  # the other anchor: 0.05 away
 
 
 def test_l2_sp_uses_beta_on_a_new_readout_only():

@@ -18,17 +18,19 @@ class TrainKept:
 
     full: all kept weights train, pruned ones stay +0.0. linear: the body is frozen and the readout trains densely, pruned
     weights of a kept readout included (ours: the papers' readout is always new, and dense). A new readout is dense and trains
-    in both.
+    in both. What trains counts as essential afterwards.
 
     Args:
         regime: full or linear.
         strength: pulls weight tensors towards the pruned source, a new readout towards 0.
         learning_rate: of Adam.
+        share: part of the step budget.
     """
 
     regime: str = "full"
     strength: float = 0.0
     learning_rate: float = 1e-3
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.regime not in ("full", "linear"):
@@ -47,7 +49,8 @@ class TrainKept:
             new = surrogate.network.new_readout
             trainable = {name: readout[name] if new and bool(readout[name]) else mask for name, mask in essential.items()}
         strength = dict.fromkeys(prunable(weights), self.strength)
-        return make_plan(weights, trainable=trainable, anchor=weights, strength=strength)
+        kept = {name: mask | trainable[name] for name, mask in essential.items()}
+        return make_plan(weights, trainable=trainable, anchor=weights, strength=strength, essential=kept)
 
 
 @dataclass(frozen=True)

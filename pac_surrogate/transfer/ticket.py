@@ -5,46 +5,17 @@ Learning", DAC 2023, arXiv:2304.11834. Its evidence is image classification.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
-
-from pac_surrogate.dataset import Dataset
 from pac_surrogate.perturbation import Perturbation
-from pac_surrogate.plan import Plan
 from pac_surrogate.pruning.groups import GRANULARITIES
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.drawing import KeepForRewinding, Prune, TrainSource, essential_of
+from pac_surrogate.transfer.drawing import KeepForRewinding, Prune, TrainSource
 from pac_surrogate.transfer.learned_mask import LearnMask, TakeMask
 from pac_surrogate.transfer.method import Stage, check_rate
 from pac_surrogate.transfer.sparse_transfer import TrainKept
 
 SCHEMES = ("OMP", "IMP", "LMP")
 ROUND = 0.2  # part of what remains that goes in each round of IMP
-
-
-@dataclass(frozen=True)
-class TrainTicket:
-    """`TrainKept` with a share of the steps, and a mask that counts a readout that trained densely as kept.
-
-    Args:
-        regime: full trains all that is kept; linear trains the readout alone, densely.
-        share: part of the target's steps.
-        learning_rate: of Adam.
-    """
-
-    regime: str = "full"
-    share: float = 1.0
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        TrainKept(self.regime, learning_rate=self.learning_rate)  # checks them
-
-    def plan(self, surrogate: Surrogate, data: Dataset, generator: torch.Generator) -> Plan:
-        """Start at the ticket."""
-        plan = TrainKept(self.regime, learning_rate=self.learning_rate).plan(surrogate, data, generator)
-        kept = {name: mask | plan.trainable[name] for name, mask in essential_of(surrogate).items()}
-        return replace(plan, essential=kept)
 
 
 @dataclass(frozen=True)
@@ -97,7 +68,7 @@ class Ticket:
             mask_learning_rate=self.mask_learning_rate,
             mask_share=mask_share,
         )
-        return (*draw, ("target", TrainTicket(self.regime, 1.0 - mask_share, self.learning_rate)))
+        return (*draw, ("target", TrainKept(self.regime, learning_rate=self.learning_rate, share=1.0 - mask_share)))
 
 
 def draw_stages(

@@ -1,0 +1,278 @@
+"""Break the line that defines each method, once, and see a test fail.
+
+    python tests/mutations.py              all of them: about 10 minutes on 2 cores
+    python tests/mutations.py EWC LoRA     some
+
+Each works on a copy of the repository in a temporary folder. Prints a line for each; exit status 1 if one survives.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+METHODS = "pac_surrogate/transfer"
+
+# method: file, the line, what becomes of it, the test file and the test that must notice
+MUTATIONS = {
+    "scratch": (
+        "scratch.py",
+        "fresh = initial_weights(surrogate.model, generator)",
+        "fresh = surrogate.weights",
+        "test_methods",
+        "scratch_starts",
+    ),
+    "fine-tune": ("fine_tune.py", "else self.body_rate for", "else 1.0 for", "test_methods", "slow_body"),
+    "linear probe": (
+        "linear_probe.py",
+        "trainable = inside(surrogate.weights, surrogate.readout)",
+        "trainable = True",
+        "test_methods",
+        "slow_body",
+    ),
+    "L2": (
+        "l2.py",
+        "return make_plan(surrogate.weights, strength",
+        "return make_plan(surrogate.weights, anchor=surrogate.weights, strength",
+        "test_methods",
+        "l2_pulls",
+    ),
+    "L2-SP": (
+        "l2_sp.py",
+        "return make_plan(weights, anchor=weights, strength=strength)",
+        "return make_plan(weights, strength=strength)",
+        "test_methods",
+        "masked_l2_sp",
+    ),
+    "linear correction": (
+        "linear_correction.py",
+        "return 1 + solution[:, 0]",
+        "return solution[:, 0]",
+        "test_methods",
+        "linear_correction",
+    ),
+    "PAC, prune": (
+        "pac.py",
+        "weights if self.keep_redundant else masked(weights, essential)",
+        "weights",
+        "test_methods",
+        "truth_1 or merely_pruned",
+    ),
+    "PAC, allocate": (
+        "pac.py",
+        "trainable=essential if self.train else False",
+        "trainable=True",
+        "test_methods",
+        "merely_pruned",
+    ),
+    "PAC, calibrate": (
+        "pac.py",
+        "trainable = dict(redundant(essential))",
+        "trainable = dict(essential)",
+        "test_methods",
+        "truth_1",
+    ),
+    "PackNet": (
+        "pac.py",
+        "strength=0.0,\n            learning_rate",
+        "strength=0.02,\n            learning_rate",
+        "test_methods",
+        "truth_3",
+    ),
+    "LP-FT": (
+        "lp_ft.py",
+        'return (("target", probe), ("target", tune))',
+        'return (("target", tune), ("target", probe))',
+        "test_pulls",
+        "lp_ft",
+    ),
+    "surgical": (
+        "surgical.py",
+        '"last": surrogate.readout',
+        '"last": next(iter(weights)).rpartition(".")[0]',
+        "test_pulls",
+        "surgical",
+    ),
+    "EWC": ("ewc.py", "self.strength * (fisher[name] + self.epsilon)", "self.strength", "test_pulls", "ewc or pull_is"),
+    "DELTA": (
+        "delta.py",
+        "return channels * torch.softmax(torch.stack(errors), dim=0)",
+        "return torch.ones(channels).double()",
+        "test_behaviours",
+        "attention",
+    ),
+    "feature map": (
+        "resemblance.py",
+        "total = total + 0.5 *",
+        "total = total + 0.0 *",
+        "test_behaviours",
+        "term_is_its_equation",
+    ),
+    "LwF": ("lwf.py", "prediction=self.strength", "prediction=0.5 * self.strength", "test_behaviours", "lwf"),
+    "BSS": ("bss.py", "(place >= own - self.count)", "(place < self.count)", "test_behaviours", "spectral"),
+    "LoRA": ("lora.py", "weights[name] + self.factor * change", "weights[name] + change", "test_lora", "alpha or starts"),
+    "scale-shift": (
+        "scale_shift.py",
+        "anchor=start, strength=strength, reparametrisation",
+        "strength=strength, reparametrisation",
+        "test_scale_shift",
+        "ridge or endless",
+    ),
+    "delta net": (
+        "../models/composite.py",
+        "return source + prediction if delta else prediction",
+        "return prediction",
+        "test_composite",
+        "formula",
+    ),
+    "MFNN": (
+        "multi_fidelity_network.py",
+        "readout[:, inputs:linear] = torch.eye(",
+        "readout[:, inputs:linear] = 0 * torch.eye(",
+        "test_composite",
+        "mfnn or starts_as_the_source",
+    ),
+    "input augmentation": (
+        "../models/composite.py",
+        "torch.cat([x, source], dim=-1)",
+        "torch.cat([x, 0 * source], dim=-1)",
+        "test_composite",
+        "formula",
+    ),
+    "last-layer ridge": (
+        "last_layer_ridge.py",
+        "pull = 0.5 * self.strength * y.numel()",
+        "pull = self.strength * y.numel()",
+        "test_last_layer_ridge",
+        "scikit or slope",
+    ),
+    "ATL": ("atl.py", "/ (left.square() @ remainder)[:, None]", "/ 1.0", "test_atl", "leave_one_out"),
+    "ATL, group lasso": (
+        "atl.py",
+        "order = torch.argsort(relevance, descending=True",
+        "order = torch.argsort(relevance, descending=False",
+        "test_atl",
+        "lasso",
+    ),
+    "GP": ("process_fit.py", "scale = (len(rotation) / outputs) ** 0.5", "scale = 1.0", "test_gaussian_process", "evidence"),
+    "GP on the residual": (
+        "gaussian_process.py",
+        "values = y - prediction if",
+        "values = y if",
+        "test_gaussian_process",
+        "residual",
+    ),
+    "NARGP": (
+        "gaussian_process.py",
+        "z = np.concatenate([x, prediction @ projection], axis=1)",
+        "z = np.concatenate([x, 0 * prediction @ projection], axis=1)",
+        "test_gaussian_process",
+        "augmented",
+    ),
+    "co-kriging": (
+        "co_kriging.py",
+        "trend[:, 0] += mean * np.array([1.0, 1.0 - rho])",
+        "trend[:, 0] += mean",
+        "test_co_kriging",
+        "smts or forrester",
+    ),
+    "GMP": ("gmp.py", "(1 - t / rounds) ** 3", "(1 - t / rounds) ** 2", "test_sparse_training", "ramp"),
+    "AC/DC": ("ac_dc.py", "0.0 if i % 2 else self.sparsity", "self.sparsity", "test_sparse_training", "ac_dc"),
+    "STR": ("soft_threshold.py", "weight - weight.sign() * threshold", "weight", "test_sparse_training", "soft_threshold"),
+    "RigL": ("rigl.py", "gradient.flatten().abs())", "weight.flatten().abs())", "test_rigl", "largest_gradients"),
+    "WoodFisher": (
+        "../pruning/wood_fisher.py",
+        "weight.square() / (2 * inverse",
+        "weight.square() / (inverse",
+        "test_wood_fisher",
+        "surgeon",
+    ),
+    "LTH-T": (
+        "drawing.py",
+        'weights = network.carried["rewind"] if self.rewind else network.weights',
+        "weights = network.weights",
+        "test_tickets",
+        "rewind",
+    ),
+    "sparse transfer": (
+        "sparse_transfer.py",
+        "trainable = readout\n",
+        "trainable = essential\n",
+        "test_sparse_training",
+        "regime",
+    ),
+    "ticket, one shot": (
+        "drawing.py",
+        "trainable = True if self.dense else essential_of(surrogate)",
+        "trainable = False",
+        "test_tickets",
+        "omp",
+    ),
+    "ticket, robust": ("../perturbation.py", ".clamp(-radius, radius)", "", "test_perturbation", "box"),
+    "ticket, learned mask": (
+        "learned_mask.py",
+        "return mask + (size - size.detach())",
+        "return mask",
+        "test_tickets",
+        "straight_through",
+    ),
+    "granularity": (
+        "../pruning/groups.py",
+        "return score.mean(-1, keepdim=True)",
+        "return score.sum(-1, keepdim=True)",
+        "test_groups",
+        "l1_norm",
+    ),
+}
+
+
+def survives(name: str) -> bool:
+    """Whether no test notices; the test must pass on the unbroken code, which the suite itself sees to."""
+    file, line, broken, test, expression = MUTATIONS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "repository"
+        parts = ("pac_surrogate", "simulators", "tests", "benchmarks", "pyproject.toml", "README.md")
+        copy.mkdir()
+        for part in parts:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "results", "pictures"))
+            else:
+                shutil.copy(ROOT / part, copy / part)
+        path = (copy / METHODS / file).resolve()
+        content = path.read_text()
+        if content.count(line) != 1:
+            raise ValueError(f"{name}: {file} must hold the line once, it holds it {content.count(line)} times: {line}")
+        path.write_text(content.replace(line, broken))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", f"tests/{test}.py", "-k", expression]
+        done = subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, text=True)
+        if done.returncode not in (0, 1):  # nothing selected, or no tests could run
+            raise ValueError(f"{name}: pytest ended with {done.returncode}: {done.stdout[-300:]}")
+        return done.returncode == 0
+
+
+def environment(copy: Path) -> dict[str, str]:
+    """The copy before the installed package."""
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(MUTATIONS)
+    unknown = [name for name in names if name not in MUTATIONS]
+    if unknown:
+        print(f"error: no mutation named {', '.join(unknown)}: choose from {', '.join(MUTATIONS)}", file=sys.stderr)
+        raise SystemExit(2)
+    survivors = []
+    for name in names:
+        alive = survives(name)
+        survivors += [name] * alive
+        print(f"{name}: {'SURVIVES' if alive else 'noticed'}", flush=True)
+    print(f"{len(names) - len(survivors)} of {len(names)} noticed")
+    raise SystemExit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
