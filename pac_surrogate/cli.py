@@ -18,7 +18,12 @@ SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_def
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto means CUDA where there is one.")]
 Seed = Annotated[int, typer.Option(help="Of initial weights, minibatches, folds.")]
-METHODS = ("SourceUnchanged", "Scratch", "LinearCorrection", "FineTune", "LinearProbe", "L2", "L2SP", "PackNet", "PAC")
+COMMON = ("SourceUnchanged", "Scratch", "LinearCorrection", "FineTune", "LinearProbe", "L2", "L2SP", "PackNet", "PAC")
+METHODS = (
+    *COMMON,
+    *("LastLayerRidge", "LPFT", "Surgical", "LoRA", "ScaleShift", "ATL", "EWC", "DELTA", "LwF", "BSS"),
+    *("DeltaNetwork", "InputAugmentation", "MFNN", "GP", "CoKriging", "SparseTransfer", "Ticket"),
+)
 
 
 def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -94,7 +99,7 @@ def transfer(
     size: Annotated[int, typer.Option(help="Number of target samples.", show_default=False)],
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "PAC",
     source: Annotated[Path | None, typer.Option(help="Source data, for methods that train on them.")] = None,
-    sparsity: Annotated[float | None, typer.Option(help="Of PAC and PackNet.", show_default=False)] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Of PAC, PackNet and Ticket.", show_default=False)] = None,
     strength: Annotated[float | None, typer.Option(help="Of the method's pull.", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam on the target.", show_default=False)] = None,
     draw: Annotated[int, typer.Option(help="Which stored subset.")] = 0,
@@ -166,7 +171,7 @@ def curve(
     source: DataFile,
     target: DataFile,
     out: Annotated[Path, typer.Option(help="Folder to write; an interrupted curve goes on from it.", show_default=False)],
-    method: Annotated[list[str], typer.Option(help="Methods, with their defaults.")] = list(METHODS),  # noqa: B006
+    method: Annotated[list[str], typer.Option(help="Methods, with their defaults.")] = list(COMMON),  # noqa: B006
     size: Annotated[list[int], typer.Option(help="Numbers of target samples.")] = [0, 4, 8, 16, 32],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="How many, at most 20.")] = 5,
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer of the MLP; once a layer.")] = [64, 64],  # noqa: B006

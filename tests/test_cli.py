@@ -114,7 +114,7 @@ TRANSFER = ["--method", "FineTune", "--size", 4, "--steps", 2]
         (truncated, TRANSFER, r"truncated\.h5"),
         (wrong_widths, TRANSFER, r"the surrogate has the inputs .*\(32,\).*the data have input \(3,\)"),
         (None, ["--method", "FineTune", "--size", 4000], r"size 4000"),
-        (None, ["--method", "Magic", "--size", 4], r"unknown method 'Magic': choose from SourceUnchanged, .*PAC"),
+        (None, ["--method", "Magic", "--size", 4], r"unknown method 'Magic': choose from SourceUnchanged, .*PAC, .*Ticket"),
         (None, ["--method", "L2SP", "--size", 4, "--strength", -1], "strength must be finite and not negative, got -1.0"),
         (None, ["--method", "PAC", "--size", 4, "--sparsity", 1.0], r"sparsity must be in \[0, 1\), got 1.0"),
         (None, ["--method", "PAC", "--size", 4], "pass source="),
