@@ -17,6 +17,7 @@ def output_jacobian(
     weights: Mapping[str, Tensor],
     x: Float[Tensor, "sample input"],
     names: Sequence[str] | None = None,
+    mix: Float[Tensor, "row output"] | None = None,
 ) -> Iterator[Weights]:
     """Derivatives df_o/dw of the outputs at each sample, in pieces of a few samples.
 
@@ -25,18 +26,20 @@ def output_jacobian(
         weights: where to differentiate; their precision is that of the result.
         x: standardised inputs.
         names: tensors to differentiate by, all by default.
+        mix: combinations of the outputs that are differentiated in their place.
 
     Yields:
-        For some more samples: name -> (sample, output, *shape of the weight).
+        For some more samples: name -> (sample, output, *shape of the weight), or (sample, row, ...) of a mix.
     """
     chosen = {name: weights[name] for name in names or weights}
     rest = {name: weight for name, weight in weights.items() if name not in chosen}
 
     def outputs(free: Weights, row: Float[Tensor, " input"]) -> Float[Tensor, " output"]:
-        return evaluate(model, {**rest, **free}, row[None])[0][0]
+        found = evaluate(model, {**rest, **free}, row[None])[0][0]
+        return found if mix is None else mix @ found
 
     with torch.no_grad():
-        width = evaluate(model, weights, x[:1])[0].shape[1] if len(x) else 1
+        width = len(mix) if mix is not None else evaluate(model, weights, x[:1])[0].shape[1] if len(x) else 1
         rows = max(1, NUMBERS // (width * sum(weight.numel() for weight in chosen.values())))
         for some in x.split(rows):
             yield torch.func.vmap(torch.func.jacrev(outputs), in_dims=(None, 0))(chosen, some)

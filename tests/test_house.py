@@ -16,6 +16,7 @@ LAYERS = (
     ("files", "weights", "metrics", "device", "progress"),
     ("dataset", "models"),
     ("jacobian", "perturbation"),
+    ("tangent",),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),

@@ -4,10 +4,12 @@ from pac_surrogate.predictors.co_kriging import CoKriging
 from pac_surrogate.predictors.correction import Correction
 from pac_surrogate.predictors.feature_readout import FeatureReadout
 from pac_surrogate.predictors.gaussian_process import GaussianProcess
+from pac_surrogate.predictors.linearised import Linearised, SharedKernel
 from pac_surrogate.predictors.network import Network, build_network
 from pac_surrogate.predictors.predictor import Predictor
 
-PREDICTORS = {kind.__name__: kind for kind in (Network, Correction, FeatureReadout, GaussianProcess, CoKriging)}
+KINDS = (Network, Correction, FeatureReadout, GaussianProcess, CoKriging, Linearised, SharedKernel)
+PREDICTORS = {kind.__name__: kind for kind in KINDS}
 
 __all__ = [
     "PREDICTORS",
@@ -15,7 +17,9 @@ __all__ = [
     "Correction",
     "FeatureReadout",
     "GaussianProcess",
+    "Linearised",
     "Network",
     "Predictor",
+    "SharedKernel",
     "build_network",
 ]
