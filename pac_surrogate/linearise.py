@@ -124,8 +124,8 @@ def linearise(
         x: standardised inputs, one sample or more.
         y: standardised outputs.
         kernel: block, shared, cg (block, matrix-free), or auto: block up to `block_rows` rows, shared beyond.
-        ratio: t^2/s^2; None is the Plan's own (free where it pulls nothing); several, relative to the mean diagonal of the kernel,
-            are a grid from which `by` chooses.
+        ratio: t^2/s^2; None is the Plan's own (free where it pulls nothing); several, relative to the mean diagonal of the
+            kernel, are a grid from which `by` chooses.
         by: leave-one-out, or evidence.
         block_rows: see `kernel`.
         combinations: of the outputs, in the shared kernel.
@@ -284,9 +284,8 @@ class Spectrum:
             blocks = (self.vectors * inverse) @ self.vectors.mT
             left_out = torch.linalg.solve(blocks, coefficients[..., None])[..., 0]
         shared = self.rotated.shape[1] == outputs and self.vectors.shape[1] == 1
-        energy = (
-            (self.residual * coefficients).sum(0) / samples if shared else (self.residual * coefficients).mean().expand(outputs)
-        )
+        product = self.residual * coefficients
+        energy = product.mean(0) if shared else product.mean().expand(outputs)
         # A residual of nothing has no scale: the prior's own, then.
         scale = torch.where(energy > 0, energy, torch.finfo(energy.dtype).tiny)
         logs = (self.values + ratio).log().sum() * (outputs if shared else 1)

@@ -6,13 +6,14 @@ With J(x) the Jacobian of the outputs at the start and D the prior's variance of
     shared   k[i, j] = mean over o of  J_o(x_i) D J_o(x_j)'                samples^2, for any number of outputs
 
 The readout's part of the shared kernel is exact, from the features that the readout reads. The body's part is the mean over
-`combinations` random v, v_o = +-1, of (v'J) D (v'J)' / outputs, whose expectation it is; with no more outputs than combinations it
-is exact too.
+`combinations` random v, v_o = +-1, of (v'J) D (v'J)' / outputs, whose expectation it is; with no more outputs than combinations
+it is exact too.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -97,9 +98,8 @@ class Tangent:
     def back(self, x: Float[Tensor, "sample input"], residual: Float[Tensor, "sample output"]) -> Weights:
         """J(X)' residual, the transpose of `along`."""
         with torch.no_grad():
-            _, pull = torch.func.vjp(lambda w: evaluate(self.model, w, x)[0], self.start)
-            (found,) = pull(residual)
-            return dict(found)
+            pull: Any = torch.func.vjp(lambda w: evaluate(self.model, w, x)[0], self.start)[1]
+            return dict(pull(residual)[0])
 
     def predict(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """f(x; start)."""
