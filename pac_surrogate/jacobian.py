@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.models import evaluate
+from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.weights import Weights
 
-NUMBERS = 2**24  # of one piece of a Jacobian
+NUMBERS = 2**24  # of one piece of a Jacobian, about
 
 
 def output_jacobian(
@@ -17,7 +17,7 @@ def output_jacobian(
     weights: Mapping[str, Tensor],
     x: Float[Tensor, "sample input"],
     names: Sequence[str] | None = None,
-    mix: Float[Tensor, "row output"] | None = None,
+    mix: Float[Tensor, "*sample row output"] | None = None,
 ) -> Iterator[Weights]:
     """Derivatives df_o/dw of the outputs at each sample, in pieces of a few samples.
 
@@ -26,23 +26,33 @@ def output_jacobian(
         weights: where to differentiate; their precision is that of the result.
         x: standardised inputs.
         names: tensors to differentiate by, all by default.
-        mix: combinations of the outputs that are differentiated in their place.
+        mix: combinations of the outputs that are differentiated in their place, (row, output), or of each sample's own,
+            (sample, row, output).
 
     Yields:
-        For some more samples: name -> (sample, output, *shape of the weight), or (sample, row, ...) of a mix.
+        For some more samples: name -> (sample, output, *shape of the weight), or (sample, row, ...) of a mix. It depends on x
+        differentiably, on the weights not.
     """
-    chosen = {name: weights[name] for name in names or weights}
-    rest = {name: weight for name, weight in weights.items() if name not in chosen}
+    chosen = {name: weights[name].detach() for name in names or weights}
+    rest = {name: weight.detach() for name, weight in weights.items() if name not in chosen}
 
-    def outputs(free: Weights, row: Float[Tensor, " input"]) -> Float[Tensor, " output"]:
+    def outputs(free: Weights, row: Float[Tensor, " input"], own: Tensor | None) -> Float[Tensor, " output"]:
         found = evaluate(model, {**rest, **free}, row[None])[0][0]
-        return found if mix is None else mix @ found
+        return found if own is None else own @ found
 
+    if len(x) == 0:
+        return
     with torch.no_grad():
-        width = len(mix) if mix is not None else evaluate(model, weights, x[:1])[0].shape[1] if len(x) else 1
-        rows = max(1, NUMBERS // (width * sum(weight.numel() for weight in chosen.values())))
-        for some in x.split(rows):
-            yield torch.func.vmap(torch.func.jacrev(outputs), in_dims=(None, 0))(chosen, some)
+        width = mix.shape[-2] if mix is not None else evaluate(model, weights, x[:1])[0].shape[1]
+    # A backward pass holds the activations' derivatives besides those of the weights.
+    each = activation_size(model, x.shape[1]) + sum(weight.numel() for weight in chosen.values())
+    passes = max(1, NUMBERS // each)
+    rows = max(1, passes // width)
+    derivative = torch.func.jacrev(outputs, chunk_size=passes if passes < width else None)
+    apart = mix is not None and mix.ndim == 3
+    for i in range(0, len(x), rows):
+        own = mix[i : i + rows] if mix is not None and apart else mix
+        yield torch.func.vmap(derivative, in_dims=(None, 0, 0 if apart else None))(chosen, x[i : i + rows], own)
 
 
 def fisher_diagonal(model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]) -> Weights:

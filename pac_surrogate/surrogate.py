@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
@@ -76,6 +77,11 @@ class Surrogate:
     def essential(self) -> Mask | None:
         """The network's essential mask, or None before pruning."""
         return self.network.essential
+
+    @property
+    def choice(self) -> Choice | None:
+        """Which method was chosen and why, if `method="auto"` made this surrogate."""
+        return getattr(self.predictor, "choice", None)
 
     @property
     def readout(self) -> str:

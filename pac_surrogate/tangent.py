@@ -11,7 +11,7 @@ it is exact too.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,15 @@ from pac_surrogate.models import evaluate
 from pac_surrogate.weights import Weights
 
 COMBINATIONS = 12
+KERNEL_ROWS = 4000  # beyond, a kernel does not fit or takes minutes
+NUMBERS = 2**25  # of the derivatives at one piece of the samples; those of two pieces are held at once
+
+Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and combinations of the outputs
 
 
 @dataclass(frozen=True)
 class Tangent:
-    """A model and the weights at which it is linearised; float64.
+    """A model and the weights at which it is linearised; float64, all on one device with samples and priors.
 
     Attributes:
         model: the module.
@@ -46,14 +50,29 @@ class Tangent:
         a: Float[Tensor, "sample input"],
         b: Float[Tensor, "other input"] | None = None,
     ) -> list[Float[Tensor, "row column"]]:
-        """Block kernels of several priors between samples a and b (a itself by default); rows are (sample, output)."""
-        kernels: list[Tensor | float] = [0.0] * len(variances)
-        for name in self._varied(variances):
-            left = self._rows(a, name)
-            right = left if b is None else self._rows(b, name)
-            _add(kernels, variances, name, left, right, 1.0)
-        shape = [len(rows) * self._outputs(rows) for rows in (a, a if b is None else b)]
-        return [k if isinstance(k, Tensor) else torch.zeros(shape, dtype=torch.float64, device=a.device) for k in kernels]
+        """Block kernels of several priors between samples a and b (a itself by default); rows are (sample, output).
+
+        The derivatives of b, if they fit, are taken once, those of a a few samples at a time.
+        """
+        outputs = self._outputs(a)
+        size = (len(a) * outputs, len(a if b is None else b) * outputs)
+        kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
+        left, right = self._features(a), None if b is None else self._features(b)
+        direct = left is not None and left.shape[1] == 1
+        if left is not None and direct:
+            for kernel, variance in zip(kernels, variances, strict=True):
+                for part in self._readout_parts(variance, left, right):  # outputs do not share weights of the readout
+                    apart = kernel.view(len(a), outputs, -1, outputs).diagonal(dim1=1, dim2=3)
+                    apart += part.permute(1, 2, 0)
+        for group in self._groups(self._body(variances, direct), size[1]):
+            numbers = sum(self.start[name].numel() for name in group)
+            pieces = [list(_pieces(x, outputs, NUMBERS // numbers)) for x in ((a,) if b is None else (a, b))]
+            for rows, columns, products in self._products(variances, group, *pieces):
+                for kernel, product in zip(kernels, products, strict=True):
+                    kernel[rows, columns] += product
+                    if b is None and rows != columns:
+                        kernel[columns, rows] += product.T
+        return kernels
 
     def shared(
         self,
@@ -64,31 +83,55 @@ class Tangent:
         combinations: int = COMBINATIONS,
         seed: int = 0,
     ) -> list[Float[Tensor, "sample other"]]:
-        """Shared kernels of several priors between samples a and b (a itself by default)."""
-        kernels: list[Tensor | float] = [0.0] * len(variances)
-        outputs, direct = self._outputs(a), self._reads_features(a)
-        mix = mixes(outputs, combinations, seed).to(a.device)
-        share = 1 / (len(mix) * (1 if outputs <= combinations else outputs))
-        for name in self._varied(variances):
-            if direct and name.startswith(f"{self.readout}."):
-                self._add_readout(kernels, variances, name, a, b)
-                continue
-            for row in mix.split(1) if self.start[name].numel() * len(a) > 2**22 else (mix,):
-                left = self._rows(a, name, row)
-                right = left if b is None else self._rows(b, name, row)
-                # Combinations of one sample are columns of one row: their products add up.
-                _add(kernels, variances, name, _wide(left, len(row)), _wide(right, len(row)), share, copies=len(row))
-        shape = (len(a), len(a if b is None else b))
-        return [k if isinstance(k, Tensor) else torch.zeros(shape, dtype=torch.float64, device=a.device) for k in kernels]
+        """Shared kernels of several priors between samples a and b (a itself by default); see `block`."""
+        size = (len(a), len(a if b is None else b))
+        kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
+        left, right = self._features(a), None if b is None else self._features(b)
+        if left is not None:
+            for kernel, variance in zip(kernels, variances, strict=True):
+                for part in self._readout_parts(variance, left, right):
+                    kernel += part.mean(0)
+        mix, share = self._mix(a, combinations, seed)
+        names = self._body(variances, left is not None)
+        numbers = sum(self.start[name].numel() for name in names)
+        for some in mix.split(max(1, NUMBERS // max(1, size[1] * numbers))) if names else ():
+            fitting = max(1, NUMBERS // (len(some) * numbers))
+            pieces = [
+                [(slice(i, min(i + fitting, len(x))), x[i : i + fitting], some) for i in range(0, len(x), fitting)]
+                for x in ((a,) if b is None else (a, b))
+            ]
+            for rows, columns, products in self._products(variances, names, *pieces, summed=True):
+                for kernel, product in zip(kernels, products, strict=True):
+                    kernel[rows, columns] += share * product
+                    if b is None and rows != columns:
+                        kernel[columns, rows] += share * product.T
+        return kernels
 
     def block_diagonal(
-        self, variance: Mapping[str, Tensor], a: Float[Tensor, "sample input"]
+        self, variance: Mapping[str, Tensor], x: Float[Tensor, "sample input"]
     ) -> Float[Tensor, "sample output"]:
-        """The diagonal of the block kernel."""
-        total = torch.zeros(len(a) * self._outputs(a), dtype=torch.float64, device=a.device)
-        for name in self._varied([variance]):
-            total = total + self._rows(a, name).square() @ variance[name].flatten()
-        return total.reshape(len(a), -1)
+        """Diagonal of the block kernel."""
+        features = self._features(x)
+        direct = features is not None and features.shape[1] == 1
+        names = self._body([variance], direct)
+        total = self._squares(variance, names, x, None)
+        if features is not None and direct:
+            for part in self._readout_parts(variance, features, None):
+                total = total + part.diagonal(dim1=1, dim2=2).T
+        return total
+
+    def shared_diagonal(
+        self, variance: Mapping[str, Tensor], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
+    ) -> Float[Tensor, " sample"]:
+        """Diagonal of the shared kernel."""
+        features = self._features(x)
+        mix, share = self._mix(x, combinations, seed)
+        names = self._body([variance], features is not None)
+        total = share * self._squares(variance, names, x, mix).sum(1)
+        if features is not None:
+            for part in self._readout_parts(variance, features, None):
+                total = total + part.mean(0).diagonal()
+        return total
 
     def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
         """J(x) change, the derivative of the outputs in a direction of the weights."""
@@ -105,53 +148,116 @@ class Tangent:
         """f(x; start)."""
         return evaluate(self.model, self.start, x)[0]
 
-    def _varied(self, variances: Sequence[Mapping[str, Tensor]]) -> list[str]:
-        return [name for name in self.start if any(bool((v[name] > 0).any()) for v in variances)]
-
     def _outputs(self, x: Float[Tensor, "sample input"]) -> int:
         return self.predict(x[:1]).shape[1]
 
-    def _rows(self, x: Tensor, name: str, mix: Tensor | None = None) -> Float[Tensor, "row weight"]:
-        pieces = [piece[name].flatten(2).flatten(0, 1) for piece in output_jacobian(self.model, self.start, x, [name], mix)]
-        return torch.cat(pieces)
+    def _mix(self, x: Float[Tensor, "sample input"], combinations: int, seed: int) -> tuple[Float[Tensor, "row output"], float]:
+        """Combinations of the outputs, and what the sum over them is to be multiplied with."""
+        outputs = self._outputs(x)
+        mix = mixes(outputs, combinations, seed).to(x.device)
+        return mix, 1 / (outputs if outputs <= combinations else outputs * combinations)
+
+    def _body(self, variances: Sequence[Mapping[str, Tensor]], direct: bool) -> list[str]:
+        """Tensors in which a prior varies anything, less the readout's where its part comes from the features."""
+        varied = [name for name in self.start if any(bool((v[name] > 0).any()) for v in variances)]
+        return [name for name in varied if not (direct and name.startswith(f"{self.readout}."))]
+
+    def _groups(self, names: Sequence[str], rows: int) -> list[list[str]]:
+        """Tensors that are differentiated by together, as long as their derivatives fit."""
+        groups: list[list[str]] = []
+        for name in names:
+            held = sum(self.start[other].numel() for other in groups[-1]) if groups else 0
+            if groups and rows * (held + self.start[name].numel()) <= NUMBERS:
+                groups[-1].append(name)
+            else:
+                groups.append([name])
+        return groups
+
+    def _products(
+        self,
+        variances: Sequence[Mapping[str, Tensor]],
+        names: Sequence[str],
+        a: Sequence[Piece],
+        b: Sequence[Piece] | None = None,
+        *,
+        summed: bool = False,
+    ) -> Iterator[tuple[slice, slice, list[Tensor]]]:
+        """J D J' of each prior for all pairs of pieces, or of a with itself one of each pair and its mirror image."""
+        for j, (columns, x, mix) in enumerate(a if b is None else b):
+            right = self._rows(x, names, mix, summed)
+            for i, (rows, other, own) in enumerate(a):
+                if b is None and i > j:
+                    break
+                left = right if b is None and i == j else self._rows(other, names, own, summed)
+                yield rows, columns, _weighted(variances, left, right)
+
+    def _rows(self, x: Tensor, names: Sequence[str], mix: Tensor | None, summed: bool) -> Weights:
+        """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the combinations."""
+        pieces = list(output_jacobian(self.model, self.start, x, names, mix))
+        found = {name: torch.cat([piece[name].flatten(1) for piece in pieces]) for name in names}
+        return found if summed else {name: rows.reshape(-1, self.start[name].numel()) for name, rows in found.items()}
+
+    def _squares(
+        self, variance: Mapping[str, Tensor], names: Sequence[str], x: Tensor, mix: Tensor | None
+    ) -> Float[Tensor, "sample row"]:
+        """Sum of D J^2 over these tensors."""
+        total = torch.zeros(len(x), self._outputs(x) if mix is None else len(mix), dtype=torch.float64, device=x.device)
+        for name in names:
+            pieces = output_jacobian(self.model, self.start, x, [name], mix)
+            total = total + torch.cat([(piece[name].square() * variance[name]).flatten(2).sum(2) for piece in pieces])
+        return total
 
     def _features(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample position feature"] | None:
-        """What the readout reads, if the model says so; see `models`."""
-        with torch.no_grad():
-            _, features = evaluate(self.model, self.start, x)
-        weight = self.start.get(f"{self.readout}.weight")
-        if not features or weight is None or math.prod(weight.shape[2:]) != 1 or features[-1].shape[1] != weight.shape[1]:
+        """What the readout reads, if the model gives it out and the readout is affine in it, pointwise; see `models`."""
+        names = [f"{self.readout}.weight", f"{self.readout}.bias"]
+        weight = self.start.get(names[0])
+        if weight is None or any(n.startswith(f"{self.readout}.") and n not in names for n in self.start):
             return None
-        return features[-1].flatten(2).mT if features[-1].ndim > 2 else features[-1][:, None]
+        _, found = evaluate(self.model, self.start, x)
+        if weight.ndim < 2 or math.prod(weight.shape[2:]) != 1 or not found or found[-1].shape[1] != weight.shape[1]:
+            return None
+        features = found[-1].flatten(2).mT if found[-1].ndim > 2 else found[-1][:, None]
+        return features if self._reads(x[:1], features[0].detach(), *names) else None
 
-    def _reads_features(self, x: Float[Tensor, "sample input"]) -> bool:
-        features = self._features(x[:1])
-        if features is None:
-            return False
-        (found,) = output_jacobian(self.model, self.start, x[:1], [f"{self.readout}.weight"])
-        claimed = features[0].square().sum() * len(self.start[f"{self.readout}.weight"])
-        return bool(torch.isclose(found[f"{self.readout}.weight"].square().sum(), claimed, rtol=1e-8))
+    def _reads(self, x: Tensor, features: Float[Tensor, "position feature"], weight: str, bias: str) -> bool:
+        """Whether the outputs move with the readout as they must; one direction tells.
 
-    def _add_readout(
+        At one position output and channel are one, and channels may move each its own way; on a grid, whose order of outputs is
+        the model's affair, all move the same way.
+        """
+        channels, width = self.start[weight].shape[:2]
+        row = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(x)
+        steps = torch.arange(1, channels + 1).to(x) if len(features) == 1 else torch.ones(channels).to(x)
+        change = {name: torch.zeros_like(tensor) for name, tensor in self.start.items()}
+        change[weight] = (steps[:, None] * row).view_as(change[weight])
+        expected = features @ row
+        if bias in self.start:
+            change[bias] = steps
+            expected = expected + 1
+        with torch.no_grad():
+            found = self.along(x, change)[0]
+        expected = (steps[:, None] * expected).flatten()
+        if len(features) > 1:
+            found, expected = found.sort().values, expected.sort().values
+        return found.shape == expected.shape and torch.allclose(
+            found, expected, rtol=1e-8, atol=1e-8 * float(found.abs().max())
+        )
+
+    def _readout_parts(
         self,
-        kernels: list[Tensor | float],
-        variances: Sequence[Mapping[str, Tensor]],
-        name: str,
-        a: Tensor,
-        b: Tensor | None,
-    ) -> None:
-        left = self._features(a)
-        right = left if b is None else self._features(b)
-        assert left is not None
-        assert right is not None
-        for i, variance in enumerate(variances):
-            own = variance[name].flatten(1).mean(0) if variance[name].ndim > 1 else variance[name].mean()
-            if not bool((own > 0).any()):
-                continue
-            if name.endswith(".bias"):
-                kernels[i] = kernels[i] + own.expand(len(left), len(right))
-            else:
-                kernels[i] = kernels[i] + torch.einsum("ipf,f,jpf->ij", left, own, right) / left.shape[1]
+        variance: Mapping[str, Tensor],
+        left: Float[Tensor, "sample position feature"],
+        right: Float[Tensor, "other position feature"] | None,
+    ) -> Iterator[Float[Tensor, "channel sample other"]]:
+        """The readout's part of the kernel of each channel, the mean over positions: of its weight, of its bias."""
+        right = left if right is None else right
+        weight, bias = variance[f"{self.readout}.weight"].flatten(1), variance.get(f"{self.readout}.bias")
+        if bool((weight > 0).any()):
+            same = bool((weight == weight[0]).all())  # then one channel stands for all
+            part = torch.einsum("ipf,of,jpf->oij", left, weight[:1] if same else weight, right) / left.shape[1]
+            yield part.expand(len(weight), -1, -1)
+        if bias is not None and bool((bias > 0).any()):
+            yield bias[:, None, None].expand(-1, len(left), len(right))
 
 
 def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row output"]:
@@ -162,27 +268,32 @@ def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row outp
     return signs.double() * 2 - 1
 
 
-def _wide(rows: Float[Tensor, "row weight"], combinations: int) -> Float[Tensor, "sample weight"]:
-    return rows.unflatten(0, (-1, combinations)).flatten(1)
+def _pieces(x: Float[Tensor, "sample input"], outputs: int, rows: int) -> Iterator[Piece]:
+    """Cut rows (sample, output) of a block kernel into pieces of so many: whole samples, or outputs of one."""
+    if outputs <= rows:
+        for i in range(0, len(x), rows // outputs):
+            some = x[i : i + rows // outputs]
+            yield slice(i * outputs, (i + len(some)) * outputs), some, None
+        return
+    eye = torch.eye(outputs, dtype=torch.float64, device=x.device)
+    for i in range(len(x)):
+        for mix in eye.split(max(1, rows)):
+            first = i * outputs + int(mix[0].argmax())
+            yield slice(first, first + len(mix)), x[i : i + 1], mix
 
 
-def _add(
-    kernels: list[Tensor | float],
-    variances: Sequence[Mapping[str, Tensor]],
-    name: str,
-    left: Float[Tensor, "row weight"],
-    right: Float[Tensor, "column weight"],
-    share: float,
-    copies: int = 1,
-) -> None:
-    """Add one tensor's part to every kernel; priors of one variance for the whole tensor share the product."""
-    plain = None
-    for i, variance in enumerate(variances):
-        own = variance[name].flatten()
-        if not bool((own > 0).any()):
-            continue
-        if bool((own == own[0]).all()):
-            plain = left @ right.T if plain is None else plain
-            kernels[i] = kernels[i] + share * own[0] * plain
-        else:
-            kernels[i] = kernels[i] + share * (left * own.repeat(copies)) @ right.T
+def _weighted(variances: Sequence[Mapping[str, Tensor]], left: Weights, right: Weights) -> list[Tensor]:
+    """Left D right' for each prior, summed over tensors; priors of one variance for a whole tensor share its product."""
+    size = [len(next(iter(rows.values()))) for rows in (left, right)]
+    found = [next(iter(left.values())).new_zeros(size) for _ in variances]
+    for name, rows in left.items():
+        plain = None
+        for i, variance in enumerate(variances):
+            own = variance[name].flatten()
+            if bool((own == own[0]).all()):
+                if bool(own[0] > 0):
+                    plain = rows @ right[name].T if plain is None else plain
+                    found[i] = found[i] + own[0] * plain
+            else:
+                found[i] = found[i] + (rows * own.repeat(rows.shape[1] // len(own))) @ right[name].T
+    return found

@@ -5,10 +5,11 @@ from pac_surrogate.predictors.correction import Correction
 from pac_surrogate.predictors.feature_readout import FeatureReadout
 from pac_surrogate.predictors.gaussian_process import GaussianProcess
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel
+from pac_surrogate.predictors.mixture import Mixture
 from pac_surrogate.predictors.network import Network, build_network
 from pac_surrogate.predictors.predictor import Predictor
 
-KINDS = (Network, Correction, FeatureReadout, GaussianProcess, CoKriging, Linearised, SharedKernel)
+KINDS = (Network, Correction, FeatureReadout, GaussianProcess, CoKriging, Linearised, SharedKernel, Mixture)
 PREDICTORS = {kind.__name__: kind for kind in KINDS}
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "FeatureReadout",
     "GaussianProcess",
     "Linearised",
+    "Mixture",
     "Network",
     "Predictor",
     "SharedKernel",

@@ -53,28 +53,12 @@ def fisher_blocks(
             mix = (evaluate(model, double, x)[0] - y)[:, None]
     else:
         mix = _combinations(*y.shape)
-    inner = {f"model.{name}": weight for name, weight in double.items()}
-    for piece in output_jacobian(
-        _Mixed(model, x.shape[1], mix.shape[1]), inner, torch.cat([x, mix.flatten(1)], 1), [f"model.{name}" for name in names]
-    ):
+    for piece in output_jacobian(model, double, x, names, mix):
         for name in names:
-            rows = piece[f"model.{name}"].flatten(0, 1).flatten(1)
+            rows = piece[name].flatten(0, 1).flatten(1)
             blocks = functional.pad(rows, (0, count[name] * block - rows.shape[1])).unflatten(1, (-1, block)).transpose(0, 1)
             total[name] += blocks.mT @ blocks
     return {name: total[name] / max(1, len(x)) + damping * torch.eye(block, dtype=torch.float64) for name in names}
-
-
-class _Mixed(nn.Module):
-    """A model whose inputs end in the combinations of its outputs that are wanted: only those are differentiated."""
-
-    def __init__(self, model: nn.Module, inputs: int, rows: int) -> None:
-        super().__init__()
-        self.model, self.inputs, self.rows = model, inputs, rows
-
-    def forward(self, x: Float[Tensor, "sample column"]) -> tuple[Float[Tensor, "sample row"], tuple[Tensor, ...]]:
-        prediction, features = self.model(x[:, : self.inputs])
-        mix = x[:, self.inputs :].unflatten(1, (self.rows, -1))
-        return torch.einsum("sro,so->sr", mix, prediction), features
 
 
 def _combinations(samples: int, outputs: int) -> Float[Tensor, "sample row output"]:

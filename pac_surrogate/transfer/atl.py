@@ -65,9 +65,15 @@ class ATL:
         Raises:
             NotApplicableError: with one sample, or a model without features.
         """
+        return surrogate.network if len(data) == 0 else self.fit(surrogate, data)[0]
+
+    def fit(self, surrogate: Surrogate, data: Dataset) -> tuple[FeatureReadout, Float[Tensor, "sample output"]]:
+        """Give the readout, and its leave-one-out residuals; layers and strength were chosen with all samples.
+
+        Raises:
+            NotApplicableError: with one sample, or a model without features.
+        """
         network = surrogate.network
-        if len(data) == 0:
-            return network
         if len(data) == 1:
             raise NotApplicableError("ATL chooses by leaving one sample out, which needs 2 target samples, got 1")
         if CARRIED not in network.carried:
@@ -91,7 +97,7 @@ class ATL:
         coefficients = torch.zeros(chosen.shape[1], y.shape[1], dtype=torch.float64)
         coefficients[mask] = fitted.coefficients
         mean, deviation = (torch.cat([side[layer] for layer in layers]) for side in (means, deviations))
-        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects)
+        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects), fitted.errors
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,21 @@ class GP:
         Raises:
             NotApplicableError: with one sample, or more than 1,000.
         """
+        if len(data) == 0 and not self.needs_target:
+            return surrogate.network
+        return self.fit(surrogate, data)[0]
+
+    def fit(self, surrogate: Surrogate, data: Dataset) -> tuple[GaussianProcess, Float[torch.Tensor, "sample output"]]:
+        """Give the process and its leave-one-out residuals.
+
+        A sample is left out of mean and process, not of the fit of the hyper-parameters.
+
+        Raises:
+            NotApplicableError: with fewer than 2 samples, or more than 1,000.
+        """
         from pac_surrogate.transfer.process_fit import decode, fit_process, make_kernel  # scikit-learn is slow to import
 
         network = surrogate.network
-        if len(data) == 0 and not self.needs_target:
-            return network
         if not 2 <= len(data) <= SAMPLES:
             raise NotApplicableError(f"a Gaussian process takes 2 to {SAMPLES} target samples, got {len(data)}")
         x, y = (np.asarray(matrix, dtype=np.float64) for matrix in (data.input_matrix, data.output_matrix))
@@ -81,7 +91,19 @@ class GP:
         amplitudes, inverse_lengths = decode(process.kernel_.theta, x.shape[1], projection.shape[1])
         arrays = (z, process.alpha_ @ rotation, mean, amplitudes, inverse_lengths, projection)
         base = None if self.on == "target" else network
-        return GaussianProcess(base, self.on, self.kernel, *(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
+        predictor = GaussianProcess(base, self.on, self.kernel, *(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
+        return predictor, _left_out(torch.as_tensor(process.L_ @ process.L_.T), torch.as_tensor(values))
+
+
+def _left_out(kernel: Float[torch.Tensor, "sample sample"], values: Float[torch.Tensor, "sample output"]) -> torch.Tensor:
+    """Residuals of each sample under the process of all others, with their mean."""
+    found = torch.empty_like(values)
+    for i in range(len(values)):
+        rest = torch.arange(len(values)) != i
+        mean = values[rest].mean(0)
+        guess = kernel[i, rest] @ torch.linalg.solve(kernel[rest][:, rest], values[rest] - mean)
+        found[i] = values[i] - mean - guess
+    return found
 
 
 def _principal(prediction: Float[np.ndarray, "sample output"]) -> Float[np.ndarray, "output score"]:

@@ -1,0 +1,57 @@
+"""What a choice of method says of itself."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a candidate did on samples that it had not seen.
+
+    Attributes:
+        name: of the candidate.
+        error: root mean square of its leave-one-out residuals, in units of the outputs' scale.
+        standard_error: of the mean square's root, over the samples.
+        weight: of the candidate in the answer.
+    """
+
+    name: str
+    error: float
+    standard_error: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which method `Auto` chose, and why.
+
+    Attributes:
+        method: the candidate of the largest weight.
+        runner_up: the next best, or "".
+        reason: in plain words.
+        table: all candidates, the best first.
+        worse_than_source: estimated chance that the answer errs more than the unchanged source; None where that has no answer.
+        worse_than_scratch: the same against a model of the target samples alone (the Gaussian process); None without one.
+    """
+
+    method: str
+    runner_up: str
+    reason: str
+    table: tuple[Score, ...]
+    worse_than_source: float | None = None
+    worse_than_scratch: float | None = None
+
+    def __str__(self) -> str:
+        width = max(len(score.name) for score in self.table) if self.table else 0
+        lines = [f"{s.name:{width}s}  {s.error:9.4f} +- {s.standard_error:.4f}  weight {s.weight:.2f}" for s in self.table]
+        return "\n".join([self.reason, *lines])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "Choice":
+        """Rebuild from plain values."""
+        return cls(**{**saved, "table": tuple(Score(**score) for score in saved["table"])})
