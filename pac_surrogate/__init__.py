@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pac_surrogate.curve import open_curve, samples_needed, save_curve, summarise, transfer_curve
+    from pac_surrogate.costs import break_even, simulation_costs
+    from pac_surrogate.curve import open_curve, save_curve, summarise, transfer_curve
     from pac_surrogate.dataset import Dataset, open_dataset
     from pac_surrogate.files import DatasetError
     from pac_surrogate.models import CNN, MLP, Module
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pac_surrogate.plan import Plan, make_plan
     from pac_surrogate.plots import plot_curve, plot_fields
     from pac_surrogate.sample_plots import plot_samples
+    from pac_surrogate.savings import samples_needed, samples_needed_interval, samples_saved
+    from pac_surrogate.savings_plots import plot_savings
     from pac_surrogate.surrogate import ExtrapolationWarning, Surrogate
     from pac_surrogate.training import fit
     from pac_surrogate.transfer import (
@@ -62,7 +65,8 @@ if TYPE_CHECKING:
     )
 
 _FACE = {
-    "curve": ("open_curve", "samples_needed", "save_curve", "summarise", "transfer_curve"),
+    "costs": ("break_even", "simulation_costs"),
+    "curve": ("open_curve", "save_curve", "summarise", "transfer_curve"),
     "dataset": ("Dataset", "open_dataset"),
     "files": ("DatasetError",),
     "models": ("CNN", "MLP", "Module"),
@@ -70,6 +74,8 @@ _FACE = {
     "plan": ("Plan", "make_plan"),
     "plots": ("plot_curve", "plot_fields"),
     "sample_plots": ("plot_samples",),
+    "savings": ("samples_needed", "samples_needed_interval", "samples_saved"),
+    "savings_plots": ("plot_savings",),
     "surrogate": ("ExtrapolationWarning", "Surrogate"),
     "training": ("fit",),
     "transfer": (
@@ -164,7 +170,12 @@ __all__ = [  # noqa: RUF022  in the order of the pipeline
     "save_curve",
     "summarise",
     "samples_needed",
+    "samples_needed_interval",
+    "samples_saved",
+    "simulation_costs",
+    "break_even",
     "plot_curve",
+    "plot_savings",
     "plot_fields",
     "plot_samples",
 ]

@@ -40,12 +40,18 @@ class Candidate:
         predictor: what predicts.
         left_out: leave-one-out residuals, standardised.
         freedom: how much it may adapt; of two equally good candidates the one of less freedom is simpler.
+        variance: what it expects of the square of each residual, if it is a posterior.
     """
 
     name: str
     predictor: Predictor
     left_out: Float[Tensor, "sample output"]
     freedom: int
+    variance: Float[Tensor, "sample output"] | None = None
+
+    def left_out_variance(self) -> Float[Tensor, "sample output"]:
+        """Variance that the candidate expects of each sample left out; its mean square where it expects none."""
+        return self.variance if self.variance is not None else self.left_out.square().mean(0).expand(self.left_out.shape)
 
     @property
     def squared(self) -> Float[Tensor, " sample"]:
@@ -73,7 +79,12 @@ class Choose:
         members = [found[k] for k in kept]
         choice = explain(found, members, weights)
         order = sorted(range(len(members)), key=lambda k: -float(weights[k]))
-        return Mixture(weights[order], tuple(members[k].predictor for k in order), choice)
+        members, weights = [members[k] for k in order], weights[order]
+        squares = torch.stack([member.left_out.square().mean(0) for member in members])
+        variance = sum(w * m.left_out_variance() for w, m in zip(weights, members, strict=True))
+        residual = sum(w * m.left_out for w, m in zip(weights, members, strict=True))
+        scores = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
+        return Mixture(weights, tuple(member.predictor for member in members), choice, scores, squares)
 
 
 @dataclass(frozen=True)

@@ -249,23 +249,3 @@ def summarise(curve: "xr.Dataset", metric: str | None = None) -> "xr.Dataset":
     named = {name: quartiles.sel(quantile=q, drop=True) for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))}
     summary = named["median"].to_dataset(name="median").assign(low=named["low"], high=named["high"])
     return summary.assign(diverged=curve["diverged"].astype(int).sum("seed")) if "diverged" in curve else summary
-
-
-def samples_needed(curve: "xr.Dataset", method: str, error: float, metric: str | None = None) -> float:
-    """Number of target samples at which a method's median error first falls to a given one.
-
-    Interpolated linearly in log n between measured sizes (n = 0 counts as the first size's neighbour only when it already
-    suffices); infinity if no measured size suffices.
-    """
-    medians = summarise(curve, metric)["median"].loc[method]
-    sizes, errors = medians["size"].values.astype(float), medians.values
-    order = np.argsort(sizes)
-    sizes, errors = sizes[order], errors[order]
-    for i, (size, value) in enumerate(zip(sizes, errors, strict=True)):
-        if value <= error:
-            before = i - 1
-            if i == 0 or sizes[before] == 0 or not np.isfinite(errors[before]):
-                return float(size)
-            share = (errors[before] - error) / (errors[before] - value)
-            return float(np.exp(np.log(sizes[before]) + share * (np.log(size) - np.log(sizes[before]))))
-    return math.inf

@@ -16,6 +16,7 @@ estimator, chosen by leave-one-out error or evidence. Kernels: see `tangent`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -24,12 +25,12 @@ from torch import Tensor
 
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
-from pac_surrogate.tangent import COMBINATIONS, Tangent
+from pac_surrogate.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
 from pac_surrogate.weights import Weights
 
-BLOCK_ROWS = 4000  # beyond, the block kernel does not fit or takes minutes
 RATIOS = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))  # of a free ratio, relative to the kernel's mean diagonal
 FALLBACK = 1e-3  # strength of weights without one, relative to the least positive strength
+HALVINGS = 20  # of a step that would raise the objective
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Prior:
     Attributes:
         variance: float64, of the weights' shapes.
         offset: anchor - start on trainable weights, or None where that is 0.
-        free: the Plan pulls nothing, so that no ratio is its own.
-        note: what was put in the place of missing strengths.
+        free: weights train and none is pulled, so that no ratio is the Plan's own.
+        note: what was put in the place of missing strengths, or "".
     """
 
     variance: Weights
@@ -52,6 +53,9 @@ class Prior:
 def prior_of(plan: Plan) -> Prior:
     """Read a Plan as a prior.
 
+    Where no weight is pulled, all have strength 1 towards the start. Where some are, the others have 1e-3 of the least positive
+    strength, towards the start.
+
     Raises:
         ValueError: if the Plan has a term that is no prior on the weights.
     """
@@ -61,25 +65,21 @@ def prior_of(plan: Plan) -> Prior:
     start = {name: weight.double() for name, weight in plan.start.items()}
     trainable = {name: plan.trainable[name].expand_as(weight) for name, weight in start.items()}
     strength = {name: plan.strength[name].double().expand_as(weight) for name, weight in start.items()}
-    pulled = [strength[n][trainable[n] & (strength[n] > 0)] for n in start]
-    least = min((float(s.min()) for s in pulled if s.numel()), default=0.0)
-    bare = any(bool((trainable[n] & (strength[n] == 0)).any()) for n in start)
-    note = ""
-    if least == 0:
-        strength = {name: torch.ones_like(weight) for name, weight in start.items()}
-        note = "no weight is pulled: strength 1 towards the start, free ratio" if bare else ""
-    elif bare:
-        strength = {name: torch.where(s > 0, s, FALLBACK * least) for name, s in strength.items()}
-        note = f"weights without a pull have strength {FALLBACK * least:g}"
-    variance = {name: torch.where(trainable[name], 1 / strength[name], 0.0) for name in start}
-    offset = None
-    if least > 0:
-        moved = {
-            name: torch.where(trainable[name] & (plan.strength[name] > 0), plan.anchor[name].double() - weight, 0.0)
-            for name, weight in start.items()
-        }
-        offset = moved if any(bool((tensor != 0).any()) for tensor in moved.values()) else None
-    return Prior(variance, offset, least == 0, note)
+    pulled = {name: trainable[name] & (strength[name] > 0) for name in start}
+    least = min((float(strength[name][mask].min()) for name, mask in pulled.items() if bool(mask.any())), default=None)
+    missing, note = 1.0 if least is None else FALLBACK * least, ""
+    if not plan.trains:
+        note = "every weight is frozen: the start unchanged"
+    elif least is None:
+        note = "no weight is pulled: strength 1 towards the start, free ratio"
+    elif any(bool((trainable[name] & ~pulled[name]).any()) for name in start):
+        note = f"weights without a pull have strength {missing:g} towards the start"
+    variance = {
+        name: torch.where(trainable[name], 1 / torch.where(pulled[name], strength[name], missing), 0.0) for name in start
+    }
+    offset = {name: torch.where(pulled[name], plan.anchor[name].double() - weight, 0.0) for name, weight in start.items()}
+    moved = any(bool(tensor.any()) for tensor in offset.values())
+    return Prior(variance, offset if moved else None, plan.trains and least is None, note)
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,12 @@ def linearise(
     kernel: str = "auto",
     ratio: float | Sequence[float] | None = None,
     by: str = "leave-one-out",
-    block_rows: int = BLOCK_ROWS,
+    block_rows: int = KERNEL_ROWS,
     combinations: int = COMBINATIONS,
     seed: int = 0,
+    relinearise: int = 0,
 ) -> list[Linearisation]:
-    """Solve Plans of one start in closed form; they share the derivatives of the samples.
+    """Solve Plans of one start in closed form, in float64 on the device of x; they share the derivatives of the samples.
 
     Args:
         network: whose module the Plans are for.
@@ -127,95 +128,171 @@ def linearise(
         ratio: t^2/s^2; None is the Plan's own (free where it pulls nothing); several, relative to the mean diagonal of the
             kernel, are a grid from which `by` chooses.
         by: leave-one-out, or evidence.
-        block_rows: see `kernel`.
+        block_rows: see `kernel`; rows are samples x outputs.
         combinations: of the outputs, in the shared kernel.
         seed: of the combinations.
+        relinearise: further Gauss-Newton steps: linearise again at the mean of the weights, under the same prior. A step that
+            would raise the Plan's objective is halved until it does not.
 
     Raises:
-        ValueError: if there are no samples, starts differ, a Plan has no closed form, or an option is unknown.
+        ValueError: if there are no samples or too many, starts differ, a Plan has no closed form, or an option is unknown.
     """
     if kernel not in ("auto", "block", "shared", "cg"):
         raise ValueError(f"unknown kernel {kernel!r}: choose auto, block, shared or cg")
     if by not in ("leave-one-out", "evidence"):
         raise ValueError(f"choose a ratio by leave-one-out or evidence, got {by!r}")
+    if combinations < 1 or relinearise < 0:
+        raise ValueError(f"combinations must be at least 1 and relinearise at least 0, got {combinations} and {relinearise}")
     if len(x) == 0:
         raise ValueError("a closed form needs at least one sample, got none")
+    if not plans:
+        return []
     if any(not _same(plan.start, plans[0].start) for plan in plans):
         raise ValueError("plans that are linearised together must have one start: linearise them one by one")
     priors = [prior_of(plan) for plan in plans]
-    start = {name: weight.double() for name, weight in plans[0].start.items()}
-    base = replace(network, weights=start)
-    tangent = Tangent(network.module, start, str(network.module.readout_name))
-    x, y = x.double(), y.double()
-    residual = y - tangent.predict(x)
-    residuals = [residual if p.offset is None else residual - tangent.along(x, p.offset) for p in priors]
-    rows = y.numel()
-    if kernel == "auto":
-        kernel = "block" if rows <= block_rows else "shared"
-    if kernel == "block" and rows > BLOCK_ROWS:
-        raise ValueError(f"the block kernel serves {BLOCK_ROWS} rows (samples x outputs), got {rows}: use shared or cg")
-    ratios = [_ratios(prior, ratio, rows) for prior in priors]
-    if kernel == "cg":
-        return [_by_gradients(base, tangent, *case, x) for case in zip(priors, residuals, ratios, strict=True)]
-    variances = [prior.variance for prior in priors]
-    if kernel == "block":
-        kernels = tangent.block(variances, x)
-    else:
-        kernels = tangent.shared(variances, x, combinations=combinations, seed=seed)
-    results = []
-    for prior, gram, r, tried in zip(priors, kernels, residuals, ratios, strict=True):
-        spectrum = Spectrum.of(gram, r, shared=kernel == "shared")
-        scale = 1.0 if isinstance(tried, float) else spectrum.mean_diagonal
-        solutions = [spectrum.solve(scale * value) for value in ((tried,) if isinstance(tried, float) else tried)]
-        # Of equal ones the largest ratio, the one nearest to the prior, wins.
-        best = min(reversed(solutions), key=lambda s: s.error if by == "leave-one-out" else -s.evidence)
-        predictor: Linearised | SharedKernel
-        if kernel == "block":
-            change = _change(tangent, prior, x, best.coefficients)
-            predictor = Linearised(base, change, x, prior.variance, best.ratio, best.scale)
-        else:
-            predictor = SharedKernel(
-                base, prior.offset, x, best.coefficients, prior.variance, best.ratio, best.scale, combinations, seed
-            )
-        results.append(Linearisation(predictor, kernel, best.ratio, best.left_out, best.evidence, prior.note))
+    kernel = kernel if kernel != "auto" else "block" if y.numel() <= block_rows else "shared"
+    ratios = [_ratios(prior, ratio, y.numel()) for prior in priors]
+    if relinearise and (kernel != "block" or ratio is not None or any(prior.free for prior in priors)):
+        raise ValueError(
+            "relinearise needs the block kernel and the plan's own ratio: set kernel='block', ratio=None, a strength"
+        )
+    case = _Case(replace(network, weights={n: w.double() for n, w in plans[0].start.items()}), x.double(), y.double())
+    results = case.solve(priors, ratios, kernel, by, combinations, seed)
+    for _ in range(relinearise):
+        moved = [case.at(result).moved(prior, result) for prior, result in zip(priors, results, strict=True)]
+        priors = [prior for _, prior in moved]
+        results = [
+            own.solve([prior], [tried], kernel, by, combinations, seed)[0]
+            for (own, prior), tried in zip(moved, ratios, strict=True)
+        ]
     return results
 
 
-def _by_gradients(
-    base: Network,
-    tangent: Tangent,
-    prior: Prior,
-    residual: Float[Tensor, "sample output"],
-    ratio: float | tuple[float, ...],
-    x: Float[Tensor, "sample input"],
-) -> Linearisation:
-    """Solve (J D J' + ratio I) a = r by conjugate gradients, with products by J and J' alone."""
-    from scipy.sparse.linalg import LinearOperator, cg
+@dataclass(frozen=True)
+class _Case:
+    """Samples, and a network at the weights where it is linearised; all float64."""
 
-    if not isinstance(ratio, float):
-        raise ValueError("conjugate gradients solve one ratio: give ratio=, or a plan with a strength")
-    shape, size = residual.shape, residual.numel()
+    base: Network
+    x: Float[Tensor, "sample input"]
+    y: Float[Tensor, "sample output"]
 
-    def product(vector: Any) -> Any:
-        pulled = tangent.back(x, torch.as_tensor(vector).reshape(shape))
-        moved = tangent.along(x, {name: prior.variance[name] * pulled[name] for name in pulled})
-        return (moved.reshape(-1) + ratio * torch.as_tensor(vector).reshape(-1)).numpy()
+    @property
+    def tangent(self) -> Tangent:
+        start = {name: weight.to(self.x.device) for name, weight in self.base.weights.items()}
+        return Tangent(self.base.module, start, str(self.base.module.readout_name))
 
-    flat = residual.reshape(-1)
-    operator = LinearOperator((size, size), matvec=product, dtype=float)
-    found, failed = cg(operator, flat.numpy(), rtol=1e-10, maxiter=10 * size)
-    if failed:
-        raise ValueError(f"conjugate gradients did not converge in {10 * size} steps: raise the ratio, it is {ratio:g}")
-    coefficients = torch.as_tensor(found).reshape(shape)
-    scale = (flat @ coefficients.reshape(-1) / size).clamp_min(torch.finfo(torch.float64).tiny).expand(shape[1])
-    predictor = Linearised(base, _change(tangent, prior, x, coefficients), x, prior.variance, ratio, scale)
-    return Linearisation(predictor, "conjugate gradients", ratio, None, None, prior.note)
+    def at(self, result: Linearisation) -> "_Case":
+        """The same samples at the weights where a result was linearised."""
+        return replace(self, base=result.predictor.base)
 
+    def solve(
+        self,
+        priors: Sequence[Prior],
+        ratios: Sequence[float | tuple[float, ...]],
+        kernel: str,
+        by: str,
+        combinations: int,
+        seed: int,
+    ) -> list[Linearisation]:
+        """Solve several priors of this start."""
+        x, tangent = self.x, self.tangent
+        residual = self.y - self._prediction()
+        rows = residual.numel() if kernel == "block" else len(x)
+        if kernel != "cg" and rows > KERNEL_ROWS:
+            what, remedy = ("samples x outputs", "shared or cg") if kernel == "block" else ("samples", "cg")
+            raise ValueError(f"the {kernel} kernel serves {KERNEL_ROWS} rows ({what}), got {rows}: use {remedy}")
+        priors = [_on(prior, x) for prior in priors]
+        residuals = [residual if p.offset is None else residual - tangent.along(x, p.offset) for p in priors]
+        if kernel == "cg":
+            return [self._by_gradients(*case) for case in zip(priors, residuals, ratios, strict=True)]
+        variances = [prior.variance for prior in priors]
+        if kernel == "block":
+            kernels = tangent.block(variances, x)
+        else:
+            kernels = tangent.shared(variances, x, combinations=combinations, seed=seed)
+        results = []
+        for prior, gram, r, tried in zip(priors, kernels, residuals, ratios, strict=True):
+            spectrum = Spectrum.of(gram, r, shared=kernel == "shared")
+            grid = (tried,) if isinstance(tried, float) else tuple(spectrum.mean_diagonal * value for value in tried)
+            # Of equal ones the largest ratio, the one nearest to the prior, wins.
+            best = min(map(spectrum.solve, reversed(grid)), key=lambda s: s.error if by == "leave-one-out" else -s.evidence)
+            predictor: Linearised | SharedKernel
+            if kernel == "block":
+                predictor = self._linearised(prior, best.coefficients, best.ratio, best.scale)
+            else:
+                fitted = (x.cpu(), best.coefficients.cpu(), _cpu(prior.variance), best.ratio, best.scale.cpu())
+                offset = None if prior.offset is None else _cpu(prior.offset)
+                predictor = SharedKernel(self.base, offset, *fitted, combinations, seed)
+            results.append(Linearisation(predictor, kernel, best.ratio, best.left_out, best.evidence, prior.note))
+        return results
 
-def _change(tangent: Tangent, prior: Prior, x: Tensor, coefficients: Float[Tensor, "sample output"]) -> Weights:
-    """Posterior mean of the weights, less the start: offset + D J' a."""
-    pulled = tangent.back(x, coefficients)
-    return {n: prior.variance[n] * w + (prior.offset[n] if prior.offset else 0.0) for n, w in pulled.items()}
+    def _prediction(self) -> Float[Tensor, "sample output"]:
+        with torch.no_grad():
+            prediction = self.tangent.predict(self.x)
+        if prediction.shape != self.y.shape:
+            raise ValueError(f"outputs must have the shape {tuple(prediction.shape)}, got {tuple(self.y.shape)}")
+        if not bool(torch.isfinite(prediction - self.y).all()):
+            raise ValueError("a closed form needs finite outputs and predictions, got some that are not: check data and source")
+        return prediction
+
+    def _linearised(self, prior: Prior, coefficients: Tensor, ratio: float, scale: Tensor) -> Linearised:
+        """Posterior mean of the weights, less the start: offset + D J' a."""
+        pulled = self.tangent.back(self.x, coefficients)
+        change = {n: prior.variance[n] * w + (prior.offset[n] if prior.offset else 0.0) for n, w in pulled.items()}
+        return Linearised(self.base, _cpu(change), self.x.cpu(), _cpu(prior.variance), ratio, scale.cpu())
+
+    def _by_gradients(
+        self, prior: Prior, residual: Float[Tensor, "sample output"], ratio: float | tuple[float, ...]
+    ) -> Linearisation:
+        """Solve (J D J' + ratio I) a = r by conjugate gradients, with products by J and J' alone."""
+        from scipy.sparse.linalg import LinearOperator, cg
+
+        if not isinstance(ratio, float):
+            raise ValueError("conjugate gradients solve one ratio: give ratio=, or a plan with a strength")
+        shape, size, tangent = residual.shape, residual.numel(), self.tangent
+
+        def product(vector: Any) -> Any:
+            a = torch.as_tensor(vector).reshape(shape).to(residual)
+            pulled = tangent.back(self.x, a)
+            moved = tangent.along(self.x, {name: prior.variance[name] * pulled[name] for name in pulled})
+            return (moved + ratio * a).flatten().cpu().numpy()
+
+        flat = residual.flatten().cpu().numpy()
+        found, failed = cg(LinearOperator((size, size), matvec=product, dtype=float), flat, rtol=1e-10, maxiter=10 * size)
+        if failed:
+            raise ValueError(f"conjugate gradients did not converge in {10 * size} steps: raise the ratio, it is {ratio:g}")
+        coefficients = torch.as_tensor(found).reshape(shape).to(residual)
+        scale = (residual * coefficients).mean().clamp_min(torch.finfo(torch.float64).tiny).expand(shape[1])
+        predictor = self._linearised(prior, coefficients, ratio, scale)
+        return Linearisation(predictor, "conjugate gradients", ratio, None, None, prior.note)
+
+    def moved(self, prior: Prior, result: Linearisation) -> tuple["_Case", Prior]:
+        """Step towards the mean of the weights, as far as the Plan's objective does not rise; the prior stays where it was."""
+        assert isinstance(result.predictor, Linearised)
+        start, change = self.base.weights, result.predictor.change
+
+        def step(share: float) -> tuple["_Case", Prior]:
+            weights = {n: torch.where(prior.variance[n] > 0, w + share * change[n], w) for n, w in start.items()}
+            before = prior.offset or {name: torch.zeros_like(w) for name, w in start.items()}
+            offset = {n: torch.where(prior.variance[n] > 0, before[n] - share * change[n], 0.0) for n in start}
+            return replace(self, base=replace(self.base, weights=weights)), replace(prior, offset=offset)
+
+        least = self._objective(prior)
+        for halvings in range(HALVINGS):
+            case, own = step(0.5**halvings)
+            if case._objective(own) <= least:
+                return case, own
+        return self, prior
+
+    def _objective(self, prior: Prior) -> float:
+        """Mean squared error + 1/2 sum strength (w - anchor)^2 at the start."""
+        with torch.no_grad():
+            error = float((self.y - self.tangent.predict(self.x)).square().mean())
+        pull = 0.0
+        for name, moved in (prior.offset or {}).items():
+            free = prior.variance[name] > 0
+            pull += 0.5 * float((moved[free].square() / prior.variance[name][free]).sum())
+        return error + pull if math.isfinite(error + pull) else math.inf
 
 
 @dataclass(frozen=True)
@@ -266,13 +343,11 @@ class Spectrum:
         """Decompose a kernel."""
         values, vectors = torch.linalg.eigh(gram)
         columns = residual if shared else residual.reshape(-1, 1)
-        mean = max(float(gram.diagonal().mean()), torch.finfo(gram.dtype).tiny)
+        mean = float(gram.diagonal().mean()) or 1.0  # a prior that varies nothing has no scale of its own
         return cls(values.clamp_min(0.0), vectors.unflatten(0, (len(residual), -1)), vectors.T @ columns, residual, mean)
 
     def solve(self, ratio: float) -> Solution:
         """Solve for one ratio t^2 / s^2, positive."""
-        if not 0 < ratio < math.inf:
-            raise ValueError(f"the ratio of noise to prior variance must be positive and finite, got {ratio}")
         samples, outputs = self.residual.shape
         inverse = 1 / (self.values + ratio)
         flat = self.vectors.flatten(0, 1)
@@ -283,11 +358,11 @@ class Spectrum:
         else:
             blocks = (self.vectors * inverse) @ self.vectors.mT
             left_out = torch.linalg.solve(blocks, coefficients[..., None])[..., 0]
-        shared = self.rotated.shape[1] == outputs and self.vectors.shape[1] == 1
-        product = self.residual * coefficients
-        energy = product.mean(0) if shared else product.mean().expand(outputs)
-        # A residual of nothing has no scale: the prior's own, then.
-        scale = torch.where(energy > 0, energy, torch.finfo(energy.dtype).tiny)
+        shared = len(self.vectors) == len(self.values)
+        # r' A r of each output, or of all.
+        energy = (inverse[:, None] * self.rotated.square()).sum(0) / (samples if shared else samples * outputs)
+        # Where nothing is left to explain there is no scale.
+        scale = energy.clamp_min(torch.finfo(energy.dtype).tiny).expand(outputs)
         logs = (self.values + ratio).log().sum() * (outputs if shared else 1)
         count = self.residual.numel()
         evidence = -0.5 * (logs + samples * (2 * math.pi * scale).log().sum() + count)
@@ -295,11 +370,23 @@ class Spectrum:
 
 
 def _ratios(prior: Prior, given: float | Sequence[float] | None, rows: int) -> float | tuple[float, ...]:
-    """One ratio as it is, or a grid relative to the kernel's mean diagonal."""
+    """One ratio as it is, or a grid, in order, relative to the kernel's mean diagonal."""
     if given is None:
         return RATIOS if prior.free else rows / 2
-    return float(given) if isinstance(given, int | float) else tuple(given)
+    values = (float(given),) if isinstance(given, Real) else tuple(sorted(map(float, given)))  # type: ignore[arg-type]
+    if not values or not all(0 < value < math.inf for value in values):
+        raise ValueError(f"the ratio of noise to prior variance must be positive and finite, got {given}")
+    return values[0] if isinstance(given, Real) else values
+
+
+def _on(prior: Prior, x: Tensor) -> Prior:
+    variance, offset = ({n: t.to(x.device) for n, t in (given or {}).items()} for given in (prior.variance, prior.offset))
+    return replace(prior, variance=variance, offset=offset or None)
+
+
+def _cpu(weights: Weights) -> Weights:
+    return {name: weight.cpu() for name, weight in weights.items()}
 
 
 def _same(a: Weights, b: Weights) -> bool:
-    return a is b or all(torch.equal(a[name], b[name]) for name in b)
+    return a is b or (a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in b))

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from pac_surrogate.choose import Auto
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import MLP, Architecture, initial_weights
 from pac_surrogate.plan import make_plan
-from pac_surrogate.predictors import Network, build_network
+from pac_surrogate.predictors import Folds, Network, build_network
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
 from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, provenance, same_variables, with_outputs_of
 from pac_surrogate.training import STACK_MEMORY, fit
@@ -21,6 +22,7 @@ from pac_surrogate.transfer import ClosedFormRule, Method, NotApplicableError, l
 from pac_surrogate.transfer.pac import Allocate
 from pac_surrogate.transfer.ticket import draw_stages
 
+INTERVAL_FOLDS = 10  # fits by which intervals are calibrated, at most one a sample
 FEWEST_TO_TUNE = 4  # below this many target samples the first candidate serves
 
 
@@ -258,13 +260,14 @@ def transfer(
     surrogate: Surrogate,
     data: Dataset,
     *,
-    method: Method | Sequence[Method],
+    method: Method | Sequence[Method] | str = "auto",
     source: Dataset | None = None,
     seed: int = 0,
     steps: int = 1000,
     source_steps: int = 1000,
     batch_size: int = 128,
     folds: int = 5,
+    intervals: bool = True,
     device: str = "auto",
 ) -> Surrogate:
     """Adapt a source surrogate to a target, of which there are few samples.
@@ -272,22 +275,55 @@ def transfer(
     Args:
         surrogate: pretrained on the source.
         data: target training samples.
-        method: a method with its hyper-parameters, or several candidates (see `grid`): then K-fold cross-validation on `data`
-            chooses, and below 4 samples the first one serves.
+        method: "auto" chooses among closed forms in seconds and says why (see `Auto` and the result's `choice`); or a method
+            with its hyper-parameters; or several candidates (see `grid`): then K-fold cross-validation on `data` chooses, and
+            below 4 samples the first one serves.
         source: source training samples, for methods that train on them.
         seed: of initial weights, masks, minibatches and folds.
         steps: gradient steps on the target.
         source_steps: gradient steps on the source, for methods with such a stage.
         batch_size: samples a step; fewer are used whole.
         folds: of the cross-validation, at most one a sample.
+        intervals: also fit without each of at most 10 parts of the samples, in the same stacks, for `predict_interval`; "auto"
+            needs no such fits.
         device: "auto" means CUDA where there is one.
 
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
     """
-    task = Task(surrogate, data, as_candidates(method), source, seed)
-    (result,) = transfer_many([task], Budget(steps, source_steps, batch_size, folds), Solver(device=device))
-    return _checked(result)
+    chosen = Auto(features=source is not None) if method == "auto" else method
+    task = Task(surrogate, data, as_candidates(chosen), source, seed)
+    budget = Budget(steps, source_steps, batch_size, folds)
+    left_out = intervals and len(data) > 1 and not isinstance(task.candidates[0], Auto)
+    parts = _parts(data, seed, INTERVAL_FOLDS) if left_out else []
+    tasks = [Task(surrogate, data[rest], task.candidates, source, seed) for rest, _ in parts]
+    result, *others = transfer_many([task, *tasks], budget, Solver(device=device))
+    adapted = _checked(result)
+    sound = all(other.diverged is None and other.refused is None for other in others)
+    return _with_folds(adapted, data, parts, [other.surrogate for other in others]) if parts and sound else adapted
+
+
+def _parts(data: Dataset, seed: int, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Samples that stay and samples that are held out, of each fold."""
+    order = np.random.default_rng((seed, len(data))).permutation(len(data))
+    return [(np.sort(np.setdiff1d(order, part)), np.sort(part)) for part in np.array_split(order, min(folds, len(data)))]
+
+
+def _with_folds(
+    adapted: Surrogate, data: Dataset, parts: Sequence[tuple[np.ndarray, np.ndarray]], others: Sequence[Surrogate]
+) -> Surrogate:
+    """Attach the fits without a part of the samples, and the residuals that they leave there."""
+    outputs = adapted.scaling.outputs
+    fold = torch.zeros(len(data), dtype=torch.int64)
+    for place, (_, held_out) in enumerate(parts):
+        fold[torch.as_tensor(held_out)] = place
+    scaled = adapted.scaling.standardise(data)
+    x, y = (torch.as_tensor(np.asarray(m, dtype=np.float64)) for m in (scaled.input_matrix, scaled.output_matrix))
+    slope = torch.stack([other.scaling.outputs.deviation / outputs.deviation for other in others])
+    offset = torch.stack([(other.scaling.outputs.mean - outputs.mean) / outputs.deviation for other in others])
+    folds = Folds(tuple(other.predictor for other in others), fold, y, slope, offset)
+    predicted = folds.predict(x)[fold, torch.arange(len(data))]
+    return dataclasses.replace(adapted, folds=dataclasses.replace(folds, residual=y - predicted))
 
 
 def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list[Transferred]:
@@ -348,13 +384,14 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
     ]
 
 
-def as_candidates(method: Method | Sequence[Method]) -> tuple[Method, ...]:
+def as_candidates(method: Method | Sequence[Method] | str) -> tuple[Method, ...]:
     """One method or several, as a tuple.
 
     Raises:
         ValueError: if there is none, or one is no method.
     """
-    candidates = tuple(method) if isinstance(method, Sequence) and not isinstance(method, str) else (method,)
+    single = isinstance(method, str) or not isinstance(method, Sequence)
+    candidates: tuple[Any, ...] = (method,) if single else tuple(method)  # type: ignore[arg-type]
     for candidate in candidates:
         if not hasattr(candidate, "stages") or isinstance(candidate, type):
             raise ValueError(f"method must be a method such as pac.PAC(), or a sequence of them, got {candidate!r}")
@@ -406,9 +443,7 @@ class _Session:
         """Training and held-out part of each fold, the same for every method."""
         key = (id(data), seed)
         if key not in self._folds:
-            order = np.random.default_rng((seed, len(data))).permutation(len(data))
-            parts = np.array_split(order, min(self.budget.folds, len(data)))
-            self._folds[key] = [(data[np.sort(np.setdiff1d(order, part))], data[np.sort(part)]) for part in parts]
+            self._folds[key] = [(data[rest], data[part]) for rest, part in _parts(data, seed, self.budget.folds)]
         return self._folds[key]
 
     def solve(self, requests: Sequence[_Request]) -> list[_Answer]:

@@ -20,8 +20,9 @@ from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.intervals import Interval, cross_validation_band, normal_band, promise, studentised_band
 from pac_surrogate.models import Architecture, evaluate_many
-from pac_surrogate.predictors import PREDICTORS, Network, Predictor, build_network
+from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
 from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs
 from pac_surrogate.weights import Mask, Weights
 
@@ -42,6 +43,7 @@ class Surrogate:
         inputs: the input variables, in the order of the columns.
         outputs: the output variables, in the order of the columns.
         provenance: how it was made: data hash, seed, versions.
+        folds: the same method fitted without parts of the target samples, by which intervals are calibrated.
     """
 
     predictor: Predictor
@@ -49,6 +51,7 @@ class Surrogate:
     inputs: tuple[Variable, ...]
     outputs: tuple[Variable, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    folds: Folds | None = None
 
     @property
     def network(self) -> Network:
@@ -104,8 +107,7 @@ class Surrogate:
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        named = isinstance(x, Mapping)
-        given = next(iter(x.values())) if named and x else x
+        given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self._columns(x)
         gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
         if bool(self.scaling.inputs.outside(columns.detach()).any()):
@@ -116,11 +118,67 @@ class Surrogate:
             # Scaled in float64: in float32 a pressure of 1e5 Pa would lose what a deviation of 1 Pa says.
             scaled = self.scaling.inputs.standardise(columns.double())
             prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
-        prediction = prediction.to(columns.dtype)
-        array: Any = prediction if isinstance(given, Tensor) else prediction.numpy()
+        return self._laid_out(prediction.to(columns.dtype), x)
+
+    def predict_interval(
+        self, x: Any, level: float = 0.9, *, interval: str = "jackknife", simultaneous: bool = False
+    ) -> Interval:
+        """Predict with an interval for every output.
+
+        "jackknife" calibrates by target samples that were left out: jackknife+ or CV+ by the folds of `transfer`, or, for
+        `method="auto"`, the posterior's shape scaled by leave-one-out residuals. "posterior" is the model's own belief, or the
+        spread of the folds and their residuals; it works at any number of samples and promises nothing.
+
+        Args:
+            x: inputs, as for `predict`; mean and bounds are laid out like its answer.
+            level: nominal coverage, 1 - alpha.
+            interval: jackknife | posterior.
+            simultaneous: one band that holds for all outputs of a sample together (a whole field).
+
+        Returns:
+            Mean, bounds, what coverage is promised (1 - 2 alpha or CV+'s own bound; None where the choice of method was not
+            made anew without each sample), and which samples extrapolate.
+
+        Raises:
+            ValueError: if the samples are too few for the level (it names how many are needed), or none were left out.
+        """
+        if interval not in ("jackknife", "posterior"):
+            raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
+        given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
+        columns = self._columns(x).detach()
+        promised = None
+        with torch.no_grad():
+            scaled = self.scaling.inputs.standardise(columns.double())
+            mean = self.predictor.predict(scaled).double()
+            folds, predictor = self.folds, self.predictor
+            options = {"simultaneous": simultaneous}
+            if interval == "jackknife" and folds is not None:
+                bounds = cross_validation_band(folds.predict(scaled), folds.fold, folds.residual, level, **options)
+                promised = promise(level, len(folds.fold), len(folds.members))
+            elif interval == "jackknife" and isinstance(predictor, Mixture) and predictor.scores is not None:
+                bounds = studentised_band(mean, predictor.deviation(scaled), predictor.scores, level, **options)
+            elif interval == "posterior" and isinstance(predictor, Mixture) and predictor.scores is not None:
+                bounds = normal_band(mean, predictor.deviation(scaled), level, **options)
+            elif interval == "posterior" and folds is not None:
+                spread = folds.predict(scaled).var(0) + folds.residual.square().mean(0)
+                bounds = normal_band(mean, spread.sqrt(), level, **options)
+            else:
+                raise ValueError(
+                    "an interval needs fits without parts of the target samples: transfer 2 samples or more with intervals=True"
+                )
+        restored = (self.scaling.outputs.restore(values).to(columns.dtype) for values in (mean, *bounds))
+        centre, lower, upper = (self._laid_out(values, x) for values in restored)
+        outside = self.scaling.inputs.outside(columns)
+        return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
+
+    def _laid_out(self, values: Float[Tensor, "sample output"], x: Any) -> Any:
+        """Outputs as the inputs were given: arrays or dictionaries, NumPy or torch."""
+        named = isinstance(x, Mapping)
+        given = next(iter(x.values())) if named and x else x
+        array: Any = values if isinstance(given, Tensor) else values.numpy()
         last = np.cumsum([variable.size for variable in self.outputs])
         arrays = {
-            variable.name: array[:, end - variable.size : end].reshape(len(columns), *variable.shape)
+            variable.name: array[:, end - variable.size : end].reshape(len(values), *variable.shape)
             for variable, end in zip(self.outputs, last, strict=True)
         }
         if named:
@@ -161,6 +219,9 @@ class Surrogate:
             "outputs": [dataclasses.asdict(variable) for variable in self.outputs],
             "provenance": dict(self.provenance),
         }
+        if self.folds is not None:
+            parts, header["folds"] = self.folds.state()
+            tensors |= parts
         save_tensors(path, tensors, header)
 
     @classmethod
@@ -184,7 +245,8 @@ class Surrogate:
             scaling = Scaling(_columns(tensors, "inputs", inputs), _columns(tensors, "outputs", outputs))
             kind = PREDICTORS[header["predictor"]["kind"]]
             predictor = kind.from_state(tensors, header["predictor"], inputs, outputs, model)
-            return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]))
+            folds = Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None
+            return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]), folds)
         except KeyError as error:
             raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
         except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:

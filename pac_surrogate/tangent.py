@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pac_surrogate.jacobian import output_jacobian
 from pac_surrogate.models import evaluate
+from pac_surrogate.models.mlp import MLPNetwork
 from pac_surrogate.weights import Weights
 
 COMBINATIONS = 12
@@ -89,8 +90,8 @@ class Tangent:
         left, right = self._features(a), None if b is None else self._features(b)
         if left is not None:
             for kernel, variance in zip(kernels, variances, strict=True):
-                for part in self._readout_parts(variance, left, right):
-                    kernel += part.mean(0)
+                for (part,) in self._readout_parts(variance, left, right, mean=True):
+                    kernel += part
         mix, share = self._mix(a, combinations, seed)
         names = self._body(variances, left is not None)
         numbers = sum(self.start[name].numel() for name in names)
@@ -129,24 +130,30 @@ class Tangent:
         names = self._body([variance], features is not None)
         total = share * self._squares(variance, names, x, mix).sum(1)
         if features is not None:
-            for part in self._readout_parts(variance, features, None):
-                total = total + part.mean(0).diagonal()
+            for (part,) in self._readout_parts(variance, features, None, mean=True):
+                total = total + part.diagonal()
         return total
 
     def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
         """J(x) change, the derivative of the outputs in a direction of the weights."""
         moved = {name: change[name].to(x) for name in self.start}
-        return torch.func.jvp(lambda w: evaluate(self.model, w, x)[0], (self.start,), (moved,))[1]
+        # J'u is linear in u, and J is its derivative. `torch.func.jvp` would compile for seconds at its first use, and warn.
+        prediction, pull = self._pull(x)
+        push: Any = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(prediction))[1]
+        return push(moved)[0]
 
     def back(self, x: Float[Tensor, "sample input"], residual: Float[Tensor, "sample output"]) -> Weights:
         """J(X)' residual, the transpose of `along`."""
         with torch.no_grad():
-            pull: Any = torch.func.vjp(lambda w: evaluate(self.model, w, x)[0], self.start)[1]
-            return dict(pull(residual)[0])
+            return dict(self._pull(x)[1](residual)[0])
 
     def predict(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """f(x; start)."""
         return evaluate(self.model, self.start, x)[0]
+
+    def _pull(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], Any]:
+        prediction, pull = torch.func.vjp(lambda w: evaluate(self.model, w, x)[0], self.start)[:2]
+        return prediction, pull
 
     def _outputs(self, x: Float[Tensor, "sample input"]) -> int:
         return self.predict(x[:1]).shape[1]
@@ -193,7 +200,7 @@ class Tangent:
 
     def _rows(self, x: Tensor, names: Sequence[str], mix: Tensor | None, summed: bool) -> Weights:
         """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the combinations."""
-        pieces = list(output_jacobian(self.model, self.start, x, names, mix))
+        pieces = list(self._jacobian(x, names, mix))
         found = {name: torch.cat([piece[name].flatten(1) for piece in pieces]) for name in names}
         return found if summed else {name: rows.reshape(-1, self.start[name].numel()) for name, rows in found.items()}
 
@@ -201,11 +208,20 @@ class Tangent:
         self, variance: Mapping[str, Tensor], names: Sequence[str], x: Tensor, mix: Tensor | None
     ) -> Float[Tensor, "sample row"]:
         """Sum of D J^2 over these tensors."""
-        total = torch.zeros(len(x), self._outputs(x) if mix is None else len(mix), dtype=torch.float64, device=x.device)
-        for name in names:
-            pieces = output_jacobian(self.model, self.start, x, [name], mix)
-            total = total + torch.cat([(piece[name].square() * variance[name]).flatten(2).sum(2) for piece in pieces])
-        return total
+        if not names:
+            return x.new_zeros(len(x), self._outputs(x) if mix is None else len(mix))
+        pieces = self._jacobian(x, names, mix)
+        return torch.cat(
+            [torch.stack([rows[n].flatten(2).square() @ variance[n].flatten() for n in names]).sum(0) for rows in pieces]
+        )
+
+    def _jacobian(self, x: Tensor, names: Sequence[str], mix: Tensor | None) -> Iterator[Weights]:
+        """Derivatives of the outputs, or of combinations of them."""
+        if mix is None or not isinstance(self.model, MLPNetwork):
+            return output_jacobian(self.model, self.start, x, names, mix)
+        # Combined outputs are those of a combined readout: then the cost does not know how many outputs there are.
+        combined = {name: mix @ self.start[name] for name in self.start if name.startswith(f"{self.readout}.")}
+        return output_jacobian(self.model, {**self.start, **combined}, x, names)
 
     def _features(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample position feature"] | None:
         """What the readout reads, if the model gives it out and the readout is affine in it, pointwise; see `models`."""
@@ -248,10 +264,14 @@ class Tangent:
         variance: Mapping[str, Tensor],
         left: Float[Tensor, "sample position feature"],
         right: Float[Tensor, "other position feature"] | None,
+        *,
+        mean: bool = False,
     ) -> Iterator[Float[Tensor, "channel sample other"]]:
-        """The readout's part of the kernel of each channel, the mean over positions: of its weight, of its bias."""
+        """What the readout's weight and its bias add to the kernel of each channel, or to their mean; mean over positions."""
         right = left if right is None else right
         weight, bias = variance[f"{self.readout}.weight"].flatten(1), variance.get(f"{self.readout}.bias")
+        if mean:
+            weight, bias = weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, keepdim=True)
         if bool((weight > 0).any()):
             same = bool((weight == weight[0]).all())  # then one channel stands for all
             part = torch.einsum("ipf,of,jpf->oij", left, weight[:1] if same else weight, right) / left.shape[1]

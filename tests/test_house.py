@@ -16,16 +16,16 @@ LAYERS = (
     ("files", "weights", "metrics", "device", "progress"),
     ("dataset", "models"),
     ("jacobian", "perturbation"),
-    ("tangent", "choice"),
+    ("tangent", "choice", "intervals"),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
     ("transfer", "training", "linearise"),  # methods and solvers never meet below `pipeline`
     ("choose",),
-    ("pipeline", "intervals"),
+    ("pipeline",),
     ("curve",),
-    ("plots", "deploy"),
-    ("sample_plots",),
+    ("plots", "savings", "deploy"),
+    ("sample_plots", "savings_plots", "costs"),
     ("cli",),
 )
 PLACE = {part: row for row, parts in enumerate(LAYERS) for part in parts}

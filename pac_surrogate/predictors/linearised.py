@@ -1,5 +1,7 @@
 """Predictors of the closed form: a linearised network, and a network with a kernel on top; both with their variance."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.files import Variable
-from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.network import Network
+from pac_surrogate.models import Architecture, activation_size
+from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
 from pac_surrogate.predictors.predictor import part, shapes
-from pac_surrogate.tangent import Tangent
+from pac_surrogate.tangent import KERNEL_ROWS, Tangent
 from pac_surrogate.weights import Weights
 
-VARIANCE_ROWS = 2**22  # numbers of one piece of a cross kernel
+CROSS_NUMBERS = 2**24  # of one piece of a cross kernel
 
 
 @dataclass(frozen=True)
@@ -38,29 +40,31 @@ class Linearised:
     ratio: float
     scale: Float[Tensor, " output"]
 
-    @property
-    def tangent(self) -> Tangent:
-        """Where the derivatives come from."""
-        return Tangent(self.base.module, self.base.weights, str(self.base.module.readout_name))
-
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, float64."""
-        size = batch_size or 1024
-        tangent = _on(self.tangent, x)
-        parts = [tangent.predict(rows) + tangent.along(rows, self.change) for rows in x.double().split(size)]
-        return torch.cat(parts)
+        tangent = _tangent(self.base, x)
+        size = batch_size or _batch(self.base, x)
+        return torch.cat([tangent.predict(rows) + tangent.along(rows, self.change) for rows in x.double().split(size)])
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
-        """Posterior variance of the outputs, without noise, standardised: s^2 [k(x, x) - k(x)' (K + ratio I)^-1 k(x)]."""
-        tangent, x = self.tangent, x.double()
-        (gram,) = tangent.block([self.prior], self.inputs)
-        factor = torch.linalg.cholesky(gram + self.ratio * torch.eye(len(gram), dtype=torch.float64))
-        outputs, parts = len(self.scale), []
-        for rows in x.split(max(1, VARIANCE_ROWS // (outputs * len(gram)))):
-            (cross,) = tangent.block([self.prior], self.inputs, rows)
-            seen = torch.linalg.solve_triangular(factor, cross, upper=False).square().sum(0).reshape(len(rows), outputs)
-            parts.append((tangent.block_diagonal(self.prior, rows) - seen).clamp_min(0.0))
-        return self.scale * torch.cat(parts)
+        """Posterior variance of the outputs, without noise, standardised: s^2 [k(x, x) - k(x)' (K + ratio I)^-1 k(x)].
+
+        Raises:
+            ValueError: if the block kernel of the training samples is too large, as it may be after conjugate gradients.
+        """
+        outputs, prior, inputs, x = len(self.scale), _to(self.prior, x), self.inputs.to(x.device), x.double()
+        held = len(inputs) * outputs
+        if held > KERNEL_ROWS:
+            raise ValueError(
+                f"a variance needs at most {KERNEL_ROWS} rows (samples x outputs), got {held}: use kernel='shared'"
+            )
+        tangent, parts = _tangent(self.base, x), []
+        factor = _factor(tangent.block([prior], inputs)[0], self.ratio)
+        for rows in x.split(max(1, CROSS_NUMBERS // (outputs * len(factor)))):
+            (cross,) = tangent.block([prior], rows, inputs)
+            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0).reshape(len(rows), outputs)
+            parts.append((tangent.block_diagonal(prior, rows) - seen).clamp_min(0.0))
+        return self.scale.to(x.device) * torch.cat(parts)
 
     @property
     def noise(self) -> Float[Tensor, " output"]:
@@ -113,32 +117,27 @@ class SharedKernel:
     combinations: int
     seed: int
 
-    @property
-    def tangent(self) -> Tangent:
-        """Where the derivatives come from."""
-        return Tangent(self.base.module, self.base.weights, str(self.base.module.readout_name))
-
-    def _kernel(self, a: Tensor, b: Tensor | None = None) -> Float[Tensor, "sample other"]:
-        (found,) = self.tangent.shared([self.prior], a, b, combinations=self.combinations, seed=self.seed)
-        return found
-
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, float64."""
-        tangent, parts = self.tangent, []
-        for rows in x.double().split(batch_size or 256):
-            prediction = tangent.predict(rows) + self._kernel(rows, self.inputs) @ self.coefficients
+        tangent, parts = _tangent(self.base, x), []
+        prior, inputs, coefficients = _to(self.prior, x), self.inputs.to(x.device), self.coefficients.to(x.device)
+        for rows in x.double().split(batch_size or _batch(self.base, x)):
+            (cross,) = tangent.shared([prior], rows, inputs, combinations=self.combinations, seed=self.seed)
+            prediction = tangent.predict(rows) + cross @ coefficients
             parts.append(prediction if self.offset is None else prediction + tangent.along(rows, self.offset))
         return torch.cat(parts)
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """Posterior variance of the outputs, without noise, standardised: one shape, scaled by the s^2 of each output."""
-        gram = self._kernel(self.inputs)
-        factor = torch.linalg.cholesky(gram + self.ratio * torch.eye(len(gram), dtype=torch.float64))
-        parts = []
-        for rows in x.double().split(256):
-            seen = torch.linalg.solve_triangular(factor, self._kernel(self.inputs, rows), upper=False).square().sum(0)
-            parts.append((self._kernel(rows).diagonal() - seen).clamp_min(0.0))
-        return torch.cat(parts)[:, None] * self.scale
+        tangent, prior, inputs, x = _tangent(self.base, x), _to(self.prior, x), self.inputs.to(x.device), x.double()
+        shared = functools.partial(tangent.shared, [prior], combinations=self.combinations, seed=self.seed)
+        factor, parts = _factor(shared(inputs)[0], self.ratio), []
+        for rows in x.split(max(1, CROSS_NUMBERS // len(inputs))):
+            (cross,) = shared(rows, inputs)
+            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
+            own = tangent.shared_diagonal(prior, rows, combinations=self.combinations, seed=self.seed)
+            parts.append((own - seen).clamp_min(0.0))
+        return torch.cat(parts)[:, None] * self.scale.to(x.device)
 
     @property
     def noise(self) -> Float[Tensor, " output"]:
@@ -163,12 +162,12 @@ class SharedKernel:
     ) -> "SharedKernel":
         """Rebuild from a saved state."""
         shared, offset = _from_state(tensors, description, inputs, outputs, model, "offset")
-        coefficients, points = tensors["closed/coefficients"], shared["inputs"]
+        coefficients, points = tensors["closed/coefficients"].clone(), shared["inputs"]
         if coefficients.shape != (len(points), len(shared["scale"])) or coefficients.dtype != torch.float64:
             raise ValueError("the coefficients of the closed form do not fit its samples and outputs")
-        combinations, seed = int(description["combinations"]), int(description["seed"])
-        if not 1 <= combinations <= 10_000:
-            raise ValueError("the closed form has an impossible number of combinations")
+        combinations, seed = operator.index(description["combinations"]), operator.index(description["seed"])
+        if not 1 <= combinations <= 10_000 or not 0 <= seed < 2**63:
+            raise ValueError("the closed form has an impossible number of combinations or seed")
         return cls(
             shared["base"], offset, points, coefficients, shared["prior"], shared["ratio"], shared["scale"], combinations, seed
         )
@@ -194,18 +193,39 @@ def _from_state(
 ) -> tuple[dict[str, Any], Weights | None]:
     base = Network.from_state(tensors, description["base"], inputs, outputs, model)
     prior, moved = part(tensors, "prior/"), part(tensors, f"{group}/")
-    points, scale, ratio = tensors["closed/inputs"], tensors["closed/scale"], float(description["ratio"])
+    points, scale, ratio = tensors["closed/inputs"].clone(), tensors["closed/scale"].clone(), float(description["ratio"])
     rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
     if shapes(prior) != shapes(base.weights) or (moved and shapes(moved) != shapes(base.weights)):
         raise ValueError("the closed form does not fit the network's weights")
-    if points.ndim != 2 or points.shape[1] != rows or scale.shape != (columns,) or not 0 < ratio < float("inf"):
+    if points.ndim != 2 or len(points) == 0 or points.shape[1] != rows or scale.shape != (columns,):
         raise ValueError("the closed form does not fit the inputs and outputs")
     if {t.dtype for t in (*prior.values(), *moved.values(), points, scale, *base.weights.values())} != {torch.float64}:
         raise ValueError("a closed form is kept in float64")
-    order = list(base.weights)
-    common = {"base": base, "prior": {n: prior[n] for n in order}, "inputs": points, "scale": scale, "ratio": ratio}
-    return common, {name: moved[name] for name in order} if moved else None
+    if not 0 < ratio < float("inf") or not all(bool(((t >= 0) & t.isfinite()).all()) for t in (scale, *prior.values())):
+        raise ValueError("the variances of a closed form must be finite and not negative, and its ratio positive")
+    # Copied and in the weights' order, as `Network.from_state` does.
+    prior, moved = ({name: found[name].clone() for name in base.weights if found} for found in (prior, moved))
+    return {"base": base, "prior": prior, "inputs": points, "scale": scale, "ratio": ratio}, moved or None
 
 
-def _on(tangent: Tangent, x: Tensor) -> Tangent:
-    return Tangent(tangent.model, {name: weight.to(x.device) for name, weight in tangent.start.items()}, tangent.readout)
+def _tangent(base: Network, x: Tensor) -> Tangent:
+    return Tangent(base.module, _to(base.weights, x), str(base.module.readout_name))
+
+
+def _to(weights: Weights, x: Tensor) -> Weights:
+    return {name: weight.to(x.device) for name, weight in weights.items()}
+
+
+def _batch(base: Network, x: Tensor) -> int:
+    """Samples of one batch: float64, and as much again for the derivative."""
+    return max(1, PREDICT_NUMBERS // (4 * activation_size(base.module, x.shape[1])))
+
+
+def _factor(gram: Float[Tensor, "row row"], ratio: float) -> Float[Tensor, "row row"]:
+    """Cholesky factor of K + ratio I."""
+    factor, failed = torch.linalg.cholesky_ex(gram + ratio * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
+    if bool(failed):
+        raise ValueError(
+            f"the kernel of the training samples has no inverse in float64 at the ratio {ratio:g}: use a larger one"
+        )
+    return factor

@@ -11,6 +11,7 @@ from torch import Tensor
 from pac_surrogate.choice import Choice
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
+from pac_surrogate.predictors.linearised import Linearised, SharedKernel
 from pac_surrogate.predictors.predictor import Predictor, part
 
 MOST = 64  # members of a saved mixture
@@ -24,11 +25,15 @@ class Mixture:
         weights: (member,), not negative, of sum 1.
         members: predictors between the same standardised inputs and outputs.
         choice: how the members were chosen, if they were.
+        scores: |leave-one-out residual| of the mixture over its deviation, (sample, output).
+        squares: mean squared leave-one-out residual of each member, (member, output): the variance of one that has none.
     """
 
     weights: Float[Tensor, " member"]
     members: tuple[Predictor, ...]
     choice: Choice | None = None
+    scores: Float[Tensor, "sample output"] | None = None
+    squares: Float[Tensor, "member output"] | None = None
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict by all members, float64."""
@@ -37,6 +42,16 @@ class Mixture:
         ]
         return torch.stack(parts).sum(0)
 
+    def deviation(self, x: Float[Tensor, "row input"]) -> Float[Tensor, "row output"]:
+        """Standard deviation of a new target sample: the members' variances, noise included, in their weights."""
+        if self.squares is None:
+            raise ValueError("this mixture was made without leave-one-out residuals")
+        total = torch.zeros(len(x), self.squares.shape[1], dtype=torch.float64)
+        for weight, member, square in zip(self.weights, self.members, self.squares, strict=True):
+            own = member.variance(x) + member.noise if isinstance(member, Linearised | SharedKernel) else square
+            total = total + weight * own
+        return total.sqrt()
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give the states of all members."""
         tensors, descriptions = {"mixture/weights": self.weights}, []
@@ -44,6 +59,8 @@ class Mixture:
             own, description = member.state()
             tensors |= {f"member{place}/{name}": tensor for name, tensor in own.items()}
             descriptions.append(description)
+        if self.scores is not None and self.squares is not None:
+            tensors |= {"mixture/scores": self.scores.contiguous(), "mixture/squares": self.squares.contiguous()}
         choice = self.choice.to_json() if self.choice else None
         return tensors, {"kind": "Mixture", "members": descriptions, "choice": choice}
 
@@ -68,4 +85,10 @@ class Mixture:
                 raise ValueError("a mixture has no mixtures as members")
             members.append(PREDICTORS[one["kind"]].from_state(part(tensors, f"member{place}/"), one, inputs, outputs, model))
         choice = Choice.from_json(description["choice"]) if description["choice"] else None
-        return cls(weights, tuple(members), choice)
+        scores, squares = tensors.get("mixture/scores"), tensors.get("mixture/squares")
+        width = sum(variable.size for variable in outputs)
+        if scores is not None and (scores.ndim != 2 or scores.shape[1] != width or scores.dtype != torch.float64):
+            raise ValueError("the scores of the mixture do not fit its outputs")
+        if (squares is None) != (scores is None) or (squares is not None and squares.shape != (len(described), width)):
+            raise ValueError("the residuals of the mixture do not fit its members")
+        return cls(weights, tuple(members), choice, scores, squares)
