@@ -67,13 +67,16 @@ def cross_validation_band(
         fold: of each sample.
         residual: y_i - f_-i(x_i).
         level: 1 - alpha.
-        simultaneous: bounds that hold for all outputs at once: R_i = max over outputs of |residual| / its root mean square.
+        simultaneous: bounds that hold for all outputs at once: R_i = max over outputs of |residual| / its root mean square over
+            the other samples, as a new sample has no part in it either.
     """
     rank = check_level(level, len(fold))
     size = residual.abs()
     if simultaneous:
-        spread = residual.square().mean(0).sqrt().clamp_min(torch.finfo(residual.dtype).tiny)
-        size = (size / spread).amax(1, keepdim=True) * spread
+        square, samples = residual.square(), len(residual)
+        least = torch.finfo(residual.dtype).tiny
+        others = ((square.sum(0) - square).clamp_min(0.0) / (samples - 1)).sqrt().clamp_min(least)
+        size = (size / others).amax(1, keepdim=True) * square.mean(0).sqrt()
     around = left_out[fold]
     lower = (around - size[:, None]).sort(0, descending=True).values[rank - 1]
     upper = (around + size[:, None]).sort(0).values[rank - 1]

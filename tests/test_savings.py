@@ -37,6 +37,12 @@ def test_a_power_law_needs_its_inverse_at_measured_sizes_and_the_chord_in_betwee
     assert pac.samples_needed(curve, "a", error) == pytest.approx(16 * 2 ** (1 / 3), rel=1e-12)
 
 
+def test_nothing_is_read_off_between_a_size_and_one_that_has_no_error_or_no_logarithm():
+    for first in (math.nan, math.inf):
+        assert pac.samples_needed(curve_of({"a": np.array([first, 0.1, 0.05])}, (4, 8, 16)), "a", 0.2) == 8.0
+    assert pac.samples_needed(curve_of({"a": np.array([0.4, 0.1, 0.05])}, (0, 8, 16)), "a", 0.2) == 8.0
+
+
 def test_seeds_that_agree_leave_no_width():
     curve = curve_of({"a": power_law()})
     needed = pac.samples_needed_interval(curve, "a", 0.1, resamples=50)
