@@ -1,6 +1,7 @@
 """The closed form: what a Plan's minimiser, its left-out errors and its evidence are, by other means."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_of_a_linear_model_it_is_ridge_regression_and_where_long_training_ends()
     assert float(step.abs().max()) > 0.1
     assert float((flat(found.predictor.change) - flat(anchor) + start).abs().max()) > 0.1  # the data say something too
     (trained,) = fit(
-        network.module, [plan], [data_of(SEVERAL)], seeds=[0], steps=4000, learning_rate=1e-2, dtype=torch.float64, device="cpu"
+        network.module, [plan], [data_of(SEVERAL)], seeds=[0], steps=3000, learning_rate=1e-2, dtype=torch.float64, device="cpu"
     )
     assert float((flat(trained.weights) - solved(found)).abs().max()) < 1e-8  # Adam's last steps, where gradients vanish
 
@@ -122,7 +123,7 @@ def test_the_evidence_is_the_density_of_the_residuals_at_the_scale_where_it_is_g
         columns = residual.reshape(-1, 1)
     else:
         gram, columns = torch.einsum("iow,w,jow->ij", jacobian, 1 / flat(strength), jacobian) / SEVERAL, residual
-    cover, scale = (gram + 0.7 * torch.eye(len(gram))).numpy(), found.predictor.scale[: columns.shape[1]]
+    cover, scale = (gram + 0.7 * torch.eye(len(gram), dtype=torch.float64)).numpy(), found.predictor.scale[: columns.shape[1]]
 
     def density(factor):
         pairs = zip(columns.T.numpy(), factor * scale, strict=True)
@@ -202,7 +203,7 @@ def test_pac_calibrates_by_the_formula_of_its_fifth_truth():
     redundant = ~flat(essential)
     rows = design(network, x).flatten(0, 1)[:, redundant]
     residual = (y - evaluate(network.module, weights, x)[0]).flatten()
-    d = rows.T @ torch.linalg.solve(rows @ rows.T + y.numel() * 0.01 * torch.eye(len(rows)), residual)
+    d = rows.T @ torch.linalg.solve(rows @ rows.T + y.numel() * 0.01 * torch.eye(len(rows), dtype=torch.float64), residual)
     assert float((flat(found.predictor.change)[redundant] - d).abs().max()) < 1e-10  # condition number below 1e4
     assert float(d.abs().max()) > 0.1
 
@@ -214,12 +215,12 @@ def objective(network, weights, plan, x, y):
 
 def test_linearising_again_lowers_the_objective_step_by_step_and_ends_where_its_gradient_vanishes():
     network, x, y = case(model=pac.MLP(hidden=(8, 7), activation="tanh"))
-    plan = make_plan(network.weights, anchor=around(network.weights, 2, 0.3), strength=0.01)
+    plan = make_plan(network.weights, anchor=around(network.weights, 2, 0.3), strength=0.05)
     values = []
-    for steps in (*range(5), 60):
-        (found,) = linearise(network, [plan], x, 3 * y, kernel="block", relinearise=steps)
-        values.append(objective(network, found.predictor.base.weights, plan, x, 3 * y))
-    assert all(b <= a for a, b in zip(values, values[1:], strict=False))
+    for steps in (*range(4), 160):
+        (found,) = linearise(network, [plan], x, y, kernel="block", relinearise=steps)
+        values.append(objective(network, found.predictor.base.weights, plan, x, y))
+    assert all(b <= a for a, b in itertools.pairwise(values))
     assert values[1] < 0.97 * values[0]
     assert values[-1] < values[1]
     assert float(flat(found.predictor.change).abs().max()) < 1e-5  # the next step goes nowhere: a stationary point
