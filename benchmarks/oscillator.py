@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import pac_surrogate as pac
+from pac_surrogate.curve import METRICS
 from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
 from pac_surrogate.surrogate import Surrogate, predict_many
 from simulators.oscillators import Oscillators
@@ -143,7 +144,7 @@ def roll_out(
 
 def step_error(surrogate: Surrogate, data: pac.Dataset) -> float:
     (prediction,) = predict_many([surrogate], [data.test])
-    return float(pac.curve.METRICS["rmse_std"](prediction, data.test.output_matrix))
+    return float(METRICS["rmse_std"](prediction, data.test.output_matrix))
 
 
 def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3"]) -> Float[np.ndarray, "run sample time 2"]:
