@@ -179,7 +179,7 @@ def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
             for name, found in errors.items():
                 axis.plot(spending.sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
             axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
-    axes[0, 0].legend(fontsize=6.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     figure.savefig(path, dpi=130)
 
 
