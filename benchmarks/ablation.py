@@ -65,6 +65,8 @@ def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
                 axis.plot(values, errors, marker="o", label=f"n = {n}")
             axis.set(xlabel=label, ylabel=curve.attrs["headline"], title=pair, yscale="log")
         row[1].set_xscale("symlog", linthresh=1e-4)
+        row[1].set_xlim(-2e-5, 3)
+        row[1].set_xticks(STRENGTHS, [f"{value:g}" for value in STRENGTHS])
         row[0].legend(fontsize=7)
     figure.savefig(path, dpi=130)
 

@@ -120,9 +120,10 @@ def print_table(curve: "xr.Dataset") -> None:
     print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * least median")
     summary = pac.summarise(curve)
     least = summary["median"].min("method")
+    width = max(24, 2 + max(len(str(name)) for name in curve["method"].values))
     print(
         "  "
-        + f"{'method':24s}{'trials':>7s}"
+        + f"{'method':{width}s}{'trials':>7s}"
         + "".join(f"{f'n = {n}':>25s}" for n in curve["size"].values)
         + f"{'source error':>15s}"
     )
@@ -138,7 +139,7 @@ def print_table(curve: "xr.Dataset") -> None:
         trials = budget["candidates"][str(name)]
         print(
             "  "
-            + f"{name:24s}{trials:7d}"
+            + f"{name:{width}s}{trials:7d}"
             + "".join(f"{cell:>25s}" for cell in cells)
             + f"{float(forgotten.loc[{'method': name}]):15.4f}"
         )

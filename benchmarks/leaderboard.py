@@ -200,6 +200,8 @@ def report(pairs: tuple[str, ...], setting: Setting) -> None:
     (setting.out / "ranking.json").write_text(json.dumps({**ranking, "missing": missing}, indent=1) + "\n")
     draw(cells, ranking, setting.out)
     print(table(ranking))
+    hours = sum(float(curve.attrs["wall_seconds"]) for curve in curves.values() if curve is not None) / 3600
+    print(f"\n{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, sources not counted")
     if missing:
         print(f"\nmissing, {len(missing)} of {len(curves)}: {'; '.join(missing)}")
 

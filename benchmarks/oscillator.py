@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import pac_surrogate as pac
+from pac_surrogate.curve import METRICS
 from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
 from pac_surrogate.surrogate import Surrogate, predict_many
 from simulators.oscillators import Oscillators
@@ -143,7 +144,7 @@ def roll_out(
 
 def step_error(surrogate: Surrogate, data: pac.Dataset) -> float:
     (prediction,) = predict_many([surrogate], [data.test])
-    return float(pac.curve.METRICS["rmse_std"](prediction, data.test.output_matrix))
+    return float(METRICS["rmse_std"](prediction, data.test.output_matrix))
 
 
 def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3"]) -> Float[np.ndarray, "run sample time 2"]:
@@ -178,7 +179,7 @@ def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
             for name, found in errors.items():
                 axis.plot(spending.sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
             axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
-    axes[0, 0].legend(fontsize=6.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     figure.savefig(path, dpi=130)
 
 

@@ -199,7 +199,10 @@ def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
     axes.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)
     for (row, column), value in np.ndenumerate(values):
-        axes.text(column, row, f"{value:.2f}" if np.isfinite(value) else "n/a", ha="center", va="center", fontsize=7)
+        colour = "white" if abs(np.log2(value)) > 1 else "black"
+        axes.text(
+            column, row, f"{value:.2f}" if np.isfinite(value) else "n/a", ha="center", va="center", fontsize=7, color=colour
+        )
     axes.set_title("error / fine-tuning's, geometric mean")
     figure.colorbar(image, label="log2", shrink=0.5)
     figure.savefig(folder / "kinds.png", dpi=130)

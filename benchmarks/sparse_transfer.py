@@ -22,6 +22,7 @@ from comparison import Spending, arguments, compare, model_of, open_pair, run
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
+from pac_surrogate.curve import METRICS
 from pac_surrogate.pipeline import Budget, Solver, Task, pretrain_seeds, transfer_many
 from pac_surrogate.pruning import flops, nonzeros
 from pac_surrogate.transfer import ACDC, GMP, LTHT, STR, RigL, SparseTransfer, WoodFisher
@@ -87,7 +88,7 @@ def costs(pair: str, flags: Any, sparsities: tuple[float, ...]) -> dict[str, dic
     tasks = [Task(dense, source.train[:0], (recipe,), source.train, 0) for recipe in recipes.values()]
     budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
     pruned = {"dense": dense} | dict(zip(recipes, (r.surrogate for r in transfer_many(tasks, budget, solver)), strict=True))
-    truth, metric = source.test.output_matrix, pac.curve.METRICS[str(target.attributes["headline"])]
+    truth, metric = source.test.output_matrix, METRICS[str(target.attributes["headline"])]
     found = {}
     for name, surrogate in pruned.items():
         prediction = surrogate.predictor.predict(scaled(surrogate, source.test))

@@ -344,19 +344,22 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
                 for training, held_out in session.folds(task.data, task.seed)
             ]
     solved = session.solve([request for _, request in trials])
-    predictions = predict_many([answer.surrogate for answer in solved], [_held_out(request) for _, request in trials])
+    sound = [i for i, answer in enumerate(solved) if answer.diverged is None and answer.refused is None]
+    held_out = [_held_out(trials[i][1]) for i in sound]
+    squared = [float("inf")] * len(trials)
+    predictions = predict_many([solved[i].surrogate for i in sound], held_out)
+    for i, prediction, data in zip(sound, predictions, held_out, strict=True):
+        outputs = solved[i].surrogate.scaling.outputs
+        truth, guess = (
+            outputs.standardise(torch.as_tensor(np.asarray(values, dtype=np.float64)))
+            for values in (data.output_matrix, prediction)
+        )
+        squared[i] = float((guess - truth).square().mean(1).sum())
 
     errors: list[dict[Method, list[float]]] = [{} for _ in tasks]
     seconds = [0.0] * len(tasks)
-    for (position, request), answer, prediction in zip(trials, solved, predictions, strict=True):
-        outputs = answer.surrogate.scaling.outputs
-        truth, guess = (
-            outputs.standardise(torch.as_tensor(np.asarray(values, dtype=np.float64)))
-            for values in (_held_out(request).output_matrix, prediction)
-        )
-        sound = answer.diverged is None and answer.refused is None
-        squared = float((guess - truth).square().mean(1).sum()) if sound else float("inf")
-        errors[position].setdefault(request.method, []).append(squared)
+    for (position, request), answer, error in zip(trials, solved, squared, strict=True):
+        errors[position].setdefault(request.method, []).append(error)
         seconds[position] += answer.seconds
     scores = [
         tuple(sum(e[c]) / len(task.data) for c in task.candidates) if e else () for task, e in zip(tasks, errors, strict=True)

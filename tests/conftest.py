@@ -5,6 +5,8 @@ Pipeline, curve and command line are left out: they answer wrong types in words 
 
 import hypothesis
 import matplotlib as mpl
+import pytest
+import torch
 from jaxtyping import install_import_hook
 
 CHECKED = (
@@ -33,6 +35,15 @@ install_import_hook(
     [*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
+
+
+torch.manual_seed(0)  # for what test files make while they are imported
+
+
+@pytest.fixture(autouse=True)
+def same_initial_weights():
+    """Layers of torch's own draw from its default generator when they are built: the same numbers in every run."""
+    torch.manual_seed(0)
 
 
 def pytest_collection_modifyitems(items):

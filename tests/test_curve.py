@@ -229,3 +229,25 @@ def test_the_figure_shows_medians_bands_and_n_zero_apart(folder):
     np.testing.assert_allclose(lines["PAC"].get_ydata(), pac.summarise(curve)["median"].loc["PAC"].sel(size=[3, 6]))
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "3", "6"]
+
+
+def test_what_a_method_cannot_serve_is_n_a_with_its_reason_and_its_neighbours_have_their_answers():
+    other = pac.Dataset.from_arrays({"inputs": X}, {"pressure": field(0.8)[:, :4]}, test=0.3, axes={"pressure": ("x",)})
+    methods = {"LwF": pac.grid(pac.LwF, strength=(1.0, 0.1)), "BSS": pac.BSS(), "fine-tune": METHODS["fine-tune"]}
+    curve = pac.transfer_curve(SOURCE, other, **{**ARGUMENTS, "methods": methods, "sizes": (2, 6), "seeds": 2})
+    assert np.isnan(curve["rel_l2"].loc["LwF"]).all()
+    assert set(np.unique(curve["chosen"].loc["LwF"])) == {
+        "n/a: LwF needs the source's outputs, got others, and a network has one readout: use DELTA or L2SP"
+    }
+    assert np.isnan(curve["rel_l2"].loc["BSS"].sel(size=2)).all()
+    assert "n/a: BSS with count=1 needs at least 3 target samples" in str(curve["chosen"].loc["BSS", 2, 0].values)
+    assert np.isfinite(curve["rel_l2"].loc["BSS"].sel(size=6)).all()
+    assert np.isfinite(curve["rel_l2"].loc["fine-tune"]).all()
+    surrogate = pac.pretrain(SOURCE.train, model=ARGUMENTS["model"], steps=5)
+    with pytest.raises(ValueError, match="LwF needs the source's outputs"):
+        pac.transfer(surrogate, other.train[:6], method=methods["LwF"], source=SOURCE.train)
+    given = [surrogate, surrogate]
+    again = pac.transfer_curve(SOURCE, TARGET, methods={"a": pac.SourceUnchanged()}, sizes=(4,), seeds=2, surrogates=given)
+    assert float(again["rel_l2"][0, 0, 0]) == float(again["rel_l2"][0, 0, 1])  # one source for both seeds, and none trained
+    with pytest.raises(ValueError, match="give a model to pretrain, or 2 surrogates, one for each seed"):
+        pac.transfer_curve(SOURCE, TARGET, methods={"a": pac.SourceUnchanged()}, sizes=(4,), seeds=2, surrogates=given[:1])

@@ -287,3 +287,35 @@ def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
+@pytest.mark.parametrize("robust", [0.0, 0.1])
+def test_a_ticket_is_drawn_by_itself_with_the_sparsity_asked_for(scheme, robust):
+    source, target = dataset("MLP", 60, 1), dataset("MLP", 6, 3, 0.4)
+    drawn = pac.draw_ticket(
+        surrogate("MLP"),
+        source,
+        scheme=scheme,
+        sparsity=0.5,
+        robust=robust,
+        target=target,
+        steps=20,
+        batch_size=16,
+        device="cpu",
+    )
+    stages = draw_stages(scheme, sparsity=0.5, radius=robust)
+    data = target if scheme == "LMP" else source[:0]
+    task = Task(surrogate("MLP"), data, (Stages(stages),), source, 0)
+    (result,) = transfer_many([task], Budget(20, 20, 16), Solver(device="cpu"))
+    for name in prunable(drawn.weights):
+        assert int((~drawn.essential[name]).sum()) == round(0.5 * drawn.essential[name].numel())
+        assert not bits(drawn.weights[name])[~drawn.essential[name]].any()
+        assert torch.equal(drawn.weights[name], result.surrogate.weights[name])
+    if scheme == "LMP":
+        with pytest.raises(ValueError, match="pass target=<target training samples>"):
+            pac.draw_ticket(surrogate("MLP"), source, scheme=scheme, steps=1)
+    with pytest.raises(
+        ValueError, match=r"granularity 'channel' needs convolutions, got the matrix hidden\.0\.weight: choose row"
+    ):
+        pac.draw_ticket(surrogate("MLP"), source, scheme=scheme, granularity="channel", target=target, steps=1, device="cpu")

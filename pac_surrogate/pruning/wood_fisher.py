@@ -20,7 +20,7 @@ def fisher_blocks(
     x: Float[Tensor, "sample input"],
     y: Float[Tensor, "sample output"],
     *,
-    damping: float = 1e-4,
+    damping: float = 1e-2,
     block: int = 256,
     empirical: bool = False,
 ) -> Weights:

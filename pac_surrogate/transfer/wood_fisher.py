@@ -32,7 +32,7 @@ class PruneWoodFisher:
 
     sparsity: float = 0.9
     update: bool = True
-    damping: float = 1e-4
+    damping: float = 1e-2
     block: int = 256
     samples: int = 400
     empirical: bool = False
@@ -79,7 +79,7 @@ class WoodFisher:
 
     sparsity: float = 0.9
     update: bool = True
-    damping: float = 1e-4
+    damping: float = 1e-2
     block: int = 256
     samples: int = 400
     empirical: bool = False
