@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pac_surrogate.choose import Auto
     from pac_surrogate.costs import break_even, simulation_costs
     from pac_surrogate.curve import open_curve, save_curve, summarise, transfer_curve
     from pac_surrogate.dataset import Dataset, open_dataset
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     )
 
 _FACE = {
+    "choose": ("Auto",),
     "costs": ("break_even", "simulation_costs"),
     "curve": ("open_curve", "save_curve", "summarise", "transfer_curve"),
     "dataset": ("Dataset", "open_dataset"),
@@ -129,6 +131,7 @@ __all__ = [  # noqa: RUF022  in the order of the pipeline
     "prune_and_allocate",
     "draw_ticket",
     "transfer",
+    "Auto",
     "SourceUnchanged",
     "Scratch",
     "LinearCorrection",
