@@ -98,11 +98,9 @@ class Auto:
 
     Args:
         features: with ATL, which needs source samples to standardise features.
-        trained: also fine-tuning, L2-SP, PAC and scratch, by K-fold cross-validation: minutes in place of seconds.
     """
 
     features: bool = True
-    trained: bool = False
 
     def stages(self) -> tuple[Stage, ...]:
         """Measure features on the source, then choose on the target."""
