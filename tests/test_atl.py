@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import MODELS, dataset, surrogate
 
 import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.models import initial_weights
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import FeatureReadout, build_network
 from pac_surrogate.predictors.feature_readout import pooled_features
@@ -17,25 +17,6 @@ from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.atl import ATL, CARRIED, MeasureFeatures, fit_readout
 from pac_surrogate.transfer.method import NotApplicableError
-
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
-
-
-def dataset(kind, samples, seed, shift=0.0):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
-    axes = {"initial": ("x",), "temperature": ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {"temperature": result}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    """A source of known weights, not trained."""
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
 
 
 def solve(method, kind, samples, dtype=torch.float64):

@@ -2,18 +2,18 @@
 
 import dataclasses
 
+import cases
 import numpy as np
 import pytest
 import torch
+from cases import dataset, same
 from torch import nn
 from torch.nn import functional
 
 import pac_surrogate as pac
-from pac_surrogate.models import evaluate, evaluate_stack, initial_weights
+from pac_surrogate.models import evaluate, evaluate_stack
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
-from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.surrogate import Surrogate, with_outputs_of
+from pac_surrogate.surrogate import with_outputs_of
 from pac_surrogate.transfer.bss import BSS, SpectralShrinkage
 from pac_surrogate.transfer.delta import DELTA, loss_attention
 from pac_surrogate.transfer.lwf import LwF
@@ -26,21 +26,8 @@ NARROW = {"MLP": pac.MLP(hidden=(3, 2)), "CNN": pac.CNN(channels=2, blocks=1, le
 BUDGET = Budget(steps=25, batch_size=16)
 
 
-def dataset(kind, samples, seed, shift=0.0, output="temperature"):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
-    axes = {"initial": ("x",), output: ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {output: result}, axes=axes)
-
-
 def surrogate(kind, dtype=torch.float64, model=None):
-    """A source of known weights; no training, so that every test is exact and fast."""
-    source = dataset(kind, 60, 1)
-    network = build_network(model or MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
+    return cases.surrogate(kind, dtype, model=model or MODELS[kind])
 
 
 def solve(kind, *methods, samples=6, budget=BUDGET, output="temperature"):
@@ -57,10 +44,6 @@ def scaled(kind, samples=6, output="temperature", model=None):
 def follow(start, plan, data, **options):
     given = {"steps": 40, "learning_rate": 1e-3, "dtype": torch.float64, "schedule": "cosine", "device": "cpu"} | options
     return pac.fit(start.model, [plan], [data], seeds=[0], **given)[0].weights
-
-
-def same(a, b):
-    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def distance(a, b):

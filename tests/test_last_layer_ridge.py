@@ -5,37 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import MODELS, dataset, surrogate
 from sklearn.linear_model import Ridge
 from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.jacobian import loss_gradient
-from pac_surrogate.models import evaluate, initial_weights
+from pac_surrogate.models import evaluate
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import build_network
 from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
 from pac_surrogate.transfer.last_layer_ridge import LastLayerRidge, last_rows
 from pac_surrogate.transfer.method import NotApplicableError
-
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
-
-
-def dataset(kind, samples, seed, shift=0.0):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
-    axes = {"initial": ("x",), "temperature": ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {"temperature": result}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    """A source of known weights, not trained."""
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
 
 
 def solve(method, kind, samples, dtype=torch.float64):

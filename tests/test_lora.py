@@ -5,33 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.models import initial_weights
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
-from pac_surrogate.predictors import Network, build_network
+from pac_surrogate.predictors import Network
 from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
 from pac_surrogate.transfer.lora import LoRA, LowRank
 from pac_surrogate.weights import prunable
-
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
-
-
-def dataset(kind, samples, seed, name="temperature"):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + 0.9 * number[:, None]) + 0.4
-    axes = {"initial": ("x",), name: ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {name: result}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = {n: w.to(dtype) for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(source), source.inputs, source.outputs)
 
 
 def planned(source, method, samples=6, kind="MLP"):
@@ -42,10 +26,6 @@ def solve(tasks, steps=100):
     results = transfer_many(tasks, Budget(steps=steps, batch_size=16), Solver(device="cpu"))
     assert all(result.diverged is None for result in results)
     return [result.surrogate for result in results]
-
-
-def bits(tensor):
-    return tensor.view(torch.int32 if tensor.dtype == torch.float32 else torch.int64)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

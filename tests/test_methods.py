@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import MODELS, dataset, same, surrogate
 from torch import nn
 
 import pac_surrogate as pac
@@ -63,26 +64,8 @@ METHODS = {
     "ticket, iterative": pac.Ticket(scheme="IMP", sparsity=0.4, granularity="row", radius=0.05, attack_steps=0),
     "ticket, learned mask": pac.Ticket(scheme="LMP", sparsity=0.5),
 }
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
 BUDGET = Budget(steps=200, source_steps=60, batch_size=16)
 SHORT = Budget(steps=60, source_steps=40, batch_size=16)
-
-
-def dataset(kind, samples, seed, shift=0.0):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
-    axes = {"initial": ("x",), "temperature": ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {"temperature": result}, axes=axes)
-
-
-def surrogate(kind, seed=0, dtype=torch.float64):
-    """A source surrogate of known weights; no training, so that every test is exact and fast."""
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(seed))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
 
 
 def task(kind, method, seed=0, samples=6, dtype=torch.float64):
@@ -91,10 +74,6 @@ def task(kind, method, seed=0, samples=6, dtype=torch.float64):
 
 def solve(tasks, budget=BUDGET):
     return transfer_many(tasks, budget, Solver(device="cpu"))
-
-
-def same(a, b):
-    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def generator():

@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import MODELS, dataset, same, surrogate
 from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.jacobian import fisher_diagonal
-from pac_surrogate.models import evaluate, initial_weights
+from pac_surrogate.models import evaluate
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import fit_scaling
@@ -19,35 +20,13 @@ from pac_surrogate.transfer.lp_ft import LPFT
 from pac_surrogate.transfer.method import NotApplicableError
 from pac_surrogate.transfer.surgical import Surgical
 
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
 BUDGET = Budget(steps=60, source_steps=20, batch_size=16)
-
-
-def dataset(kind, samples, seed, shift=0.0, output="temperature"):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
-    axes = {"initial": ("x",), output: ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {output: result}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    """A source of known weights; no training, so that every test is exact and fast."""
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
 
 
 def solve(kind, *methods, samples=6, budget=BUDGET, output="temperature"):
     start, data, source = surrogate(kind), dataset(kind, samples, 10, 0.4, output), dataset(kind, 60, 1)
     tasks = [Task(start, data, (method,), source, 0) for method in methods]
     return [result.surrogate for result in transfer_many(tasks, budget, Solver(device="cpu"))]
-
-
-def same(a, b):
-    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def scaled(kind, samples=6, output="temperature"):

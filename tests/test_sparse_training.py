@@ -4,16 +4,11 @@ import dataclasses
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
+from cases import MODELS, bits, dataset, surrogate
 
-import pac_surrogate as pac
-from pac_surrogate.models import initial_weights
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
-from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.ac_dc import ACDC
 from pac_surrogate.transfer.gmp import GMP, cubic_ramp
 from pac_surrogate.transfer.rigl import RigL
@@ -23,27 +18,10 @@ from pac_surrogate.transfer.sparse_transfer import SparseTransfer, TrainKept
 from pac_surrogate.transfer.wood_fisher import WoodFisher
 from pac_surrogate.weights import inside, prunable
 
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
 SMALL = {"MLP": (), "CNN": ("lift", "readout")}  # tensors of so few weights that 0.98 would leave none of them
 RECIPES = {"GMP": GMP, "AC/DC": ACDC, "STR": STR, "WoodFisher": WoodFisher, "RigL": RigL}
 BUDGET = Budget(steps=16, source_steps=20, batch_size=16)
 INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
-
-
-def dataset(kind, samples, seed, output="temperature"):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + 0.5 * number[:, None])
-    axes = {"initial": ("x",), output: ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {output: result}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
 
 
 def with_network(start, **changes):
@@ -69,10 +47,6 @@ def solve_all(methods, kind, starts, target=None):
 
 def solve(method, kind, start=None, target=None):
     return solve_all([method], kind, [surrogate(kind) if start is None else start], target)[0]
-
-
-def bits(tensor):
-    return tensor.view(INTEGER[tensor.dtype])
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -211,7 +185,7 @@ def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
 @pytest.mark.parametrize("dtype", INTEGER)
 def test_the_full_regime_trains_all_kept_weights_and_the_linear_one_the_readout_alone(kind, output, dtype):
     recipe = GMP(sparsity=0.8, rounds=2, exempt=SMALL[kind])
-    target = dataset(kind, 6, 3, output)
+    target = dataset(kind, 6, 3, name=output)
     start = surrogate(kind, dtype)
     before = solve(recipe, kind, start)
     regimes = ("full", "linear")

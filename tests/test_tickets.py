@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.models import initial_weights
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import build_network
@@ -23,7 +23,6 @@ from pac_surrogate.transfer.sparse_transfer import SparseTransfer
 from pac_surrogate.transfer.ticket import Ticket, draw_stages, rounds_to
 from pac_surrogate.weights import prunable
 
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
 BUDGET = Budget(steps=40, source_steps=30, batch_size=16)
 
 
@@ -35,22 +34,6 @@ class Stages:
         return self.rules
 
 
-def dataset(kind, samples, seed, shift=0.0, name="temperature"):
-    generator = np.random.default_rng(seed)
-    field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
-    result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
-    axes = {"initial": ("x",), name: ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field, "conductivity": number}, {name: result}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
-
-
 def solve(kind, *methods, target=6, start=None, budget=BUDGET, name="temperature"):
     data = dataset(kind, 6, 3, 0.4, name)[:target]
     tasks = [Task(start or surrogate(kind), data, (method,), dataset(kind, 60, 1), 0) for method in methods]
@@ -59,10 +42,6 @@ def solve(kind, *methods, target=6, start=None, budget=BUDGET, name="temperature
 
 def draw(kind, scheme, **options):
     return solve(kind, Stages(draw_stages(scheme, **options)))[0]
-
-
-def bits(weight):
-    return weight.view(torch.int64)
 
 
 AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}  # how many axes a group has; negative: all but that many
