@@ -19,6 +19,8 @@ import xarray as xr
 
 import pac_surrogate as pac
 from pac_surrogate.models import Architecture
+from pac_surrogate.pipeline import Solver, pretrain_seeds
+from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer import Method
 from simulators.generate import generate
 from simulators.pairs import find_pair
@@ -88,6 +90,19 @@ def model_of(target: pac.Dataset) -> Architecture:
     """A CNN for fields in two dimensions, an MLP for all else."""
     two = all({"x", "y"} <= set(variable.axes) for variable in target.outputs)
     return pac.CNN(channels=8, blocks=1, levels=2, padding="zero") if two else pac.MLP(hidden=(64, 64))
+
+
+def sources(source: pac.Dataset, model: Architecture, spending: Spending, solver: Solver) -> list[Surrogate]:
+    """Pretrain the source surrogates of all seeds, as `transfer_curve` does: in a common folder of stacks only once."""
+    return pretrain_seeds(
+        source.train,
+        model=model,
+        seeds=range(spending.seeds),
+        steps=spending.pretrain_steps,
+        batch_size=spending.batch_size,
+        valid=source.valid,
+        solver=solver,
+    )
 
 
 def compare(pair: str, methods: Methods, flags: argparse.Namespace) -> "xr.Dataset":

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib as mpl
-from comparison import Spending, arguments, compare, model_of, open_pair, run
+from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Solver, pretrain_seeds
+from pac_surrogate.pipeline import Solver
 from pac_surrogate.transfer import ATL, LastLayerRidge, Method
 
 METHODS: dict[str, Method | Sequence[Method]] = {
@@ -37,15 +37,8 @@ def main() -> None:
     for pair in flags.pairs:
         compare(pair, {name: METHODS[name] for name in flags.methods}, flags)
         source, target = open_pair(pair, flags.data, flags.spending.samples)
-        (surrogate,) = pretrain_seeds(
-            source.train,
-            model=model_of(target),
-            seeds=(0,),
-            steps=flags.spending.pretrain_steps,
-            batch_size=flags.spending.batch_size,
-            valid=source.valid,
-            solver=Solver(flags.device, cache=flags.out / pair / "stacks"),
-        )
+        solver = Solver(flags.device, cache=flags.out / pair / "stacks")
+        surrogate = sources(source, model_of(target), flags.spending, solver)[0]
         print("  layers that ATL chose, seed 0 (0 is the input):")
         for size in flags.spending.sizes:
             adapted = pac.transfer(surrogate, target.subset(0, size), method=ATL(), source=source.train, device=flags.device)

@@ -26,11 +26,11 @@ import matplotlib as mpl
 import xarray as xr
 from candidates import CANDIDATES
 from comparison import QUICK as LOOK
-from comparison import Spending, model_of, open_pair, run, write_config
+from comparison import Spending, model_of, open_pair, run, sources, write_config
 from ranking import Cells, draw, rank, table, write_tidy
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Solver, pretrain_seeds
+from pac_surrogate.pipeline import Solver
 from simulators.pairs import PAIRS, find_pair
 
 CHOSEN = (
@@ -130,15 +130,8 @@ def compute_pair(pair: str, setting: Setting) -> list[str]:
         return []
     source, target = open_pair(pair, setting.data, spending.samples)
     began = time.perf_counter()
-    surrogates = pretrain_seeds(
-        source.train,
-        model=model_of(target),
-        seeds=range(spending.seeds),
-        steps=spending.pretrain_steps,
-        batch_size=spending.batch_size,
-        valid=source.valid,
-        solver=Solver(setting.device, cache=setting.out / pair / "stacks"),
-    )
+    solver = Solver(setting.device, cache=setting.out / pair / "stacks")
+    surrogates = sources(source, model_of(target), spending, solver)
     print(f"{pair}: {spending.seeds} sources in {time.perf_counter() - began:.0f} s", flush=True)
     for name in missing:
         began = time.perf_counter()

@@ -24,13 +24,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from candidates import CANDIDATES
-from comparison import Spending, arguments, run, write_config
+from comparison import Spending, arguments, run, sources, write_config
 from jaxtyping import Float
 from torch import Tensor
 
 import pac_surrogate as pac
 from pac_surrogate.curve import METRICS
-from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, pretrain_seeds, transfer_many
+from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, transfer_many
 from pac_surrogate.surrogate import Surrogate, predict_many
 from simulators.oscillators import Oscillators
 from simulators.pairs import find_pair
@@ -110,15 +110,7 @@ def roll_out(
     cheap, dear = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
     seeds = range(spending.seeds)
     solver = Solver(device)
-    surrogates = pretrain_seeds(
-        cheap.train,
-        model=pac.MLP(hidden=(64, 64), activation="tanh"),
-        seeds=seeds,
-        steps=spending.pretrain_steps,
-        batch_size=spending.batch_size,
-        valid=cheap.valid,
-        solver=solver,
-    )
+    surrogates = sources(cheap, pac.MLP(hidden=(64, 64), activation="tanh"), spending, solver)
     train = cheap.train
     tasks = [
         Task(surrogates[seed], dear.subset(seed, size), as_candidates(CANDIDATES[name]), train, seed)

@@ -19,10 +19,10 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import Spending, arguments, compare, model_of, open_pair, run
+from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Budget, Solver, Task, pretrain_seeds, transfer_many
+from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.surrogate import predict_many
 from pac_surrogate.transfer import Ticket
 
@@ -88,15 +88,7 @@ def capped_radius(pair: str, flags: Any) -> tuple[float, dict[str, float]]:
     spending: Spending = flags.spending
     source, target = open_pair(pair, flags.data, spending.samples)
     solver = Solver(flags.device, cache=flags.out / pair / "stacks")
-    (dense,) = pretrain_seeds(
-        source.train,
-        model=model_of(target),
-        seeds=(0,),
-        steps=spending.pretrain_steps,
-        batch_size=spending.batch_size,
-        valid=source.valid,
-        solver=solver,
-    )
+    dense = sources(source, model_of(target), spending, solver)[0]
     tickets = [Ticket(scheme="OMP", sparsity=0.0, radius=radius) for radius in (0.0, *RADII)]
     tasks = [Task(dense, source.train[:0], (ticket,), source.train, 0) for ticket in tickets]
     trained = [r.surrogate for r in transfer_many(tasks, Budget(source_steps=spending.source_steps), solver)]

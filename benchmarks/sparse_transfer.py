@@ -18,12 +18,12 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import Spending, arguments, compare, model_of, open_pair, run
+from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
 from pac_surrogate.curve import METRICS
-from pac_surrogate.pipeline import Budget, Solver, Task, pretrain_seeds, transfer_many
+from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.pruning import flops, nonzeros
 from pac_surrogate.transfer import ACDC, GMP, LTHT, STR, RigL, SparseTransfer, WoodFisher
 
@@ -75,15 +75,7 @@ def costs(pair: str, flags: Any, sparsities: tuple[float, ...]) -> dict[str, dic
     began = time.perf_counter()
     source, target = open_pair(pair, flags.data, spending.samples)
     solver = Solver(flags.device, cache=flags.out / pair / "stacks")
-    (dense,) = pretrain_seeds(
-        source.train,
-        model=model_of(target),
-        seeds=(0,),
-        steps=spending.pretrain_steps,
-        batch_size=spending.batch_size,
-        valid=source.valid,
-        solver=solver,
-    )
+    dense = sources(source, model_of(target), spending, solver)[0]
     recipes = {f"{name} {sparsity}": RECIPES[name](sparsity=sparsity) for sparsity in sparsities for name in flags.methods}
     tasks = [Task(dense, source.train[:0], (recipe,), source.train, 0) for recipe in recipes.values()]
     budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)

@@ -3,7 +3,7 @@
 No gradient step is taken: a choice costs a Jacobian of the samples and a few factorisations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,13 +22,15 @@ from pac_surrogate.transfer import ATL, GP, NotApplicableError
 from pac_surrogate.transfer.atl import CARRIED, MeasureFeatures
 from pac_surrogate.transfer.linear_correction import fit_lines
 from pac_surrogate.transfer.method import Stage
-from pac_surrogate.weights import inside, prunable, redundant
+from pac_surrogate.weights import Mask, inside, prunable, redundant
 
 BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel serves
-SHRINKAGE = 1.0  # of the weights towards those by evidence; chosen on the half of the pairs that benchmarks/choice.py names
+SHRINKAGE = 1.0  # of the weights towards those by evidence; 0.1, 1 and 10 did alike in a first look at four pairs
 LEAST_WEIGHT = 0.01  # members below it are left out
 STEPS = 5000
 SPARSITY = 0.8  # of the essential mask among the candidates
+LAYERS = 6  # single layers among the candidates, at most
+RIDGES = (1.0, 0.1, 0.01, 1e-4)  # of the linear correction
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,12 @@ class Candidate:
         name: of the method.
         predictor: what predicts.
         left_out: leave-one-out residuals, standardised.
-        freedom: how much it may adapt; of two equally good candidates the one of less freedom is simpler.
         variance: what it expects of the square of each residual, if it is a posterior.
     """
 
     name: str
     predictor: Predictor
     left_out: Float[Tensor, "sample output"]
-    freedom: int
     variance: Float[Tensor, "sample output"] | None = None
 
     def left_out_variance(self) -> Float[Tensor, "sample output"]:
@@ -184,40 +184,37 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
     with torch.no_grad():
         before = network.predict(x).double()
     if not network.new_readout:
-        found.append(Candidate("source unchanged", network, y - before, 0))
+        found.append(Candidate("source unchanged", network, y - before))
         found += _corrections(network, x, y, before)
-    plans = _plans(surrogate)
-    kernels = (
-        ("block", "shared") if y.numel() <= BLOCK_ROWS and y.shape[1] > 1 else ("block",) if y.shape[1] == 1 else ("shared",)
-    )
+    plans, outputs = _plans(surrogate), y.shape[1]
+    kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
     for kernel in kernels:
-        solved = linearise(network, [plan for _, plan, _ in plans], x, y, kernel=kernel, ratio=RATIOS)
-        for (name, _, freedom), solution in zip(plans, solved, strict=True):
+        solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
+        for name, solution in zip(plans, solved, strict=True):
             assert solution.left_out is not None
             label = f"{name}, {kernel} kernel" if len(kernels) > 1 else name
-            found.append(Candidate(label, solution.predictor, solution.left_out, freedom))
-    fitted = [("GP on the target", GP(on="target"), 9)]
+            found.append(Candidate(label, solution.predictor, solution.left_out, solution.left_out_variance))
+    methods: dict[str, GP | ATL] = {"GP on the target": GP(on="target")}
     if not network.new_readout:
-        fitted.append(("GP on the residual", GP(on="residual"), 8))
+        methods["GP on the residual"] = GP(on="residual")
     if CARRIED in network.carried:
-        fitted.append(("ATL", ATL(), 7))  # type: ignore[arg-type]
-    for name, method, freedom in fitted:
+        methods["ATL"] = ATL()
+    for name, method in methods.items():
         try:
-            predictor, left_out = method.fit(surrogate, data)
+            found.append(Candidate(name, *method.fit(surrogate, data)))
         except NotApplicableError:
             continue  # too few samples, or a model without features: no candidate here
-        found.append(Candidate(name, predictor, left_out, freedom))
     return [candidate for candidate in found if bool(torch.isfinite(candidate.left_out).all())]
 
 
-def _plans(surrogate: Surrogate) -> list[tuple[str, Plan, int]]:
+def _plans(surrogate: Surrogate) -> dict[str, Plan]:
     """Priors around the source: which weights may move, and how far."""
     weights, readout = surrogate.weights, surrogate.readout
 
-    def plan(trainable: object, strength: object = 1.0) -> Plan:
-        return make_plan(weights, trainable=trainable, anchor=weights, strength=strength)  # type: ignore[arg-type]
+    def plan(trainable: bool | Mask, strength: float | Mapping[str, float | Tensor] = 1.0) -> Plan:
+        return make_plan(weights, trainable=trainable, anchor=weights, strength=strength)
 
-    plans = [("readout", plan(inside(weights, readout)), 3)]
+    plans = {"readout": plan(inside(weights, readout))}
     if surrogate.network.new_readout:
         return plans
     names = prunable(weights)
@@ -226,13 +223,10 @@ def _plans(surrogate: Surrogate) -> list[tuple[str, Plan, int]]:
     essential = magnitude_mask(weights, SPARSITY)
     inert = redundant(essential) | {name: torch.tensor(True) for name in weights if name not in names}
     sizes = {name: 1 / weight.double().abs().clamp_min(1e-6) if name in names else 1.0 for name, weight in weights.items()}
-    plans.append(("biases", plan(biases), 2))
-    plans += [(f"layer {module}", plan(inside(weights, module)), 4) for module in modules if module != readout][:6]
-    plans.append(("essential weights", plan(essential), 5))
-    plans.append(("redundant weights", plan(inert), 5))
-    plans.append(("all weights", plan(True), 6))
-    plans.append(("all weights, variance as |w|", plan(True, sizes), 6))
-    return plans
+    plans["biases"] = plan(biases)
+    plans |= {f"layer {module}": plan(inside(weights, module)) for module in [m for m in modules if m != readout][:LAYERS]}
+    plans |= {"essential weights": plan(essential), "redundant weights": plan(inert)}
+    return plans | {"all weights": plan(True), "all weights, variance as |w|": plan(True, sizes)}
 
 
 def _corrections(network: Network, x: Tensor, y: Tensor, before: Tensor) -> list[Candidate]:
@@ -241,18 +235,17 @@ def _corrections(network: Network, x: Tensor, y: Tensor, before: Tensor) -> list
     residual = y - before
     none = torch.zeros(x.shape[1], outputs, dtype=torch.float64)
     shift = Correction(network, torch.ones(outputs).double(), residual.mean(0), none)
-    found = [Candidate("shift", shift, (residual - residual.mean(0)) * samples / (samples - 1), 1)]
-    best: tuple[float, Candidate] | None = None
-    for strength in (1.0, 0.1, 0.01, 1e-4):
-        ridge = 0.5 * strength * samples
-        design = torch.stack([before, torch.ones_like(before)], dim=2).transpose(0, 1)  # (output, sample, 2)
-        inverse = torch.linalg.inv(design.mT @ design + ridge * torch.eye(2).double())
+    design = torch.stack([before, torch.ones_like(before)], dim=2).transpose(0, 1)  # (output, sample, 2)
+
+    def left_out(strength: float) -> Float[Tensor, "sample output"]:
+        inverse = torch.linalg.inv(design.mT @ design + 0.5 * strength * samples * torch.eye(2).double())
         hat = torch.einsum("osi,oij,otj->ost", design, inverse, design)
         errors = residual - torch.einsum("ost,to->so", hat, residual)
-        left_out = errors / (1 - hat.diagonal(dim1=1, dim2=2).T).clamp_min(1e-9)
-        score = float(left_out.square().mean())
-        if best is None or score < best[0]:
-            lines = fit_lines(before, x, y, strength=strength, linear=False)
-            best = (score, Candidate("linear correction", Correction(network, *lines), left_out, 1))
-    assert best is not None
-    return [*found, best[1]]
+        return errors / (1 - hat.diagonal(dim1=1, dim2=2).T).clamp_min(1e-9)
+
+    strength, best = min(((s, left_out(s)) for s in RIDGES), key=lambda tried: float(tried[1].square().mean()))
+    lines = Correction(network, *fit_lines(before, x, y, strength=strength, linear=False))
+    return [
+        Candidate("shift", shift, (residual - residual.mean(0)) * samples / (samples - 1)),
+        Candidate("linear correction", lines, best),
+    ]

@@ -91,6 +91,7 @@ class Linearisation:
         kernel: block | shared | conjugate gradients.
         ratio: t^2 / s^2.
         left_out: leave-one-out residuals y_i - f_-i(x_i) at this ratio; None by conjugate gradients.
+        left_out_variance: what the prior expects of their squares, noise included; None by conjugate gradients.
         evidence: log evidence of the residuals; None by conjugate gradients.
         note: what was put in the place of missing strengths, or "".
     """
@@ -99,6 +100,7 @@ class Linearisation:
     kernel: str
     ratio: float
     left_out: Float[Tensor, "sample output"] | None
+    left_out_variance: Float[Tensor, "sample output"] | None
     evidence: float | None
     note: str
 
@@ -223,7 +225,8 @@ class _Case:
                 fitted = (x.cpu(), best.coefficients.cpu(), _cpu(prior.variance), best.ratio, best.scale.cpu())
                 offset = None if prior.offset is None else _cpu(prior.offset)
                 predictor = SharedKernel(self.base, offset, *fitted, combinations, seed)
-            results.append(Linearisation(predictor, kernel, best.ratio, best.left_out, best.evidence, prior.note))
+            found = (best.left_out, best.left_out_variance, best.evidence)
+            results.append(Linearisation(predictor, kernel, best.ratio, *found, prior.note))
         return results
 
     def _prediction(self) -> Float[Tensor, "sample output"]:
@@ -264,7 +267,7 @@ class _Case:
         coefficients = torch.as_tensor(found).reshape(shape).to(residual)
         scale = (residual * coefficients).mean().clamp_min(torch.finfo(torch.float64).tiny).expand(shape[1])
         predictor = self._linearised(prior, coefficients, ratio, scale)
-        return Linearisation(predictor, "conjugate gradients", ratio, None, None, prior.note)
+        return Linearisation(predictor, "conjugate gradients", ratio, None, None, None, prior.note)
 
     def moved(self, prior: Prior, result: Linearisation) -> tuple["_Case", Prior]:
         """Step towards the mean of the weights, as far as the Plan's objective does not rise; the prior stays where it was."""
@@ -303,6 +306,7 @@ class Solution:
         ratio: t^2 / s^2.
         coefficients: (K + ratio I)^-1 r.
         left_out: leave-one-out residuals.
+        left_out_variance: what the prior expects of their squares, noise included.
         scale: s^2, one number for each output (all the same for the block kernel).
         evidence: log evidence.
     """
@@ -310,6 +314,7 @@ class Solution:
     ratio: float
     coefficients: Float[Tensor, "sample output"]
     left_out: Float[Tensor, "sample output"]
+    left_out_variance: Float[Tensor, "sample output"]
     scale: Float[Tensor, " output"]
     evidence: float
 
@@ -354,10 +359,11 @@ class Spectrum:
         coefficients = (flat @ (inverse[:, None] * self.rotated)).reshape(samples, outputs)
         if self.vectors.shape[1] == 1:
             own = (self.vectors[:, 0].square() * inverse).sum(-1, keepdim=True)
-            left_out = coefficients / own
+            left_out, own_variance = coefficients / own, 1 / own
         else:
-            blocks = (self.vectors * inverse) @ self.vectors.mT
-            left_out = torch.linalg.solve(blocks, coefficients[..., None])[..., 0]
+            blocks = torch.linalg.inv((self.vectors * inverse) @ self.vectors.mT)
+            left_out = (blocks @ coefficients[..., None])[..., 0]
+            own_variance = blocks.diagonal(dim1=1, dim2=2)
         shared = len(self.vectors) == len(self.values)
         # r' A r of each output, or of all.
         energy = (inverse[:, None] * self.rotated.square()).sum(0) / (samples if shared else samples * outputs)
@@ -366,7 +372,7 @@ class Spectrum:
         logs = (self.values + ratio).log().sum() * (outputs if shared else 1)
         count = self.residual.numel()
         evidence = -0.5 * (logs + samples * (2 * math.pi * scale).log().sum() + count)
-        return Solution(ratio, coefficients, left_out, scale, float(evidence))
+        return Solution(ratio, coefficients, left_out, scale * own_variance, scale, float(evidence))
 
 
 def _ratios(prior: Prior, given: float | Sequence[float] | None, rows: int) -> float | tuple[float, ...]:

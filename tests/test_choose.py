@@ -11,7 +11,8 @@ from scipy.stats import ttest_rel
 import pac_surrogate as pac
 from pac_surrogate.choice import Choice
 from pac_surrogate.choose import Auto, Candidate, Choose, _onto_simplex, candidates, chance_worse, weigh
-from pac_surrogate.predictors import Mixture
+from pac_surrogate.predictors import Linearised, Mixture, SharedKernel
+from pac_surrogate.transfer.atl import MeasureFeatures
 
 
 def generator(seed=0):
@@ -31,7 +32,7 @@ def case(kind="shifted", samples=12, seed=0):
 
 
 def named(residuals):
-    return [Candidate(str(i), None, residual, i) for i, residual in enumerate(residuals)]
+    return [Candidate(str(i), None, residual) for i, residual in enumerate(residuals)]
 
 
 def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
@@ -122,6 +123,30 @@ def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
     scratch = pac.transfer(surrogate, target, method=pac.GP(on="target"), intervals=False)
     errors = [np.sqrt(np.mean((s.predict(x) - y) ** 2)) for s in (adapted, scratch, surrogate)]
     assert errors[0] < 1.1 * errors[1] < errors[2]  # the guard against negative transfer
+
+
+def test_scores_are_left_out_residuals_over_what_the_members_expect():
+    surrogate, source, target, x, y = case(samples=30)
+    adapted = pac.transfer(surrogate, target, source=source)
+    mixture, data = adapted.predictor, adapted.scaling.standardise(target)
+    found = {candidate.name: candidate for candidate in candidates(with_features(surrogate, source), data)}
+    members = sorted((score for score in adapted.choice.table if score.weight), key=lambda score: -score.weight)
+    residual = sum(score.weight * found[score.name].left_out for score in members)
+    variance = 0.0
+    for score in members:
+        own = found[score.name]
+        constant = own.left_out.square().mean(0).expand(30, 2)
+        assert (own.variance is None) == (not isinstance(own.predictor, Linearised | SharedKernel))
+        variance = variance + score.weight * (constant if own.variance is None else own.variance)
+    torch.testing.assert_close(mixture.scores, residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
+    band = adapted.predict_interval(x, 0.9)
+    # 300 test samples, 30 to calibrate by: two standard errors are 0.11 (the draw of the 30) and 0.03.
+    assert 0.78 < np.mean((band.lower <= y) & (y <= band.upper)) <= 1.0
+
+
+def with_features(surrogate, source):
+    network = MeasureFeatures().solve(surrogate, surrogate.scaling.standardise(source))
+    return dataclasses.replace(surrogate, predictor=network)
 
 
 def test_the_choice_says_what_it_weighed_and_survives_saving(tmp_path):
