@@ -19,7 +19,8 @@ import xarray as xr
 
 import pac_surrogate as pac
 from pac_surrogate.models import Architecture
-from pac_surrogate.pipeline import Solver, pretrain_seeds
+from pac_surrogate.pipeline import pretrain_seeds
+from pac_surrogate.stages import Solver
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer import Method
 from simulators.generate import generate

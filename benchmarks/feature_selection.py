@@ -15,7 +15,7 @@ import matplotlib as mpl
 from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Solver
+from pac_surrogate.stages import Solver
 from pac_surrogate.transfer import ATL, LastLayerRidge, Method
 
 METHODS: dict[str, Method | Sequence[Method]] = {

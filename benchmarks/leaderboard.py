@@ -30,7 +30,7 @@ from comparison import Spending, model_of, open_pair, run, sources, write_config
 from ranking import Cells, draw, rank, table, write_tidy
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Solver
+from pac_surrogate.stages import Solver
 from simulators.pairs import PAIRS, find_pair
 
 CHOSEN = (

@@ -30,8 +30,9 @@ from torch import Tensor
 
 import pac_surrogate as pac
 from pac_surrogate.curve import METRICS
-from pac_surrogate.pipeline import Budget, Solver, Task, as_candidates, transfer_many
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, predict_many
+from pac_surrogate.tasks import Task, as_candidates, transfer_many
 from simulators.oscillators import Oscillators
 from simulators.pairs import find_pair
 from simulators.runge_kutta import solve_dopri5

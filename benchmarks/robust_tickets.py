@@ -22,8 +22,9 @@ import numpy as np
 from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import predict_many
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer import Ticket
 
 SCHEMES = ("OMP", "IMP", "LMP")

@@ -23,8 +23,9 @@ from scipy.stats import rankdata
 
 import pac_surrogate as pac
 from pac_surrogate.curve import METRICS
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.pruning import flops, nonzeros
+from pac_surrogate.stages import Budget, Solver
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer import ACDC, GMP, LTHT, STR, RigL, SparseTransfer, WoodFisher
 
 RECIPES = {"GMP": GMP, "WoodFisher": WoodFisher, "AC/DC": ACDC, "STR": STR, "RigL": RigL, "LTH-T": LTHT}

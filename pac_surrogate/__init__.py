@@ -5,8 +5,8 @@ import pac_surrogate as pac
 source = pac.open_dataset("data/heat_equation/source.h5")
 target = pac.open_dataset("data/heat_equation/target.h5")
 surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(64, 64)), seed=0)
-adapted = pac.transfer(surrogate, target.train[:20], method=pac.PAC(), source=source.train)
-adapted.predict(target.test.x)
+adapted = pac.transfer(surrogate, target.train[:20], source=source.train)  # chooses the method: print(adapted.choice)
+adapted.predict_interval(target.test.x, level=0.9)
 """
 
 import sys
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pac_surrogate.acquisition import next_samples
     from pac_surrogate.choose import Auto
     from pac_surrogate.costs import break_even, simulation_costs
     from pac_surrogate.curve import open_curve, save_curve, summarise, transfer_curve
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     )
 
 _FACE = {
+    "acquisition": ("next_samples",),
     "choose": ("Auto",),
     "costs": ("break_even", "simulation_costs"),
     "curve": ("open_curve", "save_curve", "summarise", "transfer_curve"),
@@ -131,6 +133,7 @@ __all__ = [  # noqa: RUF022  in the order of the pipeline
     "prune_and_allocate",
     "draw_ticket",
     "transfer",
+    "next_samples",
     "Auto",
     "SourceUnchanged",
     "Scratch",

@@ -32,7 +32,8 @@ class Choice:
         reason: in plain words.
         table: all candidates, the best first.
         worse_than_source: estimated chance that the answer errs more than the unchanged source; None where that has no answer.
-        worse_than_scratch: the same against a model of the target samples alone (the Gaussian process); None without one.
+        worse_than_scratch: the same against a model of the target samples alone, a trained network if there is one, else the
+            Gaussian process; None without one.
     """
 
     method: str

@@ -1,13 +1,16 @@
 """Which method? Candidates in closed form, scored by their exact leave-one-out errors on the target samples.
 
-No gradient step is taken: a choice costs a Jacobian of the samples and a few factorisations.
+No gradient step is taken: a choice costs a Jacobian of the samples and a few factorisations. Trained candidates may join, with
+the residuals of their cross-validation; `tasks` trains them.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
+from scipy.optimize import nnls
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -15,25 +18,38 @@ from pac_surrogate.choice import Choice, Score
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.linearise import RATIOS, linearise
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.predictors import Correction, Mixture, Network, Predictor
+from pac_surrogate.predictors import Correction, Mixture, Predictor
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer import ATL, GP, NotApplicableError
+from pac_surrogate.transfer import ATL, GP, L2SP, PAC, FineTune, Method, NotApplicableError, Scratch
 from pac_surrogate.transfer.atl import CARRIED, MeasureFeatures
 from pac_surrogate.transfer.linear_correction import fit_lines
 from pac_surrogate.transfer.method import Stage
+from pac_surrogate.transfer.source_process import CarryProcess, carried_process
 from pac_surrogate.weights import Mask, inside, prunable, redundant
 
 BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel serves
-SHRINKAGE = 1.0  # of the weights towards those by evidence; 0.1, 1 and 10 did alike in a first look at four pairs
+SHRINKAGE = 10.0  # of the weights towards those by evidence; 1 did alike on the tuned pairs of benchmarks/choice.py
 LEAST_WEIGHT = 0.01  # members below it are left out
-STEPS = 5000
+SUM = 1e4  # weight of the row of the sum
+WEIGHED = 50  # fits of the weights without a part of the samples, at most one a sample
 SPARSITY = 0.8  # of the essential mask among the candidates
 LAYERS = 6  # single layers among the candidates, at most
-RIDGES = (1.0, 0.1, 0.01, 1e-4)  # of the linear correction
+RIDGES = (1.0, 0.1, 0.01, 1e-4, 1e-7)  # of the linear corrections
+PROCESS_SAMPLES = 200  # up to which Gaussian processes are among the candidates
+RATE = 3e-3  # of the trained candidates
+TRAINED: Mapping[str, Method] = {
+    "PAC": PAC(learning_rate=RATE),
+    "PAC, sparsity 0.5": PAC(learning_rate=RATE, sparsity=0.5),
+    "L2-SP, strength 0.1": L2SP(learning_rate=RATE, strength=0.1),
+    "L2-SP, strength 0.01": L2SP(learning_rate=RATE, strength=0.01),
+    "fine-tune": FineTune(learning_rate=RATE),
+    "fine-tune, slow": FineTune(learning_rate=RATE / 3),
+    "scratch": Scratch(learning_rate=RATE, strength=1e-3),
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A method, fitted, with the residuals that it leaves on samples that it has not seen.
 
@@ -61,8 +77,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choose:
-    """The rule of `Auto` on the target."""
+    """The rule of `Auto` on the target.
 
+    Attributes:
+        others: candidates beyond the closed forms.
+        shrinkage: see `weigh`.
+    """
+
+    others: tuple[Candidate, ...] = ()
     shrinkage: float = SHRINKAGE
 
     def solve(self, surrogate: Surrogate, data: Dataset) -> Mixture:
@@ -72,91 +94,90 @@ class Choose:
             why = "no sample can be left out" if len(data) else "there are no target samples"
             choice = Choice("source unchanged", "", f"the source as it is: {why}", ())
             return Mixture(torch.ones(1, dtype=torch.float64), (network,), choice)
-        found = candidates(surrogate, data)
-        weights = weigh(found, self.shrinkage)
-        kept = [k for k in range(len(found)) if weights[k] >= LEAST_WEIGHT]
-        weights = weights[kept] / weights[kept].sum()
-        members = [found[k] for k in kept]
-        choice = explain(found, members, weights)
-        order = sorted(range(len(members)), key=lambda k: -float(weights[k]))
-        members, weights = [members[k] for k in order], weights[order]
-        squares = torch.stack([member.left_out.square().mean(0) for member in members])
-        variance = sum(w * m.left_out_variance() for w, m in zip(weights, members, strict=True))
-        residual = sum(w * m.left_out for w, m in zip(weights, members, strict=True))
+        found = [*candidates(surrogate, data), *self.others]
+        residuals = torch.stack([candidate.left_out for candidate in found])
+        weights = weigh(residuals, self.shrinkage)
+        # Weights that have seen a sample's residuals make too little of them, so each sample is weighed by the others.
+        fold = torch.arange(len(data)) % WEIGHED
+        apart = torch.stack([weigh(residuals[:, fold != k], self.shrinkage) for k in range(int(fold.max()) + 1)])[fold]
+        residual = torch.einsum("nk,kno->no", apart, residuals)
+        variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.left_out_variance() for candidate in found]))
         scores = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
-        return Mixture(weights, tuple(member.predictor for member in members), choice, scores, squares)
+        order = [int(k) for k in weights.argsort(descending=True, stable=True) if weights[k] > 0]
+        members = [found[k] for k in order]
+        squares = torch.stack([member.left_out.square().mean(0) for member in members])
+        choice = explain(found, weights, residual.square().mean(1))
+        return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares)
 
 
 @dataclass(frozen=True)
 class Auto:
     """Choose among methods in closed form by their exact leave-one-out errors, and average the best.
 
-    Candidates: the unchanged source, a shift, a linear correction; the tangent of the network with priors on readout, biases,
-    single layers, essential, redundant and all weights, by the block kernel and the shared one; Gaussian processes on the
-    target alone and on the residual; ATL. The answer is their mean with weights that minimise the leave-one-out error, shrunk
-    towards weights by evidence (see `weigh`).
+    Candidates: the unchanged source, a shift, linear corrections and a Gaussian process on the residual; the same around a
+    process of the source's samples where outputs are few; the tangent of the network with priors on readout, biases, single
+    layers, essential, redundant and all weights, by the block kernel and the shared one; a process of the target alone; ATL.
+    The answer is their mean with weights that minimise the leave-one-out error, shrunk towards weights by evidence (see
+    `weigh`).
 
     Args:
-        features: with ATL, which needs source samples to standardise features.
+        on_source: with the candidates that need source samples: ATL, which standardises features by them, and their process.
+        trained: also train PAC, L2-SP, fine-tuning and scratch, each with two settings but the last, on all samples and without
+            each of at most 10 folds, as one stack; their residuals on the folds stand beside those of the closed forms. Takes
+            minutes where closed forms take seconds.
     """
 
-    features: bool = True
+    on_source: bool = True
+    trained: bool = False
 
     def stages(self) -> tuple[Stage, ...]:
-        """Measure features on the source, then choose on the target."""
-        return ((("source", MeasureFeatures()),) if self.features else ()) + (("target", Choose()),)
+        """Measure the source's features and fit its process, then choose on the target."""
+        first: tuple[Stage, ...] = (("source", MeasureFeatures()), ("source", CarryProcess())) if self.on_source else ()
+        return (*first, ("target", Choose()))
 
 
-def weigh(found: Sequence[Candidate], shrinkage: float = SHRINKAGE) -> Float[Tensor, " candidate"]:
-    """Weights of the candidates in the answer: not negative, of sum 1.
+def weigh(residuals: Float[Tensor, "candidate sample output"], shrinkage: float = SHRINKAGE) -> Float[Tensor, " candidate"]:
+    """Weights of the candidates in the answer: not negative, of sum 1, none between 0 and 0.01.
 
         minimise  mean (sum_k w_k e_k)^2 + shrinkage / n mean_k(mean e_k^2) ||w - v||^2,   v_k ~ (mean e_k^2)^(-n/4)
 
     e_k are leave-one-out residuals. The first term is stacking (Wolpert 1992; Breiman 1996); v are the pseudo-evidence weights
     to which it is shrunk, the more so the fewer samples there are.
     """
-    residuals = torch.stack([candidate.left_out.reshape(-1) for candidate in found])
-    gram = residuals @ residuals.T / residuals.shape[1]
-    mean = gram.diagonal().clamp_min(torch.finfo(gram.dtype).tiny)
-    samples = len(found[0].left_out)
-    prior = torch.softmax(-samples / 4 * mean.log(), dim=0)
-    pull = shrinkage * float(mean.mean()) / samples
-    step = 1 / (float(torch.linalg.eigvalsh(gram)[-1]) + pull)
-    weights = prior.clone()
-    for _ in range(STEPS):
-        moved = _onto_simplex(weights - step * (gram @ weights + pull * (weights - prior)))
-        if float((moved - weights).abs().max()) < 1e-9:
-            break
-        weights = moved
-    return weights
+    samples, flat = residuals.shape[1], residuals.flatten(1)
+    gram = flat @ flat.T / flat.shape[1]
+    square = gram.diagonal().clamp_min(torch.finfo(gram.dtype).tiny)
+    prior = torch.softmax(-samples / 4 * square.log(), dim=0)
+    # Least squares with the sum as one more row, of a weight that leaves it 1e-8 from 1 (Lawson & Hanson 1974, chapter 22).
+    pull = shrinkage / samples
+    root = torch.linalg.cholesky(gram / square.mean() + pull * torch.eye(len(flat), dtype=gram.dtype)).T
+    aim = torch.linalg.solve_triangular(root.T, pull * prior[:, None], upper=False)[:, 0]
+    rows = torch.cat([root, torch.full((1, len(flat)), SUM, dtype=gram.dtype)])
+    weights = torch.from_numpy(nnls(rows.numpy(), torch.cat([aim, torch.tensor([SUM]).to(aim)]).numpy())[0])
+    weights = torch.where(weights < LEAST_WEIGHT * weights.sum(), 0.0, weights)
+    return weights / weights.sum()
 
 
-def _onto_simplex(point: Float[Tensor, " candidate"]) -> Float[Tensor, " candidate"]:
-    """The nearest weights that are not negative and sum to 1."""
-    falling = point.sort(descending=True).values
-    excess = (falling.cumsum(0) - 1) / torch.arange(1, len(point) + 1)
-    return (point - excess[int((falling > excess).sum()) - 1]).clamp_min(0.0)
+def explain(found: Sequence[Candidate], weights: Float[Tensor, " candidate"], answer: Float[Tensor, " sample"]) -> Choice:
+    """Say what was chosen, and why.
 
-
-def explain(found: Sequence[Candidate], members: Sequence[Candidate], weights: Float[Tensor, " member"]) -> Choice:
-    """Say what was chosen, and why."""
-    given = {member.name: float(weight) for member, weight in zip(members, weights, strict=True)}
+    Args:
+        found: all candidates.
+        weights: of them.
+        answer: mean squared residual that their mixture leaves on each sample, unseen.
+    """
     table = []
-    for candidate in sorted(found, key=lambda c: float(c.squared.mean())):
+    for candidate, weight in sorted(zip(found, weights, strict=True), key=lambda pair: float(pair[0].squared.mean())):
         mean, count = float(candidate.squared.mean()), len(candidate.squared)
         spread = float(candidate.squared.std()) / count**0.5
-        table.append(
-            Score(candidate.name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, given.get(candidate.name, 0.0))
-        )
-    method = max(given, key=lambda name: given[name])
-    others = sorted((name for name in given if name != method), key=lambda name: -given[name])
-    answer = sum(w * m.left_out for w, m in zip(weights, members, strict=True)).square().mean(1)
+        table.append(Score(candidate.name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
+    method, *others = (score.name for score in sorted(table, key=lambda score: -score.weight) if score.weight)
     by_name = {candidate.name: candidate.squared for candidate in found}
     mixed = f", averaged with {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}" if others else ""
     error, best, worst = float(answer.mean()) ** 0.5, table[0].error, table[-1].error
     reason = f"{method}{mixed}: leave-one-out error {error:.3g}; {len(found)} candidates have {best:.3g} to {worst:.3g}"
     runner_up = next((score.name for score in table if score.name != method), "")
-    source, scratch = by_name.get("source unchanged"), by_name.get("GP on the target")
+    source, scratch = by_name.get("source unchanged"), by_name.get("scratch", by_name.get("GP on the target"))
     return Choice(method, runner_up, reason, tuple(table), chance_worse(answer, source), chance_worse(answer, scratch))
 
 
@@ -181,12 +202,14 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
     network = surrogate.network
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
     found: list[Candidate] = []
-    with torch.no_grad():
-        before = network.predict(x).double()
     if not network.new_readout:
-        found.append(Candidate("source unchanged", network, y - before))
-        found += _corrections(network, x, y, before)
-    plans, outputs = _plans(surrogate), y.shape[1]
+        found.append(Candidate("source unchanged", network, y - _predict(network, x)))
+        found += _around(network, data, x, y)
+        if (process := carried_process(network)) is not None:
+            name = "of the source's process"
+            found.append(Candidate("the source's process", process, y - process.predict(x)))
+            found += [replace(c, name=f"{c.name} {name}") for c in _around(process, data, x, y)]
+    plans, outputs = plans_around(surrogate), y.shape[1]
     kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
     for kernel in kernels:
         solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
@@ -194,20 +217,21 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
             assert solution.left_out is not None
             label = f"{name}, {kernel} kernel" if len(kernels) > 1 else name
             found.append(Candidate(label, solution.predictor, solution.left_out, solution.left_out_variance))
-    methods: dict[str, GP | ATL] = {"GP on the target": GP(on="target")}
-    if not network.new_readout:
-        methods["GP on the residual"] = GP(on="residual")
+    if len(data) <= PROCESS_SAMPLES:
+        found.append(Candidate("GP on the target", *GP(on="target").fit(network, data)))
     if CARRIED in network.carried:
-        methods["ATL"] = ATL()
-    for name, method in methods.items():
-        try:
-            found.append(Candidate(name, *method.fit(surrogate, data)))
-        except NotApplicableError:
-            continue  # too few samples, or a model without features: no candidate here
+        # A model without features has none: no candidate here.
+        with contextlib.suppress(NotApplicableError):
+            found.append(Candidate("ATL", *ATL().fit(surrogate, data)))
     return [candidate for candidate in found if bool(torch.isfinite(candidate.left_out).all())]
 
 
-def _plans(surrogate: Surrogate) -> dict[str, Plan]:
+def _predict(base: Predictor, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
+    with torch.no_grad():
+        return base.predict(x).double()
+
+
+def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
     """Priors around the source: which weights may move, and how far."""
     weights, readout = surrogate.weights, surrogate.readout
 
@@ -229,23 +253,43 @@ def _plans(surrogate: Surrogate) -> dict[str, Plan]:
     return plans | {"all weights": plan(True), "all weights, variance as |w|": plan(True, sizes)}
 
 
-def _corrections(network: Network, x: Tensor, y: Tensor, before: Tensor) -> list[Candidate]:
-    """Shift and linear correction of each output, with exact leave-one-out residuals at a fixed ridge."""
+def _around(
+    base: Predictor, data: Dataset, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]
+) -> list[Candidate]:
+    """Corrections of a source: a shift, lines, a process of what is left."""
+    before = _predict(base, x)
+    samples, outputs = y.shape
+    residual, none = y - before, torch.zeros(x.shape[1], outputs, dtype=torch.float64)
+    shift = Correction(base, torch.ones(outputs).double(), residual.mean(0), none)
+    found = [
+        Candidate("shift", shift, (residual - residual.mean(0)) * samples / (samples - 1)),
+        Candidate("linear correction", *_lines(base, before, x, y, linear=False)),
+        Candidate("linear correction with c'x", *_lines(base, before, x, y, linear=True)),
+    ]
+    if samples <= PROCESS_SAMPLES:
+        found.append(Candidate("GP on the residual", *GP(on="residual").fit(base, data)))
+    return found
+
+
+def _lines(
+    base: Predictor,
+    before: Float[Tensor, "sample output"],
+    x: Float[Tensor, "sample input"],
+    y: Float[Tensor, "sample output"],
+    *,
+    linear: bool,
+) -> tuple[Correction, Float[Tensor, "sample output"]]:
+    """The linear correction of the best ridge, and its leave-one-out residuals."""
     samples, outputs = y.shape
     residual = y - before
-    none = torch.zeros(x.shape[1], outputs, dtype=torch.float64)
-    shift = Correction(network, torch.ones(outputs).double(), residual.mean(0), none)
-    design = torch.stack([before, torch.ones_like(before)], dim=2).transpose(0, 1)  # (output, sample, 2)
+    shared = torch.cat([torch.ones(samples, 1).double(), x], dim=1) if linear else torch.ones(samples, 1).double()
+    design = torch.cat([before.T[:, :, None], shared.expand(outputs, -1, -1)], dim=2)  # (output, sample, column)
 
     def left_out(strength: float) -> Float[Tensor, "sample output"]:
-        inverse = torch.linalg.inv(design.mT @ design + 0.5 * strength * samples * torch.eye(2).double())
-        hat = torch.einsum("osi,oij,otj->ost", design, inverse, design)
-        errors = residual - torch.einsum("ost,to->so", hat, residual)
-        return errors / (1 - hat.diagonal(dim1=1, dim2=2).T).clamp_min(1e-9)
+        ridge = 0.5 * strength * samples * torch.eye(design.shape[2]).double()
+        pulled = torch.linalg.solve(design.mT @ design + ridge, design.mT)  # (output, column, sample)
+        errors = residual - torch.einsum("osc,oct,to->so", design, pulled, residual)
+        return errors / (1 - (design * pulled.mT).sum(2).T).clamp_min(1e-9)
 
     strength, best = min(((s, left_out(s)) for s in RIDGES), key=lambda tried: float(tried[1].square().mean()))
-    lines = Correction(network, *fit_lines(before, x, y, strength=strength, linear=False))
-    return [
-        Candidate("shift", shift, (residual - residual.mean(0)) * samples / (samples - 1)),
-        Candidate("linear correction", lines, best),
-    ]
+    return Correction(base, *fit_lines(before, x, y, strength=strength, linear=linear)), best

@@ -89,7 +89,7 @@ def pretrain(
 
 
 @_example(
-    "pac-surrogate transfer source.safetensors data/heat_equation/target.h5 --method PAC --size 20",
+    "pac-surrogate transfer source.safetensors data/heat_equation/target.h5 --size 20",
     "--source data/heat_equation/source.h5 --out adapted.safetensors",
 )
 def transfer(
@@ -97,8 +97,8 @@ def transfer(
     target: DataFile,
     out: OutFile,
     size: Annotated[int, typer.Option(help="Number of target samples.", show_default=False)],
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "PAC",
-    source: Annotated[Path | None, typer.Option(help="Source data, for methods that train on them.")] = None,
+    method: Annotated[str, typer.Option(help=f"auto (chooses, and says why) or one of {', '.join(METHODS)}.")] = "auto",
+    source: Annotated[Path | None, typer.Option(help="Source data: auto knows more with them, some methods need them.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Of PAC, PackNet and Ticket.", show_default=False)] = None,
     strength: Annotated[float | None, typer.Option(help="Of the method's pull.", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam on the target.", show_default=False)] = None,
@@ -112,7 +112,8 @@ def transfer(
     import pac_surrogate as pac
     from pac_surrogate.pruning import report
 
-    chosen = _method(method, {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate})
+    given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
+    chosen = _method(method, given, on_source=source is not None)
     loaded = pac.Surrogate.load(surrogate)
     data = pac.open_dataset(target)
     samples = data.subset(draw, size)
@@ -128,6 +129,8 @@ def transfer(
     )
     adapted.save(out)
     typer.echo(f"{out}: {chosen}, n = {size}, {_score(adapted, data)}")
+    if adapted.choice is not None:
+        typer.echo(str(adapted.choice))
     essential = getattr(adapted.predictor, "essential", None)
     if essential is not None:
         typer.echo(report(essential))
@@ -171,7 +174,7 @@ def curve(
     source: DataFile,
     target: DataFile,
     out: Annotated[Path, typer.Option(help="Folder to write; an interrupted curve goes on from it.", show_default=False)],
-    method: Annotated[list[str], typer.Option(help="Methods, with their defaults.")] = list(COMMON),  # noqa: B006
+    method: Annotated[list[str], typer.Option(help="auto, and methods with their defaults.")] = ["auto", *COMMON],  # noqa: B006
     size: Annotated[list[int], typer.Option(help="Numbers of target samples.")] = [0, 4, 8, 16, 32],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="How many, at most 20.")] = 5,
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer of the MLP; once a layer.")] = [64, 64],  # noqa: B006
@@ -201,14 +204,18 @@ def curve(
         typer.echo(f"{broken} runs diverged and are left out of the medians")
 
 
-def _method(name: str, given: dict[str, float | None]) -> Any:
+def _method(name: str, given: dict[str, float | None], *, on_source: bool = True) -> Any:
     """A method by its name, with the hyper-parameters that were given."""
     import pac_surrogate as pac
 
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}: choose from {', '.join(METHODS)}")
-    method = getattr(pac, name)
     values = {option: value for option, value in given.items() if value is not None}
+    if name == "auto":
+        for option in values:
+            raise ValueError(f"auto chooses by itself and takes no {option.replace('_', '-')}: name a method")
+        return pac.Auto(on_source=on_source)
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}: choose from auto, {', '.join(METHODS)}")
+    method = getattr(pac, name)
     known = {field.name for field in fields(method)}
     for option in values:
         if option not in known:

@@ -108,7 +108,7 @@ class Surrogate:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
-        columns = self._columns(x)
+        columns = self.input_columns(x)
         gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
         if bool(self.scaling.inputs.outside(columns.detach()).any()):
             warnings.warn(
@@ -145,7 +145,7 @@ class Surrogate:
         if interval not in ("jackknife", "posterior"):
             raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
-        columns = self._columns(x).detach()
+        columns = self.input_columns(x).detach()
         promised = None
         with torch.no_grad():
             scaled = self.scaling.inputs.standardise(columns.double())
@@ -185,7 +185,8 @@ class Surrogate:
             return arrays
         return next(iter(arrays.values())) if len(arrays) == 1 else array
 
-    def _columns(self, x: Any) -> Float[Tensor, "sample input"]:
+    def input_columns(self, x: Any) -> Float[Tensor, "sample input"]:
+        """Inputs in physical units, given in any of the ways that `predict` takes, as one matrix."""
         if isinstance(x, Dataset):
             check_variables("inputs", x.inputs, self.inputs)
             x = x.input_matrix

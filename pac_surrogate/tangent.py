@@ -108,31 +108,31 @@ class Tangent:
                         kernel[columns, rows] += share * product.T
         return kernels
 
-    def block_diagonal(
-        self, variance: Mapping[str, Tensor], x: Float[Tensor, "sample input"]
-    ) -> Float[Tensor, "sample output"]:
-        """Diagonal of the block kernel."""
+    def block_diagonals(
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"]
+    ) -> list[Float[Tensor, "sample output"]]:
+        """Diagonals of the block kernels of several priors."""
         features = self._features(x)
         direct = features is not None and features.shape[1] == 1
-        names = self._body([variance], direct)
-        total = self._squares(variance, names, x, None)
+        totals = self._squares(variances, self._body(variances, direct), x, None)
         if features is not None and direct:
-            for part in self._readout_parts(variance, features, None):
-                total = total + part.diagonal(dim1=1, dim2=2).T
-        return total
+            for i, variance in enumerate(variances):
+                for part in self._readout_parts(variance, features, None):
+                    totals[i] = totals[i] + part.diagonal(dim1=1, dim2=2).T
+        return totals
 
-    def shared_diagonal(
-        self, variance: Mapping[str, Tensor], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
-    ) -> Float[Tensor, " sample"]:
-        """Diagonal of the shared kernel."""
+    def shared_diagonals(
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
+    ) -> list[Float[Tensor, " sample"]]:
+        """Diagonals of the shared kernels of several priors."""
         features = self._features(x)
         mix, share = self._mix(x, combinations, seed)
-        names = self._body([variance], features is not None)
-        total = share * self._squares(variance, names, x, mix).sum(1)
+        totals = [share * t.sum(1) for t in self._squares(variances, self._body(variances, features is not None), x, mix)]
         if features is not None:
-            for (part,) in self._readout_parts(variance, features, None, mean=True):
-                total = total + part.diagonal()
-        return total
+            for i, variance in enumerate(variances):
+                for (part,) in self._readout_parts(variance, features, None, mean=True):
+                    totals[i] = totals[i] + part.diagonal()
+        return totals
 
     def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
         """J(x) change, the derivative of the outputs in a direction of the weights."""
@@ -205,15 +205,15 @@ class Tangent:
         return found if summed else {name: rows.reshape(-1, self.start[name].numel()) for name, rows in found.items()}
 
     def _squares(
-        self, variance: Mapping[str, Tensor], names: Sequence[str], x: Tensor, mix: Tensor | None
-    ) -> Float[Tensor, "sample row"]:
-        """Sum of D J^2 over these tensors."""
+        self, variances: Sequence[Mapping[str, Tensor]], names: Sequence[str], x: Tensor, mix: Tensor | None
+    ) -> list[Float[Tensor, "sample row"]]:
+        """Sum of D J^2 over these tensors, for each prior."""
         if not names:
-            return x.new_zeros(len(x), self._outputs(x) if mix is None else len(mix))
+            return [x.new_zeros(len(x), self._outputs(x) if mix is None else len(mix)) for _ in variances]
+        columns = {name: torch.stack([variance[name].flatten() for variance in variances], dim=1) for name in names}
         pieces = self._jacobian(x, names, mix)
-        return torch.cat(
-            [torch.stack([rows[n].flatten(2).square() @ variance[n].flatten() for n in names]).sum(0) for rows in pieces]
-        )
+        whole = torch.cat([torch.stack([rows[n].flatten(2).square() @ columns[n] for n in names]).sum(0) for rows in pieces])
+        return list(whole.unbind(2))
 
     def _jacobian(self, x: Tensor, names: Sequence[str], mix: Tensor | None) -> Iterator[Weights]:
         """Derivatives of the outputs, or of combinations of them."""

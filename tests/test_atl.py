@@ -10,11 +10,12 @@ from cases import MODELS, dataset, surrogate
 import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import FeatureReadout, build_network
 from pac_surrogate.predictors.feature_readout import pooled_features
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.atl import ATL, CARRIED, MeasureFeatures, fit_readout
 from pac_surrogate.transfer.method import NotApplicableError
 

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 import pac_surrogate as pac
 from pac_surrogate.models import evaluate, evaluate_stack
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import with_outputs_of
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.bss import BSS, SpectralShrinkage
 from pac_surrogate.transfer.delta import DELTA, loss_attention
 from pac_surrogate.transfer.lwf import LwF

@@ -10,9 +10,10 @@ from scipy.stats import ttest_rel
 
 import pac_surrogate as pac
 from pac_surrogate.choice import Choice
-from pac_surrogate.choose import Auto, Candidate, Choose, _onto_simplex, candidates, chance_worse, weigh
+from pac_surrogate.choose import RIDGES, TRAINED, WEIGHED, Auto, Choose, _lines, candidates, chance_worse, weigh
 from pac_surrogate.predictors import Linearised, Mixture, SharedKernel
-from pac_surrogate.transfer.atl import MeasureFeatures
+from pac_surrogate.transfer.linear_correction import fit_lines
+from pac_surrogate.transfer.source_process import CarryProcess, carried_process
 
 
 def generator(seed=0):
@@ -29,10 +30,6 @@ def case(kind="shifted", samples=12, seed=0):
     target = pac.Dataset.from_arrays(x[300 : 300 + samples], high[300 : 300 + samples])
     surrogate = pac.pretrain(source, model=pac.MLP(hidden=(16, 16)), steps=600, learning_rate=3e-3)
     return surrogate, source, target, x[320:], high[320:]
-
-
-def named(residuals):
-    return [Candidate(str(i), None, residual) for i, residual in enumerate(residuals)]
 
 
 def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
@@ -57,35 +54,23 @@ def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
             method="SLSQP",
             tol=1e-14,
         ).x
-        found = weigh(named(residuals), shrinkage).numpy()
+        found = weigh(residuals, shrinkage).numpy()
         assert found.sum() == pytest.approx(1, abs=1e-12)
         assert found.min() >= 0
         np.testing.assert_allclose(found, best, atol=1e-4)  # of SLSQP; the prior itself is 0.05 away
-    endless = weigh(named(residuals), 1e9).numpy()
+    endless = weigh(residuals, 1e9).numpy()
     np.testing.assert_allclose(endless, prior, atol=1e-6)
 
 
 def test_weights_do_not_depend_on_the_order_and_a_perfect_candidate_takes_all():
     residuals = torch.randn(3, 8, 2, generator=generator(), dtype=torch.float64)
     order = [2, 0, 1]
-    torch.testing.assert_close(weigh(named(residuals))[order], weigh(named(residuals[order])), rtol=0, atol=1e-7)
+    torch.testing.assert_close(weigh(residuals)[order], weigh(residuals[order]), rtol=0, atol=1e-7)
     residuals[1] = 0.0
-    assert float(weigh(named(residuals))[1]) > 0.99
+    assert float(weigh(residuals)[1]) > 0.99
 
 
-def test_the_projection_onto_the_simplex_is_the_nearest_point():
-    for seed in range(20):
-        point = torch.randn(5, generator=generator(seed), dtype=torch.float64)
-        found = _onto_simplex(point)
-        assert float(found.sum()) == pytest.approx(1, abs=1e-12)
-        assert float(found.min()) >= 0
-        for other in range(50):  # variational inequality: (p - x)'(y - x) <= 0 for all y in the simplex
-            y = torch.rand(5, generator=generator(other), dtype=torch.float64)
-            y = y / y.sum()
-            assert float((point - found) @ (y - found)) < 1e-12
-
-
-def test_corrections_are_left_out_exactly():
+def test_a_shift_is_left_out_exactly():
     surrogate, _, target, _, _ = case(samples=7)
     data = surrogate.scaling.standardise(target)
     found = {candidate.name: candidate for candidate in candidates(surrogate, data)}
@@ -96,19 +81,6 @@ def test_corrections_are_left_out_exactly():
         shift = (y - before)[rest].mean(0)
         torch.testing.assert_close(found["shift"].left_out[i], y[i] - before[i] - shift, rtol=0, atol=1e-12)
     torch.testing.assert_close(found["source unchanged"].left_out, y - before, rtol=0, atol=1e-12)
-    # The linear correction at one of its ridges, which stays what it is when a sample is left out.
-    errors = []
-    for strength in (1.0, 0.1, 0.01, 1e-4):
-        ridge, one = 0.5 * strength * 7, torch.zeros_like(y)
-        for i in range(7):
-            rest = torch.arange(7) != i
-            for output in range(2):
-                design = torch.stack([before[:, output], torch.ones(7).double()], dim=1)
-                inverse = torch.linalg.inv(design[rest].T @ design[rest] + ridge * torch.eye(2).double())
-                one[i, output] = (y - before)[i, output] - design[i] @ inverse @ design[rest].T @ (y - before)[rest, output]
-        errors.append(one)
-    best = min(errors, key=lambda e: float(e.square().mean()))
-    torch.testing.assert_close(found["linear correction"].left_out, best, rtol=0, atol=1e-9)
 
 
 def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
@@ -125,28 +97,98 @@ def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
     assert errors[0] < 1.1 * errors[1] < errors[2]  # the guard against negative transfer
 
 
-def test_scores_are_left_out_residuals_over_what_the_members_expect():
+def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
     surrogate, source, target, x, y = case(samples=30)
     adapted = pac.transfer(surrogate, target, source=source)
     mixture, data = adapted.predictor, adapted.scaling.standardise(target)
-    found = {candidate.name: candidate for candidate in candidates(with_features(surrogate, source), data)}
-    members = sorted((score for score in adapted.choice.table if score.weight), key=lambda score: -score.weight)
-    residual = sum(score.weight * found[score.name].left_out for score in members)
-    variance = 0.0
-    for score in members:
-        own = found[score.name]
-        constant = own.left_out.square().mean(0).expand(30, 2)
-        assert (own.variance is None) == (not isinstance(own.predictor, Linearised | SharedKernel))
-        variance = variance + score.weight * (constant if own.variance is None else own.variance)
-    torch.testing.assert_close(mixture.scores, residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
+    found = candidates(prepared(surrogate, source), data)
+    residuals = torch.stack([candidate.left_out for candidate in found])
+    assert len(target) <= WEIGHED  # so each sample is weighed by itself
+    for i in (0, 17):
+        residual, variance = 0.0, 0.0
+        for weight, own in zip(weigh(residuals[:, torch.arange(30) != i]), found, strict=True):
+            assert (own.variance is None) == (not isinstance(own.predictor, Linearised | SharedKernel))
+            expected = own.left_out.square().mean(0) if own.variance is None else own.variance[i]
+            residual, variance = residual + weight * own.left_out[i], variance + weight * expected
+        torch.testing.assert_close(mixture.scores[i], residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
     band = adapted.predict_interval(x, 0.9)
     # 300 test samples, 30 to calibrate by: two standard errors are 0.11 (the draw of the 30) and 0.03.
     assert 0.78 < np.mean((band.lower <= y) & (y <= band.upper)) <= 1.0
 
 
-def with_features(surrogate, source):
-    network = MeasureFeatures().solve(surrogate, surrogate.scaling.standardise(source))
-    return dataclasses.replace(surrogate, predictor=network)
+def prepared(surrogate, source):
+    """The source surrogate after the stages of Auto on the source."""
+    data = surrogate.scaling.standardise(source)
+    for _, rule in Auto().stages()[:-1]:
+        surrogate = dataclasses.replace(surrogate, predictor=rule.solve(surrogate, data))
+    return surrogate
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_lines_are_left_out_exactly(linear):
+    surrogate, *_ = case()
+    x, y, before = (torch.randn(9, columns, generator=generator(k)).double() for k, columns in enumerate((3, 2, 2)))
+    lines, left_out = _lines(surrogate.network, before, x, y, linear=linear)
+    tried = []
+    for strength in RIDGES:
+        errors = torch.zeros_like(y)
+        for i in range(9):
+            rest = torch.arange(9) != i
+            # The ridge, strength times samples, stays what it is.
+            a, b, c = fit_lines(before[rest], x[rest], y[rest], strength=strength * 9 / 8, linear=linear)
+            errors[i] = (y - (a * before + b + x @ c))[i]
+        tried.append(errors)
+    best = min(tried, key=lambda e: float(e.square().mean()))
+    torch.testing.assert_close(left_out, best, rtol=0, atol=1e-9)
+    assert bool(lines.linear.any()) == linear
+
+
+def test_where_the_target_is_a_line_of_the_source_s_samples_their_process_finds_it():
+    numbers = np.random.default_rng(0)
+    x = numbers.uniform(-1, 1, (400, 2))
+    low = np.sin(2 * x[:, :1]) + x[:, 1:] ** 2
+    source, target = pac.Dataset.from_arrays(x[:300], low[:300]), pac.Dataset.from_arrays(x[300:308], 2 * low[300:308] - 1)
+    surrogate = pac.pretrain(source, model=pac.MLP(hidden=(8,)), steps=100)
+    with_samples, without = (pac.transfer(surrogate, target, source=s) for s in (source, None))
+    errors = [np.abs(s.predict(x[308:]) - (2 * low[308:] - 1)).max() for s in (with_samples, without)]
+    assert errors[0] < 0.01 < errors[1]  # a process of 200 samples errs by 1e-3, a network of 100 steps by 0.3
+    assert "of the source's process" in with_samples.choice.method
+    many = pac.Dataset.from_arrays(x[:300], np.repeat(low[:300], 9, axis=1))
+    wide = pac.pretrain(many, model=pac.MLP(hidden=(8,)), steps=1)
+    assert carried_process(CarryProcess().solve(wide, wide.scaling.standardise(many))) is None  # more than 8 outputs
+
+
+def test_trained_candidates_are_judged_on_samples_that_they_have_not_seen():
+    surrogate, source, target, _, _ = case(samples=5)
+    spent = {"source": source, "steps": 7, "source_steps": 7}
+    adapted = pac.transfer(surrogate, target, method=Auto(trained=True), **spent)
+    errors = {score.name: score.error for score in adapted.choice.table}
+    scaling = surrogate.scaling.outputs
+    for name in ("PAC", "fine-tune", "scratch"):
+        residuals = []
+        for i in range(5):
+            rest = target[np.arange(5) != i]
+            one = pac.transfer(surrogate, rest, method=TRAINED[name], intervals=False, **spent)
+            guess, truth = (scaling.standardise(torch.as_tensor(v)) for v in (one.predict(target.x[[i]]), target.y[[i]]))
+            residuals.append(truth - guess)
+        # Trained in float32, in a stack and alone.
+        assert errors[name] == pytest.approx(float(torch.cat(residuals).square().mean().sqrt()), rel=1e-3)
+    assert set(TRAINED) < set(errors)
+    alone = pac.transfer(surrogate, target, method=Auto(trained=True, on_source=False), steps=7)
+    names = {score.name for score in alone.choice.table}
+    assert "PAC" not in names  # it trains on the source
+    assert "fine-tune" in names
+
+
+def test_all_trained_candidates_and_folds_are_one_stack(monkeypatch):
+    surrogate, source, target, _, _ = case(samples=12)
+    stacks, original = [], pac.stages.fit
+    monkeypatch.setattr(
+        pac.stages, "fit", lambda model, plans, *a, **k: stacks.append(len(plans)) or original(model, plans, *a, **k)
+    )
+    pac.transfer(surrogate, target, method=Auto(trained=True), source=source, steps=2, source_steps=2)
+    # PAC's two sparsities on the source; then 10 folds and the whole of five that need no source, and of those two.
+    assert stacks == [2, 5 * 11, 2 * 11]
 
 
 def test_the_choice_says_what_it_weighed_and_survives_saving(tmp_path):
@@ -213,5 +255,5 @@ def test_a_mixture_is_the_weighted_mean_of_its_members():
     mixture = Mixture(torch.tensor([0.25, 0.75], dtype=torch.float64), (first, second))
     expected = 0.25 * first.predict(scaled).double() + 0.75 * second.predict(scaled).double()
     torch.testing.assert_close(mixture.predict(scaled), expected, rtol=0, atol=1e-12)
-    assert [where for where, _ in Auto().stages()] == ["source", "target"]
-    assert Auto(features=False).stages() == (("target", Choose()),)
+    assert [where for where, _ in Auto().stages()] == ["source", "source", "target"]
+    assert Auto(on_source=False).stages() == (("target", Choose()),)

@@ -66,6 +66,16 @@ def test_pretrain_transfer_and_predict(files, source_surrogate, tmp_path, capsys
         np.testing.assert_array_equal(written["temperature"].values, expected)
 
 
+@pytest.mark.parametrize("with_source", [False, True])
+def test_without_a_method_the_choice_is_made_and_shown(with_source, files, source_surrogate, tmp_path, capsys):
+    adapted = tmp_path / "adapted.safetensors"
+    options = ["--source", files / "source.h5"] if with_source else []
+    assert run(["transfer", source_surrogate, files / "target.h5", "--out", adapted, "--size", 6, *options]) == 0
+    shown = capsys.readouterr().out
+    assert pac.Surrogate.load(adapted).choice.reason in shown
+    assert ("ATL" in shown) == with_source
+
+
 def test_curve_writes_results_and_a_figure(files, tmp_path, capsys):
     sizes = [argument for size in (0, 4) for argument in ("--size", size)]
     methods = ["--method", "FineTune", "--method", "SourceUnchanged"]
@@ -114,10 +124,15 @@ TRANSFER = ["--method", "FineTune", "--size", 4, "--steps", 2]
         (truncated, TRANSFER, r"truncated\.h5"),
         (wrong_widths, TRANSFER, r"the surrogate has the inputs .*\(32,\).*the data have input \(3,\)"),
         (None, ["--method", "FineTune", "--size", 4000], r"size 4000"),
-        (None, ["--method", "Magic", "--size", 4], r"unknown method 'Magic': choose from SourceUnchanged, .*PAC, .*Ticket"),
+        (
+            None,
+            ["--method", "Magic", "--size", 4],
+            r"unknown method 'Magic': choose from auto, SourceUnchanged, .*PAC, .*Ticket",
+        ),
         (None, ["--method", "L2SP", "--size", 4, "--strength", -1], "strength must be finite and not negative, got -1.0"),
         (None, ["--method", "PAC", "--size", 4, "--sparsity", 1.0], r"sparsity must be in \[0, 1\), got 1.0"),
         (None, ["--method", "PAC", "--size", 4], "pass source="),
+        (None, ["--size", 4, "--strength", 0.1], "auto chooses by itself and takes no strength: name a method"),
         (None, ["--method", "FineTune", "--size", 4, "--sparsity", 0.5], "FineTune has no sparsity"),
         (None, [*TRANSFER, "--draw", 20], "draw must be 0 to 19"),
         (None, [*TRANSFER, "--device", "nonsense"], "device 'nonsense' is not available"),

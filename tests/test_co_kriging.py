@@ -11,11 +11,12 @@ import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import initial_weights
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
 from pac_surrogate.predictors import build_network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer import co_kriging
 from pac_surrogate.transfer.co_kriging import CarrySamples, CoKriging, fit_levels
 from pac_surrogate.transfer.method import NotApplicableError

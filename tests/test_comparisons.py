@@ -222,3 +222,52 @@ def test_the_diagram_joins_only_what_nemenyi_s_test_does_not_tell_apart(ranking,
     middle[:, 3] *= 10
     ranking.draw_ranks(("a", "b", "c", "worst"), middle, tmp_path / "ranks.png")
     assert (tmp_path / "ranks.png").stat().st_size > 5000
+
+
+def test_choice_reports_the_regret_and_the_coverage_that_it_writes(script, capsys):
+    folder = script("choice", "--pairs", "forrester", "--seeds", 2, "--sizes", 4, 10)
+    output = capsys.readouterr().out
+    with (folder / "choice.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    named = "pair half size seed chosen error best_method best_error fine_tune scratch source covered_90 width_90 seconds"
+    assert list(rows[0]) == named.split()
+    assert [(row["half"], row["size"], row["seed"]) for row in rows] == [
+        ("tuned", size, seed) for seed in ("0", "1") for size in ("4", "10")
+    ]
+    for row in rows:
+        rivals = [float(row[name]) for name in ("fine_tune", "scratch", "source")]
+        assert float(row["best_error"]) <= min(rivals) * (1 + 1e-5)
+        assert (row["covered_90"] == "") == (row["size"] == "4")  # 90 % take nine samples
+    large = [float(row["error"]) / float(row["best_error"]) for row in rows if row["size"] == "10"]
+    line = next(line for line in output.splitlines() if line.startswith("| tuned | n >= 8 |"))
+    assert float(line.split("|")[4]) == pytest.approx(np.exp(np.mean(np.log(large))), abs=6e-4)
+    with (folder / "coverage.csv").open() as file:
+        covered = [float(row["covered"]) for row in csv.DictReader(file) if row["level"] == "0.9"]
+    line = next(line for line in output.splitlines() if line.startswith("| tuned | 90 |"))
+    assert float(line.split("|")[4].split("(")[0]) == pytest.approx(100 * np.mean(covered), abs=0.06)
+    prices = json.loads((folder / "prices.json").read_text())
+    ratio = np.median(np.divide(*(prices["pairs"]["forrester"]["seconds"][name] for name in ("fine-tune", "auto"))))
+    line = next(line for line in output.splitlines() if line.startswith("| auto | 1 |"))
+    assert float(line.split("|")[4].split("[")[0]) == pytest.approx(ratio, abs=0.06)
+    assert all((folder / name).stat().st_size > 5000 for name in ("regret.png", "coverage.png"))
+
+
+def test_regret_is_against_the_best_and_negative_transfer_against_both_references(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from regret import Cell, geometric
+
+    errors = {"scratch": 2.0, "source unchanged": 1.0, "PAC": 0.5}
+    cells = [Cell("a", "tuned", "noise", {"error": error}, errors) for error in (0.5, 1.04, 1.06)]
+    assert [cell.ratio() for cell in cells] == [1.0, 2.08, 2.12]
+    assert cells[0].best == "PAC"
+    assert [cell.negative for cell in cells] == [False, False, True]
+    assert geometric(np.array([0.5, 8.0])) == pytest.approx(2.0)
+
+
+def test_acquisition_writes_the_curves_from_which_its_table_is_made(script, capsys):
+    folder = script("acquisition", "--pairs", "forrester", "--seeds", 1, "--sizes", 3, 6)
+    assert "at least 20% fewer samples on" in capsys.readouterr().out
+    with (folder / "acquisition.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["pair"] for row in rows} == {"forrester"}
+    assert (folder / "acquisition.png").stat().st_size > 5000

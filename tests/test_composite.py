@@ -12,10 +12,11 @@ import pac_surrogate as pac
 from pac_surrogate.files import load_tensors, save_tensors
 from pac_surrogate.models import COMPOSITES, DeltaNet, MultiFidelity, evaluate, evaluate_stack, initial_weights
 from pac_surrogate.models import InputAugmentation as Chain
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import build_network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer import NotApplicableError
 from pac_surrogate.transfer.delta_net import DeltaNetwork
 from pac_surrogate.transfer.input_augmentation import InputAugmentation

@@ -12,10 +12,11 @@ from torch import nn
 import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import GaussianProcess, build_network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.gaussian_process import GP
 from pac_surrogate.transfer.method import NotApplicableError
 from pac_surrogate.transfer.process_fit import fit_process, make_kernel
@@ -50,6 +51,25 @@ def test_predictions_are_scikit_learns(on, kernel, kind, samples):
     np.testing.assert_allclose(fitted.predict(fresh).detach(), theirs, atol=1e-10)  # rounding: one kernel, written twice
     assert float(np.std(theirs - values.mean(0))) > 1e-6  # five samples may be noise, to the evidence; not all of it
     assert (on == "augmented") == (scores.shape[1] > 0)
+
+
+@pytest.mark.parametrize("on", ["target", "residual"])
+def test_a_sample_left_out_has_no_part_in_process_mean_and_hyper_parameters(on):
+    source, data = standardised("MLP", 7)
+    x, y = torch.as_tensor(data.input_matrix), torch.as_tensor(data.output_matrix)
+    with torch.no_grad():
+        before = source.network.predict(x)
+
+    values = y - (before if on == "residual" else 0.0)
+    _, left_out = GP(on=on).fit(source.network, data)
+    for i in range(7):
+        unseen, rest = torch.arange(7) % 5 != i % 5, torch.arange(7) != i
+        few = values[unseen].numpy()
+        fitted, _ = fit_process(x[unseen].numpy(), few - few.mean(0), make_kernel("matern", 9, 0))
+        others = values[rest].numpy()
+        alone = GaussianProcessRegressor(fitted.kernel_, optimizer=None).fit(x[rest].numpy(), others - others.mean(0))
+        expected = values[i].numpy() - others.mean(0) - alone.predict(x[[i]].numpy())[0]
+        np.testing.assert_allclose(left_out[i], expected, atol=1e-4)  # the search for the maximum stops that early
 
 
 def test_many_inputs_share_a_length_scale():

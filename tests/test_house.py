@@ -20,8 +20,10 @@ LAYERS = (
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
-    ("transfer", "training", "linearise"),  # methods and solvers never meet below `pipeline`
-    ("choose",),
+    ("transfer", "training", "linearise"),  # methods and solvers never meet below `stages`
+    ("choose", "acquisition"),
+    ("stages",),
+    ("tasks",),
     ("pipeline",),
     ("curve",),
     ("plots", "savings", "deploy"),
@@ -84,10 +86,10 @@ def test_the_check_of_imports_sees_the_ones_that_there_are():
     def seen(name):
         return set(imported_parts(LIBRARY / name))
 
-    assert {"training", "transfer", "surrogate"} <= seen("pipeline.py")
+    assert {"training", "transfer", "surrogate"} <= seen("stages.py")
     assert {"plan", "models"} <= seen("training.py")
     assert "pruning" in seen("transfer/pac.py")
-    assert {"training", "pipeline", "curve"}.isdisjoint(seen("transfer/pac.py"))
+    assert {"training", "stages", "pipeline", "curve"}.isdisjoint(seen("transfer/pac.py"))
 
 
 def test_the_library_knows_no_simulator_no_benchmark_and_no_test():

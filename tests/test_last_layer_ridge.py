@@ -12,10 +12,11 @@ from torch import nn
 import pac_surrogate as pac
 from pac_surrogate.jacobian import loss_gradient
 from pac_surrogate.models import evaluate
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import build_network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.last_layer_ridge import LastLayerRidge, last_rows
 from pac_surrogate.transfer.method import NotApplicableError
 

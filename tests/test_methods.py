@@ -10,10 +10,11 @@ from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.models import initial_weights
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer import Allocate, Calibrate, ClosedFormRule
 from pac_surrogate.transfer.linear_correction import fit_lines
 from pac_surrogate.weights import masked, prunable

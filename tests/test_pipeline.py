@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import pac_surrogate as pac
-from pac_surrogate.pipeline import Budget, Solver, Task, _Session, transfer_many
+from pac_surrogate.stages import Budget, Session, Solver
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.weights import masked
 
 GENERATOR = np.random.default_rng(0)
@@ -59,7 +60,7 @@ def test_tuning_chooses_the_candidate_of_least_held_out_error_and_never_sees_oth
 
 
 def test_folds_are_disjoint_cover_the_data_and_are_the_same_for_every_method(surrogate):
-    session = _Session(Budget(folds=5), Solver())
+    session = Session(Budget(folds=5), Solver())
     data = TARGET.train[:13]
     folds = session.folds(data, 7)
     assert folds is session.folds(data, 7)
@@ -73,9 +74,9 @@ def test_folds_are_disjoint_cover_the_data_and_are_the_same_for_every_method(sur
 
 def test_the_source_stage_is_solved_once_for_all_that_share_it(surrogate, monkeypatch):
     trained = []
-    original = pac.pipeline.fit
+    original = pac.stages.fit
     monkeypatch.setattr(
-        pac.pipeline, "fit", lambda model, plans, *a, **k: trained.append(len(plans)) or original(model, plans, *a, **k)
+        pac.stages, "fit", lambda model, plans, *a, **k: trained.append(len(plans)) or original(model, plans, *a, **k)
     )
     methods = (pac.PAC(strength=0.02), pac.PAC(strength=0.2), pac.PackNet())
     source = SOURCE.train

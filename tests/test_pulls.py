@@ -11,10 +11,11 @@ from torch import nn
 import pac_surrogate as pac
 from pac_surrogate.jacobian import fisher_diagonal
 from pac_surrogate.models import evaluate
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.ewc import EWC, Fisher, FisherPull
 from pac_surrogate.transfer.lp_ft import LPFT
 from pac_surrogate.transfer.method import NotApplicableError

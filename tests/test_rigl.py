@@ -10,11 +10,12 @@ import torch
 import pac_surrogate as pac
 from pac_surrogate.jacobian import loss_gradient
 from pac_surrogate.models import initial_weights
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import erk_mask, erk_sparsities
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.rigl import PruneERK, Regrow, RigL, regrow
 from pac_surrogate.weights import prunable
 

@@ -10,10 +10,11 @@ from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.models import initial_weights
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import Network
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.scale_shift import Scaled, ScaleShift
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from cases import MODELS, bits, dataset, surrogate
 
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
+from pac_surrogate.stages import Budget, Solver
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.ac_dc import ACDC
 from pac_surrogate.transfer.gmp import GMP, cubic_ramp
 from pac_surrogate.transfer.rigl import RigL

@@ -86,10 +86,10 @@ def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
             # Sums of a few hundred products of order 1.
             torch.testing.assert_close(block[i], whole, rtol=0, atol=1e-12)
             torch.testing.assert_close(shared[i], mean, rtol=0, atol=1e-12)
-            diagonal = at.block_diagonal(variance, a)
+            (diagonal,) = at.block_diagonals([variance], a)
             torch.testing.assert_close(diagonal.flatten(), at.block([variance], a)[0].diagonal(), rtol=0, atol=1e-12)
             torch.testing.assert_close(
-                at.shared_diagonal(variance, a, combinations=8, seed=0),
+                at.shared_diagonals([variance], a, combinations=8, seed=0)[0],
                 at.shared([variance], a, combinations=8)[0].diagonal(),
                 rtol=0,
                 atol=1e-12,

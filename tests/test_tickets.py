@@ -10,12 +10,13 @@ from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.perturbation import Perturbation
-from pac_surrogate.pipeline import Budget, Solver, Task, transfer_many
 from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.pruning.groups import keep_highest_groups
 from pac_surrogate.scaling import fit_scaling
+from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.transfer.drawing import KeepForRewinding, Prune, TrainSource
 from pac_surrogate.transfer.learned_mask import LearnMask, TakeMask, TopScores
 from pac_surrogate.transfer.lth_t import LTHT

@@ -1,4 +1,4 @@
-"""A network whose prediction is corrected by a line."""
+"""A prediction that is corrected by a line."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,21 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.network import Network
-from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, part, shapes
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A corrected network: slope * f(x) + offset + x @ linear, for each output.
+    """A corrected prediction: slope * f(x) + offset + x @ linear, for each output.
 
     Attributes:
-        base: the network that is corrected.
+        base: what is corrected.
         slope: (output,).
         offset: (output,).
         linear: (input, output), zero where the correction has no such term.
     """
 
-    base: Network
+    base: Predictor
     slope: Float[Tensor, " output"]
     offset: Float[Tensor, " output"]
     linear: Float[Tensor, "input output"]
@@ -36,7 +35,7 @@ class Correction:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give the base's state and the correction."""
-        tensors, description = self.base.state()
+        tensors, description = base_state(self.base)
         correction = {"slope": self.slope, "offset": self.offset, "linear": self.linear}
         return tensors | {f"correction/{n}": t for n, t in correction.items()}, {"kind": "Correction", "base": description}
 
@@ -50,7 +49,7 @@ class Correction:
         model: Architecture | None,
     ) -> "Correction":
         """Rebuild from a saved state."""
-        base = Network.from_state(tensors, description["base"], inputs, outputs, model)
+        base = base_from_state(tensors, description["base"], inputs, outputs, model)
         correction = part(tensors, "correction/")
         rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
         if shapes(correction) != {"slope": (columns,), "offset": (columns,), "linear": (rows, columns)}:

@@ -1,4 +1,4 @@
-"""The mean of a Gaussian process, alone or on top of a network."""
+"""The mean of a Gaussian process, alone or on top of another predictor."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.network import Network
-from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, part, shapes
 
 ROWS = 2**22  # numbers of one piece of the kernel matrix
 ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
@@ -25,8 +24,8 @@ class GaussianProcess:
         kappa(r) = exp(-r^2/2)  or  (1 + s + s^2/3) exp(-s) with s = sqrt(5) r  (Matern 5/2)
 
     Attributes:
-        base: the network, or None.
-        on: target (no network), residual (f(x) is added) or augmented (f(x) is an input).
+        base: gives f, or None.
+        on: target (no f), residual (f(x) is added) or augmented (f(x) is an input).
         kernel: rbf | matern.
         points: Z, (sample, dimension).
         alpha: (sample, output).
@@ -36,7 +35,7 @@ class GaussianProcess:
         projection: (output, score); no scores unless augmented.
     """
 
-    base: Network | None
+    base: Predictor | None
     on: str
     kernel: str
     points: Float[Tensor, "sample dimension"]
@@ -70,7 +69,7 @@ class GaussianProcess:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give the base's state and the process."""
-        tensors, description = self.base.state() if self.base is not None else ({}, None)
+        tensors, description = base_state(self.base) if self.base is not None else ({}, None)
         process = {f"process/{name}": getattr(self, name) for name in ARRAYS}
         return tensors | process, {"kind": "GaussianProcess", "base": description, "on": self.on, "kernel": self.kernel}
 
@@ -86,8 +85,8 @@ class GaussianProcess:
         """Rebuild from a saved state."""
         on, kernel, saved = description["on"], description["kernel"], description["base"]
         if on not in ("target", "residual", "augmented") or kernel not in ("matern", "rbf") or (on == "target") != (not saved):
-            raise ValueError(f"a Gaussian process on {on!r} with kernel {kernel!r} is unknown, or its network is missing")
-        base = Network.from_state(tensors, saved, inputs, outputs, model) if saved else None
+            raise ValueError(f"a Gaussian process on {on!r} with kernel {kernel!r} is unknown, or its base is missing")
+        base = base_from_state(tensors, saved, inputs, outputs, model) if saved else None
         process = part(tensors, "process/")
         rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
         samples, scores = len(process["points"]), sum(process["projection"].shape[1:])

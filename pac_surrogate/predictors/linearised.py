@@ -52,19 +52,7 @@ class Linearised:
         Raises:
             ValueError: if the block kernel of the training samples is too large, as it may be after conjugate gradients.
         """
-        outputs, prior, inputs, x = len(self.scale), _to(self.prior, x), self.inputs.to(x.device), x.double()
-        held = len(inputs) * outputs
-        if held > KERNEL_ROWS:
-            raise ValueError(
-                f"a variance needs at most {KERNEL_ROWS} rows (samples x outputs), got {held}: use kernel='shared'"
-            )
-        tangent, parts = _tangent(self.base, x), []
-        factor = _factor(tangent.block([prior], inputs)[0], self.ratio)
-        for rows in x.split(max(1, CROSS_NUMBERS // (outputs * len(factor)))):
-            (cross,) = tangent.block([prior], rows, inputs)
-            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0).reshape(len(rows), outputs)
-            parts.append((tangent.block_diagonal(prior, rows) - seen).clamp_min(0.0))
-        return self.scale.to(x.device) * torch.cat(parts)
+        return variances([self], x)[0]
 
     @property
     def noise(self) -> Float[Tensor, " output"]:
@@ -129,15 +117,7 @@ class SharedKernel:
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """Posterior variance of the outputs, without noise, standardised: one shape, scaled by the s^2 of each output."""
-        tangent, prior, inputs, x = _tangent(self.base, x), _to(self.prior, x), self.inputs.to(x.device), x.double()
-        shared = functools.partial(tangent.shared, [prior], combinations=self.combinations, seed=self.seed)
-        factor, parts = _factor(shared(inputs)[0], self.ratio), []
-        for rows in x.split(max(1, CROSS_NUMBERS // len(inputs))):
-            (cross,) = shared(rows, inputs)
-            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
-            own = tangent.shared_diagonal(prior, rows, combinations=self.combinations, seed=self.seed)
-            parts.append((own - seen).clamp_min(0.0))
-        return torch.cat(parts)[:, None] * self.scale.to(x.device)
+        return variances([self], x)[0]
 
     @property
     def noise(self) -> Float[Tensor, " output"]:
@@ -171,6 +151,70 @@ class SharedKernel:
         return cls(
             shared["base"], offset, points, coefficients, shared["prior"], shared["ratio"], shared["scale"], combinations, seed
         )
+
+
+def variances(
+    members: Sequence[Linearised | SharedKernel], x: Float[Tensor, "sample input"]
+) -> list[Float[Tensor, "sample output"]]:
+    """Posterior variances of several predictors; those of one start, kernel and samples share the derivatives.
+
+    Raises:
+        ValueError: if the block kernel of the training samples is too large, as it may be after conjugate gradients.
+    """
+    groups: list[list[int]] = []
+    for place, member in enumerate(members):
+        alike = [group for group in groups if _alike(members[group[0]], member)]
+        if alike:
+            alike[0].append(place)
+        else:
+            groups.append([place])
+    found: dict[int, Tensor] = {}
+    for group in groups:
+        some: Any = [members[place] for place in group]
+        solve: Any = _block_variances if isinstance(some[0], Linearised) else _shared_variances
+        found |= dict(zip(group, solve(some, x.double()), strict=True))
+    return [found[place] for place in range(len(members))]
+
+
+def _alike(one: Linearised | SharedKernel, other: Linearised | SharedKernel) -> bool:
+    """Whether two have the same derivatives at the same samples."""
+    kinds = [(type(m), getattr(m, "combinations", 0), getattr(m, "seed", 0), m.base.architecture) for m in (one, other)]
+    ours, theirs = one.base.weights, other.base.weights
+    same = kinds[0] == kinds[1] and torch.equal(one.inputs, other.inputs)
+    return same and (ours is theirs or all(torch.equal(ours[name], theirs[name]) for name in ours))
+
+
+def _block_variances(members: Sequence[Linearised], x: Float[Tensor, "sample input"]) -> list[Float[Tensor, "sample output"]]:
+    first, priors = members[0], [_to(member.prior, x) for member in members]
+    outputs, inputs, tangent = len(first.scale), first.inputs.to(x.device), _tangent(first.base, x)
+    held = len(inputs) * outputs
+    if held > KERNEL_ROWS:
+        raise ValueError(f"a variance needs at most {KERNEL_ROWS} rows (samples x outputs), got {held}: use kernel='shared'")
+    grams = tangent.block(priors, inputs)
+    factors = [_factor(gram, member.ratio) for gram, member in zip(grams, members, strict=True)]
+    parts: list[list[Tensor]] = [[] for _ in members]
+    for rows in x.split(max(1, CROSS_NUMBERS // (len(members) * outputs * held))):
+        wholes, crosses = tangent.block_diagonals(priors, rows), tangent.block(priors, rows, inputs)
+        for own, whole, factor, cross in zip(parts, wholes, factors, crosses, strict=True):
+            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0).reshape(len(rows), outputs)
+            own.append((whole - seen).clamp_min(0.0))
+    return [member.scale.to(x.device) * torch.cat(own) for member, own in zip(members, parts, strict=True)]
+
+
+def _shared_variances(
+    members: Sequence[SharedKernel], x: Float[Tensor, "sample input"]
+) -> list[Float[Tensor, "sample output"]]:
+    first, priors = members[0], [_to(member.prior, x) for member in members]
+    inputs, tangent = first.inputs.to(x.device), _tangent(first.base, x)
+    shared = functools.partial(tangent.shared, priors, combinations=first.combinations, seed=first.seed)
+    factors = [_factor(gram, member.ratio) for gram, member in zip(shared(inputs), members, strict=True)]
+    parts: list[list[Tensor]] = [[] for _ in members]
+    for rows in x.split(max(1, CROSS_NUMBERS // (len(members) * len(inputs)))):
+        wholes = tangent.shared_diagonals(priors, rows, combinations=first.combinations, seed=first.seed)
+        for own, whole, factor, cross in zip(parts, wholes, factors, shared(rows, inputs), strict=True):
+            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
+            own.append((whole - seen).clamp_min(0.0))
+    return [torch.cat(own)[:, None] * member.scale.to(x.device) for member, own in zip(members, parts, strict=True)]
 
 
 def _state(

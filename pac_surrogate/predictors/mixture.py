@@ -11,7 +11,7 @@ from torch import Tensor
 from pac_surrogate.choice import Choice
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.linearised import Linearised, SharedKernel
+from pac_surrogate.predictors.linearised import Linearised, SharedKernel, variances
 from pac_surrogate.predictors.predictor import Predictor, part
 
 MOST = 64  # members of a saved mixture
@@ -46,10 +46,11 @@ class Mixture:
         """Standard deviation of a new target sample: the members' variances, noise included, in their weights."""
         if self.squares is None:
             raise ValueError("this mixture was made without leave-one-out residuals")
+        closed = [member for member in self.members if isinstance(member, Linearised | SharedKernel)]
+        own = iter(variances(closed, x))
         total = torch.zeros(len(x), self.squares.shape[1], dtype=torch.float64)
         for weight, member, square in zip(self.weights, self.members, self.squares, strict=True):
-            own = member.variance(x) + member.noise if isinstance(member, Linearised | SharedKernel) else square
-            total = total + weight * own
+            total = total + weight * (next(own) + member.noise if isinstance(member, Linearised | SharedKernel) else square)
         return total.sqrt()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

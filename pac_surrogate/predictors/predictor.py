@@ -1,11 +1,16 @@
 """What every predictor is: a map between standardised inputs and outputs, arrays and JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from pac_surrogate.files import Variable
+from pac_surrogate.models import Architecture
+
+BASES = ("Network", "Correction", "GaussianProcess")  # what another predictor may stand on
 
 
 @runtime_checkable
@@ -19,6 +24,30 @@ class Predictor(Protocol):
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give tensors and JSON for saving."""
         ...
+
+
+def base_state(base: Predictor) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State of a predictor on which another stands; a network's tensors keep their names."""
+    tensors, description = base.state()
+    prefix = "" if description["kind"] == "Network" else "base/"
+    return {prefix + name: tensor for name, tensor in tensors.items()}, description
+
+
+def base_from_state(
+    tensors: Mapping[str, Tensor],
+    description: Mapping[str, Any],
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    model: Architecture | None,
+) -> Any:
+    """Rebuild what `base_state` gave."""
+    from pac_surrogate.predictors import PREDICTORS
+
+    kind = description["kind"]
+    if kind not in BASES:
+        raise ValueError(f"no predictor stands on one of the kind {kind!r}")
+    own = tensors if kind == "Network" else part(tensors, "base/")
+    return PREDICTORS[kind].from_state(own, description, inputs, outputs, model)
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,18 +4,21 @@ The fit is scikit-learn's.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
-from pac_surrogate.predictors import GaussianProcess, Network
+from pac_surrogate.predictors import GaussianProcess, Network, Predictor
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import NotApplicableError, Stage
 
 SCORES = 3  # principal components of the source's prediction among the inputs, at most
 SAMPLES = 1000  # the fit takes time of the cube of these
+FOLDS = 5  # fits of the hyper-parameters without a part of the samples, for the residuals of those
 
 
 @dataclass(frozen=True)
@@ -62,48 +65,59 @@ class GP:
         """
         if len(data) == 0 and not self.needs_target:
             return surrogate.network
-        return self.fit(surrogate, data)[0]
+        return self._fit(surrogate.network, data)[0]
 
-    def fit(self, surrogate: Surrogate, data: Dataset) -> tuple[GaussianProcess, Float[torch.Tensor, "sample output"]]:
+    def fit(self, base: Predictor, data: Dataset) -> tuple[GaussianProcess, Float[Tensor, "sample output"]]:
         """Give the process and its leave-one-out residuals.
 
-        A sample is left out of mean and process, not of the fit of the hyper-parameters.
+        A sample is left out of mean and process, and its fold (every fifth sample) of the fit of the hyper-parameters: such as
+        have seen a sample predict it far too well. With r_i the values without the mean of the others, C the covariance of all
+        samples, the residual is [C^-1 r_i]_i / [C^-1]_ii.
+
+        Args:
+            base: gives f_S.
+            data: standardised.
 
         Raises:
             NotApplicableError: with fewer than 2 samples, or more than 1,000.
         """
+        from pac_surrogate.transfer.process_fit import fit_process
+
+        predictor, z, values, kernel = self._fit(base, data)
+        left_out, fold = np.empty_like(values), np.arange(len(z)) % FOLDS
+        for held_out in range(min(FOLDS, len(z))):
+            rest = fold != held_out
+            process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
+            inverse = np.linalg.inv(process.kernel_(z) + process.alpha * np.eye(len(z)))
+            for i in np.flatnonzero(~rest):
+                mean = (values.sum(0) - values[i]) / (len(values) - 1)
+                left_out[i] = inverse[i] @ (values - mean) / inverse[i, i]
+        return predictor, torch.from_numpy(left_out)
+
+    def _fit(
+        self, base: Predictor, data: Dataset
+    ) -> tuple[GaussianProcess, Float[np.ndarray, "sample dimension"], Float[np.ndarray, "sample output"], Any]:
+        """Give the process, its inputs, its values, and the kernel from which the fit began."""
         from pac_surrogate.transfer.process_fit import decode, fit_process, make_kernel  # scikit-learn is slow to import
 
-        network = surrogate.network
         if not 2 <= len(data) <= SAMPLES:
             raise NotApplicableError(f"a Gaussian process takes 2 to {SAMPLES} target samples, got {len(data)}")
         x, y = (np.asarray(matrix, dtype=np.float64) for matrix in (data.input_matrix, data.output_matrix))
         projection, z = np.zeros((y.shape[1], 0)), x
         if self.on != "target":
             with torch.no_grad():
-                prediction = network.predict(torch.as_tensor(x)).double().numpy()
+                prediction = base.predict(torch.as_tensor(x)).double().numpy()
         if self.on == "augmented":
             projection = _principal(prediction)
             z = np.concatenate([x, prediction @ projection], axis=1)
         values = y - prediction if self.on == "residual" else y
-        mean = values.mean(0)
-        process, rotation = fit_process(z, values - mean, make_kernel(self.kernel, x.shape[1], projection.shape[1]))
+        mean, kernel = values.mean(0), make_kernel(self.kernel, x.shape[1], projection.shape[1])
+        process, rotation = fit_process(z, values - mean, kernel)
         amplitudes, inverse_lengths = decode(process.kernel_.theta, x.shape[1], projection.shape[1])
         arrays = (z, process.alpha_ @ rotation, mean, amplitudes, inverse_lengths, projection)
-        base = None if self.on == "target" else network
-        predictor = GaussianProcess(base, self.on, self.kernel, *(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
-        return predictor, _left_out(torch.as_tensor(process.L_ @ process.L_.T), torch.as_tensor(values))
-
-
-def _left_out(kernel: Float[torch.Tensor, "sample sample"], values: Float[torch.Tensor, "sample output"]) -> torch.Tensor:
-    """Residuals of each sample under the process of all others, with their mean."""
-    found = torch.empty_like(values)
-    for i in range(len(values)):
-        rest = torch.arange(len(values)) != i
-        mean = values[rest].mean(0)
-        guess = kernel[i, rest] @ torch.linalg.solve(kernel[rest][:, rest], values[rest] - mean)
-        found[i] = values[i] - mean - guess
-    return found
+        below = None if self.on == "target" else base
+        predictor = GaussianProcess(below, self.on, self.kernel, *(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
+        return predictor, z, values, kernel
 
 
 def _principal(prediction: Float[np.ndarray, "sample output"]) -> Float[np.ndarray, "output score"]:

@@ -1,0 +1,251 @@
+"""Target samples saved by `next_samples`: chosen inputs against inputs drawn at random.
+
+    python benchmarks/acquisition.py                 13 tables and 9 ODEs x 8 sizes x 5 seeds: an hour on one core
+    python benchmarks/acquisition.py --estimator gp  a Gaussian process on the residual of the source in the place of "auto"
+    python benchmarks/acquisition.py --report        table and figure of what is finished
+    python benchmarks/acquisition.py --quick         a look at everything in seconds; its numbers mean nothing
+
+The pool is the target's train split, 320 inputs. For each seed a source is pretrained; then one estimator is fitted to the
+first n of one greedy order, and to the first n of four random orders (four others for every seed). Curves are means of log
+errors on the test split over seeds (and orders), made monotone by isotonic regression, so that a lucky dip counts for neither.
+For the error that random samples reach at each size, n is interpolated in log n; the ratio of a pair is the median over these
+errors; luck is the best that one of the random orders saves against the other three. Kernel, criterion and noise were settled
+on TUNED; results of an earlier kernel on the tables of the other half were seen before that, and decided nothing.
+A pair and a seed are the unit of resuming. Writes <out>/acquisition.csv (tidy) and acquisition.png.
+"""
+
+import argparse
+import math
+import time
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from comparison import QUICK, Spending, model_of, open_pair, run, sources, write_config
+from jaxtyping import Float
+
+import pac_surrogate as pac
+from pac_surrogate.acquisition import NOISE, next_samples
+from pac_surrogate.metrics import rmse_std
+from pac_surrogate.savings import first_sizes
+from pac_surrogate.stages import Solver
+from pac_surrogate.surrogate import ExtrapolationWarning, Surrogate
+from simulators.pairs import find_pair
+
+TUNED = (
+    *("borehole", "piston", "wing", "currin", "park_b", "friedman_1", "friedman_shuffled"),
+    *("oscillator_duffing", "oscillator_energy", "pendulum", "sir"),
+)
+HELD_OUT = (
+    *("hartmann", "circuit", "branin", "park_a", "forrester", "friedman_4"),
+    *("oscillator_damped", "oscillator_noise", "oscillator_stiff", "lotka_volterra", "lorenz_63"),
+)
+HALVES = {"tuned on": TUNED, "held out": HELD_OUT}
+DEFAULT = Spending(sizes=(3, 4, 6, 8, 12, 16, 24, 32), seeds=5)
+ESTIMATORS: dict[str, Any] = {"auto": "auto", "gp": pac.GP(on="residual")}
+ORDERS = 4  # random ones of a seed; 20 are stored
+SHOWN = (6, 12, 24)  # sizes of random samples whose errors the table shows
+ENOUGH = 0.8  # ratio of samples that counts as a saving
+
+
+Result = dict[str, Any]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a look at everything in seconds")
+    parser.add_argument("--pairs", nargs="+", help="names of pairs")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of target samples")
+    parser.add_argument("--seeds", type=int, help="how many, at most 5")
+    parser.add_argument("--estimator", choices=sorted(ESTIMATORS), default="auto", help="what is fitted to the samples")
+    parser.add_argument("--report", action="store_true", help="compute nothing: table and figure of what is finished")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data files")
+    parser.add_argument("--out", type=Path, help="folder to write, results/acquisition[_gp][_quick] by default")
+    flags = parser.parse_args()
+    chosen = QUICK if flags.quick else DEFAULT
+    flags.spending = replace(chosen, sizes=tuple(sorted(flags.sizes or chosen.sizes)), seeds=flags.seeds or chosen.seeds)
+    if not 1 <= flags.spending.seeds * ORDERS <= 20:
+        raise ValueError(f"each seed takes {ORDERS} of the 20 stored orders, so 1 to 5 seeds, got {flags.spending.seeds}")
+    flags.pairs = tuple(flags.pairs or (("forrester", "branin") if flags.quick else TUNED + HELD_OUT))
+    for name in flags.pairs:
+        find_pair(name)
+    kind = "" if flags.estimator == "auto" else f"_{flags.estimator}"
+    flags.out = flags.out or Path(f"results/acquisition{kind}{'_quick' if flags.quick else ''}")
+    return flags
+
+
+def main() -> None:
+    mpl.use("Agg")
+    began = time.perf_counter()
+    flags = arguments()
+    if not flags.report:
+        for pair in flags.pairs:
+            compute(pair, flags)
+    seeds = report(flags)
+    setting = {**asdict(flags.spending), "seeds": seeds, "orders": ORDERS, "noise": NOISE, "estimator": flags.estimator}
+    write_config(flags.out, setting, {}, time.perf_counter() - began, "cpu")
+
+
+def compute(pair: str, flags: argparse.Namespace) -> None:
+    """Write the errors of each seed of a pair that are not there yet."""
+    files = {seed: flags.out / pair / f"{seed}.csv" for seed in range(flags.spending.seeds)}
+    if all(path.exists() for path in files.values()):
+        return
+    source, target = open_pair(pair, flags.data, flags.spending.samples)
+    solver = Solver("cpu", cache=flags.out / pair / "stacks")
+    surrogates = sources(source, model_of(target), flags.spending, solver)
+    for seed, path in files.items():
+        if not path.exists():
+            began = time.perf_counter()
+            errors_of(pair, seed, surrogates[seed], target, flags).to_csv(path, index=False)
+            print(f"{pair}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def errors_of(pair: str, seed: int, surrogate: Surrogate, target: pac.Dataset, flags: argparse.Namespace) -> pd.DataFrame:
+    """Test errors with chosen samples (order -1) and random ones, at every size."""
+    sizes, pool = flags.spending.sizes, target.train
+    rows = next_samples(surrogate, None, pool, sizes[-1])
+    orders = {-1: pool[rows]} | {draw: target.subset(draw, sizes[-1]) for draw in range(seed * ORDERS, (seed + 1) * ORDERS)}
+    found = []
+    for order, samples in orders.items():
+        for size in sizes:
+            adapted = pac.transfer(surrogate, samples[:size], method=ESTIMATORS[flags.estimator], intervals=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExtrapolationWarning)
+                error = rmse_std(adapted.predict(target.test), target.test.y)
+            found.append((pair, seed, "chosen" if order < 0 else "random", order, size, error))
+    return pd.DataFrame(found, columns=["pair", "seed", "samples", "order", "size", "rmse_std"])
+
+
+def report(flags: argparse.Namespace) -> dict[str, int]:
+    """Gather what is finished: tidy file, table, figure; give the number of seeds of each pair."""
+    paths = [path for pair in flags.pairs for path in sorted((flags.out / pair).glob("[0-9]*.csv"))]
+    if not paths:
+        raise ValueError(f"nothing is finished under {flags.out}: run without --report")
+    errors = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    errors.to_csv(flags.out / "acquisition.csv", index=False, float_format="%.6g")
+    results = {str(pair): compare(part) for pair, part in errors.groupby("pair", sort=False)}
+    draw(errors, results, flags.out / "acquisition.png")
+    print_table(results, flags.estimator)
+    return {pair: found["seeds"] for pair, found in results.items()}
+
+
+def compare(errors: pd.DataFrame) -> Result:
+    """Samples that chosen and random orders of a pair need for the same errors."""
+    sizes, random = curve(errors[errors["samples"] == "random"])
+    _, chosen = curve(errors[errors["samples"] == "chosen"])
+    seeds = [ratio_of(part) for _, part in errors.groupby("seed")]
+    middle = errors.groupby("samples")["rmse_std"].apply(lambda values: float(np.log(values).mean()))
+    return {
+        "seeds": len(seeds),
+        "needed": {int(n): needed(sizes, chosen, error) for n, error in zip(sizes, random, strict=True)},
+        "ratio": ratio_of(errors),
+        "ratio_of_seeds": sorted(seeds, key=lambda ratio: (math.isnan(ratio), ratio)),
+        "luck": luck(errors),
+        "error_ratio": math.exp(middle["chosen"] - middle["random"]),
+    }
+
+
+def ratio_of(errors: pd.DataFrame) -> float:
+    """Median of n chosen / n random over the errors that random samples reach at each size, those of the first left out.
+
+    Infinity where chosen samples reach most of them at no measured size, NaN where more random samples are no better.
+    """
+    sizes, random = curve(errors[errors["samples"] == "random"])
+    _, chosen = curve(errors[errors["samples"] == "chosen"])
+    levels = sorted({float(error) for error in random if error < random[0]})
+    ratios = [needed(sizes, chosen, error) / needed(sizes, random, error) for error in levels]
+    return float(np.median(ratios)) if ratios else math.nan
+
+
+def luck(errors: pd.DataFrame) -> float:
+    """The least ratio of a random order of each seed in the place of the chosen one: what the measure gives for nothing."""
+    random = errors[errors["samples"] == "random"]
+    places = [random.assign(samples=np.where(random["order"] % ORDERS == i, "chosen", "random")) for i in range(ORDERS)]
+    return float(np.nanmin([ratio_of(placed) for placed in places]))
+
+
+def needed(sizes: Float[np.ndarray, " size"], values: Float[np.ndarray, " size"], error: float) -> float:
+    return float(first_sizes(sizes, values[:, None], error)[0])
+
+
+def curve(errors: pd.DataFrame) -> tuple[Float[np.ndarray, " size"], Float[np.ndarray, " size"]]:
+    """Sizes, and the geometric mean of the errors there, made monotone."""
+    from sklearn.isotonic import IsotonicRegression
+
+    logs = np.log(errors["rmse_std"]).groupby(errors["size"]).mean()
+    sizes = logs.index.to_numpy(dtype=float)
+    return sizes, np.exp(IsotonicRegression(increasing=False).fit_transform(sizes, logs.to_numpy()))
+
+
+def print_table(results: dict[str, Result], estimator: str) -> None:
+    """A row for each pair, by halves; the errors are those of random samples at SHOWN sizes."""
+    print(f"\n  estimator: {estimator}. Samples that chosen inputs need for the error of so many random ones;")
+    print("  saved: median over all errors, in brackets the range over seeds; error: geometric mean ratio at equal n\n")
+    titles = "".join(f"{f'random {n}':>11s}" for n in SHOWN)
+    for half, pairs in {**HALVES, "others": tuple(set(results) - set(TUNED) - set(HELD_OUT))}.items():
+        there = [pair for pair in pairs if pair in results]
+        if not there:
+            continue
+        print(f"  {f'pairs {half}':20s}{'seeds':>6s}{titles}{'saved':>8s}{'over seeds':>18s}{'luck':>8s}{'error':>8s}")
+        for pair in there:
+            found = results[pair]
+            cells = "".join(f"{shown(found['needed'].get(n)):>11s}" for n in SHOWN)
+            spread = f"[{saved(found['ratio_of_seeds'][-1])}, {saved(found['ratio_of_seeds'][0])}]"
+            ratios = f"{saved(found['ratio']):>8s}{spread:>18s}{saved(found['luck']):>8s}{found['error_ratio']:8.2f}"
+            print(f"  {pair:20s}{found['seeds']:6d}{cells}{ratios}")
+        enough = sum(results[pair]["ratio"] <= ENOUGH for pair in there)
+        print(f"  at least {1 - ENOUGH:.0%} fewer samples on {enough} of {len(there)} pairs\n")
+
+
+def shown(n: float | None) -> str:
+    return "-" if n is None else f"{n:.1f}" if math.isfinite(n) else "more"
+
+
+def saved(ratio: float) -> str:
+    return "n/a" if math.isnan(ratio) else "none" if math.isinf(ratio) else f"{1 - ratio:.0%}"
+
+
+def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
+    """Error against n for each pair: quartiles and median of random samples, median of the chosen ones."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
+
+    columns = min(6, len(results))
+    rows = math.ceil(len(results) / columns)
+    figure = Figure(figsize=(2.5 * columns, 2.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
+    for panel, (pair, found) in zip(panels, results.items(), strict=False):
+        own = errors[errors["pair"] == pair]
+        low, middle, high = (
+            own[own["samples"] == "random"].groupby("size")["rmse_std"].quantile(share) for share in (0.25, 0.5, 0.75)
+        )
+        chosen = own[own["samples"] == "chosen"].groupby("size")["rmse_std"].median()
+        panel.fill_between(low.index, low, high, color="0.85", label="random, quartiles")
+        panel.plot(middle.index, middle, color="0.4", label="random, median")
+        panel.plot(chosen.index, chosen, color="C0", marker=".", label="next_samples, median")
+        panel.set(xscale="log", yscale="log")
+        panel.set_title(f"{pair}{'' if pair in TUNED else ' *'}: saved {saved(found['ratio'])}", fontsize=8)
+        panel.set_xticks(sorted(own["size"].unique())[::2])
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_locator(NullLocator())
+        decades = math.log10(own["rmse_std"].max() / own["rmse_std"].min())
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.5 else (1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.tick_params(labelsize=7)
+    for panel in list(figure.axes)[len(results) :]:
+        panel.set_axis_off()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    title = "target samples; * held out from tuning"
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=title, title_fontsize=8)
+    figure.supylabel("RMSE on the target test split / standard deviation", fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,124 @@
+"""What a choice costs: seconds of auto and of its closed forms against training and other libraries, in turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from comparison import model_of, open_pair, sources
+from leaderboard import Setting
+
+import pac_surrogate as pac
+from pac_surrogate.choose import BLOCK_ROWS, plans_around
+from pac_surrogate.curve import METRICS
+from pac_surrogate.linearise import RATIOS, linearise
+from pac_surrogate.stages import Solver
+from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.transfer import NotApplicableError
+
+SAMPLES = 20
+STEPS = 2000  # of fine-tuning
+TURNS = 3
+FIELDS = (64, 4096)  # outputs of the larger models, MLP 3 x 128
+
+
+def measure_prices(pairs: tuple[str, ...], setting: Setting) -> dict[str, Any]:
+    """Measure every pair with its own model, and two larger models on made-up fields; each way TURNS times, in turns."""
+    found: dict[str, Any] = {"pairs": {}, "fields": {}}
+    quick = setting.spending.samples is not None
+    steps, turns = (10, 1) if quick else (STEPS, TURNS)
+    for pair in pairs:
+        source, target = open_pair(pair, setting.data, setting.spending.samples)
+        solver = Solver(setting.device, cache=setting.out / pair / "stacks")
+        surrogate = sources(source, model_of(target), setting.spending, solver)[0]
+        found["pairs"][pair] = _compare(surrogate, source, target, steps, turns, setting.device)
+        print(f"{pair}: {_line(found['pairs'][pair]['seconds'])}", flush=True)
+    for outputs in FIELDS[: 1 if quick else None]:
+        source, target = _made_up(outputs, 0.0), _made_up(outputs, 0.3)
+        surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(128, 128, 128)), steps=steps // 10, device=setting.device)
+        found["fields"][str(outputs)] = _compare(surrogate, source, target, steps, turns, setting.device, others=False)
+        print(f"{outputs} outputs: {_line(found['fields'][str(outputs)]['seconds'])}", flush=True)
+    return found
+
+
+def _compare(
+    surrogate: Surrogate, source: pac.Dataset, target: pac.Dataset, steps: int, turns: int, device: str, *, others: bool = True
+) -> dict[str, Any]:
+    """Seconds and errors of each way."""
+    data = target.subset(0, SAMPLES) if len(target.train) >= SAMPLES else target.train
+    options: dict[str, Any] = {"source": source.train, "intervals": False, "device": device}
+    ways: dict[str, Callable[[], Any]] = {
+        "auto": lambda: pac.transfer(surrogate, data, **options),
+        "closed forms": lambda: _closed_forms(surrogate, data, target),
+        "fine-tune": lambda: pac.transfer(surrogate, data, method=pac.FineTune(), steps=steps, **options),
+    }
+    if others:
+        ways["GP on the residual"] = lambda: pac.transfer(surrogate, data, method=pac.GP(on="residual"), **options)
+        ways["co-kriging"] = lambda: pac.transfer(surrogate, data, method=pac.CoKriging(), **options)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    errors: dict[str, float] = {}
+    for turn in range(turns + 1):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            try:
+                answer = way()
+            except (ValueError, NotApplicableError):
+                continue  # not applicable here
+            if turn:  # the first turn pays for imports and compilation
+                seconds[name].append(time.perf_counter() - began)
+            errors[name] = _error(answer, target)
+    return {"seconds": {name: times for name, times in seconds.items() if times}, "errors": errors}
+
+
+def _closed_forms(surrogate: Surrogate, data: pac.Dataset, target: pac.Dataset) -> np.ndarray:
+    """All of auto's Plans in closed form, 21 ratios each; the one of the least leave-one-out error predicts."""
+    scaled = surrogate.scaling.standardise(data)
+    x, y = (torch.as_tensor(matrix).double() for matrix in (scaled.input_matrix, scaled.output_matrix))
+    kernel = "block" if y.numel() <= BLOCK_ROWS else "shared"
+    solved = linearise(surrogate.network, list(plans_around(surrogate).values()), x, y, kernel=kernel, ratio=RATIOS)
+    best = min(solved, key=lambda found: float(found.left_out.square().mean()))  # type: ignore[union-attr]
+    test = surrogate.scaling.inputs.standardise(torch.as_tensor(target.test.input_matrix).double())
+    with torch.no_grad():
+        return surrogate.scaling.outputs.restore(best.predictor.predict(test)).numpy()
+
+
+def _error(answer: Surrogate | np.ndarray, target: pac.Dataset) -> float:
+    headline = METRICS[str(target.attributes.get("headline", "rel_l2"))]
+    prediction = answer if isinstance(answer, np.ndarray) else answer.predict(target.test.x)
+    return float(headline(np.asarray(prediction).reshape(len(target.test), -1), target.test.output_matrix))
+
+
+def _made_up(outputs: int, shift: float) -> pac.Dataset:
+    """Fields of 20 modes over 8 inputs, which a shift of the inputs turns into another task."""
+    numbers = np.random.default_rng(0)
+    x = numbers.uniform(-1, 1, (600, 8))
+    mixed = np.sin((x + shift) @ numbers.normal(0, 0.7, (8, 20)) + numbers.uniform(0, 6, 20))
+    places = np.linspace(0, 1, outputs)
+    modes = np.cos(np.pi * np.arange(20)[:, None] * places) / (1 + np.arange(20)[:, None])
+    return pac.Dataset.from_arrays(x, mixed @ modes, test=0.2)
+
+
+def _line(seconds: Mapping[str, list[float]]) -> str:
+    return ", ".join(f"{name} {statistics.median(times):.2f} s" for name, times in seconds.items())
+
+
+def print_prices(prices: Mapping[str, Any]) -> None:
+    """Print ratios: medians over pairs of medians over turns, with quartiles over all turns."""
+    print(f"\nmedians at n = {SAMPLES}; fine-tuning of {STEPS} steps; {TURNS} turns after one that does not count")
+    print("| | pairs | seconds | fine-tuning's over its seconds [quartiles] | its error over fine-tuning's |")
+    print("|---|---|---|---|---|")
+    pairs = prices["pairs"].values()
+    for name in ("auto", "closed forms", "GP on the residual", "co-kriging"):
+        own = [found for found in pairs if name in found["seconds"]]
+        if not own:
+            continue
+        ratios = [b / a for f in own for a, b in zip(f["seconds"][name], f["seconds"]["fine-tune"], strict=True)]
+        low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+        taken = statistics.median(statistics.median(found["seconds"][name]) for found in own)
+        error = statistics.median(found["errors"][name] / found["errors"]["fine-tune"] for found in own)
+        print(f"| {name} | {len(own)} | {taken:.3f} | {middle:.1f} [{low:.1f}, {high:.1f}] | {error:.2f} |")
+    for outputs, found in prices["fields"].items():
+        slowest = max(found["seconds"]["auto"])
+        print(f"MLP 3 x 128, {outputs} outputs, n = {SAMPLES}: {_line(found['seconds'])}; slowest auto {slowest:.2f} s")

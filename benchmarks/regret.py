@@ -1,0 +1,222 @@
+"""From errors to regret: how far the choice is from the best method in hindsight, how often its intervals cover; figures."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+
+HALVES = ("tuned", "reported")
+SMALL = 8  # target samples from which on a cell counts as large
+GUARD = 1.05  # worse than the better of scratch and unchanged source by more than this is negative transfer
+NAMED = {"fine_tune": "fine-tune", "scratch": "scratch", "source": "source unchanged"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pair, size and seed.
+
+    Attributes:
+        pair, half, kind: which pair, of which half, with which kind of shift.
+        auto: size, seed, chosen, error, seconds, covered_<level>, width_<level> of the choice.
+        errors: of the methods, n/a left out.
+    """
+
+    pair: str
+    half: str
+    kind: str
+    auto: dict[str, Any]
+    errors: dict[str, float]
+
+    @property
+    def best(self) -> str:
+        """The best method in hindsight."""
+        return min(self.errors, key=self.errors.__getitem__)
+
+    def ratio(self, method: str | None = None) -> float:
+        """Error of the choice over that of a method, the best in hindsight by default."""
+        return self.auto["error"] / self.errors[method or self.best]
+
+    @property
+    def negative(self) -> bool:
+        """Whether the choice errs more than scratch and unchanged source both do."""
+        least = min(self.errors[name] for name in ("scratch", "source unchanged") if name in self.errors)
+        return self.auto["error"] > GUARD * least
+
+
+def write_cells(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
+    """Write choice.csv, a row a cell, and coverage.csv, a row a cell and level."""
+    names = ("pair", "half", "size", "seed", "chosen", "error", "best_method", "best_error", *NAMED, "covered_90", "width_90")
+    with (out / "choice.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*names, "seconds"])
+        for cell in cells:
+            auto = cell.auto
+            row = [cell.pair, cell.half, auto["size"], auto["seed"], auto["chosen"], auto["error"], cell.best]
+            row += [cell.errors[cell.best], *(cell.errors.get(name) for name in NAMED.values())]
+            writer.writerow([_text(v) for v in (*row, auto["covered_0.9"], auto["width_0.9"], round(auto["seconds"], 3))])
+    with (out / "coverage.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["pair", "half", "size", "seed", "level", "covered", "width"])
+        for cell in cells:
+            for level in levels:
+                if cell.auto[f"covered_{level:g}"] is not None:
+                    found = [cell.auto[f"{what}_{level:g}"] for what in ("covered", "width")]
+                    writer.writerow([cell.pair, cell.half, cell.auto["size"], cell.auto["seed"], level, *map(_text, found)])
+
+
+def _text(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+
+
+def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
+    """Print regret and coverage as tables; return what they say."""
+    summary: dict[str, Any] = {}
+    print("\nregret: error of auto over that of the best method in hindsight, cell by cell (pair, size, seed)")
+    print("| half | n | cells | geometric mean | worst tenth | better than fine-tune, % | negative transfer, % |")
+    print("|---|---|---|---|---|---|---|")
+    for half in HALVES:
+        for label, chosen in _sizes([cell for cell in cells if cell.half == half]):
+            ratios = np.array([cell.ratio() for cell in chosen])
+            against = [cell.ratio("fine-tune") < 1 for cell in chosen if "fine-tune" in cell.errors]
+            found = {
+                "cells": len(chosen),
+                "geometric_mean": geometric(ratios),
+                "worst_tenth": float(np.quantile(ratios, 0.9)),
+                "better_than_fine_tune": float(np.mean(against)),
+                "negative_transfer": float(np.mean([cell.negative for cell in chosen])),
+            }
+            summary[f"{half}, {label}"] = found
+            print(
+                f"| {half} | {label} | {found['cells']} | {found['geometric_mean']:.3f} | {found['worst_tenth']:.2f} "
+                f"| {100 * found['better_than_fine_tune']:.0f} | {100 * found['negative_transfer']:.1f} |"
+            )
+    summary["methods"] = _against_methods(cells)
+    summary["pairs"] = _by_pair(cells, levels)
+    summary["coverage"] = _coverage(cells, levels)
+    return summary
+
+
+def _sizes(cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
+    parts = {f"n < {SMALL}": [c for c in cells if c.auto["size"] < SMALL]}
+    parts[f"n >= {SMALL}"] = [c for c in cells if c.auto["size"] >= SMALL]
+    return [(label, part) for label, part in parts.items() if part]
+
+
+def _against_methods(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Error of auto over that of each fixed method."""
+    print("\nauto against each method: geometric mean of the ratio of errors, and % of cells in which auto is better")
+    print("| method | " + " | ".join(f"{half}, ratio | {half}, %" for half in HALVES) + " |")
+    print("|---|" + "---|" * 2 * len(HALVES))
+    found: dict[str, Any] = {}
+    for name in sorted({name for cell in cells for name in cell.errors}):
+        row = []
+        for half in HALVES:
+            ratios = np.array([c.ratio(name) for c in cells if c.half == half and name in c.errors])
+            if len(ratios):
+                found[f"{name}, {half}"] = {"ratio": geometric(ratios), "better": float(np.mean(ratios < 1))}
+                row.append(f"{geometric(ratios):.2f} | {100 * np.mean(ratios < 1):.0f}")
+            else:
+                row.append(" | ")
+        print(f"| {name} | " + " | ".join(row) + " |")
+    return found
+
+
+def _by_pair(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
+    """Regret of each pair by size, and coverage at 90 %."""
+    sizes = sorted({cell.auto["size"] for cell in cells})
+    print("\nregret of each pair by n, and coverage of its 90 % intervals at n >= 10")
+    print("| pair | half | " + " | ".join(f"n = {n}" for n in sizes) + " | covered, % |")
+    print("|---|---|" + "---|" * (len(sizes) + 1))
+    found: dict[str, Any] = {}
+    for pair in dict.fromkeys(cell.pair for cell in cells):
+        own = [cell for cell in cells if cell.pair == pair]
+        regret = [geometric(np.array([c.ratio() for c in own if c.auto["size"] == n])) for n in sizes]
+        covered = _mean([c.auto["covered_0.9"] for c in own if c.auto["size"] >= 10])
+        found[pair] = {"half": own[0].half, "kind": own[0].kind, "regret": regret, "covered_90": covered}
+        text = " | ".join(f"{value:.2f}" for value in regret)
+        print(f"| {pair} | {own[0].half} | {text} | {'' if covered is None else f'{100 * covered:.0f}'} |")
+    return found
+
+
+def _coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
+    """Mean coverage and median width by half, level and size."""
+    sizes = sorted({cell.auto["size"] for cell in cells})
+    print("\ncoverage of the intervals, %, and in brackets their median width over the deviation of the outputs")
+    print("| half | level, % | " + " | ".join(f"n = {n}" for n in sizes) + " | n >= 10 |")
+    print("|---|---|" + "---|" * (len(sizes) + 1))
+    found: dict[str, Any] = {}
+    for half in HALVES:
+        for level in levels:
+            row = []
+            for label, inside in [*((f"n = {n}", (n,)) for n in sizes), ("n >= 10", tuple(n for n in sizes if n >= 10))]:
+                own = [c.auto for c in cells if c.half == half and c.auto["size"] in inside]
+                covered = _mean([auto[f"covered_{level:g}"] for auto in own])
+                widths = [auto[f"width_{level:g}"] for auto in own if auto[f"width_{level:g}"] is not None]
+                if covered is None:
+                    row.append("")
+                    continue
+                found[f"{half}, {level:g}, {label}"] = {"covered": covered, "width": float(np.median(widths))}
+                row.append(f"{100 * covered:.1f} ({np.median(widths):.2f})")
+            if any(row):
+                print(f"| {half} | {100 * level:g} | " + " | ".join(row) + " |")
+    return found
+
+
+def geometric(ratios: Float[np.ndarray, " cell"]) -> float:
+    """Geometric mean."""
+    return float(np.exp(np.mean(np.log(ratios)))) if len(ratios) else float("nan")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
+    """Draw regret.png and coverage.png."""
+    sizes = sorted({cell.auto["size"] for cell in cells})
+    halves = [half for half in HALVES if any(cell.half == half for cell in cells)]
+    figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
+    for axis, half in zip(axes[0], halves, strict=True):
+        own = [[c.ratio() for c in cells if c.half == half and c.auto["size"] == n] for n in sizes]
+        axis.boxplot(own, whis=(10, 90), showfliers=False, tick_labels=[str(n) for n in sizes])
+        for place, ratios in enumerate(own, start=1):
+            axis.plot(place + np.linspace(-0.2, 0.2, len(ratios)), ratios, ".", color="tab:blue", alpha=0.35, markersize=4)
+        axis.axhline(1, color="black", linewidth=0.8)
+        axis.set_yscale("log")
+        axis.set_title(f"{half} half: {len({c.pair for c in cells if c.half == half})} pairs")
+        axis.set_xlabel("target samples n")
+    axes[0][0].set_ylabel("error of auto / best method in hindsight")
+    figure.tight_layout()
+    figure.savefig(out / "regret.png", dpi=130)
+    plt.close(figure)
+    figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
+    for axis, half in zip(axes[0], halves, strict=True):
+        for place, level in enumerate(levels):
+            colour, at, middle = f"C{place}", [], []
+            for n in sizes:
+                pairs = [
+                    _mean([c.auto[f"covered_{level:g}"] for c in cells if (c.pair, c.auto["size"]) == (pair, n)])
+                    for pair in dict.fromkeys(c.pair for c in cells if c.half == half)
+                ]
+                known = [p for p in pairs if p is not None]
+                if known:
+                    axis.plot([n] * len(known), known, ".", color=colour, alpha=0.35, markersize=5)
+                    at.append(n)
+                    middle.append(float(np.mean(known)))
+            axis.plot(at, middle, "o-", color=colour, markersize=4, label=f"{100 * level:g} %")
+            axis.axhline(level, color=colour, linestyle=":", linewidth=1)
+        axis.set_xscale("log")
+        axis.set_xticks(sizes, [str(n) for n in sizes])
+        axis.set_xlabel("target samples n")
+        axis.set_title(f"{half} half: mean, and pairs as dots")
+    axes[0][0].set_ylabel("share of test outputs inside")
+    axes[0][0].legend(title="nominal", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(out / "coverage.png", dpi=130)
+    plt.close(figure)
