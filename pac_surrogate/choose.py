@@ -21,6 +21,7 @@ from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.predictors import Correction, Mixture, Predictor
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.tangent import KERNEL_ROWS
 from pac_surrogate.transfer import ATL, GP, L2SP, PAC, FineTune, Method, NotApplicableError, Scratch
 from pac_surrogate.transfer.atl import CARRIED, MeasureFeatures
 from pac_surrogate.transfer.linear_correction import fit_lines
@@ -198,6 +199,9 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
     Args:
         surrogate: the source, with the target's outputs.
         data: target samples, standardised.
+
+    Raises:
+        NotApplicableError: if the case allows none.
     """
     network = surrogate.network
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
@@ -211,6 +215,7 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
             found += [replace(c, name=f"{c.name} {name}") for c in _around(process, data, x, y)]
     plans, outputs = plans_around(surrogate), y.shape[1]
     kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
+    kernels = kernels if len(data) <= KERNEL_ROWS else []
     for kernel in kernels:
         solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
         for name, solution in zip(plans, solved, strict=True):
@@ -223,7 +228,10 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
         # A model without features has none: no candidate here.
         with contextlib.suppress(NotApplicableError):
             found.append(Candidate("ATL", *ATL().fit(surrogate, data)))
-    return [candidate for candidate in found if bool(torch.isfinite(candidate.left_out).all())]
+    found = [candidate for candidate in found if bool(torch.isfinite(candidate.left_out).all())]
+    if not found:
+        raise NotApplicableError(f"auto has no candidate for {len(data)} samples of new outputs: name a method")
+    return found
 
 
 def _predict(base: Predictor, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
@@ -288,7 +296,7 @@ def _lines(
     def left_out(strength: float) -> Float[Tensor, "sample output"]:
         ridge = 0.5 * strength * samples * torch.eye(design.shape[2]).double()
         pulled = torch.linalg.solve(design.mT @ design + ridge, design.mT)  # (output, column, sample)
-        errors = residual - torch.einsum("osc,oct,to->so", design, pulled, residual)
+        errors = residual - torch.einsum("osc,oc->so", design, torch.einsum("oct,to->oc", pulled, residual))
         return errors / (1 - (design * pulled.mT).sum(2).T).clamp_min(1e-9)
 
     strength, best = min(((s, left_out(s)) for s in RIDGES), key=lambda tried: float(tried[1].square().mean()))

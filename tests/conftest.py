@@ -10,18 +10,27 @@ import torch
 from jaxtyping import install_import_hook
 
 CHECKED = (
+    "acquisition",
     "batches",
+    "choice",
+    "choose",
     "dataset",
     "files",
+    "intervals",
     "jacobian",
+    "linearise",
     "metrics",
     "models",
     "perturbation",
     "plan",
     "predictors",
     "pruning",
+    "savings",
     "scaling",
+    "stages",
     "surrogate",
+    "tangent",
+    "tasks",
     "training",
     "transfer",
     "weights",
@@ -48,5 +57,5 @@ def same_initial_weights():
 
 def pytest_collection_modifyitems(items):
     """Put the longest files first: with a file to a worker, the last one to begin should be short."""
-    longest = ("test_pairs", "test_methods", "test_training", "test_benchmarks")
+    longest = ("test_pairs", "test_methods", "test_comparisons", "test_training", "test_benchmarks")
     items.sort(key=lambda item: longest.index(item.path.stem) if item.path.stem in longest else len(longest))
