@@ -9,9 +9,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
+from matplotlib.ticker import NullFormatter
 
 HALVES = ("tuned", "reported")
 SMALL = 8  # target samples from which on a cell counts as large
+SHOWN = (0.2, 5.0)  # of the ratios in the figure
 GUARD = 1.05  # worse than the better of scratch and unchanged source by more than this is negative transfer
 NAMED = {"fine_tune": "fine-tune", "scratch": "scratch", "source": "source unchanged"}
 
@@ -178,7 +180,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
-    """Draw regret.png and coverage.png."""
+    """Draw regret.png, triangles where a ratio lies outside the axis, and coverage.png."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     halves = [half for half in HALVES if any(cell.half == half for cell in cells)]
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
@@ -186,9 +188,14 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         own = [[c.ratio() for c in cells if c.half == half and c.auto["size"] == n] for n in sizes]
         axis.boxplot(own, whis=(10, 90), showfliers=False, tick_labels=[str(n) for n in sizes])
         for place, ratios in enumerate(own, start=1):
-            axis.plot(place + np.linspace(-0.2, 0.2, len(ratios)), ratios, ".", color="tab:blue", alpha=0.35, markersize=4)
+            across, seen = place + np.linspace(-0.2, 0.2, len(ratios)), np.clip(ratios, *SHOWN)
+            for marker, inside in ((".", seen == ratios), ("^", seen < ratios), ("v", seen > ratios)):
+                axis.plot(across[inside], seen[inside], marker, color="tab:blue", alpha=0.35, markersize=4)
         axis.axhline(1, color="black", linewidth=0.8)
         axis.set_yscale("log")
+        axis.set_ylim(SHOWN[0] / 1.1, SHOWN[1] * 1.1)
+        axis.set_yticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_title(f"{half} half: {len({c.pair for c in cells if c.half == half})} pairs")
         axis.set_xlabel("target samples n")
     axes[0][0].set_ylabel("error of auto / best method in hindsight")
@@ -213,6 +220,7 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
             axis.axhline(level, color=colour, linestyle=":", linewidth=1)
         axis.set_xscale("log")
         axis.set_xticks(sizes, [str(n) for n in sizes])
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("target samples n")
         axis.set_title(f"{half} half: mean, and pairs as dots")
     axes[0][0].set_ylabel("share of test outputs inside")

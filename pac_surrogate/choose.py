@@ -1,4 +1,4 @@
-"""Which method? Candidates in closed form, scored by their exact leave-one-out errors on the target samples.
+"""Which method? Candidates in closed form, scored by their leave-one-out errors on the target samples.
 
 No gradient step is taken: a choice costs a Jacobian of the samples and a few factorisations. Trained candidates may join, with
 the residuals of their cross-validation; `tasks` trains them.
@@ -6,7 +6,7 @@ the residuals of their cross-validation; `tasks` trains them.
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pac_surrogate.choice import Choice, Score
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.linearise import RATIOS, linearise
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.predictors import Correction, Mixture, Predictor
@@ -24,7 +25,7 @@ from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.tangent import KERNEL_ROWS
 from pac_surrogate.transfer import ATL, GP, L2SP, PAC, FineTune, Method, NotApplicableError, Scratch
 from pac_surrogate.transfer.atl import CARRIED, MeasureFeatures
-from pac_surrogate.transfer.linear_correction import fit_lines
+from pac_surrogate.transfer.linear_correction import RidgeLines
 from pac_surrogate.transfer.method import Stage
 from pac_surrogate.transfer.source_process import CarryProcess, carried_process
 from pac_surrogate.weights import Mask, inside, prunable, redundant
@@ -33,6 +34,7 @@ BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel serves
 SHRINKAGE = 10.0  # of the weights towards those by evidence; 1 did alike on the tuned pairs of benchmarks/choice.py
 LEAST_WEIGHT = 0.01  # members below it are left out
 SUM = 1e4  # weight of the row of the sum
+LEAST_PULL = 1e-9  # relative to the mean square, so that the least squares problem has one answer
 WEIGHED = 50  # fits of the weights without a part of the samples, at most one a sample
 SPARSITY = 0.8  # of the essential mask among the candidates
 LAYERS = 6  # single layers among the candidates, at most
@@ -67,8 +69,11 @@ class Candidate:
     variance: Float[Tensor, "sample output"] | None = None
 
     def left_out_variance(self) -> Float[Tensor, "sample output"]:
-        """Variance that the candidate expects of each sample left out; its mean square where it expects none."""
-        return self.variance if self.variance is not None else self.left_out.square().mean(0).expand(self.left_out.shape)
+        """Variance that the candidate expects of each sample left out; the others' mean square where it expects none."""
+        if self.variance is not None:
+            return self.variance
+        square, samples = self.left_out.square(), len(self.left_out)
+        return (square.sum(0) - square).clamp_min(0.0) / (samples - 1)
 
     @property
     def squared(self) -> Float[Tensor, " sample"]:
@@ -82,25 +87,25 @@ class Choose:
 
     Attributes:
         others: candidates beyond the closed forms.
-        shrinkage: see `weigh`.
     """
 
     others: tuple[Candidate, ...] = ()
-    shrinkage: float = SHRINKAGE
 
     def solve(self, surrogate: Surrogate, data: Dataset) -> Mixture:
         """Fit all candidates, weigh them, and say why."""
         network = surrogate.network
+        if len(data) < 2 and network.new_readout:
+            raise NotApplicableError(f"a choice for outputs that the source lacks takes 2 target samples, got {len(data)}")
         if len(data) < 2:
             why = "no sample can be left out" if len(data) else "there are no target samples"
             choice = Choice("source unchanged", "", f"the source as it is: {why}", ())
             return Mixture(torch.ones(1, dtype=torch.float64), (network,), choice)
-        found = [*candidates(surrogate, data), *self.others]
+        found = candidates(surrogate, data, self.others)
         residuals = torch.stack([candidate.left_out for candidate in found])
-        weights = weigh(residuals, self.shrinkage)
+        weights = weigh(residuals)
         # Weights that have seen a sample's residuals make too little of them, so each sample is weighed by the others.
         fold = torch.arange(len(data)) % WEIGHED
-        apart = torch.stack([weigh(residuals[:, fold != k], self.shrinkage) for k in range(int(fold.max()) + 1)])[fold]
+        apart = torch.stack([weigh(residuals[:, fold != k]) for k in range(int(fold.max()) + 1)])[fold]
         residual = torch.einsum("nk,kno->no", apart, residuals)
         variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.left_out_variance() for candidate in found]))
         scores = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
@@ -113,13 +118,14 @@ class Choose:
 
 @dataclass(frozen=True)
 class Auto:
-    """Choose among methods in closed form by their exact leave-one-out errors, and average the best.
+    """Choose among methods in closed form by their leave-one-out errors, and average the best.
 
-    Candidates: the unchanged source, a shift, linear corrections and a Gaussian process on the residual; the same around a
-    process of the source's samples where outputs are few; the tangent of the network with priors on readout, biases, single
-    layers, essential, redundant and all weights, by the block kernel and the shared one; a process of the target alone; ATL.
-    The answer is their mean with weights that minimise the leave-one-out error, shrunk towards weights by evidence (see
-    `weigh`).
+    Candidates: the unchanged source, a shift, linear corrections and a Gaussian process on the residual; the same, and
+    co-kriging, around a process of the source's samples where outputs are few; the tangent of the network with priors on
+    readout, biases, single layers, essential, redundant and all weights, by the block kernel and the shared one; a process of
+    the target alone; ATL. The answer is their mean with weights that minimise the leave-one-out error, shrunk towards weights
+    by evidence (see `weigh`). What a candidate tunes (a ratio, a ridge, length scales, layers) is tuned without the sample that
+    judges it.
 
     Args:
         on_source: with the candidates that need source samples: ATL, which standardises features by them, and their process.
@@ -140,7 +146,7 @@ class Auto:
 def weigh(residuals: Float[Tensor, "candidate sample output"], shrinkage: float = SHRINKAGE) -> Float[Tensor, " candidate"]:
     """Weights of the candidates in the answer: not negative, of sum 1, none between 0 and 0.01.
 
-        minimise  mean (sum_k w_k e_k)^2 + shrinkage / n mean_k(mean e_k^2) ||w - v||^2,   v_k ~ (mean e_k^2)^(-n/4)
+        minimise  mean (sum_k w_k e_k)^2 + shrinkage / n median_k(mean e_k^2) ||w - v||^2,   v_k ~ (mean e_k^2)^(-n/4)
 
     e_k are leave-one-out residuals. The first term is stacking (Wolpert 1992; Breiman 1996); v are the pseudo-evidence weights
     to which it is shrunk, the more so the fewer samples there are.
@@ -150,7 +156,7 @@ def weigh(residuals: Float[Tensor, "candidate sample output"], shrinkage: float 
     square = gram.diagonal().clamp_min(torch.finfo(gram.dtype).tiny)
     prior = torch.softmax(-samples / 4 * square.log(), dim=0)
     # Least squares with the sum as one more row, of a weight that leaves it 1e-8 from 1 (Lawson & Hanson 1974, chapter 22).
-    pull = shrinkage / samples
+    pull = max(shrinkage / samples * float(square.median() / square.mean()), LEAST_PULL)
     root = torch.linalg.cholesky(gram / square.mean() + pull * torch.eye(len(flat), dtype=gram.dtype)).T
     aim = torch.linalg.solve_triangular(root.T, pull * prior[:, None], upper=False)[:, 0]
     rows = torch.cat([root, torch.full((1, len(flat)), SUM, dtype=gram.dtype)])
@@ -193,12 +199,13 @@ def chance_worse(ours: Float[Tensor, " sample"], theirs: Float[Tensor, " sample"
     return float(student.cdf(float(difference.mean()) / spread, len(difference) - 1))
 
 
-def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
+def candidates(surrogate: Surrogate, data: Dataset, others: Sequence[Candidate] = ()) -> list[Candidate]:
     """Fit all candidates that the case allows; two samples or more.
 
     Args:
         surrogate: the source, with the target's outputs.
         data: target samples, standardised.
+        others: candidates that are there already.
 
     Raises:
         NotApplicableError: if the case allows none.
@@ -210,25 +217,24 @@ def candidates(surrogate: Surrogate, data: Dataset) -> list[Candidate]:
         found.append(Candidate("source unchanged", network, y - _predict(network, x)))
         found += _around(network, data, x, y)
         if (process := carried_process(network)) is not None:
-            name = "of the source's process"
             found.append(Candidate("the source's process", process, y - process.predict(x)))
-            found += [replace(c, name=f"{c.name} {name}") for c in _around(process, data, x, y)]
+            found += _around(process, data, x, y, of=" of the source's process")
     plans, outputs = plans_around(surrogate), y.shape[1]
     kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
     kernels = kernels if len(data) <= KERNEL_ROWS else []
     for kernel in kernels:
         solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
         for name, solution in zip(plans, solved, strict=True):
-            assert solution.left_out is not None
+            assert solution.unseen is not None
             label = f"{name}, {kernel} kernel" if len(kernels) > 1 else name
-            found.append(Candidate(label, solution.predictor, solution.left_out, solution.left_out_variance))
+            found.append(Candidate(label, solution.predictor, *solution.unseen))
     if len(data) <= PROCESS_SAMPLES:
         found.append(Candidate("GP on the target", *GP(on="target").fit(network, data)))
     if CARRIED in network.carried:
         # A model without features has none: no candidate here.
         with contextlib.suppress(NotApplicableError):
             found.append(Candidate("ATL", *ATL().fit(surrogate, data)))
-    found = [candidate for candidate in found if bool(torch.isfinite(candidate.left_out).all())]
+    found = [candidate for candidate in (*found, *others) if bool(torch.isfinite(candidate.left_out).all())]
     if not found:
         raise NotApplicableError(f"auto has no candidate for {len(data)} samples of new outputs: name a method")
     return found
@@ -262,42 +268,23 @@ def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
 
 
 def _around(
-    base: Predictor, data: Dataset, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]
+    base: Predictor, data: Dataset, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"], *, of: str = ""
 ) -> list[Candidate]:
     """Corrections of a source: a shift, lines, a process of what is left."""
     before = _predict(base, x)
     samples, outputs = y.shape
     residual, none = y - before, torch.zeros(x.shape[1], outputs, dtype=torch.float64)
     shift = Correction(base, torch.ones(outputs).double(), residual.mean(0), none)
-    found = [
-        Candidate("shift", shift, (residual - residual.mean(0)) * samples / (samples - 1)),
-        Candidate("linear correction", *_lines(base, before, x, y, linear=False)),
-        Candidate("linear correction with c'x", *_lines(base, before, x, y, linear=True)),
-    ]
+    found = [Candidate(f"shift{of}", shift, (residual - residual.mean(0)) * samples / (samples - 1))]
+    for name, linear in (("linear correction", False), ("linear correction with c'x", True)):
+        tried = RidgeLines.grid(before, x, y, RIDGES, linear=linear)
+        errors = torch.stack([lines.left_out for lines in tried])
+        best = tried[int(errors.square().mean((1, 2)).argmin())]
+        corrected = Correction(base, *best.lines(x, linear=linear))
+        found.append(Candidate(name + of, corrected, errors[chosen_by_others(errors), torch.arange(samples)]))
+        if of and not linear and samples <= PROCESS_SAMPLES:  # around the network this adds nothing to the one below
+            fitted = GP(on="residual").fit(corrected, data, best.without)
+            found.append(Candidate(f"GP and linear correction{of}", *fitted))
     if samples <= PROCESS_SAMPLES:
-        found.append(Candidate("GP on the residual", *GP(on="residual").fit(base, data)))
+        found.append(Candidate(f"GP on the residual{of}", *GP(on="residual").fit(base, data)))
     return found
-
-
-def _lines(
-    base: Predictor,
-    before: Float[Tensor, "sample output"],
-    x: Float[Tensor, "sample input"],
-    y: Float[Tensor, "sample output"],
-    *,
-    linear: bool,
-) -> tuple[Correction, Float[Tensor, "sample output"]]:
-    """The linear correction of the best ridge, and its leave-one-out residuals."""
-    samples, outputs = y.shape
-    residual = y - before
-    shared = torch.cat([torch.ones(samples, 1).double(), x], dim=1) if linear else torch.ones(samples, 1).double()
-    design = torch.cat([before.T[:, :, None], shared.expand(outputs, -1, -1)], dim=2)  # (output, sample, column)
-
-    def left_out(strength: float) -> Float[Tensor, "sample output"]:
-        ridge = 0.5 * strength * samples * torch.eye(design.shape[2]).double()
-        pulled = torch.linalg.solve(design.mT @ design + ridge, design.mT)  # (output, column, sample)
-        errors = residual - torch.einsum("osc,oc->so", design, torch.einsum("oct,to->oc", pulled, residual))
-        return errors / (1 - (design * pulled.mT).sum(2).T).clamp_min(1e-9)
-
-    strength, best = min(((s, left_out(s)) for s in RIDGES), key=lambda tried: float(tried[1].square().mean()))
-    return Correction(base, *fit_lines(before, x, y, strength=strength, linear=linear)), best

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
 from pac_surrogate.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
@@ -91,7 +92,8 @@ class Linearisation:
         kernel: block | shared | conjugate gradients.
         ratio: t^2 / s^2.
         left_out: leave-one-out residuals y_i - f_-i(x_i) at this ratio; None by conjugate gradients.
-        left_out_variance: what the prior expects of their squares, noise included; None by conjugate gradients.
+        left_out_variance: what the others expect of their squares, noise included; None by conjugate gradients.
+        unseen: both, at the ratio that the other samples choose; None by conjugate gradients.
         evidence: log evidence of the residuals; None by conjugate gradients.
         note: what was put in the place of missing strengths, or "".
     """
@@ -101,6 +103,7 @@ class Linearisation:
     ratio: float
     left_out: Float[Tensor, "sample output"] | None
     left_out_variance: Float[Tensor, "sample output"] | None
+    unseen: tuple[Float[Tensor, "sample output"], Float[Tensor, "sample output"]] | None
     evidence: float | None
     note: str
 
@@ -217,7 +220,10 @@ class _Case:
             spectrum = Spectrum.of(gram, r, shared=kernel == "shared")
             grid = (tried,) if isinstance(tried, float) else tuple(spectrum.mean_diagonal * value for value in tried)
             # Of equal ones the largest ratio, the one nearest to the prior, wins.
-            best = min(map(spectrum.solve, reversed(grid)), key=lambda s: s.error if by == "leave-one-out" else -s.evidence)
+            solutions = [spectrum.solve(ratio) for ratio in reversed(grid)]
+            best = min(solutions, key=lambda s: s.error if by == "leave-one-out" else -s.evidence)
+            errors, spreads = (torch.stack([getattr(s, n) for s in solutions]) for n in ("left_out", "left_out_variance"))
+            at = (chosen_by_others(errors), torch.arange(len(x)))
             predictor: Linearised | SharedKernel
             if kernel == "block":
                 predictor = self._linearised(prior, best.coefficients, best.ratio, best.scale)
@@ -225,7 +231,7 @@ class _Case:
                 fitted = (x.cpu(), best.coefficients.cpu(), _cpu(prior.variance), best.ratio, best.scale.cpu())
                 offset = None if prior.offset is None else _cpu(prior.offset)
                 predictor = SharedKernel(self.base, offset, *fitted, combinations, seed)
-            found = (best.left_out, best.left_out_variance, best.evidence)
+            found = (best.left_out, best.left_out_variance, (errors[at], spreads[at]), best.evidence)
             results.append(Linearisation(predictor, kernel, best.ratio, *found, prior.note))
         return results
 
@@ -267,7 +273,7 @@ class _Case:
         coefficients = torch.as_tensor(found).reshape(shape).to(residual)
         scale = (residual * coefficients).mean().clamp_min(torch.finfo(torch.float64).tiny).expand(shape[1])
         predictor = self._linearised(prior, coefficients, ratio, scale)
-        return Linearisation(predictor, "conjugate gradients", ratio, None, None, None, prior.note)
+        return Linearisation(predictor, "conjugate gradients", ratio, None, None, None, None, prior.note)
 
     def moved(self, prior: Prior, result: Linearisation) -> tuple["_Case", Prior]:
         """Step towards the mean of the weights, as far as the Plan's objective does not rise; the prior stays where it was."""
@@ -306,7 +312,7 @@ class Solution:
         ratio: t^2 / s^2.
         coefficients: (K + ratio I)^-1 r.
         left_out: leave-one-out residuals.
-        left_out_variance: what the prior expects of their squares, noise included.
+        left_out_variance: what the others expect of their squares, noise included.
         scale: s^2, one number for each output (all the same for the block kernel).
         evidence: log evidence.
     """
@@ -372,7 +378,12 @@ class Spectrum:
         logs = (self.values + ratio).log().sum() * (outputs if shared else 1)
         count = self.residual.numel()
         evidence = -0.5 * (logs + samples * (2 * math.pi * scale).log().sum() + count)
-        return Solution(ratio, coefficients, left_out, scale * own_variance, scale, float(evidence))
+        # r' A r less a sample's e_i' [A]_ii e_i = e_i' [A r]_i is that of the others: their scale has not seen the sample.
+        part = left_out * coefficients if shared else (left_out * coefficients).sum(1, keepdim=True)
+        rows = samples if shared else samples * outputs
+        others = (rows * scale - part) / max(1, rows - rows // samples)
+        variance = others.clamp_min(torch.finfo(energy.dtype).tiny) * own_variance
+        return Solution(ratio, coefficients, left_out, variance, scale, float(evidence))
 
 
 def _ratios(prior: Prior, given: float | Sequence[float] | None, rows: int) -> float | tuple[float, ...]:

@@ -54,7 +54,7 @@ def plot_savings(
         known = measured[np.isfinite(measured) & (measured > 0)]
         errors = np.geomspace(known.min(), known.max(), 40).tolist() if len(known) else []
     goals = np.sort(np.atleast_1d(errors))
-    if not (len(goals) and (goals > 0).all()):
+    if goals.dtype.kind not in "fiu" or not (len(goals) and (goals > 0).all()):
         raise ValueError(f"errors must be positive, one or more, got {errors}: is the curve empty?")
     needed = {name: [first_sizes(*both, float(goal)) for goal in goals] for name, both in medians.items()}
     sizes = next(iter(medians.values()))[0]

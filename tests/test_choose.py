@@ -10,9 +10,10 @@ from scipy.stats import ttest_rel
 
 import pac_surrogate as pac
 from pac_surrogate.choice import Choice
-from pac_surrogate.choose import RIDGES, TRAINED, WEIGHED, Auto, Choose, _lines, candidates, chance_worse, weigh
+from pac_surrogate.choose import RIDGES, TRAINED, WEIGHED, Auto, Choose, candidates, chance_worse, weigh
+from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.predictors import Linearised, Mixture, SharedKernel
-from pac_surrogate.transfer.linear_correction import fit_lines
+from pac_surrogate.transfer.linear_correction import RidgeLines, fit_lines
 from pac_surrogate.transfer.source_process import CarryProcess, carried_process
 
 
@@ -29,7 +30,7 @@ def case(kind="shifted", samples=12, seed=0):
     source = pac.Dataset.from_arrays(x[:300], low[:300])
     target = pac.Dataset.from_arrays(x[300 : 300 + samples], high[300 : 300 + samples])
     surrogate = pac.pretrain(source, model=pac.MLP(hidden=(16, 16)), steps=600, learning_rate=3e-3)
-    return surrogate, source, target, x[320:], high[320:]
+    return surrogate, source, target, x[340:], high[340:]
 
 
 def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
@@ -41,7 +42,7 @@ def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
     mean = np.diag(gram)
     prior = mean ** (-9 / 4) / (mean ** (-9 / 4)).sum()
     for shrinkage in (0.0, 1.0, 10.0):
-        pull = shrinkage * mean.mean() / 9
+        pull = shrinkage * np.sort(mean)[1] / 9  # the lower one of the two in the middle
 
         def objective(w, pull=pull):
             return w @ gram @ w + pull * np.sum((w - prior) ** 2)
@@ -108,7 +109,8 @@ def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
         residual, variance = 0.0, 0.0
         for weight, own in zip(weigh(residuals[:, torch.arange(30) != i]), found, strict=True):
             assert (own.variance is None) == (not isinstance(own.predictor, Linearised | SharedKernel))
-            expected = own.left_out.square().mean(0) if own.variance is None else own.variance[i]
+            others = own.left_out[torch.arange(30) != i].square().mean(0)
+            expected = others if own.variance is None else own.variance[i]
             residual, variance = residual + weight * own.left_out[i], variance + weight * expected
         torch.testing.assert_close(mixture.scores[i], residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
     band = adapted.predict_interval(x, 0.9)
@@ -125,22 +127,40 @@ def prepared(surrogate, source):
 
 
 @pytest.mark.parametrize("linear", [False, True])
-def test_lines_are_left_out_exactly(linear):
-    surrogate, *_ = case()
-    x, y, before = (torch.randn(9, columns, generator=generator(k)).double() for k, columns in enumerate((3, 2, 2)))
-    lines, left_out = _lines(surrogate.network, before, x, y, linear=linear)
-    tried = []
-    for strength in RIDGES:
-        errors = torch.zeros_like(y)
-        for i in range(9):
-            rest = torch.arange(9) != i
+@pytest.mark.parametrize(("samples", "inputs"), [(9, 3), (3, 1000)])
+def test_lines_without_a_sample_are_those_of_the_others(samples, inputs, linear):
+    x, y, before = (torch.randn(samples, k, generator=generator(k)).double() for k in (inputs, 2, 3))
+    before = before[:, :2]
+    for lines, strength in zip(RidgeLines.grid(before, x, y, RIDGES, linear=linear), RIDGES, strict=True):
+        slope, offset, rest = lines.lines(x, linear=linear)
+        expected = fit_lines(before, x, y, strength=strength, linear=linear)
+        for found, other in zip((slope, offset, rest), expected, strict=True):
+            torch.testing.assert_close(found, other, rtol=0, atol=1e-5)  # condition numbers up to 1e9, squared nowhere
+        for i in range(samples):
+            others = torch.arange(samples) != i
             # The ridge, strength times samples, stays what it is.
-            a, b, c = fit_lines(before[rest], x[rest], y[rest], strength=strength * 9 / 8, linear=linear)
-            errors[i] = (y - (a * before + b + x @ c))[i]
-        tried.append(errors)
-    best = min(tried, key=lambda e: float(e.square().mean()))
-    torch.testing.assert_close(left_out, best, rtol=0, atol=1e-9)
-    assert bool(lines.linear.any()) == linear
+            own = strength * samples / (samples - 1)
+            a, b, c = fit_lines(before[others], x[others], y[others], strength=own, linear=linear)
+            guess = a * before + b + x @ c
+            torch.testing.assert_close(lines.left_out[i], (y - guess)[i], rtol=0, atol=1e-5)
+            torch.testing.assert_close(lines.without(i), guess, rtol=0, atol=1e-5)
+
+
+def test_a_setting_is_chosen_for_a_sample_by_the_others():
+    errors = torch.tensor([[3.0, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [0.2, 0.2, 0.2, 2.0]], dtype=torch.float64)
+    assert chosen_by_others(errors).tolist() == [0, 1, 1, 2]
+    outputs = torch.stack([errors, errors], dim=2)
+    assert chosen_by_others(outputs).tolist() == [0, 1, 1, 2]
+    outputs[0] = torch.nan
+    assert 0 not in chosen_by_others(outputs).tolist()
+
+
+def test_a_hopeless_candidate_has_no_say_in_the_weights_of_the_others():
+    residuals = torch.randn(5, 8, 2, generator=generator(), dtype=torch.float64)
+    hopeless = 1e6 * torch.randn(1, 8, 2, generator=generator(1), dtype=torch.float64)
+    with_it = weigh(torch.cat([residuals, hopeless]))
+    assert float(with_it[-1]) == 0.0
+    assert float((with_it[:-1] - weigh(residuals)).abs().max()) < 0.1
 
 
 def test_where_the_target_is_a_line_of_the_source_s_samples_their_process_finds_it():

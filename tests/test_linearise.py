@@ -107,9 +107,9 @@ def test_leaving_one_out_is_fitting_again_without_it(outputs, kernel, ratio):
         (without,) = linearise(network, [plan], x[rest], y[rest], kernel=kernel, ratio=whole.ratio)
         expected = y[i] - without.predictor.predict(x[[i]]).detach()[0]
         assert float((whole.left_out[i] - expected).abs().max()) < 1e-10  # condition number below 1e4
-        # Scales differ between the fits: in units of its own, the variance that the others give sample i, and the noise.
-        believed = without.predictor.variance(x[[i]])[0] / without.predictor.scale + whole.ratio
-        assert float((whole.left_out_variance[i] / whole.predictor.scale - believed).abs().max()) < 1e-9 * float(believed.max())
+        # The scale is that of the others too.
+        believed = without.predictor.variance(x[[i]])[0] + without.predictor.noise
+        torch.testing.assert_close(whole.left_out_variance[i], believed, rtol=1e-8, atol=0)
     seen = (y - whole.predictor.predict(x)).square().mean()
     assert float(whole.left_out.square().mean()) > 1.05 * float(seen)
 

@@ -22,6 +22,7 @@ from pac_surrogate.transfer.method import NotApplicableError, Stage, check_stren
 
 CARRIED = "feature statistics"
 SAMPLES = 1024  # of the source, enough for means and deviations
+FOLDS = 5  # choices without a part of the samples, for the residuals of those
 FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the features, tried in the second form
 PENALTY = 0.05  # of the group lasso, relative to the least that leaves no feature
 
@@ -68,7 +69,7 @@ class ATL:
         return surrogate.network if len(data) == 0 else self.fit(surrogate, data)[0]
 
     def fit(self, surrogate: Surrogate, data: Dataset) -> tuple[FeatureReadout, Float[Tensor, "sample output"]]:
-        """Give the readout, and its leave-one-out residuals; layers and strength were chosen with all samples.
+        """Give the readout, and its leave-one-out residuals, for which every fifth sample has no part in the choices either.
 
         Raises:
             NotApplicableError: with one sample, or a model without features.
@@ -97,7 +98,22 @@ class ATL:
         coefficients = torch.zeros(chosen.shape[1], y.shape[1], dtype=torch.float64)
         coefficients[mask] = fitted.coefficients
         mean, deviation = (torch.cat([side[layer] for layer in layers]) for side in (means, deviations))
-        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects), fitted.errors
+        left_out = self._left_out(features, target)
+        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects), left_out
+
+    def _left_out(self, features: Sequence[Tensor], target: Float[Tensor, "sample output"]) -> Float[Tensor, "sample output"]:
+        """Leave-one-out residuals with layers and strength that have not seen the sample's fold."""
+        choose = _greedy if self.form == "greedy" else _group_lasso
+        phi, fold = torch.cat(list(features), dim=1), torch.arange(len(target)) % FOLDS
+        found = torch.empty_like(target)
+        for held_out in range(min(FOLDS, len(target))):
+            rest = fold != held_out
+            strength, mask = max(self.strengths), torch.ones(phi.shape[1], dtype=torch.bool)
+            if int(rest.sum()) > 1:  # one sample alone chooses nothing
+                mask = torch.cat(choose([feature[rest] for feature in features], target[rest], self.strengths))
+                strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths).strength
+            found[~rest] = fit_readout(phi[:, mask], target, (strength,)).errors[~rest]
+        return found
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 The fit is scikit-learn's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,9 @@ class GP:
             return surrogate.network
         return self._fit(surrogate.network, data)[0]
 
-    def fit(self, base: Predictor, data: Dataset) -> tuple[GaussianProcess, Float[Tensor, "sample output"]]:
+    def fit(
+        self, base: Predictor, data: Dataset, without: Callable[[int], Float[Tensor, "sample output"]] | None = None
+    ) -> tuple[GaussianProcess, Float[Tensor, "sample output"]]:
         """Give the process and its leave-one-out residuals.
 
         A sample is left out of mean and process, and its fold (every fifth sample) of the fit of the hyper-parameters: such as
@@ -77,6 +80,7 @@ class GP:
         Args:
             base: gives f_S.
             data: standardised.
+            without: predictions of all samples by the base without sample i, if it has seen them.
 
         Raises:
             NotApplicableError: with fewer than 2 samples, or more than 1,000.
@@ -89,9 +93,10 @@ class GP:
             rest = fold != held_out
             process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
             inverse = np.linalg.inv(process.kernel_(z) + process.alpha * np.eye(len(z)))
-            for i in np.flatnonzero(~rest):
-                mean = (values.sum(0) - values[i]) / (len(values) - 1)
-                left_out[i] = inverse[i] @ (values - mean) / inverse[i, i]
+            for i in map(int, np.flatnonzero(~rest)):
+                own = values if without is None else data.output_matrix - without(i).numpy()
+                mean = (own.sum(0) - own[i]) / (len(own) - 1)
+                left_out[i] = inverse[i] @ (own - mean) / inverse[i, i]
         return predictor, torch.from_numpy(left_out)
 
     def _fit(

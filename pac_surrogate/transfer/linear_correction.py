@@ -1,5 +1,6 @@
 """Linear correction of the source's prediction, in closed form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,3 +66,61 @@ def fit_lines(
     solution = torch.linalg.lstsq(rows, residual[:, :, None], driver="gelsd").solution[:, :, 0]
     rest = solution[:, 2:].T if linear else torch.zeros(x.shape[1], outputs, dtype=torch.float64)
     return 1 + solution[:, 0], solution[:, 1], rest
+
+
+@dataclass(frozen=True)
+class RidgeLines:
+    """Lines of one ridge for every output, from the samples' side.
+
+    With f the prediction of an output and G = 1 1' [+ x x'] + ridge, which all outputs share, A = (G + f f')^-1 comes by
+    Sherman and Morrison from the inverse of G: coefficients are (f, 1, x)' A r, leave-one-out residuals [A r]_i / A_ii. Nothing
+    grows with the square of inputs or outputs, and nothing is lost where inputs outnumber samples.
+    """
+
+    before: Float[Tensor, "sample output"]
+    residual: Float[Tensor, "sample output"]
+    inverse: Float[Tensor, "sample sample"]
+    ridge: float
+
+    @classmethod
+    def grid(
+        cls,
+        before: Float[Tensor, "sample output"],
+        x: Float[Tensor, "sample input"],
+        y: Float[Tensor, "sample output"],
+        strengths: Sequence[float],
+        *,
+        linear: bool,
+    ) -> "list[RidgeLines]":
+        """Lines of several ridges, strength times samples / 2, from one eigendecomposition."""
+        samples = len(y)
+        values, vectors = torch.linalg.eigh(torch.ones(samples, samples).double() + (x @ x.T if linear else 0.0))
+        ridges = [0.5 * strength * samples for strength in strengths]
+        return [cls(before, y - before, (vectors / (values.clamp_min(0.0) + r)) @ vectors.T, r) for r in ridges]
+
+    def apply(self, residual: Float[Tensor, "sample output"]) -> Float[Tensor, "sample output"]:
+        """A r of each output."""
+        seen, own = self.inverse @ self.before, self.inverse @ residual
+        return own - seen * ((self.before * own).sum(0) / (1 + (self.before * seen).sum(0)))
+
+    @property
+    def left_out(self) -> Float[Tensor, "sample output"]:
+        """Leave-one-out residuals, exact."""
+        seen = self.inverse @ self.before
+        diagonal = self.inverse.diagonal()[:, None] - seen.square() / (1 + (self.before * seen).sum(0))
+        return self.apply(self.residual) / diagonal
+
+    def without(self, i: int) -> Float[Tensor, "sample output"]:
+        """Predictions of all samples by the lines that have not seen sample i."""
+        # The same lines as of all samples, if i had the residual that the others predict there.
+        residual = self.residual.clone()
+        residual[i] = residual[i] - self.left_out[i]
+        return self.before + residual - self.ridge * self.apply(residual)
+
+    def lines(
+        self, x: Float[Tensor, "sample input"], *, linear: bool
+    ) -> tuple[Float[Tensor, " output"], Float[Tensor, " output"], Float[Tensor, "input output"]]:
+        """Slope, offset and linear term of each output."""
+        coefficients = self.apply(self.residual)
+        rest = x.T @ coefficients if linear else torch.zeros(x.shape[1], coefficients.shape[1], dtype=torch.float64)
+        return 1 + (self.before * coefficients).sum(0), coefficients.sum(0), rest
