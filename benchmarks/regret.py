@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def negative(self) -> bool:
-        """Whether the choice errs more than scratch and unchanged source both do."""
+        """Whether the choice errs more than 1.05 times the better of scratch and unchanged source."""
         least = min(self.errors[name] for name in ("scratch", "source unchanged") if name in self.errors)
         return self.auto["error"] > GUARD * least
 
@@ -98,7 +98,7 @@ def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, An
                 f"| {100 * found['better_than_fine_tune']:.0f} | {100 * found['negative_transfer']:.1f} |"
             )
     summary["methods"] = _against_methods(cells)
-    summary["pairs"] = _by_pair(cells, levels)
+    summary["pairs"] = _by_pair(cells)
     summary["coverage"] = _coverage(cells, levels)
     return summary
 
@@ -128,7 +128,7 @@ def _against_methods(cells: Sequence[Cell]) -> dict[str, Any]:
     return found
 
 
-def _by_pair(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
+def _by_pair(cells: Sequence[Cell]) -> dict[str, Any]:
     """Regret of each pair by size, and coverage at 90 %."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     print("\nregret of each pair by n, and coverage of its 90 % intervals at n >= 10")

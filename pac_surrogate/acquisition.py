@@ -136,6 +136,7 @@ def _groups(
     candidates: Float[Tensor, "pool input"], done: Float[Tensor, "sample input"]
 ) -> tuple[Int[np.ndarray, " pool"], Bool[np.ndarray, " pool"]]:
     """Number of each row of the pool, the same for equal inputs, and whether that input was run."""
-    _, group = torch.unique(torch.cat([candidates, done]), dim=0, return_inverse=True)
+    # In float32, for one side may have been kept in it.
+    _, group = torch.unique(torch.cat([candidates, done]).float(), dim=0, return_inverse=True)
     pool, samples = group[: len(candidates)].numpy(), group[len(candidates) :].numpy()
     return pool, np.isin(pool, samples)

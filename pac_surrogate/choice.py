@@ -28,7 +28,7 @@ class Choice:
 
     Attributes:
         method: the candidate of the largest weight.
-        runner_up: the next best, or "".
+        runner_up: of the others the one of least leave-one-out error, or "".
         reason: in plain words.
         table: all candidates, the best first.
         worse_than_source: estimated chance that the answer errs more than the unchanged source; None where that has no answer.

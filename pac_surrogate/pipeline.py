@@ -210,8 +210,7 @@ def transfer(
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
     """
-    chosen = Auto(on_source=source is not None) if method == "auto" else method
-    task = Task(surrogate, data, as_candidates(chosen), source, seed)
+    task = Task(surrogate, data, as_candidates(method, on_source=source is not None), source, seed)
     budget = Budget(steps, source_steps, batch_size, folds)
     left_out = intervals and len(data) > 1 and not isinstance(task.candidates[0], Auto)
     parts: Parts = parts_of(data, seed, FOLDS) if left_out else ()

@@ -196,8 +196,7 @@ class Session:
 def _data_of(request: Request, where: str) -> Dataset:
     if where == "target":
         return request.data
-    if request.source is None:
-        raise ValueError(f"{type(request.method).__name__} trains on source data: pass source=<source training samples>")
+    assert request.source is not None
     return request.source
 
 

@@ -61,6 +61,7 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
     """
     for task in tasks:
         _check_task(task)
+    tasks = _settled(tasks)
     session = Session(budget, solver)
     scores, spent = _cross_validate(session, tasks)
     chosen = [
@@ -85,6 +86,19 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
         )
         for answer, method, task, score, *seconds in zip(finals, chosen, tasks, scores, spent, trained, strict=True)
     ]
+
+
+def _settled(tasks: Sequence[Task]) -> list[Task]:
+    """Where a surrogate has the target's outputs already its readout is a source's, also if an earlier transfer made it."""
+    found: dict[int, Surrogate] = {}
+    settled = []
+    for task in tasks:
+        network = task.surrogate.network
+        if network.new_readout and same_variables(task.surrogate.outputs, task.data.outputs):
+            known = dataclasses.replace(task.surrogate, predictor=dataclasses.replace(network, new_readout=False))
+            task = dataclasses.replace(task, surrogate=found.setdefault(id(task.surrogate), known))
+        settled.append(task)
+    return settled
 
 
 def _cross_validate(session: Session, tasks: Sequence[Task]) -> tuple[list[tuple[float, ...]], list[float]]:
@@ -156,18 +170,20 @@ def _joined(method: Method, others: tuple[Candidate, ...]) -> Method:
     return Stages(tuple((where, Choose(others) if isinstance(rule, Choose) else rule) for where, rule in method.stages()))
 
 
-def as_candidates(method: Method | Sequence[Method] | str) -> tuple[Method, ...]:
-    """One method or several, as a tuple; "auto" is `Auto()`.
+def as_candidates(method: Method | Sequence[Method] | str, *, on_source: bool = True) -> tuple[Method, ...]:
+    """One method or several, as a tuple; "auto" is `Auto`, with or without source samples.
 
     Raises:
         ValueError: if there is none, or one is no method.
     """
-    method = Auto() if method == "auto" else method
+    method = Auto(on_source=on_source) if method == "auto" else method
     single = isinstance(method, str) or not isinstance(method, Sequence)
     candidates: tuple[Any, ...] = (method,) if single else tuple(method)  # type: ignore[arg-type]
     for candidate in candidates:
         if not hasattr(candidate, "stages") or isinstance(candidate, type):
             raise ValueError(f"method must be a method such as pac.PAC(), or a sequence of them, got {candidate!r}")
+        if isinstance(candidate, Auto) and len(candidates) > 1:
+            raise ValueError("auto chooses by itself: give it alone, and other methods without it")
     if not candidates:
         raise ValueError("method must name at least one candidate")
     return tuple(dict.fromkeys(candidates))  # equal ones would be one, tried twice
@@ -196,6 +212,9 @@ def _remember(surrogate: Surrogate, method: Method, task: Task, budget: Budget) 
 
 def _check_task(task: Task) -> None:
     _ = task.surrogate.network  # only a network can be the source of a transfer
+    for method in task.candidates:
+        if task.source is None and any(where == "source" for where, _ in method.stages()):
+            raise ValueError(f"{type(method).__name__} trains on source data: pass source=<source training samples>")
     if len(task.data) == 0 and needs_target(task.candidates[0]):
         raise ValueError(f"{type(task.candidates[0]).__name__} has no answer without target samples: give at least 1")
     check_variables("inputs", task.data.inputs, task.surrogate.inputs)

@@ -80,6 +80,8 @@ class Mixture:
         described, weights = description["members"], tensors["mixture/weights"]
         if not 1 <= len(described) <= MOST or weights.shape != (len(described),) or weights.dtype != torch.float64:
             raise ValueError("the weights of the mixture do not fit its members")
+        if not (bool((weights >= 0).all()) and abs(float(weights.sum()) - 1) < 1e-6):
+            raise ValueError("the weights of the mixture must not be negative and must have the sum 1")
         members = []
         for place, one in enumerate(described):
             if one["kind"] == "Mixture":
@@ -88,8 +90,11 @@ class Mixture:
         choice = Choice.from_json(description["choice"]) if description["choice"] else None
         scores, squares = tensors.get("mixture/scores"), tensors.get("mixture/squares")
         width = sum(variable.size for variable in outputs)
-        if scores is not None and (scores.ndim != 2 or scores.shape[1] != width or scores.dtype != torch.float64):
+        if scores is not None and (scores.ndim != 2 or scores.shape[1] != width):
             raise ValueError("the scores of the mixture do not fit its outputs")
         if (squares is None) != (scores is None) or (squares is not None and squares.shape != (len(described), width)):
             raise ValueError("the residuals of the mixture do not fit its members")
+        for kept in (scores, squares):
+            if kept is not None and not (kept.dtype == torch.float64 and bool(((kept >= 0) & kept.isfinite()).all())):
+                raise ValueError("residuals and scores of the mixture must be finite and not negative, in float64")
         return cls(weights, tuple(members), choice, scores, squares)

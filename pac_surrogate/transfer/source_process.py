@@ -19,7 +19,10 @@ KERNELS = ("matern", "rbf")
 
 @dataclass(frozen=True)
 class CarryProcess:
-    """Carry a Gaussian process along: of the first 200 source samples, with the kernel that errs less on the next ones."""
+    """Carry a Gaussian process of source samples along, with the kernel that errs less on others.
+
+    It is made of the first 200 samples, or the first three quarters if those are fewer; they should come in no order.
+    """
 
     def solve(self, surrogate: Surrogate, data: Dataset) -> Network:
         """Fit it, float64; where outputs are more than 8 or samples fewer than 4, carry none."""
