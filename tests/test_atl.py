@@ -16,7 +16,7 @@ from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.atl import ATL, CARRIED, MeasureFeatures, fit_readout
+from pac_surrogate.transfer.atl import ATL, CARRIED, MeasureFeatures, _greedy, _group_lasso, fit_readout
 from pac_surrogate.transfer.method import NotApplicableError
 
 
@@ -60,6 +60,24 @@ def test_leave_one_out_errors_are_those_of_n_fits(samples, features, strength):
     coefficients, intercept = refit(np.arange(samples))
     np.testing.assert_allclose(fitted.coefficients, coefficients, atol=1e-10)
     np.testing.assert_allclose(fitted.intercept, intercept, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", ["greedy", "group lasso"])
+def test_a_sample_left_out_has_no_part_in_the_choice_of_layers_and_strength(form):
+    draws = torch.Generator().manual_seed(0)
+    features = [torch.randn(11, 4, generator=draws, dtype=torch.float64) for _ in range(3)]
+    target = features[1][:, :2] + 0.3 * torch.randn(11, 2, generator=draws, dtype=torch.float64)
+    method = ATL(form=form)
+    choose = {"greedy": _greedy, "group lasso": _group_lasso}[form]
+    found, phi = method._left_out(features, target), torch.cat(features, dim=1)
+    for i in range(11):
+        unseen, rest = torch.arange(11) % 5 != i % 5, torch.arange(11) != i
+        mask = torch.cat(choose([feature[unseen] for feature in features], target[unseen], method.strengths))
+        strength = fit_readout(phi[unseen][:, mask], target[unseen], method.strengths).strength
+        # The ridge, strength times samples, stays what it is.
+        alone = fit_readout(phi[rest][:, mask], target[rest], (strength * 11 / 10,))
+        expected = target[i] - phi[i, mask] @ alone.coefficients - alone.intercept
+        torch.testing.assert_close(found[i], expected, rtol=0, atol=1e-9)
 
 
 def test_the_strength_of_the_least_leave_one_out_error_is_taken():
