@@ -239,12 +239,6 @@ MUTATIONS = {
         "test_choose",
         "minimise",
     ),
-        "../choose.py",
-        "-samples / 4 * square.log()",
-        "-samples / 2 * square.log()",
-        "test_choose",
-        "minimise",
-    ),
     "choice, weights": (
         "../choose.py",
         "weigh(residuals[:, fold != k])",
