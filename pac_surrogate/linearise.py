@@ -26,6 +26,7 @@ from torch import Tensor
 from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
+from pac_surrogate.spectrum import Spectrum
 from pac_surrogate.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
 from pac_surrogate.weights import Weights
 
@@ -302,88 +303,6 @@ class _Case:
             free = prior.variance[name] > 0
             pull += 0.5 * float((moved[free].square() / prior.variance[name][free]).sum())
         return error + pull if math.isfinite(error + pull) else math.inf
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What a ratio gives.
-
-    Attributes:
-        ratio: t^2 / s^2.
-        coefficients: (K + ratio I)^-1 r.
-        left_out: leave-one-out residuals.
-        left_out_variance: what the others expect of their squares, noise included.
-        scale: s^2, one number for each output (all the same for the block kernel).
-        evidence: log evidence.
-    """
-
-    ratio: float
-    coefficients: Float[Tensor, "sample output"]
-    left_out: Float[Tensor, "sample output"]
-    left_out_variance: Float[Tensor, "sample output"]
-    scale: Float[Tensor, " output"]
-    evidence: float
-
-    @property
-    def error(self) -> float:
-        """Mean squared leave-one-out error."""
-        value = float(self.left_out.square().mean())
-        return value if math.isfinite(value) else math.inf
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """The eigendecomposition of a kernel: every ratio from one factorisation.
-
-    Attributes:
-        values: eigenvalues, not negative.
-        vectors: (sample, row of it, eigenvector): one row a sample in a shared kernel, one an output in a block kernel.
-        rotated: the residuals in the eigenvectors' coordinates.
-        residual: (sample, output).
-        mean_diagonal: of the kernel.
-    """
-
-    values: Float[Tensor, " row"]
-    vectors: Float[Tensor, "sample own row"]
-    rotated: Float[Tensor, "row column"]
-    residual: Float[Tensor, "sample output"]
-    mean_diagonal: float
-
-    @classmethod
-    def of(cls, gram: Float[Tensor, "row row"], residual: Float[Tensor, "sample output"], *, shared: bool) -> "Spectrum":
-        """Decompose a kernel."""
-        values, vectors = torch.linalg.eigh(gram)
-        columns = residual if shared else residual.reshape(-1, 1)
-        mean = float(gram.diagonal().mean()) or 1.0  # a prior that varies nothing has no scale of its own
-        return cls(values.clamp_min(0.0), vectors.unflatten(0, (len(residual), -1)), vectors.T @ columns, residual, mean)
-
-    def solve(self, ratio: float) -> Solution:
-        """Solve for one ratio t^2 / s^2, positive."""
-        samples, outputs = self.residual.shape
-        inverse = 1 / (self.values + ratio)
-        flat = self.vectors.flatten(0, 1)
-        coefficients = (flat @ (inverse[:, None] * self.rotated)).reshape(samples, outputs)
-        if self.vectors.shape[1] == 1:
-            own = (self.vectors[:, 0].square() * inverse).sum(-1, keepdim=True)
-            left_out, own_variance = coefficients / own, 1 / own
-        else:
-            blocks = torch.linalg.inv((self.vectors * inverse) @ self.vectors.mT)
-            left_out = (blocks @ coefficients[..., None])[..., 0]
-            own_variance = blocks.diagonal(dim1=1, dim2=2)
-        shared = len(self.vectors) == len(self.values)
-        # r' A r of each output, or of all.
-        energy = (inverse[:, None] * self.rotated.square()).sum(0) / (samples if shared else samples * outputs)
-        # Where nothing is left to explain there is no scale.
-        scale = energy.clamp_min(torch.finfo(energy.dtype).tiny).expand(outputs)
-        logs = (self.values + ratio).log().sum() * (outputs if shared else 1)
-        count = self.residual.numel()
-        evidence = -0.5 * (logs + samples * (2 * math.pi * scale).log().sum() + count)
-        # r' A r less a sample's e_i' [A]_ii e_i = e_i' [A r]_i is that of the others: their scale has not seen the sample.
-        part = left_out * coefficients if shared else (left_out * coefficients).sum(1, keepdim=True)
-        rows = samples if shared else samples * outputs
-        others = (rows * scale - part) / max(1, rows - rows // samples)
-        variance = others.clamp_min(torch.finfo(energy.dtype).tiny) * own_variance
-        return Solution(ratio, coefficients, left_out, variance, scale, float(evidence))
 
 
 def _ratios(prior: Prior, given: float | Sequence[float] | None, rows: int) -> float | tuple[float, ...]:

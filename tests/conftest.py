@@ -27,6 +27,7 @@ CHECKED = (
     "pruning",
     "savings",
     "scaling",
+    "spectrum",
     "stages",
     "surrogate",
     "tangent",

@@ -275,14 +275,14 @@ MUTATIONS = {
         "not_seen",
     ),
     "closed form, scale": (
-        "../linearise.py",
+        "../spectrum.py",
         "others = (rows * scale - part) / max(1, rows - rows // samples)",
         "others = scale",
         "test_linearise",
         "leaving_one_out",
     ),
     "closed form, blocks": (
-        "../linearise.py",
+        "../spectrum.py",
         "left_out = (blocks @ coefficients[..., None])[..., 0]",
         "left_out = blocks.diagonal(dim1=1, dim2=2) * coefficients",
         "test_linearise",

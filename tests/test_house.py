@@ -16,7 +16,7 @@ LAYERS = (
     ("files", "weights", "metrics", "device", "progress", "leave_one_out"),
     ("dataset", "models"),
     ("jacobian", "perturbation"),
-    ("tangent", "choice", "intervals"),
+    ("tangent", "spectrum", "choice", "intervals"),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
