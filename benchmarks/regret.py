@@ -79,8 +79,8 @@ def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, An
     """Print regret and coverage as tables; return what they say."""
     summary: dict[str, Any] = {}
     print("\nregret: error of auto over that of the best method in hindsight, cell by cell (pair, size, seed)")
-    print("| half | n | cells | geometric mean | worst tenth | better than fine-tune, % | negative transfer, % |")
-    print("|---|---|---|---|---|---|---|")
+    print("| half | n | cells | geometric mean | median | worst tenth | better than fine-tune, % | negative transfer, % |")
+    print("|---|---|---|---|---|---|---|---|")
     for half in HALVES:
         for label, chosen in _sizes([cell for cell in cells if cell.half == half]):
             ratios = np.array([cell.ratio() for cell in chosen])
@@ -88,13 +88,15 @@ def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, An
             found = {
                 "cells": len(chosen),
                 "geometric_mean": geometric(ratios),
+                "median": float(np.median(ratios)),
                 "worst_tenth": float(np.quantile(ratios, 0.9)),
                 "better_than_fine_tune": float(np.mean(against)),
                 "negative_transfer": float(np.mean([cell.negative for cell in chosen])),
             }
             summary[f"{half}, {label}"] = found
             print(
-                f"| {half} | {label} | {found['cells']} | {found['geometric_mean']:.3f} | {found['worst_tenth']:.2f} "
+                f"| {half} | {label} | {found['cells']} | {found['geometric_mean']:.3f} "
+                f"| {found['median']:.3f} | {found['worst_tenth']:.2f} "
                 f"| {100 * found['better_than_fine_tune']:.0f} | {100 * found['negative_transfer']:.1f} |"
             )
     summary["methods"] = _against_methods(cells)
