@@ -1,12 +1,14 @@
 """Gaussian processes: the mean is scikit-learn's, many outputs cost nothing, and the forms recover what they are for."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 import torch
 from cases import MODELS, dataset, surrogate
 from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from torch import nn
 
 import pac_surrogate as pac
@@ -75,6 +77,24 @@ def test_a_sample_left_out_has_no_part_in_process_mean_base_and_hyper_parameters
             alone = GaussianProcessRegressor(fitted.kernel_, optimizer=None).fit(x[rest].numpy(), own[rest] - mean)
             expected = own[i] - mean - alone.predict(x[[i]].numpy())[0]
             np.testing.assert_allclose(left_out[i], expected, atol=1e-4)  # the search for the maximum stops that early
+
+
+def test_a_covariance_that_is_singular_in_float64_stops_no_choice(monkeypatch):
+    x = np.linspace(-1, 1, 9)[:, None]
+    data = pac.Dataset.from_arrays(x, x)
+
+    def smooth(z, values, kernel):
+        process = GaussianProcessRegressor(ConstantKernel(1e6) * RBF(1e4), alpha=1e-4, optimizer=None).fit(z, values)
+        process.alpha = 0.0
+        return process, np.eye(1)
+
+    gram = (ConstantKernel(1e6) * RBF(1e4))(x)
+    assert np.linalg.matrix_rank(gram) < 9
+    sound, _ = GP(on="target").fit(surrogate("MLP").network, data)
+    monkeypatch.setattr(GP, "_fit", lambda *_: (sound, x, x.copy(), None))
+    monkeypatch.setattr(sys.modules["pac_surrogate.transfer.process_fit"], "fit_process", smooth)
+    _, left_out = GP(on="target").fit(surrogate("MLP").network, data)
+    assert left_out.shape == (9, 1)
 
 
 def test_many_inputs_share_a_length_scale():

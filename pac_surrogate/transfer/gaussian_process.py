@@ -92,7 +92,8 @@ class GP:
         for held_out in range(min(FOLDS, len(z))):
             rest = fold != held_out
             process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
-            inverse = np.linalg.inv(process.kernel_(z) + process.alpha * np.eye(len(z)))
+            # A pseudo-inverse, for long length scales and no noise leave a matrix that is singular in float64.
+            inverse = np.linalg.pinv(process.kernel_(z) + process.alpha * np.eye(len(z)), hermitian=True)
             for i in map(int, np.flatnonzero(~rest)):
                 own = values if without is None else data.output_matrix - without(i).numpy()
                 mean = (own.sum(0) - own[i]) / (len(own) - 1)
