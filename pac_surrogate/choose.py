@@ -125,13 +125,14 @@ class Auto:
     readout, biases, single layers, essential, redundant and all weights, by the block kernel and the shared one; a process of
     the target alone; ATL. The answer is their mean with weights that minimise the leave-one-out error, shrunk towards weights
     by evidence (see `weigh`). What a candidate tunes (a ratio, a ridge, length scales, layers) is tuned without the sample that
-    judges it.
+    judges it. Processes join up to 200 target samples, tangents up to 4,000.
 
     Args:
         on_source: with the candidates that need source samples: ATL, which standardises features by them, and their process.
         trained: also train PAC, L2-SP, fine-tuning and scratch, each with two settings but the last, on all samples and without
-            each of at most 10 folds, as one stack; their residuals on the folds stand beside those of the closed forms. Takes
-            minutes where closed forms take seconds.
+            each of at most 10 folds, in one stack with the source's stages before it and one without; their residuals on the
+            folds stand beside those of the closed forms. One that diverges, or is not applicable, does not join. Takes minutes
+            where closed forms take seconds.
     """
 
     on_source: bool = True
@@ -279,9 +280,10 @@ def _around(
     for name, linear in (("linear correction", False), ("linear correction with c'x", True)):
         tried = RidgeLines.grid(before, x, y, RIDGES, linear=linear)
         errors = torch.stack([lines.left_out for lines in tried])
-        best = tried[int(errors.square().mean((1, 2)).argmin())]
+        squares = errors.square().mean(2)
+        best = tried[int(squares.mean(1).argmin())]
         corrected = Correction(base, *best.lines(x, linear=linear))
-        found.append(Candidate(name + of, corrected, errors[chosen_by_others(errors), torch.arange(samples)]))
+        found.append(Candidate(name + of, corrected, errors[chosen_by_others(squares), torch.arange(samples)]))
         if of and not linear and samples <= PROCESS_SAMPLES:  # around the network this adds nothing to the one below
             fitted = GP(on="residual").fit(corrected, data, best.without)
             found.append(Candidate(f"GP and linear correction{of}", *fitted))

@@ -26,7 +26,7 @@ from torch import Tensor
 from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
-from pac_surrogate.spectrum import Spectrum
+from pac_surrogate.spectrum import Solution, Spectrum
 from pac_surrogate.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
 from pac_surrogate.weights import Weights
 
@@ -220,11 +220,7 @@ class _Case:
         for prior, gram, r, tried in zip(priors, kernels, residuals, ratios, strict=True):
             spectrum = Spectrum.of(gram, r, shared=kernel == "shared")
             grid = (tried,) if isinstance(tried, float) else tuple(spectrum.mean_diagonal * value for value in tried)
-            # Of equal ones the largest ratio, the one nearest to the prior, wins.
-            solutions = [spectrum.solve(ratio) for ratio in reversed(grid)]
-            best = min(solutions, key=lambda s: s.error if by == "leave-one-out" else -s.evidence)
-            errors, spreads = (torch.stack([getattr(s, n) for s in solutions]) for n in ("left_out", "left_out_variance"))
-            at = (chosen_by_others(errors), torch.arange(len(x)))
+            best, unseen = _choose(spectrum, grid[::-1], by)
             predictor: Linearised | SharedKernel
             if kernel == "block":
                 predictor = self._linearised(prior, best.coefficients, best.ratio, best.scale)
@@ -232,7 +228,7 @@ class _Case:
                 fitted = (x.cpu(), best.coefficients.cpu(), _cpu(prior.variance), best.ratio, best.scale.cpu())
                 offset = None if prior.offset is None else _cpu(prior.offset)
                 predictor = SharedKernel(self.base, offset, *fitted, combinations, seed)
-            found = (best.left_out, best.left_out_variance, (errors[at], spreads[at]), best.evidence)
+            found = (best.left_out, best.left_out_variance, unseen, best.evidence)
             results.append(Linearisation(predictor, kernel, best.ratio, *found, prior.note))
         return results
 
@@ -303,6 +299,26 @@ class _Case:
             free = prior.variance[name] > 0
             pull += 0.5 * float((moved[free].square() / prior.variance[name][free]).sum())
         return error + pull if math.isfinite(error + pull) else math.inf
+
+
+def _choose(
+    spectrum: Spectrum, ratios: Sequence[float], by: str
+) -> tuple[Solution, tuple[Float[Tensor, "sample output"], Float[Tensor, "sample output"]]]:
+    """The best ratio, of equal ones the first; residuals and variances at the ratios that the other samples choose."""
+    best, least, squares = None, math.inf, []
+    for ratio in ratios:  # one solution at a time: fields of many outputs are large
+        solution = spectrum.solve(ratio)
+        squares.append(solution.left_out.square().mean(1))
+        score = solution.error if by == "leave-one-out" else -solution.evidence
+        if best is None or score < least:
+            best, least = solution, score
+    assert best is not None
+    chosen = chosen_by_others(torch.stack(squares))
+    residual, variance = torch.empty_like(best.left_out), torch.empty_like(best.left_out_variance)
+    for place in chosen.unique().tolist():
+        solution, own = best if ratios[place] == best.ratio else spectrum.solve(ratios[place]), chosen == place
+        residual[own], variance[own] = solution.left_out[own], solution.left_out_variance[own]
+    return best, (residual, variance)
 
 
 def _ratios(prior: Prior, given: float | Sequence[float] | None, rows: int) -> float | tuple[float, ...]:

@@ -136,7 +136,7 @@ def _cross_validate(session: Session, tasks: Sequence[Task]) -> tuple[list[tuple
 def _train_candidates(
     session: Session, tasks: Sequence[Task], methods: Sequence[Method]
 ) -> tuple[list[tuple[Candidate, ...]], list[float]]:
-    """Trained candidates of each task whose `Auto` asks for them, and seconds: all candidates and folds are one stack."""
+    """Trained candidates of each task whose `Auto` asks for them, and seconds; candidates and folds are solved together."""
     requests: list[Request] = []
     parts: Parts
     cases: list[tuple[int, str, Parts, slice]] = []

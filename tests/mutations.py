@@ -281,6 +281,13 @@ MUTATIONS = {
         "test_linearise",
         "leaving_one_out",
     ),
+    "closed form, ratio": (
+        "../linearise.py",
+        "chosen = chosen_by_others(torch.stack(squares))",
+        "chosen = torch.stack(squares).sum(1).argmin().expand(len(squares[0]))",
+        "test_linearise",
+        "judges_no_sample",
+    ),
     "closed form, blocks": (
         "../spectrum.py",
         "left_out = (blocks @ coefficients[..., None])[..., 0]",

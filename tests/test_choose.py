@@ -149,12 +149,10 @@ def test_lines_without_a_sample_are_those_of_the_others(samples, inputs, linear)
 
 
 def test_a_setting_is_chosen_for_a_sample_by_the_others():
-    errors = torch.tensor([[3.0, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [0.2, 0.2, 0.2, 2.0]], dtype=torch.float64)
-    assert chosen_by_others(errors).tolist() == [0, 1, 1, 2]
-    outputs = torch.stack([errors, errors], dim=2)
-    assert chosen_by_others(outputs).tolist() == [0, 1, 1, 2]
-    outputs[0] = torch.nan
-    assert 0 not in chosen_by_others(outputs).tolist()
+    squares = torch.tensor([[3.0, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [0.2, 0.2, 0.2, 2.0]], dtype=torch.float64) ** 2
+    assert chosen_by_others(squares).tolist() == [0, 1, 1, 2]
+    squares[0] = torch.nan
+    assert 0 not in chosen_by_others(squares).tolist()
 
 
 def test_a_hopeless_candidate_has_no_say_in_the_weights_of_the_others():

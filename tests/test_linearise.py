@@ -10,11 +10,12 @@ from scipy.stats import multivariate_normal
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.linearise import FALLBACK, linearise, prior_of
+from pac_surrogate.linearise import FALLBACK, _choose, linearise, prior_of
 from pac_surrogate.models import evaluate, initial_weights
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import Linearised, build_network
+from pac_surrogate.spectrum import Spectrum
 from pac_surrogate.training import fit
 from pac_surrogate.transfer.resemblance import resemble
 
@@ -150,6 +151,28 @@ def test_a_free_ratio_is_the_best_of_its_grid_in_any_order(kernel, by):
     assert chosen.ratio == pytest.approx(unit * grid[int(np.argmax(worth))])
     assert torch.equal(chosen.left_out, linearise(network, [plan], x, y, kernel=kernel, ratio=grid[::-1], by=by)[0].left_out)
     assert np.ptp(worth) > 0.01
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_ratio_judges_no_sample_that_has_chosen_it(shared):
+    draws = torch.Generator().manual_seed(0)
+    rows = 7 if shared else 14
+    root = torch.randn(rows, 5, generator=draws, dtype=torch.float64)
+    gram, noise = root @ root.T, torch.randn(7, 2, generator=draws, dtype=torch.float64)
+    signal = gram @ torch.randn(rows, 2 if shared else 1, generator=draws, dtype=torch.float64)
+    spectrum = Spectrum.of(gram, 0.2 * signal.reshape(7, 2) + 0.5 * noise, shared=shared)
+    ratios = [10.0 ** (k / 4) for k in range(8, -12, -1)]
+    solutions = [spectrum.solve(ratio) for ratio in ratios]
+    best, (residual, variance) = _choose(spectrum, ratios, "leave-one-out")
+    assert best.ratio == min(solutions, key=lambda s: s.error).ratio
+    taken = set()
+    for i in range(7):
+        others = torch.arange(7) != i
+        own = min(solutions, key=lambda s: float(s.left_out[others].square().mean()))
+        assert torch.equal(residual[i], own.left_out[i])
+        assert torch.equal(variance[i], own.left_out_variance[i])
+        taken.add(own.ratio)
+    assert len(taken) > 1  # else the best ratio of all would do
 
 
 def test_conjugate_gradients_find_the_direct_solution():

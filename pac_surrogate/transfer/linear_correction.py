@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -103,7 +104,7 @@ class RidgeLines:
         seen, own = self.inverse @ self.before, self.inverse @ residual
         return own - seen * ((self.before * own).sum(0) / (1 + (self.before * seen).sum(0)))
 
-    @property
+    @cached_property
     def left_out(self) -> Float[Tensor, "sample output"]:
         """Leave-one-out residuals, exact."""
         seen = self.inverse @ self.before
