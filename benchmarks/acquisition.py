@@ -202,11 +202,9 @@ def print_table(results: dict[str, Result], estimator: str) -> None:
         print(f"  at least {1 - ENOUGH:.0%} fewer samples on {enough} of {len(there)} pairs\n")
     beyond = sum(found["ratio"] <= ENOUGH and found["ratio"] < found["luck"] for found in results.values())
     errors = np.array([found["error_ratio"] for found in results.values()])
-    print(
-        f"  of all {len(results)}: saved that much and more than by luck on {beyond}; error at equal n more than 10% lower on",
-        end=" ",
-    )
-    print(f"{np.sum(errors < 0.9)}, at least 5% higher on {np.sum(errors >= 1.05)}\n")
+    lower, higher = int(np.sum(errors < 0.9)), int(np.sum(errors >= 1.05))
+    print(f"  of all {len(results)}: that much, and more than luck, on {beyond};", end=" ")
+    print(f"error at equal n more than 10% lower on {lower}, at least 5% higher on {higher}\n")
 
 
 def shown(n: float | None) -> str:

@@ -302,6 +302,20 @@ MUTATIONS = {
         "test_intervals",
         "simultaneous_bands",
     ),
+    "next samples, precision": (
+        "../acquisition.py",
+        "torch.cat([candidates, done]).float(), dim=0",
+        "torch.cat([candidates, done]), dim=0",
+        "test_acquisition",
+        "one_line",
+    ),
+    "choice, hopeless": (
+        "../choose.py",
+        "square.median() / square.mean()",
+        "square.mean() / square.mean()",
+        "test_choose",
+        "hopeless",
+    ),
     "next samples": (
         "../acquisition.py",
         "covariance = covariance.addr(column, column / -variance[best])",

@@ -173,6 +173,7 @@ REFUSALS = {
     "at most the 20 different inputs .* got 21: .* enlarge the pool": {"k": 21},
     "k must be at least 1 .* got 0": {"k": 0},
     "at most the 16 different inputs .* got 17": {"k": 17, "data": uniform(20)[:4]},
+    "at most the 15 different inputs .* got 16": {"k": 16, "data": uniform(20)[:5].astype(np.float32)},
     "at most the 0 different inputs .* got 4": {"pool": uniform(0)},
     "x must hold 2 numbers a sample .* shape \\(20, 3\\)": {"pool": np.ones((20, 3))},
     "x must hold 2 numbers a sample .* shape \\(4, 1\\)": {"data": np.ones((4, 1))},
