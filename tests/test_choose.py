@@ -156,11 +156,14 @@ def test_a_setting_is_chosen_for_a_sample_by_the_others():
 
 
 def test_a_hopeless_candidate_has_no_say_in_the_weights_of_the_others():
-    residuals = torch.randn(5, 8, 2, generator=generator(), dtype=torch.float64)
-    hopeless = 1e6 * torch.randn(1, 8, 2, generator=generator(1), dtype=torch.float64)
-    with_it = weigh(torch.cat([residuals, hopeless]))
-    assert float(with_it[-1]) == 0.0
-    assert float((with_it[:-1] - weigh(residuals)).abs().max()) < 0.1
+    noise = torch.randn(3, 40, 1, generator=generator(), dtype=torch.float64)
+    residuals = torch.stack([noise[0], -2 * noise[0] + 0.1 * noise[1]])  # two of the first and one of the second nearly cancel
+    alone = weigh(residuals)
+    assert float(alone[1]) > 0.1  # evidence alone would give the worse one 4^-10
+    for error in (1e2, 1e4):
+        with_it = weigh(torch.cat([residuals, error * noise[2:]]))
+        assert float(with_it[2]) == 0.0
+        assert float(with_it[1]) > 0.5 * float(alone[1])  # the median is now the worse one's: some more shrinkage
 
 
 def test_where_the_target_is_a_line_of_the_source_s_samples_their_process_finds_it():
