@@ -143,6 +143,7 @@ def measure(adapted: Surrogate, target: pac.Dataset) -> dict[str, Any]:
     predictor, outputs = adapted.predictor, adapted.scaling.outputs
     assert isinstance(predictor, Mixture)
     assert predictor.scores is not None
+    assert predictor.group is not None
     assert adapted.choice is not None
     test = adapted.scaling.standardise(target.test)
     x, y = (torch.as_tensor(matrix).double() for matrix in (test.input_matrix, test.output_matrix))
@@ -153,7 +154,7 @@ def measure(adapted: Surrogate, target: pac.Dataset) -> dict[str, Any]:
         spread = float(outputs.restore(y).std(0).mean())
         for level in LEVELS:
             try:
-                lower, upper = studentised_band(mean, deviation, predictor.scores, level)
+                lower, upper = studentised_band(mean, deviation, predictor.scores, predictor.group, level)
             except ValueError:  # too few samples for this level
                 found |= {f"covered_{level:g}": None, f"width_{level:g}": None}
                 continue

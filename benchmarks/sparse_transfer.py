@@ -88,7 +88,7 @@ def costs(pair: str, flags: Any, sparsities: tuple[float, ...]) -> dict[str, dic
         error = float(metric(surrogate.scaling.outputs.restore(prediction.double()).numpy(), truth))
         found[name] = {
             "nonzeros": nonzeros(surrogate.weights),
-            "flops": flops(surrogate.model, surrogate.weights),
+            "flops": flops(surrogate.network.module, surrogate.weights),
             "source_error": error,
         }
     print(f"\n{pair}: the pruned sources, seed 0 ({time.perf_counter() - began:.0f} s)")

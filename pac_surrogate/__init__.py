@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pac_surrogate.sample_plots import plot_samples
     from pac_surrogate.savings import samples_needed, samples_needed_interval, samples_saved
     from pac_surrogate.savings_plots import plot_savings
-    from pac_surrogate.surrogate import ExtrapolationWarning, Surrogate
+    from pac_surrogate.surrogate import DataWarning, ExtrapolationWarning, Surrogate
     from pac_surrogate.training import fit
     from pac_surrogate.transfer import (
         ACDC,
@@ -80,7 +80,7 @@ _FACE = {
     "sample_plots": ("plot_samples",),
     "savings": ("samples_needed", "samples_needed_interval", "samples_saved"),
     "savings_plots": ("plot_savings",),
-    "surrogate": ("ExtrapolationWarning", "Surrogate"),
+    "surrogate": ("DataWarning", "ExtrapolationWarning", "Surrogate"),
     "training": ("fit",),
     "transfer": (
         "ACDC",
@@ -128,6 +128,7 @@ __all__ = [  # noqa: RUF022  in the order of the pipeline
     "MLP",
     "Module",
     "Surrogate",
+    "DataWarning",
     "ExtrapolationWarning",
     "pretrain",
     "prune_and_allocate",

@@ -24,6 +24,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pac_surrogate.predictors import Network
+from pac_surrogate.process import own_settings
+from pac_surrogate.repeats import groups_of
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.tangent import KERNEL_ROWS, Tangent
 from pac_surrogate.weights import inside, prunable
@@ -32,11 +34,12 @@ NOISE = 1e-2  # variance of the noise, relative to the mean prior variance over 
 LEAST_VARIANCE = 1e-6  # of a weight that is 0 at the source
 
 
+@own_settings()
 def next_samples(surrogate: Surrogate, data: Any, pool: Any, k: int, *, noise: float = NOISE) -> Int[np.ndarray, " k"]:
     """Choose k inputs of a pool to run on the target next, each the best after those before it.
 
     Best is what lowers the mean posterior variance over the pool most (see `acquisition`). No output is looked at, so the first
-    5 of 8 are those that k = 5 gives. An input is run only once.
+    5 of 8 are those that k = 5 gives. An input is run only once; two that differ by a ten-thousandth of a deviation are one.
 
     Args:
         surrogate: pretrained on the source.
@@ -61,14 +64,15 @@ def next_samples(surrogate: Surrogate, data: Any, pool: Any, k: int, *, noise: f
     rows = len(candidates) + len(done)
     if rows > KERNEL_ROWS:
         raise ValueError(f"pool and data together must have at most {KERNEL_ROWS} inputs, got {rows}: draw a part of the pool")
-    groups, ran = _groups(candidates, done)
+    inputs = surrogate.scaling.inputs.standardise(torch.cat([candidates, done]))
+    numbers = groups_of(inputs).numpy()
+    groups, ran = numbers[: len(candidates)], np.isin(numbers[: len(candidates)], numbers[len(candidates) :])
     left = len(set(groups[~ran].tolist()))
     if not 1 <= k <= left:
         raise ValueError(
             f"k must be at least 1 and at most the {left} different inputs of the pool that were not run, got {k}: "
             "choose another k or enlarge the pool"
         )
-    inputs = surrogate.scaling.inputs.standardise(torch.cat([candidates, done]))
     covariance = condition(prior_kernel(network, inputs, len(candidates)), len(candidates), noise)
     return choose_rows(covariance, k, noise, groups, ran)
 
@@ -130,13 +134,3 @@ def choose_rows(
         barred = barred | torch.as_tensor(groups == groups[best])
         chosen.append(best)
     return np.array(chosen, dtype=np.int64)
-
-
-def _groups(
-    candidates: Float[Tensor, "pool input"], done: Float[Tensor, "sample input"]
-) -> tuple[Int[np.ndarray, " pool"], Bool[np.ndarray, " pool"]]:
-    """Number of each row of the pool, the same for equal inputs, and whether that input was run."""
-    # In float32, for one side may have been kept in it.
-    _, group = torch.unique(torch.cat([candidates, done]).float(), dim=0, return_inverse=True)
-    pool, samples = group[: len(candidates)].numpy(), group[len(candidates) :].numpy()
-    return pool, np.isin(pool, samples)

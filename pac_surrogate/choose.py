@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import nnls
 from scipy.stats import t as student
 from torch import Tensor
@@ -21,6 +21,7 @@ from pac_surrogate.linearise import RATIOS, linearise
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.predictors import Correction, Mixture, Predictor
 from pac_surrogate.pruning import magnitude_mask
+from pac_surrogate.repeats import count_of, group_mean, group_sum, groups_of, share_of_group
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.tangent import KERNEL_ROWS
 from pac_surrogate.transfer import ATL, GP, L2SP, PAC, FineTune, Method, NotApplicableError, Scratch
@@ -68,12 +69,16 @@ class Candidate:
     left_out: Float[Tensor, "sample output"]
     variance: Float[Tensor, "sample output"] | None = None
 
-    def left_out_variance(self) -> Float[Tensor, "sample output"]:
-        """Variance that the candidate expects of each sample left out; the others' mean square where it expects none."""
+    def left_out_variance(self, group: Int[Tensor, " sample"]) -> Float[Tensor, "sample output"]:
+        """Variance that the candidate expects of each sample left out; the others' mean square where it expects none.
+
+        Args:
+            group: number of each sample's input.
+        """
         if self.variance is not None:
             return self.variance
-        square, samples = self.left_out.square(), len(self.left_out)
-        return (square.sum(0) - square).clamp_min(0.0) / (samples - 1)
+        square, own = self.left_out.square(), torch.bincount(group).double()[group, None]
+        return (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (len(square) - own)
 
     @property
     def squared(self) -> Float[Tensor, " sample"]:
@@ -94,26 +99,34 @@ class Choose:
     def solve(self, surrogate: Surrogate, data: Dataset) -> Mixture:
         """Fit all candidates, weigh them, and say why."""
         network = surrogate.network
-        if len(data) < 2 and network.new_readout:
-            raise NotApplicableError(f"a choice for outputs that the source lacks takes 2 target samples, got {len(data)}")
-        if len(data) < 2:
-            why = "no sample can be left out" if len(data) else "there are no target samples"
+        group = groups_of(torch.from_numpy(data.input_matrix))
+        inputs = count_of(group)
+        if inputs < 2 and network.new_readout:
+            raise NotApplicableError(
+                f"a choice for outputs that the source lacks takes target samples of 2 different inputs, got {inputs}"
+            )
+        if inputs < 2:
+            why = "no sample can be left out" if inputs else "there are no target samples"
             choice = Choice("source unchanged", "", f"the source as it is: {why}", ())
             return Mixture(torch.ones(1, dtype=torch.float64), (network,), choice)
         found = candidates(surrogate, data, self.others)
         residuals = torch.stack([candidate.left_out for candidate in found])
-        weights = weigh(residuals)
+        # Each input counts once, however many samples it has.
+        counted = residuals * share_of_group(group)[:, None].sqrt()
+        weights = weigh(counted, inputs)
         # Weights that have seen a sample's residuals make too little of them, so each sample is weighed by the others.
-        fold = torch.arange(len(data)) % WEIGHED
-        apart = torch.stack([weigh(residuals[:, fold != k]) for k in range(int(fold.max()) + 1)])[fold]
+        fold = group % WEIGHED
+        folds = int(fold.max()) + 1
+        others = [weigh(counted[:, fold != k], len(torch.unique(group[fold != k]))) for k in range(folds)]
+        apart = torch.stack(others)[fold]
         residual = torch.einsum("nk,kno->no", apart, residuals)
-        variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.left_out_variance() for candidate in found]))
+        variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.left_out_variance(group) for candidate in found]))
         scores = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
         order = [int(k) for k in weights.argsort(descending=True, stable=True) if weights[k] > 0]
         members = [found[k] for k in order]
         squares = torch.stack([member.left_out.square().mean(0) for member in members])
-        choice = explain(found, weights, residual.square().mean(1))
-        return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares)
+        choice = explain(found, weights, residual.square().mean(1), group)
+        return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares, group)
 
 
 @dataclass(frozen=True)
@@ -144,20 +157,27 @@ class Auto:
         return (*first, ("target", Choose()))
 
 
-def weigh(residuals: Float[Tensor, "candidate sample output"], shrinkage: float = SHRINKAGE) -> Float[Tensor, " candidate"]:
+def weigh(
+    residuals: Float[Tensor, "candidate sample output"], inputs: int, shrinkage: float = SHRINKAGE
+) -> Float[Tensor, " candidate"]:
     """Weights of the candidates in the answer: not negative, of sum 1, none between 0 and 0.01.
 
         minimise  mean (sum_k w_k e_k)^2 + shrinkage / n median_k(mean e_k^2) ||w - v||^2,   v_k ~ (mean e_k^2)^(-n/4)
 
     e_k are leave-one-out residuals. The first term is stacking (Wolpert 1992; Breiman 1996); v are the pseudo-evidence weights
-    to which it is shrunk, the more so the fewer samples there are.
+    to which it is shrunk, the more so the fewer inputs there are.
+
+    Args:
+        residuals: of each candidate; those of an input with several samples, divided by the root of their number.
+        inputs: n, how many different inputs the samples have.
+        shrinkage: see above.
     """
-    samples, flat = residuals.shape[1], residuals.flatten(1)
-    gram = flat @ flat.T / flat.shape[1]
+    flat = residuals.flatten(1)
+    gram = flat @ flat.T / (inputs * residuals.shape[2])
     square = gram.diagonal().clamp_min(torch.finfo(gram.dtype).tiny)
-    prior = torch.softmax(-samples / 4 * square.log(), dim=0)
+    prior = torch.softmax(-inputs / 4 * square.log(), dim=0)
     # Least squares with the sum as one more row, of a weight that leaves it 1e-8 from 1 (Lawson & Hanson 1974, chapter 22).
-    pull = max(shrinkage / samples * float(square.median() / square.mean()), LEAST_PULL)
+    pull = max(shrinkage / inputs * float(square.median() / square.mean()), LEAST_PULL)
     root = torch.linalg.cholesky(gram / square.mean() + pull * torch.eye(len(flat), dtype=gram.dtype)).T
     aim = torch.linalg.solve_triangular(root.T, pull * prior[:, None], upper=False)[:, 0]
     rows = torch.cat([root, torch.full((1, len(flat)), SUM, dtype=gram.dtype)])
@@ -166,21 +186,28 @@ def weigh(residuals: Float[Tensor, "candidate sample output"], shrinkage: float 
     return weights / weights.sum()
 
 
-def explain(found: Sequence[Candidate], weights: Float[Tensor, " candidate"], answer: Float[Tensor, " sample"]) -> Choice:
+def explain(
+    found: Sequence[Candidate],
+    weights: Float[Tensor, " candidate"],
+    answer: Float[Tensor, " sample"],
+    group: Int[Tensor, " sample"],
+) -> Choice:
     """Say what was chosen, and why.
 
     Args:
         found: all candidates.
         weights: of them.
         answer: mean squared residual that their mixture leaves on each sample, unseen.
+        group: number of each sample's input.
     """
-    table = []
-    for candidate, weight in sorted(zip(found, weights, strict=True), key=lambda pair: float(pair[0].squared.mean())):
-        mean, count = float(candidate.squared.mean()), len(candidate.squared)
-        spread = float(candidate.squared.std()) / count**0.5
+    table, answer = [], group_mean(answer, group)
+    squared = [group_mean(candidate.squared, group) for candidate in found]
+    for candidate, square, weight in sorted(zip(found, squared, weights, strict=True), key=lambda row: float(row[1].mean())):
+        mean, count = float(square.mean()), len(square)
+        spread = float(square.std()) / count**0.5
         table.append(Score(candidate.name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
     method, *others = (score.name for score in sorted(table, key=lambda score: -score.weight) if score.weight)
-    by_name = {candidate.name: candidate.squared for candidate in found}
+    by_name = {candidate.name: square for candidate, square in zip(found, squared, strict=True)}
     mixed = f", averaged with {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}" if others else ""
     error, best, worst = float(answer.mean()) ** 0.5, table[0].error, table[-1].error
     reason = f"{method}{mixed}: leave-one-out error {error:.3g}; {len(found)} candidates have {best:.3g} to {worst:.3g}"
@@ -201,7 +228,7 @@ def chance_worse(ours: Float[Tensor, " sample"], theirs: Float[Tensor, " sample"
 
 
 def candidates(surrogate: Surrogate, data: Dataset, others: Sequence[Candidate] = ()) -> list[Candidate]:
-    """Fit all candidates that the case allows; two samples or more.
+    """Fit all candidates that the case allows; samples of two different inputs or more.
 
     Args:
         surrogate: the source, with the target's outputs.
@@ -214,10 +241,12 @@ def candidates(surrogate: Surrogate, data: Dataset, others: Sequence[Candidate] 
     network = surrogate.network
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
     found: list[Candidate] = []
-    if not network.new_readout:
+    knows = not network.new_readout or any(bool(w.any()) for w in readout_weights(surrogate))
+    if knows:
         found.append(Candidate("source unchanged", network, y - _predict(network, x)))
         found += _around(network, data, x, y)
-        if (process := carried_process(network)) is not None:
+        process = None if network.new_readout else carried_process(network)
+        if process is not None:
             found.append(Candidate("the source's process", process, y - process.predict(x)))
             found += _around(process, data, x, y, of=" of the source's process")
     plans, outputs = plans_around(surrogate), y.shape[1]
@@ -241,6 +270,11 @@ def candidates(surrogate: Surrogate, data: Dataset, others: Sequence[Candidate] 
     return found
 
 
+def readout_weights(surrogate: Surrogate) -> list[Tensor]:
+    """The weights of the readout, all 0 where no output is known to the source."""
+    return [surrogate.weights[name] for name, own in inside(surrogate.weights, surrogate.readout).items() if bool(own)]
+
+
 def _predict(base: Predictor, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
     with torch.no_grad():
         return base.predict(x).double()
@@ -254,8 +288,8 @@ def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
         return make_plan(weights, trainable=trainable, anchor=weights, strength=strength)
 
     plans = {"readout": plan(inside(weights, readout))}
-    if surrogate.network.new_readout:
-        return plans
+    if not any(bool(w.any()) for w in readout_weights(surrogate)):
+        return plans  # no other weight moves a prediction that is 0 everywhere
     names = prunable(weights)
     biases = {name: torch.tensor(name not in names) for name in weights}
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
@@ -273,17 +307,19 @@ def _around(
 ) -> list[Candidate]:
     """Corrections of a source: a shift, lines, a process of what is left."""
     before = _predict(base, x)
-    samples, outputs = y.shape
+    (samples, outputs), group = y.shape, groups_of(x)
     residual, none = y - before, torch.zeros(x.shape[1], outputs, dtype=torch.float64)
     shift = Correction(base, torch.ones(outputs).double(), residual.mean(0), none)
-    found = [Candidate(f"shift{of}", shift, (residual - residual.mean(0)) * samples / (samples - 1))]
+    own = torch.bincount(group).double()[group, None]
+    others = (residual.sum(0) - group_sum(residual, group)) / (samples - own)
+    found = [Candidate(f"shift{of}", shift, residual - others)]
     for name, linear in (("linear correction", False), ("linear correction with c'x", True)):
         tried = RidgeLines.grid(before, x, y, RIDGES, linear=linear)
         errors = torch.stack([lines.left_out for lines in tried])
         squares = errors.square().mean(2)
         best = tried[int(squares.mean(1).argmin())]
         corrected = Correction(base, *best.lines(x, linear=linear))
-        found.append(Candidate(name + of, corrected, errors[chosen_by_others(squares), torch.arange(samples)]))
+        found.append(Candidate(name + of, corrected, errors[chosen_by_others(squares, group), torch.arange(samples)]))
         if of and not linear and samples <= PROCESS_SAMPLES:  # around the network this adds nothing to the one below
             fitted = GP(on="residual").fit(corrected, data, best.without)
             found.append(Candidate(f"GP and linear correction{of}", *fitted))

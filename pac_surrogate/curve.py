@@ -18,7 +18,7 @@ from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
 from pac_surrogate.models import MLP, Architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, same_variables
+from pac_surrogate.surrogate import Surrogate, predict_many
 from pac_surrogate.tasks import Task, as_candidates, transfer_many
 from pac_surrogate.training import STACK_MEMORY
 from pac_surrogate.transfer import Method, learns_outputs, needs_target

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from jaxtyping import Float, Integer
 
+from pac_surrogate.arrays import as_numbers, check_unlabelled
 from pac_surrogate.files.native import (
     SPLITS,
+    Coordinate,
     Description,
     Scaling,
     Variable,
@@ -78,12 +80,11 @@ class Dataset:
 
     `d[name]` is a variable in its natural shape (sample, *axes). `d[rows]`, for a number, a slice, a mask or several numbers,
     is the dataset of these samples; it has no splits. Numbers are read from a file when they are asked for, and only those.
+    Arrays that a dataset gives out are copies: changing one does not change the dataset.
 
     Attributes:
         inputs: the input variables.
         outputs: the output variables.
-        coordinates: where the points of each axis lie.
-        attributes: where the data come from.
     """
 
     def __init__(
@@ -96,7 +97,6 @@ class Dataset:
     ) -> None:
         self._origin, self._description, self._rows, self._whole = origin, description, rows, whole
         self.inputs, self.outputs = description.inputs, description.outputs
-        self.coordinates, self.attributes = description.coordinates, description.attributes
         self._variables = {variable.name: variable for variable in (*self.inputs, *self.outputs)}
         self._cache: dict[str, np.ndarray] = {}
 
@@ -116,6 +116,9 @@ class Dataset:
     ) -> "Dataset":
         """A dataset of NumPy or torch arrays (sample, ...), which are copied.
 
+        Names matter: a surrogate and other data are matched by the names of their variables. The default names "input" and
+        "output" mean position instead.
+
         Args:
             x: an array, the variable "input", or a dictionary of names and arrays.
             y: likewise, the variable "output"; an array (sample,) is a scalar.
@@ -130,8 +133,11 @@ class Dataset:
                 axis x or y, else "rmse_std", unless it is given.
 
         Raises:
-            ValueError: if lengths disagree, values are no finite real numbers, or a share leaves nothing to train on.
+            ValueError: if lengths disagree, values are missing or no finite real numbers, a table or labelled array is given,
+                integers are larger than float64 holds exactly, or a share leaves nothing to train on.
         """
+        for name, side in (("x", x), ("y", y)):
+            check_unlabelled(name, side)
         given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
         sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
         arrays = sides[0] | sides[1]
@@ -165,6 +171,16 @@ class Dataset:
         order = make_subset_order(split, seed=seed)
         return cls(Arrays(arrays), Description(inputs, outputs, coordinates, described, split, order))
 
+    @property
+    def coordinates(self) -> dict[str, Coordinate]:
+        """Where the points of each axis lie."""
+        return dict(self._description.coordinates)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Where the data come from, and their headline metric."""
+        return dict(self._description.attributes)
+
     def __len__(self) -> int:
         return len(self._origin) if self._rows is None else len(self._rows)
 
@@ -182,9 +198,7 @@ class Dataset:
             return self._pick(positions if self._rows is None else self._rows[positions])
         if key not in self._variables:
             raise ValueError(f"there is no variable {key!r}: this dataset has {', '.join(self._variables)}")
-        if key not in self._cache:
-            self._cache[key] = self._origin.read(self._variables[key], self._rows)
-        return self._cache[key]
+        return self._values(key).copy()
 
     @property
     def x(self) -> Float[np.ndarray, "sample ..."]:
@@ -196,15 +210,21 @@ class Dataset:
         """Outputs: in the natural shape if there is one variable, else the matrix."""
         return self[self.outputs[0].name] if len(self.outputs) == 1 else self.output_matrix
 
-    @cached_property
+    @property
     def input_matrix(self) -> Float[np.ndarray, "sample input"]:
         """All inputs as columns: each variable flattened in C order, one after the other."""
         return self._matrix(self.inputs)
 
-    @cached_property
+    @property
     def output_matrix(self) -> Float[np.ndarray, "sample output"]:
         """All outputs as columns: each variable flattened in C order, one after the other."""
         return self._matrix(self.outputs)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """How many columns the input and the output matrix have."""
+        inputs, outputs = (sum(variable.size for variable in side) for side in (self.inputs, self.outputs))
+        return inputs, outputs
 
     @cached_property
     def train(self) -> "Dataset":
@@ -220,6 +240,28 @@ class Dataset:
     def test(self) -> "Dataset":
         """The samples to measure errors with."""
         return self._pick_split("test", np.flatnonzero(self._splits().split == SPLITS.index("test")))
+
+    @cached_property
+    def seen(self) -> "Dataset":
+        """The samples that a fit may see: of a dataset with valid or test samples the train split, of any other all."""
+        return self.train if self._whole and (self._description.split != SPLITS.index("train")).any() else self
+
+    @cached_property
+    def training(self) -> "Dataset":
+        """The samples that a fit may see, in an order that nothing but their content decides.
+
+        Folds and minibatches are drawn by row, and no result is to depend on the order in which the rows were given. So they
+        are sorted by their numbers, columns in turn, and then shuffled by a fixed seed: the first of them are a sample of all.
+        """
+        if self.seen is not self:
+            return self.seen.training
+        order = content_order(self._matrix(self.inputs), self._matrix(self.outputs))
+        if np.array_equal(order, np.arange(len(self))):
+            return self
+        rows = {name: self._values(name)[order] for name in self._variables}
+        found = Dataset(Arrays(rows), self._description, whole=False)
+        found.__dict__["training"] = found  # sorting it again would shuffle it again
+        return found
 
     def has_split(self, name: str) -> bool:
         """Whether the split of this name ("train", "valid", "test") has any samples."""
@@ -255,14 +297,33 @@ class Dataset:
             first = 0
             for variable in variables:
                 columns = matrix[:, first : first + variable.size]
-                arrays[variable.name] = columns.reshape(len(self), *variable.shape)
+                arrays[variable.name] = columns.reshape(len(self), *variable.shape).copy()
                 first += variable.size
         return Dataset(Arrays(arrays), self._description, whole=self._whole)
+
+    def as_variables(
+        self,
+        inputs: Sequence[Variable],
+        input_columns: Integer[np.ndarray, " input"],
+        outputs: Sequence[Variable],
+        output_columns: Integer[np.ndarray, " output"],
+    ) -> "Dataset":
+        """The same samples and splits under other variables, in memory.
+
+        Args:
+            inputs: the new input variables.
+            input_columns: the column of this dataset's input matrix that each of their columns is.
+            outputs: the new output variables.
+            output_columns: likewise, of the output matrix.
+        """
+        matrices = self._matrix(self.inputs)[:, input_columns], self._matrix(self.outputs)[:, output_columns]
+        description = replace(self._description, inputs=tuple(inputs), outputs=tuple(outputs))
+        return Dataset(Arrays({}), description, np.arange(len(self)), whole=self._whole).with_matrices(*matrices)
 
     def digest(self) -> str:
         """A fingerprint of the numbers: 128 bits of BLAKE2b over both matrices, as hexadecimal digits."""
         digest = hashlib.blake2b(digest_size=16)
-        for matrix in (self.input_matrix, self.output_matrix):
+        for matrix in (self._matrix(self.inputs), self._matrix(self.outputs)):
             digest.update(f"{matrix.dtype.str}{matrix.shape}".encode())
             digest.update(matrix.tobytes())
         return digest.hexdigest()
@@ -294,9 +355,15 @@ class Dataset:
                 writer.write({name: block[name] for name in self._variables})
             writer.finish()
 
+    def _values(self, name: str) -> np.ndarray:
+        """A variable in the dataset's own memory, which nobody else is to be given."""
+        if name not in self._cache:
+            self._cache[name] = self._origin.read(self._variables[name], self._rows)
+        return self._cache[name]
+
     def _matrix(self, variables: Sequence[Variable]) -> np.ndarray:
-        columns = [self[variable.name].reshape(len(self), variable.size) for variable in variables]
-        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        columns = [self._values(variable.name).reshape(len(self), variable.size) for variable in variables]
+        return np.concatenate(columns, axis=1)
 
     def _pick(self, rows: np.ndarray) -> "Dataset":
         return Dataset(self._origin, self._description, rows, whole=False)
@@ -329,15 +396,24 @@ def file_state(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def content_order(*matrices: Float[np.ndarray, "sample _column"]) -> Integer[np.ndarray, " sample"]:
+    """An order of rows that their content decides: sorted by the columns in turn, then shuffled by a fixed seed."""
+    samples = len(matrices[0])
+    order, rank = np.arange(samples), np.zeros(samples, dtype=np.int64)
+    for column in (column for matrix in matrices for column in matrix.T):
+        if len(order) == 0 or rank[order[-1]] == samples - 1:  # as many ranks as rows: nothing is left to decide
+            break
+        order = np.lexsort((column, rank))
+        rises = (np.diff(rank[order]) > 0) | (np.diff(column[order]) > 0)
+        rank[order] = np.concatenate([[0], np.cumsum(rises)])
+    return order[np.random.default_rng(0).permutation(samples)]
+
+
 def _numbers(name: str, values: Any) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub" or array.ndim == 0:
-        raise ValueError(f"{name} must be an array (sample, ...) of real numbers, got {array.dtype} of shape {array.shape}")
-    single = array.dtype.kind == "f" and array.dtype.itemsize == 4
-    return np.array(array, dtype=np.float32 if single else np.float64, order="C")
+    array = as_numbers(name, values)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must be an array (sample, ...) of real numbers, got one number")
+    return array
 
 
 def _share(share: float, samples: int) -> int:

@@ -4,16 +4,24 @@
                       f_-i the fit without the sample (or its fold); it covers with probability 1 - 2 alpha or more
     studentised       f(x) -+ q sd(x), q the order statistic of R_i / sd_-i(x_i): residuals give the scale, the model the shape
 
+Samples of equal input (see `repeats`) leave the fits together, and count once: each of their residuals has a weight of one over
+their number in the order statistic, and n is the number of different inputs.
+
 Source: Barber, Candes, Ramdas & Tibshirani, "Predictive inference with the jackknife+", Annals of Statistics 49 (2021).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from pac_surrogate.repeats import count_of, group_sum, share_of_group
+
+NUMBERS = 2**24  # of the bounds of all samples at a piece of the rows
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Interval:
 
 
 def check_level(level: float, samples: int) -> int:
-    """Rank of the order statistic, ceil((n + 1) level), which must not exceed n.
+    """Rank of the order statistic, ceil((n + 1) level), which must not exceed n, the number of different inputs.
 
     Raises:
         ValueError: if the level is out of range, or needs more samples: it names how many.
@@ -56,31 +64,49 @@ def cross_validation_band(
     left_out: Float[Tensor, "fold row output"],
     fold: Int[Tensor, " sample"],
     residual: Float[Tensor, "sample output"],
+    group: Int[Tensor, " sample"],
     level: float,
     *,
     simultaneous: bool = False,
 ) -> tuple[Float[Tensor, "row output"], Float[Tensor, "row output"]]:
-    """Jackknife+ (a fold for each sample) or CV+ bounds.
+    """Jackknife+ (a fold for each input) or CV+ bounds.
 
     Args:
         left_out: predictions at the new inputs by the fit without each fold.
         fold: of each sample.
         residual: y_i - f_-i(x_i).
+        group: number of each sample's input.
         level: 1 - alpha.
         simultaneous: bounds that hold for all outputs at once: R_i = max over outputs of |residual| / its root mean square over
             the other samples, as a new sample has no part in it either.
     """
-    rank = check_level(level, len(fold))
+    rank, share = check_level(level, count_of(group)), share_of_group(group)
     size = residual.abs()
     if simultaneous:
-        square, samples = residual.square(), len(residual)
+        square = share[:, None] * residual.square()
         least = torch.finfo(residual.dtype).tiny
-        others = ((square.sum(0) - square).clamp_min(0.0) / (samples - 1)).sqrt().clamp_min(least)
-        size = (size / others).amax(1, keepdim=True) * square.mean(0).sqrt()
-    around = left_out[fold]
-    lower = (around - size[:, None]).sort(0, descending=True).values[rank - 1]
-    upper = (around + size[:, None]).sort(0).values[rank - 1]
+        others = (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (count_of(group) - 1)
+        scale = (square.sum(0) / count_of(group)).sqrt()
+        size = (size / others.sqrt().clamp_min(least)).amax(1, keepdim=True) * scale
+    bounds: list[tuple[Tensor, Tensor]] = []
+    # A few rows at a time, for every sample has a bound at every row.
+    for rows in left_out.split(max(1, NUMBERS // max(1, residual.numel())), dim=1):
+        around = rows[fold]
+        bounds.append((-order_statistic(size[:, None] - around, share, rank), order_statistic(around + size[:, None], share, rank)))
+    lower, upper = (torch.cat(side) for side in zip(*bounds, strict=True))
     return lower, upper
+
+
+def order_statistic(
+    values: Float[Tensor, "sample ..."], share: Float[Tensor, " sample"], rank: int
+) -> Float[Tensor, "..."]:
+    """The least of the values at which the shares of those that are no larger reach the rank."""
+    ordered, order = values.sort(0)
+    if bool((share == 1).all()):
+        return ordered[rank - 1]
+    # Shares such as three thirds add up to 1 but for rounding.
+    place = (share[order].cumsum(0) < rank - 1e-6).sum(0, keepdim=True).clamp_max(len(values) - 1)
+    return ordered.gather(0, place)[0]
 
 
 def promise(level: float, samples: int, folds: int) -> float:
@@ -97,6 +123,7 @@ def studentised_band(
     mean: Float[Tensor, "row output"],
     deviation: Float[Tensor, "row output"],
     scores: Float[Tensor, "sample output"],
+    group: Int[Tensor, " sample"],
     level: float,
     *,
     simultaneous: bool = False,
@@ -107,12 +134,13 @@ def studentised_band(
         mean: predictions.
         deviation: their standard deviations.
         scores: |residual| / deviation of the samples, each left out.
+        group: number of each sample's input.
         level: 1 - alpha.
         simultaneous: one q for all outputs, of the largest score of each sample.
     """
-    rank = check_level(level, len(scores))
+    rank = check_level(level, count_of(group))
     ranked = scores.amax(1, keepdim=True) if simultaneous else scores
-    quantile = ranked.sort(0).values[rank - 1]
+    quantile = order_statistic(ranked, share_of_group(group), rank)
     return mean - quantile * deviation, mean + quantile * deviation
 
 
@@ -125,3 +153,11 @@ def normal_band(
     tail = (1 - level) / 2 / (mean.shape[1] if simultaneous else 1)
     width = -torch.special.ndtri(torch.tensor(tail, dtype=torch.float64)) * deviation
     return mean - width, mean + width
+
+
+def by_rows(
+    function: Callable[[Tensor], tuple[Tensor, ...]], x: Float[Tensor, "row input"], numbers: int
+) -> tuple[Float[Tensor, "row output"], ...]:
+    """A function of each row, of a few rows at a time: memory for `numbers` numbers a row stays bounded."""
+    parts = [function(rows) for rows in x.split(max(1, NUMBERS // max(1, numbers)))]
+    return tuple(torch.cat(side) for side in zip(*parts, strict=True))

@@ -6,7 +6,8 @@ With r = y - f(x; start) - J (anchor - start), K = J D J' and the ratio t^2/s^2:
 
     prediction      f(x; start) + J(x)(anchor - start) + k(x)' (K + ratio I)^-1 r
     variance        s^2 [k(x, x) - k(x)' (K + ratio I)^-1 k(x)]
-    leave one out   e_i = [A]_ii^-1 [A r]_i,  A = (K + ratio I)^-1, in blocks of all outputs of a sample
+    leave one out   e_i = [A]_ii^-1 [A r]_i,  A = (K + ratio I)^-1, in blocks of all outputs of a sample and of all samples
+                    of equal input (see `repeats`)
     evidence        log N(r; 0, s^2 (K + ratio I)) with s^2 = r' A r / N
 
 A Plan's own ratio is N/2, N = samples x outputs: then the prediction is the minimiser of the Plan. A free ratio is another
@@ -26,6 +27,7 @@ from torch import Tensor
 from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
+from pac_surrogate.repeats import groups_of
 from pac_surrogate.spectrum import Solution, Spectrum
 from pac_surrogate.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
 from pac_surrogate.weights import Weights
@@ -216,9 +218,9 @@ class _Case:
             kernels = tangent.block(variances, x)
         else:
             kernels = tangent.shared(variances, x, combinations=combinations, seed=seed)
-        results = []
+        results, group = [], groups_of(x).to(x.device)
         for prior, gram, r, tried in zip(priors, kernels, residuals, ratios, strict=True):
-            spectrum = Spectrum.of(gram, r, shared=kernel == "shared")
+            spectrum = Spectrum.of(gram, r, group, shared=kernel == "shared")
             grid = (tried,) if isinstance(tried, float) else tuple(spectrum.mean_diagonal * value for value in tried)
             best, unseen = _choose(spectrum, grid[::-1], by)
             predictor: Linearised | SharedKernel
@@ -313,7 +315,7 @@ def _choose(
         if best is None or score < least:
             best, least = solution, score
     assert best is not None
-    chosen = chosen_by_others(torch.stack(squares))
+    chosen = chosen_by_others(torch.stack(squares), spectrum.group)
     residual, variance = torch.empty_like(best.left_out), torch.empty_like(best.left_out_variance)
     for place in chosen.unique().tolist():
         solution, own = best if ratios[place] == best.ratio else spectrum.solve(ratios[place]), chosen == place

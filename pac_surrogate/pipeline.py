@@ -4,21 +4,28 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
+from pac_surrogate.case import Cases, warn_of
 from pac_surrogate.choose import Auto
 from pac_surrogate.dataset import Dataset
-from pac_surrogate.models import MLP, Architecture, initial_weights
+from pac_surrogate.matching import is_numbered
+from pac_surrogate.models import MLP, Architecture, Module, initial_weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
+from pac_surrogate.process import own_settings
+from pac_surrogate.repeats import count_of
 from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.stages import Budget, Solver, Stages, generator, parts_of
-from pac_surrogate.surrogate import Surrogate, check_variables, provenance
-from pac_surrogate.tasks import FOLDS, Parts, Task, Transferred, as_candidates, transfer_many, with_folds
+from pac_surrogate.surrogate import Surrogate, provenance
+from pac_surrogate.tasks import FOLDS, Parts, Task, Transferred, as_candidates, check_task, transfer_many, with_folds
 from pac_surrogate.training import fit
 from pac_surrogate.transfer import Method
 from pac_surrogate.transfer.pac import Allocate
 from pac_surrogate.transfer.ticket import draw_stages
 
 
+@own_settings()
 def pretrain(
     data: Dataset,
     *,
@@ -33,10 +40,10 @@ def pretrain(
     """Train a surrogate on source data, all weights free, learning rate down half a cosine.
 
     Args:
-        data: source training samples; they fix the scaling.
+        data: source training samples; they fix the scaling. Of a dataset with valid or test samples, its train split.
         model: architecture, `MLP()` by default.
         seed: of the initial weights and of the minibatches.
-        steps: of Adam.
+        steps: of Adam; 0 keeps the weights of a `Module`.
         learning_rate: at the first step.
         batch_size: samples a step.
         valid: samples that choose the best weights along the way.
@@ -57,6 +64,7 @@ def pretrain(
     )[0]
 
 
+@own_settings()
 def pretrain_seeds(
     data: Dataset,
     *,
@@ -69,13 +77,18 @@ def pretrain_seeds(
     solver: Solver | None = None,
 ) -> list[Surrogate]:
     """Pretrain a surrogate for each seed, all as one stack; see `pretrain`."""
+    data = data.training
     scaling = fit_scaling(data)
-    if valid is not None:
-        check_variables("inputs", valid.inputs, data.inputs)
-        check_variables("outputs", valid.outputs, data.outputs)
-    scaled, scaled_valid = scaling.standardise(data), scaling.standardise(valid) if valid is not None else None
     network = build_network(model, data.inputs, data.outputs)
-    plans = [make_plan(initial_weights(network.module, generator(seed))) for seed in seeds]
+    coordinates = {name: axis for name, axis in data.coordinates.items() if not is_numbered(axis)}
+    bare = Surrogate(network, scaling, data.inputs, data.outputs, coordinates=coordinates)
+    scaled, scaled_valid = scaling.standardise(data), None
+    if valid is not None:
+        scaled_valid = scaling.standardise(bare.arranged(valid))
+    # A module of the user's that is not to be trained is a source as it stands; else every seed has initial weights of its own.
+    kept = isinstance(model, Module) and steps == 0
+    starts = [network.weights if kept else initial_weights(network.module, generator(seed)) for seed in seeds]
+    plans = [make_plan(start) for start in starts]
     fits = fit(
         network.module,
         plans,
@@ -86,6 +99,7 @@ def pretrain_seeds(
         batch_size=batch_size,
         valid=None if scaled_valid is None else [scaled_valid] * len(plans),
         schedule="cosine",
+        dtype=network.dtype if kept else torch.float32,
         **(solver or Solver()).options(),
     )
     surrogates = []
@@ -96,10 +110,11 @@ def pretrain_seeds(
             )
         origin = provenance(data, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size)
         predictor = dataclasses.replace(network, weights=result.weights)
-        surrogates.append(Surrogate(predictor, scaling, data.inputs, data.outputs, origin))
+        surrogates.append(dataclasses.replace(bare, predictor=predictor, provenance=origin))
     return surrogates
 
 
+@own_settings()
 def prune_and_allocate(
     surrogate: Surrogate,
     source: Dataset,
@@ -115,7 +130,7 @@ def prune_and_allocate(
 
     Args:
         surrogate: pretrained.
-        source: source training samples.
+        source: the source training samples of `pretrain`.
         sparsity: fraction that is pruned.
         seed: of the minibatches, and of a random mask.
         steps: of Adam.
@@ -132,6 +147,7 @@ def prune_and_allocate(
     return _checked(result)
 
 
+@own_settings()
 def draw_ticket(
     surrogate: Surrogate,
     source: Dataset,
@@ -175,6 +191,7 @@ def draw_ticket(
     return _checked(result)
 
 
+@own_settings()
 def transfer(
     surrogate: Surrogate,
     data: Dataset,
@@ -193,11 +210,13 @@ def transfer(
 
     Args:
         surrogate: pretrained on the source.
-        data: target training samples.
+        data: target training samples; of a dataset with valid or test samples, its train split. Variables are matched by name
+            with those of the surrogate, or by position where they have the default names. Arrays given to the result are laid
+            out as those of the data.
         method: "auto" chooses among closed forms in seconds and says why (see `Auto` and the result's `choice`); or a method
             with its hyper-parameters; or several candidates (see `grid`): then K-fold cross-validation on `data` chooses, and
             below 4 samples the first one serves.
-        source: source training samples, for methods that train on them.
+        source: the source training samples of `pretrain`, for methods that train on them.
         seed: of initial weights, masks, minibatches and folds.
         steps: gradient steps on the target.
         source_steps: gradient steps on the source, for methods with such a stage.
@@ -207,18 +226,32 @@ def transfer(
             needs no such fits.
         device: "auto" means CUDA where there is one.
 
+    Warns:
+        DataWarning: if samples repeat inputs, which then leave every fit together; if outputs are new to the surrogate; if a
+            variable lies on another grid; if the source holds at a set point what the target varies; or if `data` or `source`
+            are not what they should be by what the surrogate remembers.
+        ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
+
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
     """
-    task = Task(surrogate, data, as_candidates(method, on_source=source is not None), source, seed)
+    candidates = as_candidates(method, on_source=source is not None)
     budget = Budget(steps, source_steps, batch_size, folds)
-    left_out = intervals and len(data) > 1 and not isinstance(task.candidates[0], Auto)
-    parts: Parts = parts_of(data, seed, FOLDS) if left_out else ()
-    tasks = [Task(surrogate, data[rest], task.candidates, source, seed) for rest, _ in parts]
-    result, *others = transfer_many([task, *tasks], budget, Solver(device=device))
-    adapted = _checked(result)
-    sound = all(other.diverged is None and other.refused is None for other in others)
-    return with_folds(adapted, data, parts, [other.surrogate for other in others]) if parts and sound else adapted
+    _ = surrogate.network  # only a network can be the source of a transfer
+    case = Cases().prepare(surrogate, data, source)
+    check_task(Task(case.surrogate, case.data, candidates, case.source, seed, case.group))
+    warn_of(surrogate, data, source, case, stacklevel=5)
+    left_out = intervals and count_of(case.group) > 1 and not isinstance(candidates[0], Auto)
+    parts: Parts = parts_of(case.group, seed, FOLDS) if left_out else ()
+    pieces = [case.data, *(case.data[rest] for rest, _ in parts)]
+    tasks = [Task(case.surrogate, piece, candidates, case.source, seed) for piece in pieces]
+    result, *others = transfer_many(tasks, budget, Solver(device=device))
+    adapted = dataclasses.replace(
+        _checked(result), given_inputs=case.matched.given_inputs, given_outputs=case.matched.given_outputs
+    )
+    if parts and all(other.diverged is None and other.refused is None for other in others):
+        return with_folds(adapted, case.data, case.group, parts, [other.surrogate for other in others])
+    return adapted
 
 
 def _checked(result: Transferred) -> Surrogate:

@@ -4,21 +4,28 @@
 
 Statistics are pooled over the grid axes of a field (time, x, y), so that a convolution sees one scale everywhere, and are
 separate for each column of anything else: the features of a table have scales of their own.
+
+A column that never varied, as far as its numbers are resolved (see `resolution`), has no scale: its deviation is 0, it is
+standardised to 0 and restored to its mean. So no result depends on the unit in which a column is written, or on an offset.
+Where the target varies what the source held at a set point, the target gives the scale (`scaled_for`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import Variable
+from pac_surrogate.resolution import RESOLVED, resolution
 
 GRID_AXES = ("time", "x", "y")
+TINY = float(np.finfo(np.float64).tiny)
 MARGIN = 0.05  # the extremes of a few samples lie inside those of the distribution that they come from
+SET_POINT = 30.0  # deviations of the source that the target's numbers lie from its mean, from which on they are jitter
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ class Columns:
                     f"values on a logarithmic scale must be positive, got {least}; use scaling='standard' for this variable"
                 )
             values = torch.where(logarithmic, values.clamp_min(torch.finfo(values.dtype).tiny).log(), values)
-        return (values - self.mean.to(values)) / self.deviation.to(values)
+        deviation = self.deviation.to(values)
+        # What never varied has no scale: divided by infinity, it is 0, and so is its gradient.
+        return (values - self.mean.to(values)) / torch.where(deviation > 0, deviation, torch.inf)
 
     def restore(self, values: Float[Tensor, "... column"]) -> Float[Tensor, "*batch column"]:
         """Standardised to physical units."""
@@ -54,10 +63,33 @@ class Columns:
         # Exponentials of the other columns may be infinite, and infinity times 0 is the NaN of their gradient.
         return torch.where(logarithmic, torch.where(logarithmic, values, 0.0).exp(), values)
 
-    def outside(self, values: Float[Tensor, "sample column"]) -> Bool[Tensor, " sample"]:
-        """Which samples leave the range of the training data in any column, by more than MARGIN of its width."""
-        margin = MARGIN * (self.high - self.low)
-        return ((values < (self.low - margin).to(values)) | (values > (self.high + margin).to(values))).any(1)
+    def outside(self, values: Float[Tensor, "sample column"], margin: float = MARGIN) -> Bool[Tensor, " sample"]:
+        """Which samples leave the range of the training data in any column.
+
+        Args:
+            values: physical units.
+            margin: by how much of the width of the range, on the column's own scale: of a logarithmic one, of the logarithms.
+        """
+        width = self.high - self.low
+        # A set point comes back rounded to float32 as well as it was given.
+        still = RESOLVED * torch.finfo(torch.float32).eps * torch.maximum(self.low.abs(), self.high.abs())
+        slack = torch.where(width > _rounding(self.low, self.high), margin * width, still)
+        low, high = self.low - slack, self.high + slack
+        if bool(self.logarithmic.any()):
+            ratio = (self.high.clamp_min(TINY) / self.low.clamp_min(TINY)) ** margin
+            ratio = torch.where(ratio > 1, ratio, 1 + RESOLVED * torch.finfo(torch.float32).eps)
+            low = torch.where(self.logarithmic, self.low / ratio, low)
+            high = torch.where(self.logarithmic, self.high * ratio, high)
+        # Compared in float64: rounded to the precision of the values, a bound may fall inside the range.
+        return ((values.double() < low.to(values.device)) | (values.double() > high.to(values.device))).any(1)
+
+    def pick(self, columns: Int[Tensor, " picked"]) -> "Columns":
+        """The scaling of some of the columns."""
+        return Columns(*(getattr(self, field.name)[columns] for field in fields(self)))
+
+    def where(self, mask: Bool[Tensor, " column"], other: "Columns") -> "Columns":
+        """This scaling where the mask is true, another elsewhere."""
+        return Columns(*(torch.where(mask, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
 
     def widened(self, other: "Columns") -> "Columns":
         """The same scaling, with a training range that covers both."""
@@ -84,46 +116,83 @@ class Scaling:
 def fit_scaling(data: Dataset) -> Scaling:
     """Scaling from the data that a surrogate is pretrained on.
 
-    A column (or field) that never varies keeps deviation 1: it carries no information and must not be amplified.
-
     Raises:
         ValueError: if the dataset is empty, or a variable on a logarithmic scale is not positive.
     """
     if len(data) == 0:
         raise ValueError("scaling needs at least one sample, got none")
-    sides = _fit_columns(data.input_matrix, data.inputs), _fit_columns(data.output_matrix, data.outputs)
-    return Scaling(*(replace(side, deviation=torch.where(side.deviation > 0, side.deviation, 1.0)) for side in sides))
+    return Scaling(_fit_columns(data, data.inputs), _fit_columns(data, data.outputs))
 
 
 def fit_new_outputs(data: Dataset) -> Columns:
     """Scaling of outputs that the source never had, from few target samples.
 
-    A mean per column and one pooled standard deviation (1 if there is one sample or no spread): ten samples cannot tell
-    the deviations of a thousand outputs apart.
+    A mean of each column, and a deviation of each column of a table or each field: ten samples cannot tell the deviations of a
+    thousand points of a field apart. One sample alone has no deviation: then the answer is that sample.
     """
-    separate = _fit_columns(data.output_matrix, data.outputs, pool=False)
-    pooled = float(separate.deviation.square().mean().sqrt())
-    return replace(separate, deviation=torch.full_like(separate.deviation, pooled or 1.0))
-
-
-def _fit_columns(matrix: np.ndarray, variables: Sequence[Variable], *, pool: bool = True) -> Columns:
-    """Statistics of each column, with deviation 0 where nothing varies but by rounding."""
-    parts, first = [], 0
-    for variable in variables:
-        values = np.asarray(matrix[:, first : first + variable.size], dtype=np.float64)
+    separate = _fit_columns(data, data.outputs, pool=False)
+    deviations, first = [], 0
+    for variable in data.outputs:
+        own = separate.deviation[first : first + variable.size].reshape(variable.shape)
         first += variable.size
+        axes = [i for i, axis in enumerate(variable.axes) if axis in GRID_AXES]
+        if axes:
+            largest = own.max().clamp_min(TINY)  # squares of 1e200 would be infinite
+            own = (largest * (own / largest).square().mean(axes, keepdim=True).sqrt()).expand(variable.shape)
+        deviations.append(own.reshape(-1))
+    return replace(separate, deviation=torch.cat(deviations))
+
+
+def scaled_for(columns: Columns, seen: Columns) -> Columns:
+    """The scaling of a source for data that vary what the source held at a set point.
+
+    A column is at a set point in the source if it never varied there, or if the data lie more than SET_POINT of the source's
+    deviations from the source's mean (root mean square): then the source's variation is the jitter of the set point, and tells
+    nothing of how the data vary. Its mean stays; its deviation becomes the root mean square distance of the data from it. On
+    either side of the rule is a ratio of the same column, so it does not depend on units or offsets.
+
+    Args:
+        columns: the scaling of the source.
+        seen: mean, deviation and range of the data, on the same scale.
+
+    Returns:
+        `columns` itself where nothing is to be changed.
+    """
+    away = torch.hypot(seen.mean - columns.mean, seen.deviation)
+    floor = _rounding(columns.mean, seen.mean)
+    moved = (away > SET_POINT * columns.deviation) & (away > floor)
+    return replace(columns, deviation=torch.where(moved, away, columns.deviation)) if bool(moved.any()) else columns
+
+
+def _rounding(low: Float[Tensor, " column"], high: Float[Tensor, " column"]) -> Float[Tensor, " column"]:
+    """Differences of numbers of this size that are no more than rounding."""
+    return torch.as_tensor(resolution(torch.stack([low, high]).numpy()))
+
+
+def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = True) -> Columns:
+    """Statistics of each column, with deviation 0 where nothing varies but by rounding."""
+    parts = []
+    for variable in variables:
+        stored = data[variable.name].reshape(len(data), *variable.shape)
+        values = stored.astype(np.float64)
         if variable.scaling == "log" and (values <= 0).any():
             raise ValueError(f"{variable.name} has scaling 'log' and must be positive, got {values.min()} {variable.units}")
-        field = values.reshape(len(values), *variable.shape)
         axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if pool and axis in GRID_AXES))
-        scaled = np.log(field) if variable.scaling == "log" else field
-        mean, deviation = scaled.mean(axes, keepdims=True), scaled.std(axes, keepdims=True)
-        constant = deviation <= 1e-12 * np.abs(scaled).max(axes, keepdims=True)
+        scaled = np.log(values) if variable.scaling == "log" else values
+        # Differences from one of the values are exact where an offset is large, and squares of at most 1 never overflow.
+        origin = scaled[:1][(slice(None), *(slice(0, 1) if i + 1 in axes else slice(None) for i in range(len(variable.axes))))]
+        away = scaled - origin
+        span = np.maximum(np.abs(away).max(axes, keepdims=True), TINY)
+        mean, deviation = (span * statistic((away / span), axes, keepdims=True) for statistic in (np.mean, np.std))
+        rounding = resolution(stored, axes)
+        if variable.scaling == "log":  # a relative rounding of v is an absolute one of its logarithm
+            rounding = np.maximum(resolution(scaled.astype(stored.dtype), axes), resolution(np.ones_like(stored), axes))
+        varies = np.ptp(scaled, axes, keepdims=True) > rounding.reshape(mean.shape)
         statistics = (
-            mean,
-            np.where(constant, 0.0, deviation),
-            field.min(axes, keepdims=True),
-            field.max(axes, keepdims=True),
+            origin + mean,
+            np.where(varies, deviation, 0.0),
+            values.min(axes, keepdims=True),
+            values.max(axes, keepdims=True),
         )
         columns = [np.broadcast_to(s, (1, *variable.shape)).reshape(-1) for s in statistics]
         parts.append([*columns, np.full(variable.size, variable.scaling == "log")])

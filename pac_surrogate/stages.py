@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Network
+from pac_surrogate.repeats import count_of
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
 from pac_surrogate.training import STACK_MEMORY, fit
@@ -103,11 +105,11 @@ class Session:
         self._ranges: dict[int, tuple[Columns, Dataset]] = {}
         self._answers: dict[tuple[Any, ...], tuple[Answer, Any]] = {}
 
-    def folds(self, data: Dataset, seed: int) -> list[tuple[Dataset, Dataset]]:
+    def folds(self, data: Dataset, group: Int[torch.Tensor, " sample"], seed: int) -> list[tuple[Dataset, Dataset]]:
         """Training and held-out part of each fold, the same for every method."""
         key = (id(data), seed)
         if key not in self._folds:
-            self._folds[key] = [(data[rest], data[part]) for rest, part in parts_of(data, seed, self.budget.folds)]
+            self._folds[key] = [(data[rest], data[part]) for rest, part in parts_of(group, seed, self.budget.folds)]
         return self._folds[key]
 
     def solve(self, requests: Sequence[Request]) -> list[Answer]:
@@ -154,7 +156,7 @@ class Session:
         for (where, _, share), runs in posed.items():
             keys, surrogates, scaled_data, plans = zip(*runs, strict=True)
             fits = fit(
-                surrogates[0].model,
+                surrogates[0].network.module,
                 plans,
                 scaled_data,
                 seeds=[due[key][0].seed for key in keys],
@@ -200,10 +202,12 @@ def _data_of(request: Request, where: str) -> Dataset:
     return request.source
 
 
-def parts_of(data: Dataset, seed: int, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Samples that stay and samples that are held out, of each fold."""
-    order = np.random.default_rng((seed, len(data))).permutation(len(data))
-    return [(np.sort(np.setdiff1d(order, part)), np.sort(part)) for part in np.array_split(order, min(folds, len(data)))]
+def parts_of(group: Int[torch.Tensor, " sample"], seed: int, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Samples that stay and samples that are held out, of each fold; those of one input are in one fold."""
+    inputs = count_of(group)
+    order = np.random.default_rng((seed, inputs)).permutation(inputs)
+    held_out = [np.isin(group.numpy(), part) for part in np.array_split(order, min(folds, inputs))]
+    return [(np.flatnonzero(~part), np.flatnonzero(part)) for part in held_out]
 
 
 def generator(seed: int) -> torch.Generator:

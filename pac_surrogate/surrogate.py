@@ -16,21 +16,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.arrays import as_numbers, check_exact, check_unlabelled
 from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset
-from pac_surrogate.files import DatasetError, Variable
+from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.intervals import Interval, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.intervals import Interval, by_rows, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.matching import match_all, same_shape, strange_grids
 from pac_surrogate.models import Architecture, evaluate_many
 from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
-from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs
-from pac_surrogate.weights import Mask, Weights
+from pac_surrogate.process import own_settings
+from pac_surrogate.repeats import count_of, group_mean
+from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs, fit_scaling, scaled_for
+from pac_surrogate.weights import Mask, Weights, inside
 
 SCHEMA = 1
 
 
 class ExtrapolationWarning(UserWarning):
     """Inputs leave the range of the training data."""
+
+
+class DataWarning(UserWarning):
+    """Something about the data that the user may not mean: repeats, another grid, exchanged arguments, new outputs."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,10 @@ class Surrogate:
         outputs: the output variables, in the order of the columns.
         provenance: how it was made: data hash, seed, versions.
         folds: the same method fitted without parts of the target samples, by which intervals are calibrated.
+        given_inputs: the input variables as arrays list them, where that is not as `inputs` does: in the order and layout of the
+            data to which the surrogate was transferred.
+        given_outputs: likewise, of the outputs.
+        coordinates: of the axes of the variables, as the data had them.
     """
 
     predictor: Predictor
@@ -52,6 +64,9 @@ class Surrogate:
     outputs: tuple[Variable, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     folds: Folds | None = None
+    given_inputs: tuple[Variable, ...] | None = None
+    given_outputs: tuple[Variable, ...] | None = None
+    coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
 
     @property
     def network(self) -> Network:
@@ -68,8 +83,11 @@ class Surrogate:
 
     @property
     def model(self) -> nn.Module:
-        """The network's module."""
-        return self.network.module
+        """The network as a module with the trained weights, a copy; it maps standardised inputs to (outputs, features).
+
+        Of a `Module`, your own module is its attribute `module`.
+        """
+        return self.network.as_module()
 
     @property
     def weights(self) -> Weights:
@@ -89,14 +107,16 @@ class Surrogate:
     @property
     def readout(self) -> str:
         """Name of the network's readout module."""
-        return str(self.model.readout_name)
+        return str(self.network.module.readout_name)
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.
 
         What goes in decides what comes out: an array laid out as `Dataset.x` gives an array laid out as `Dataset.y`, NumPy or
         torch (differentiable, on the tensor's own device) as it was given; a dictionary of named variables gives one; a
-        Dataset gives a NumPy array. Warns when inputs leave the range of the training data.
+        Dataset, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered in float64, tensors in their
+        own precision or that of the outputs which the surrogate was trained on, whichever is higher. Warns when inputs leave the
+        range of the training data.
 
         Args:
             x: inputs [physical units].
@@ -110,15 +130,20 @@ class Surrogate:
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x)
         gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
-        if bool(self.scaling.inputs.outside(columns.detach()).any()):
-            warnings.warn(
-                "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
-            )
-        with torch.set_grad_enabled(gradient):
+        with own_settings(gradients=None), torch.set_grad_enabled(gradient):
             # Scaled in float64: in float32 a pressure of 1e5 Pa would lose what a deviation of 1 Pa says.
             scaled = self.scaling.inputs.standardise(columns.double())
+            if bool(self.scaling.inputs.outside(columns.detach()).any()):
+                warnings.warn(
+                    "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
+                )
             prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
-        return self._laid_out(prediction.to(columns.dtype), x)
+        return self._laid_out(prediction.to(self._precision(columns)), x)
+
+    def _precision(self, columns: Tensor) -> torch.dtype:
+        """That of the answer: as precise as the inputs, and as the outputs of the training data."""
+        trained = torch.float64 if any(variable.dtype == "float64" for variable in self.outputs) else torch.float32
+        return torch.promote_types(columns.dtype, trained)
 
     def predict_interval(
         self, x: Any, level: float = 0.9, *, interval: str = "jackknife", simultaneous: bool = False
@@ -147,64 +172,114 @@ class Surrogate:
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x).detach()
         promised = None
-        with torch.no_grad():
+        with own_settings(gradients=False):
             scaled = self.scaling.inputs.standardise(columns.double())
             mean = self.predictor.predict(scaled).double()
             folds, predictor = self.folds, self.predictor
             options = {"simultaneous": simultaneous}
             if interval == "jackknife" and folds is not None:
-                bounds = cross_validation_band(folds.predict(scaled), folds.fold, folds.residual, level, **options)
-                promised = promise(level, len(folds.fold), len(folds.members))
+                promised = promise(level, count_of(folds.group), len(folds.members))
+                bounds = by_rows(
+                    lambda z: cross_validation_band(
+                        folds.predict(z), folds.fold, folds.residual, folds.group, level, **options
+                    ),
+                    scaled,
+                    len(folds.members) * mean.shape[1],
+                )
             elif interval == "jackknife" and isinstance(predictor, Mixture) and predictor.scores is not None:
-                bounds = studentised_band(mean, predictor.deviation(scaled), predictor.scores, level, **options)
+                assert predictor.group is not None
+                deviation = predictor.deviation(scaled)
+                bounds = studentised_band(mean, deviation, predictor.scores, predictor.group, level, **options)
             elif interval == "posterior" and isinstance(predictor, Mixture) and predictor.scores is not None:
                 bounds = normal_band(mean, predictor.deviation(scaled), level, **options)
             elif interval == "posterior" and folds is not None:
-                spread = folds.predict(scaled).var(0) + folds.residual.square().mean(0)
-                bounds = normal_band(mean, spread.sqrt(), level, **options)
+                (spread,) = by_rows(lambda z: (folds.predict(z).var(0),), scaled, len(folds.members) * mean.shape[1])
+                noise = group_mean(folds.residual.square(), folds.group).mean(0)
+                bounds = normal_band(mean, (spread + noise).sqrt(), level, **options)
             else:
                 raise ValueError(
-                    "an interval needs fits without parts of the target samples: transfer 2 samples or more with intervals=True"
+                    "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or more "
+                    "with intervals=True"
                 )
-        restored = (self.scaling.outputs.restore(values).to(columns.dtype) for values in (mean, *bounds))
+            outside = self.scaling.inputs.outside(columns)
+        precision = self._precision(columns)
+        restored = (self.scaling.outputs.restore(values).to(precision) for values in (mean, *bounds))
         centre, lower, upper = (self._laid_out(values, x) for values in restored)
-        outside = self.scaling.inputs.outside(columns)
         return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
+
+    @property
+    def layout(self) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
+        """The variables as arrays list them: inputs of `predict`, and its outputs."""
+        return self.given_inputs or self.inputs, self.given_outputs or self.outputs
 
     def _laid_out(self, values: Float[Tensor, "sample output"], x: Any) -> Any:
         """Outputs as the inputs were given: arrays or dictionaries, NumPy or torch."""
         named = isinstance(x, Mapping)
         given = next(iter(x.values())) if named and x else x
+        outputs = self.layout[1]
+        values = values[:, match_all("outputs", outputs, self.outputs)] if self.given_outputs else values
         array: Any = values if isinstance(given, Tensor) else values.numpy()
-        last = np.cumsum([variable.size for variable in self.outputs])
+        last = np.cumsum([variable.size for variable in outputs])
         arrays = {
             variable.name: array[:, end - variable.size : end].reshape(len(values), *variable.shape)
-            for variable, end in zip(self.outputs, last, strict=True)
+            for variable, end in zip(outputs, last, strict=True)
         }
         if named:
             return arrays
         return next(iter(arrays.values())) if len(arrays) == 1 else array
 
     def input_columns(self, x: Any) -> Float[Tensor, "sample input"]:
-        """Inputs in physical units, given in any of the ways that `predict` takes, as one matrix."""
+        """Inputs in physical units, given in any of the ways that `predict` takes, as one matrix in the order of `inputs`.
+
+        NumPy arrays become float64; tensors keep their precision and their gradients.
+        """
+        given = self.layout[0]
         if isinstance(x, Dataset):
-            check_variables("inputs", x.inputs, self.inputs)
-            x = x.input_matrix
-        if isinstance(x, Mapping):
-            names = [variable.name for variable in self.inputs]
+            columns = torch.from_numpy(np.asarray(x.input_matrix, dtype=np.float64))
+            listed: Sequence[Variable] = x.inputs
+            self._warn_of_grids(x)
+        elif isinstance(x, Mapping):
+            for name, values in (("x", x), *x.items()):
+                check_unlabelled(str(name), values)
+            names = [variable.name for variable in given]
             if set(x) != set(names):
                 raise ValueError(f"predict needs the inputs {', '.join(names)}, got {', '.join(map(str, x)) or 'none'}")
-            parts = [_rows(x[variable.name], variable.name, (variable,)) for variable in self.inputs]
+            parts = [_rows(x[variable.name], variable.name, (variable,)) for variable in given]
             if len({len(part) for part in parts}) > 1:
                 lengths = ", ".join(f"{name} {len(part)}" for name, part in zip(names, parts, strict=True))
                 raise ValueError(f"the inputs must have the same number of samples, got {lengths}")
-            columns = torch.cat(parts, dim=1)
+            columns, listed = torch.cat(parts, dim=1), given
         else:
-            columns = _rows(x, "x", self.inputs)
+            columns, listed = _rows(x, "x", given), given
         if not bool(torch.isfinite(columns).all()):
             sample, column = torch.nonzero(~torch.isfinite(columns))[0].tolist()
             raise ValueError(f"inputs must be finite, got {float(columns[sample, column])} at sample {sample}, column {column}")
-        return columns
+        if listed is self.inputs:
+            return columns
+        places = match_all("inputs", self.inputs, listed)
+        return columns if np.array_equal(places, np.arange(columns.shape[1])) else columns[:, torch.from_numpy(places)]
+
+    def arranged(self, data: Dataset, *, outputs: bool = True) -> Dataset:
+        """Data under this surrogate's variables, in its order; `data` itself where it has them already.
+
+        Args:
+            data: whose variables have the same names, or are matched by position.
+            outputs: whether the outputs are matched too; if not, they stay as they are.
+
+        Raises:
+            ValueError: if a variable is missing, or is in another unit or on another grid.
+        """
+        if self.inputs == data.inputs and (not outputs or self.outputs == data.outputs):
+            return data
+        side = match_all("inputs", self.inputs, data.inputs), match_all("outputs", self.outputs, data.outputs) if outputs else None
+        kept = np.arange(data.widths[1]) if side[1] is None else side[1]
+        return data.as_variables(self.inputs, side[0], self.outputs if outputs else data.outputs, kept)
+
+    def _warn_of_grids(self, data: Dataset) -> None:
+        """Warn where the same variables lie on other points in the data."""
+        variables = [v for v in (*data.inputs, *data.outputs) if v.axes]
+        for line in strange_grids(self.coordinates, variables, data.coordinates):
+            warnings.warn(f"{line}: interpolate one onto the grid of the other", DataWarning, stacklevel=4)
 
     def save(self, path: str | Path) -> None:
         """Write the surrogate as safetensors with a JSON header, whole or not at all."""
@@ -212,6 +287,7 @@ class Surrogate:
         for side in ("inputs", "outputs"):
             columns = getattr(self.scaling, side)
             tensors |= {f"scaling/{side}/{f.name}": getattr(columns, f.name) for f in dataclasses.fields(columns)}
+        given = {"inputs": self.given_inputs, "outputs": self.given_outputs}
         header = {
             "format": "pac_surrogate",
             "schema": SCHEMA,
@@ -219,6 +295,8 @@ class Surrogate:
             "inputs": [dataclasses.asdict(variable) for variable in self.inputs],
             "outputs": [dataclasses.asdict(variable) for variable in self.outputs],
             "provenance": dict(self.provenance),
+            "given": {side: [dataclasses.asdict(v) for v in variables] for side, variables in given.items() if variables},
+            "coordinates": [_coordinate_state(coordinate) for coordinate in self.coordinates.values()],
         }
         if self.folds is not None:
             parts, header["folds"] = self.folds.state()
@@ -226,6 +304,7 @@ class Surrogate:
         save_tensors(path, tensors, header)
 
     @classmethod
+    @own_settings()
     def load(cls, path: str | Path, *, model: Architecture | None = None) -> "Surrogate":
         """Read a saved surrogate; in a fresh process it predicts the same bits.
 
@@ -247,7 +326,9 @@ class Surrogate:
             kind = PREDICTORS[header["predictor"]["kind"]]
             predictor = kind.from_state(tensors, header["predictor"], inputs, outputs, model)
             folds = Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None
-            return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]), folds)
+            given = [_given(header, side, own) for side, own in (("inputs", inputs), ("outputs", outputs))]
+            axes = {c.name: c for c in map(_coordinate, header.get("coordinates", []))}
+            return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]), folds, *given, axes)
         except KeyError as error:
             raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
         except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
@@ -257,14 +338,18 @@ class Surrogate:
 
 
 def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "_sample _output"]]:
-    """Predictions of many surrogates in physical units, networks of one shape as stacks; no warnings."""
+    """Predictions of many surrogates in physical units, networks of one shape as stacks; no warnings.
+
+    Each is a matrix with the columns that the surrogate's arrays have.
+    """
     scaled_by: dict[tuple[int, int, int], Tensor] = {}
     scaled = []
     for surrogate, data in zip(surrogates, datasets, strict=True):
         columns = surrogate.scaling.inputs
         key = (id(columns.mean), id(columns.deviation), id(data))
         if key not in scaled_by:
-            scaled_by[key] = columns.standardise(torch.as_tensor(np.asarray(data.input_matrix, dtype=np.float64)))
+            matrix = surrogate.arranged(data, outputs=False).input_matrix
+            scaled_by[key] = columns.standardise(torch.as_tensor(np.asarray(matrix, dtype=np.float64)))
         scaled.append(scaled_by[key])
     predictions: dict[int, Tensor] = {}
     groups: dict[Any, list[int]] = {}
@@ -279,7 +364,12 @@ def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -
         cast = {id(scaled[i]): scaled[i].to(dtype) for i in members}
         outputs = evaluate_many(networks[0].module, [n.weights for n in networks], [cast[id(scaled[i])] for i in members])
         predictions |= dict(zip(members, outputs, strict=True))
-    return [surrogates[i].scaling.outputs.restore(predictions[i].double()).numpy() for i in range(len(surrogates))]
+    found = []
+    for i, surrogate in enumerate(surrogates):
+        restored = surrogate.scaling.outputs.restore(predictions[i].double()).numpy()
+        listed = surrogate.given_outputs
+        found.append(restored[:, match_all("outputs", listed, surrogate.outputs)] if listed else restored)
+    return found
 
 
 def same_variables(some: Sequence[Variable], others: Sequence[Variable]) -> bool:
@@ -287,66 +377,133 @@ def same_variables(some: Sequence[Variable], others: Sequence[Variable]) -> bool
     return [(v.name, v.shape) for v in some] == [(v.name, v.shape) for v in others]
 
 
-def check_variables(side: str, got: Sequence[Variable], expected: Sequence[Variable]) -> None:
-    """Refuse data whose variables are not those of the surrogate.
-
-    Raises:
-        ValueError: in one line.
-    """
-    if not same_variables(got, expected):
-        described = [", ".join(f"{v.name} {v.shape}" for v in variables) for variables in (expected, got)]
-        raise ValueError(f"the surrogate has the {side} {described[0]}, the data have {described[1]}")
-    for ours, theirs in zip(expected, got, strict=True):
-        if ours.units != theirs.units:
-            raise ValueError(f"{ours.name} is in {ours.units} in the surrogate and in {theirs.units} in the data: convert one")
-
-
 def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
-    """Give a surrogate the outputs of other data: a new readout of zero weights, and their scaling.
+    """Give a surrogate the outputs of other data: known ones keep their readout and scaling, new ones begin at 0 with their own.
 
     A surrogate that has these outputs already comes back as it is.
 
     Raises:
-        ValueError: if the network cannot be rebuilt, or there are no samples to scale by.
+        ValueError: if the network cannot be rebuilt, or there are no samples to scale new outputs by.
     """
     if same_variables(surrogate.outputs, data.outputs):
         return surrogate
-    if len(data) == 0:
+    columns, rows = _known_places(surrogate.network.module, surrogate.outputs, data.outputs)
+    new = torch.tensor(columns) < 0
+    if len(data) == 0 and bool(new.any()):
         raise ValueError("outputs that the source lacks need at least one target sample")
     network = surrogate.network
     fresh = build_network(network.architecture, surrogate.inputs, data.outputs)
     readout = fresh.module.readout_name
     weights, essential = {}, {}
     for name, weight in fresh.module.named_parameters():
-        is_readout = name.startswith(f"{readout}.")
-        weights[name] = torch.zeros_like(weight, dtype=network.dtype).detach() if is_readout else network.weights[name]
+        if not name.startswith(f"{readout}."):
+            weights[name] = network.weights[name]
+            if network.essential is not None:
+                essential[name] = network.essential[name]
+            continue
+        weights[name] = torch.zeros_like(weight, dtype=network.dtype).detach()
+        # Nothing in a new readout is known to the source, so all of it is free to train.
+        mask = torch.zeros_like(weight, dtype=torch.bool)
+        for place, row in enumerate(rows):
+            if row >= 0:
+                weights[name][place] = network.weights[name][row]
+                if network.essential is not None:
+                    mask[place] = network.essential[name][row]
         if network.essential is not None:
-            # Nothing in a new readout is known to the source, so all of it is free to train.
-            essential[name] = torch.zeros_like(weight, dtype=torch.bool) if is_readout else network.essential[name]
+            essential[name] = mask
     predictor = dataclasses.replace(
-        fresh, weights=weights, essential=essential or None, new_readout=True, carried=network.carried
+        fresh,
+        weights=weights,
+        essential=essential or None,
+        new_readout=network.new_readout or bool(new.any()),
+        carried=network.carried,
     )
-    scaling = Scaling(surrogate.scaling.inputs, fit_new_outputs(data))
+    outputs = surrogate.scaling.outputs.pick(torch.tensor(columns).clamp_min(0))
+    outputs = fit_new_outputs(data).where(new, outputs) if bool(new.any()) else outputs
+    scaling = Scaling(surrogate.scaling.inputs, outputs)
     return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=data.outputs)
+
+
+def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[Variable]) -> tuple[list[int], list[int]]:
+    """For each column of their outputs the column of ours, and for each row of their readout the row of ours; -1 for new ones.
+
+    Where a model does not say which rows of its readout give an output, all are new.
+    """
+    rows_of = getattr(module, "rows_of", None)
+    places, column, row = {}, 0, 0
+    for variable in ours if rows_of is not None else ():
+        places[variable.name] = (variable, column, row)
+        column, row = column + variable.size, row + rows_of(variable)
+    columns: list[int] = []
+    rows: list[int] = []
+    for variable in theirs:
+        count = 0 if rows_of is None else rows_of(variable)
+        known, column, row = places.get(variable.name, (None, 0, 0))
+        if known is not None and same_shape(known, variable):
+            columns += range(column, column + variable.size)
+            rows += range(row, row + count)
+        else:
+            columns += [-1] * variable.size
+            rows += [-1] * count
+    return columns, rows
+
+
+def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
+    """Scale what the source held at a set point by data that vary it; see `scaling.scaled_for`.
+
+    Of such an input the source knows nothing, so its network is made blind to it. What the source says of such an output in
+    physical units stays as it is: its readout is scaled with it.
+
+    Args:
+        surrogate: the source.
+        data: under its variables; outputs that are new to the source are passed over.
+
+    Returns:
+        The surrogate itself where there is nothing to scale.
+    """
+    if len(data) == 0:
+        return surrogate
+    seen, scaling = fit_scaling(data), surrogate.scaling
+    inputs, outputs = scaled_for(scaling.inputs, seen.inputs), scaling.outputs
+    if surrogate.outputs == data.outputs:
+        outputs = scaled_for(scaling.outputs, seen.outputs)
+    if inputs is scaling.inputs and outputs is scaling.outputs:
+        return surrogate
+    weights, module = dict(surrogate.weights), surrogate.network.module
+    if hasattr(module, "blind_to"):
+        weights = module.blind_to(weights, inputs.deviation != scaling.inputs.deviation)  # type: ignore[operator]
+    rows_of = getattr(module, "rows_of", None)
+    if outputs is not scaling.outputs and rows_of is not None:
+        shrinkage = torch.where(outputs.deviation > 0, scaling.outputs.deviation / outputs.deviation, 1.0)
+        factors, first = [], 0
+        for variable in surrogate.outputs:
+            own, rows = shrinkage[first : first + variable.size], rows_of(variable)
+            first += variable.size
+            # A row is a column, or a field that is scaled as one; channels of several scales keep what they say in their own.
+            factors.append(own if rows == len(own) else own[:1].expand(rows) if bool((own == own[0]).all()) else torch.ones(rows))
+        factor = torch.cat(factors)
+        for name, own in inside(weights, surrogate.readout).items():
+            if bool(own):
+                weights[name] = weights[name] * factor.to(weights[name]).view(-1, *(1,) * (weights[name].ndim - 1))
+    predictor = dataclasses.replace(surrogate.network, weights=weights)
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=Scaling(inputs, outputs))
 
 
 def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
     """What a surrogate remembers of its making; JSON only."""
     versions = {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
-    return {"data": data.digest(), "samples": len(data), "versions": versions, **json.loads(json.dumps(settings, default=repr))}
+    return {"data": data.training.digest(), "samples": len(data), "versions": versions, **json.loads(json.dumps(settings, default=repr))}
 
 
 def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor, "sample column"]:
     """Inputs as a matrix: laid out as the variable if there is one, or flat."""
     if not isinstance(values, Tensor):
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
-        single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
         # Copied, for torch takes no read-only memory, backward strides or foreign byte order.
-        values = torch.from_numpy(np.array(array, dtype=np.float32 if single else np.float64, order="C"))
+        values = torch.from_numpy(as_numbers(name, values, single=False))
     if values.is_complex():
         raise ValueError(f"{name} must hold real numbers, got {values.dtype}")
+    if not values.is_floating_point():
+        check_exact(name, values.detach().cpu().numpy())
     width = sum(variable.size for variable in variables)
     layouts = {(width,), variables[0].shape} if len(variables) == 1 else {(width,)}
     if values.ndim == 0 or tuple(values.shape[1:]) not in layouts:
@@ -371,3 +528,26 @@ def _columns(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Varia
 
 def _variable(entry: Mapping[str, Any]) -> Variable:
     return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
+
+
+def _given(header: Mapping[str, Any], side: str, own: Sequence[Variable]) -> tuple[Variable, ...] | None:
+    """The variables as arrays list them, if they are saved, and if they are these."""
+    saved = header.get("given", {}).get(side)
+    if not saved:
+        return None
+    variables = tuple(map(_variable, saved))
+    match_all(side, variables, own)
+    match_all(side, own, variables)
+    return variables
+
+
+def _coordinate_state(coordinate: Coordinate) -> dict[str, Any]:
+    values = np.asarray(coordinate.values).tolist()
+    return {"name": coordinate.name, "values": values, "units": coordinate.units, "long_name": coordinate.long_name}
+
+
+def _coordinate(entry: Mapping[str, Any]) -> Coordinate:
+    values = np.array(entry["values"])
+    if values.ndim != 1 or values.dtype.kind not in "fiuU":
+        raise ValueError("the coordinates of an axis must be one row of numbers or texts")
+    return Coordinate(str(entry["name"]), values, str(entry["units"]), str(entry["long_name"]))

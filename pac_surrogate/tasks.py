@@ -7,29 +7,44 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
+from pac_surrogate.case import Cases
 from pac_surrogate.choose import TRAINED, Auto, Candidate, Choose
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Folds
 from pac_surrogate.stages import Budget, Request, Session, Solver, Stages, parts_of
-from pac_surrogate.surrogate import Surrogate, check_variables, predict_many, provenance, same_variables
+from pac_surrogate.repeats import count_of
+from pac_surrogate.surrogate import Surrogate, predict_many, provenance, same_variables
 from pac_surrogate.transfer import Method, learns_outputs, needs_target
 
-FEWEST_TO_TUNE = 4  # below this many target samples the first candidate serves
-FOLDS = 10  # fits without a part of the samples, which intervals and choices need; at most one a sample
+FEWEST_TO_TUNE = 4  # below this many inputs of target samples the first candidate serves
+FOLDS = 10  # fits without a part of the samples, which intervals and choices need; at most one an input
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # samples that stay and samples that are held out, of each fold
 
 
 @dataclass(frozen=True)
 class Task:
-    """One transfer: a source surrogate, target samples, and a method or candidates to choose from by cross-validation."""
+    """One transfer: a source surrogate, target samples, and a method or candidates to choose from by cross-validation.
+
+    Attributes:
+        surrogate, data, source: see `case.Case`; `source` is None where there is none.
+        candidates: methods.
+        seed: of initial weights, minibatches and folds.
+        group: number of each target sample's input; None until the task is prepared.
+    """
 
     surrogate: Surrogate
     data: Dataset
     candidates: tuple[Method, ...]
     source: Dataset | None
     seed: int
+    group: Int[torch.Tensor, " sample"] | None = None
+
+    def inputs(self) -> int:
+        """How many different inputs the target samples have."""
+        return count_of(_group_of(self))
 
 
 @dataclass(frozen=True)
@@ -59,9 +74,9 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
     Raises:
         ValueError: if data do not fit a surrogate, or source data are missing.
     """
+    tasks = _prepared(tasks)
     for task in tasks:
-        _check_task(task)
-    tasks = _settled(tasks)
+        check_task(task)
     session = Session(budget, solver)
     scores, spent = _cross_validate(session, tasks)
     chosen = [
@@ -88,17 +103,21 @@ def transfer_many(tasks: Sequence[Task], budget: Budget, solver: Solver) -> list
     ]
 
 
-def _settled(tasks: Sequence[Task]) -> list[Task]:
-    """Where a surrogate has the target's outputs already its readout is a source's, also if an earlier transfer made it."""
-    found: dict[int, Surrogate] = {}
-    settled = []
+def _prepared(tasks: Sequence[Task]) -> list[Task]:
+    """Bring the data of each task under its surrogate's variables, and the surrogate's scales to the target."""
+    cases, prepared = Cases(), []
     for task in tasks:
-        network = task.surrogate.network
-        if network.new_readout and same_variables(task.surrogate.outputs, task.data.outputs):
-            known = dataclasses.replace(task.surrogate, predictor=dataclasses.replace(network, new_readout=False))
-            task = dataclasses.replace(task, surrogate=found.setdefault(id(task.surrogate), known))
-        settled.append(task)
-    return settled
+        _ = task.surrogate.network  # only a network can be the source of a transfer
+        case = cases.prepare(task.surrogate, task.data, task.source)
+        prepared.append(
+            dataclasses.replace(task, surrogate=case.surrogate, data=case.data, source=case.source, group=case.group)
+        )
+    return prepared
+
+
+def _group_of(task: Task) -> Int[torch.Tensor, " sample"]:
+    assert task.group is not None
+    return task.group
 
 
 def _cross_validate(session: Session, tasks: Sequence[Task]) -> tuple[list[tuple[float, ...]], list[float]]:
@@ -106,9 +125,9 @@ def _cross_validate(session: Session, tasks: Sequence[Task]) -> tuple[list[tuple
     trials = [
         (position, Request(task.surrogate, candidate, training, task.source, task.seed), held_out)
         for position, task in enumerate(tasks)
-        if len(task.candidates) > 1 and len(task.data) >= FEWEST_TO_TUNE
+        if len(task.candidates) > 1 and task.inputs() >= FEWEST_TO_TUNE
         for candidate in task.candidates
-        for training, held_out in session.folds(task.data, task.seed)
+        for training, held_out in session.folds(task.data, _group_of(task), task.seed)
     ]
     solved = session.solve([request for _, request, _ in trials])
     sound = [i for i, answer in enumerate(solved) if answer.diverged is None and answer.refused is None]
@@ -141,9 +160,9 @@ def _train_candidates(
     parts: Parts
     cases: list[tuple[int, str, Parts, slice]] = []
     for position, (task, method) in enumerate(zip(tasks, methods, strict=True)):
-        if not (isinstance(method, Auto) and method.trained and len(task.data) > 1):
+        if not (isinstance(method, Auto) and method.trained and task.inputs() > 1):
             continue
-        parts = parts_of(task.data, task.seed, FOLDS)
+        parts = parts_of(_group_of(task), task.seed, FOLDS)
         pieces = [task.data, *(task.data[rest] for rest, _ in parts)]
         for name, candidate in TRAINED.items():
             if task.source is None and any(where == "source" for where, _ in candidate.stages()):
@@ -157,7 +176,8 @@ def _train_candidates(
         whole, *rest = answers[place]
         seconds[position] += sum(answer.seconds for answer in answers[place])
         if all(answer.diverged is None and answer.refused is None for answer in (whole, *rest)):
-            fitted = with_folds(whole.surrogate, tasks[position].data, parts, [answer.surrogate for answer in rest])
+            own = tasks[position]
+            fitted = with_folds(whole.surrogate, own.data, _group_of(own), parts, [answer.surrogate for answer in rest])
             assert fitted.folds is not None
             found[position].append(Candidate(name, fitted.predictor, fitted.folds.residual))
     return [tuple(candidates) for candidates in found], seconds
@@ -189,7 +209,9 @@ def as_candidates(method: Method | Sequence[Method] | str, *, on_source: bool = 
     return tuple(dict.fromkeys(candidates))  # equal ones would be one, tried twice
 
 
-def with_folds(adapted: Surrogate, data: Dataset, parts: Parts, others: Sequence[Surrogate]) -> Surrogate:
+def with_folds(
+    adapted: Surrogate, data: Dataset, group: Int[torch.Tensor, " sample"], parts: Parts, others: Sequence[Surrogate]
+) -> Surrogate:
     """Attach the fits without a part of the samples, and the residuals that they leave there."""
     outputs = adapted.scaling.outputs
     fold = torch.zeros(len(data), dtype=torch.int64)
@@ -197,9 +219,11 @@ def with_folds(adapted: Surrogate, data: Dataset, parts: Parts, others: Sequence
         fold[torch.as_tensor(held_out)] = place
     scaled = adapted.scaling.standardise(data)
     x, y = (torch.as_tensor(np.asarray(m, dtype=np.float64)) for m in (scaled.input_matrix, scaled.output_matrix))
-    slope = torch.stack([other.scaling.outputs.deviation / outputs.deviation for other in others])
-    offset = torch.stack([(other.scaling.outputs.mean - outputs.mean) / outputs.deviation for other in others])
-    folds = Folds(tuple(other.predictor for other in others), fold, y, slope, offset)
+    varies = outputs.deviation > 0  # what does not is restored to its mean, whatever stands here
+    unit = torch.where(varies, outputs.deviation, 1.0)
+    slope = torch.stack([torch.where(varies, other.scaling.outputs.deviation / unit, 1.0) for other in others])
+    offset = torch.stack([torch.where(varies, (other.scaling.outputs.mean - outputs.mean) / unit, 0.0) for other in others])
+    folds = Folds(tuple(other.predictor for other in others), fold, y, group, slope, offset)
     predicted = folds.predict(x)[fold, torch.arange(len(data))]
     return dataclasses.replace(adapted, folds=dataclasses.replace(folds, residual=y - predicted))
 
@@ -210,21 +234,19 @@ def _remember(surrogate: Surrogate, method: Method, task: Task, budget: Budget) 
     return dataclasses.replace(surrogate, provenance={**surrogate.provenance, "transfer": origin})
 
 
-def _check_task(task: Task) -> None:
-    _ = task.surrogate.network  # only a network can be the source of a transfer
+def check_task(task: Task) -> None:
+    """Refuse a task that its first method cannot serve; the task is a prepared one.
+
+    Raises:
+        ValueError: in one line.
+    """
     for method in task.candidates:
         if task.source is None and any(where == "source" for where, _ in method.stages()):
             raise ValueError(f"{type(method).__name__} trains on source data: pass source=<source training samples>")
     if len(task.data) == 0 and needs_target(task.candidates[0]):
         raise ValueError(f"{type(task.candidates[0]).__name__} has no answer without target samples: give at least 1")
-    check_variables("inputs", task.data.inputs, task.surrogate.inputs)
-    if same_variables(task.data.outputs, task.surrogate.outputs):
-        check_variables("outputs", task.data.outputs, task.surrogate.outputs)
-    elif not learns_outputs(task.candidates[0]):
+    if not (same_variables(task.data.outputs, task.surrogate.outputs) or learns_outputs(task.candidates[0])):
         name, outputs = type(task.candidates[0]).__name__, ", ".join(variable.name for variable in task.data.outputs)
         raise ValueError(
             f"{name} cannot give outputs that the source lacks ({outputs}): choose a method that trains on the target"
         )
-    if task.source is not None:
-        check_variables("inputs", task.source.inputs, task.surrogate.inputs)
-        check_variables("outputs", task.source.outputs, task.surrogate.outputs)

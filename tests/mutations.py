@@ -19,7 +19,7 @@ METHODS = "pac_surrogate/transfer"
 MUTATIONS = {
     "scratch": (
         "scratch.py",
-        "fresh = initial_weights(surrogate.model, generator)",
+        "fresh = initial_weights(surrogate.network.module, generator)",
         "fresh = surrogate.weights",
         "test_methods",
         "scratch_starts",
@@ -241,8 +241,8 @@ MUTATIONS = {
     ),
     "choice, weights": (
         "../choose.py",
-        "weigh(residuals[:, fold != k])",
-        "weigh(residuals)",
+        "weigh(counted[:, fold != k], len(torch.unique(group[fold != k])))",
+        "weigh(counted, inputs)",
         "test_choose",
         "weighed_without",
     ),
@@ -283,7 +283,7 @@ MUTATIONS = {
     ),
     "closed form, ratio": (
         "../linearise.py",
-        "chosen = chosen_by_others(torch.stack(squares))",
+        "chosen = chosen_by_others(torch.stack(squares), spectrum.group)",
         "chosen = torch.stack(squares).sum(1).argmin().expand(len(squares[0]))",
         "test_linearise",
         "judges_no_sample",

@@ -40,10 +40,15 @@ def measured(kind):
 
 @pytest.mark.parametrize(("samples", "features"), [(7, 20), (15, 4), (2, 3)])
 @pytest.mark.parametrize("strength", [1e-6, 0.1, 10.0])
-def test_leave_one_out_errors_are_those_of_n_fits(samples, features, strength):
+@pytest.mark.parametrize("repeats", [False, True])
+def test_leave_one_out_errors_are_those_of_n_fits(samples, features, strength, repeats):
     generator = np.random.default_rng(0)
     phi, y = generator.normal(size=(samples, features)) + 3.0, generator.normal(size=(samples, 2))
-    fitted = fit_readout(torch.as_tensor(phi), torch.as_tensor(y), (strength,))
+    group = np.arange(samples)
+    if repeats and samples > 2:
+        group[[4, 6]] = 1  # three samples of one input
+        phi[[4, 6]] = phi[1]
+    fitted = fit_readout(torch.as_tensor(phi), torch.as_tensor(y), (strength,), torch.as_tensor(group))
     ridge = samples * strength / 2
 
     def refit(rows):
@@ -54,7 +59,7 @@ def test_leave_one_out_errors_are_those_of_n_fits(samples, features, strength):
         return coefficients, y[rows].mean(0) - phi[rows].mean(0) @ coefficients
 
     for left_out in range(samples):
-        coefficients, intercept = refit(np.delete(np.arange(samples), left_out))
+        coefficients, intercept = refit(np.flatnonzero(group != group[left_out]))
         error = y[left_out] - phi[left_out] @ coefficients - intercept
         np.testing.assert_allclose(fitted.errors[left_out], error, atol=1e-10)
     coefficients, intercept = refit(np.arange(samples))
@@ -69,13 +74,14 @@ def test_a_sample_left_out_has_no_part_in_the_choice_of_layers_and_strength(form
     target = features[1][:, :2] + 0.3 * torch.randn(11, 2, generator=draws, dtype=torch.float64)
     method = ATL(form=form)
     choose = {"greedy": _greedy, "group lasso": _group_lasso}[form]
-    found, phi = method._left_out(features, target), torch.cat(features, dim=1)
+    found, phi = method._left_out(features, target, torch.arange(11)), torch.cat(features, dim=1)
     for i in range(11):
         unseen, rest = torch.arange(11) % 5 != i % 5, torch.arange(11) != i
-        mask = torch.cat(choose([feature[unseen] for feature in features], target[unseen], method.strengths))
-        strength = fit_readout(phi[unseen][:, mask], target[unseen], method.strengths).strength
+        apart = torch.arange(int(unseen.sum()))
+        mask = torch.cat(choose([feature[unseen] for feature in features], target[unseen], method.strengths, apart))
+        strength = fit_readout(phi[unseen][:, mask], target[unseen], method.strengths, apart).strength
         # The ridge, strength times samples, stays what it is.
-        alone = fit_readout(phi[rest][:, mask], target[rest], (strength * 11 / 10,))
+        alone = fit_readout(phi[rest][:, mask], target[rest], (strength * 11 / 10,), torch.arange(10))
         expected = target[i] - phi[i, mask] @ alone.coefficients - alone.intercept
         torch.testing.assert_close(found[i], expected, rtol=0, atol=1e-9)
 
@@ -83,12 +89,12 @@ def test_a_sample_left_out_has_no_part_in_the_choice_of_layers_and_strength(form
 def test_the_strength_of_the_least_leave_one_out_error_is_taken():
     generator = torch.Generator().manual_seed(0)
     phi, noise = (torch.randn(30, width, generator=generator, dtype=torch.float64) for width in (5, 1))
-    strengths = (1e-6, 1e-3, 1.0, 1e3)
+    strengths, apart = (1e-6, 1e-3, 1.0, 1e3), torch.arange(30)
     for target, best in ((phi @ torch.ones(5, 1).double(), 1e-6), (noise, 1e3)):
-        alone = {s: float(fit_readout(phi, target, (s,)).squared.mean()) for s in strengths}
-        assert min(alone, key=alone.get) == fit_readout(phi, target, strengths).strength == best
+        alone = {s: float(fit_readout(phi, target, (s,), apart).squared.mean()) for s in strengths}
+        assert min(alone, key=alone.get) == fit_readout(phi, target, strengths, apart).strength == best
     # Left with one sample, every fit predicts that one: the strengths tie, and the strongest is taken.
-    assert fit_readout(phi[:2], noise[:2], strengths).strength == 1e3
+    assert fit_readout(phi[:2], noise[:2], strengths, apart[:2]).strength == 1e3
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -102,7 +108,10 @@ def test_it_is_never_worse_in_leave_one_out_than_the_last_layer_alone(kind, form
         y = torch.as_tensor(some.output_matrix) - (prediction[:samples] if kind == "CNN" else 0.0)
         used = readout.coefficients.abs().sum(1) > 0
         chosen = torch.cat([features[layer][:samples] for layer in readout.layers], dim=1)[:, used]
-        ours, last = (float(fit_readout(phi, y, method.strengths).squared.mean()) for phi in (chosen, features[-1][:samples]))
+        apart = torch.arange(samples)
+        ours, last = (
+            float(fit_readout(phi, y, method.strengths, apart).squared.mean()) for phi in (chosen, features[-1][:samples])
+        )
         assert ours <= last * (1 + 1e-9)  # rounding
         better += ours < 0.9 * last
     assert better > 0  # or the choice would be idle
@@ -150,7 +159,7 @@ def test_no_samples_give_the_source_one_a_reason_and_two_an_answer(kind):
     none, one, two = (solve(ATL(), kind, samples, torch.float32) for samples in (0, 1, 2))
     before = surrogate(kind, torch.float32).weights
     assert all(torch.equal(none.surrogate.weights[name], weight) for name, weight in before.items())
-    assert "needs 2 target samples" in one.refused
+    assert "needs target samples of 2 inputs" in one.refused
     assert isinstance(two.surrogate.predictor, FeatureReadout)
     assert np.isfinite(two.surrogate.predict(dataset(kind, 60, 1))).all()
 

@@ -57,20 +57,20 @@ def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
             method="SLSQP",
             tol=1e-14,
         ).x
-        found = weigh(residuals, shrinkage).numpy()
+        found = weigh(residuals, residuals.shape[1], shrinkage).numpy()
         assert found.sum() == pytest.approx(1, abs=1e-12)
         assert found.min() >= 0
         np.testing.assert_allclose(found, best, atol=1e-4)  # of SLSQP; the prior itself is 0.05 away
-    endless = weigh(residuals, 1e9).numpy()
+    endless = weigh(residuals, residuals.shape[1], 1e9).numpy()
     np.testing.assert_allclose(endless, prior, atol=1e-6)
 
 
 def test_weights_do_not_depend_on_the_order_and_a_perfect_candidate_takes_all():
     residuals = torch.randn(3, 8, 2, generator=generator(), dtype=torch.float64)
     order = [2, 0, 1]
-    torch.testing.assert_close(weigh(residuals)[order], weigh(residuals[order]), rtol=0, atol=1e-7)
+    torch.testing.assert_close(weigh(residuals, 8)[order], weigh(residuals[order], 8), rtol=0, atol=1e-7)
     residuals[1] = 0.0
-    assert float(weigh(residuals)[1]) > 0.99
+    assert float(weigh(residuals, 8)[1]) > 0.99
 
 
 def test_a_shift_is_left_out_exactly():
@@ -103,13 +103,13 @@ def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
 def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
     surrogate, source, target, x, y = case(samples=30)
     adapted = pac.transfer(surrogate, target, source=source)
-    mixture, data = adapted.predictor, adapted.scaling.standardise(target)
-    found = candidates(prepared(surrogate, source), data)
+    mixture, data = adapted.predictor, adapted.scaling.standardise(target.training)
+    found = candidates(prepared(surrogate, source.training), data)
     residuals = torch.stack([candidate.left_out for candidate in found])
     assert len(target) <= WEIGHED  # so each sample is weighed by itself
     for i in (0, 17):
         residual, variance = 0.0, 0.0
-        for weight, own in zip(weigh(residuals[:, torch.arange(30) != i]), found, strict=True):
+        for weight, own in zip(weigh(residuals[:, torch.arange(30) != i], 29), found, strict=True):
             assert (own.variance is None) == (not isinstance(own.predictor, Linearised | SharedKernel))
             others = own.left_out[torch.arange(30) != i].square().mean(0)
             expected = others if own.variance is None else own.variance[i]
@@ -150,18 +150,21 @@ def test_lines_without_a_sample_are_those_of_the_others(samples, inputs, linear)
 
 def test_a_setting_is_chosen_for_a_sample_by_the_others():
     squares = torch.tensor([[3.0, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [0.2, 0.2, 0.2, 2.0]], dtype=torch.float64) ** 2
-    assert chosen_by_others(squares).tolist() == [0, 1, 1, 2]
+    apart = torch.arange(4)
+    assert chosen_by_others(squares, apart).tolist() == [0, 1, 1, 2]
+    # The first and the last are of one input: of what the two between them say, the last setting is better.
+    assert chosen_by_others(squares, torch.tensor([0, 1, 2, 0])).tolist() == [0, 1, 1, 0]
     squares[0] = torch.nan
-    assert 0 not in chosen_by_others(squares).tolist()
+    assert 0 not in chosen_by_others(squares, apart).tolist()
 
 
 def test_a_hopeless_candidate_has_no_say_in_the_weights_of_the_others():
     noise = torch.randn(3, 40, 1, generator=generator(), dtype=torch.float64)
     residuals = torch.stack([noise[0], -2 * noise[0] + 0.1 * noise[1]])  # two of the first and one of the second nearly cancel
-    alone = weigh(residuals)
+    alone = weigh(residuals, 40)
     assert float(alone[1]) > 0.1  # evidence alone would give the worse one 4^-10
     for error in (1e2, 1e4):
-        with_it = weigh(torch.cat([residuals, error * noise[2:]]))
+        with_it = weigh(torch.cat([residuals, error * noise[2:]]), 40)
         assert float(with_it[2]) == 0.0
         assert float(with_it[1]) > 0.5 * float(alone[1])  # the median is now the worse one's: some more shrinkage
 
@@ -277,7 +280,9 @@ def test_with_less_than_two_samples_the_source_answers_and_says_why(samples):
 def test_duplicated_samples_and_constant_outputs_have_an_answer():
     surrogate, source, target, x, _ = case()
     twice = target[np.array([0, 0, 1, 1, 2, 2])]
-    assert np.isfinite(pac.transfer(surrogate, twice, source=source).predict(x)).all()
+    with pytest.warns(pac.DataWarning, match=r"repeat inputs.*\(0 and 1; 2 and 3; 4 and 5\)"):
+        adapted = pac.transfer(surrogate, twice, source=source)
+    assert np.isfinite(adapted.predict(x)).all()
     flat = pac.Dataset.from_arrays(target.x, np.ones((12, 2)))
     prediction = pac.transfer(surrogate, flat, source=source).predict(x)
     assert np.abs(prediction - 1).max() < 0.2
@@ -286,14 +291,15 @@ def test_duplicated_samples_and_constant_outputs_have_an_answer():
 def test_one_sample_of_new_outputs_leaves_nothing_to_choose():
     surrogate, source, target, _, _ = case()
     new = pac.Dataset.from_arrays(target.x, {"pressure": target.y[:, 1]})
-    with pytest.raises(ValueError, match="takes 2 target samples, got 1"):
+    with pytest.warns(pac.DataWarning, match="are new"), pytest.raises(ValueError, match="samples of 2 different inputs, got 1"):
         pac.transfer(surrogate, new[:1], source=source)
 
 
 def test_a_surrogate_of_new_outputs_is_a_source_like_any_other_in_its_next_transfer():
     surrogate, _, target, _, _ = case(samples=20)
     new = pac.Dataset.from_arrays(target.x, {"pressure": 5 * target.y[:, 1]})
-    first = pac.transfer(surrogate, new, method=pac.FineTune(), steps=5, intervals=False)
+    with pytest.warns(pac.DataWarning, match="outputs pressure are new"):
+        first = pac.transfer(surrogate, new, method=pac.FineTune(), steps=5, intervals=False)
     second = pac.transfer(first, new[:8])
     assert second.choice.worse_than_source is not None
     assert {"source unchanged", "shift", "all weights"} <= {score.name for score in second.choice.table}
@@ -310,7 +316,8 @@ def test_auto_stands_alone_and_asks_for_its_source_before_it_trains():
 def test_new_outputs_are_chosen_for_too():
     surrogate, source, target, x, y = case("other", samples=30)
     new = pac.Dataset.from_arrays(target.x, {"pressure": 5 * target.y[:, 1]})
-    adapted = pac.transfer(surrogate, new, source=source)
+    with pytest.warns(pac.DataWarning, match="outputs pressure are new"):
+        adapted = pac.transfer(surrogate, new, source=source)
     assert adapted.choice.worse_than_source is None
     spread = np.std(5 * y[:, 1])
     assert np.sqrt(np.mean((adapted.predict(x) - 5 * y[:, 1]) ** 2)) < 0.3 * spread

@@ -106,9 +106,9 @@ def test_values_that_are_not_finite_are_refused_by_name_and_place(bad: float) ->
         (np.ones((0, 2)), np.ones(0), {}, "at least 1; input has 0"),
         (np.ones((3, 0)), np.ones(3), {}, r"input needs axes of length 1 or more, got shape \(0,\)"),
         (np.float64(3), np.ones(3), {}, r"input must be an array \(sample, ...\) of real numbers"),
-        (np.ones(3, complex), np.ones(3), {}, "input must be .* real numbers, got complex128"),
-        (np.array(["a", "b", "c"]), np.ones(3), {}, "input must be .* real numbers, got <U1"),
-        (np.array([1, None, 2], object), np.ones(3), {}, "input must be .* real numbers, got object"),
+        (np.ones(3, complex), np.ones(3), {}, "input must hold real numbers, got complex128"),
+        (np.array(["a", "b", "c"]), np.ones(3), {}, "input must hold real numbers, got <U1"),
+        (np.array([1, None, 2], object), np.ones(3), {}, "input must hold real numbers, got object"),
         ({"u": np.ones(3)}, {"u": np.ones(3)}, {}, "inputs and outputs of different names"),
         ({}, np.ones(3), {}, "inputs and outputs of different names"),
         (np.ones(3), np.ones(3), {"units": {"u": "K"}}, r"must name variables \(input, output\), got u"),
@@ -302,7 +302,7 @@ def test_only_the_asked_rows_are_read_and_only_once(saved: Path, monkeypatch: py
     expected = [int(number) for number in numbers_of(make().subset(0, 20))[::5]]
     np.testing.assert_array_equal(some["temperature"], Y["temperature"][expected])
     assert asked == [("temperature", expected)]
-    assert some.output_matrix is some.output_matrix
+    np.testing.assert_array_equal(some.output_matrix, Y["temperature"][expected])
     np.testing.assert_array_equal(some.input_matrix[:, 6], X["conductivity"][expected])
     assert asked == [(name, expected) for name in ("temperature", "initial", "conductivity")]
 

@@ -45,7 +45,7 @@ def draws(samples, folds, rows, outputs, seed=0):
 
 def test_jackknife_plus_is_its_definition():
     left_out, fold, residual, _ = draws(12, 12, 3, 2)
-    lower, upper = cross_validation_band(left_out, fold, residual, 0.8)
+    lower, upper = cross_validation_band(left_out, fold, residual, torch.arange(12), 0.8)
     for row in range(3):
         for output in range(2):
             around, size = left_out[:, row, output].numpy(), residual[:, output].abs().numpy()
@@ -59,7 +59,7 @@ def test_intervals_of_exchangeable_samples_cover_at_their_level(folds):
     inside = []
     for seed in range(400):
         left_out, fold, residual, new = draws(20, folds, 50, 1, seed)
-        lower, upper = cross_validation_band(left_out, fold, residual, 0.9)
+        lower, upper = cross_validation_band(left_out, fold, residual, torch.arange(20), 0.9)
         inside.append(float(((lower <= new) & (new <= upper)).double().mean()))
     # In theory about 0.9, a little above for a fold of several; the mean over 400 draws is good to 0.005 (two standard errors).
     assert 0.885 < np.mean(inside) < 0.93
@@ -70,7 +70,7 @@ def test_a_simultaneous_band_covers_all_outputs_together_and_a_pointwise_one_doe
     for seed in range(300):
         left_out, fold, residual, new = draws(30, 30, 40, 8, seed)
         for simultaneous, found in together.items():
-            lower, upper = cross_validation_band(left_out, fold, residual, 0.8, simultaneous=simultaneous)
+            lower, upper = cross_validation_band(left_out, fold, residual, torch.arange(30), 0.8, simultaneous=simultaneous)
             found.append(float(((lower <= new) & (new <= upper)).all(1).double().mean()))
     assert (
         0.76 < np.mean(together[True]) < 0.87
@@ -89,7 +89,7 @@ def test_what_is_promised_is_the_bound_of_the_theorems():
 def test_studentised_bounds_scale_with_the_deviation_and_take_the_order_statistic():
     scores = torch.tensor([[0.5], [2.0], [1.0], [3.0]], dtype=torch.float64)
     mean, deviation = torch.zeros(2, 1, dtype=torch.float64), torch.tensor([[1.0], [4.0]], dtype=torch.float64)
-    lower, upper = studentised_band(mean, deviation, scores, 0.6)  # ceil(5 x 0.6) = third of four
+    lower, upper = studentised_band(mean, deviation, scores, torch.arange(4), 0.6)  # ceil(5 x 0.6) = third of four
     assert upper[:, 0].tolist() == [2.0, 8.0]
     assert lower[:, 0].tolist() == [-2.0, -8.0]
 
@@ -142,7 +142,7 @@ def test_folds_hold_out_what_they_say():
     surrogate, source, target, _, _ = linear_case()
     adapted = pac.transfer(surrogate, target, method=pac.LinearCorrection(strength=0.0), source=source)
     folds = adapted.folds
-    scaled = adapted.scaling.standardise(target)
+    scaled = adapted.scaling.standardise(target.training)  # the order in which a fit sees them
     x, y = torch.as_tensor(scaled.input_matrix).double(), torch.as_tensor(scaled.output_matrix).double()
     base = surrogate.network.predict(x).double()
     for place in range(len(folds.members)):
@@ -158,7 +158,8 @@ def test_folds_hold_out_what_they_say():
 def test_new_outputs_are_left_out_in_the_scale_of_the_whole():
     surrogate, _, target, x, _ = linear_case()
     new = pac.Dataset.from_arrays(target.x, {"pressure": 1000 + 50 * target.y[:, 0]})
-    adapted = pac.transfer(surrogate, new, method=pac.LinearProbe(learning_rate=1e-2), steps=400)
+    with pytest.warns(pac.DataWarning, match="outputs pressure are new"):
+        adapted = pac.transfer(surrogate, new, method=pac.LinearProbe(learning_rate=1e-2), steps=400)
     found = adapted.predict_interval(x, 0.8)
     # In physical units around 1,000; the folds' own scalings differ from the surrogate's.
     assert 900 < float(np.mean(found.lower)) < float(np.mean(found.upper)) < 1100
@@ -197,9 +198,10 @@ def test_simultaneous_bands_of_a_choice_cover_whole_samples(samples):
     for _ in range(400):
         residuals = torch.randn(samples, outputs, generator=generator, dtype=torch.float64)
         candidate = Candidate("shift", Nothing(), residuals)
-        scores = residuals.abs() / candidate.left_out_variance().sqrt()
+        scores = residuals.abs() / candidate.left_out_variance(torch.arange(samples)).sqrt()
         deviation = residuals.square().mean(0).sqrt().expand(1, -1)
-        lower, upper = studentised_band(torch.zeros(1, outputs).double(), deviation, scores, level, simultaneous=True)
+        mean, apart = torch.zeros(1, outputs).double(), torch.arange(samples)
+        lower, upper = studentised_band(mean, deviation, scores, apart, level, simultaneous=True)
         new = torch.randn(200, outputs, generator=generator, dtype=torch.float64)
         covered.append(float(((lower <= new) & (new <= upper)).all(1).double().mean()))
     # The rank gives 0.9 for exchangeable scores; a new sample is judged by n residuals where the left out have n - 1. Three

@@ -160,7 +160,7 @@ def test_a_ratio_judges_no_sample_that_has_chosen_it(shared):
     root = torch.randn(rows, 5, generator=draws, dtype=torch.float64)
     gram, noise = root @ root.T, torch.randn(7, 2, generator=draws, dtype=torch.float64)
     signal = gram @ torch.randn(rows, 2 if shared else 1, generator=draws, dtype=torch.float64)
-    spectrum = Spectrum.of(gram, 0.2 * signal.reshape(7, 2) + 0.5 * noise, shared=shared)
+    spectrum = Spectrum.of(gram, 0.2 * signal.reshape(7, 2) + 0.5 * noise, torch.arange(7), shared=shared)
     ratios = [10.0 ** (k / 4) for k in range(8, -12, -1)]
     solutions = [spectrum.solve(ratio) for ratio in ratios]
     best, (residual, variance) = _choose(spectrum, ratios, "leave-one-out")

@@ -61,15 +61,19 @@ def test_tuning_chooses_the_candidate_of_least_held_out_error_and_never_sees_oth
 
 def test_folds_are_disjoint_cover_the_data_and_are_the_same_for_every_method(surrogate):
     session = Session(Budget(folds=5), Solver())
-    data = TARGET.train[:13]
-    folds = session.folds(data, 7)
-    assert folds is session.folds(data, 7)
+    data, apart = TARGET.train[:13], torch.arange(13)
+    folds = session.folds(data, apart, 7)
+    assert folds is session.folds(data, apart, 7)
     held_out = np.concatenate([part.x for _, part in folds])
     assert sorted(map(tuple, held_out)) == sorted(map(tuple, data.x))
     for training, part in folds:
         assert len(training) + len(part) == 13
         assert not set(map(tuple, training.x)) & set(map(tuple, part.x))
-    assert len(session.folds(TARGET.train[:4], 7)) == 4
+    assert len(session.folds(TARGET.train[:4], apart[:4], 7)) == 4
+    group = torch.tensor([0, 1, 2, 0, 3, 3])
+    for rest, held_out in parts_of(group, 7, 3):
+        assert not set(group[rest].tolist()) & set(group[held_out].tolist())  # repeats of an input are in one fold
+        assert len(rest) + len(held_out) == 6
 
 
 def test_the_source_stage_is_solved_once_for_all_that_share_it(surrogate, monkeypatch):
@@ -95,13 +99,14 @@ def test_the_range_of_a_transferred_surrogate_covers_source_and_target(surrogate
 
 
 def test_outputs_that_the_source_lacks_get_a_readout_of_their_own(surrogate):
-    outputs = np.c_[100 + 10 * TARGET.y, TARGET.y[:, 0] ** 2]
+    outputs = np.c_[100 + 10 * TARGET.y[:, :1], TARGET.y[:, :1] ** 2, TARGET.y[:, :1] ** 3]
     target = pac.Dataset.from_arrays(X, {"flux": outputs}, test=0.5)
     source = SOURCE.train
     for method in (pac.FineTune(learning_rate=3e-3), pac.PAC(), pac.L2SP(), pac.LinearProbe(learning_rate=1e-2)):
-        adapted = pac.transfer(surrogate, target.train[:60], method=method, source=source)
+        with pytest.warns(pac.DataWarning, match="outputs flux are new to the surrogate, which has output, and get a new readout"):
+            adapted = pac.transfer(surrogate, target.train[:60], method=method, source=source)
         prediction = adapted.predict(target.test.x)
-        assert prediction.shape == (200, 2)
+        assert prediction.shape == (200, 3)
         assert adapted.network.new_readout
         # The first output is what the source knows, at another scale: better than predicting its mean.
         assert np.sqrt(np.mean((prediction[:, 0] - target.test.y[:, 0]) ** 2)) < 0.8 * target.test.y[:, 0].std()
@@ -127,7 +132,7 @@ def test_what_needs_source_data_asks_for_them_by_name(surrogate):
         ({"folds": 1}, "folds >= 2"),
         ({"method": pac.FineTune(learning_rate=1e30)}, "diverged at step"),
         (
-            {"data": pac.Dataset.from_arrays(X[:5], {"flux": X[:5, :2]}), "method": pac.SourceUnchanged()},
+            {"data": pac.Dataset.from_arrays(X[:5], {"flux": X[:5]}), "method": pac.SourceUnchanged()},
             r"SourceUnchanged cannot give outputs that the source lacks \(flux\): choose a method that trains on the target",
         ),
     ],

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pac_surrogate as pac
-from pac_surrogate.scaling import MARGIN, Columns, fit_new_outputs, fit_scaling
+from pac_surrogate.scaling import MARGIN, Columns, fit_new_outputs, fit_scaling, scaled_for
 
 DOUBLE = torch.float64
 
@@ -77,14 +77,55 @@ def test_a_logarithmic_variable_that_is_not_positive_is_refused_by_name_and_valu
 
 
 @pytest.mark.parametrize("constant", [0.0, 1 / 3, -7e8, 1e-300])
-def test_a_constant_keeps_deviation_1_and_is_not_amplified(constant):
+def test_a_constant_has_no_scale_it_is_standardised_to_0_and_restored_to_itself(constant):
     x = np.c_[np.full(30, constant), draws(30)]
+    x[::2, 0] *= 1 + 2e-16  # what a constant is computed in another order of operations
     scaling = fit_scaling(pac.Dataset.from_arrays(x, np.full((30, 2), constant)))
-    assert float(scaling.inputs.deviation[0]) == 1.0
-    assert scaling.outputs.deviation.tolist() == [1.0, 1.0]
+    assert float(scaling.inputs.deviation[0]) == 0.0
+    assert scaling.outputs.deviation.tolist() == [0.0, 0.0]
     assert float(scaling.inputs.deviation[1]) == pytest.approx(x[:, 1].std(), rel=1e-12)
-    # Rounding of the mean is all that is left of a constant.
-    assert abs(float(scaling.inputs.standardise(torch.as_tensor(x))[0, 0])) <= 1e-15 * abs(constant)
+    new = torch.tensor([[constant, 0.0], [constant + 5.0, 0.0]], dtype=DOUBLE)
+    assert scaling.inputs.standardise(new)[:, 0].tolist() == [0.0, 0.0]
+    assert scaling.outputs.restore(torch.tensor([[0.1, -3.0]], dtype=DOUBLE)).tolist() == [[constant, constant]]
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e9, -1.7e9])
+def test_an_offset_that_float64_resolves_changes_no_standardised_number(offset):
+    x = 0.5 * np.arange(40.0)[:, None] ** [1, 2]  # exact beside the offset
+    moved, plain = standardised(x + offset, draws(40)), standardised(x, draws(40))
+    # The mean is rounded to the spacing of float64 at the offset, 2.4e-7 at 1.7e9, and the deviation is 5.8 or more.
+    np.testing.assert_allclose(moved.input_matrix, plain.input_matrix, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e155, 1e200])
+def test_numbers_whose_squares_leave_float64_have_a_deviation(size):
+    x = draws(30, 2)
+    scaling = fit_scaling(pac.Dataset.from_arrays(size * x, draws(30))).inputs
+    np.testing.assert_allclose(scaling.deviation / size, x.std(0), rtol=1e-12)
+
+
+def test_what_a_dtype_does_not_resolve_is_constant_and_what_it_resolves_is_not():
+    """16 roundings, of the numbers' own dtype: a flicker of the last bit of float32 is none of float64's."""
+    x = np.full((30, 2), 101325.0) + np.c_[np.arange(30.0) % 2, 0.02 * draws(30)] * [np.spacing(np.float32(101325)), 1]
+    for dtype, varies in ((np.float32, [False, False]), (np.float64, [True, True])):
+        found = fit_scaling(pac.Dataset.from_arrays(x.astype(dtype), draws(30))).inputs
+        assert (found.deviation > 0).tolist() == varies
+
+
+def test_a_target_gives_the_scale_of_what_the_source_held_at_a_set_point():
+    source = np.c_[np.full(50, 3.0), 3 + 1e-9 * draws(50), draws(50), draws(50, seed=1)]
+    target = np.c_[3 + np.linspace(0, 2, 9), 3 + np.linspace(0, 2, 9), 20 + draws(9, seed=2), np.zeros(9)]
+    sides = [fit_scaling(pac.Dataset.from_arrays(x, np.ones(len(x)))).inputs for x in (source, target)]
+    found = scaled_for(*sides)
+    away = np.sqrt(np.mean(np.linspace(0, 2, 9) ** 2))  # from the set point
+    np.testing.assert_allclose(found.deviation[:2], away, rtol=1e-8)
+    assert torch.equal(found.deviation[2:], sides[0].deviation[2:])  # 20 deviations away is an extrapolation, and no set point
+    assert torch.equal(found.mean, sides[0].mean)
+    assert scaled_for(found, sides[1]) is found
+    # Ratios of a column alone: in other units, the same.
+    unit = torch.tensor([1e6, 1e-6, 1e3, 1.0], dtype=DOUBLE)
+    other = [fit_scaling(pac.Dataset.from_arrays(x * unit.numpy(), np.ones(len(x)))).inputs for x in (source, target)]
+    np.testing.assert_allclose(scaled_for(*other).deviation, found.deviation * unit, rtol=1e-7)
 
 
 @pytest.mark.parametrize("unit", [1e-100, 1e-15, 1e-6, 1e12])
@@ -140,32 +181,30 @@ def test_gradients_pass_through_the_scaling_however_large_the_values(dtype):
     torch.testing.assert_close(gradient, torch.tensor([[1 / 4 + 1 / 3], [1 / 4 + 1 / 8]], dtype=dtype), rtol=1e-6, atol=0)
 
 
-def test_new_outputs_have_a_mean_each_and_one_deviation_pooled_over_all():
-    y = np.array([3.0, -1.0, 100.0]) + np.array([1.0, 10.0, 0.1]) * draws(6, 3)
+def test_new_outputs_of_a_table_have_a_mean_and_a_deviation_each():
+    y = np.array([1e5, -1e-6, 100.0]) + np.array([10.0, 1e-7, 0.1]) * draws(6, 3)
     scaling = fit_new_outputs(pac.Dataset.from_arrays(draws(6, 2), y))
     np.testing.assert_allclose(scaling.mean, y.mean(0), rtol=1e-13)
-    np.testing.assert_allclose(scaling.deviation, np.sqrt(((y - y.mean(0)) ** 2).mean()), rtol=1e-13)
+    np.testing.assert_allclose(scaling.deviation, y.std(0), rtol=1e-9)  # of 1e5 and a deviation of 10, four digits are gone
 
 
-def test_new_fields_have_a_mean_at_each_point():
-    u = np.arange(4.0) + draws(5, 4)
-    scaling = fit_new_outputs(pac.Dataset.from_arrays(draws(5, 2), {"u": u}, axes={"u": ("x",)}))
-    np.testing.assert_allclose(scaling.mean, u.mean(0), rtol=1e-12)
+def test_new_fields_have_a_mean_at_each_point_and_one_deviation_for_each_variable():
+    """Ends of fixed value add nothing to it: a field is scaled by what happens between them."""
+    u, p = np.c_[np.zeros(5), 1e-3 * draws(5, 2), np.full(5, 5.0)], 1e5 + draws(5, 2, 4, seed=1)
+    axes = {"u": ("x",), "p": ("time", "x")}
+    scaling = fit_new_outputs(pac.Dataset.from_arrays(draws(5, 2), {"u": u, "p": p}, axes=axes))
+    np.testing.assert_allclose(scaling.mean, np.r_[u.mean(0), p.mean(0).ravel()], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(scaling.deviation[:4], np.sqrt(u.var(0).mean()), rtol=1e-12)
+    np.testing.assert_allclose(scaling.deviation[4:], np.sqrt(p.var(0).mean()), rtol=1e-9)
 
 
-def test_outputs_that_never_vary_add_nothing_to_the_pooled_deviation():
-    """A field with fixed values at its ends is scaled by what happens between them, in whatever unit."""
-    y = np.c_[np.zeros(4), 1e-3 * draws(4), np.full(4, 5.0)]
-    scaling = fit_new_outputs(pac.Dataset.from_arrays(draws(4, 1), y))
-    np.testing.assert_allclose(scaling.deviation, y[:, 1].std() / math.sqrt(3), rtol=1e-12)
-
-
-def test_new_outputs_of_one_sample_or_without_spread_keep_deviation_1():
+def test_new_outputs_of_one_sample_or_without_spread_are_what_they_are():
     one = fit_new_outputs(pac.Dataset.from_arrays(draws(1, 2), np.array([[5.0, -3.0]])))
-    assert one.deviation.tolist() == [1.0, 1.0]
+    assert one.deviation.tolist() == [0.0, 0.0]
     assert one.mean.tolist() == [5.0, -3.0]
     flat = fit_new_outputs(pac.Dataset.from_arrays(draws(3, 2), np.full((3, 2), 0.1)))
-    assert flat.deviation.tolist() == [1.0, 1.0]
+    assert flat.deviation.tolist() == [0.0, 0.0]
+    assert flat.restore(torch.ones(1, 2, dtype=DOUBLE)).tolist() == [[0.1, 0.1]]
 
 
 def test_a_sample_is_outside_if_any_column_leaves_the_range_by_more_than_the_margin():
@@ -183,6 +222,20 @@ def test_a_sample_is_outside_if_any_column_leaves_the_range_by_more_than_the_mar
         dtype=DOUBLE,
     )
     assert scaling.outside(x).tolist() == [False, False, False, True, True, True]
+
+
+def test_the_margin_of_a_logarithmic_range_is_a_share_of_its_decades():
+    x = 10.0 ** np.linspace(-6, 0, 20)
+    scaling = fit_scaling(pac.Dataset.from_arrays({"k": x}, draws(20), scaling={"k": "log"})).inputs
+    asked = torch.tensor([1e-12, 1e-9, 10 ** (-6 - 6.1 * MARGIN), 10 ** (-6 - 5.9 * MARGIN), 1e-3, 1.9, 2.1, 10.0], dtype=DOUBLE)
+    assert scaling.outside(asked[:, None]).tolist() == [True, True, True, False, False, False, True, True]
+    assert not scaling.outside(torch.as_tensor(x)[:, None].float()).any()
+
+
+def test_a_set_point_is_inside_its_range_in_either_precision_and_any_other_value_is_not():
+    scaling = fit_scaling(pac.Dataset.from_arrays(np.full(9, 0.1), draws(9))).inputs
+    asked = torch.tensor([[0.1], [float(np.float32(0.1))], [0.1001]], dtype=DOUBLE)
+    assert scaling.outside(asked).tolist() == [False, False, True]
 
 
 def test_the_range_of_a_field_is_one_for_all_its_points():

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -103,6 +103,17 @@ class CNNNetwork(nn.Module):
         self.narrow = nn.ModuleList(convolution(b, a, 1) for a, b in itertools.pairwise(widths))
         self.up = nn.ModuleList(blocks(width) for width in widths[:-1])
         self.readout = convolution(widths[0], sum(_channels(v) for v in outputs), 1)
+
+    def blind_to(self, weights: Mapping[str, Tensor], columns: Bool[Tensor, " input"]) -> dict[str, Tensor]:
+        """The weights of a network that does not see these input columns; a channel counts as one if all of it is meant."""
+        unseen = torch.zeros(len(columns), dtype=torch.float64).masked_fill(~columns, 1.0)
+        seen = self._to_channels(unseen[None, None]).flatten(1).any(1)
+        first = weights["lift.weight"]
+        return {**weights, "lift.weight": torch.where(seen.view(1, -1, *(1,) * len(self.grid)), first, 0.0)}
+
+    def rows_of(self, output: Variable) -> int:
+        """How many rows of the readout give an output: one for each of its channels."""
+        return _channels(output)
 
     def forward(
         self, x: Float[Tensor, "sample input"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pac_surrogate.files import Variable
@@ -47,6 +47,15 @@ class MLPNetwork(nn.Module):
         widths = (inputs, *architecture.hidden)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.readout = nn.Linear(widths[-1], outputs)
+
+    def blind_to(self, weights: Mapping[str, Tensor], columns: Bool[Tensor, " input"]) -> dict[str, Tensor]:
+        """The weights of a network that does not see these input columns."""
+        first = weights["hidden.0.weight"]
+        return {**weights, "hidden.0.weight": torch.where(columns, 0.0, first)}
+
+    def rows_of(self, output: Variable) -> int:
+        """How many rows of the readout give an output: one for each of its numbers."""
+        return output.size
 
     def forward(
         self, x: Float[Tensor, "sample input"]

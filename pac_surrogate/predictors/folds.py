@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.predictor import Predictor, part
+from pac_surrogate.predictors.predictor import Predictor, check_groups, part
 
 MOST = 1000  # folds of a saved surrogate
 
@@ -23,6 +23,7 @@ class Folds:
         members: the fit without each fold.
         fold: of each sample.
         residual: y_i - f_-i(x_i), standardised.
+        group: number of each sample's input; samples of equal input are in one fold.
         slope: from each member's standardised outputs to the surrogate's, which differ where outputs are new to the source.
         offset: added to them.
     """
@@ -30,6 +31,7 @@ class Folds:
     members: tuple[Predictor, ...]
     fold: Int[Tensor, " sample"]
     residual: Float[Tensor, "sample output"]
+    group: Int[Tensor, " sample"]
     slope: Float[Tensor, "fold output"]
     offset: Float[Tensor, "fold output"]
 
@@ -41,7 +43,7 @@ class Folds:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give the members' states and the residuals."""
-        names = ("fold", "residual", "slope", "offset")
+        names = ("fold", "residual", "group", "slope", "offset")
         tensors: dict[str, Tensor] = {f"folds/{name}": getattr(self, name).contiguous() for name in names}
         descriptions = []
         for place, member in enumerate(self.members):
@@ -63,6 +65,8 @@ class Folds:
         from pac_surrogate.predictors import PREDICTORS
 
         described, fold, residual = description["members"], tensors["folds/fold"], tensors["folds/residual"]
+        group = tensors.get("folds/group", torch.arange(len(fold)))  # files of before had no repeats in mind
+        check_groups(group, len(fold))
         slope, offset = tensors["folds/slope"], tensors["folds/offset"]
         width = sum(variable.size for variable in outputs)
         if not 2 <= len(described) <= MOST or fold.dtype != torch.int64 or fold.ndim != 1 or not len(fold):
@@ -77,4 +81,4 @@ class Folds:
             PREDICTORS[one["kind"]].from_state(part(tensors, f"fold{place}/"), one, inputs, outputs, model)
             for place, one in enumerate(described)
         )
-        return cls(members, fold, residual, slope, offset)
+        return cls(members, fold, residual, group, slope, offset)

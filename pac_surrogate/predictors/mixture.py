@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pac_surrogate.choice import Choice
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel, variances
-from pac_surrogate.predictors.predictor import Predictor, part
+from pac_surrogate.predictors.predictor import Predictor, check_groups, part
 
 MOST = 64  # members of a saved mixture
 
@@ -27,6 +27,7 @@ class Mixture:
         choice: how the members were chosen, if they were.
         scores: |leave-one-out residual| of the mixture over its deviation, (sample, output).
         squares: mean squared leave-one-out residual of each member, (member, output): the variance of one that has none.
+        group: number of each sample's input, (sample,); those of equal input were left out together.
     """
 
     weights: Float[Tensor, " member"]
@@ -34,6 +35,7 @@ class Mixture:
     choice: Choice | None = None
     scores: Float[Tensor, "sample output"] | None = None
     squares: Float[Tensor, "member output"] | None = None
+    group: Int[Tensor, " sample"] | None = None
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict by all members, float64."""
@@ -62,6 +64,8 @@ class Mixture:
             descriptions.append(description)
         if self.scores is not None and self.squares is not None:
             tensors |= {"mixture/scores": self.scores.contiguous(), "mixture/squares": self.squares.contiguous()}
+        if self.group is not None:
+            tensors["mixture/group"] = self.group
         choice = self.choice.to_json() if self.choice else None
         return tensors, {"kind": "Mixture", "members": descriptions, "choice": choice}
 
@@ -97,4 +101,8 @@ class Mixture:
         for kept in (scores, squares):
             if kept is not None and not (kept.dtype == torch.float64 and bool(((kept >= 0) & kept.isfinite()).all())):
                 raise ValueError("residuals and scores of the mixture must be finite and not negative, in float64")
-        return cls(weights, tuple(members), choice, scores, squares)
+        group = None
+        if scores is not None:
+            group = tensors.get("mixture/group", torch.arange(len(scores)))  # files of before had no repeats in mind
+            check_groups(group, len(scores))
+        return cls(weights, tuple(members), choice, scores, squares, group)

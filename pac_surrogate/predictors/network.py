@@ -1,5 +1,6 @@
 """A model with its weights."""
 
+import copy
 import dataclasses
 import operator
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,14 @@ class Network:
         weights = {name: weight.to(x.device) for name, weight in self.weights.items()}
         parts = [evaluate(self.module, weights, rows.to(self.dtype))[0] for rows in x.split(size)]
         return torch.cat(parts)
+
+    def as_module(self) -> nn.Module:
+        """The module with these weights, a copy."""
+        module = copy.deepcopy(self.module).to(self.dtype)
+        with torch.no_grad():
+            for name, weight in module.named_parameters():
+                weight.copy_(self.weights[name])
+        return module
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give weights, mask and architecture."""

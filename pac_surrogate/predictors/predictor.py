@@ -55,6 +55,19 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def check_groups(group: Tensor, samples: int) -> None:
+    """Refuse saved numbers of inputs that no samples can have.
+
+    Raises:
+        ValueError: in one line.
+    """
+    if group.dtype != torch.int64 or group.shape != (samples,):
+        raise ValueError("the numbers of the samples' inputs do not fit the samples")
+    numbers = torch.unique(group)
+    if not torch.equal(numbers, torch.arange(len(numbers))):
+        raise ValueError("the numbers of the samples' inputs must be 0, 1, ... without a gap")
+
+
 def shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
     """Shape of each tensor."""
     return {name: weight.shape for name, weight in weights.items()}

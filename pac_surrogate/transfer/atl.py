@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, Network
 from pac_surrogate.predictors.feature_readout import pooled_features
+from pac_surrogate.repeats import count_of, group_mean, groups_of, repeated
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import NotApplicableError, Stage, check_strength
 
@@ -69,14 +70,14 @@ class ATL:
         return surrogate.network if len(data) == 0 else self.fit(surrogate, data)[0]
 
     def fit(self, surrogate: Surrogate, data: Dataset) -> tuple[FeatureReadout, Float[Tensor, "sample output"]]:
-        """Give the readout, and its leave-one-out residuals, for which every fifth sample has no part in the choices either.
+        """Give the readout, and its leave-one-out residuals, for which every fifth input has no part in the choices either.
 
         Raises:
             NotApplicableError: with one sample, or a model without features.
         """
         network = surrogate.network
-        if len(data) == 1:
-            raise NotApplicableError("ATL chooses by leaving one sample out, which needs 2 target samples, got 1")
+        if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
+            raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
         if CARRIED not in network.carried:
             raise ValueError("ATL needs the statistics of the source's features: run its stage MeasureFeatures first")
         x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
@@ -89,30 +90,32 @@ class ATL:
         statistics = network.carried[CARRIED]
         means, deviations = ([statistics[f"{side}.{layer}"] for layer in range(len(raw))] for side in ("mean", "deviation"))
         features = [(f - m) / d for f, m, d in zip(raw, means, deviations, strict=True)]
-        choose = _greedy if self.form == "greedy" else _group_lasso
-        kept = choose(features, target, self.strengths)
+        choose, group = _greedy if self.form == "greedy" else _group_lasso, groups_of(x)
+        kept = choose(features, target, self.strengths, group)
         layers = tuple(layer for layer, mask in enumerate(kept) if bool(mask.any()))
         mask = torch.cat([kept[layer] for layer in layers])
         chosen = torch.cat([features[layer] for layer in layers], dim=1)
-        fitted = fit_readout(chosen[:, mask], target, self.strengths)
+        fitted = fit_readout(chosen[:, mask], target, self.strengths, group)
         coefficients = torch.zeros(chosen.shape[1], y.shape[1], dtype=torch.float64)
         coefficients[mask] = fitted.coefficients
         mean, deviation = (torch.cat([side[layer] for layer in layers]) for side in (means, deviations))
-        left_out = self._left_out(features, target)
+        left_out = self._left_out(features, target, group)
         return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects), left_out
 
-    def _left_out(self, features: Sequence[Tensor], target: Float[Tensor, "sample output"]) -> Float[Tensor, "sample output"]:
+    def _left_out(
+        self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
+    ) -> Float[Tensor, "sample output"]:
         """Leave-one-out residuals with layers and strength that have not seen the sample's fold."""
         choose = _greedy if self.form == "greedy" else _group_lasso
-        phi, fold = torch.cat(list(features), dim=1), torch.arange(len(target)) % FOLDS
-        found = torch.empty_like(target)
-        for held_out in range(min(FOLDS, len(target))):
-            rest = fold != held_out
+        phi, found = torch.cat(list(features), dim=1), torch.empty_like(target)
+        for held_out in range(min(FOLDS, count_of(group))):
+            rest = group % FOLDS != held_out
             strength, mask = max(self.strengths), torch.ones(phi.shape[1], dtype=torch.bool)
-            if int(rest.sum()) > 1:  # one sample alone chooses nothing
-                mask = torch.cat(choose([feature[rest] for feature in features], target[rest], self.strengths))
-                strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths).strength
-            found[~rest] = fit_readout(phi[:, mask], target, (strength,)).errors[~rest]
+            inside = torch.unique(group[rest], return_inverse=True)[1]
+            if count_of(inside) > 1:  # one input alone chooses nothing
+                mask = torch.cat(choose([feature[rest] for feature in features], target[rest], self.strengths, inside))
+                strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths, inside).strength
+            found[~rest] = fit_readout(phi[:, mask], target, (strength,), group).errors[~rest]
         return found
 
 
@@ -128,6 +131,7 @@ class MeasureFeatures:
         for layer, feature in enumerate(features):
             deviation = feature.std(0, correction=0)
             statistics[f"mean.{layer}"] = feature.mean(0)
+            # Of standardised inputs and bounded weights: what varies by less is rounding of numbers of order 1.
             statistics[f"deviation.{layer}"] = torch.where(deviation > 1e-12, deviation, 1.0)
         network = surrogate.network
         return dataclasses.replace(network, carried={**network.carried, CARRIED: statistics})
@@ -149,11 +153,15 @@ class ReadoutFit:
 
 
 def fit_readout(
-    features: Float[Tensor, "sample feature"], target: Float[Tensor, "sample output"], strengths: Sequence[float]
+    features: Float[Tensor, "sample feature"],
+    target: Float[Tensor, "sample output"],
+    strengths: Sequence[float],
+    group: Int[Tensor, " sample"],
 ) -> ReadoutFit:
     """Ridge with a free intercept, its strength by exact leave-one-out, all strengths from one singular value decomposition.
 
-    The ridge l = n strength / 2 stays what it is when a sample is left out. Of equal errors the largest strength wins.
+    The ridge l = n strength / 2 stays what it is when a sample is left out, with all of equal input. Of equal errors the largest
+    strength wins.
     """
     samples = len(target)
     # On an orthonormal basis of what is orthogonal to a constant, the free intercept is gone and the rest is plain ridge:
@@ -167,7 +175,10 @@ def fit_readout(
     best = float("inf")
     for tried in sorted(strengths, reverse=True):
         remainder = 1 / (1 + squares / (0.5 * samples * tried))
-        left_out = (left @ (remainder[:, None] * rotated)) / (left.square() @ remainder)[:, None]
+        applied = left @ (remainder[:, None] * rotated)
+        left_out = applied / (left.square() @ remainder)[:, None]
+        for members in repeated(group):
+            left_out[members] = torch.linalg.solve((left[members] * remainder) @ left[members].T, applied[members])
         score = float(left_out.square().mean())
         if score < best * (1 - 1e-9):  # a fall by rounding is none
             best, strength, errors = score, tried, left_out
@@ -178,19 +189,22 @@ def fit_readout(
 
 
 def _greedy(
-    features: Sequence[Tensor], target: Float[Tensor, "sample output"], strengths: Sequence[float]
+    features: Sequence[Tensor],
+    target: Float[Tensor, "sample output"],
+    strengths: Sequence[float],
+    group: Int[Tensor, " sample"],
 ) -> list[Bool[Tensor, " _feature"]]:
     """Layers by forward selection, as masks of features."""
     chosen: tuple[int, ...] = ()
-    error = fit_readout(features[0][:, :0], target, strengths).squared
+    error = fit_readout(features[0][:, :0], target, strengths, group).squared
     while len(chosen) < len(features):
         trials = {
-            layer: fit_readout(torch.cat([features[i] for i in (*chosen, layer)], dim=1), target, strengths).squared
+            layer: fit_readout(torch.cat([features[i] for i in (*chosen, layer)], dim=1), target, strengths, group).squared
             for layer in range(len(features))
             if layer not in chosen
         }
         layer = min(trials, key=lambda i: float(trials[i].mean()))
-        fall = error - trials[layer]
+        fall = group_mean(error - trials[layer], group)
         if float(fall.mean()) <= float(fall.std()) / len(fall) ** 0.5:
             break
         chosen, error = (*chosen, layer), trials[layer]
@@ -200,7 +214,10 @@ def _greedy(
 
 
 def _group_lasso(
-    features: Sequence[Tensor], target: Float[Tensor, "sample output"], strengths: Sequence[float]
+    features: Sequence[Tensor],
+    target: Float[Tensor, "sample output"],
+    strengths: Sequence[float],
+    group: Int[Tensor, " sample"],
 ) -> list[Bool[Tensor, " _feature"]]:
     """The most relevant features of all layers, as masks: relevance is the norm of a feature's row over the outputs."""
     from sklearn.exceptions import ConvergenceWarning
@@ -223,7 +240,7 @@ def _group_lasso(
             mask = torch.zeros(phi.shape[1], dtype=torch.bool)
             mask[order[: max(1, round(fraction * phi.shape[1]))]] = True
             masks.append(mask)
-    errors = [float(fit_readout(phi[:, mask], target, strengths).squared.mean()) for mask in masks]
+    errors = [float(fit_readout(phi[:, mask], target, strengths, group).squared.mean()) for mask in masks]
     best = masks[min(range(len(masks)), key=errors.__getitem__)]
     return list(best.split([f.shape[1] for f in features]))
 

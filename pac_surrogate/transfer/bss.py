@@ -95,7 +95,7 @@ class BSS:
             )
         row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
         with torch.no_grad():
-            _, features = evaluate(surrogate.model, surrogate.weights, row)
+            _, features = evaluate(surrogate.network.module, surrogate.weights, row)
         if not features:
             raise NotApplicableError("BSS needs a model that returns (prediction, features), this one returns no features")
         arrays = {"strength": torch.tensor(self.strength, dtype=torch.float64)}

@@ -74,7 +74,7 @@ def uniform_attention(surrogate: Surrogate) -> tuple[Float[Tensor, " _channel"],
     """
     row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
     with torch.no_grad():
-        _, features = evaluate(surrogate.model, surrogate.weights, row)
+        _, features = evaluate(surrogate.network.module, surrogate.weights, row)
     if not features:
         raise NotApplicableError(
             "DELTA needs a model that returns (prediction, features), this one returns no features: use L2SP"
@@ -96,7 +96,7 @@ def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, "
         NotApplicableError: if the model gives no features, or is a user's module, whose readers are not known.
     """
     attention = uniform_attention(surrogate)
-    model, readers = surrogate.model, readers_of(surrogate.network.architecture)
+    model, readers = surrogate.network.module, readers_of(surrogate.network.architecture)
     if len(data) == 0:
         return attention
     x, y = (torch.as_tensor(matrix, dtype=torch.float64) for matrix in (data.input_matrix, data.output_matrix))

@@ -88,7 +88,7 @@ def around_source(surrogate: Surrogate, data: Dataset, architecture: DeltaNet | 
 
 def fresh_start(surrogate: Surrogate, generator: torch.Generator) -> Weights:
     """Weights of the composite with a small network drawn anew."""
-    fresh = initial_weights(surrogate.model.get_submodule("small"), generator)
+    fresh = initial_weights(surrogate.network.module.get_submodule("small"), generator)
     return surrogate.weights | {f"small.{name}": weight.to(surrogate.network.dtype) for name, weight in fresh.items()}
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import GaussianProcess, Network, Predictor
+from pac_surrogate.repeats import groups_of
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import NotApplicableError, Stage
 
@@ -73,9 +74,9 @@ class GP:
     ) -> tuple[GaussianProcess, Float[Tensor, "sample output"]]:
         """Give the process and its leave-one-out residuals.
 
-        A sample is left out of mean and process, and its fold (every fifth sample) of the fit of the hyper-parameters: such as
-        have seen a sample predict it far too well. With r_i the values without the mean of the others, C the covariance of all
-        samples, the residual is [C^-1 r_i]_i / [C^-1]_ii.
+        A sample is left out of mean and process, and its fold (every fifth input) of the fit of the hyper-parameters: such as
+        have seen a sample predict it far too well. With r the values without the mean of the others, C the covariance of all
+        samples, the residuals of the samples G of one input are [C^-1]_GG^-1 [C^-1 r]_G.
 
         Args:
             base: gives f_S.
@@ -88,16 +89,18 @@ class GP:
         from pac_surrogate.transfer.process_fit import fit_process
 
         predictor, z, values, kernel = self._fit(base, data)
-        left_out, fold = np.empty_like(values), np.arange(len(z)) % FOLDS
-        for held_out in range(min(FOLDS, len(z))):
-            rest = fold != held_out
+        group = groups_of(torch.from_numpy(data.input_matrix)).numpy()
+        left_out = np.empty_like(values)
+        for held_out in range(min(FOLDS, int(group.max()) + 1)):
+            rest = group % FOLDS != held_out
             process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
             # A pseudo-inverse, for long length scales and no noise leave a matrix that is singular in float64.
             inverse = np.linalg.pinv(process.kernel_(z) + process.alpha * np.eye(len(z)), hermitian=True)
-            for i in map(int, np.flatnonzero(~rest)):
-                own = values if without is None else data.output_matrix - without(i).numpy()
-                mean = (own.sum(0) - own[i]) / (len(own) - 1)
-                left_out[i] = inverse[i] @ (own - mean) / inverse[i, i]
+            for number in np.unique(group[~rest]):
+                own = group == number
+                seen = values if without is None else data.output_matrix - without(int(own.argmax())).numpy()
+                applied = inverse[own] @ (seen - seen[~own].mean(0))
+                left_out[own] = np.linalg.pinv(inverse[np.ix_(own, own)], hermitian=True) @ applied
         return predictor, torch.from_numpy(left_out)
 
     def _fit(

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Correction
+from pac_surrogate.repeats import groups_of, repeated
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import Stage, check_strength
 
@@ -74,14 +75,16 @@ class RidgeLines:
     """Lines of one ridge for every output, from the samples' side.
 
     With f the prediction of an output and G = 1 1' [+ x x'] + ridge, which all outputs share, A = (G + f f')^-1 comes by
-    Sherman and Morrison from the inverse of G: coefficients are (f, 1, x)' A r, leave-one-out residuals [A r]_i / A_ii. Nothing
-    grows with the square of inputs or outputs, and nothing is lost where inputs outnumber samples.
+    Sherman and Morrison from the inverse of G: coefficients are (f, 1, x)' A r, leave-one-out residuals [A r]_i / A_ii, in blocks
+    of the samples of equal input (see `repeats`). Nothing grows with the square of inputs or outputs, and nothing is lost where
+    inputs outnumber samples.
     """
 
     before: Float[Tensor, "sample output"]
     residual: Float[Tensor, "sample output"]
     inverse: Float[Tensor, "sample sample"]
     ridge: float
+    group: Int[Tensor, " sample"]
 
     @classmethod
     def grid(
@@ -96,8 +99,8 @@ class RidgeLines:
         """Lines of several ridges, strength times samples / 2, from one eigendecomposition."""
         samples = len(y)
         values, vectors = torch.linalg.eigh(torch.ones(samples, samples).double() + (x @ x.T if linear else 0.0))
-        ridges = [0.5 * strength * samples for strength in strengths]
-        return [cls(before, y - before, (vectors / (values.clamp_min(0.0) + r)) @ vectors.T, r) for r in ridges]
+        ridges, group = [0.5 * strength * samples for strength in strengths], groups_of(x)
+        return [cls(before, y - before, (vectors / (values.clamp_min(0.0) + r)) @ vectors.T, r, group) for r in ridges]
 
     def apply(self, residual: Float[Tensor, "sample output"]) -> Float[Tensor, "sample output"]:
         """A r of each output."""
@@ -108,14 +111,20 @@ class RidgeLines:
     def left_out(self) -> Float[Tensor, "sample output"]:
         """Leave-one-out residuals, exact."""
         seen = self.inverse @ self.before
-        diagonal = self.inverse.diagonal()[:, None] - seen.square() / (1 + (self.before * seen).sum(0))
-        return self.apply(self.residual) / diagonal
+        share = 1 / (1 + (self.before * seen).sum(0))
+        applied = self.apply(self.residual)
+        left_out = applied / (self.inverse.diagonal()[:, None] - seen.square() * share)
+        for members in repeated(self.group):
+            own = seen[members].T
+            blocks = self.inverse[members][:, members] - share[:, None, None] * own[:, :, None] * own[:, None, :]
+            left_out[members] = torch.linalg.solve(blocks, applied[members].T[..., None])[..., 0].T
+        return left_out
 
     def without(self, i: int) -> Float[Tensor, "sample output"]:
-        """Predictions of all samples by the lines that have not seen sample i."""
-        # The same lines as of all samples, if i had the residual that the others predict there.
-        residual = self.residual.clone()
-        residual[i] = residual[i] - self.left_out[i]
+        """Predictions of all samples by the lines that have seen neither sample i nor its repeats."""
+        # The same lines as of all samples, if these had the residuals that the others predict there.
+        residual, own = self.residual.clone(), self.group == self.group[i]
+        residual[own] = residual[own] - self.left_out[own]
         return self.before + residual - self.ridge * self.apply(residual)
 
     def lines(

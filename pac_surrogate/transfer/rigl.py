@@ -64,7 +64,7 @@ class Regrow:
             return surrogate.network
         dtype = surrogate.network.dtype
         x, y = (torch.as_tensor(m[:SAMPLES]).to(dtype) for m in (data.input_matrix, data.output_matrix))
-        gradient = loss_gradient(surrogate.model, weights, x, y)
+        gradient = loss_gradient(surrogate.network.module, weights, x, y)
         mask = dict(essential)
         for name in prunable(weights):
             mask[name] = regrow(weights[name], gradient[name], essential[name], self.fraction)

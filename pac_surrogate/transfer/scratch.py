@@ -36,5 +36,5 @@ class Scratch:
 
     def plan(self, surrogate: Surrogate, data: Dataset, generator: torch.Generator) -> Plan:
         """Start at random, all weights free."""
-        fresh = initial_weights(surrogate.model, generator)
+        fresh = initial_weights(surrogate.network.module, generator)
         return make_plan(fresh, strength=dict.fromkeys(prunable(fresh), self.strength))

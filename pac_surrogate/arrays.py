@@ -1,0 +1,74 @@
+"""What users hand in as arrays: real numbers by position, without labels, masks or lost digits."""
+
+from typing import Any
+
+import numpy as np
+
+from pac_surrogate.files.missing import without_mask
+
+EXACT = 2**53  # float64 holds every integer up to this one
+
+
+def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
+    """Copy an array of real numbers: float32 stays so if `single`, anything else becomes float64.
+
+    Args:
+        name: of the argument, for the messages.
+        values: NumPy array, torch tensor, list or number.
+        single: whether float32 is kept.
+
+    Raises:
+        ValueError: if the values carry labels that an array would lose, are masked, are no real numbers, or are integers that
+            float64 cannot hold.
+    """
+    check_unlabelled(name, values)
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
+    array = np.asarray(without_mask(name, values))
+    if array.dtype.kind in "mM":
+        raise ValueError(
+            f"{name} must hold real numbers, got times ({array.dtype}): subtract a reference and divide by a unit, as in "
+            "(t - t.min()) / np.timedelta64(1, 's')"
+        )
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
+    if array.dtype.kind in "iu":
+        check_exact(name, array)
+    kept = single and array.dtype.kind == "f" and array.dtype.itemsize == 4
+    return np.array(array, dtype=np.float32 if kept else np.float64, order="C")
+
+
+def check_unlabelled(name: str, values: Any) -> None:
+    """Refuse tables and labelled arrays, whose columns or axes would be taken by position.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    kind, package = type(values).__name__, type(values).__module__.partition(".")[0]
+    if package == "xarray":
+        raise ValueError(
+            f"{name} is an xarray {kind}, whose dimensions have names that would be lost: pass {{name: array.values}} with the "
+            "sample axis first"
+        )
+    if hasattr(values, "columns") and hasattr(values, "shape") and len(values.shape) == 2:
+        raise ValueError(
+            f"{name} is a {package} {kind}, whose columns would be taken by position: pass the columns by name, "
+            f"{{name: table[name].to_numpy() for name in table.columns}}"
+        )
+
+
+def check_exact(name: str, integers: np.ndarray) -> None:
+    """Refuse integers that float64 rounds, as nanoseconds since 1970.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    large = integers[(integers > EXACT) | (integers < -EXACT)]
+    # By Python's integers: a float64 near 2**63 does not go back into int64.
+    if large.size and any(int(float(number)) != int(number) for number in large.flat):
+        worst = next(int(number) for number in large.flat if int(float(number)) != int(number))
+        raise ValueError(
+            f"{name} holds the integer {worst}, and float64 holds integers exactly up to 2**53 only: subtract a reference first, "
+            "in integers and the same one everywhere, as in t - t_start"
+        )
