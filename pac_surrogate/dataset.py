@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -22,6 +22,7 @@ from pac_surrogate.files.native import (
     make_split,
     make_subset_order,
     read_description,
+    read_mark,
     read_rows,
 )
 from pac_surrogate.files.netcdf import DatasetError
@@ -69,7 +70,7 @@ class DataFile:
         if file_state(self.path) != self.state:
             raise DatasetError(f"{self.path}: the file has changed since it was opened: open it again")
         try:
-            check_finite(variable, values, rows)
+            check_finite(variable, values, rows, partial(read_mark, self.path, variable.name))
         except DatasetError as error:
             raise DatasetError(f"{self.path}: {error}") from None
         return values

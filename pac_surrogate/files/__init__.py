@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
     Coordinate,
     Description,
@@ -14,7 +16,6 @@ from pac_surrogate.files.native import (
     validate,
 )
 from pac_surrogate.files.netcdf import (
-    DatasetError,
     NetcdfVariable,
     read_netcdf,
     read_xarray,
@@ -45,6 +46,7 @@ __all__ = [
     "replacing",
     "save_tensors",
     "validate",
+    "without_mask",
     "write_netcdf",
     "write_xarray",
 ]

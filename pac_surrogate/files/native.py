@@ -10,8 +10,9 @@ The writer is in `writer.py`; here are the reader and the checks, which both sta
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,12 +20,12 @@ import h5py
 import numpy as np
 from jaxtyping import Int, Int8, Integer, Num, Shaped
 
+from pac_surrogate.files.attributes import DatasetError, name_of, read_attributes
+from pac_surrogate.files.missing import REPAIR, Encoding, read_encoding, without_mask
 from pac_surrogate.files.netcdf import (
-    DatasetError,
     dimensions,
     open_netcdf,
     open_variable,
-    read_attributes,
     read_values,
     rows_per_chunk,
     variable_names,
@@ -47,7 +48,7 @@ Scaling = Literal["standard", "log"]
 class Variable:
     """One input or output: its axes without `sample`, and what its numbers mean.
 
-    `scaling` is how a surrogate standardises it; `dtype` is how a file stores it, and no part of what it is.
+    `scaling` is how a surrogate standardises it; `dtype` is how a file stores or unpacks it, and no part of what it is.
     """
 
     name: str
@@ -132,7 +133,7 @@ def complete_coordinates(
     """The coordinates of every axis of the variables; an axis without any is numbered from 0.
 
     Raises:
-        ValueError: if lengths disagree, coordinates are not one row of finite numbers or texts, or names clash.
+        ValueError: if lengths disagree, coordinates are not one row of finite numbers or texts, one is masked, or names clash.
     """
     given = coordinates.values() if isinstance(coordinates, Mapping) else coordinates
     known = {coordinate.name: coordinate for coordinate in given}
@@ -141,19 +142,33 @@ def complete_coordinates(
         for axis, size in zip(variable.axes, variable.shape, strict=True):
             numbered = Coordinate(axis, np.arange(size, dtype=np.int32), "1", f"number along {axis}")
             complete[axis] = known.get(axis) or complete.get(axis) or numbered
-            values = np.asarray(complete[axis].values)
+            values = without_mask(axis, complete[axis].values, ("point",), remedy="repair it")
             if values.shape != (size,):
                 raise ValueError(f"axis {axis} of {variable.name} has {size} points, its coordinates have shape {values.shape}")
-            if values.dtype.kind not in "fiuU" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
+            if values.dtype.kind not in "fiuU":
                 raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, they are {values.dtype}")
+            for point in np.flatnonzero(~np.isfinite(values)) if values.dtype.kind == "f" else ():
+                got = f"point {point} is {values[point]}: repair it"
+                raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, {got}")
     clash = complete.keys() & {variable.name for variable in variables}
     if clash:
         raise ValueError(f"axes and variables must have different names, both have {', '.join(clash)}: rename the axis")
     return complete
 
 
-def check_finite(variable: Variable, values: Num[np.ndarray, "sample ..."], samples: Integer[np.ndarray, " sample"]) -> None:
-    """Refuse the first value that is NaN or infinite; `samples` are the numbers that the rows go by.
+def check_finite(
+    variable: Variable,
+    values: Num[np.ndarray, "sample ..."],
+    samples: Integer[np.ndarray, " sample"],
+    mark_at: Callable[[tuple[int, ...]], str] = lambda place: "",
+) -> None:
+    """Refuse the first value that is NaN or infinite.
+
+    Args:
+        variable: whose values they are.
+        values: the samples.
+        samples: the numbers that the rows go by.
+        mark_at: what marks the value at a place (sample, *axes) as missing, empty if nothing does.
 
     Raises:
         DatasetError: with the name of the variable and where the value is.
@@ -162,8 +177,9 @@ def check_finite(variable: Variable, values: Num[np.ndarray, "sample ..."], samp
     if not finite.all():
         index = np.unravel_index(int((~finite).argmax()), values.shape)
         places = "".join(f", {axis} {number}" for axis, number in zip(variable.axes, index[1:], strict=True))
-        where = f"{values[index]} at sample {samples[index[0]]}{places}"
-        raise DatasetError(f"{variable.name} must be finite, it is {where}: repair or drop this sample")
+        mark = mark_at((int(samples[index[0]]), *map(int, index[1:])))
+        what = f"missing ({mark})" if mark else values[index]
+        raise DatasetError(f"{variable.name} must be finite, it is {what} at sample {samples[index[0]]}{places}: {REPAIR}")
 
 
 def read_description(path: Path | str) -> Description:
@@ -179,21 +195,41 @@ def read_description(path: Path | str) -> Description:
 def read_rows(path: Path | str, name: str, rows: Integer[np.ndarray, " row"]) -> Num[np.ndarray, "row ..."]:
     """Read these samples of a variable, in this order; a chunk is read once, and no others than needed.
 
+    The numbers are float32 or float64, NaN where the file marks them as missing; those of the layout itself stay integers.
+
     Raises:
         DatasetError: if the file cannot be read, or lacks the variable or a sample.
     """
     with open_netcdf(path) as file:
         dataset = open_variable(file, name)
+        if dataset.dtype.kind not in "fiu" or not dataset.ndim:
+            raise DatasetError(f"{name} must hold numbers for each sample, it holds {dataset.dtype} of shape {dataset.shape}")
+        if np.asarray(rows).dtype.kind not in "iu" and np.size(rows):
+            got = np.asarray(rows).dtype
+            raise DatasetError(f"samples of {name} must be chosen by integers, got {got}: give their numbers")
+        encoding = None if name in LAYOUT else read_encoding(dataset)
         wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
         if len(wanted) and (wanted[0] < 0 or wanted[-1] >= dataset.shape[0]):
             raise DatasetError(f"{name} has {dataset.shape[0]} samples, {wanted[0]} to {wanted[-1]} were asked for")
-        values = np.empty((len(wanted), *dataset.shape[1:]), dataset.dtype)
+        values = np.empty((len(wanted), *dataset.shape[1:]), encoding.dtype if encoding else dataset.dtype)
         step = dataset.chunks[0] if dataset.chunks else rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
         for places in np.split(np.arange(len(wanted)), np.flatnonzero(np.diff(wanted // step)) + 1):
             if len(places):
                 first, last = wanted[places[0]], wanted[places[-1]]
-                values[places] = dataset[first : last + 1][wanted[places] - first]
+                stored = dataset[first : last + 1][wanted[places] - first]
+                values[places] = encoding.decode(stored) if encoding else stored
         return values[back]
+
+
+def read_mark(path: Path | str, name: str, place: tuple[int, ...]) -> str:
+    """What marks the value of a variable at a place (sample, *axes) as missing, empty if nothing does.
+
+    Raises:
+        DatasetError: if the file cannot be read, or lacks the variable.
+    """
+    with open_netcdf(path) as file:
+        dataset = open_variable(file, name)
+        return read_encoding(dataset).mark_at(dataset, place)
 
 
 def validate(path: Path | str) -> None:
@@ -208,15 +244,16 @@ def validate(path: Path | str) -> None:
         if len(description.subset_order) != DRAWS:
             raise DatasetError(f"subset_order must hold {DRAWS} draws, it holds {len(description.subset_order)}")
         for variable in (*description.inputs, *description.outputs):
-            dataset = file[variable.name]
+            dataset = open_variable(file, variable.name)
+            encoding = read_encoding(dataset)
             if dataset.maxshape[0] is not None or dataset.chunks[1:] != dataset.shape[1:]:
                 raise DatasetError(f"{variable.name} must be stored in whole samples along an unlimited axis: rewrite the file")
-            for start, block in _blocks(dataset):
-                check_finite(variable, block, np.arange(start, start + len(block)))
+            for start, block in _blocks(dataset, encoding):
+                check_finite(variable, block, np.arange(start, start + len(block)), partial(encoding.mark_at, dataset))
 
 
 def describe(path: Path | str) -> str:
-    """Axes, variables with their ranges, splits and attributes of a file, as text.
+    """Axes, variables with their ranges, splits and attributes of a file, as text; a range is that of the present numbers.
 
     Raises:
         DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
@@ -233,11 +270,12 @@ def describe(path: Path | str) -> str:
         for title, variables in (("inputs", found.inputs), ("outputs", found.outputs)):
             lines += ["", title]
             for variable in variables:
-                extremes = [(block.min(), block.max()) for _, block in _blocks(file[variable.name])]
-                low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
+                low, high, missing = _range(open_variable(file, variable.name))
                 axes = f"({', '.join(('sample', *variable.axes))})"
                 what = f"{variable.long_name}, {variable.dtype}, scaling {variable.scaling}"
-                lines.append(f"  {variable.name:16}{axes}  {low:.6g} to {high:.6g} [{variable.units}]  {what}")
+                what += f", {missing} missing" if missing else ""
+                span = f"{low:.6g} to {high:.6g}" if low <= high else "no numbers"
+                lines.append(f"  {variable.name:16}{axes}  {span} [{variable.units}]  {what}")
         lines += ["", "splits", "  " + ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))]
         lines += [f"  {len(found.subset_order)} draws of the train split", "", "attributes"]
         return "\n".join(lines + [f"  {name:24}{value}" for name, value in found.attributes.items()])
@@ -245,9 +283,10 @@ def describe(path: Path | str) -> str:
 
 def _read_description(file: h5py.File) -> Description:
     attributes = read_attributes(file)
-    if attributes.get("schema_version") != SCHEMA_VERSION:
-        got = attributes.get("schema_version", "none")
-        raise DatasetError(f"schema_version {SCHEMA_VERSION} is required, got {got}: convert the file, or update pac_surrogate")
+    got = attributes.get("schema_version", "none")
+    if isinstance(got, np.ndarray) or got != SCHEMA_VERSION:
+        required = f"schema_version {SCHEMA_VERSION} is required, got {got!s:.60}"
+        raise DatasetError(f"{required}: convert the file, or update pac_surrogate")
     names = variable_names(file)
     datasets = {name: open_variable(file, name) for name in [*names, "sample", "split", "subset_order"]}
     dims = {name: dimensions(dataset) for name, dataset in datasets.items()}
@@ -260,37 +299,60 @@ def _read_description(file: h5py.File) -> Description:
     if not found["input"] or not found["output"]:
         raise DatasetError(f"an input and an output are required, found {len(found['input'])} and {len(found['output'])}")
     coordinates = [
-        Coordinate(name, read_values(datasets[name]), _text(datasets[name], "units"), _text(datasets[name], "long_name"))
-        for name in sizes
-        if name not in LAYOUT
+        Coordinate(name, _read_complete(name, dataset), _text(dataset, "units"), _text(dataset, "long_name"))
+        for name, dataset in datasets.items()
+        if name in sizes and name not in LAYOUT
     ]
     if dims["split"] != ("sample",) or dims["subset_order"] != ("draw", "rank"):
         got = f"{dims['split']} and {dims['subset_order']}"
         raise DatasetError(f"split needs the axes (sample) and subset_order (draw, rank), they have {got}: rewrite the file")
-    split, order = read_values(datasets["split"]), read_values(datasets["subset_order"])
+    split, order = (_read_complete(name, datasets[name]) for name in ("split", "subset_order"))
     check_splits(split, order, sizes["sample"])
     inputs, outputs = tuple(found["input"]), tuple(found["output"])
-    return Description(inputs, outputs, complete_coordinates([*inputs, *outputs], coordinates), attributes, split, order)
+    try:
+        complete = complete_coordinates([*inputs, *outputs], coordinates)
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    return Description(inputs, outputs, complete, attributes, split, order)
+
+
+def _read_complete(name: str, dataset: h5py.Dataset) -> np.ndarray:
+    values = read_values(dataset)
+    for place in np.argwhere(np.isnan(values)) if values.dtype.kind == "f" else ():
+        mark = read_encoding(dataset).mark_at(dataset, tuple(map(int, place)))
+        if mark:
+            where = ", ".join(map(str, place))
+            raise DatasetError(f"{name} must be finite, it is missing ({mark}) at point {where}: repair it")
+    return values
 
 
 def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[str, Variable]:
     role, units, long_name = (_text(dataset, attribute) for attribute in ("role", "units", "long_name"))
     if role not in ("input", "output"):
-        raise DatasetError(f"{name} needs the attribute role, 'input' or 'output', it has {role!r}")
+        raise DatasetError(f"{name} needs the attribute role, 'input' or 'output', it has {role!r:.60}")
     known = [AXIS_ORDER.index(dim) for dim in dims if dim in AXIS_ORDER]
     if dims[:1] != ("sample",) or known != sorted(known):
         raise DatasetError(f"{name} needs its axes in the order sample, {', '.join(AXIS_ORDER)}, it has {', '.join(dims)}")
     for dim, size in zip(dims, dataset.shape, strict=True):
         if sizes.get(dim) != size:
             raise DatasetError(f"{name} has {size} points along {dim}, its coordinates have {sizes.get(dim, 'none')}")
-    scaling = read_attributes(dataset).get("scaling", "standard")
-    return role, Variable(name, dims[1:], dataset.shape[1:], units, long_name, scaling, dataset.dtype.name)
+    scaling: Any = _text(dataset, "scaling") if "scaling" in dataset.attrs else "standard"
+    if scaling not in get_args(Scaling):
+        raise DatasetError(f"{name} needs the attribute scaling, 'standard' or 'log', it has {scaling!r:.60}: correct it")
+    if dataset.dtype.kind not in "fiu":
+        raise DatasetError(f"{name} must hold numbers, it holds texts: number the texts, or remove the variable")
+    dtype = read_encoding(dataset).dtype.name
+    try:
+        variable = Variable(name, dims[1:], dataset.shape[1:], units, long_name, scaling, dtype)
+    except ValueError as error:
+        raise DatasetError(f"{error}: rewrite the file") from error
+    return role, variable
 
 
 def _text(dataset: h5py.Dataset, attribute: str) -> str:
     value = read_attributes(dataset).get(attribute)
     if not isinstance(value, str) or not value:
-        raise DatasetError(f"{dataset.name.removeprefix('/')} needs the attribute {attribute}, it has {value!r}: add it")
+        raise DatasetError(f"{name_of(dataset)} needs the attribute {attribute}, it has {value!r:.60}: add it")
     return value
 
 
@@ -334,7 +396,16 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
             raise DatasetError(f"the global attribute {name} must be JSON, it is not ({error})") from error
 
 
-def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
+def _range(dataset: h5py.Dataset) -> tuple[float, float, int]:
+    """Least and greatest of the present numbers, and how many are missing."""
+    low, high, missing = np.nan, np.nan, 0
+    for _, block in _blocks(dataset, read_encoding(dataset)):
+        low, high = np.fmin(low, np.fmin.reduce(block, axis=None)), np.fmax(high, np.fmax.reduce(block, axis=None))
+        missing += int(np.isnan(block).sum())
+    return float(low), float(high), missing
+
+
+def _blocks(dataset: h5py.Dataset, encoding: Encoding) -> Iterator[tuple[int, np.ndarray]]:
     step = dataset.chunks[0] if dataset.chunks else rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
     for start in range(0, len(dataset), step):
-        yield start, dataset[start : start + step]
+        yield start, encoding.decode(dataset[start : start + step])

@@ -20,6 +20,17 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from pac_surrogate.files.attributes import (
+    ENCODING,
+    DatasetError,
+    as_text,
+    name_of,
+    read_attribute,
+    read_attributes,
+    write_attributes,
+)
+from pac_surrogate.files.missing import read_encoding, without_mask
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -28,15 +39,10 @@ CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16  # a fixed array below this is stored in one piece, uncompressed
 LARGEST_CHUNK = 2**30
 LARGEST_TEXT = 2**24
-LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
+LARGEST_TEXTS = 2**14  # entries, each of which is read on its own
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
-HIDDEN = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "_FillValue", "_NCProperties"}
-
-
-class DatasetError(ValueError):
-    """A data file that is missing, damaged or not laid out as required; the message is one line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +50,7 @@ class NetcdfVariable:
     """A variable of a file: its dimensions, values and attributes.
 
     `values` is an array, or anything with a shape, a dtype and slices along its first axis: an open HDF5 dataset streams.
-    Texts are stored as variable-length strings, booleans as int8.
+    Texts are stored as variable-length strings, booleans as int8. Missing numbers of a file are NaN here, packed ones decoded.
     """
 
     dims: tuple[str, ...]
@@ -76,7 +82,7 @@ def write_netcdf(
     `_FillValue` = NaN; nothing else can be missing.
 
     Raises:
-        ValueError: if dimensions disagree or a value has no netCDF type.
+        ValueError: if dimensions disagree, a value is masked or has no netCDF type, or an attribute encodes numbers.
     """
     sizes = _dimension_sizes(variables)
     with replacing(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
@@ -90,12 +96,12 @@ def write_netcdf(
                 dataset = _create(file, name, variable)
                 for axis, dim in enumerate(variable.dims):
                     dataset.dims[axis].attach_scale(file[dim])
-        _write_attributes(file, attributes or {})
+        write_attributes(file, attributes or {})
         file.flush()
 
 
 def read_netcdf(path: Path | str) -> tuple[dict[str, NetcdfVariable], dict[str, Any]]:
-    """Read every variable and the global attributes into memory.
+    """Read every variable and the global attributes into memory; see `read_values` for numbers that are missing or packed.
 
     Raises:
         DatasetError: if the file is missing, damaged, or declares more than it stores.
@@ -124,9 +130,13 @@ def read_xarray(path: Path | str) -> "xr.Dataset":
     import xarray as xr
 
     variables, attributes = read_netcdf(path)
-    beside = str(attributes.pop("coordinates", "")).split()
+    beside = [name for name in str(attributes.pop("coordinates", "")).split() if name in variables]
     data = {name: (variable.dims, variable.values, variable.attributes) for name, variable in variables.items()}
-    return xr.Dataset(data, attrs=attributes).set_coords(beside)
+    try:
+        return xr.Dataset(data, attrs=attributes).set_coords(beside)
+    except ValueError as error:
+        reason = _one_line(error)
+        raise DatasetError(f"{path}: the variables must share their dimensions ({reason}): rewrite the file") from error
 
 
 @contextmanager
@@ -138,38 +148,58 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
             raise DatasetError("a data file is required here, there is none: check the path, or generate the file")
         path.open("rb").close()  # so that a missing permission is reported as one
         if not h5py.is_hdf5(path):
+            with path.open("rb") as other:
+                classic = other.read(3) == b"CDF"
+            if classic:
+                raise DatasetError("a netCDF-4 file is required, this is classic netCDF: convert it with nccopy -k netCDF-4")
             raise DatasetError("a netCDF-4 (HDF5) file is required, this is another kind of file: check the path")
         with h5py.File(path, "r") as file:
             yield file
     except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from None
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{path}: the file cannot be read ({reason}): generate or download it again") from error
+        raise DatasetError(f"{path}: {_one_line(error)}") from None
+    except PermissionError as error:
+        raise DatasetError(f"{path}: a file that you may read is required: ask its owner for the permission") from error
+    except BlockingIOError as error:
+        raise DatasetError(f"{path}: the file is being written by another process: wait until that ends") from error
+    except MemoryError as error:
+        raise DatasetError(f"{path}: the memory does not hold what is read: read fewer samples, or free memory") from error
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise DatasetError(f"{path}: the file cannot be read ({_one_line(error)}): generate or download it again") from error
 
 
 def variable_names(file: h5py.File) -> list[str]:
     """The variables of a file in the order of their creation; dimensions without coordinate values are none."""
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    names = []
+    for stored in map(_as_bytes, file):
+        name = as_text(stored)
+        if file.id.links.get_info(stored).type != h5py.h5l.TYPE_HARD:
             raise DatasetError(f"variables must be stored in the file, {name!r} is a link: copy what it points to")
-    names = [name for name in file if file.get(name, getclass=True) is h5py.Dataset]
-    return [name for name in names if not str(_read_attribute(file[name], "NAME")).startswith(BARE_DIMENSION)]
+        is_dataset = h5py.h5o.get_info(file.id, stored).type == h5py.h5o.TYPE_DATASET
+        if is_dataset and not str(read_attribute(file[stored], "NAME")).startswith(BARE_DIMENSION):
+            names.append(name)
+    if len(set(names)) < len(names):
+        raise DatasetError(f"variables must have different names, they have {', '.join(names)}: rename one")
+    return names
 
 
 def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
     """A dataset of a file, once its declared size, storage and type are found harmless."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or file.get(name, getclass=True) is not h5py.Dataset:
+    stored = _stored_name(file, name)
+    if stored is None:
         raise DatasetError(f"the variable {name!r} is required, there is none")
-    dataset = file[name]
+    dataset = file[stored]
+    try:
+        kind = dataset.dtype
+    except TypeError as error:
+        raise DatasetError(f"{name!r} must hold numbers or texts, it holds neither ({error}): remove it") from error
     creation = dataset.id.get_create_plist()
     filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
     if dataset.is_virtual or dataset.external or not filters <= FILTERS:
         raise DatasetError(f"{name!r} must be stored in this file, with shuffle and gzip only: rewrite the file")
-    if dataset.shape is None or (dataset.dtype.kind not in "fiu" and h5py.check_string_dtype(dataset.dtype) is None):
-        raise DatasetError(f"{name!r} must hold numbers or texts, it holds {dataset.dtype}: rewrite the file")
-    declared = math.prod(dataset.shape) * dataset.dtype.itemsize
-    chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    if dataset.shape is None or (kind.kind not in "fiu" and h5py.check_string_dtype(kind) is None):
+        raise DatasetError(f"{name!r} must hold numbers or texts, it holds {kind}: rewrite the file")
+    declared = math.prod(dataset.shape) * kind.itemsize
+    chunk = math.prod(dataset.chunks or ()) * kind.itemsize
     stored = dataset.id.get_storage_size()
     if stored > file.id.get_filesize() or declared > DEFLATE_RATIO * stored or chunk > LARGEST_CHUNK:
         sizes = f"declares {declared} bytes in chunks of {chunk}, and {stored} are stored"
@@ -179,32 +209,33 @@ def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
 
 def dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
     """The names of a dataset's axes, from its dimension scales."""
-    own = dataset.name.removeprefix("/")
+    own = name_of(dataset)
     if dataset.is_scale and dataset.ndim == 1:
         return (own,)
     for axis in range(dataset.ndim):
         if len(dataset.dims[axis]) != 1:
             raise DatasetError(f"axis {axis} of {own!r} needs one dimension scale, it has {len(dataset.dims[axis])}")
-    return tuple(dataset.dims[axis][0].name.removeprefix("/") for axis in range(dataset.ndim))
+    return tuple(name_of(dataset.dims[axis][0]) for axis in range(dataset.ndim))
 
 
 def read_values(dataset: h5py.Dataset) -> np.ndarray:
-    """All values of a dataset from `open_variable`; texts as an array of strings."""
+    """All values of a dataset from `open_variable`; texts as an array of strings.
+
+    Missing numbers are NaN and packed ones decoded. Integers that are not packed stay integers where none is missing.
+    """
     if h5py.check_string_dtype(dataset.dtype) is None:
-        return np.asarray(dataset[()])
+        return read_encoding(dataset).decode(dataset[()], keep_integers=True)
+    room = max(dataset.size, math.prod(dataset.chunks or ()))  # each text that is read costs its whole chunk
+    if room > LARGEST_TEXTS:
+        raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXTS} texts, it has room for {room}: number them")
     texts: list[str] = []
     length = 0
     for index in np.ndindex(dataset.shape):  # one at a time: many entries may refer to one long text
-        texts.append(dataset.asstr()[index])
+        texts.append(as_text(dataset[index]))
         length += len(texts[-1])
         if length > LARGEST_TEXT:
-            raise DatasetError(f"{dataset.name!r} must hold at most {LARGEST_TEXT} characters, it holds more")
+            raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXT} characters, it holds more")
     return np.array(texts, dtype=np.str_).reshape(dataset.shape)
-
-
-def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """The attributes of a file or dataset, without those that only encode the format."""
-    return {name: _read_attribute(item, name) for name in item.attrs if name not in HIDDEN and "_Netcdf4" not in name}
 
 
 def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
@@ -213,21 +244,36 @@ def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
     return max(1, min(shape[0], round(CHUNK_BYTES / row)))
 
 
-def _read_attribute(item: h5py.File | h5py.Dataset, name: str) -> Any:
-    if name not in item.attrs or item.attrs.get_id(name).shape is None:
-        return ""
-    shape, text = item.attrs.get_id(name).shape, h5py.check_string_dtype(item.attrs.get_id(name).dtype)
-    if math.prod(shape) > (2**16 if text is None else 1):
-        raise DatasetError(f"the attribute {name!r} must be short, its shape is {shape}: rewrite the file")
-    value = item.attrs[name]
-    if isinstance(value, np.generic | np.ndarray) and value.size == 1:
-        value = value.item()
-    return value.decode() if isinstance(value, bytes) else value
+def _stored_name(file: h5py.File, name: str) -> bytes | None:
+    """The name under which a file stores a dataset: `as_text` reads UTF-8, else Latin-1."""
+    if name in ("", ".") or "/" in name or "\0" in name:
+        return None
+    for encoding in ("utf-8", "latin-1"):
+        stored = name.encode(encoding, "ignore")
+        if as_text(stored) != name or not file.id.links.exists(stored):
+            continue
+        if file.id.links.get_info(stored).type == h5py.h5l.TYPE_HARD:
+            return stored if h5py.h5o.get_info(file.id, stored).type == h5py.h5o.TYPE_DATASET else None
+    return None
+
+
+def _as_bytes(name: str | bytes) -> bytes:
+    return name if isinstance(name, bytes) else name.encode()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for name, variable in variables.items():
+        if any(as_text(text) != text for text in (name, *variable.dims)):
+            raise ValueError(f"names must be valid Unicode, those of {name!r} {variable.dims} are not: rename them")
+        encoded = sorted(ENCODING & variable.attributes.keys())
+        if encoded:
+            remedy = "leave it out, and give NaN where a number is missing"
+            raise ValueError(f"the attribute {encoded[0]!r} of {name!r} says how a file stores numbers: {remedy}")
         shape = np.shape(variable.values)
         if len(set(variable.dims)) != len(shape) or len(variable.dims) != len(shape):
             raise ValueError(f"{name!r} of shape {shape} needs one name for each axis, it has {variable.dims}")
@@ -257,31 +303,24 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable) -> h5py.Datase
         dataset[()] = values[()]
     if missing:
         dataset.attrs["_FillValue"] = values.dtype.type(np.nan)
-    _write_attributes(dataset, variable.attributes)
+    write_attributes(dataset, variable.attributes)
     return dataset
 
 
 def _storable(name: str, values: Any) -> Any:
     if isinstance(values, h5py.Dataset):
+        if h5py.check_string_dtype(values.dtype) is not None:
+            return read_values(values).astype(object)
+        if values.dtype.kind in "fiu" and not read_encoding(values).is_plain(values):
+            raise ValueError(f"{name!r} must hold plain numbers, its dataset marks or packs some: decode them first")
         return values
-    values = np.asarray(values)
-    if values.dtype.kind in "UT" or (values.dtype.kind == "O" and all(isinstance(text, str) for text in values.flat)):
-        return values.astype(object)
+    values = without_mask(name, values, remedy="write NaN in its place")
+    if values.dtype.kind in "UTO":
+        texts = values.astype(object)
+        if all(isinstance(text, str) for text in texts.flat):
+            return np.array([as_text(text) for text in texts.flat], object).reshape(texts.shape)
     if values.dtype.kind == "b":
         return values.astype(np.int8)
     if values.dtype.kind in "iu" or values.dtype in (np.float32, np.float64):
         return values
     raise ValueError(f"{name!r} must hold texts, integers, float32 or float64, it holds {values.dtype}: convert it")
-
-
-def _write_attributes(item: h5py.File | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
-    for name, value in attributes.items():
-        if isinstance(value, str):  # of fixed length, stored in place, where damage cannot lead the HDF5 library astray
-            length = max(1, len(value.encode()))
-            kind = h5py.string_dtype(length=length if length <= LONG_TEXT else None)
-            item.attrs.create(name, value.encode(), dtype=kind)
-            continue
-        numbers = np.asarray(value, dtype=np.int8 if isinstance(value, bool | np.bool_) else None)
-        if numbers.dtype.kind not in "fiu" or numbers.ndim > 1:
-            raise ValueError(f"the attribute {name!r} must be a text or numbers, it is {value!r}: write it as JSON text")
-        item.attrs[name] = numbers

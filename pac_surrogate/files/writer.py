@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 from jaxtyping import Int8, Integer, Num
 
+from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
     CONVENTIONS,
     MEASURED,
@@ -24,7 +26,7 @@ from pac_surrogate.files.native import (
     check_splits,
     complete_coordinates,
 )
-from pac_surrogate.files.netcdf import DatasetError, NetcdfVariable, write_netcdf
+from pac_surrogate.files.netcdf import NetcdfVariable, write_netcdf
 
 
 class DatasetWriter:
@@ -90,15 +92,18 @@ class DatasetWriter:
         """Append samples, given by the name of the variable; they are on disk when it returns.
 
         Raises:
-            DatasetError: if names, shapes or lengths are not those announced, or a value is not finite.
+            DatasetError: if names, shapes or lengths are not those announced, or a value is masked or not finite.
         """
         first = self._written
         if arrays.keys() != self._variables.keys():
             raise DatasetError(f"every variable ({', '.join(self._variables)}) is required, got {', '.join(arrays)}")
         stored = {}
         for name, variable in self._variables.items():
+            given = without_mask(name, arrays[name], ("sample", *variable.axes), first=first)
+            if given.dtype.kind not in "fiub":
+                raise DatasetError(f"{name} must hold real numbers, got {given.dtype}: convert it")
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
-                stored[name] = np.asarray(arrays[name]).astype(variable.dtype)
+                stored[name] = given.astype(variable.dtype)
             count = len(np.atleast_1d(next(iter(stored.values()))))
             if stored[name].shape != (count, *variable.shape) or first + count > self._samples:
                 allowed = f"{min(count, self._samples - first)} samples of shape {variable.shape}"
@@ -188,7 +193,14 @@ class DatasetWriter:
 def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     versions = {package: _version(package) for package in ("pac_surrogate", "numpy", "h5py")}
     given = {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in attributes.items()}
-    given["versions"] = json.dumps(versions | json.loads(given.get("versions", "{}")), sort_keys=True)
+    try:
+        earlier = json.loads(given.get("versions", "{}"))
+    except (TypeError, ValueError):
+        earlier = None
+    if not isinstance(earlier, dict):
+        got = given["versions"]
+        raise DatasetError(f"the global attribute versions must be a JSON object, got {got!r:.60}: correct it, or leave it out")
+    given["versions"] = json.dumps(versions | earlier, sort_keys=True)
     return {"Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, **given}
 
 

@@ -1,0 +1,95 @@
+"""Texts and attributes of HDF5 files: names, units and the like, in whatever alphabet another program stored them.
+
+A text is read as UTF-8. One that is not valid UTF-8 is read as Latin-1, in which every byte is a character: Fortran, IDL and
+LabVIEW store a degree sign so. All texts that are written are valid UTF-8.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
+FORMAT = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "_NCProperties"}
+ENCODING = {"_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "scale_factor", "add_offset", "_Unsigned"}
+
+
+class DatasetError(ValueError):
+    """A data file that is missing, damaged or not laid out as required; the message is one line."""
+
+
+def as_text(stored: bytes | str) -> str:
+    """A text of h5py, which gives bytes that are no UTF-8 as bytes or as surrogate escapes.
+
+    Raises:
+        ValueError: if a character is half a surrogate pair, which no alphabet has.
+    """
+    try:
+        raw = stored if isinstance(stored, bytes) else stored.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a text must be valid Unicode, {stored!r:.60} is not: remove the lone surrogates") from error
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def name_of(item: h5py.File | h5py.Dataset) -> str:
+    """The name of a dataset without the slash of the root group; empty for the file itself."""
+    return as_text(item.name).removeprefix("/")
+
+
+def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
+    """The attributes of a file or dataset, without those that only encode the format or the numbers."""
+    hidden = FORMAT | ENCODING if isinstance(item, h5py.Dataset) else FORMAT
+    return {as_text(name): read_attribute(item, name) for name in item.attrs if _is_shown(as_text(name), hidden)}
+
+
+def read_attribute(item: h5py.File | h5py.Dataset, name: str | bytes) -> Any:
+    """One attribute, a text or numbers; empty if there is none."""
+    stored = read_stored_attribute(item, name)
+    value = stored.item() if stored.size == 1 else stored
+    return as_text(value) if isinstance(value, bytes | str) else value
+
+
+def read_stored_attribute(item: h5py.File | h5py.Dataset, name: str | bytes) -> np.ndarray:
+    """The value of an attribute in its stored type; an empty text if there is none.
+
+    Raises:
+        DatasetError: if it is long, or of a type that is neither text nor numbers.
+    """
+    if name not in item.attrs:
+        return np.array("")
+    attribute = item.attrs.get_id(name)
+    where = f"the attribute {as_text(name)!r}" + (f" of {name_of(item)}" if name_of(item) else "")
+    try:
+        shape, text = attribute.shape, h5py.check_string_dtype(attribute.dtype)
+        if shape is not None and math.prod(shape) > (2**16 if text is None else 1):
+            raise DatasetError(f"{where} must be short, its shape is {shape}: rewrite the file")
+        return np.array("") if shape is None else np.asarray(item.attrs[name])
+    except TypeError as error:  # h5py has no NumPy type for it
+        raise DatasetError(f"{where} must be a text or numbers, it is neither ({error}): rewrite or remove it") from error
+
+
+def write_attributes(item: h5py.File | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+    """Write texts, numbers and rows of numbers.
+
+    Raises:
+        ValueError: if a value is something else, or missing.
+    """
+    for name, value in attributes.items():
+        if isinstance(value, str):  # of fixed length, stored in place, where damage cannot lead the HDF5 library astray
+            text = as_text(value).encode()
+            length = max(1, len(text))
+            item.attrs.create(as_text(name), text, dtype=h5py.string_dtype(length=length if length <= LONG_TEXT else None))
+            continue
+        numbers = np.asarray(value, dtype=np.int8 if isinstance(value, bool | np.bool_) else None)
+        if numbers.dtype.kind not in "fiu" or numbers.ndim > 1 or np.ma.is_masked(value):
+            raise ValueError(f"the attribute {name!r} must be a text or numbers, it is {value!r}: write it as JSON text")
+        item.attrs[as_text(name)] = numbers
+
+
+def _is_shown(name: str, hidden: set[str]) -> bool:
+    return name not in hidden and "_Netcdf4" not in name
