@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+BAND_NUMBERS = 2**24  # bounds of the samples at one piece of the new inputs
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -77,9 +79,12 @@ def cross_validation_band(
         least = torch.finfo(residual.dtype).tiny
         others = ((square.sum(0) - square).clamp_min(0.0) / (samples - 1)).sqrt().clamp_min(least)
         size = (size / others).amax(1, keepdim=True) * square.mean(0).sqrt()
-    around = left_out[fold]
-    lower = (around - size[:, None]).sort(0, descending=True).values[rank - 1]
-    upper = (around + size[:, None]).sort(0).values[rank - 1]
+    lower, upper = (left_out.new_empty(left_out.shape[1:], dtype=torch.result_type(left_out, size)) for _ in range(2))
+    rows = max(1, BAND_NUMBERS // residual.numel())
+    for i in range(0, len(lower), rows):
+        around = left_out[:, i : i + rows][fold]
+        lower[i : i + rows] = (around - size[:, None]).sort(0, descending=True).values[rank - 1]
+        upper[i : i + rows] = (around + size[:, None]).sort(0).values[rank - 1]
     return lower, upper
 
 
