@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pac_surrogate.repeats import count_of, group_sum, share_of_group
 
-NUMBERS = 2**24  # of the bounds of all samples at a piece of the rows
+BAND_NUMBERS = 2**24  # bounds of the samples at one piece of the new inputs
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def cross_validation_band(
         others = (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (count_of(group) - 1)
         scale = (square.sum(0) / count_of(group)).sqrt()
         size = (size / others.sqrt().clamp_min(least)).amax(1, keepdim=True) * scale
-    bounds: list[tuple[Tensor, Tensor]] = []
-    # A few rows at a time, for every sample has a bound at every row.
-    for rows in left_out.split(max(1, NUMBERS // max(1, residual.numel())), dim=1):
-        around = rows[fold]
-        bounds.append((-order_statistic(size[:, None] - around, share, rank), order_statistic(around + size[:, None], share, rank)))
-    lower, upper = (torch.cat(side) for side in zip(*bounds, strict=True))
+    lower, upper = (left_out.new_empty(left_out.shape[1:], dtype=torch.result_type(left_out, size)) for _ in range(2))
+    rows = max(1, BAND_NUMBERS // residual.numel())
+    for i in range(0, len(lower), rows):
+        around = left_out[:, i : i + rows][fold]
+        lower[i : i + rows] = -order_statistic(size[:, None] - around, share, rank)
+        upper[i : i + rows] = order_statistic(around + size[:, None], share, rank)
     return lower, upper
 
 
@@ -159,5 +159,5 @@ def by_rows(
     function: Callable[[Tensor], tuple[Tensor, ...]], x: Float[Tensor, "row input"], numbers: int
 ) -> tuple[Float[Tensor, "row output"], ...]:
     """A function of each row, of a few rows at a time: memory for `numbers` numbers a row stays bounded."""
-    parts = [function(rows) for rows in x.split(max(1, NUMBERS // max(1, numbers)))]
+    parts = [function(rows) for rows in x.split(max(1, BAND_NUMBERS // max(1, numbers)))]
     return tuple(torch.cat(side) for side in zip(*parts, strict=True))

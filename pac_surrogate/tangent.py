@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.jacobian import output_jacobian
-from pac_surrogate.models import evaluate
+from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.models.mlp import MLPNetwork
 from pac_surrogate.weights import Weights
 
@@ -58,12 +58,11 @@ class Tangent:
         outputs = self._outputs(a)
         size = (len(a) * outputs, len(a if b is None else b) * outputs)
         kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
-        left, right = self._features(a), None if b is None else self._features(b)
-        direct = left is not None and left.shape[1] == 1
-        if left is not None and direct:
+        direct = self._positions(a) == 1
+        for rows, left, columns, right in self._feature_pairs(a, b) if direct else ():
             for kernel, variance in zip(kernels, variances, strict=True):
                 for part in self._readout_parts(variance, left, right):  # outputs do not share weights of the readout
-                    apart = kernel.view(len(a), outputs, -1, outputs).diagonal(dim1=1, dim2=3)
+                    apart = kernel.view(len(a), outputs, -1, outputs)[rows, :, columns].diagonal(dim1=1, dim2=3)
                     apart += part.permute(1, 2, 0)
         for group in self._groups(self._body(variances, direct), size[1]):
             numbers = sum(self.start[name].numel() for name in group)
@@ -87,13 +86,13 @@ class Tangent:
         """Shared kernels of several priors between samples a and b (a itself by default); see `block`."""
         size = (len(a), len(a if b is None else b))
         kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
-        left, right = self._features(a), None if b is None else self._features(b)
-        if left is not None:
+        direct = self._positions(a) is not None
+        for rows, left, columns, right in self._feature_pairs(a, b) if direct else ():
             for kernel, variance in zip(kernels, variances, strict=True):
                 for (part,) in self._readout_parts(variance, left, right, mean=True):
-                    kernel += part
+                    kernel[rows, columns] += part
         mix, share = self._mix(a, combinations, seed)
-        names = self._body(variances, left is not None)
+        names = self._body(variances, direct)
         numbers = sum(self.start[name].numel() for name in names)
         for some in mix.split(max(1, NUMBERS // max(1, size[1] * numbers))) if names else ():
             fitting = max(1, NUMBERS // (len(some) * numbers))
@@ -112,26 +111,22 @@ class Tangent:
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"]
     ) -> list[Float[Tensor, "sample output"]]:
         """Diagonals of the block kernels of several priors."""
-        features = self._features(x)
-        direct = features is not None and features.shape[1] == 1
+        direct = self._positions(x) == 1
         totals = self._squares(variances, self._body(variances, direct), x, None)
-        if features is not None and direct:
-            for i, variance in enumerate(variances):
-                for part in self._readout_parts(variance, features, None):
-                    totals[i] = totals[i] + part.diagonal(dim1=1, dim2=2).T
+        if direct:
+            totals = [t + part for t, part in zip(totals, self._readout_diagonals(variances, x), strict=True)]
         return totals
 
     def shared_diagonals(
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
     ) -> list[Float[Tensor, " sample"]]:
         """Diagonals of the shared kernels of several priors."""
-        features = self._features(x)
+        direct = self._positions(x) is not None
         mix, share = self._mix(x, combinations, seed)
-        totals = [share * t.sum(1) for t in self._squares(variances, self._body(variances, features is not None), x, mix)]
-        if features is not None:
-            for i, variance in enumerate(variances):
-                for (part,) in self._readout_parts(variance, features, None, mean=True):
-                    totals[i] = totals[i] + part.diagonal()
+        totals = [share * t.sum(1) for t in self._squares(variances, self._body(variances, direct), x, mix)]
+        if direct:
+            parts = self._readout_diagonals(variances, x, mean=True)
+            totals = [t + part[:, 0] for t, part in zip(totals, parts, strict=True)]
         return totals
 
     def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
@@ -211,9 +206,16 @@ class Tangent:
         if not names:
             return [x.new_zeros(len(x), self._outputs(x) if mix is None else len(mix)) for _ in variances]
         columns = {name: torch.stack([variance[name].flatten() for variance in variances], dim=1) for name in names}
-        pieces = self._jacobian(x, names, mix)
-        whole = torch.cat([torch.stack([rows[n].flatten(2).square() @ columns[n] for n in names]).sum(0) for rows in pieces])
-        return list(whole.unbind(2))
+        fitting = max(1, NUMBERS // sum(self.start[name].numel() for name in names))
+        if mix is None and self._outputs(x) > fitting:  # the derivatives of one sample do not fit
+            mix = torch.eye(self._outputs(x), dtype=torch.float64, device=x.device)
+        found = []
+        for some in (None,) if mix is None else mix.split(fitting):
+            pieces = self._jacobian(x, names, some)
+            found.append(
+                torch.cat([torch.stack([rows[n].flatten(2).square() @ columns[n] for n in names]).sum(0) for rows in pieces])
+            )
+        return list(torch.cat(found, dim=1).unbind(2))
 
     def _jacobian(self, x: Tensor, names: Sequence[str], mix: Tensor | None) -> Iterator[Weights]:
         """Derivatives of the outputs, or of combinations of them."""
@@ -223,17 +225,34 @@ class Tangent:
         combined = {name: mix @ self.start[name] for name in self.start if name.startswith(f"{self.readout}.")}
         return output_jacobian(self.model, {**self.start, **combined}, x, names)
 
-    def _features(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample position feature"] | None:
-        """What the readout reads, if the model gives it out and the readout is affine in it, pointwise; see `models`."""
+    def _positions(self, x: Float[Tensor, "sample input"]) -> int | None:
+        """At how many positions the readout is applied, or None unless the model returns the features that it reads.
+
+        The readout must be affine in the last features, pointwise; see `models`. One sample decides.
+        """
         names = [f"{self.readout}.weight", f"{self.readout}.bias"]
         weight = self.start.get(names[0])
         if weight is None or any(n.startswith(f"{self.readout}.") and n not in names for n in self.start):
             return None
-        _, found = evaluate(self.model, self.start, x)
+        _, found = evaluate(self.model, self.start, x[:1])
         if weight.ndim < 2 or math.prod(weight.shape[2:]) != 1 or not found or found[-1].shape[1] != weight.shape[1]:
             return None
-        features = found[-1].flatten(2).mT if found[-1].ndim > 2 else found[-1][:, None]
-        return features if self._reads(x[:1], features[0].detach(), *names) else None
+        features = _by_position(found[-1])
+        return features.shape[1] if self._reads(x[:1], features[0].detach(), *names) else None
+
+    def _features(self, x: Float[Tensor, "sample input"]) -> Iterator[tuple[slice, Float[Tensor, "row position feature"]]]:
+        """What the readout reads, some samples at a time: a forward pass holds the features of all layers."""
+        size = max(1, NUMBERS // activation_size(self.model, x.shape[1]))
+        for i in range(0, len(x), size):
+            yield slice(i, min(i + size, len(x))), _by_position(evaluate(self.model, self.start, x[i : i + size])[1][-1])
+
+    def _feature_pairs(
+        self, a: Float[Tensor, "sample input"], b: Float[Tensor, "other input"] | None
+    ) -> Iterator[tuple[slice, Tensor, slice, Tensor]]:
+        """What the readout reads at all pairs of pieces of a and b."""
+        for rows, left in self._features(a):
+            for columns, right in self._features(a if b is None else b):
+                yield rows, left, columns, right
 
     def _reads(self, x: Tensor, features: Float[Tensor, "position feature"], weight: str, bias: str) -> bool:
         """Whether the outputs move with the readout as they must; one direction tells.
@@ -263,21 +282,39 @@ class Tangent:
         self,
         variance: Mapping[str, Tensor],
         left: Float[Tensor, "sample position feature"],
-        right: Float[Tensor, "other position feature"] | None,
+        right: Float[Tensor, "other position feature"],
         *,
         mean: bool = False,
     ) -> Iterator[Float[Tensor, "channel sample other"]]:
         """What the readout's weight and its bias add to the kernel of each channel, or to their mean; mean over positions."""
-        right = left if right is None else right
-        weight, bias = variance[f"{self.readout}.weight"].flatten(1), variance.get(f"{self.readout}.bias")
-        if mean:
-            weight, bias = weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, keepdim=True)
+        weight, bias = self._readout_variances(variance, mean)
         if bool((weight > 0).any()):
             same = bool((weight == weight[0]).all())  # then one channel stands for all
             part = torch.einsum("ipf,of,jpf->oij", left, weight[:1] if same else weight, right) / left.shape[1]
             yield part.expand(len(weight), -1, -1)
         if bias is not None and bool((bias > 0).any()):
             yield bias[:, None, None].expand(-1, len(left), len(right))
+
+    def _readout_diagonals(
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, mean: bool = False
+    ) -> list[Float[Tensor, "sample channel"]]:
+        """Diagonals of the sum of `_readout_parts`, for each prior, without the products of different samples."""
+        parts: list[list[Tensor]] = [[] for _ in variances]
+        for _, features in self._features(x):
+            square = features.square().mean(1)
+            for own, variance in zip(parts, variances, strict=True):
+                weight, bias = self._readout_variances(variance, mean)
+                own.append(square @ weight.T if bias is None else square @ weight.T + bias)
+        return [torch.cat(own) for own in parts]
+
+    def _readout_variances(
+        self, variance: Mapping[str, Tensor], mean: bool
+    ) -> tuple[Float[Tensor, "channel feature"], Float[Tensor, " channel"] | None]:
+        """Variances of the readout's weight and bias for each channel, or their means over the channels."""
+        weight, bias = variance[f"{self.readout}.weight"].flatten(1), variance.get(f"{self.readout}.bias")
+        if mean:
+            weight, bias = weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, keepdim=True)
+        return weight, bias
 
 
 def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row output"]:
@@ -286,6 +323,10 @@ def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row outp
         return torch.eye(outputs, dtype=torch.float64)
     signs = torch.randint(2, (combinations, outputs), generator=torch.Generator().manual_seed(seed))
     return signs.double() * 2 - 1
+
+
+def _by_position(features: Float[Tensor, "sample feature *grid"]) -> Float[Tensor, "sample position feature"]:
+    return features.flatten(2).mT if features.ndim > 2 else features[:, None]
 
 
 def _pieces(x: Float[Tensor, "sample input"], outputs: int, rows: int) -> Iterator[Piece]:

@@ -72,7 +72,9 @@ def priors(at):
     return [one, uneven, {n: torch.where(mask[n], w, 0.0) for n, w in uneven.items()}]
 
 
-@pytest.mark.parametrize(("kind", "numbers"), [*((kind, 2**25) for kind in MODELS), ("MLP", 700), ("none", 150)])
+@pytest.mark.parametrize(
+    ("kind", "numbers"), [*((kind, 2**25) for kind in MODELS), ("MLP", 700), ("MLP", 60), ("CNN", 100), ("none", 150)]
+)
 def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
     """Whole, in pieces of a few samples, and in pieces of a sample's outputs."""
     monkeypatch.setattr(module_under_test, "NUMBERS", numbers)
@@ -94,6 +96,22 @@ def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
                 rtol=0,
                 atol=1e-12,
             )
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("part", ["readout", "body", "both"])
+def test_the_diagonals_are_those_of_the_kernels(kind, part):
+    """At one position of the readout and, for the CNN, at eight: the mean over positions is one of squares."""
+    at, x = tangent(kind), normal(5, 8, seed=5)
+    last = {n: n.startswith(f"{at.readout}.") for n in at.start}
+    for prior in priors(at):
+        variance = {n: v * (part == "both" or last[n] == (part == "readout")) for n, v in prior.items()}
+        (block,), (own,) = at.block([variance], x), at.block_diagonals([variance], x)
+        (shared,) = at.shared([variance], x, combinations=3)
+        (mean,) = at.shared_diagonals([variance], x, combinations=3, seed=0)
+        # All terms are squares, so nothing cancels: a few hundred roundings of 1e-16.
+        torch.testing.assert_close(own.flatten(), block.diagonal(), rtol=1e-12, atol=0)
+        torch.testing.assert_close(mean, shared.diagonal(), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("kind", ["MLP", "none"])

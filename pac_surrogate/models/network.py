@@ -1,7 +1,7 @@
 """Running a module with given weights: one set, or a stack of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -108,7 +108,20 @@ def evaluate_many(
 def activation_size(model: nn.Module, inputs: int) -> int:
     """How many numbers a forward pass keeps for one sample, roughly: what memory is planned by."""
     weights = dict(model.named_parameters())
-    with torch.no_grad():
-        prediction, features = evaluate(model, weights, torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype))
-    hidden = sum(feature.numel() for feature in features) or sum(weight.shape[0] for weight in weights.values())
-    return inputs + prediction.numel() + 3 * hidden
+    made: list[int] = []
+    # A module of the user's may return some of its features or none, but its layers make them all.
+    layers = [module for module in model.modules() if next(module.children(), None) is None]
+    hooks = [layer.register_forward_hook(lambda _layer, _given, found: made.append(_numbers(found))) for layer in layers]
+    try:
+        with torch.no_grad():
+            prediction, features = evaluate(model, weights, torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    returned = sum(feature.numel() for feature in features) or sum(weight.shape[0] for weight in weights.values())
+    return inputs + prediction.numel() + 3 * max(returned, sum(made))
+
+
+def _numbers(found: Any) -> int:
+    parts = found if isinstance(found, list | tuple) else (found,)
+    return sum(part.numel() for part in parts if isinstance(part, Tensor))

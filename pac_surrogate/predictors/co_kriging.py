@@ -12,7 +12,7 @@ from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.predictors.predictor import part, shapes
 
-ROWS = 2**22  # numbers of one piece of the correlation matrix
+ROWS = 2**22  # numbers of one piece of the correlation matrix, of the inputs or of the components
 ARRAYS = ("offset", "scale", "points", "theta", "trend", "gamma", "rho", "basis", "mean")
 
 
@@ -51,10 +51,11 @@ class CoKriging:
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, float64."""
         arrays = {name: getattr(self, name).to(x.device) for name in ARRAYS}
-        size = batch_size or max(1, ROWS // max(1, len(self.points)))
+        size = batch_size or max(1, ROWS // max(1, len(self.rho), *self.points.shape))
         parts = []
-        for rows in ((x.double() - arrays["offset"]) / arrays["scale"]).split(size):
-            components = [self._component(rows, arrays, c) for c in range(len(self.rho))]
+        for rows in x.double().split(size):
+            scaled = (rows - arrays["offset"]) / arrays["scale"]
+            components = [self._component(scaled, arrays, c) for c in range(len(self.rho))]
             parts.append(torch.stack(components, dim=1) @ arrays["basis"] + arrays["mean"])
         return torch.cat(parts)
 

@@ -1,6 +1,6 @@
 """A linear readout of several layers of a network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,12 @@ class FeatureReadout:
         mean, deviation, coefficients, intercept = (
             tensor.to(x.device) for tensor in (self.mean, self.deviation, self.coefficients, self.intercept)
         )
-        prediction, features = pooled_features(self.base, x, batch_size=batch_size)
-        chosen = torch.cat([features[layer] for layer in self.layers], dim=1)
-        readout = (chosen - mean) / deviation @ coefficients + intercept
-        return prediction + readout if self.corrects else readout
+        parts = []
+        for prediction, features in _pieces(self.base, x, batch_size):
+            chosen = torch.cat([features[layer] for layer in self.layers], dim=1)
+            readout = (chosen - mean) / deviation @ coefficients + intercept
+            parts.append(prediction + readout if self.corrects else readout)
+        return torch.cat(parts)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give the base's state and the readout."""
@@ -83,12 +85,17 @@ class FeatureReadout:
 def pooled_features(
     network: Network, x: Float[Tensor, "sample input"], *, batch_size: int | None = None
 ) -> tuple[Float[Tensor, "sample output"], list[Float[Tensor, "sample _feature"]]]:
-    """Prediction, and the input and every hidden layer's features averaged over the grid; float64."""
+    """Prediction, and the input and every hidden layer's features averaged over the grid, of all samples; float64."""
+    predictions, parts = zip(*_pieces(network, x, batch_size), strict=True)
+    return torch.cat(predictions), [torch.cat(layer) for layer in zip(*parts, strict=True)]
+
+
+def _pieces(
+    network: Network, x: Float[Tensor, "sample input"], batch_size: int | None
+) -> Iterator[tuple[Float[Tensor, "row output"], list[Float[Tensor, "row _feature"]]]]:
+    """What `pooled_features` gives, some samples at a time."""
     size = batch_size or max(1, PREDICT_NUMBERS // activation_size(network.module, x.shape[1]))
     weights = {name: weight.to(x.device).double() for name, weight in network.weights.items()}
-    predictions, parts = [], []
     for rows in x.double().split(size):
         prediction, features = evaluate(network.module, weights, rows)
-        predictions.append(prediction)
-        parts.append([rows, *(f.flatten(2).mean(2) if f.ndim > 2 else f for f in features)])
-    return torch.cat(predictions), [torch.cat(layer) for layer in zip(*parts, strict=True)]
+        yield prediction, [rows, *(f.flatten(2).mean(2) if f.ndim > 2 else f for f in features)]

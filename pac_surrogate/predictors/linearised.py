@@ -107,9 +107,12 @@ class SharedKernel:
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, float64."""
+        if len(x) == 0:
+            return x.new_zeros(0, len(self.scale), dtype=torch.float64)
         tangent, parts = _tangent(self.base, x), []
         prior, inputs, coefficients = _to(self.prior, x), self.inputs.to(x.device), self.coefficients.to(x.device)
-        for rows in x.double().split(batch_size or _batch(self.base, x)):
+        size = batch_size or max(1, min(_batch(self.base, x), CROSS_NUMBERS // len(inputs)))
+        for rows in x.double().split(size):
             (cross,) = tangent.shared([prior], rows, inputs, combinations=self.combinations, seed=self.seed)
             prediction = tangent.predict(rows) + cross @ coefficients
             parts.append(prediction if self.offset is None else prediction + tangent.along(rows, self.offset))
@@ -161,6 +164,8 @@ def variances(
     Raises:
         ValueError: if the block kernel of the training samples is too large, as it may be after conjugate gradients.
     """
+    if len(x) == 0:
+        return [x.new_zeros(0, len(member.scale), dtype=torch.float64) for member in members]
     groups: list[list[int]] = []
     for place, member in enumerate(members):
         alike = [group for group in groups if _alike(members[group[0]], member)]
@@ -190,10 +195,9 @@ def _block_variances(members: Sequence[Linearised], x: Float[Tensor, "sample inp
     held = len(inputs) * outputs
     if held > KERNEL_ROWS:
         raise ValueError(f"a variance needs at most {KERNEL_ROWS} rows (samples x outputs), got {held}: use kernel='shared'")
-    grams = tangent.block(priors, inputs)
-    factors = [_factor(gram, member.ratio) for gram, member in zip(grams, members, strict=True)]
+    factors = _factors(tangent.block(priors, inputs), members)
     parts: list[list[Tensor]] = [[] for _ in members]
-    for rows in x.split(max(1, CROSS_NUMBERS // (len(members) * outputs * held))):
+    for rows in x.split(_rows(first.base, x, len(members) * outputs, held)):
         wholes, crosses = tangent.block_diagonals(priors, rows), tangent.block(priors, rows, inputs)
         for own, whole, factor, cross in zip(parts, wholes, factors, crosses, strict=True):
             seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0).reshape(len(rows), outputs)
@@ -207,9 +211,9 @@ def _shared_variances(
     first, priors = members[0], [_to(member.prior, x) for member in members]
     inputs, tangent = first.inputs.to(x.device), _tangent(first.base, x)
     shared = functools.partial(tangent.shared, priors, combinations=first.combinations, seed=first.seed)
-    factors = [_factor(gram, member.ratio) for gram, member in zip(shared(inputs), members, strict=True)]
+    factors = _factors(shared(inputs), members)
     parts: list[list[Tensor]] = [[] for _ in members]
-    for rows in x.split(max(1, CROSS_NUMBERS // (len(members) * len(inputs)))):
+    for rows in x.split(_rows(first.base, x, len(members), len(inputs))):
         wholes = tangent.shared_diagonals(priors, rows, combinations=first.combinations, seed=first.seed)
         for own, whole, factor, cross in zip(parts, wholes, factors, shared(rows, inputs), strict=True):
             seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
@@ -265,9 +269,22 @@ def _batch(base: Network, x: Tensor) -> int:
     return max(1, PREDICT_NUMBERS // (4 * activation_size(base.module, x.shape[1])))
 
 
+def _rows(base: Network, x: Tensor, kernels: int, columns: int) -> int:
+    """Samples of one piece of the cross kernels, for which neither these nor the features that make them take more memory."""
+    return max(1, CROSS_NUMBERS // (kernels * max(columns, activation_size(base.module, x.shape[1]))))
+
+
+def _factors(
+    grams: list[Float[Tensor, "row row"]], members: Sequence[Linearised | SharedKernel]
+) -> list[Float[Tensor, "row row"]]:
+    """Cholesky factors of K + ratio I; each kernel is given up for its factor."""
+    return [_factor(grams.pop(0), member.ratio) for member in members]
+
+
 def _factor(gram: Float[Tensor, "row row"], ratio: float) -> Float[Tensor, "row row"]:
-    """Cholesky factor of K + ratio I."""
-    factor, failed = torch.linalg.cholesky_ex(gram + ratio * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
+    """Cholesky factor of K + ratio I, which takes the place of K."""
+    gram.diagonal().add_(ratio)
+    factor, failed = torch.linalg.cholesky_ex(gram)
     if bool(failed):
         raise ValueError(
             f"the kernel of the training samples has no inverse in float64 at the ratio {ratio:g}: use a larger one"
