@@ -224,15 +224,23 @@ def _method(name: str, given: dict[str, float | None], *, on_source: bool = True
 
 
 def _score(surrogate: Any, data: Any) -> str:
-    """The headline error on the test split."""
+    """The headline error on the test split, or why there is none: the surrogate is saved by then, so that is no error."""
     from pac_surrogate.curve import METRICS
+    from pac_surrogate.left_out import UndefinedMetricError
     from pac_surrogate.surrogate import predict_many
 
     headline = str(data.attributes.get("headline", "rel_l2"))
+    if headline not in METRICS:
+        return (
+            f"not measured: the headline must be one of {', '.join(METRICS)}, got {headline!r}: set that attribute of the data"
+        )
     if not data.has_split("test"):
         return "no test split to measure on"
     (prediction,) = predict_many([surrogate], [data.test])
-    return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"
+    try:
+        return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"
+    except UndefinedMetricError as error:
+        return f"not measured: {error}"
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from pac_surrogate import metrics
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
+from pac_surrogate.left_out import LeftOutWarning, UndefinedMetricError
 from pac_surrogate.models import MLP, Architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.stages import Budget, Solver
@@ -61,7 +63,8 @@ def transfer_curve(
 
     Seed k means its own source surrogate, target subset (draw k of the file), initial weights, folds and minibatches, the same
     for every method, so methods are compared in pairs. A method given as several candidates is tuned by cross-validation on the
-    target training samples alone. Test data are read once, at the end.
+    target training samples alone. Test data are predicted once, at the end; before anything is trained, only their outputs are
+    read, to see that the headline metric is defined. One warning a metric names the test samples or outputs that it leaves out.
 
     Args:
         source: with train and, if there is one, valid split.
@@ -84,11 +87,13 @@ def transfer_curve(
 
     Returns:
         Dimensions (method, size, seed). Variables: the metrics, `source_error` (the headline metric on the source's test
-        split: what is forgotten), `diverged`, `seconds` (share of the batched time) and `chosen` (the method with its
-        hyper-parameters). n/a is NaN.
+        split: what is forgotten), `diverged` (training, or a prediction of the test split, was not finite), `seconds` (share
+        of the batched time) and `chosen` (the method with its hyper-parameters). n/a is NaN, also for all cells of a metric
+        that the test split leaves undefined. What a metric leaves out is its attribute `comment`.
 
     Raises:
-        ValueError: if sizes exceed the data, seeds the stored draws, or data or surrogates do not fit together.
+        ValueError: if sizes exceed the data, seeds the stored draws, data or surrogates do not fit together, or the headline
+            metric is undefined on a test split, as where all fields are zero.
     """
     chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     candidates = {name: as_candidates(method) for name, method in methods.items()}
@@ -108,6 +113,13 @@ def transfer_curve(
     folder = Path(out) if out is not None else None
     solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
     budget = Budget(steps, source_steps, batch_size, folds)
+    if surrogates is not None and (model is not None or len(surrogates) != len(chosen_seeds)):
+        raise ValueError(f"give a model to pretrain, or {len(chosen_seeds)} surrogates, one for each seed")
+    same_outputs = same_variables(surrogates[0].outputs if surrogates else source.outputs, target.outputs)
+    comments = _check_metrics(headline, target.test, source.test if same_outputs else None)
+    for comment in comments.values():
+        warnings.warn(LeftOutWarning(comment), stacklevel=2)
+    announced = set(comments)
 
     if surrogates is None:
         surrogates = pretrain_seeds(
@@ -119,11 +131,8 @@ def transfer_curve(
             valid=source.valid if source.has_split("valid") else None,
             solver=solver,
         )
-    elif model is not None or len(surrogates) != len(chosen_seeds):
-        raise ValueError(f"give a model to pretrain, or {len(chosen_seeds)} surrogates, one for each seed")
     training = source.train
     cells, tasks = [], []
-    same_outputs = same_variables(surrogates[0].outputs, target.outputs)
     for name, options in candidates.items():
         if not (same_outputs or learns_outputs(options[0])):
             continue
@@ -149,15 +158,22 @@ def transfer_curve(
     for first in range(0, len(sound), PREDICTED_AT_ONCE):
         part = sound[first : first + PREDICTED_AT_ONCE]
         adapted = [result.surrogate for _, result in part]
-        on_target = [score(p, target.test) for p in predict_many(adapted, [target.test] * len(part))]
-        if same_outputs:
-            on_source = [
-                METRICS[headline](p, source.test.output_matrix) for p in predict_many(adapted, [source.test] * len(part))
-            ]
-            on_target = [{**s, "source_error": e} for s, e in zip(on_target, on_source, strict=True)]
-        for (cell, _), scores in zip(part, on_target, strict=True):
-            for name, error in scores.items():
-                curve[name].loc[dict(zip(("method", "size", "seed"), cell, strict=True))] = error
+        for (cell, _), prediction in zip(part, predict_many(adapted, [target.test] * len(part)), strict=True):
+            at = dict(zip(("method", "size", "seed"), cell, strict=True))
+            if not np.isfinite(prediction).all():
+                curve["diverged"].loc[at] = True
+                continue
+            for name, error in _noted(comments, "target", score, prediction, target.test).items():
+                curve[name].loc[at] = error
+        for (cell, _), prediction in (
+            zip(part, predict_many(adapted, [source.test] * len(part)), strict=True) if same_outputs else ()
+        ):
+            at = dict(zip(("method", "size", "seed"), cell, strict=True))
+            if np.isfinite(prediction).all() and not curve["diverged"].loc[at]:
+                truth = source.test.output_matrix
+                curve["source_error"].loc[at] = _noted(comments, "source", METRICS[headline], prediction, truth)
+    for name, comment in comments.items():
+        curve[name].attrs["comment"] = comment
     pair = str(target.attributes.get("pair", ""))
     spent = {"pretrain_steps": surrogates[0].provenance.get("steps"), **dataclasses.asdict(budget)}
     spent["candidates"] = {name: len(options) for name, options in candidates.items()}
@@ -171,22 +187,69 @@ def transfer_curve(
             if (size, seed) == (largest, first_seed):
                 result.surrogate.save(folder / "surrogates" / f"{name}.safetensors")
         save_curve(curve, folder)
+    for name, comment in comments.items():
+        if name not in announced:
+            warnings.warn(LeftOutWarning(comment), stacklevel=2)
     return curve
 
 
+def _check_metrics(headline: str, target: Dataset, source: Dataset | None) -> dict[str, str]:
+    """Refuse test splits that leave the headline undefined; give what the metrics leave out, by variable of the curve."""
+    comments: dict[str, str] = {}
+    for side, data in (("target", target), ("source", source)):
+        if data is None:
+            continue
+        try:
+            _noted(comments, side, METRICS[headline], data.output_matrix, data.output_matrix)
+        except UndefinedMetricError as error:
+            remedy = "as the headline in the target's attributes"
+            raise ValueError(f"the headline metric must be defined on the {side}'s test split: {error}, {remedy}") from None
+    _noted(comments, "target", score, target.output_matrix, target)
+    return comments
+
+
+def _noted(comments: dict[str, str], side: str, measure: Callable[..., Any], *arguments: Any) -> Any:
+    """Measure, and note what is left out once for each variable of the curve, where the metrics would warn for every cell."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LeftOutWarning)
+        found = measure(*arguments)
+    for warning in caught:
+        if isinstance(warning.message, LeftOutWarning):
+            variable = "source_error" if side == "source" else warning.message.metric
+            comments.setdefault(variable, f"{warning.message}, in the {side}'s test split")
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return found
+
+
 def score(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict[str, float]:
-    """Score a prediction of a dataset's output matrix by every metric that applies to it."""
+    """Score a prediction of a dataset's output matrix by every metric that applies to it.
+
+    NaN where the data leave a metric undefined. `nrmse` and `vrmse` are means over the variables with a grid that define them.
+    """
     truth = data.output_matrix
-    scores = {name: float(metric(prediction, truth)) for name, metric in METRICS.items()}
+    scores = {name: _defined(metric, prediction, truth) for name, metric in METRICS.items()}
     last = np.cumsum([variable.size for variable in data.outputs])
     for name, metric in FIELD_METRICS.items():
         values = [
-            metric(prediction[:, end - v.size : end].reshape(-1, *v.shape), data[v.name], axes=v.axes)
+            _defined(metric, prediction[:, end - v.size : end].reshape(-1, *v.shape), data[v.name], axes=v.axes)
             for v, end in zip(data.outputs, last, strict=True)
             if {"x", "y"} & set(v.axes)
         ]
-        scores[name] = float(np.mean(values)) if values else math.nan
-    return scores
+        defined = [value for value in values if value is not None]
+        if 0 < len(defined) < len(values):
+            line = f"{name} leaves out {len(values) - len(defined)} of {len(values)} variables, for which it is undefined"
+            warnings.warn(LeftOutWarning(line, name), stacklevel=2)
+        scores[name] = float(np.mean(defined)) if defined else None
+    return {name: math.nan if value is None else value for name, value in scores.items()}
+
+
+def _defined(metric: Callable[..., float], *arguments: Any, **options: Any) -> float | None:
+    """Value of a metric, None where the target leaves it undefined."""
+    try:
+        return float(metric(*arguments, **options))
+    except UndefinedMetricError:
+        return None
 
 
 def _empty_curve(methods: list[str], sizes: list[int], seeds: list[int]) -> "xr.Dataset":
@@ -240,14 +303,17 @@ def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
 def summarise(curve: "xr.Dataset", metric: str | None = None) -> "xr.Dataset":
     """Median and quartiles over seeds of a metric (the headline by default), and how many seeds diverged.
 
-    Seeds that are n/a or diverged are left out of the quartiles.
+    Seeds that are n/a or diverged are left out of the quartiles. A quartile between two seeds, one of them
+    infinite, is infinite.
     """
-    import warnings
-
     errors = curve[metric or curve.attrs["headline"]]
+    shares = [0.25, 0.5, 0.75]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for cells that are n/a in every seed
-        quartiles = errors.quantile([0.25, 0.5, 0.75], dim="seed", skipna=True)
+        quartiles = errors.quantile(shares, dim="seed", skipna=True)
+        if np.isinf(errors).any():  # between infinities NumPy interpolates to NaN, which would read as n/a
+            below, above = (errors.quantile(shares, dim="seed", skipna=True, method=side) for side in ("lower", "higher"))
+            quartiles = quartiles.where(np.isfinite(below + above), below + above).where(below != above, below)
     named = {name: quartiles.sel(quantile=q, drop=True) for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))}
     summary = named["median"].to_dataset(name="median").assign(low=named["low"], high=named["high"])
     return summary.assign(diverged=curve["diverged"].astype(int).sum("seed")) if "diverged" in curve else summary

@@ -1,8 +1,12 @@
 """One function per published metric; e = prediction - target, y = target, both (sample, *axes).
 
 Every metric is a number for a whole test set, in float64. Those that are means over samples may be joined from batches,
-weighted by their lengths; `rmse`, `rmse_std`, `r2`, `max_error`, `crmse` and `frmse` need the whole set at once. Nothing here
-takes batches, so no value can depend on them. A prediction that is not finite gives a value that is not finite.
+weighted by their lengths, where nothing is left out; `rmse`, `rmse_std`, `r2`, `max_error`, `crmse` and `frmse` need the whole
+set at once. Nothing here takes batches, so no value can depend on them. A prediction that is not finite gives a value that is
+not finite.
+
+What has no scale cannot be divided by it: samples of zero norm and outputs that do not vary are left out of a mean, and a
+`LeftOutWarning` names them. What counts as zero or constant is decided by the rounding of the target's own dtype.
 
 Metrics of fields take `axes`, the names of the axes after `sample`, as axes=("time", "x", "channel"): x, y and z are space, the
 others count the fields of a sample. The three relative errors of fields differ: say which one a table holds.
@@ -15,10 +19,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Num
 
+from pac_surrogate.left_out import UndefinedMetricError, ratios, warn_of_constants, warn_of_zeros
+from pac_surrogate.resolution import deviation, power_of_two, resolution, root_mean_square, varies
+
 SPACE = ("x", "y", "z")
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}  # wavenumbers in periods per domain
 VRMSE_EPSILON = 1e-7
-CONSTANT = 1e-6  # a standard deviation below this share of the largest value is rounding in float32
 
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
@@ -26,40 +32,48 @@ _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def rel_l2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Relative L2 error: mean over samples of |e| / |y|, norms over all axes of a sample.
 
-    No epsilon: a target that is zero everywhere counts 0 if it is met exactly, else infinity.
+    No epsilon: samples whose norm is zero, or at most 16 roundings of the largest norm in the set, are left out with a warning.
+
+    Raises:
+        UndefinedMetricError: if all samples are zero.
     """
-    return float(rel_l2_per_sample(prediction, target).mean())
+    missed, norm, zero = _norms_of_samples(prediction, target)
+    warn_of_zeros("rel_l2", "samples", zero)
+    return float(ratios(missed, norm, ~zero).mean())
 
 
 @_quiet
 def rel_l2_per_sample(
     prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]
 ) -> Float[np.ndarray, " sample"]:
-    """Relative L2 error of each sample, |e| / |y|: quantiles of it belong beside its mean."""
-    error, target = _error(prediction, target)
-    return _ratio(np.linalg.norm(_columns(error), axis=1), np.linalg.norm(_columns(target), axis=1))
+    """Relative L2 error of each sample, |e| / |y|: quantiles of it belong beside its mean.
+
+    NaN for the samples that `rel_l2` leaves out: `np.nanquantile` leaves them out too.
+    """
+    missed, norm, zero = _norms_of_samples(prediction, target)
+    return np.where(zero, np.nan, missed / np.where(zero, 1.0, norm))
 
 
-@_quiet
 def rmse_std(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Standardised error: sqrt(mean e^2) / std y over the samples, then the mean over outputs.
 
-    The deviation divides by the number of samples, so that predicting the mean of the test set scores exactly 1. Outputs that
-    are the same for all samples have no scale and are left out of the mean.
+    The deviation divides by the number of samples, so that predicting the mean of the test set scores exactly 1. Outputs whose
+    range is at most 16 roundings of their largest value have no scale and are left out of the mean; a warning names those
+    that the prediction misses by more than the others.
 
     Raises:
-        ValueError: if no output varies.
+        UndefinedMetricError: if no output varies.
     """
-    error, target = (_columns(values) for values in _error(prediction, target))
-    vary = _varying("rmse_std", target)
-    return float((np.sqrt((error[:, vary] ** 2).mean(0)) / target[:, vary].std(0)).mean())
+    shares, missed = _standardised("rmse_std", prediction, target)
+    warn_of_constants("rmse_std", missed)
+    return float(shares.mean())
 
 
 @_quiet
 def rmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Root mean square error: sqrt(mean e^2), the mean over samples and all axes."""
     error, _ = _error(prediction, target)
-    return float(np.sqrt((error**2).mean()))
+    return float(root_mean_square(error.reshape(-1), 0))
 
 
 def mae(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
@@ -68,18 +82,18 @@ def mae(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "samp
     return float(np.abs(error).mean())
 
 
-@_quiet
 def r2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Coefficient of determination: 1 - sum e^2 / sum (y - mean y)^2 over the samples, then the mean over outputs.
 
-    Outputs that are the same for all samples are left out of the mean.
+    Outputs that do not vary are left out of the mean, and warned of, as in `rmse_std`.
 
     Raises:
-        ValueError: if no output varies.
+        UndefinedMetricError: if no output varies.
     """
-    error, target = (_columns(values) for values in _error(prediction, target))
-    vary = _varying("r2", target)
-    return float((1 - (error[:, vary] ** 2).mean(0) / target[:, vary].var(0)).mean())
+    shares, missed = _standardised("r2", prediction, target)
+    warn_of_constants("r2", missed)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float((1 - shares**2).mean())
 
 
 def max_error(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
@@ -91,19 +105,25 @@ def max_error(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray,
 def nrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]) -> float:
     """Normalised error of PDEBench: sqrt(mean_space e^2) / sqrt(mean_space y^2), mean over samples, times and channels.
 
-    No epsilon: a field that is zero everywhere counts 0 if it is met exactly, else infinity.
+    No epsilon: fields, each of one sample, time and channel, whose norm is zero, or at most 16 roundings of the largest norm of
+    their channel in the set, are left out with a warning: a velocity is often zero at t = 0.
+
+    Raises:
+        UndefinedMetricError: if all fields are zero.
     """
-    return float(nrmse_per_sample(prediction, target, axes=axes).mean())
+    missed, norm, zero = _norms_of_fields(prediction, target, axes)
+    warn_of_zeros("nrmse", "fields", zero)
+    return float(ratios(missed, norm, ~zero).mean())
 
 
 @_quiet
 def nrmse_per_sample(
     prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]
 ) -> Float[np.ndarray, " sample"]:
-    """`nrmse` of each sample: the mean over its times and channels."""
-    error, target = (_fields(values, axes) for values in _error(prediction, target))
-    space = _space(error)
-    return _ratio(np.sqrt((error**2).mean(space)), np.sqrt((target**2).mean(space))).mean(1)
+    """`nrmse` of each sample: the mean over those of its times and channels that are not left out, NaN if there is none."""
+    missed, norm, zero = _norms_of_fields(prediction, target, axes)
+    sums = np.where(zero, 0.0 * missed, missed / norm).sum(1)  # NaN where what is left out is not finite
+    return sums / (~zero).sum(1)
 
 
 def vrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]) -> float:
@@ -113,7 +133,7 @@ def vrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
     the mean of each field scores sqrt((points - 1) / points).
 
     Raises:
-        ValueError: if there is only one point in space.
+        UndefinedMetricError: if there is only one point in space.
     """
     return float(vrmse_per_sample(prediction, target, axes=axes).mean())
 
@@ -126,8 +146,9 @@ def vrmse_per_sample(
     error, target = (_fields(values, axes) for values in _error(prediction, target))
     space = _space(error)
     if error[0, 0].size < 2:
-        raise ValueError("vrmse needs the variance of two or more points in space, got one: use rmse_std")
-    return np.sqrt((error**2).mean(space) / (target.var(space, ddof=1) + VRMSE_EPSILON)).mean(1)
+        raise UndefinedMetricError("vrmse needs the variance of two or more points in space, got one: use rmse_std")
+    scale = np.hypot(deviation(target, space, ddof=1), np.sqrt(VRMSE_EPSILON))
+    return (root_mean_square(error, space) / scale).mean(1)
 
 
 @_quiet
@@ -137,7 +158,7 @@ def crmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
     PDEBench takes the root for each batch; this is its value for the whole test set in one batch.
     """
     error = _fields(_error(prediction, target)[0], axes)
-    return float(np.sqrt((error.mean(_space(error)) ** 2).mean(0)).mean())
+    return float(root_mean_square(error.mean(_space(error)), 0).mean())
 
 
 @_quiet
@@ -148,7 +169,7 @@ def brmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
     """
     error = _fields(_error(prediction, target)[0], axes)
     sides = [np.take(error, end, axis).reshape(*error.shape[:2], -1) for axis in _space(error) for end in (0, -1)]
-    return float(np.sqrt((np.concatenate(sides, axis=2) ** 2).mean(2)).mean())
+    return float(root_mean_square(np.concatenate(sides, axis=2), 2).mean())
 
 
 @_quiet
@@ -172,7 +193,8 @@ def frmse(
         The error; NaN if the grid has no wavenumber in the band.
     """
     error = _fields(_error(prediction, target)[0], axes)
-    space = error.shape[2:]
+    space, scale = error.shape[2:], power_of_two(error, tuple(range(error.ndim)))
+    error = error / scale
     if len(space) == 1:
         power = np.abs(np.fft.rfft(error, axis=2)) ** 2
     else:
@@ -183,7 +205,7 @@ def frmse(
         power = modes.reshape(*modes.shape[:2], -1) @ (wavenumber.reshape(-1, 1) == bins)
     spectrum = np.sqrt(power.mean(0)) / np.prod(space)
     chosen = spectrum[:, slice(*BANDS[band])]
-    return float(chosen.mean()) if chosen.size else float("nan")
+    return float(scale.item() * chosen.mean()) if chosen.size else float("nan")
 
 
 @_quiet
@@ -191,6 +213,12 @@ def _error(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
     if prediction.shape != target.shape or target.ndim == 0 or target.size == 0:
         got = f"{prediction.shape} and {target.shape}"
         raise ValueError(f"prediction and target must have the same shape (sample, *axes) and not be empty, got {got}")
+    for name, values in (("prediction", prediction), ("target", target)):
+        if np.ma.is_masked(values):
+            masked = np.ma.count_masked(values)
+            raise ValueError(
+                f"metrics need every value, got a {name} with {masked} of {values.size} masked: leave those out first"
+            )
     target = np.asarray(target, dtype=np.float64)
     return np.asarray(prediction, dtype=np.float64) - target, target
 
@@ -199,15 +227,44 @@ def _columns(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def _ratio(error: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return np.where(error == 0, 0.0, error / scale)
+@_quiet
+def _norms_of_samples(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """|e| and |y| of each sample, over the root of its size, and which |y| are zero to rounding."""
+    missed, norm = (root_mean_square(_columns(values), 1) for values in _error(prediction, target))
+    return missed, norm, norm <= resolution(norm, dtype=np.asarray(target).dtype)
 
 
-def _varying(metric: str, target: np.ndarray) -> np.ndarray:
-    vary = target.std(0) > CONSTANT * np.abs(target).max(0)
+@_quiet
+def _norms_of_fields(
+    prediction: np.ndarray, target: np.ndarray, axes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_norms_of_samples`, for each (sample, field)."""
+    error, values = (_fields(values, axes) for values in _error(prediction, target))
+    missed, norm = (root_mean_square(part, _space(part)) for part in (error, values))
+    others = [(name, size) for name, size in zip(axes, target.shape[1:], strict=True) if name not in SPACE]
+    apart = norm.reshape(len(norm), *(size for _, size in others))
+    # Channels have units of their own, so each has its own largest norm, over samples and times.
+    together = (0, *(axis for axis, (name, _) in enumerate(others, start=1) if name == "time"))
+    zero = apart <= resolution(apart, together, dtype=np.asarray(target).dtype, keepdims=True)
+    return missed, norm, zero.reshape(norm.shape)
+
+
+@_quiet
+def _standardised(metric: str, prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """sqrt(mean e^2) / std y of each output that varies, and which outputs are constant but missed."""
+    error, values = (_columns(values) for values in _error(prediction, target))
+    given = _columns(np.asarray(target))  # in the dtype that resolves it
+    vary = varies(given)
     if not vary.any():
-        raise ValueError(f"{metric} needs an output that varies over the samples, none of {target.shape[1]} does: use rmse")
-    return vary
+        raise UndefinedMetricError(f"{metric} needs an output that varies over the samples, none of {len(vary)} does: use rmse")
+    missed, spread = root_mean_square(error, 0), deviation(values, (0,))
+    shares = ratios(missed, spread, vary)
+    # Points on the boundary of a field are constant, and a network misses them a little, as it does the points inside: that
+    # is usual, and the others speak for them. They do not for a constant that is missed by a larger share of its own size (or,
+    # if it is 0, of the usual deviation) than any other of its deviation: that error would be left out in silence.
+    size = np.abs(values).max(0)
+    usual = np.where(size > 0, size, np.median(spread[vary]))
+    return shares, ~vary & (missed > np.maximum(shares.max() * usual, resolution(given)))
 
 
 def _fields(values: np.ndarray, axes: Sequence[str]) -> np.ndarray:

@@ -1,6 +1,72 @@
+"""What floating point resolves: when values vary by more than rounding, and moments that keep their digits.
+
+Rounding to a dtype moves a number by at most eps / 2 of its size, where eps is the distance from 1 to the next number. Results
+of some operations on equal numbers therefore differ by some roundings, and a difference below RESOLVED eps of the largest
+value says nothing: 16 eps cover 16 roundings up and 16 down, which is about a dozen operations on either side.
+"""
+
+from typing import Any
+
 import numpy as np
+from jaxtyping import Bool, Float, Num
+
 RESOLVED = 16
-def resolution(values, axis=0):
-    v = np.asarray(values)
-    eps = np.finfo(v.dtype).eps if v.dtype.kind == "f" else np.finfo(np.float64).eps
-    return RESOLVED * float(eps) * np.abs(v).max(axis).astype(np.float64)
+
+Axes = int | tuple[int, ...]
+
+
+def resolution(
+    values: Num[np.ndarray, "..."], axis: Axes = 0, *, dtype: Any = None, keepdims: bool = False
+) -> Float[np.ndarray, "..."]:
+    """Largest difference that rounding explains: 16 eps max |v| along one axis or several, in float64.
+
+    Below the smallest normal number of the dtype the distance of numbers no longer shrinks with them, nor does the resolution.
+
+    Args:
+        values: the numbers; integers are taken as float64.
+        axis: along which the largest is taken.
+        dtype: in which the numbers were given, where they have been converted since or were computed from others.
+        keepdims: keep the axes with length 1.
+
+    Returns:
+        The resolution; NaN, which nothing is below, where a value is not finite.
+    """
+    limits = [np.asarray(end(axis=axis, keepdims=keepdims), dtype=np.float64) for end in (values.max, values.min)]
+    largest = np.maximum(*np.abs(limits))
+    given = np.dtype(values.dtype if dtype is None else dtype)
+    given = given if given.kind == "f" and given.itemsize < 8 else np.dtype(np.float64)
+    kind = np.finfo(given)
+    largest = np.where(np.isfinite(largest), np.maximum(largest, float(kind.tiny)), np.nan)
+    return np.asarray(RESOLVED * float(kind.eps) * largest)
+
+
+def varies(values: Num[np.ndarray, "..."], axis: Axes = 0, *, keepdims: bool = False) -> Bool[np.ndarray, "..."]:
+    """Whether max v - min v along one axis or several is more than rounding explains; see `resolution`.
+
+    Values that are not finite count as varying, so that they are seen in what follows and not left out.
+    """
+    high, low = (np.asarray(end(axis=axis, keepdims=keepdims), dtype=np.float64) for end in (values.max, values.min))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(~(high - low <= resolution(values, axis, keepdims=keepdims)))
+
+
+def root_mean_square(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.ndarray, "..."]:
+    """Compute sqrt(mean v^2) so that the squares of 1e200 do not overflow and those of 1e-170 do not vanish."""
+    scale = power_of_two(values, axes)
+    scaled = values / scale
+    return np.asarray(np.squeeze(scale, axes) * np.sqrt(np.square(scaled, out=scaled).mean(axes)))
+
+
+def deviation(values: Float[np.ndarray, "..."], axes: tuple[int, ...], *, ddof: int = 0) -> Float[np.ndarray, "..."]:
+    """Compute the standard deviation of v - v_first, so that an offset costs no digits; safe as `root_mean_square` is."""
+    first = tuple(slice(1) if axis in axes else slice(None) for axis in range(values.ndim))
+    moved = values - values[first]
+    scale = power_of_two(moved, axes)
+    moved /= scale
+    return np.asarray(np.squeeze(scale, axes) * moved.std(axes, ddof=ddof))
+
+
+def power_of_two(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.ndarray, "..."]:
+    """Power of two at or just below the largest |v|, with axes of length 1: division by it is exact; 1 if v is not finite."""
+    largest = np.maximum(values.max(axes, keepdims=True), -values.min(axes, keepdims=True))
+    return np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1] - 1)

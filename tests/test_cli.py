@@ -47,6 +47,24 @@ def test_describe_and_validate_a_generated_file(files, capsys):
     assert "valid" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("headline", "factor", "line"),
+    [
+        ("rmse", 2.0, "rmse 1.0000 on 4 test samples"),
+        (
+            "mse",
+            2.0,
+            "not measured: the headline must be one of rel_l2, .*, max_error, got 'mse': set that attribute of the data",
+        ),
+        ("rel_l2", 0.0, "not measured: rel_l2 divides by the norm of the target, which is zero in all 4 samples: use rmse"),
+    ],
+)
+def test_a_score_that_there_is_not_is_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
+    data = pac.Dataset.from_arrays(np.ones((20, 1)), factor * np.ones((20, 1)), test=0.2, attributes={"headline": headline})
+    monkeypatch.setattr("pac_surrogate.surrogate.predict_many", lambda surrogates, datasets: [np.ones((4, 1))])
+    assert re.fullmatch(line, cli._score(None, data))
+
+
 @pytest.mark.filterwarnings("ignore::pac_surrogate.surrogate.ExtrapolationWarning")
 def test_pretrain_transfer_and_predict(files, source_surrogate, tmp_path, capsys):
     adapted, prediction = tmp_path / "adapted.safetensors", tmp_path / "prediction.nc"

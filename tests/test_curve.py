@@ -8,7 +8,9 @@ import pytest
 import xarray as xr
 
 import pac_surrogate as pac
-from pac_surrogate.curve import score
+from pac_surrogate import metrics
+from pac_surrogate.curve import METRICS, score
+from pac_surrogate.left_out import LeftOutWarning
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.uniform(-1, 1, size=(200, 3))
@@ -196,6 +198,165 @@ def test_quartiles_leave_out_what_is_not_available():
     assert float(summary["median"].loc["a", 4]) == 2.0
     assert float(summary["low"].loc["a", 4]) == 1.5
     assert np.isnan(summary["median"].loc["a", 0])
+
+
+def test_quartiles_of_infinite_errors_are_infinite_and_not_n_a():
+    curve = curve_of((1.0, 2.0), (0, 4)).isel(seed=[0, 1, 2, 2, 2])
+    curve["rel_l2"].loc["a", 0] = [1.0, 2.0, np.inf, np.nan, np.nan]  # the median is one seed, the upper quartile lies between
+    curve["rel_l2"].loc["a", 4] = [np.inf, np.inf, np.inf, -np.inf, np.nan]
+    summary = pac.summarise(curve)
+    assert [float(summary[name].loc["a", 0]) for name in ("low", "median", "high")] == [1.5, 2.0, np.inf]
+    assert [float(summary[name].loc["a", 4]) for name in ("median", "high")] == [np.inf, np.inf]
+    curve["rel_l2"].loc["a", 4] = [1.0, 2.0, -np.inf, np.nan, np.nan]
+    assert [float(pac.summarise(curve)[name].loc["a", 4]) for name in ("low", "median", "high")] == [-np.inf, 1.0, 1.5]
+    assert pac.samples_needed(curve_of((np.inf, 0.5), (2, 4)), "a", 0.6) == 4.0  # nothing is interpolated from infinity
+
+
+TEST = {"test": 0.3, "seed": 3}
+FIXED = {"methods": {"source": pac.SourceUnchanged(), "line": pac.LinearCorrection()}, "sizes": (4,), "seeds": 2}
+IN_TEST = pac.Dataset.from_arrays(np.arange(200.0)[:, None], X, **TEST).test.x[:, 0].astype(int)
+
+
+@pytest.fixture(scope="module")
+def given():
+    return [pac.pretrain(SOURCE.train, model=ARGUMENTS["model"], seed=seed, steps=100, device="cpu") for seed in (0, 1)]
+
+
+def said_of(caught):
+    return [str(warning.message) for warning in caught if isinstance(warning.message, LeftOutWarning)]
+
+
+def test_a_zero_field_in_the_test_split_is_named_once_for_the_curve_and_the_others_decide(given, tmp_path):
+    fields = field(0.8)
+    fields[IN_TEST[[2, 5]]] = 0.0
+    target = pac.Dataset.from_arrays({"inputs": X}, {"temperature": fields}, **TEST, axes=AXES)
+    with pytest.warns(LeftOutWarning) as caught:
+        curve = pac.transfer_curve(SOURCE, target, **FIXED, surrogates=given, out=tmp_path)
+    said = dict(zip(("rel_l2", "nrmse"), said_of(caught), strict=True))  # one each, not one for each of four cells
+    assert all("samples 2, 5, counted from 0, in the target's test split" in line for line in said.values())
+    others = np.delete(np.arange(60), [2, 5])
+    expected = metrics.rel_l2(given[0].predict(target.test.x)[others], target.test.y[others])
+    # a network in float32, in a stack
+    assert float(curve["rel_l2"].loc["source", 4, 0]) == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(curve["rel_l2"]).all()
+    assert np.isfinite(curve["nrmse"]).all()
+    saved = pac.open_curve(tmp_path)
+    assert {name: saved[name].attrs["comment"] for name in said} == said
+    assert not any("comment" in saved[name].attrs for name in saved if name not in said)
+
+
+def test_a_source_without_load_is_named_once_as_the_source(given):
+    fields, rows = field(0.2), pac.Dataset.from_arrays(np.arange(200.0)[:, None], X, valid=0.1, test=0.2).test.x[:, 0]
+    fields[rows[3].astype(int)] = 0.0
+    source = pac.Dataset.from_arrays({"inputs": X}, {"temperature": fields}, valid=0.1, test=0.2, axes=AXES)
+    with pytest.warns(LeftOutWarning) as caught:
+        curve = pac.transfer_curve(source, TARGET, **FIXED, surrogates=given)
+    (line,) = said_of(caught)
+    assert "rel_l2 leaves out 1 of 40 samples" in line
+    assert line.endswith("sample 3, counted from 0, in the source's test split")
+    assert curve["source_error"].attrs["comment"] == line
+    assert np.isfinite(curve["source_error"]).all()
+
+
+def table(pressure, headline="rmse_std", **splits):
+    outputs = {"temperature": X[:, 0], "pressure": pressure}
+    return pac.Dataset.from_arrays(X, outputs, attributes={"headline": headline}, **splits)
+
+
+def test_a_constant_output_that_is_missed_is_named_once_for_the_curve_after_it_is_saved(tmp_path):
+    source = table(3 + X[:, 1], valid=0.1, test=0.2)
+    constant = 3 + np.where(np.isin(np.arange(200), IN_TEST), 0.0, X[:, 1])
+    surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(32, 32)), steps=800, device="cpu")
+    target = table(constant, **TEST)
+    with pytest.warns(LeftOutWarning) as caught:
+        curve = pac.transfer_curve(source, target, **FIXED, surrogates=[surrogate] * 2, out=tmp_path)
+    assert [line.split()[0] for line in said_of(caught)] == ["rmse_std", "r2"]
+    assert all("output 1, counted from 0; see max_error, in the target's test split" in line for line in said_of(caught))
+    temperature = metrics.rmse_std(surrogate.predict(target.test.x)[:, :1], target.test.y[:, :1])
+    assert float(curve["rmse_std"].loc["source", 4, 0]) == pytest.approx(temperature, rel=1e-5)
+    with pytest.raises(LeftOutWarning):  # warnings are errors here
+        pac.transfer_curve(source, target, **FIXED, surrogates=[surrogate] * 2, out=tmp_path / "strict")
+    assert (tmp_path / "strict" / "curve.nc").read_bytes() == (tmp_path / "curve.nc").read_bytes()
+
+
+def test_a_metric_that_the_test_split_leaves_undefined_is_n_a_and_the_others_are_measured(given):
+    flat = pac.Dataset.from_arrays({"inputs": X}, {"temperature": field(0.8)}, test=1 / 200, seed=3, axes=AXES)
+    curve = pac.transfer_curve(SOURCE, flat, **FIXED, surrogates=given)  # one sample has no deviation
+    assert len(flat.test) == 1
+    undefined = {name for name in (*METRICS, "nrmse", "vrmse") if np.isnan(curve[name]).all()}
+    assert undefined == {"rmse_std", "r2"}
+    assert np.isfinite(curve.drop_vars([*undefined, "chosen"]).to_array()).all()
+    zero = table(np.zeros(200), **TEST).with_matrices(X, np.zeros((200, 2)))
+    scores = score(np.full((60, 2), 0.5), zero.test)
+    assert {name for name, value in scores.items() if math.isnan(value)} == {"rel_l2", "rmse_std", "r2", "nrmse", "vrmse"}
+    assert scores["rmse"] == scores["mae"] == scores["max_error"] == 0.5
+
+
+def test_a_variable_that_leaves_a_metric_undefined_is_left_out_of_its_mean_over_variables():
+    outputs = {"rest": np.zeros((200, 6)), "temperature": field(0.8), "point": X[:, :1]}
+    axes = {"rest": ("x",), "temperature": ("x",), "point": ("y",)}
+    data = pac.Dataset.from_arrays({"inputs": X}, outputs, **TEST, axes=axes)
+    prediction = data.test.output_matrix * np.repeat([1.0, 1.2, 1.4], [6, 6, 1])
+    with pytest.warns(LeftOutWarning) as caught:
+        scores = score(prediction, data.test)
+    left_out = "leaves out 1 of 3 variables, for which it is undefined"
+    assert said_of(caught) == [f"nrmse {left_out}", f"vrmse {left_out}"]
+    assert scores["nrmse"] == pytest.approx((0.2 + 0.4) / 2, rel=1e-12)
+    temperature = metrics.vrmse(1.2 * data.test["temperature"], data.test["temperature"], axes=("x",))
+    assert scores["vrmse"] == pytest.approx((0.0 + temperature) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "line"),
+    [
+        (
+            SOURCE,
+            {"temperature": np.zeros((200, 6))},
+            "target's test split: rel_l2 divides by the norm .* all 60 samples: use rmse",
+        ),
+        (
+            {"temperature": np.zeros((200, 6))},
+            TARGET,
+            "source's test split: rel_l2 divides by the norm .* all 60 samples: use rmse",
+        ),
+        ("rmse_std", "rmse_std", "target's test split: rmse_std needs an output that varies .* none of 6 does: use rmse"),
+    ],
+)
+def test_a_headline_that_a_test_split_leaves_undefined_is_refused_before_anything_is_trained(source, target, line, monkeypatch):
+    def make(side):
+        if isinstance(side, dict):
+            return pac.Dataset.from_arrays({"inputs": X}, side, **TEST, axes=AXES)
+        flat = {"temperature": np.ones((200, 6))}
+        options = {**TEST, "axes": AXES, "attributes": {"headline": side}}
+        return pac.Dataset.from_arrays({"inputs": X}, flat, **options) if isinstance(side, str) else side
+
+    trained = []
+    monkeypatch.setattr(pac.training, "_train", lambda *arguments: trained.append(arguments))
+    with pytest.raises(ValueError, match=f"^the headline metric must be defined on the {line}, as the headline in") as caught:
+        pac.transfer_curve(make(source), make(target), **ARGUMENTS)
+    assert "\n" not in str(caught.value)
+    assert not trained
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_median(bad, given, monkeypatch):
+    original = pac.curve.predict_many
+
+    def spoiled(surrogates, datasets):
+        found = original(surrogates, datasets)
+        if len(datasets[0]) == len(TARGET.test):
+            found[0][7, 2] = bad
+        return found
+
+    monkeypatch.setattr(pac.curve, "predict_many", spoiled)
+    curve = pac.transfer_curve(SOURCE, TARGET, **FIXED, surrogates=given)
+    sound = [[[False, True]], [[True, True]]]  # the first of four cells
+    np.testing.assert_array_equal(~curve["diverged"].values, sound)
+    for name in (*METRICS, "nrmse", "vrmse", "source_error"):
+        np.testing.assert_array_equal(np.isfinite(curve[name].values), sound)
+        assert not np.isinf(curve[name]).any()
+    assert pac.summarise(curve)["diverged"].values.tolist() == [[1], [0]]
+    assert float(pac.summarise(curve)["median"].loc["source", 4]) == float(curve["rel_l2"].loc["source", 4, 1])
 
 
 @pytest.mark.parametrize(

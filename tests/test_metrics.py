@@ -1,5 +1,7 @@
 """Metrics against closed forms: constants, single sines, definitions of others."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import r2_score
 
 from pac_surrogate import metrics
+from pac_surrogate.left_out import LeftOutWarning, UndefinedMetricError
 
 EXACT = 1e-13  # a few hundred roundings of float64
 FIELD = ("time", "x", "y", "channel")
@@ -61,11 +64,75 @@ def test_rel_l2_takes_all_axes_and_channels_of_a_sample_together() -> None:
     np.testing.assert_array_equal(metrics.rel_l2_per_sample(prediction, target), flat)
 
 
-def test_a_zero_target_counts_nothing_when_met_and_infinity_when_missed() -> None:
-    target, prediction = np.zeros((3, 4)), np.zeros((3, 4))
-    prediction[2, 1] = 1e-9
-    np.testing.assert_array_equal(metrics.rel_l2_per_sample(prediction, target), [0.0, 0.0, np.inf])
-    np.testing.assert_array_equal(metrics.nrmse_per_sample(prediction, target, axes=("x",)), [0.0, 0.0, np.inf])
+def test_samples_of_zero_norm_are_left_out_and_named_and_the_others_decide() -> None:
+    target = np.ones((20, 4))
+    target[[1, 3, 6, 8, 11, 15, 19]] = 0.0
+    prediction = target + 0.5
+    with pytest.warns(LeftOutWarning, match=r"^rel_l2 leaves out 7 of 20 samples.* samples 1, 3, 6, 8, 11 and 2 more, "):
+        assert metrics.rel_l2(prediction, target) == pytest.approx(0.5, rel=EXACT)
+    with pytest.warns(LeftOutWarning, match=r"^nrmse leaves out 7 of 20 fields.* samples 1, 3, 6, 8, 11 and 2 more, "):
+        assert metrics.nrmse(prediction, target, axes=("x",)) == pytest.approx(0.5, rel=EXACT)
+    expected = np.where(target[:, 0] == 0, np.nan, 0.5)
+    np.testing.assert_allclose(metrics.rel_l2_per_sample(prediction, target), expected, rtol=EXACT)
+    np.testing.assert_allclose(metrics.nrmse_per_sample(prediction, target, axes=("x",)), expected, rtol=EXACT)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_norm_is_zero_up_to_sixteen_roundings_of_the_largest_in_the_dtype_of_the_target(dtype: type) -> None:
+    eps = np.finfo(dtype).eps
+    target = np.outer([8.0, 15 * 8 * eps, 17 * 8 * eps, 8.0], wave(32, 2)).astype(dtype)
+    prediction, expected = 1.5 * target.astype(float), [0.5, np.nan, 0.5, 0.5]
+    np.testing.assert_allclose(metrics.rel_l2_per_sample(prediction, target), expected, rtol=EXACT)
+    np.testing.assert_allclose(metrics.nrmse_per_sample(prediction, target, axes=("x",)), expected, rtol=EXACT)
+
+
+def test_a_velocity_at_rest_in_the_beginning_is_left_out_and_one_in_small_units_is_not() -> None:
+    velocity, pressure = 1e-20, 1e5  # far less than rounding of the other channel
+    target = np.array([velocity, pressure]) * np.ones((3, 4, 8, 2))
+    target[:, 0, :, 0] = 1e-17 * velocity
+    prediction = target + np.array([0.2 * velocity, 0.4 * pressure])
+    with pytest.warns(LeftOutWarning, match="^nrmse leaves out 3 of 24 fields, .* samples 0, 1, 2, counted from 0"):
+        value = metrics.nrmse(prediction, target, axes=("time", "x", "channel"))
+    assert value == pytest.approx((9 * 0.2 + 12 * 0.4) / 21, rel=EXACT)
+    per_sample = metrics.nrmse_per_sample(prediction, target, axes=("time", "x", "channel"))
+    np.testing.assert_allclose(per_sample, (3 * 0.2 + 4 * 0.4) / 7, rtol=EXACT)
+    prediction[1, 0, 5, 0] = np.nan  # in what is left out
+    per_sample = metrics.nrmse_per_sample(prediction, target, axes=("time", "x", "channel"))
+    np.testing.assert_array_equal(np.isnan(per_sample), [False, True, False])
+
+
+def test_without_any_norm_the_relative_errors_are_undefined_and_name_the_remedy() -> None:
+    zero = np.zeros((3, 4))
+    for value in (lambda: metrics.rel_l2(zero + 1, zero), lambda: metrics.nrmse(zero + 1, zero, axes=("x",))):
+        with pytest.raises(UndefinedMetricError, match=r"norm of the target, which is zero in all 3 \w+: use rmse$"):
+            value()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_left_out_must_be_predicted_finite_all_the_same(bad: float) -> None:
+    target = np.random.default_rng(5).normal(size=(6, 4))
+    prediction = target + 0.1
+    empty, constant = target.copy(), target.copy()
+    empty[2], constant[:, 1] = 0.0, 3.0
+    prediction[2, 1] = bad
+    with pytest.warns(LeftOutWarning):
+        assert not np.isfinite(metrics.rel_l2(prediction, empty))
+    with pytest.warns(LeftOutWarning):
+        assert not np.isfinite(metrics.nrmse(prediction, empty, axes=("x",)))
+    assert not np.isfinite(metrics.nrmse_per_sample(prediction, empty, axes=("x",))[2])
+    prediction = np.where(np.arange(4) == 1, prediction, target + 0.1)
+    assert not np.isfinite(metrics.rmse_std(prediction, constant))
+    assert not np.isfinite(metrics.r2(prediction, constant))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_target_that_is_not_finite_gives_no_finite_score(bad: float) -> None:
+    target = np.random.default_rng(6).normal(size=(6, 4))
+    prediction = target + 0.1
+    target[2, 1] = bad
+    values = [metrics.rel_l2, metrics.rmse_std, metrics.r2, metrics.rmse, metrics.mae, metrics.max_error]
+    assert not np.isfinite([value(prediction, target) for value in values]).any()
+    assert not np.isfinite([value(prediction, target, axes=("x",)) for value in (metrics.nrmse, metrics.vrmse)]).any()
 
 
 def test_the_mean_of_the_test_set_scores_one_in_rmse_std_and_zero_in_r2() -> None:
@@ -99,12 +166,76 @@ def test_outputs_without_spread_are_left_out_of_the_mean() -> None:
     generator = np.random.default_rng(3)
     target = generator.normal(size=(30, 2))
     prediction = target + generator.normal(size=(30, 2))
-    rounding = (1.0 + 1e-8 * generator.normal(size=(30, 1))) * 293.15
-    wide = np.hstack([target, rounding, np.zeros((30, 1))]), np.hstack([prediction, rounding + 1.0, np.ones((30, 1))])
+    rounding = 293.15 * (1 + 7.5 * np.finfo(float).eps * generator.uniform(-1, 1, size=(30, 1)))
+    wide = np.hstack([target, rounding, np.zeros((30, 1))]), np.hstack([prediction, rounding + 1.0, np.full((30, 1), 0.1)])
     for metric in (metrics.rmse_std, metrics.r2):
         assert metric(wide[1], wide[0]) == pytest.approx(metric(prediction, target), rel=EXACT)
-        with pytest.raises(ValueError, match=r"an output that varies .* none of 2 does"):
+        with pytest.raises(UndefinedMetricError, match=r"an output that varies .* none of 2 does"):
             metric(wide[1][:, 2:], wide[0][:, 2:])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_output_varies_where_its_dtype_resolves_its_range(dtype: type) -> None:
+    eps = np.finfo(dtype).eps
+    up = np.arange(16) % 2
+    target = np.stack([2.0 * up - 1, 16 * eps * up - 1, 17 * eps * up - 1], axis=1).astype(dtype)
+    prediction = target + np.array([0.3, 0.0, 6.0 * eps])  # deviations 1 and 8.5 eps; 6 eps is exact beside 1
+    assert metrics.rmse_std(prediction, target) == pytest.approx((0.3 + 6 / 8.5) / 2, rel=EXACT)
+    assert metrics.r2(prediction, target) == pytest.approx(1 - (0.3**2 + (6 / 8.5) ** 2) / 2, rel=EXACT)
+
+
+def test_a_pressure_of_one_atmosphere_that_varies_by_a_fiftieth_of_a_pascal_counts() -> None:
+    angle = np.arange(40) * 2 * np.pi / 40
+    target = np.stack([np.cos(angle), 101325 + 0.02 * np.sin(angle)], axis=1)  # deviations sqrt(1/2) and 0.02 sqrt(1/2)
+    prediction = target + np.sqrt(0.5) * np.array([0.1, 1.5 * 0.02])
+    # 101325 is rounded by 7e-12, so the deviation of 0.014 and the error are good to 1e-9
+    assert metrics.rmse_std(prediction, target) == pytest.approx(0.8, rel=1e-9)
+    assert metrics.r2(prediction, target) == pytest.approx(1 - (0.01 + 2.25) / 2, rel=1e-9)
+
+
+def test_an_offset_costs_a_deviation_no_digits() -> None:
+    step = 2.0**-47  # 32 roundings of 1, and exact beside 1.1
+    target = np.repeat(1.1 + step * (np.arange(1000) % 2)[:, None], 2, axis=1)  # deviation step / 2
+    assert metrics.rmse_std(target + step, target) == 2.0
+    assert metrics.r2(target + step, target) == -3.0
+
+
+def test_a_constant_output_is_warned_of_where_the_prediction_misses_it_by_more_than_it_misses_the_others() -> None:
+    varying = np.random.default_rng(4).normal(scale=100.0, size=(30, 3))
+    target = np.hstack([varying, np.full((30, 1), 293.0), np.zeros((30, 1))])
+    shares = np.array([0.02, 0.1, 0.06])
+    error, usual = shares * varying.std(0), np.median(varying.std(0))  # a zero has the size of the deviations
+    assert metrics.rmse_std(target, target) == 0.0  # all are met exactly
+    for constant, zero, named in (
+        (0.09 * 293, 0.09 * usual, ""),
+        (-0.11 * 293, 0.09 * usual, "output 3, counted from 0"),
+        (0.09 * 293, -0.11 * usual, "output 4, counted from 0"),
+        (0.11 * 293, 0.11 * usual, "outputs 3, 4, counted from 0"),
+    ):
+        prediction = target + np.array([*error, constant, zero])
+        for metric, expected in ((metrics.rmse_std, shares.mean()), (metrics.r2, 1 - (shares**2).mean())):
+            line = f"^{metric.__name__} leaves out outputs that do not vary, .*: {named}; see max_error$"
+            with pytest.warns(LeftOutWarning, match=line) if named else nullcontext():
+                assert metric(prediction, target) == pytest.approx(expected, rel=EXACT)
+
+
+def test_a_field_with_fixed_values_on_its_boundary_warns_of_nothing() -> None:
+    x = np.linspace(0, 1, 17)
+    amplitude = np.random.default_rng(7).uniform(0.5, 1.5, size=(20, 1))
+    target = 2.0 * (1 - x) + amplitude * x * (1 - x)  # 2 at one end and 0 at the other
+    prediction = target + 0.02 * np.cos(9 * x)  # a smooth error, at the ends as inside
+    inside = metrics.rmse_std(prediction[:, 1:-1], target[:, 1:-1])
+    assert metrics.rmse_std(prediction, target) == pytest.approx(inside, rel=EXACT)  # a warning is an error here
+    assert metrics.r2(prediction, target) == pytest.approx(metrics.r2(prediction[:, 1:-1], target[:, 1:-1]), rel=EXACT)
+
+
+def test_masked_values_are_refused_in_one_line() -> None:
+    values = np.random.default_rng(8).normal(size=(4, 3))
+    masked, whole = np.ma.masked_less(values, 0.0), np.ma.masked_array(values)
+    for arguments, name in (((masked, values), "prediction"), ((values, masked), "target")):
+        with pytest.raises(ValueError, match=rf"a {name} with {(values < 0).sum()} of 12 masked: leave those out first$"):
+            metrics.rmse(*arguments)
+    assert metrics.rmse(values + 1, whole) == pytest.approx(1.0, rel=EXACT)  # nothing is masked
 
 
 def test_max_error_is_the_largest_anywhere() -> None:
@@ -244,14 +375,25 @@ def test_the_mean_error_never_exceeds_the_root_mean_square_nor_that_the_maximum(
     assert metrics.rmse(prediction, target) <= slack * metrics.max_error(prediction, target)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
-def test_a_diverged_prediction_gives_no_finite_score_and_no_warning(bad: float) -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_prediction_that_is_not_finite_gives_no_finite_score_and_no_warning(bad: float) -> None:
     prediction, target = random_fields()
     prediction = prediction.copy()
     prediction[2, 1, 0, 3, 0] = bad
-    values = all_metrics(prediction, target)
-    finite = {"mae", "max_error", "crmse", "frmse_low", "frmse_mid", "frmse_high", "brmse", "rel_l2"} if bad == 1e200 else set()
-    assert {name for name, value in values.items() if np.isfinite(value)} <= finite
+    assert not np.isfinite(list(all_metrics(prediction, target).values())).any()
+
+
+@pytest.mark.parametrize("exponent", [664, -565])  # 1e200 and 1e-170, whose squares overflow and vanish
+def test_a_change_of_units_changes_scores_by_its_power_however_large(exponent: int) -> None:
+    prediction, target = random_fields()
+    before, after = all_metrics(prediction, target), all_metrics(np.ldexp(prediction, exponent), np.ldexp(target, exponent))
+    for name in before.keys() - {"vrmse"}:
+        unit = 1.0 if name in ("rel_l2", "rmse_std", "r2", "nrmse") else np.ldexp(1.0, exponent)
+        assert after[name] == pytest.approx(unit * before[name], rel=EXACT, abs=0), name
+    # beside 1e200 the epsilon of vrmse is nothing, as it is beside 1e12; beside 1e-170 it is all
+    large = metrics.vrmse(np.ldexp(prediction, 40), np.ldexp(target, 40), axes=FIELD)
+    small = np.ldexp(metrics.vrmse(prediction - target, 0 * target, axes=FIELD), exponent)
+    assert after["vrmse"] == pytest.approx(large if exponent > 0 else small, rel=EXACT, abs=0)
 
 
 def test_float32_is_summed_in_float64() -> None:
