@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from pac_surrogate.files.missing import without_mask
+from pac_surrogate.files.missing import LARGEST_INTEGER, without_mask
 
-EXACT = 2**53  # float64 holds every integer up to this one
 
 
 def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
@@ -64,7 +63,7 @@ def check_exact(name: str, integers: np.ndarray) -> None:
     Raises:
         ValueError: with the remedy.
     """
-    large = integers[(integers > EXACT) | (integers < -EXACT)]
+    large = integers[(integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)]
     # By Python's integers: a float64 near 2**63 does not go back into int64.
     if large.size and any(int(float(number)) != int(number) for number in large.flat):
         worst = next(int(number) for number in large.flat if int(float(number)) != int(number))

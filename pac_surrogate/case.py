@@ -154,10 +154,13 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
 
 def _strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> list[str]:
     """Data that are not what the arguments say they are."""
+    lines = []
+    sides = [None if some is None else some.attributes.get("side") for some in (data, source)]
+    if sides == ["source", "target"]:
+        lines.append("the target data say that they are a source, and source= that they are a target: are the two exchanged?")
     known = surrogate.provenance.get("data")
     if known is None:
-        return []
-    lines = []
+        return lines
     if len(data) and _digest(surrogate, data, known):
         lines.append(
             "the target data are those that the surrogate was pretrained on: are source and target exchanged? transfer takes the "

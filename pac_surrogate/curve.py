@@ -13,12 +13,15 @@ import numpy as np
 from jaxtyping import Float
 
 from pac_surrogate import metrics
+from pac_surrogate.case import Cases, warn_of
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
 from pac_surrogate.left_out import LeftOutWarning, UndefinedMetricError
+from pac_surrogate.matching import match_all, match_columns
 from pac_surrogate.models import MLP, Architecture
 from pac_surrogate.pipeline import pretrain_seeds
+from pac_surrogate.process import own_settings
 from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, predict_many
 from pac_surrogate.tasks import Task, as_candidates, transfer_many
@@ -40,6 +43,7 @@ FIELD_METRICS = {"nrmse": metrics.nrmse, "vrmse": metrics.vrmse}  # means over s
 PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
 
 
+@own_settings()
 def transfer_curve(
     source: Dataset,
     target: Dataset,
@@ -99,7 +103,7 @@ def transfer_curve(
     candidates = {name: as_candidates(method) for name, method in methods.items()}
     if not candidates or not sizes or not chosen_seeds:
         raise ValueError("a transfer curve needs at least one method, one size and one seed")
-    check_variables("inputs", target.inputs, source.inputs)
+    match_all("inputs", source.inputs, target.inputs)
     for label, data in (("source", source), ("target", target)):
         if not data.has_split("test"):
             raise ValueError(f"the {label} needs a test split: Dataset.from_arrays(..., test=0.2) makes one")
@@ -115,8 +119,10 @@ def transfer_curve(
     budget = Budget(steps, source_steps, batch_size, folds)
     if surrogates is not None and (model is not None or len(surrogates) != len(chosen_seeds)):
         raise ValueError(f"give a model to pretrain, or {len(chosen_seeds)} surrogates, one for each seed")
-    same_outputs = same_variables(surrogates[0].outputs if surrogates else source.outputs, target.outputs)
-    comments = _check_metrics(headline, target.test, source.test if same_outputs else None)
+    known = match_columns("outputs", surrogates[0].outputs if surrogates else source.outputs, target.outputs)
+    same_outputs = bool((known >= 0).all())
+    source_test = _under_variables_of(target, source.test) if same_outputs else None
+    comments = _check_metrics(headline, target.test, source_test)
     for comment in comments.values():
         warnings.warn(LeftOutWarning(comment), stacklevel=2)
     announced = set(comments)
@@ -132,6 +138,7 @@ def transfer_curve(
             solver=solver,
         )
     training = source.train
+    warn_of(surrogates[0], target.train, training, Cases().prepare(surrogates[0], target.train, training), stacklevel=5)
     cells, tasks = [], []
     for name, options in candidates.items():
         if not (same_outputs or learns_outputs(options[0])):
@@ -165,12 +172,12 @@ def transfer_curve(
                 continue
             for name, error in _noted(comments, "target", score, prediction, target.test).items():
                 curve[name].loc[at] = error
-        for (cell, _), prediction in (
-            zip(part, predict_many(adapted, [source.test] * len(part)), strict=True) if same_outputs else ()
-        ):
+        if source_test is None:
+            continue
+        for (cell, _), prediction in zip(part, predict_many(adapted, [source_test] * len(part)), strict=True):
             at = dict(zip(("method", "size", "seed"), cell, strict=True))
             if np.isfinite(prediction).all() and not curve["diverged"].loc[at]:
-                truth = source.test.output_matrix
+                truth = source_test.output_matrix
                 curve["source_error"].loc[at] = _noted(comments, "source", METRICS[headline], prediction, truth)
     for name, comment in comments.items():
         curve[name].attrs["comment"] = comment
@@ -191,6 +198,14 @@ def transfer_curve(
         if name not in announced:
             warnings.warn(LeftOutWarning(comment), stacklevel=2)
     return curve
+
+
+def _under_variables_of(target: Dataset, source: Dataset) -> Dataset:
+    """Source samples with the outputs of the target, in its order, where the source has them all."""
+    if source.outputs == target.outputs:
+        return source
+    places = match_all("outputs", target.outputs, source.outputs)
+    return source.as_variables(source.inputs, np.arange(source.widths[0]), target.outputs, places)
 
 
 def _check_metrics(headline: str, target: Dataset, source: Dataset | None) -> dict[str, str]:

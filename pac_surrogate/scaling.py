@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import Variable
-from pac_surrogate.resolution import RESOLVED, resolution
+from pac_surrogate.resolution import RESOLVED, deviation, resolution, varies
 
 GRID_AXES = ("time", "x", "y")
 TINY = float(np.finfo(np.float64).tiny)
@@ -179,22 +179,18 @@ def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = T
             raise ValueError(f"{variable.name} has scaling 'log' and must be positive, got {values.min()} {variable.units}")
         axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if pool and axis in GRID_AXES))
         scaled = np.log(values) if variable.scaling == "log" else values
-        # Differences from one of the values are exact where an offset is large, and squares of at most 1 never overflow.
-        origin = scaled[:1][(slice(None), *(slice(0, 1) if i + 1 in axes else slice(None) for i in range(len(variable.axes))))]
-        away = scaled - origin
-        span = np.maximum(np.abs(away).max(axes, keepdims=True), TINY)
-        mean, deviation = (span * statistic((away / span), axes, keepdims=True) for statistic in (np.mean, np.std))
-        rounding = resolution(stored, axes)
+        origin = scaled[tuple(slice(1) if axis in axes else slice(None) for axis in range(scaled.ndim))]
+        mean = origin + (scaled - origin).mean(axes, keepdims=True)  # differences are exact where an offset is large
+        vary = varies(stored, axes, keepdims=True)
         if variable.scaling == "log":  # a relative rounding of v is an absolute one of its logarithm
-            rounding = np.maximum(resolution(scaled.astype(stored.dtype), axes), resolution(np.ones_like(stored), axes))
-        varies = np.ptp(scaled, axes, keepdims=True) > rounding.reshape(mean.shape)
+            rounding = resolution(np.maximum(np.abs(scaled), 1.0), axes, dtype=stored.dtype, keepdims=True)
+            vary = np.ptp(scaled, axes, keepdims=True) > rounding
         statistics = (
-            origin + mean,
-            np.where(varies, deviation, 0.0),
+            mean,
+            np.where(vary, deviation(scaled, axes).reshape(mean.shape), 0.0),
+            np.array(variable.scaling == "log"),
             values.min(axes, keepdims=True),
             values.max(axes, keepdims=True),
         )
-        columns = [np.broadcast_to(s, (1, *variable.shape)).reshape(-1) for s in statistics]
-        parts.append([*columns, np.full(variable.size, variable.scaling == "log")])
-    mean, deviation, low, high, logarithmic = (torch.as_tensor(np.concatenate(column)) for column in zip(*parts, strict=True))
-    return Columns(mean, deviation, logarithmic, low, high)
+        parts.append([np.broadcast_to(statistic, (1, *variable.shape)).reshape(-1) for statistic in statistics])
+    return Columns(*(torch.as_tensor(np.concatenate(column)) for column in zip(*parts, strict=True)))

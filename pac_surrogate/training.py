@@ -23,6 +23,7 @@ from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
+from pac_surrogate.process import own_settings
 from pac_surrogate.progress import progress_bar
 from pac_surrogate.weights import Weights, digest, stack, unstack
 
@@ -89,6 +90,7 @@ class _Options:
         return min(len(run.data), self.batch_size or len(run.data))
 
 
+@own_settings()
 def fit(
     model: nn.Module,
     plans: Sequence[Plan],

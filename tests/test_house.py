@@ -13,14 +13,16 @@ LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "si
 
 # Every part of the library imports from the rows above its own and from itself, from nothing else.
 LAYERS = (
-    ("resolution", "left_out"),
+    ("resolution", "left_out", "repeats", "process"),
     ("files", "weights", "metrics", "device", "progress", "leave_one_out"),
+    ("arrays", "matching"),
     ("dataset", "models"),
     ("jacobian", "perturbation"),
     ("tangent", "spectrum", "choice", "intervals"),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
+    ("case",),
     ("transfer", "training", "linearise"),  # methods and solvers never meet below `stages`
     ("choose", "acquisition"),
     ("stages",),
