@@ -329,7 +329,7 @@ def _read_complete(name: str, dataset: h5py.Dataset) -> np.ndarray:
 def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[str, Variable]:
     role, units, long_name = (_text(dataset, attribute) for attribute in ("role", "units", "long_name"))
     if role not in ("input", "output"):
-        raise DatasetError(f"{name} needs the attribute role, 'input' or 'output', it has {role!r:.60}")
+        raise DatasetError(f"{name} needs the attribute role, 'input' or 'output', it has {role!r:.60}: correct it")
     known = [AXIS_ORDER.index(dim) for dim in dims if dim in AXIS_ORDER]
     if dims[:1] != ("sample",) or known != sorted(known):
         raise DatasetError(f"{name} needs its axes in the order sample, {', '.join(AXIS_ORDER)}, it has {', '.join(dims)}")
