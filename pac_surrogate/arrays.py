@@ -7,7 +7,6 @@ import numpy as np
 from pac_surrogate.files.missing import LARGEST_INTEGER, without_mask
 
 
-
 def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
     """Copy an array of real numbers: float32 stays so if `single`, anything else becomes float64.
 
@@ -68,6 +67,6 @@ def check_exact(name: str, integers: np.ndarray) -> None:
     if large.size and any(int(float(number)) != int(number) for number in large.flat):
         worst = next(int(number) for number in large.flat if int(float(number)) != int(number))
         raise ValueError(
-            f"{name} holds the integer {worst}, and float64 holds integers exactly up to 2**53 only: subtract a reference first, "
-            "in integers and the same one everywhere, as in t - t_start"
+            f"{name} holds the integer {worst}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
+            "first, in integers and the same one everywhere, as in t - t_start"
         )

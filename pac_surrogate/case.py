@@ -132,7 +132,7 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
     lines = [*_strangers(surrogate, data, source), *_new_outputs(surrogate, data)]
     fields = [variable for variable in (*data.inputs, *data.outputs) if variable.axes]
     for line in strange_grids(surrogate.coordinates, fields, data.coordinates):
-        lines.append(f"{line}: they are taken point by point; interpolate one onto the grid of the other if that is not meant")
+        lines.append(f"{line}: taken point by point; interpolate one onto the grid of the other if that is not meant")
     lines += _set_points(case)
     lines += _repeats(case, data)
     for line in lines:
@@ -145,8 +145,9 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
         far = int(before.outside(middle, margin=FAR).sum())
         if far:
             warnings.warn(
-                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than its width: what "
-                "the source says there is an extrapolation; pretrain it on data that reach so far, or compare with pac.Scratch()",
+                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than its width: "
+                "what the source says there is an extrapolation; pretrain it on data that reach so far, or compare with "
+                "pac.Scratch()",
                 ExtrapolationWarning,
                 stacklevel=stacklevel,
             )
@@ -163,14 +164,14 @@ def _strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> l
         return lines
     if len(data) and _digest(surrogate, data, known):
         lines.append(
-            "the target data are those that the surrogate was pretrained on: are source and target exchanged? transfer takes the "
-            "source's surrogate, target data, and source=<source data>"
+            "the target data are those that the surrogate was pretrained on: are source and target exchanged? transfer takes "
+            "the source's surrogate, target data, and source=<source data>"
         )
-    if source is not None and not _digest(surrogate, source, known):
+    elif source is not None and not _digest(surrogate, source, known):
         count = surrogate.provenance.get("samples", "other")
         lines.append(
-            f"source= has {len(source.training)} samples that are not the {count} samples which the surrogate was pretrained on: "
-            "pass those, or pretrain on these"
+            f"source= has {len(source.training)} samples that are not the {count} samples which the surrogate was pretrained "
+            "on: pass those, or pretrain on these"
         )
     return lines
 
@@ -219,8 +220,8 @@ def _set_points(case: Case) -> list[str]:
         for variable in variables:
             if moved[first : first + variable.size].any():
                 lines.append(
-                    f"the source holds the {side[:-1]} {variable.name} at a set point, or nearly, and the target varies it: what "
-                    "depends on it is learned from the target samples alone"
+                    f"the source holds the {side[:-1]} {variable.name} at a set point, or nearly, and the target varies it: "
+                    "what depends on it is learned from the target samples alone"
                 )
             first += variable.size
     return lines
@@ -237,8 +238,8 @@ def _repeats(case: Case, data: Dataset) -> list[str]:
     named = "; ".join(" and ".join(map(str, members[:NAMED])) for members in given[:NAMED])
     more = ", ..." if len(given) > NAMED or any(len(members) > NAMED for members in given) else ""
     return [
-        f"target samples repeat inputs, to a ten-thousandth of a deviation ({named}{more}): they are left out together wherever "
-        "samples are left out, and each input counts once"
+        f"target samples repeat inputs, to a ten-thousandth of a deviation ({named}{more}): they are left out together "
+        "wherever samples are left out, and each input counts once"
     ]
 
 
@@ -247,13 +248,11 @@ def _listed(side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...])
     if len(ours) == len(theirs) == 1:
         one, other = ours[0], theirs[0]
         name = one.name if other.name == DEFAULTS[side] else other.name
-        listed = (dataclasses.replace(one, name=name, long_name="", axes=other.axes, shape=other.shape),)
+        theirs = (dataclasses.replace(one, name=name, long_name="", axes=other.axes, shape=other.shape),)
     elif len(theirs) == 1 and theirs[0].name == DEFAULTS[side]:
         return None
-    else:
-        listed = theirs
-    same = [(v.name, v.shape) for v in listed] == [(v.name, v.shape) for v in ours]
-    return None if same else listed
+    same = [(v.name, v.shape) for v in theirs] == [(v.name, v.shape) for v in ours]
+    return None if same else theirs
 
 
 def _informed(ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...]:

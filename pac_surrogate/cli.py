@@ -243,8 +243,15 @@ def _score(surrogate: Any, data: Any) -> str:
         return f"not measured: {error}"
 
 
+def _show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
-    """Run the command line; a user's error is one line and exit code 2."""
+    """Run the command line; a user's error is one line and exit code 2, a warning is one line."""
+    import warnings
+
+    warnings.showwarning = _show_warning  # a user of the console has no use for our file and line
     try:
         app()
     except (ValueError, OSError) as error:

@@ -97,9 +97,7 @@ def cross_validation_band(
     return lower, upper
 
 
-def order_statistic(
-    values: Float[Tensor, "sample ..."], share: Float[Tensor, " sample"], rank: int
-) -> Float[Tensor, "..."]:
+def order_statistic(values: Float[Tensor, "sample ..."], share: Float[Tensor, " sample"], rank: int) -> Float[Tensor, "..."]:
     """The least of the values at which the shares of those that are no larger reach the rank."""
     ordered, order = values.sort(0)
     if bool((share == 1).all()):

@@ -53,8 +53,8 @@ def match_all(side: str, ours: Sequence[Variable], theirs: Sequence[Variable]) -
     """For each column of ours the column of theirs; every one of ours must be there, and nothing else of the same name.
 
     Raises:
-        ValueError: naming both sides, if a variable is missing, or on another grid, or in another unit; of inputs also, if there
-            is one that the surrogate does not have.
+        ValueError: naming both sides, if a variable is missing, or on another grid, or in another unit; of inputs also, if
+            there is one that the surrogate does not have.
     """
     columns = match_columns(side, ours, theirs)
     back = np.full(sum(variable.size for variable in ours), -1)
@@ -77,15 +77,18 @@ def same_shape(one: Variable, other: Variable) -> bool:
     return one.shape == other.shape or one.size == other.size == 1
 
 
-def strange_grids(
-    ours: Mapping[str, Coordinate], variables: Sequence[Variable], theirs: Mapping[str, Coordinate]
-) -> list[str]:
-    """Say which axes of these variables have other coordinates in the data; axes that are only numbered are not compared."""
+def strange_grids(ours: Mapping[str, Coordinate], variables: Sequence[Variable], theirs: Mapping[str, Coordinate]) -> list[str]:
+    """Say which axes of these variables have other coordinates in the data.
+
+    Axes that are only numbered are not compared, nor those of another length: a variable of another shape is another one.
+    """
     lines = []
     for axis in dict.fromkeys(axis for variable in variables for axis in variable.axes):
         one, other = ours.get(axis), theirs.get(axis)
         if one is None or other is None or is_numbered(one) or is_numbered(other) or _same_points(one, other):
             continue
+        if len(one.values) != len(other.values):
+            continue  # another shape is another variable
         lines.append(f"the axis {axis} is {_grid(one)} in the surrogate and {_grid(other)} in the data")
     return lines
 
@@ -106,7 +109,7 @@ def grid_of(variable: Variable, coordinates: Mapping[str, Coordinate]) -> str:
 
 
 def _same_layout(ours: Sequence[Variable], theirs: Sequence[Variable]) -> bool:
-    """Whether columns of equal number mean the same by position: nothing is known of the shape of one, or both have the same."""
+    """Whether columns of equal number mean the same by position: one side has no shape to speak of, or both have the same."""
     shapes = [variables[0].shape if len(variables) == 1 else () for variables in (ours, theirs)]
     return shapes[0] == shapes[1] or any(len(shape) < 2 for shape in shapes)
 

@@ -88,7 +88,7 @@ class Columns:
         return Columns(*(getattr(self, field.name)[columns] for field in fields(self)))
 
     def where(self, mask: Bool[Tensor, " column"], other: "Columns") -> "Columns":
-        """This scaling where the mask is true, another elsewhere."""
+        """Take this scaling where the mask is true, another elsewhere."""
         return Columns(*(torch.where(mask, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
 
     def widened(self, other: "Columns") -> "Columns":

@@ -38,7 +38,7 @@ class ExtrapolationWarning(UserWarning):
 
 
 class DataWarning(UserWarning):
-    """Something about the data that the user may not mean: repeats, another grid, exchanged arguments, new outputs."""
+    """What the user of some data may not mean: repeats, another grid, exchanged arguments, new outputs."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Surrogate:
         outputs: the output variables, in the order of the columns.
         provenance: how it was made: data hash, seed, versions.
         folds: the same method fitted without parts of the target samples, by which intervals are calibrated.
-        given_inputs: the input variables as arrays list them, where that is not as `inputs` does: in the order and layout of the
-            data to which the surrogate was transferred.
+        given_inputs: the input variables as arrays list them, where that is not as `inputs` does: in the order and layout of
+            the data to which the surrogate was transferred.
         given_outputs: likewise, of the outputs.
         coordinates: of the axes of the variables, as the data had them.
     """
@@ -114,9 +114,9 @@ class Surrogate:
 
         What goes in decides what comes out: an array laid out as `Dataset.x` gives an array laid out as `Dataset.y`, NumPy or
         torch (differentiable, on the tensor's own device) as it was given; a dictionary of named variables gives one; a
-        Dataset, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered in float64, tensors in their
-        own precision or that of the outputs which the surrogate was trained on, whichever is higher. Warns when inputs leave the
-        range of the training data.
+        Dataset, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered in float64, tensors in
+        their own precision or that of the outputs which the surrogate was trained on, whichever is higher. Warns when inputs
+        leave the range of the training data.
 
         Args:
             x: inputs [physical units].
@@ -198,8 +198,8 @@ class Surrogate:
                 bounds = normal_band(mean, (spread + noise).sqrt(), level, **options)
             else:
                 raise ValueError(
-                    "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or more "
-                    "with intervals=True"
+                    "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or "
+                    "more with intervals=True"
                 )
             outside = self.scaling.inputs.outside(columns)
         precision = self._precision(columns)
@@ -271,7 +271,10 @@ class Surrogate:
         """
         if self.inputs == data.inputs and (not outputs or self.outputs == data.outputs):
             return data
-        side = match_all("inputs", self.inputs, data.inputs), match_all("outputs", self.outputs, data.outputs) if outputs else None
+        side = (
+            match_all("inputs", self.inputs, data.inputs),
+            match_all("outputs", self.outputs, data.outputs) if outputs else None,
+        )
         kept = np.arange(data.widths[1]) if side[1] is None else side[1]
         return data.as_variables(self.inputs, side[0], self.outputs if outputs else data.outputs, kept)
 
@@ -326,9 +329,17 @@ class Surrogate:
             kind = PREDICTORS[header["predictor"]["kind"]]
             predictor = kind.from_state(tensors, header["predictor"], inputs, outputs, model)
             folds = Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None
-            given = [_given(header, side, own) for side, own in (("inputs", inputs), ("outputs", outputs))]
-            axes = {c.name: c for c in map(_coordinate, header.get("coordinates", []))}
-            return cls(predictor, scaling, inputs, outputs, dict(header["provenance"]), folds, *given, axes)
+            return cls(
+                predictor,
+                scaling,
+                inputs,
+                outputs,
+                dict(header["provenance"]),
+                folds,
+                _given(header, "inputs", inputs),
+                _given(header, "outputs", outputs),
+                {c.name: c for c in map(_coordinate, header.get("coordinates", []))},
+            )
         except KeyError as error:
             raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
         except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
@@ -378,7 +389,7 @@ def same_variables(some: Sequence[Variable], others: Sequence[Variable]) -> bool
 
 
 def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
-    """Give a surrogate the outputs of other data: known ones keep their readout and scaling, new ones begin at 0 with their own.
+    """Give a surrogate the outputs of other data: known ones keep readout and scaling, new ones begin at 0 with their own.
 
     A surrogate that has these outputs already comes back as it is.
 
@@ -429,7 +440,7 @@ def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[
 
     Where a model does not say which rows of its readout give an output, all are new.
     """
-    rows_of = getattr(module, "rows_of", None)
+    rows_of: Any = getattr(module, "rows_of", None)
     places, column, row = {}, 0, 0
     for variable in ours if rows_of is not None else ():
         places[variable.name] = (variable, column, row)
@@ -470,9 +481,9 @@ def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
     if inputs is scaling.inputs and outputs is scaling.outputs:
         return surrogate
     weights, module = dict(surrogate.weights), surrogate.network.module
-    if hasattr(module, "blind_to"):
-        weights = module.blind_to(weights, inputs.deviation != scaling.inputs.deviation)  # type: ignore[operator]
-    rows_of = getattr(module, "rows_of", None)
+    blind_to, rows_of = (getattr(module, name, None) for name in ("blind_to", "rows_of"))
+    if blind_to is not None:
+        weights = blind_to(weights, inputs.deviation != scaling.inputs.deviation)
     if outputs is not scaling.outputs and rows_of is not None:
         shrinkage = torch.where(outputs.deviation > 0, scaling.outputs.deviation / outputs.deviation, 1.0)
         factors, first = [], 0
@@ -480,7 +491,9 @@ def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
             own, rows = shrinkage[first : first + variable.size], rows_of(variable)
             first += variable.size
             # A row is a column, or a field that is scaled as one; channels of several scales keep what they say in their own.
-            factors.append(own if rows == len(own) else own[:1].expand(rows) if bool((own == own[0]).all()) else torch.ones(rows))
+            factors.append(
+                own if rows == len(own) else own[:1].expand(rows) if bool((own == own[0]).all()) else torch.ones(rows)
+            )
         factor = torch.cat(factors)
         for name, own in inside(weights, surrogate.readout).items():
             if bool(own):
@@ -492,7 +505,12 @@ def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
 def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
     """What a surrogate remembers of its making; JSON only."""
     versions = {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
-    return {"data": data.training.digest(), "samples": len(data), "versions": versions, **json.loads(json.dumps(settings, default=repr))}
+    return {
+        "data": data.training.digest(),
+        "samples": len(data),
+        "versions": versions,
+        **json.loads(json.dumps(settings, default=repr)),
+    }
 
 
 def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor, "sample column"]:

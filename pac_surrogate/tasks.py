@@ -13,8 +13,8 @@ from pac_surrogate.case import Cases
 from pac_surrogate.choose import TRAINED, Auto, Candidate, Choose
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Folds
-from pac_surrogate.stages import Budget, Request, Session, Solver, Stages, parts_of
 from pac_surrogate.repeats import count_of
+from pac_surrogate.stages import Budget, Request, Session, Solver, Stages, parts_of
 from pac_surrogate.surrogate import Surrogate, predict_many, provenance, same_variables
 from pac_surrogate.transfer import Method, learns_outputs, needs_target
 

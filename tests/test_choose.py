@@ -291,7 +291,10 @@ def test_duplicated_samples_and_constant_outputs_have_an_answer():
 def test_one_sample_of_new_outputs_leaves_nothing_to_choose():
     surrogate, source, target, _, _ = case()
     new = pac.Dataset.from_arrays(target.x, {"pressure": target.y[:, 1]})
-    with pytest.warns(pac.DataWarning, match="are new"), pytest.raises(ValueError, match="samples of 2 different inputs, got 1"):
+    with (
+        pytest.warns(pac.DataWarning, match="are new"),
+        pytest.raises(ValueError, match="samples of 2 different inputs, got 1"),
+    ):
         pac.transfer(surrogate, new[:1], source=source)
 
 

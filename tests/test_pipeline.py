@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pac_surrogate as pac
-from pac_surrogate.stages import Budget, Session, Solver
+from pac_surrogate.stages import Budget, Session, Solver, parts_of
 from pac_surrogate.tasks import Task, transfer_many
 from pac_surrogate.weights import masked
 
@@ -103,7 +103,9 @@ def test_outputs_that_the_source_lacks_get_a_readout_of_their_own(surrogate):
     target = pac.Dataset.from_arrays(X, {"flux": outputs}, test=0.5)
     source = SOURCE.train
     for method in (pac.FineTune(learning_rate=3e-3), pac.PAC(), pac.L2SP(), pac.LinearProbe(learning_rate=1e-2)):
-        with pytest.warns(pac.DataWarning, match="outputs flux are new to the surrogate, which has output, and get a new readout"):
+        with pytest.warns(
+            pac.DataWarning, match="outputs flux are new to the surrogate, which has output, and get a new readout"
+        ):
             adapted = pac.transfer(surrogate, target.train[:60], method=method, source=source)
         prediction = adapted.predict(target.test.x)
         assert prediction.shape == (200, 3)

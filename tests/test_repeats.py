@@ -6,14 +6,15 @@ import torch
 from cases import surrogate as small
 
 import pac_surrogate as pac
-from pac_surrogate.choose import RIDGES, Candidate
+from pac_surrogate.choose import RIDGES, Candidate, candidates, explain, weigh
 from pac_surrogate.intervals import cross_validation_band, order_statistic, studentised_band
 from pac_surrogate.repeats import NEAR, count_of, group_mean, group_sum, groups_of, repeated, share_of_group
 from pac_surrogate.spectrum import Spectrum
 from pac_surrogate.transfer.linear_correction import RidgeLines, fit_lines
+from pac_surrogate.transfer.process_fit import fit_process, make_kernel
 
 RNG = np.random.default_rng(0)
-GROUP = torch.tensor([0, 1, 2, 1, 3, 4, 0, 1])  # two, three, and three single ones
+input_of = torch.tensor([0, 1, 2, 1, 3, 4, 0, 1])  # two, three, and three single ones
 
 
 def draws(*shape, seed=0):
@@ -34,30 +35,30 @@ def test_equal_and_nearly_equal_inputs_are_one_and_others_are_not():
 def test_sums_means_and_shares_are_those_of_the_groups():
     values = draws(8, 2)
     for i in range(8):
-        own = values[GROUP == GROUP[i]]
-        torch.testing.assert_close(group_sum(values, GROUP)[i], own.sum(0), rtol=1e-14, atol=1e-15)
-        torch.testing.assert_close(group_mean(values, GROUP)[GROUP[i]], own.mean(0), rtol=1e-14, atol=1e-15)
-        assert float(share_of_group(GROUP)[i]) == 1 / len(own)
-    assert count_of(GROUP) == 5
-    assert [members.tolist() for members in repeated(GROUP)] == [[0, 6], [1, 3, 7]]
+        own = values[input_of == input_of[i]]
+        torch.testing.assert_close(group_sum(values, input_of)[i], own.sum(0), rtol=1e-14, atol=1e-15)
+        torch.testing.assert_close(group_mean(values, input_of)[input_of[i]], own.mean(0), rtol=1e-14, atol=1e-15)
+        assert float(share_of_group(input_of)[i]) == 1 / len(own)
+    assert count_of(input_of) == 5
+    assert [members.tolist() for members in repeated(input_of)] == [[0, 6], [1, 3, 7]]
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_kernel_leaves_repeats_out_together(shared):
     """Against fits of the others alone: the residuals, and what the others expect of their squares."""
     outputs = 2
-    root = draws(5, 3, seed=1)[GROUP] if shared else draws(5, 4, outputs, seed=1)[GROUP].permute(0, 2, 1).reshape(16, 4)
+    root = draws(5, 3, seed=1)[input_of] if shared else draws(5, 4, outputs, seed=1)[input_of].permute(0, 2, 1).reshape(16, 4)
     gram, residual, ratio = root @ root.T, draws(8, outputs), 0.3
-    found = Spectrum.of(gram, residual, GROUP, shared=shared).solve(ratio)
+    found = Spectrum.of(gram, residual, input_of, shared=shared).solve(ratio)
     for number in range(5):
-        own, rest = GROUP == number, GROUP != number
+        own, rest = input_of == number, input_of != number
         if not shared:
             own, rest = (mask.repeat_interleave(outputs) for mask in (own, rest))
         r = residual if shared else residual.reshape(-1, 1)
         seen = gram[rest][:, rest] + ratio * torch.eye(int(rest.sum())).double()
         solved = torch.linalg.solve(seen, r[rest])
         expected = r[own] - gram[own][:, rest] @ solved
-        members = GROUP == number
+        members = input_of == number
         torch.testing.assert_close(found.left_out[members], expected.reshape(-1, outputs), rtol=0, atol=1e-11)
         scale = (r[rest] * solved).sum(0) / len(r[rest])  # s^2 of the others
         spread = gram[own][:, own] - gram[own][:, rest] @ torch.linalg.solve(seen, gram[rest][:, own])
@@ -69,10 +70,10 @@ def test_a_kernel_leaves_repeats_out_together(shared):
 
 @pytest.mark.parametrize("linear", [False, True])
 def test_lines_leave_repeats_out_together(linear):
-    x, y, before = draws(5, 3, seed=1)[GROUP], draws(8, 2, seed=2), draws(5, 2, seed=3)[GROUP]
+    x, y, before = draws(5, 3, seed=1)[input_of], draws(8, 2, seed=2), draws(5, 2, seed=3)[input_of]
     for lines, strength in zip(RidgeLines.grid(before, x, y, RIDGES, linear=linear), RIDGES, strict=True):
         for i in range(8):
-            rest = GROUP != GROUP[i]
+            rest = input_of != input_of[i]
             own = strength * 8 / int(rest.sum())  # the ridge, strength times samples, stays what it is
             a, b, c = fit_lines(before[rest], x[rest], y[rest], strength=own, linear=linear)
             guess = a * before + b + x @ c
@@ -80,16 +81,47 @@ def test_lines_leave_repeats_out_together(linear):
             torch.testing.assert_close(lines.without(i), guess, rtol=0, atol=1e-5)
 
 
+def test_a_process_leaves_repeats_out_together():
+    """With the hyper-parameters of a fit that has not seen the fold: the residuals are those of the others alone."""
+    x, y = draws(5, 2, seed=1)[input_of], draws(8, 1, seed=2)
+    data = pac.Dataset.from_arrays(x.numpy(), y.numpy())
+    process, left_out = pac.GP(on="target").fit(small("MLP").network, data)
+    assert len(process.points) == 8  # every sample counts for the fit
+    for number in range(5):
+        rest = input_of % 5 != number  # five inputs are five folds
+        kernel = make_kernel("matern", 2, 0)
+        fitted, _ = fit_process(x[rest].numpy(), y[rest].numpy() - y[rest].numpy().mean(0), kernel)
+        expected = y[~rest].numpy() - y[rest].numpy().mean(0) - fitted.predict(x[~rest].numpy()).reshape(-1, 1)
+        np.testing.assert_allclose(left_out[~rest], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_sample_given_again_is_weighed_once():
+    """The weights of candidates, and the errors that the choice reports, are those of the samples given once."""
+    residuals, apart = draws(3, 5, 1) * torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64)[:, None, None], torch.arange(5)
+    found = [Candidate(str(k), small("MLP").network, own) for k, own in enumerate(residuals)]
+    again = [Candidate(str(k), small("MLP").network, own) for k, own in enumerate(residuals[:, input_of])]
+    weights = weigh(residuals, 5)
+    shares = share_of_group(input_of)[:, None].sqrt()
+    torch.testing.assert_close(weigh(residuals[:, input_of] * shares, 5), weights, rtol=1e-9, atol=1e-12)
+    once, twice = (
+        explain(some, weights, residuals[1][rows].square().mean(1), group)
+        for some, rows, group in ((found, apart, apart), (again, input_of, input_of))
+    )
+    assert [(a.name, pytest.approx(a.error), pytest.approx(a.standard_error)) for a in once.table] == [
+        (b.name, b.error, b.standard_error) for b in twice.table
+    ]
+
+
 def test_a_variance_of_the_others_is_that_of_other_inputs():
     candidate = Candidate("shift", small("MLP").network, draws(8, 2))
     for i in range(8):
-        expected = candidate.left_out[GROUP != GROUP[i]].square().mean(0)
-        torch.testing.assert_close(candidate.left_out_variance(GROUP)[i], expected, rtol=1e-12, atol=0)
+        expected = candidate.left_out[input_of != input_of[i]].square().mean(0)
+        torch.testing.assert_close(candidate.left_out_variance(input_of)[i], expected, rtol=1e-12, atol=0)
 
 
 def test_an_order_statistic_counts_every_input_once():
     values = torch.tensor([3.0, 1.0, 2.0, 1.0, 5.0, 4.0, 3.0, 1.0], dtype=torch.float64)
-    share = share_of_group(GROUP)  # the value of each input once: 1, 2, 3, 4, 5
+    share = share_of_group(input_of)  # the value of each input once: 1, 2, 3, 4, 5
     assert [float(order_statistic(values, share, rank)) for rank in range(1, 6)] == [1.0, 2.0, 3.0, 4.0, 5.0]
     apart = torch.arange(8)
     assert float(order_statistic(values, share_of_group(apart), 5)) == 3.0
@@ -101,12 +133,12 @@ def test_bands_of_repeated_samples_are_those_of_the_samples_given_once():
     for simultaneous in (False, True):
         options = {"simultaneous": simultaneous}
         once = cross_validation_band(around, apart, residual, apart, 0.8, **options)
-        again = cross_validation_band(around, GROUP, residual[GROUP], GROUP, 0.8, **options)
+        again = cross_validation_band(around, input_of, residual[input_of], input_of, 0.8, **options)
         torch.testing.assert_close(once, again, rtol=1e-12, atol=1e-14)
         once = studentised_band(mean, deviation, scores, apart, 0.8, **options)
-        assert torch.equal(once[1], studentised_band(mean, deviation, scores[GROUP], GROUP, 0.8, **options)[1])
+        assert torch.equal(once[1], studentised_band(mean, deviation, scores[input_of], input_of, 0.8, **options)[1])
     with pytest.raises(ValueError, match=r"level 0\.9 needs 9 target samples, got 5"):
-        cross_validation_band(around, GROUP, residual[GROUP], GROUP, 0.9)
+        cross_validation_band(around, input_of, residual[input_of], input_of, 0.9)
 
 
 def plain(x):
@@ -132,11 +164,27 @@ def judged(adapted):
     return error, np.mean((truth >= band.lower) & (truth <= band.upper)), np.mean(band.upper - band.lower) / truth.std()
 
 
+def test_each_input_is_weighed_once_in_a_choice(surrogate):
+    rows = [*range(12), 0, 0, 0, 0, 0]
+    target = pac.Dataset.from_arrays(FEW[rows], moved(FEW[rows]))
+    with pytest.warns(pac.DataWarning, match="repeat inputs"):
+        mixture = pac.transfer(surrogate, target).predictor
+    data = surrogate.scaling.standardise(target.training)
+    group = groups_of(torch.as_tensor(data.input_matrix))
+    residuals = torch.stack([candidate.left_out for candidate in candidates(surrogate, data)])
+    expected = weigh(residuals * share_of_group(group)[:, None].sqrt(), 12)
+    kept = expected[expected > 0].sort(descending=True).values
+    torch.testing.assert_close(mixture.weights, kept, rtol=1e-6, atol=1e-9)
+    assert float((weigh(residuals, 12).sort(descending=True).values[: len(kept)] - kept).abs().max()) > 1e-3
+
+
 @pytest.mark.parametrize("rows", [[*range(12), *range(12)], [*range(12), 3], [*range(12), 0, 0, 0]])
 def test_rows_that_are_given_again_wreck_neither_the_choice_nor_its_intervals(surrogate, rows):
     """Doubled rows of 12 gave an error of 0.49 for one of 0.03, and intervals that covered nothing."""
     once = judged(pac.transfer(surrogate, pac.Dataset.from_arrays(FEW, moved(FEW)), source=SOURCE))
-    with pytest.warns(pac.DataWarning, match=r"target samples repeat inputs, to a ten-thousandth of a deviation \(.* and 1[25]"):
+    with pytest.warns(
+        pac.DataWarning, match=r"target samples repeat inputs, to a ten-thousandth of a deviation \(.* and 1[25]"
+    ):
         adapted = pac.transfer(surrogate, pac.Dataset.from_arrays(FEW[rows], moved(FEW[rows])), source=SOURCE)
     again = judged(adapted)
     assert again[0] < 2 * once[0] + 0.005  # the same function at the same inputs; ratios of a grid differ by half a decade

@@ -227,7 +227,9 @@ def test_a_sample_is_outside_if_any_column_leaves_the_range_by_more_than_the_mar
 def test_the_margin_of_a_logarithmic_range_is_a_share_of_its_decades():
     x = 10.0 ** np.linspace(-6, 0, 20)
     scaling = fit_scaling(pac.Dataset.from_arrays({"k": x}, draws(20), scaling={"k": "log"})).inputs
-    asked = torch.tensor([1e-12, 1e-9, 10 ** (-6 - 6.1 * MARGIN), 10 ** (-6 - 5.9 * MARGIN), 1e-3, 1.9, 2.1, 10.0], dtype=DOUBLE)
+    asked = torch.tensor(
+        [1e-12, 1e-9, 10 ** (-6 - 6.1 * MARGIN), 10 ** (-6 - 5.9 * MARGIN), 1e-3, 1.9, 2.1, 10.0], dtype=DOUBLE
+    )
     assert scaling.outside(asked[:, None]).tolist() == [True, True, True, False, False, False, True, True]
     assert not scaling.outside(torch.as_tensor(x)[:, None].float()).any()
 

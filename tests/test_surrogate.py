@@ -377,7 +377,9 @@ def test_new_outputs_get_a_readout_of_zeros_and_the_targets_mean_is_the_predicti
     assert adapted.outputs == target.outputs
     assert adapted.scaling.inputs is source.scaling.inputs
     np.testing.assert_allclose(adapted.predict(inside(table())), np.tile(y.mean(0), (7, 1)), rtol=1e-14)
-    np.testing.assert_allclose(adapted.scaling.outputs.deviation, y.std(0), rtol=1e-9)  # the columns may have units of their own
+    np.testing.assert_allclose(
+        adapted.scaling.outputs.deviation, y.std(0), rtol=1e-9
+    )  # the columns may have units of their own
     for name, weight in adapted.weights.items():
         assert weight.dtype == DOUBLE
         if name.startswith("readout."):

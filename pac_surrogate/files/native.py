@@ -92,6 +92,9 @@ class Coordinate:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", self.units or "1")
         object.__setattr__(self, "long_name", self.long_name or self.name)
+        values = np.array(self.values)  # a copy that refuses to be written: datasets share it
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
 
 
 @dataclass(frozen=True, eq=False)

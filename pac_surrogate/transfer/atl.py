@@ -160,8 +160,8 @@ def fit_readout(
 ) -> ReadoutFit:
     """Ridge with a free intercept, its strength by exact leave-one-out, all strengths from one singular value decomposition.
 
-    The ridge l = n strength / 2 stays what it is when a sample is left out, with all of equal input. Of equal errors the largest
-    strength wins.
+    The ridge l = n strength / 2 stays what it is when a sample is left out, with all of equal input. Of equal errors the
+    largest strength wins.
     """
     samples = len(target)
     # On an orthonormal basis of what is orthogonal to a constant, the free intercept is gone and the rest is plain ridge:

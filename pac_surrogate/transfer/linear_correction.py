@@ -75,9 +75,9 @@ class RidgeLines:
     """Lines of one ridge for every output, from the samples' side.
 
     With f the prediction of an output and G = 1 1' [+ x x'] + ridge, which all outputs share, A = (G + f f')^-1 comes by
-    Sherman and Morrison from the inverse of G: coefficients are (f, 1, x)' A r, leave-one-out residuals [A r]_i / A_ii, in blocks
-    of the samples of equal input (see `repeats`). Nothing grows with the square of inputs or outputs, and nothing is lost where
-    inputs outnumber samples.
+    Sherman and Morrison from the inverse of G: coefficients are (f, 1, x)' A r, leave-one-out residuals [A r]_i / A_ii, in
+    blocks of the samples of equal input (see `repeats`). Nothing grows with the square of inputs or outputs, and nothing is
+    lost where inputs outnumber samples.
     """
 
     before: Float[Tensor, "sample output"]

@@ -50,7 +50,9 @@ class PruneWoodFisher:
         """Give the pruned network."""
         weights = surrogate.weights
         x, y = (torch.as_tensor(m[: self.samples]) for m in (data.input_matrix, data.output_matrix))
-        fisher = fisher_blocks(surrogate.network.module, weights, x, y, damping=self.damping, block=self.block, empirical=self.empirical)
+        fisher = fisher_blocks(
+            surrogate.network.module, weights, x, y, damping=self.damping, block=self.block, empirical=self.empirical
+        )
         scores = pruned_first(wood_fisher_scores(weights, fisher), surrogate)
         mask = keep_highest(scores, self.sparsity, scope=self.scope, exempt=self.exempt)
         kept = surgeon_update(weights, mask, fisher) if self.update else masked(weights, mask)
