@@ -98,16 +98,17 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
     some = tuple(variable for variable in surrogate.outputs if variable.name in wanted)
     if (columns >= 0).all() and len(columns) < sum(variable.size for variable in surrogate.outputs):
         inputs, places = np.arange(data.widths[0]), match_all("outputs", some, data.outputs)
-        surrogate = with_outputs_of(surrogate, data.as_variables(data.inputs, inputs, some, places))
+        surrogate = with_outputs_of(surrogate, data[:0].as_variables(data.inputs, inputs, some, places))
     known = surrogate.outputs if (columns >= 0).all() else ()
     informed = _informed(surrogate.inputs, data.inputs), _informed(known, data.outputs) or surrogate.outputs
     listed = _listed("inputs", surrogate.inputs, data.inputs), _listed("outputs", known, data.outputs) if known else None
     axes = {axis for variable in (*surrogate.inputs, *surrogate.outputs, *data.outputs) for axis in variable.axes}
     axes -= {name for name, coordinate in data.coordinates.items() if is_numbered(coordinate)} | surrogate.coordinates.keys()
     coordinates = {**surrogate.coordinates, **{name: c for name, c in data.coordinates.items() if name in axes}}
-    before = surrogate.inputs, surrogate.outputs, surrogate.given_inputs, surrogate.given_outputs, surrogate.coordinates
-    # What is stored of a variable includes its precision, which does not make it another one.
-    if repr(before) == repr((*informed, *listed, coordinates)):
+    # A variable's precision is part of what it is stored as, but does not make it another one.
+    sides = [[(v, v.dtype) for v in (*i, *o)] for i, o in (informed, (surrogate.inputs, surrogate.outputs))]
+    same = sides[0] == sides[1] and listed == (surrogate.given_inputs, surrogate.given_outputs)
+    if same and coordinates.keys() == surrogate.coordinates.keys():
         return surrogate
     return dataclasses.replace(
         surrogate,

@@ -153,15 +153,18 @@ def predict(
     if split not in splits:
         raise ValueError(f"unknown split {split!r}: choose from {', '.join(splits)}")
     rows = whole[:] if split == "all" else getattr(whole, split)
-    prediction = loaded.predict({variable.name: rows[variable.name] for variable in loaded.inputs})
+    outputs = loaded.layout[1]
+    columns = loaded.predict(rows).reshape(len(rows), -1)
     variables = {
         axis: NetcdfVariable((axis,), coordinate.values, {"units": coordinate.units, "long_name": coordinate.long_name})
         for axis, coordinate in whole.coordinates.items()
-        if any(axis in variable.axes for variable in loaded.outputs)
+        if any(axis in variable.axes for variable in outputs)
     }
-    for variable in loaded.outputs:
+    for variable in outputs:
         attributes = {"units": variable.units, "long_name": variable.long_name}
-        variables[variable.name] = NetcdfVariable(("sample", *variable.axes), prediction[variable.name], attributes)
+        own, columns = columns[:, : variable.size], columns[:, variable.size :]
+        field = own.reshape(len(rows), *variable.shape)
+        variables[variable.name] = NetcdfVariable(("sample", *variable.axes), field, attributes)
     write_netcdf(out, variables, {"title": f"prediction of {surrogate.name} for {data.name}, split {split}"})
     typer.echo(f"{out}: {len(rows)} samples")
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from pac_surrogate.arrays import as_numbers, check_unlabelled
+from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
     SPLITS,
     Coordinate,
@@ -426,7 +427,7 @@ def _share(share: float, samples: int) -> int:
 def _positions(key: Rows, length: int) -> np.ndarray:
     if isinstance(key, slice):
         return np.arange(length)[key]
-    index = np.asarray(key)
+    index = np.asarray(without_mask("rows", key, remedy="fill the mask first"))
     if index.dtype.kind == "b" and index.shape == (length,):
         return np.flatnonzero(index)
     if index.ndim > 1 or (index.dtype.kind not in "iu" and index.size):

@@ -46,7 +46,7 @@ def pretrain(
         steps: of Adam; 0 keeps the weights of a `Module`.
         learning_rate: at the first step.
         batch_size: samples a step.
-        valid: samples that choose the best weights along the way.
+        valid: samples that choose the best weights along the way; of a dataset with splits, its valid split.
         device: "auto" means CUDA where there is one.
 
     Raises:
@@ -84,6 +84,7 @@ def pretrain_seeds(
     bare = Surrogate(network, scaling, data.inputs, data.outputs, coordinates=coordinates)
     scaled, scaled_valid = scaling.standardise(data), None
     if valid is not None:
+        valid = valid if valid.seen is valid else valid.valid  # of a dataset with splits the one that is for this
         scaled_valid = scaling.standardise(bare.arranged(valid))
     # A module of the user's that is not to be trained is a source as it stands; else every seed has initial weights of its own.
     kept = isinstance(model, Module) and steps == 0
