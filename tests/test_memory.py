@@ -36,11 +36,11 @@ BUDGET = 2**13  # numbers of one piece: 1,000 rows times 32 features or 40 sampl
 
 
 class Largest(TorchDispatchMode):
-    """How many numbers the largest array holds that is made within; views make none."""
+    """How many numbers the largest array holds that is made within, and how many rows are joined; views make none."""
 
     def __init__(self):
         super().__init__()
-        self.numbers = 0
+        self.numbers = self.joined = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         found = func(*args, **(kwargs or {}))
@@ -48,6 +48,8 @@ class Largest(TorchDispatchMode):
         for t in tree_leaves(found):
             if isinstance(t, torch.Tensor) and t.untyped_storage().data_ptr() not in held:
                 self.numbers = max(self.numbers, t.untyped_storage().nbytes() // t.element_size())
+        if func is torch.ops.aten.cat.default and args[1:] in ((), (0,)):
+            self.joined = max(self.joined, len(found))
         return found
 
 
@@ -146,6 +148,8 @@ def test_no_array_of_a_prediction_is_larger_than_a_piece(kind, small_pieces):
         predict(x)
     # The augmented inputs are 6,000 numbers, less than a piece.
     assert ROWS * OUTPUTS <= largest.numbers <= BUDGET
+    # Pieces that are kept one by one until the end would break up the memory between them.
+    assert largest.joined < ROWS
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
@@ -156,6 +160,15 @@ def test_a_prediction_in_pieces_is_the_whole_one(kind, request):
         request.getfixturevalue("small_pieces")
         # Sums of at most some hundred products of order 1 to 10, in another order.
         torch.testing.assert_close(predict(x), whole, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PREDICTIONS if kind != "many networks"])
+def test_a_gradient_flows_through_the_pieces(kind, request):
+    predict, x = PREDICTIONS[kind](), normal(200, INPUTS, seed=4).requires_grad_()
+    (whole,) = torch.autograd.grad(predict(x).sum(), x)
+    request.getfixturevalue("small_pieces")
+    (pieces,) = torch.autograd.grad(predict(x).sum(), x)
+    torch.testing.assert_close(pieces, whole, rtol=1e-10, atol=1e-10)  # as above, and derivatives are larger
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)

@@ -1,6 +1,6 @@
 """Running a module with given weights: one set, or a stack of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -96,13 +96,41 @@ def evaluate_many(
         order = order[len(alike) :]
         with torch.no_grad():
             if len(alike) == 1:
-                parts = [evaluate(model, weights[alike[0]], x)[0] for x in inputs[alike[0]].split(max(1, numbers // width))]
-                predictions[alike[0]] = torch.cat(parts)
+                predictions[alike[0]] = _evaluate_one(model, weights[alike[0]], inputs[alike[0]], max(1, numbers // width))
                 continue
             stacked, _ = evaluate_stack(model, stack([weights[run] for run in alike]), torch.stack([inputs[r] for r in alike]))
         for position, run in enumerate(alike):
             predictions[run] = stacked[position]
     return [prediction for prediction in predictions if prediction is not None]
+
+
+def _evaluate_one(
+    model: nn.Module, weights: Weights, x: Float[Tensor, "sample input"], size: int
+) -> Float[Tensor, "sample output"]:
+    return by_pieces(lambda rows: evaluate(model, weights, rows)[:1], x, size)[0]
+
+
+def by_pieces(
+    solve: Callable[[Float[Tensor, "row input"]], Sequence[Tensor]], x: Float[Tensor, "sample input"], size: int
+) -> list[Tensor]:
+    """Solve some rows at a time, for one or several results, and put the pieces together.
+
+    Each piece is written into the whole at once. Kept until the end, small pieces would lie between the large arrays that are
+    freed meanwhile, and the allocator of the C library could not use the gaps again: memory would grow as if nothing were
+    freed. Only for a gradient are they kept.
+    """
+    first, *rest = x.split(size)
+    found = list(solve(first))
+    if not rest:
+        return found
+    if any(part.requires_grad for part in found):
+        return [torch.cat(parts) for parts in zip(found, *(solve(rows) for rows in rest), strict=True)]
+    wholes = [part.new_empty(len(x), *part.shape[1:]) for part in found]
+    for place, rows in enumerate((first, *rest)):
+        found = list(solve(rows)) if place else found
+        for whole, part in zip(wholes, found, strict=True):
+            whole[place * size : place * size + len(rows)] = part
+    return wholes
 
 
 def activation_size(model: nn.Module, inputs: int) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
+from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.predictor import part, shapes
 
 ROWS = 2**22  # numbers of one piece of the correlation matrix, of the inputs or of the components
@@ -52,12 +53,13 @@ class CoKriging:
         """Predict in batches, float64."""
         arrays = {name: getattr(self, name).to(x.device) for name in ARRAYS}
         size = batch_size or max(1, ROWS // max(1, len(self.rho), *self.points.shape))
-        parts = []
-        for rows in x.double().split(size):
+
+        def high(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, "row output"]]:
             scaled = (rows - arrays["offset"]) / arrays["scale"]
             components = [self._component(scaled, arrays, c) for c in range(len(self.rho))]
-            parts.append(torch.stack(components, dim=1) @ arrays["basis"] + arrays["mean"])
-        return torch.cat(parts)
+            return [torch.stack(components, dim=1) @ arrays["basis"] + arrays["mean"]]
+
+        return by_pieces(high, x.double(), size)[0]
 
     def _component(self, u: Float[Tensor, "row input"], arrays: Mapping[str, Tensor], c: int) -> Float[Tensor, " row"]:
         total = torch.zeros(len(u), dtype=torch.float64, device=u.device)

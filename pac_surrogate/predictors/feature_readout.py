@@ -1,6 +1,6 @@
 """A linear readout of several layers of a network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size, evaluate
+from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
 from pac_surrogate.predictors.predictor import part, shapes
 
@@ -43,12 +44,13 @@ class FeatureReadout:
         mean, deviation, coefficients, intercept = (
             tensor.to(x.device) for tensor in (self.mean, self.deviation, self.coefficients, self.intercept)
         )
-        parts = []
-        for prediction, features in _pieces(self.base, x, batch_size):
+
+        def read(prediction: Tensor, features: Sequence[Tensor]) -> list[Float[Tensor, "row output"]]:
             chosen = torch.cat([features[layer] for layer in self.layers], dim=1)
             readout = (chosen - mean) / deviation @ coefficients + intercept
-            parts.append(prediction + readout if self.corrects else readout)
-        return torch.cat(parts)
+            return [prediction + readout if self.corrects else readout]
+
+        return _by_pieces(self.base, x, batch_size, read)[0]
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give the base's state and the readout."""
@@ -86,16 +88,22 @@ def pooled_features(
     network: Network, x: Float[Tensor, "sample input"], *, batch_size: int | None = None
 ) -> tuple[Float[Tensor, "sample output"], list[Float[Tensor, "sample _feature"]]]:
     """Prediction, and the input and every hidden layer's features averaged over the grid, of all samples; float64."""
-    predictions, parts = zip(*_pieces(network, x, batch_size), strict=True)
-    return torch.cat(predictions), [torch.cat(layer) for layer in zip(*parts, strict=True)]
+    prediction, *features = _by_pieces(network, x, batch_size, lambda prediction, features: [prediction, *features])
+    return prediction, features
 
 
-def _pieces(
-    network: Network, x: Float[Tensor, "sample input"], batch_size: int | None
-) -> Iterator[tuple[Float[Tensor, "row output"], list[Float[Tensor, "row _feature"]]]]:
-    """What `pooled_features` gives, some samples at a time."""
+def _by_pieces(
+    network: Network,
+    x: Float[Tensor, "sample input"],
+    batch_size: int | None,
+    read: Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]],
+) -> list[Tensor]:
+    """What is read from prediction and features, some samples at a time."""
     size = batch_size or max(1, PREDICT_NUMBERS // activation_size(network.module, x.shape[1]))
     weights = {name: weight.to(x.device).double() for name, weight in network.weights.items()}
-    for rows in x.double().split(size):
+
+    def solve(rows: Float[Tensor, "row input"]) -> Sequence[Tensor]:
         prediction, features = evaluate(network.module, weights, rows)
-        yield prediction, [rows, *(f.flatten(2).mean(2) if f.ndim > 2 else f for f in features)]
+        return read(prediction, [rows, *(f.flatten(2).mean(2) if f.ndim > 2 else f for f in features)])
+
+    return by_pieces(solve, x.double(), size)

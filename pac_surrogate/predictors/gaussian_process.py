@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
+from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, part, shapes
 
 ROWS = 2**22  # numbers of one piece of the kernel matrix, or of the scaled inputs that make it
@@ -51,8 +52,8 @@ class GaussianProcess:
         base = self.base.predict(x, batch_size=batch_size).double() if self.base is not None else None
         z = x.double() if self.on != "augmented" or base is None else torch.cat([x.double(), base @ arrays["projection"]], 1)
         size = batch_size or max(1, ROWS // max(1, *self.points.shape))
-        parts = [self._kernel(rows, arrays) @ arrays["alpha"] for rows in z.split(size)]
-        prediction = torch.cat(parts) + arrays["mean"]
+        (weighted,) = by_pieces(lambda rows: [self._kernel(rows, arrays) @ arrays["alpha"]], z, size)
+        prediction = weighted + arrays["mean"]
         return prediction + base if self.on == "residual" and base is not None else prediction
 
     def _kernel(self, z: Float[Tensor, "row dimension"], arrays: Mapping[str, Tensor]) -> Float[Tensor, "row sample"]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size
+from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
 from pac_surrogate.predictors.predictor import part, shapes
 from pac_surrogate.tangent import KERNEL_ROWS, Tangent
@@ -44,7 +45,7 @@ class Linearised:
         """Predict in batches, float64."""
         tangent = _tangent(self.base, x)
         size = batch_size or _batch(self.base, x)
-        return torch.cat([tangent.predict(rows) + tangent.along(rows, self.change) for rows in x.double().split(size)])
+        return by_pieces(lambda rows: [tangent.predict(rows) + tangent.along(rows, self.change)], x.double(), size)[0]
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """Posterior variance of the outputs, without noise, standardised: s^2 [k(x, x) - k(x)' (K + ratio I)^-1 k(x)].
@@ -109,14 +110,16 @@ class SharedKernel:
         """Predict in batches, float64."""
         if len(x) == 0:
             return x.new_zeros(0, len(self.scale), dtype=torch.float64)
-        tangent, parts = _tangent(self.base, x), []
+        tangent = _tangent(self.base, x)
         prior, inputs, coefficients = _to(self.prior, x), self.inputs.to(x.device), self.coefficients.to(x.device)
         size = batch_size or max(1, min(_batch(self.base, x), CROSS_NUMBERS // len(inputs)))
-        for rows in x.double().split(size):
+
+        def mean(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, "row output"]]:
             (cross,) = tangent.shared([prior], rows, inputs, combinations=self.combinations, seed=self.seed)
             prediction = tangent.predict(rows) + cross @ coefficients
-            parts.append(prediction if self.offset is None else prediction + tangent.along(rows, self.offset))
-        return torch.cat(parts)
+            return [prediction if self.offset is None else prediction + tangent.along(rows, self.offset)]
+
+        return by_pieces(mean, x.double(), size)[0]
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """Posterior variance of the outputs, without noise, standardised: one shape, scaled by the s^2 of each output."""
@@ -196,13 +199,17 @@ def _block_variances(members: Sequence[Linearised], x: Float[Tensor, "sample inp
     if held > KERNEL_ROWS:
         raise ValueError(f"a variance needs at most {KERNEL_ROWS} rows (samples x outputs), got {held}: use kernel='shared'")
     factors = _factors(tangent.block(priors, inputs), members)
-    parts: list[list[Tensor]] = [[] for _ in members]
-    for rows in x.split(_rows(first.base, x, len(members) * outputs, held)):
+
+    def unscaled(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, "row output"]]:
         wholes, crosses = tangent.block_diagonals(priors, rows), tangent.block(priors, rows, inputs)
-        for own, whole, factor, cross in zip(parts, wholes, factors, crosses, strict=True):
-            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0).reshape(len(rows), outputs)
-            own.append((whole - seen).clamp_min(0.0))
-    return [member.scale.to(x.device) * torch.cat(own) for member, own in zip(members, parts, strict=True)]
+        seen = [
+            torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0).reshape(len(rows), outputs)
+            for factor, cross in zip(factors, crosses, strict=True)
+        ]
+        return [(whole - part).clamp_min(0.0) for whole, part in zip(wholes, seen, strict=True)]
+
+    found = by_pieces(unscaled, x, _rows(first.base, x, len(members) * outputs, held))
+    return [member.scale.to(x.device) * own for member, own in zip(members, found, strict=True)]
 
 
 def _shared_variances(
@@ -212,13 +219,17 @@ def _shared_variances(
     inputs, tangent = first.inputs.to(x.device), _tangent(first.base, x)
     shared = functools.partial(tangent.shared, priors, combinations=first.combinations, seed=first.seed)
     factors = _factors(shared(inputs), members)
-    parts: list[list[Tensor]] = [[] for _ in members]
-    for rows in x.split(_rows(first.base, x, len(members), len(inputs))):
+
+    def unscaled(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, " row"]]:
         wholes = tangent.shared_diagonals(priors, rows, combinations=first.combinations, seed=first.seed)
-        for own, whole, factor, cross in zip(parts, wholes, factors, shared(rows, inputs), strict=True):
-            seen = torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
-            own.append((whole - seen).clamp_min(0.0))
-    return [torch.cat(own)[:, None] * member.scale.to(x.device) for member, own in zip(members, parts, strict=True)]
+        seen = [
+            torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
+            for factor, cross in zip(factors, shared(rows, inputs), strict=True)
+        ]
+        return [(whole - part).clamp_min(0.0) for whole, part in zip(wholes, seen, strict=True)]
+
+    found = by_pieces(unscaled, x, _rows(first.base, x, len(members), len(inputs)))
+    return [own[:, None] * member.scale.to(x.device) for member, own in zip(members, found, strict=True)]
 
 
 def _state(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pac_surrogate.files import Variable
 from pac_surrogate.models import CNN, COMPOSITES, MLP, Architecture, Module, activation_size, check_model, evaluate
+from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.predictor import part, shapes
 from pac_surrogate.weights import Mask, Weights
 
@@ -54,8 +55,7 @@ class Network:
         """Predict in batches, so that memory stays bounded."""
         size = batch_size or max(1, PREDICT_NUMBERS // activation_size(self.module, x.shape[1]))
         weights = {name: weight.to(x.device) for name, weight in self.weights.items()}
-        parts = [evaluate(self.module, weights, rows.to(self.dtype))[0] for rows in x.split(size)]
-        return torch.cat(parts)
+        return by_pieces(lambda rows: evaluate(self.module, weights, rows.to(self.dtype))[:1], x, size)[0]
 
     def as_module(self) -> nn.Module:
         """The module with these weights, a copy."""
