@@ -11,7 +11,6 @@ Source: Barber, Candes, Ramdas & Tibshirani, "Predictive inference with the jack
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,11 +150,3 @@ def normal_band(
     tail = (1 - level) / 2 / (mean.shape[1] if simultaneous else 1)
     width = -torch.special.ndtri(torch.tensor(tail, dtype=torch.float64)) * deviation
     return mean - width, mean + width
-
-
-def by_rows(
-    function: Callable[[Tensor], tuple[Tensor, ...]], x: Float[Tensor, "row input"], numbers: int
-) -> tuple[Float[Tensor, "row output"], ...]:
-    """A function of each row, of a few rows at a time: memory for `numbers` numbers a row stays bounded."""
-    parts = [function(rows) for rows in x.split(max(1, BAND_NUMBERS // max(1, numbers)))]
-    return tuple(torch.cat(side) for side in zip(*parts, strict=True))

@@ -21,9 +21,17 @@ from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.intervals import Interval, by_rows, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.intervals import (
+    BAND_NUMBERS,
+    Interval,
+    cross_validation_band,
+    normal_band,
+    promise,
+    studentised_band,
+)
 from pac_surrogate.matching import match_all, same_shape, strange_grids
 from pac_surrogate.models import Architecture, evaluate_many
+from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
 from pac_surrogate.process import own_settings
 from pac_surrogate.repeats import count_of, group_mean
@@ -177,15 +185,16 @@ class Surrogate:
             mean = self.predictor.predict(scaled).double()
             folds, predictor = self.folds, self.predictor
             options = {"simultaneous": simultaneous}
+            bounds: Sequence[Tensor]
+            piece = max(1, BAND_NUMBERS // (mean.shape[1] * (1 if folds is None else len(folds.members))))
             if interval == "jackknife" and folds is not None:
                 promised = promise(level, count_of(folds.group), len(folds.members))
-                bounds = by_rows(
-                    lambda z: cross_validation_band(
-                        folds.predict(z), folds.fold, folds.residual, folds.group, level, **options
-                    ),
-                    scaled,
-                    len(folds.members) * mean.shape[1],
-                )
+                calibration = folds.fold, folds.residual, folds.group
+
+                def band(z: Float[Tensor, "row input"]) -> Sequence[Tensor]:
+                    return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
+
+                bounds = by_pieces(band, scaled, piece)
             elif interval == "jackknife" and isinstance(predictor, Mixture) and predictor.scores is not None:
                 assert predictor.group is not None
                 deviation = predictor.deviation(scaled)
@@ -193,7 +202,7 @@ class Surrogate:
             elif interval == "posterior" and isinstance(predictor, Mixture) and predictor.scores is not None:
                 bounds = normal_band(mean, predictor.deviation(scaled), level, **options)
             elif interval == "posterior" and folds is not None:
-                (spread,) = by_rows(lambda z: (folds.predict(z).var(0),), scaled, len(folds.members) * mean.shape[1])
+                (spread,) = by_pieces(lambda z: [folds.predict(z).var(0)], scaled, piece)
                 noise = group_mean(folds.residual.square(), folds.group).mean(0)
                 bounds = normal_band(mean, (spread + noise).sqrt(), level, **options)
             else:
