@@ -15,7 +15,7 @@ from pac_surrogate.matching import DEFAULTS, grid_of, is_numbered, match_all, ma
 from pac_surrogate.repeats import groups_of, repeated
 from pac_surrogate.surrogate import DataWarning, ExtrapolationWarning, Surrogate, scaled_to, with_outputs_of
 
-FAR = 1.0  # widths of the source's range, by which target inputs may leave it without a warning
+FAR = 2.0  # widths of the source range by which target inputs may leave it without a warning
 NAMED = 3  # samples, or groups of them, that a warning names
 
 
@@ -67,7 +67,9 @@ class Cases:
             return Case(matched, scaled, rows, None, group)
         pair = (id(matched), id(source))
         if pair not in self._sources:
-            self._sources[pair] = (matched.arranged(source.training).training, (matched, source))
+            # Positions in source data count in the layout of the source, not in that of the target.
+            reader = dataclasses.replace(matched, given_inputs=surrogate.given_inputs, given_outputs=None)
+            self._sources[pair] = (reader.arranged(source.training).training, (matched, source))
         return Case(matched, scaled, rows, self._sources[pair][0], group)
 
     def _match(self, surrogate: Surrogate, data: Dataset) -> Surrogate:
@@ -101,7 +103,10 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
         surrogate = with_outputs_of(surrogate, data[:0].as_variables(data.inputs, inputs, some, places))
     known = surrogate.outputs if (columns >= 0).all() else ()
     informed = _informed(surrogate.inputs, data.inputs), _informed(known, data.outputs) or surrogate.outputs
-    listed = _listed("inputs", surrogate.inputs, data.inputs), _listed("outputs", known, data.outputs) if known else None
+    listed = (
+        _listed("inputs", surrogate.inputs, data.inputs, surrogate.given_inputs),
+        _listed("outputs", known, data.outputs, surrogate.given_outputs) if known else None,
+    )
     axes = {axis for variable in (*surrogate.inputs, *surrogate.outputs, *data.outputs) for axis in variable.axes}
     axes -= {name for name, coordinate in data.coordinates.items() if is_numbered(coordinate)} | surrogate.coordinates.keys()
     coordinates = {**surrogate.coordinates, **{name: c for name, c in data.coordinates.items() if name in axes}}
@@ -130,7 +135,8 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
         case: what was made of them.
         stacklevel: of the warnings.
     """
-    lines = [*_strangers(surrogate, data, source), *_new_outputs(surrogate, data)]
+    warn_of_strangers(surrogate, data, source, stacklevel=stacklevel + 1)
+    lines = _new_outputs(surrogate, data)
     fields = [variable for variable in (*data.inputs, *data.outputs) if variable.axes]
     for line in strange_grids(surrogate.coordinates, fields, data.coordinates):
         lines.append(f"{line}: taken point by point; interpolate one onto the grid of the other if that is not meant")
@@ -146,16 +152,21 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
         far = int(before.outside(middle, margin=FAR).sum())
         if far:
             warnings.warn(
-                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than its width: "
-                "what the source says there is an extrapolation; pretrain it on data that reach so far, or compare with "
+                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than twice its "
+                "width: what the source says there is an extrapolation; pretrain it on data that reach so far, or compare with "
                 "pac.Scratch()",
                 ExtrapolationWarning,
                 stacklevel=stacklevel,
             )
 
 
+def warn_of_strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None, *, stacklevel: int = 3) -> None:
+    """Warn of data that are not what the arguments say they are, by what the surrogate remembers of its own."""
+    for line in _strangers(surrogate, data, source):
+        warnings.warn(line, DataWarning, stacklevel=stacklevel)
+
+
 def _strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> list[str]:
-    """Data that are not what the arguments say they are."""
     lines = []
     sides = [None if some is None else some.attributes.get("side") for some in (data, source)]
     if sides == ["source", "target"]:
@@ -244,14 +255,16 @@ def _repeats(case: Case, data: Dataset) -> list[str]:
     ]
 
 
-def _listed(side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...] | None:
+def _listed(
+    side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...], given: tuple[Variable, ...] | None
+) -> tuple[Variable, ...] | None:
     """How arrays list the variables: as the data do, under names that mean something; None if that is as we do."""
     if len(ours) == len(theirs) == 1:
         one, other = ours[0], theirs[0]
         name = one.name if other.name == DEFAULTS[side] else other.name
         theirs = (dataclasses.replace(one, name=name, long_name="", axes=other.axes, shape=other.shape),)
     elif len(theirs) == 1 and theirs[0].name == DEFAULTS[side]:
-        return None
+        return given  # the layout in which positions count, as before
     same = [(v.name, v.shape) for v in theirs] == [(v.name, v.shape) for v in ours]
     return None if same else theirs
 

@@ -138,7 +138,7 @@ def transfer_curve(
             solver=solver,
         )
     training = source.train
-    warn_of(surrogates[0], target.train, training, Cases().prepare(surrogates[0], target.train, training), stacklevel=5)
+    warn_of(surrogates[0], target.train, training, Cases().prepare(surrogates[0], target.train, training), stacklevel=4)
     cells, tasks = [], []
     for name, options in candidates.items():
         if not (same_outputs or learns_outputs(options[0])):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pac_surrogate.case import Cases, warn_of
+from pac_surrogate.case import Cases, warn_of, warn_of_strangers
 from pac_surrogate.choose import Auto
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.matching import is_numbered
@@ -142,6 +142,7 @@ def prune_and_allocate(
     Raises:
         ValueError: if the training diverges, or an option is out of range.
     """
+    warn_of_strangers(surrogate, source[:0], source, stacklevel=4)
     method = Stages((("source", Allocate(sparsity=sparsity, **options)),))
     task = Task(surrogate, source[:0], (method,), source, seed)
     (result,) = transfer_many([task], Budget(source_steps=steps, batch_size=batch_size), Solver(device=device))
@@ -187,6 +188,7 @@ def draw_ticket(
     if scheme == "LMP" and not target:
         raise ValueError("scheme LMP learns its mask on the target: pass target=<target training samples>")
     data = target if scheme == "LMP" and target else source[:0]
+    warn_of_strangers(surrogate, data, source, stacklevel=4)
     task = Task(surrogate, data, (Stages(rules),), source, seed)
     (result,) = transfer_many([task], Budget(steps, steps, batch_size), Solver(device=device))
     return _checked(result)
@@ -231,7 +233,7 @@ def transfer(
         DataWarning: if samples repeat inputs, which then leave every fit together; if outputs are new to the surrogate; if a
             variable lies on another grid; if the source holds at a set point what the target varies; or if `data` or `source`
             are not what they should be by what the surrogate remembers.
-        ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
+        ExtrapolationWarning: if target inputs leave the range of the source by more than twice its width.
 
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
@@ -241,7 +243,7 @@ def transfer(
     _ = surrogate.network  # only a network can be the source of a transfer
     case = Cases().prepare(surrogate, data, source)
     check_task(Task(case.surrogate, case.data, candidates, case.source, seed, case.group))
-    warn_of(surrogate, data, source, case, stacklevel=5)
+    warn_of(surrogate, data, source, case, stacklevel=4)
     left_out = intervals and count_of(case.group) > 1 and not isinstance(candidates[0], Auto)
     parts: Parts = parts_of(case.group, seed, FOLDS) if left_out else ()
     pieces = [case.data, *(case.data[rest] for rest, _ in parts)]

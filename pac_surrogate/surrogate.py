@@ -244,8 +244,8 @@ class Surrogate:
         """
         given = self.layout[0]
         if isinstance(x, Dataset):
-            columns = torch.from_numpy(np.asarray(x.input_matrix, dtype=np.float64))
-            listed: Sequence[Variable] = x.inputs
+            columns = torch.from_numpy(np.asarray(self.arranged(x, outputs=False).input_matrix, dtype=np.float64))
+            listed: Sequence[Variable] = self.inputs
             self._warn_of_grids(x)
         elif isinstance(x, Mapping):
             for name, values in (("x", x), *x.items()):
@@ -265,8 +265,7 @@ class Surrogate:
             raise ValueError(f"inputs must be finite, got {float(columns[sample, column])} at sample {sample}, column {column}")
         if listed is self.inputs:
             return columns
-        places = match_all("inputs", self.inputs, listed)
-        return columns if np.array_equal(places, np.arange(columns.shape[1])) else columns[:, torch.from_numpy(places)]
+        return columns[:, torch.from_numpy(match_all("inputs", self.inputs, listed))]
 
     def arranged(self, data: Dataset, *, outputs: bool = True) -> Dataset:
         """Data under this surrogate's variables, in its order; `data` itself where it has them already.
@@ -280,12 +279,13 @@ class Surrogate:
         """
         if self.inputs == data.inputs and (not outputs or self.outputs == data.outputs):
             return data
-        side = (
-            match_all("inputs", self.inputs, data.inputs),
-            match_all("outputs", self.outputs, data.outputs) if outputs else None,
-        )
-        kept = np.arange(data.widths[1]) if side[1] is None else side[1]
-        return data.as_variables(self.inputs, side[0], self.outputs if outputs else data.outputs, kept)
+        given = self.layout
+        # By way of the layout of arrays, which is what a position counts in.
+        inputs = match_all("inputs", given[0], data.inputs)[match_all("inputs", self.inputs, given[0])]
+        if not outputs:
+            return data.as_variables(self.inputs, inputs, data.outputs, np.arange(data.widths[1]))
+        kept = match_all("outputs", given[1], data.outputs)[match_all("outputs", self.outputs, given[1])]
+        return data.as_variables(self.inputs, inputs, self.outputs, kept)
 
     def _warn_of_grids(self, data: Dataset) -> None:
         """Warn where the same variables lie on other points in the data."""

@@ -1,10 +1,14 @@
 """A direct solver for the five-point stencil on a rectangle, many samples at once, on any device."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 PIVOT = 1e-14  # of the diagonal; below it round-off alone keeps a pivot above 0
+LEAST_HOLD = 1e-13  # of a part's diagonals: a hundred times what round-off may leave of a part that nothing holds
 
 
 def solve_five_point(
@@ -33,7 +37,40 @@ def solve_five_point(
     Raises:
         ValueError: if a system is singular or indefinite in double precision.
     """
+    _check_held(centre, along_x, along_y)
     return _substitute(_eliminate(centre, along_x, along_y), along_x, right)
+
+
+def _check_held(centre: Tensor, along_x: Tensor, along_y: Tensor) -> None:
+    """Refuse a system with a part that nothing holds, whatever round-off would make of its pivots.
+
+    A part is what hangs together by coefficients other than 0. The rows of a part that nothing holds add up to 0, and it is
+    singular; in double precision they add up to a few roundings of the diagonals (4 neighbours a row: at most 1e-15 of their
+    sum). So the sum over a part, of c less its neighbours' coefficients, must stand well above that.
+    """
+    coupled = centre.detach().cpu().clone()
+    x, y = along_x.detach().cpu(), along_y.detach().cpu()
+    coupled[:, :-1] -= x
+    coupled[:, 1:] -= x
+    coupled[:, :, :-1] -= y
+    coupled[:, :, 1:] -= y
+    cells = np.arange(coupled.numel()).reshape(coupled.shape)
+    pairs = [
+        (cells[:, :-1][x.numpy() != 0], cells[:, 1:][x.numpy() != 0]),
+        (cells[:, :, :-1][y.numpy() != 0], cells[:, :, 1:][y.numpy() != 0]),
+    ]
+    ones, others = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    graph = coo_array((np.ones(len(ones), dtype=np.int8), (ones, others)), shape=(cells.size, cells.size))
+    count, part = connected_components(graph, directed=False)
+    hold = np.bincount(part, coupled.flatten().numpy(), count)
+    size = np.bincount(part, centre.detach().cpu().abs().flatten().numpy(), count)
+    loose = hold <= LEAST_HOLD * size
+    if loose.any():
+        sample = int((loose[part].reshape(cells.shape[0], -1)).any(1).argmax())
+        raise ValueError(
+            f"the system of sample {sample} is singular to double precision: every cell must hang together with a held value,"
+            " through coefficients that span fewer decades"
+        )
 
 
 def _eliminate(centre: Tensor, along_x: Tensor, along_y: Tensor) -> list[Tensor]:

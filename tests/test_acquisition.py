@@ -49,7 +49,7 @@ def data_at(x, outputs=0.0):
 def kernel_of(source, x, pool):
     """Mean of the tangents of all weights and of the readout, by the derivatives of all outputs, and a Matern kernel."""
     z, start = torch.as_tensor((x - MEAN) / DEVIATION), source.weights
-    jacobian = torch.func.jacrev(lambda weights: evaluate(source.model, weights, z)[0])(start)
+    jacobian = torch.func.jacrev(lambda weights: evaluate(source.network.module, weights, z)[0])(start)
     tangents = torch.zeros(2, len(x), len(x), dtype=torch.float64)
     for name, rows in jacobian.items():
         deviation = start[name].abs().sqrt() if start[name].ndim == 2 else torch.ones_like(start[name])

@@ -44,7 +44,7 @@ def scaled(kind, samples=6, output="temperature", model=None):
 
 def follow(start, plan, data, **options):
     given = {"steps": 40, "learning_rate": 1e-3, "dtype": torch.float64, "schedule": "cosine", "device": "cpu"} | options
-    return pac.fit(start.model, [plan], [data], seeds=[0], **given)[0].weights
+    return pac.fit(start.network.module, [plan], [data], seeds=[0], **given)[0].weights
 
 
 def distance(a, b):
@@ -85,7 +85,7 @@ def test_the_term_is_its_equation_and_padding_does_not_count(kind):
     start, data = scaled(kind, 5)
     x = torch.as_tensor(data.input_matrix)
     now = moved(start.weights)
-    (f, h), (f_source, h_source) = (evaluate(start.model, w, x) for w in (now, start.weights))
+    (f, h), (f_source, h_source) = (evaluate(start.network.module, w, x) for w in (now, start.weights))
     attention = [torch.rand(a.shape[1], generator=torch.Generator().manual_seed(1)).double() for a in h]
     behaviour = resemble(start.weights, attention=attention, prediction=0.7)
     expected = 0.7 * float(np.mean((f - f_source).numpy() ** 2))
@@ -95,23 +95,23 @@ def test_the_term_is_its_equation_and_padding_does_not_count(kind):
             expected += 0.5 * float(a[channel]) * squared.mean()
     padded = torch.cat([x, torch.full((3, 9), 5.0, dtype=torch.float64)])[None]
     share = torch.tensor([[0.2] * 5 + [0.0] * 3], dtype=torch.float64)
-    found = term([behaviour], start.model, [now], padded, share)
+    found = term([behaviour], start.network.module, [now], padded, share)
     assert found.shape == (1,)
     assert float(found) == pytest.approx(expected, rel=1e-12)  # sums of 100 terms in another order
-    assert float(term([behaviour], start.model, [start.weights], padded, share)) == 0.0
+    assert float(term([behaviour], start.network.module, [start.weights], padded, share)) == 0.0
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_gradient_follows_the_network_and_not_the_reference(kind):
     start, data = scaled(kind, 3, model=NARROW[kind])
     x, share = torch.as_tensor(data.input_matrix)[None], torch.full((1, 3), 1 / 3, dtype=torch.float64)
-    _, features = evaluate(start.model, start.weights, x[0])
+    _, features = evaluate(start.network.module, start.weights, x[0])
     behaviour = resemble(start.weights, attention=[torch.ones(h.shape[1]).double() for h in features], prediction=0.7)
     names, values = zip(*moved(start.weights).items(), strict=True)
     values = [value.requires_grad_() for value in values]
 
     def value(*tensors):
-        return term([behaviour], start.model, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
+        return term([behaviour], start.network.module, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
 
     assert torch.autograd.gradcheck(value, values, atol=1e-7)
 
@@ -144,15 +144,15 @@ def test_delta_pulls_the_readout_to_the_source_s_and_a_new_one_to_0():
 def test_an_endless_strength_keeps_the_features_and_lets_the_readout_learn():
     start, data = scaled("MLP")
     x = torch.as_tensor(data.input_matrix)
-    before = evaluate(start.model, start.weights, x)
+    before = evaluate(start.network.module, start.weights, x)
     held, free = (
         follow(start, DELTA(strength=s, readout_strength=0.0, attention="uniform").plan(start, data, torch.Generator()), data)
         for s in (1e6, 0.0)
     )
     # What moves features is the size of Adam's last steps alone; the readout trains on.
-    for ours, theirs in zip(evaluate(start.model, held, x)[1], before[1], strict=True):
+    for ours, theirs in zip(evaluate(start.network.module, held, x)[1], before[1], strict=True):
         assert float((ours - theirs).abs().max()) < 5e-3
-    assert float((evaluate(start.model, free, x)[1][1] - before[1][1]).abs().max()) > 2e-2
+    assert float((evaluate(start.network.module, free, x)[1][1] - before[1][1]).abs().max()) > 2e-2
     assert float((held["readout.weight"] - start.weights["readout.weight"]).abs().max()) > 1e-2
 
 
@@ -169,7 +169,7 @@ def mlp_error(start, x, y, layer, channel):
 def cnn_error(start, x, y, layer, channel):
     """The second half of a CNN of kernel 1 and one level by hand, from its own features, with one channel set to 0."""
     w = start.weights
-    _, (fine, coarse, last) = evaluate(start.model, w, x)
+    _, (fine, coarse, last) = evaluate(start.network.module, w, x)
 
     def convolve(name, h):
         return torch.einsum("oc,ncx->nox", w[f"{name}.weight"][:, :, 0], h) + w[f"{name}.bias"][:, None]
@@ -191,7 +191,7 @@ def test_attention_is_the_softmax_of_what_a_channel_is_worth_with_mean_1(kind, l
     x, y = torch.as_tensor(data.input_matrix), torch.as_tensor(data.output_matrix)
     found = loss_attention(start, data)[layer]
     with torch.no_grad():
-        whole = (evaluate(start.model, start.weights, x)[0] - y).square().mean()
+        whole = (evaluate(start.network.module, start.weights, x)[0] - y).square().mean()
         by_hand = mlp_error if kind == "MLP" else cnn_error
         increase = torch.stack([by_hand(start, x, y, layer, channel) - whole for channel in range(len(found))]).numpy()
     expected = len(found) * np.exp(increase) / np.exp(increase).sum()
@@ -229,7 +229,7 @@ def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy(
 def test_lwf_is_training_towards_a_mean_of_target_and_source(kind):
     """L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant, and Adam does not see a factor but by its 1e-8."""
     start, data = scaled(kind)
-    held = evaluate(start.model, start.weights, torch.as_tensor(data.input_matrix))[0].numpy()
+    held = evaluate(start.network.module, start.weights, torch.as_tensor(data.input_matrix))[0].numpy()
     variable = data.outputs[0].name
     axes = {"initial": ("x",), variable: ("x",)} if kind == "CNN" else {}
     columns = {"initial": data.input_matrix[:, :8], "conductivity": data.input_matrix[:, 8]}
@@ -248,7 +248,7 @@ def test_lwf_of_strength_0_is_fine_tuning_and_an_endless_one_keeps_the_predictio
     assert distance(none.weights, tuned.weights) < 1e-10  # stacks of two and of one
     start, data = scaled("MLP")
     x = torch.as_tensor(data.input_matrix)
-    before, held, free = (evaluate(start.model, w, x)[0] for w in (start.weights, endless.weights, tuned.weights))
+    before, held, free = (evaluate(start.network.module, w, x)[0] for w in (start.weights, endless.weights, tuned.weights))
     # What moves predictions at all is the size of Adam's last steps.
     assert float((held - before).abs().max()) < 1e-4 < 1e-2 < float((free - before).abs().max())
 
@@ -267,14 +267,14 @@ def test_lwf_refuses_outputs_that_the_source_lacks():
 def test_the_spectral_term_is_the_tail_of_the_run_s_own_spectrum_whatever_the_padding(kind, rows, count):
     start, data = scaled(kind, rows)
     x = torch.as_tensor(data.input_matrix)
-    last = evaluate(start.model, start.weights, x)[1][-1]
+    last = evaluate(start.network.module, start.weights, x)[1][-1]
     matrix = last.mean(-1) if kind == "CNN" else last
     squared = np.sort(np.linalg.svd(matrix.numpy(), compute_uv=False) ** 2)
     behaviour = SpectralShrinkage(count, {"strength": torch.tensor(0.3, dtype=torch.float64)})
     for padding in (0, 2, 20):
         padded = torch.cat([x, torch.full((padding, 9), 5.0, dtype=torch.float64)])[None]
         share = torch.tensor([[1 / rows] * rows + [0.0] * padding], dtype=torch.float64)
-        found = float(term([behaviour], start.model, [start.weights], padded, share))
+        found = float(term([behaviour], start.network.module, [start.weights], padded, share))
         assert found == pytest.approx(0.3 * squared[:count].sum(), rel=1e-8)  # 1e-16 of the largest against the smallest
     assert squared[0] > 1e-9
 
@@ -289,7 +289,7 @@ def test_the_gradient_of_the_spectral_term_is_that_of_finite_differences(kind, r
     values = [value.requires_grad_() for value in values]
 
     def value(*tensors):
-        return term([behaviour], start.model, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
+        return term([behaviour], start.network.module, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
 
     assert torch.autograd.gradcheck(value, values, atol=1e-6)
     slopes = torch.autograd.grad(value(*values).sum(), values, allow_unused=True)
@@ -301,7 +301,7 @@ def test_a_rank_deficient_batch_has_a_gradient():
     rows = torch.as_tensor(data.input_matrix)[[0, 0, 1, 1, 2, 2]][None]
     weights = {name: weight[None].clone().requires_grad_() for name, weight in start.weights.items()}
     behaviour = SpectralShrinkage(4, {"strength": torch.tensor(1.0, dtype=torch.float64)})
-    value = term([behaviour], start.model, weights, rows, torch.full((1, 6), 1 / 6, dtype=torch.float64))
+    value = term([behaviour], start.network.module, weights, rows, torch.full((1, 6), 1 / 6, dtype=torch.float64))
     slopes = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True)
     assert all(bool(torch.isfinite(slope).all()) for slope in slopes if slope is not None)
     assert float(value.detach()) > 0  # the fourth smallest is the smallest of the three distinct rows
@@ -312,7 +312,7 @@ def test_bss_shrinks_the_smallest_singular_value_and_strength_0_is_fine_tuning()
     assert distance(none.weights, tuned.weights) < 1e-10  # stacks of two and of one
     start, data = scaled("MLP", 20)
     x = torch.as_tensor(data.input_matrix)
-    smallest = [float(torch.linalg.svdvals(evaluate(start.model, s.weights, x)[1][-1])[-1]) for s in (tuned, shrunk)]
+    smallest = [float(torch.linalg.svdvals(evaluate(start.network.module, s.weights, x)[1][-1])[-1]) for s in (tuned, shrunk)]
     assert smallest[1] < 0.7 * smallest[0]
 
 
@@ -321,8 +321,8 @@ def test_a_run_that_is_not_finite_stays_alone_with_it():
     sick = {name: torch.full_like(weight, torch.nan) for name, weight in start.weights.items()}
     x, share = torch.as_tensor(data.input_matrix)[None], torch.full((1, 6), 1 / 6, dtype=torch.float64)
     behaviour = SpectralShrinkage(1, {"strength": torch.tensor(1.0, dtype=torch.float64)})
-    both = term([behaviour] * 2, start.model, [sick, start.weights], x.repeat(2, 1, 1), share.repeat(2, 1))
-    alone = term([behaviour], start.model, [start.weights], x, share)
+    both = term([behaviour] * 2, start.network.module, [sick, start.weights], x.repeat(2, 1, 1), share.repeat(2, 1))
+    alone = term([behaviour], start.network.module, [start.weights], x, share)
     assert torch.isnan(both[0])
     assert float(both[1]) == pytest.approx(float(alone), rel=1e-10)
 

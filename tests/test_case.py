@@ -79,8 +79,14 @@ def test_inputs_and_outputs_in_another_order_are_the_same_problem_and_answers_co
     as_matrix = turned.predict(matrix(pick(NEW, names)))  # by position: that of the target data
     np.testing.assert_array_equal(as_matrix, matrix(found))
     data = pac.Dataset.from_arrays(NEW, beam(NEW))  # of the source's order
-    np.testing.assert_array_equal(turned.predict(data), as_matrix)
-    np.testing.assert_array_equal(predict_many([turned], [data])[0], as_matrix)
+    nameless = pac.Dataset.from_arrays(matrix(pick(NEW, names)), np.ones(50))
+    for given in (data, nameless):
+        np.testing.assert_array_equal(turned.predict(given), as_matrix)
+        np.testing.assert_array_equal(predict_many([turned], [given])[0], as_matrix)
+    if method != "auto":  # which is no network, from which a transfer could start again
+        positions = pac.Dataset.from_arrays(matrix(pick(SMALL, names)), matrix(pick(beam(SMALL, 1.2), outputs)))
+        again = pac.transfer(turned, positions, method=pac.SourceUnchanged())  # they count in the layout of its arrays
+        np.testing.assert_array_equal(again.predict(matrix(pick(NEW, names))), as_matrix)
     band = turned.predict_interval(matrix(pick(NEW, names)), 0.8)
     assert ((band.lower <= as_matrix) & (as_matrix <= band.upper)).mean() > 0.9
     np.testing.assert_array_equal(band.mean, as_matrix)

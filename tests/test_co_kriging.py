@@ -152,7 +152,9 @@ def test_too_few_samples_give_the_source_or_a_reason():
 def test_new_outputs_are_not_applicable():
     source, target = forrester_pair()
     new = pac.Dataset.from_arrays({"input": target.x}, {"flux": target.y})
-    assert "these are new" in solve(CoKriging(), source, new).refused
+    assert solve(CoKriging(), source, new).refused is None  # the default name of the source means position
+    named = pac.Dataset.from_arrays(source.x, {"drag": source.y})
+    assert "these are new" in solve(CoKriging(), named, new).refused
 
 
 def test_only_the_first_source_samples_are_used_and_the_answer_is_the_same_again():

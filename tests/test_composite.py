@@ -180,7 +180,7 @@ def test_mfnn_starts_linear_in_inputs_and_source_whatever_its_linear_part():
         """What is left of the prediction when the best line in (x, f) is taken away."""
         weights = first.weights | {"small.readout.weight": readout, "small.mix.a": torch.tensor([a], dtype=DOUBLE)}
         x = torch.as_tensor(np.random.default_rng(9).normal(size=(60, 9)))
-        prediction, _ = evaluate(first.model, weights, x)
+        prediction, _ = evaluate(first.network.module, weights, x)
         columns = np.c_[x, source.predictor.predict(x), np.ones(60)]
         line = columns @ np.linalg.lstsq(columns, prediction.numpy(), rcond=None)[0]
         return np.abs(prediction.numpy() - line).max()

@@ -167,7 +167,8 @@ def test_a_run_that_diverges_is_shown_and_not_averaged_in():
 
 def test_with_other_outputs_the_source_and_n_zero_have_no_answer_and_the_rest_has():
     target = pac.Dataset.from_arrays({"inputs": X}, {"flux": field(0.8)[:, :5] ** 2}, test=0.3, seed=3)
-    curve = pac.transfer_curve(SOURCE, target, **{**ARGUMENTS, "sizes": (0, 6), "seeds": 2})
+    with pytest.warns(pac.DataWarning, match="outputs flux are new to the surrogate"):
+        curve = pac.transfer_curve(SOURCE, target, **{**ARGUMENTS, "sizes": (0, 6), "seeds": 2})
     errors = curve["rel_l2"]
     assert np.isnan(errors.loc["source unchanged"]).all()
     assert np.isnan(errors.sel(size=0)).all()
@@ -395,7 +396,8 @@ def test_the_figure_shows_medians_bands_and_n_zero_apart(folder):
 def test_what_a_method_cannot_serve_is_n_a_with_its_reason_and_its_neighbours_have_their_answers():
     other = pac.Dataset.from_arrays({"inputs": X}, {"pressure": field(0.8)[:, :4]}, test=0.3, axes={"pressure": ("x",)})
     methods = {"LwF": pac.grid(pac.LwF, strength=(1.0, 0.1)), "BSS": pac.BSS(), "fine-tune": METHODS["fine-tune"]}
-    curve = pac.transfer_curve(SOURCE, other, **{**ARGUMENTS, "methods": methods, "sizes": (2, 6), "seeds": 2})
+    with pytest.warns(pac.DataWarning, match="outputs pressure are new to the surrogate"):
+        curve = pac.transfer_curve(SOURCE, other, **{**ARGUMENTS, "methods": methods, "sizes": (2, 6), "seeds": 2})
     assert np.isnan(curve["rel_l2"].loc["LwF"]).all()
     assert set(np.unique(curve["chosen"].loc["LwF"])) == {
         "n/a: LwF needs the source's outputs, got others, and a network has one readout: use DELTA or L2SP"

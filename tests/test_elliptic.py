@@ -214,7 +214,13 @@ def test_what_cannot_be_solved_is_refused_in_one_line(message, monkeypatch):
 
 def test_absorption_lifts_a_resonance():
     found = solve_elliptic(**GOOD, reaction=RESONANT + 1e-3j)
-    assert relative(differentiate(found, DIFFUSION, reaction=RESONANT + 1e-3j), GOOD["source"]) < 1e-11
+    # Absorption leaves the resonant wave a thousand times its source. The second derivatives by matrices round by eps of the
+    # largest, and differ by some roundings more from one processor to the next.
+    steepest = sum((math.pi * n / length) ** 2 for n, length in zip(GOOD["source"].shape[1:], LENGTHS, strict=True))
+    raised = float(found.abs().norm() / GOOD["source"].abs().norm())
+    bound = 16 * torch.finfo(torch.float64).eps * float(DIFFUSION.abs().max()) * steepest * raised
+    assert bound < 1e-8  # without the absorption nothing of the wave would be left
+    assert relative(differentiate(found, DIFFUSION, reaction=RESONANT + 1e-3j), GOOD["source"]) < bound
 
 
 # Sources

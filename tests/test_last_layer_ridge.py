@@ -53,12 +53,12 @@ def test_the_objective_of_the_linear_probe_has_no_slope_there(kind, strength):
     source, data, x, y = standardised(kind, 6)
     plan = pac.LinearProbe(strength=strength).plan(source, data, torch.Generator())
     weights = LastLayerRidge(strength=strength).solve(source, data).weights
-    slope = loss_gradient(source.model, weights, x, y)
+    slope = loss_gradient(source.network.module, weights, x, y)
     for name in ("readout.weight", "readout.bias"):
         total = slope[name] + plan.strength[name] * (weights[name] - plan.anchor[name])
         # The objective is convex and quadratic in the readout, so only the minimiser has slope 0; at the source it is 0.01 up.
         assert float(total.abs().max()) < 1e-12
-        assert float(loss_gradient(source.model, source.weights, x, y)[name].abs().max()) > 1e-2
+        assert float(loss_gradient(source.network.module, source.weights, x, y)[name].abs().max()) > 1e-2
 
 
 @pytest.mark.parametrize("kind", MODELS)

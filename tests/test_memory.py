@@ -228,10 +228,10 @@ def test_a_kernel_of_many_samples_holds_the_features_of_few_at_once(kernel, smal
 @pytest.mark.parametrize(("rows", "outputs"), [(500, 3), (3, 500), (0, 3)])
 def test_a_cross_validation_band_in_pieces_has_the_same_bits(rows, outputs, simultaneous, request):
     left_out, fold, residual = normal(5, rows, outputs), torch.arange(40) % 5, normal(40, outputs, seed=1)
-    whole = cross_validation_band(left_out, fold, residual, 0.8, simultaneous=simultaneous)
+    whole = cross_validation_band(left_out, fold, residual, torch.arange(40), 0.8, simultaneous=simultaneous)
     request.getfixturevalue("small_pieces")
     with Largest() as largest:
-        pieces = cross_validation_band(left_out, fold, residual, 0.8, simultaneous=simultaneous)
+        pieces = cross_validation_band(left_out, fold, residual, torch.arange(40), 0.8, simultaneous=simultaneous)
     assert torch.equal(torch.stack(pieces), torch.stack(whole))
     # All samples at all rows would be 60,000 numbers; at one row they are as many as the residuals, which are given.
     assert largest.numbers <= max(BUDGET, 40 * outputs)

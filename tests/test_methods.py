@@ -241,7 +241,14 @@ def test_pac_truth_4_redundant_weights_kept_at_the_source_make_a_masked_l2_sp():
     l2_sp = dataclasses.replace(plan, trainable={name: ~mask for name, mask in essential.items()})
     scaled = source.scaling.standardise(data)
     (fit,) = pac.fit(
-        source.model, [l2_sp], [scaled], seeds=[0], steps=200, learning_rate=1e-3, dtype=torch.float64, schedule="cosine"
+        source.network.module,
+        [l2_sp],
+        [scaled],
+        seeds=[0],
+        steps=200,
+        learning_rate=1e-3,
+        dtype=torch.float64,
+        schedule="cosine",
     )
     assert all(float((fit.weights[n] - kept.surrogate.weights[n]).abs().max()) < 1e-12 for n in fit.weights)
 
@@ -338,7 +345,7 @@ def test_fine_tuning_with_a_slow_body_moves_it_less_and_a_probe_not_at_all():
 def test_scratch_starts_at_fresh_weights_of_its_seed():
     source, data = surrogate("MLP"), dataset("MLP", 4, 2)
     first, second = (pac.Scratch().plan(source, data, torch.Generator().manual_seed(seed)).start for seed in (1, 2))
-    assert same(first, initial_weights(source.model, torch.Generator().manual_seed(1)))
+    assert same(first, initial_weights(source.network.module, torch.Generator().manual_seed(1)))
     for name in prunable(first):
         assert not torch.equal(first[name], second[name])
         assert not torch.equal(first[name].double(), source.weights[name])

@@ -128,14 +128,14 @@ def test_the_fisher_diagonal_is_an_explicit_loop_over_samples_and_outputs(kind, 
     weights = {name: weight.clone().requires_grad_() for name, weight in start.weights.items()}
     expected = {name: torch.zeros_like(weight) for name, weight in start.weights.items()}
     for row in x:
-        for output in evaluate(start.model, weights, row[None])[0][0]:
+        for output in evaluate(start.network.module, weights, row[None])[0][0]:
             for name, slope in zip(
                 weights, torch.autograd.grad(output, list(weights.values()), retain_graph=True), strict=True
             ):
                 expected[name] += slope**2 / len(x)
-    found = fisher_diagonal(start.model, start.weights, x)
+    found = fisher_diagonal(start.network.module, start.weights, x)
     monkeypatch.setattr("pac_surrogate.jacobian.NUMBERS", 1)  # a piece for each sample
-    for pieces in (found, fisher_diagonal(start.model, start.weights, x)):
+    for pieces in (found, fisher_diagonal(start.network.module, start.weights, x)):
         for name, value in expected.items():
             torch.testing.assert_close(pieces[name], value, rtol=1e-10, atol=1e-14)  # the rounding of sums of 40 terms
 
@@ -150,7 +150,7 @@ def linear_source(rows):
 
 def test_on_a_linear_model_the_fisher_diagonal_is_that_of_the_mean_of_x_x():
     source, _, x = linear_source(11)
-    fisher = fisher_diagonal(source.model, source.weights, x)
+    fisher = fisher_diagonal(source.network.module, source.weights, x)
     for output in range(2):
         np.testing.assert_allclose(fisher["module.weight"][output], np.diag(x.T @ x) / 11, rtol=1e-13)
     np.testing.assert_allclose(fisher["module.bias"], 1.0, rtol=1e-13)
@@ -230,7 +230,14 @@ def test_on_a_linear_model_ewc_is_generalised_ridge_towards_the_source():
     source = dataclasses.replace(source, predictor=Fisher().solve(source, data))
     plan = rule.plan(source, target, torch.Generator())
     (fit,) = pac.fit(
-        source.model, [plan], [target], seeds=[0], steps=1200, learning_rate=2e-2, dtype=torch.float64, schedule="cosine"
+        source.network.module,
+        [plan],
+        [target],
+        seeds=[0],
+        steps=1200,
+        learning_rate=2e-2,
+        dtype=torch.float64,
+        schedule="cosine",
     )
     ones = np.c_[x.numpy(), np.ones(9)]
     fisher = np.mean(ones**2, axis=0) / np.mean(ones**2)  # by hand: outputs of a linear model depend on their own row alone

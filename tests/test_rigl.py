@@ -108,7 +108,7 @@ def test_an_update_keeps_every_count_and_starts_grown_weights_at_zero(kind, dtyp
     pruned = dataclasses.replace(start, predictor=PruneERK(0.8).solve(start, data))
     moved = Regrow(0.4).solve(pruned, data)
     x, y = (torch.as_tensor(m[:512]).to(dtype) for m in (data.input_matrix, data.output_matrix))
-    slope = loss_gradient(start.model, pruned.weights, x, y)  # of the first 512 samples
+    slope = loss_gradient(start.network.module, pruned.weights, x, y)  # of the first 512 samples
     changed = 0
     for name, weight in moved.weights.items():
         before, after = pruned.essential[name], moved.essential[name]

@@ -97,10 +97,12 @@ def test_the_surgeons_step_is_the_constrained_minimiser_and_blocks_do_not_see_ea
 def test_blocks_are_the_diagonal_of_the_whole_gauss_newton_matrix_of_each_tensor(kind):
     source = surrogate(kind)
     x, y = tensors(dataset(kind))
-    fisher = fisher_blocks(source.model, source.weights, x, y, damping=0.2, block=10)
+    fisher = fisher_blocks(source.network.module, source.weights, x, y, damping=0.2, block=10)
     assert list(fisher) == prunable(source.weights)
     for name, blocks in fisher.items():
-        rows = torch.cat([piece[name].flatten(2) for piece in output_jacobian(source.model, source.weights, x, [name])])
+        rows = torch.cat(
+            [piece[name].flatten(2) for piece in output_jacobian(source.network.module, source.weights, x, [name])]
+        )
         whole = torch.einsum("sow,sov->wv", rows, rows) / len(x)
         whole += 0.2 * torch.eye(len(whole), dtype=torch.float64)
         assert len(blocks) == -(-len(whole) // 10)
@@ -141,7 +143,7 @@ def test_pruning_takes_the_least_scores_at_the_exact_count_and_the_update_lowers
     data = source.scaling.standardise(dataset(kind))
     x, _ = tensors(data)
     before, errors = source.predictor.predict(x), {}
-    fisher = fisher_blocks(source.model, source.weights, *tensors(data))
+    fisher = fisher_blocks(source.network.module, source.weights, *tensors(data))
     scores = wood_fisher_scores(source.weights, fisher)
     for update in (False, True):
         pruned = PruneWoodFisher(sparsity=0.3, update=update).solve(source, data)

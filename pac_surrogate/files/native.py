@@ -92,7 +92,7 @@ class Coordinate:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", self.units or "1")
         object.__setattr__(self, "long_name", self.long_name or self.name)
-        values = np.array(self.values)  # a copy that refuses to be written: datasets share it
+        values = np.array(self.values, subok=True)  # a copy that refuses to be written: datasets share it
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
 
