@@ -407,7 +407,8 @@ def test_what_a_method_cannot_serve_is_n_a_with_its_reason_and_its_neighbours_ha
     assert np.isfinite(curve["rel_l2"].loc["BSS"].sel(size=6)).all()
     assert np.isfinite(curve["rel_l2"].loc["fine-tune"]).all()
     surrogate = pac.pretrain(SOURCE.train, model=ARGUMENTS["model"], steps=5)
-    with pytest.raises(ValueError, match="LwF needs the source's outputs"):
+    new = pytest.warns(pac.DataWarning, match="outputs pressure are new")
+    with new, pytest.raises(ValueError, match="LwF needs the source's outputs"):
         pac.transfer(surrogate, other.train[:6], method=methods["LwF"], source=SOURCE.train)
     given = [surrogate, surrogate]
     again = pac.transfer_curve(SOURCE, TARGET, methods={"a": pac.SourceUnchanged()}, sizes=(4,), seeds=2, surrogates=given)
