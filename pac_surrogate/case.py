@@ -15,7 +15,7 @@ from pac_surrogate.matching import DEFAULTS, grid_of, is_numbered, match_all, ma
 from pac_surrogate.repeats import groups_of, repeated
 from pac_surrogate.surrogate import DataWarning, ExtrapolationWarning, Surrogate, scaled_to, with_outputs_of
 
-FAR = 2.0  # widths of the source range by which target inputs may leave it without a warning
+FAR = 1.0  # width of the source range by which target inputs may leave it without a warning
 NAMED = 3  # samples, or groups of them, that a warning names
 
 
@@ -152,7 +152,7 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
         far = int(before.outside(middle, margin=FAR).sum())
         if far:
             warnings.warn(
-                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than twice its "
+                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than its "
                 "width: what the source says there is an extrapolation; pretrain it on data that reach so far, or compare with "
                 "pac.Scratch()",
                 ExtrapolationWarning,

@@ -233,7 +233,7 @@ def transfer(
         DataWarning: if samples repeat inputs, which then leave every fit together; if outputs are new to the surrogate; if a
             variable lies on another grid; if the source holds at a set point what the target varies; or if `data` or `source`
             are not what they should be by what the surrogate remembers.
-        ExtrapolationWarning: if target inputs leave the range of the source by more than twice its width.
+        ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
 
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.

@@ -217,3 +217,12 @@ def test_the_installed_command_runs(files):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_warning_is_one_line_without_our_file_and_line(files, source_surrogate, tmp_path):
+    """The heat equation's target is of another material, whose conductivity the source never saw."""
+    command = [sys.executable, "-m", "pac_surrogate.cli", "transfer", source_surrogate, files / "target.h5", "--size", "6"]
+    done = subprocess.run([*map(str, command), "--out", str(tmp_path / "s")], capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("warning: the inputs of ")
+    assert ".py" not in line
