@@ -18,6 +18,7 @@ from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, Network
 from pac_surrogate.predictors.feature_readout import pooled_features
 from pac_surrogate.repeats import count_of, group_mean, groups_of, repeated
+from pac_surrogate.scaling import SET_POINT
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import NotApplicableError, Stage, check_strength
 
@@ -131,8 +132,10 @@ class MeasureFeatures:
         for layer, feature in enumerate(features):
             deviation = feature.std(0, correction=0)
             statistics[f"mean.{layer}"] = feature.mean(0)
-            # Of standardised inputs and bounded weights: what varies by less is rounding of numbers of order 1.
-            statistics[f"deviation.{layer}"] = torch.where(deviation > 1e-12, deviation, 1.0)
+            # Of hidden features, numbers of order 1, what varies by less is rounding; of inputs it is the jitter of a set
+            # point, which the scaling of the target has made small (see `scaling.scaled_for`).
+            least = 1e-12 if layer else 1 / SET_POINT
+            statistics[f"deviation.{layer}"] = torch.where(deviation > least, deviation, 1.0)
         network = surrogate.network
         return dataclasses.replace(network, carried={**network.carried, CARRIED: statistics})
 
