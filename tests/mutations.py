@@ -403,7 +403,7 @@ MUTATIONS = {
     ),
     "names, layout": (
         "../case.py",
-        "return None if same else listed",
+        "return None if same else theirs",
         "return None",
         "test_case",
         "another_order_are_the_same",
