@@ -64,9 +64,9 @@ def check_exact(name: str, integers: np.ndarray) -> None:
     """
     large = integers[(integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)]
     # By Python's integers: a float64 near 2**63 does not go back into int64.
-    if large.size and any(int(float(number)) != int(number) for number in large.flat):
-        worst = next(int(number) for number in large.flat if int(float(number)) != int(number))
+    lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
+    if lost is not None:
         raise ValueError(
-            f"{name} holds the integer {worst}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
+            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
             "first, in integers and the same one everywhere, as in t - t_start"
         )

@@ -262,7 +262,7 @@ class Dataset:
             return self
         rows = {name: self._values(name)[order] for name in self._variables}
         found = Dataset(Arrays(rows), self._description, whole=False)
-        found.__dict__["training"] = found  # sorting it again would shuffle it again
+        found.__dict__["training"] = found  # sorting it again would find the same order
         return found
 
     def has_split(self, name: str) -> bool:

@@ -202,7 +202,7 @@ def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Da
     for plan in plans:
         if {name: weight.shape for name, weight in plan.seen().items()} != shapes:
             raise ValueError(f"a plan is for other weights than the model's: {', '.join(shapes)}")
-    widths = {(data.input_matrix.shape[1], data.output_matrix.shape[1]) for data in {id(d): d for d in datasets}.values()}
+    widths = {data.widths for data in datasets}
     for inputs, outputs in widths:
         weights = dict(model.named_parameters())
         try:
@@ -220,7 +220,7 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
     """Runs of like size, in stacks that fit memory."""
     if not runs:
         return
-    width = activation_size(model, runs[0].data.input_matrix.shape[1])
+    width = activation_size(model, runs[0].data.widths[0])
     widened: list[object] = []
 
     def kind(run: _Run) -> tuple[bool, bool, int, int, tuple[bool, ...]]:
