@@ -121,7 +121,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", nargs="+", help=f"from: {', '.join(FULL.pairs)}")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data files")
     parser.add_argument("--out", type=Path, help="folder to write, results/heat_equation[_quick|_full] by default")
-    parser.add_argument("--stack-memory", type=int, default=512, help="megabytes that one stack of runs may take")
+    parser.add_argument("--stack-memory", type=int, help="megabytes that one stack of runs may take")
     return parser.parse_args()
 
 
@@ -167,7 +167,7 @@ def run_pair(pair: str, setting: Setting, flags: argparse.Namespace) -> None:
         folds=setting.folds,
         batch_size=setting.batch_size,
         device=flags.device,
-        stack_memory=flags.stack_memory * 2**20,
+        stack_memory=flags.stack_memory and flags.stack_memory * 2**20,
         out=folder,
     )
     write_figures(curve, target, folder)

@@ -24,19 +24,16 @@ class PaddedData:
         position = {key: i for i, key in enumerate(distinct)}
         self.lengths = [len(data) for data in datasets]
         self.which = torch.tensor([position[id(data)] for data in datasets], device=device)
-        lengths = torch.tensor([len(data) for data in distinct.values()], device=device)
-        rows = int(lengths.max())
-
-        def padded(matrices: list[np.ndarray]) -> Tensor:
-            tensor = torch.zeros(len(matrices), rows, matrices[0].shape[1], dtype=dtype)
-            for i, matrix in enumerate(matrices):
-                tensor[i, : len(matrix)] = torch.as_tensor(np.ascontiguousarray(matrix))
-            return tensor.to(device)
-
-        self.x = padded([data.input_matrix for data in distinct.values()])
-        self.y = padded([data.output_matrix for data in distinct.values()])
-        inside = torch.arange(rows, device=device) < lengths[:, None]
-        self.share = inside.to(dtype) / lengths[:, None].to(dtype)
+        self.widths = list(datasets[0].widths)
+        lengths = torch.tensor([len(data) for data in distinct.values()])
+        # Inputs and outputs side by side, so that a minibatch is drawn in one go.
+        table = torch.zeros(len(distinct), int(lengths.max()), sum(self.widths), dtype=dtype)
+        for i, data in enumerate(distinct.values()):
+            for columns, matrix in zip(table[i].split(self.widths, 1), (data.input_matrix, data.output_matrix), strict=True):
+                columns[: len(data)] = torch.as_tensor(np.ascontiguousarray(matrix))
+        self.table = table.to(device)
+        inside = torch.arange(table.shape[1]) < lengths[:, None]
+        self.share = (inside.to(dtype) / lengths[:, None].to(dtype)).to(device)
 
     def batches(self, seeds: Sequence[int], batch_size: int | None, steps: int, *, first: int = 0) -> Iterator[Batch]:
         """One batch a step: all samples, or each run's own minibatches from step `first` on."""
@@ -46,22 +43,23 @@ class PaddedData:
                 yield whole
             return
         block = 256  # steps whose order is drawn at once
+        share = torch.full((len(seeds), batch_size), 1.0 / batch_size, dtype=self.table.dtype, device=self.table.device)
         for done in range(0, steps, block):
             count = min(block, steps - done)
-            order = torch.stack(
-                [
-                    minibatch_order(seed, rows, batch_size, count, first=first + done)
-                    for seed, rows in zip(seeds, self.lengths, strict=True)
-                ]
-            ).to(self.x.device)
-            share = torch.full((len(seeds), batch_size), 1.0 / batch_size, dtype=self.x.dtype, device=self.x.device)
-            for step in range(count):
-                rows, which = order[:, step], self.which[:, None]
-                yield self.x[which, rows], self.y[which, rows], share
+            orders = (
+                minibatch_order(seed, rows, batch_size, count, first=first + done)
+                for seed, rows in zip(seeds, self.lengths, strict=True)
+            )
+            order = torch.stack(list(orders), dim=1).to(self.table.device) + (self.which * self.table.shape[1])[:, None]
+            for rows in order:
+                drawn = self.table.flatten(0, 1).index_select(0, rows.flatten())
+                x, y = drawn.unflatten(0, rows.shape).split(self.widths, -1)
+                yield x, y, share
 
     def whole(self, rows: slice) -> Batch:
         """These rows of every run."""
-        return self.x[self.which, rows], self.y[self.which, rows], self.share[self.which, rows]
+        x, y = (part.contiguous() for part in self.table[self.which, rows].split(self.widths, -1))
+        return x, y, self.share[self.which, rows]
 
 
 def minibatch_order(seed: int, rows: int, batch_size: int, steps: int, *, first: int = 0) -> Int[Tensor, "step batch"]:

@@ -25,7 +25,6 @@ from pac_surrogate.process import own_settings
 from pac_surrogate.stages import Budget, Solver
 from pac_surrogate.surrogate import Surrogate, predict_many
 from pac_surrogate.tasks import Task, as_candidates, transfer_many
-from pac_surrogate.training import STACK_MEMORY
 from pac_surrogate.transfer import Method, learns_outputs, needs_target
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def transfer_curve(
     batch_size: int = 128,
     folds: int = 5,
     device: str = "auto",
-    stack_memory: int = STACK_MEMORY,
+    stack_memory: int | None = None,
     out: str | Path | None = None,
     progress: bool | None = None,
 ) -> "xr.Dataset":
@@ -84,7 +83,7 @@ def transfer_curve(
         batch_size: samples a step.
         folds: of the cross-validation.
         device: "auto" means CUDA where there is one.
-        stack_memory: bytes that one stack of runs may take, 512 MB by default.
+        stack_memory: bytes that one stack of runs may take, by default 64 MB on the CPU and 512 MB on a GPU.
         out: folder for results: curve.nc, curve.csv, seconds.csv, and the surrogates of the largest size and first seed.
             Finished stacks are kept in its folder stacks, which may be deleted, and an interrupted curve goes on from there.
         progress: show a progress bar; by default on a terminal.

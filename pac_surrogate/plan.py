@@ -170,7 +170,7 @@ class StackedPlan:
         start: (run, *shape) for every weight.
         trainable: masks that broadcast to `start`.
         live: names of the tensors in which any run trains anything.
-        rate: relative learning rates of the live tensors, 0 on frozen weights.
+        free: 1 where a weight trains and 0 where it is frozen, of the live tensors in which any weight is frozen.
         strength: of the live tensors that any run penalises, 0 on frozen weights.
         anchor: of the same tensors.
     """
@@ -178,7 +178,7 @@ class StackedPlan:
     start: Weights
     trainable: Mask
     live: list[str]
-    rate: Weights
+    free: Weights
     strength: Weights
     anchor: Weights
 
@@ -204,8 +204,8 @@ def stack_plans(plans: Sequence[Plan], dtype: torch.dtype, device: torch.device)
     start = {name: together(name, [plan.start[name] for plan in plans], dtype) for name in shapes}
     trainable = {name: together(name, [plan.trainable[name] for plan in plans], torch.bool) for name in shapes}
     live = [name for name in shapes if bool(trainable[name].any())]
-    rate = {n: together(n, [torch.tensor(p.rate[n], dtype=dtype) for p in plans], dtype) * trainable[n] for n in live}
+    free = {name: trainable[name].to(dtype) for name in live if not bool(trainable[name].all())}
     strength = {n: together(n, [p.strength[n] for p in plans], dtype) * trainable[n] for n in live}
     strength = {name: pull for name, pull in strength.items() if bool((pull > 0).any())}
     anchor = {name: together(name, [plan.anchor[name] for plan in plans], dtype) for name in strength}
-    return StackedPlan(start, trainable, live, rate, strength, anchor)
+    return StackedPlan(start, trainable, live, free, strength, anchor)

@@ -2,9 +2,43 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
+
+LONG = 1e8  # floating-point operations of a call of torch from which on several threads pay: a millisecond or two of one core
+
+_allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
+
+
+def allowed_threads() -> int:
+    """How many threads the caller lets torch use, and with it this package."""
+    return _allowed.get() or torch.get_num_threads()
+
+
+@contextmanager
+def threads_for(operations: float) -> Iterator[None]:
+    """Compute with all threads that the caller allows, if the single calls of torch are long enough to gain by it.
+
+    OpenMP's threads meet at the end of every call of torch, and wait for each other in a loop that keeps a core busy. For
+    products of some microseconds that costs more than it saves, and where other processes want the cores, every meeting waits
+    until the operating system has let each thread run: a call can take thirty times as long. So one thread is the rule
+    (`own_settings`) and this the exception.
+
+    Args:
+        operations: floating-point operations of the calls in question, each.
+    """
+    before = torch.get_num_threads()
+    wanted = allowed_threads() if operations >= LONG else 1
+    if wanted == before:
+        yield
+        return
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -12,7 +46,8 @@ def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
     """Compute under the settings that this package is written for, whatever those of the process are.
 
     Gradients may be off, floating-point errors of NumPy may raise, a default precision or device of torch may be set, and
-    products may be cast to half precision; each would change results, or end in errors far inside. Also a decorator.
+    products may be cast to half precision; each would change results, or end in errors far inside. Torch computes with one
+    thread, except in `threads_for`. Also a decorator.
 
     Args:
         gradients: whether torch records what gradients need; None leaves it to the caller, as in a prediction through which
@@ -32,4 +67,9 @@ def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
         if precision != torch.float32:
             torch.set_default_dtype(torch.float32)
             settings.callback(torch.set_default_dtype, precision)
+        if _allowed.get() is None:
+            threads = torch.get_num_threads()
+            settings.callback(_allowed.reset, _allowed.set(threads))
+            settings.callback(torch.set_num_threads, threads)
+            torch.set_num_threads(1)
         yield

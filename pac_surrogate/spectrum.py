@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.process import threads_for
 from pac_surrogate.repeats import group_sum, repeated
 
 
@@ -76,7 +77,8 @@ class Spectrum:
         shared: bool,
     ) -> "Spectrum":
         """Decompose a kernel."""
-        values, vectors = torch.linalg.eigh(gram)
+        with threads_for(9 * float(len(gram)) ** 3):
+            values, vectors = torch.linalg.eigh(gram)
         columns = residual if shared else residual.reshape(-1, 1)
         mean = float(gram.diagonal().mean()) or 1.0  # a prior that varies nothing has no scale of its own
         rows = vectors.unflatten(0, (len(residual), -1))
@@ -84,6 +86,10 @@ class Spectrum:
 
     def solve(self, ratio: float) -> Solution:
         """Solve for one ratio t^2 / s^2, positive."""
+        with threads_for(2 * self.vectors.numel() * self.vectors.shape[1]):
+            return self._solve(ratio)
+
+    def _solve(self, ratio: float) -> Solution:
         samples, outputs = self.residual.shape
         inverse = 1 / (self.values + ratio)
         flat = self.vectors.flatten(0, 1)

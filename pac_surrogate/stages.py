@@ -16,7 +16,7 @@ from pac_surrogate.predictors import Network
 from pac_surrogate.repeats import count_of
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
 from pac_surrogate.surrogate import Surrogate, with_outputs_of
-from pac_surrogate.training import STACK_MEMORY, fit
+from pac_surrogate.training import fit
 from pac_surrogate.transfer import ClosedFormRule, Method, NotApplicableError, share_of
 
 
@@ -53,7 +53,7 @@ class Solver:
     """
 
     device: str = "auto"
-    stack_memory: int = STACK_MEMORY
+    stack_memory: int | None = None
     cache: Path | None = None
     progress: bool | None = None
 

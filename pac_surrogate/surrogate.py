@@ -33,7 +33,7 @@ from pac_surrogate.matching import match_all, same_shape, strange_grids
 from pac_surrogate.models import Architecture, evaluate_many
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
-from pac_surrogate.process import own_settings
+from pac_surrogate.process import own_settings, threads_for
 from pac_surrogate.repeats import count_of, group_mean
 from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs, fit_scaling, scaled_for
 from pac_surrogate.weights import Mask, Weights, inside
@@ -145,8 +145,13 @@ class Surrogate:
                 warnings.warn(
                     "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
                 )
-            prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
+            with threads_for(self._operations(scaled)):
+                prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
         return self._laid_out(prediction.to(self._precision(columns)), x)
+
+    def _operations(self, x: Tensor) -> float:
+        """Of a prediction of all rows, about: each number that the predictor holds is used once a row or more."""
+        return 2.0 * len(x) * sum(tensor.numel() for tensor in self.predictor.state()[0].values())
 
     def _precision(self, columns: Tensor) -> torch.dtype:
         """That of the answer: as precise as the inputs, and as the outputs of the training data."""
@@ -180,8 +185,8 @@ class Surrogate:
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x).detach()
         promised = None
-        with own_settings(gradients=False):
-            scaled = self.scaling.inputs.standardise(columns.double())
+        scaled = self.scaling.inputs.standardise(columns.double())
+        with own_settings(gradients=False), threads_for(self._operations(scaled)):
             mean = self.predictor.predict(scaled).double()
             folds, predictor = self.folds, self.predictor
             options = {"simultaneous": simultaneous}

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pac_surrogate.jacobian import output_jacobian
 from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.models.mlp import MLPNetwork
+from pac_surrogate.process import threads_for
 from pac_surrogate.weights import Weights
 
 COMBINATIONS = 12
@@ -191,7 +192,9 @@ class Tangent:
                 if b is None and i > j:
                     break
                 left = right if b is None and i == j else self._rows(other, names, own, summed)
-                yield rows, columns, _weighted(variances, left, right)
+                with threads_for(2.0 * len(next(iter(left.values()))) * sum(part.numel() for part in right.values())):
+                    products = _weighted(variances, left, right)
+                yield rows, columns, products
 
     def _rows(self, x: Tensor, names: Sequence[str], mix: Tensor | None, summed: bool) -> Weights:
         """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the combinations."""

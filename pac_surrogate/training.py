@@ -7,38 +7,32 @@ its neighbours: which runs share a stack changes results by rounding alone, and 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from pac_surrogate.batches import PaddedData
+from pac_surrogate.adam import Adam, AdamState
+from pac_surrogate.batches import Batch, PaddedData
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.device import resolve_device
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
-from pac_surrogate.process import own_settings
+from pac_surrogate.process import LONG, allowed_threads, own_settings, threads_for
 from pac_surrogate.progress import progress_bar
 from pac_surrogate.weights import Weights, digest, stack, unstack
 
-TRAINER = 1  # raise it whenever this file computes something else: finished stacks of an older one are then not used
+TRAINER = 2  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
-STACK_MEMORY = 2**29
-
-
-@dataclass(frozen=True)
-class AdamState:
-    """Where Adam stood: the moments of the weights that train, and the steps taken."""
-
-    first: Weights
-    second: Weights
-    steps: int
+STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # of like speed from a tenth to ten times that of the CPU, and in its cache
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ def fit(
     schedule: str = "constant",
     device: str | torch.device = "auto",
     keep_state: bool = False,
-    stack_memory: int = STACK_MEMORY,
+    stack_memory: int | None = None,
     cache: Path | None = None,
     progress: bool | None = None,
 ) -> list[Fit]:
@@ -127,7 +121,8 @@ def fit(
         schedule: learning rate over the steps of this call, constant or half a cosine down to zero.
         device: "auto" means CUDA where there is one.
         keep_state: return the optimiser's state with each result.
-        stack_memory: bytes that one stack may take, about; long lists are split. How depends on the list alone.
+        stack_memory: bytes that one stack may take, about; long lists are split. How depends on the list alone. By default
+            64 MB on the CPU, and 512 MB on a GPU. On the CPU as many stacks train at once as torch has threads.
         cache: folder in which finished stacks are kept; a later call with the same content takes them from there. Not used
             for a user's module, whose code has no name.
         progress: show a progress bar; by default, if standard error is a terminal.
@@ -180,20 +175,75 @@ def fit(
         i: Fit({n: w.to(dtype) for n, w in runs[i].plan.seen().items()}, torch.zeros(0, dtype=dtype), state=runs[i].state)
         for i in idle
     }
-    stacks = list(_split(model, [run for run in runs if run.index not in idle], options, stack_memory))
-    with progress_bar(progress) as bar:
+    moving = [run for run in runs if run.index not in idle]
+    stacks = list(_split(model, moving, options, stack_memory or STACK_MEMORY[options.device.type]))
+    stop = Event()
+    with (
+        progress_bar(progress) as bar,
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+    ):
         task = bar.add_task("training", total=len(stacks) * steps)
-        for stack in stacks:
+
+        def advance(done: int) -> None:
+            if stop.is_set():
+                raise _StoppedError
+            bar.advance(task, done)
+
+        def trained(stack: list[_Run]) -> list[Fit]:
             finished = cache / f"{_name(model, stack, options)}.safetensors" if cache else None
             if finished and finished.exists():
-                fits = _load(finished)
-                bar.advance(task, steps)
-            else:
-                fits = _train(model, stack, options, lambda done: bar.advance(task, done))
-                if finished:
-                    _save(finished, fits)
+                advance(steps)
+                return _load(finished)
+            fits = _train(model, stack, options, advance)
+            if finished:
+                _save(finished, fits)
+            return fits
+
+        for stack, fits in zip(stacks, _at_once(trained, stacks, model, options, stop), strict=True):
             results |= {run.index: result for run, result in zip(stack, fits, strict=True)}
     return [results[i] for i in range(len(runs))]
+
+
+class _StoppedError(Exception):
+    """Another stack has failed, or the user has interrupted: what this one does is no longer wanted."""
+
+
+def _at_once(
+    train: Callable[[list[_Run]], list[Fit]], stacks: list[list[_Run]], model: nn.Module, options: _Options, stop: Event
+) -> list[list[Fit]]:
+    """Train stacks, one thread to each and as many at once as torch has threads; a few large ones by all threads together."""
+    own = hasattr(model, "forward_stack")  # a module of the user's is one at a time
+    workers = min(allowed_threads(), len(stacks)) if own and options.device.type == "cpu" else 1
+    each = [_operations(model, stack, options) for stack in stacks]
+    if workers < 2 or (len(stacks) < allowed_threads() and min(each) >= LONG):
+        results = []
+        for stack, operations in zip(stacks, each, strict=True):
+            with threads_for(operations):
+                results.append(train(stack))
+        return results
+    # OpenMP counts the threads of each thread that uses it for itself.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        # The longest first, so that no core is left with a long one at the end.
+        order = sorted(range(len(stacks)), key=lambda i: -each[i])
+        futures = {i: pool.submit(train, stacks[i]) for i in order}
+        try:
+            for future in as_completed(futures.values()):
+                future.result()  # an error ends the others at once
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [futures[i].result() for i in range(len(stacks))]
+
+
+def _operations(model: nn.Module, stack: list[_Run], options: _Options) -> float:
+    """Floating-point operations of the average product in a step of a stack."""
+    weights = dict(model.named_parameters())
+    inputs = torch.zeros(1, stack[0].data.widths[0], dtype=next(iter(weights.values())).dtype)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        evaluate(model, weights, inputs)
+    products = sum(weight.ndim > 1 for weight in weights.values())
+    return counter.get_total_flops() * len(stack) * options.rows(stack[0]) / max(1, products)
 
 
 def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Dataset]) -> None:
@@ -243,72 +293,59 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
         # Padding to the largest costs time: sizes that differ by more than half do not share a stack.
         uneven = bool(stack) and 2 * options.rows(run) > 3 * options.rows(stack[0])
         if stack and (kinds[run.index] != kinds[stack[0].index] or uneven or memory > stack_memory):
-            yield stack
+            yield sorted(stack, key=_rates)
             stack = []
         stack.append(run)
-    yield stack
+    yield sorted(stack, key=_rates)
 
 
-@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+def _rates(run: _Run) -> list[float]:
+    """Learning rates: runs of the same ones stand side by side in a stack, where one call of Adam moves them all."""
+    return [run.learning_rate * rate for rate in run.plan.rate.values()]
+
+
 def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Callable[[int], None]) -> list[Fit]:
     began = time.perf_counter()
     plan = stack_plans([run.plan for run in runs], options.dtype, options.device)
-    rates = torch.tensor([run.learning_rate for run in runs], dtype=options.dtype, device=options.device)
-    rate = {name: plan.rate[name] * rates.view(-1, *(1,) * (plan.rate[name].ndim - 1)) for name in plan.live}
-    weights = {name: tensor.clone().requires_grad_(name in plan.live) for name, tensor in plan.start.items()}
-    trained = [weights[name] for name in plan.live]
-
-    # Adam with unit rate moves `update` from zero; the weights follow it with every run's and tensor's own rate.
-    update = {name: torch.zeros_like(weights[name], requires_grad=True) for name in plan.live}
-    adam = torch.optim.Adam(list(update.values()), lr=1.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    done = _restore(adam, update, [run.state for run in runs])
+    weights = {name: tensor.clone() for name, tensor in plan.start.items()}
+    trained = {name: weights[name] for name in plan.live}
+    gradient, away = ({name: torch.zeros_like(tensor) for name, tensor in trained.items()} for _ in range(2))
+    rate = {name: [run.learning_rate * run.plan.rate[name] for run in runs] for name in plan.live}
+    adam = Adam(trained, gradient, rate, [run.state for run in runs])
     data = PaddedData([run.data for run in runs], options.dtype, options.device)
-    reparametrise = runs[0].plan.reparametrisation or (lambda parameters: parameters)
-    behaviour, perturbations = runs[0].plan.behaviour, [r.plan.perturbation for r in runs if r.plan.perturbation is not None]
-    arrays = _stack_arrays([run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None], options)
-    best = _Best(model, reparametrise, weights, [run.valid for run in runs if run.valid is not None], options)
+    task = _Task(model, runs, options)
+    best = _Best(model, task.seen, weights, [run.valid for run in runs if run.valid is not None], options)
     history = torch.empty(options.steps, len(runs), dtype=options.dtype, device=options.device)
 
-    batches = data.batches([run.seed for run in runs], options.batch_size, options.steps, first=done)
-    for step, (x, y, share) in enumerate(batches):
-        if step % max(1, options.steps // VALIDATIONS) == 0:
-            best.look(weights)
-        seen = reparametrise(weights)
-        if perturbations:
-            origin = random_start([run.seed for run in runs], [options.rows(run) for run in runs], done + step, x)
-            x = perturbed(x, perturbations, origin, partial(_slope, model, seen, y, share))
-        prediction, features = evaluate_stack(model, seen, x)
-        error = ((prediction - y).square().mean(-1) * share).sum(-1)
-        if behaviour is not None:
-            error = error + behaviour.term(arrays, model, x, share, prediction, features)
-        gradients = torch.autograd.grad(error.sum(), trained)
-        with torch.no_grad():
-            history[step] = error.detach()
-            for (name, moved), gradient in zip(update.items(), gradients, strict=True):
-                # Fused Adam reads memory in storage order, whatever the strides: a transposed gradient would go astray.
-                moved.grad = gradient.contiguous()
+    batches = data.batches([run.seed for run in runs], options.batch_size, options.steps, first=adam.steps)
+    with torch.no_grad():
+        for step, batch in enumerate(batches):
+            if step % max(1, options.steps // VALIDATIONS) == 0:
+                best.look(weights)
+            objective = history[step].zero_()
+            for name, into in gradient.items():
                 if name in plan.strength:
-                    away = weights[name] - plan.anchor[name]
-                    pull = plan.strength[name] * away
-                    moved.grad += pull
-                    history[step] += 0.5 * torch.linalg.vecdot(pull.flatten(1), away.flatten(1))
-            adam.param_groups[0]["lr"] = options.factor(step)
-            adam.step()
-            for name, moved in update.items():
-                weights[name].addcmul_(rate[name], moved)
-                moved.zero_()
-        if step % 16 == 15 or step + 1 == options.steps:
-            advance(step % 16 + 1)
+                    torch.sub(weights[name], plan.anchor[name], out=away[name])
+                    torch.mul(plan.strength[name], away[name], out=into)
+                    objective.add_(torch.linalg.vecdot(into.flatten(1), away[name].flatten(1)), alpha=0.5)
+                else:
+                    into.zero_()
+            objective += task.add_gradient(weights, batch, adam.steps, gradient)
+            for name, free in plan.free.items():
+                gradient[name] *= free
+            adam.step(options.factor(step))
+            if step % 16 == 15 or step + 1 == options.steps:
+                advance(step % 16 + 1)
     best.look(weights)
 
     # A step of zero may change a frozen weight's sign of zero, and a diverged run may leave NaN there: restore its bits.
     final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]) for n, tensor in best.weights_or(weights).items()}
-    final = {name: tensor.cpu() for name, tensor in reparametrise(final).items()}
+    final = {name: tensor.cpu() for name, tensor in task.seen(final).items()}
     broken = ~torch.isfinite(history)
-    for weight in trained:
-        broken[-1] |= ~torch.isfinite(weight.detach()).flatten(1).all(1)
+    for weight in trained.values():
+        broken[-1] |= ~torch.isfinite(weight).flatten(1).all(1)
     first_broken = torch.where(broken.any(0), broken.int().argmax(0), -1).tolist()
-    states = _states(adam, update, done + options.steps) if options.keep_state else [None] * len(runs)
+    states = adam.states() if options.keep_state else [None] * len(runs)
     history = history.cpu()
     seconds = (time.perf_counter() - began) / len(runs)
     return [
@@ -324,16 +361,71 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
     ]
 
 
-def _slope(model: nn.Module, weights: Weights, y: Tensor, share: Tensor, at: Tensor) -> Tensor:
-    """Gradient of the runs' errors with respect to the inputs."""
-    moved = at.detach().requires_grad_()
-    prediction, _ = evaluate_stack(model, weights, moved)
-    error = ((prediction - y).square().mean(-1) * share).sum()
-    return torch.autograd.grad(error, moved)[0]
+class _Task:
+    """What the runs of a stack minimise beside the pull towards their anchors."""
+
+    def __init__(self, model: nn.Module, runs: list[_Run], options: _Options) -> None:
+        self.model, self.runs, self.rows = model, runs, [options.rows(run) for run in runs]
+        self.behaviour, self.reparametrisation = runs[0].plan.behaviour, runs[0].plan.reparametrisation
+        self.perturbations = [run.plan.perturbation for run in runs if run.plan.perturbation is not None]
+        arrays = [run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None]
+        self.arrays = {n: w.to(options.device, options.dtype) for n, w in stack(arrays).items()} if arrays else {}
+
+    def seen(self, weights: Weights) -> Weights:
+        """The weights that the model sees."""
+        return weights if self.reparametrisation is None else self.reparametrisation(weights)
+
+    def add_gradient(self, weights: Weights, batch: Batch, step: int, into: Weights) -> Float[Tensor, " run"]:
+        """Return the mean squared error, with the behaviour's term, at the weights, and add its gradient to `into`."""
+        x, y, share = batch
+        if self.perturbations:
+            seen = self.seen(weights)
+            origin = random_start([run.seed for run in self.runs], self.rows, step, x)
+            x = perturbed(x, self.perturbations, origin, lambda at: self._slope_by_inputs(seen, at, y, share))
+        found: list[Tensor] = []
+
+        def slope(prediction: Tensor) -> Tensor:
+            error, by_prediction = mean_squared_error(prediction, y, share)
+            found.append(error)
+            return by_prediction
+
+        if self.behaviour is None and self.reparametrisation is None and hasattr(self.model, "gradient_stack"):
+            self.model.gradient_stack(weights, x, slope, into)  # type: ignore[operator]  # a method, not a weight
+            return found[0]
+        with torch.enable_grad():
+            leaves = {name: weight.detach().requires_grad_(name in into) for name, weight in weights.items()}
+            prediction, features = evaluate_stack(self.model, self.seen(leaves), x)
+            roots, slopes = [prediction], [slope(prediction.detach())]
+            if self.behaviour is not None:
+                term = self.behaviour.term(self.arrays, self.model, x, share, prediction, features)
+                found[0] = found[0] + term.detach()
+                roots, slopes = [prediction, term], [*slopes, torch.ones_like(term)]
+        for name, tensor in into.items():
+            leaves[name].grad = tensor  # to which autograd adds in place
+        torch.autograd.backward(roots, slopes)
+        return found[0]
+
+    def _slope_by_inputs(self, weights: Weights, at: Tensor, y: Tensor, share: Tensor) -> Tensor:
+        """Gradient of the runs' errors with respect to the inputs."""
+        with torch.enable_grad():
+            moved = at.detach().requires_grad_()
+            prediction, _ = evaluate_stack(self.model, weights, moved)
+        return torch.autograd.grad(prediction, moved, mean_squared_error(prediction.detach(), y, share)[1])[0]
 
 
-def _stack_arrays(arrays: Sequence[Weights], options: _Options) -> Weights:
-    return {name: tensor.to(options.device, options.dtype) for name, tensor in stack(arrays).items()} if arrays else {}
+def mean_squared_error(
+    prediction: Float[Tensor, "run sample output"], y: Float[Tensor, "run sample output"], share: Float[Tensor, "run sample"]
+) -> tuple[Float[Tensor, " run"], Float[Tensor, "run sample output"]]:
+    """Mean squared error of each run, and its derivative by the prediction.
+
+    Args:
+        prediction: of the stack.
+        y: outputs.
+        share: of each sample in its run's mean.
+    """
+    difference = prediction - y
+    slope = difference * (share * (2 / y.shape[-1])).unsqueeze(-1)
+    return torch.linalg.vecdot(slope.flatten(1), difference.flatten(1)) / 2, slope
 
 
 class _Best:
@@ -342,12 +434,12 @@ class _Best:
     def __init__(
         self,
         model: nn.Module,
-        reparametrise: Callable[[Weights], Weights],
+        seen: Callable[[Weights], Weights],
         weights: Weights,
         valid: list[Dataset],
         options: _Options,
     ) -> None:
-        self.model, self.reparametrise = model, reparametrise
+        self.model, self.seen = model, seen
         self.data = PaddedData(valid, options.dtype, options.device) if valid else None
         self.weights = {name: tensor.detach().clone() for name, tensor in weights.items()} if valid else {}
         self.error = torch.full((len(valid),), math.inf, dtype=options.dtype, device=options.device)
@@ -356,7 +448,7 @@ class _Best:
     def look(self, weights: Weights) -> None:
         if self.data is None:
             return
-        error = self._mean_squared_error(self.data, self.reparametrise(weights))
+        error = self._mean_squared_error(self.data, self.seen(weights))
         better = error < self.error
         self.error = torch.where(better, error, self.error)
         for name, kept in self.weights.items():
@@ -367,35 +459,14 @@ class _Best:
         for first in range(0, max(data.lengths), chunk):
             x, y, share = data.whole(slice(first, first + chunk))
             prediction, _ = evaluate_stack(self.model, weights, x)
-            total += ((prediction - y).square().mean(-1) * share).sum(-1)
+            total += mean_squared_error(prediction, y, share)[0]
         return total
 
     def weights_or(self, last: Weights) -> Weights:
-        return self.weights if self.data is not None else {name: weight.detach() for name, weight in last.items()}
+        return self.weights if self.data is not None else last
 
     def valid_error(self, run: int) -> float | None:
         return float(self.error[run]) if self.data is not None else None
-
-
-def _restore(adam: torch.optim.Adam, update: Weights, states: list[AdamState | None]) -> int:
-    """Give Adam its earlier moments back; weights that did not train then start with none. Returns the steps taken."""
-    earlier = [state for state in states if state is not None]
-    if not earlier:
-        return 0
-    for name, tensor in update.items():
-        none = torch.zeros_like(tensor[0])
-        adam.state[tensor] = {
-            "step": torch.tensor(float(earlier[0].steps), device=tensor.device),
-            "exp_avg": torch.stack([state.first.get(name, none).to(tensor) for state in earlier]),
-            "exp_avg_sq": torch.stack([state.second.get(name, none).to(tensor) for state in earlier]),
-        }
-    return earlier[0].steps
-
-
-def _states(adam: torch.optim.Adam, update: Weights, steps: int) -> list[AdamState | None]:
-    first = unstack({name: adam.state[tensor]["exp_avg"].cpu() for name, tensor in update.items()})
-    second = unstack({name: adam.state[tensor]["exp_avg_sq"].cpu() for name, tensor in update.items()})
-    return [AdamState(a, b, steps) for a, b in zip(first, second, strict=True)]
 
 
 def _name(model: nn.Module, runs: list[_Run], options: _Options) -> str:

@@ -17,7 +17,7 @@ LAYERS = (
     ("files", "weights", "metrics", "device", "progress", "leave_one_out"),
     ("arrays", "matching"),
     ("dataset", "models"),
-    ("jacobian", "perturbation"),
+    ("jacobian", "perturbation", "adam"),
     ("tangent", "spectrum", "choice", "intervals"),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),

@@ -12,7 +12,7 @@ from torch.nn import functional
 import pac_surrogate as pac
 from pac_surrogate.files import Variable
 from pac_surrogate.models import activation_size, check_model, evaluate, evaluate_many, evaluate_stack, initial_weights
-from pac_surrogate.models.activations import ACTIVATIONS, activation
+from pac_surrogate.models.activations import ACTIVATIONS, SLOPES, activation
 from pac_surrogate.predictors import build_network
 from pac_surrogate.weights import inside
 
@@ -586,3 +586,34 @@ def test_memory_is_planned_by_at_least_what_a_forward_pass_returns(architecture,
     prediction, features = evaluate(model, random_weights(model), numbers(1, width(sides[0])))
     returned = prediction.numel() + sum(feature.numel() for feature in features)
     assert returned <= activation_size(model, width(sides[0])) <= 4 * (returned + width(sides[0]))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_slope_of_every_activation_is_that_of_autograd(name):
+    z = torch.linspace(-4, 4, 101, dtype=DOUBLE).requires_grad_()  # 0 too, where relu has the slope 0 by convention
+    h, back = activation(name)(z), numbers(101)
+    (slope,) = torch.autograd.grad(h, z, back)
+    # Autograd calls the same kernel; the bound leaves room for another: a few roundings of values below 10.
+    torch.testing.assert_close(SLOPES[name](back, z.detach(), h.detach()), slope, rtol=1e-14, atol=1e-14)
+    assert set(SLOPES) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "wanted", [("hidden.0.weight", "readout.bias"), ("readout.weight",), ("hidden.1.bias",), None], ids=str
+)
+def test_the_written_out_gradient_of_a_stack_is_that_of_autograd(name, wanted):
+    model = build(pac.MLP(hidden=(9, 7), activation=name), MOVIE)
+    runs = [random_weights(model, seed) for seed in range(3)]
+    weights = {n: torch.stack([run[n] for run in runs]).requires_grad_() for n in runs[0]}
+    x, target = numbers(3, 5, width(MOVIE[0])), numbers(3, 5, width(MOVIE[1]), seed=1)
+    wanted = wanted or tuple(weights)
+    given = {n: numbers(*weights[n].shape, seed=2) for n in wanted}
+    added = {n: tensor.clone() for n, tensor in given.items()}
+    plain = {n: weight.detach() for n, weight in weights.items()}
+    model.gradient_stack(plain, x, lambda prediction: 3 * (prediction - target).square(), added)
+    cubes = (evaluate_stack(model, weights, x)[0] - target).pow(3).sum()
+    expected = torch.autograd.grad(cubes, [weights[n] for n in wanted])
+    for n, gradient in zip(wanted, expected, strict=True):
+        # Sums of at most 5 x 24 products in float64, in another order: 120 roundings of 1e-16, with a margin of ten.
+        torch.testing.assert_close(added[n] - given[n], gradient, rtol=1e-11, atol=1e-13 * float(gradient.abs().max()))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pac_surrogate as pac
-from pac_surrogate.process import own_settings
+from pac_surrogate.process import LONG, allowed_threads, own_settings, threads_for
 
 X = np.random.default_rng(0).random((80, 2))
 DATA = pac.Dataset.from_arrays(X, np.sin(3 * X[:, 0]) + X[:, 1])
@@ -36,6 +36,9 @@ class Default:
         self.set_default(self.back)
 
 
+THREADS = torch.get_num_threads()
+OTHER = 1 if THREADS > 1 else 2
+
 SWITCHES = {
     "no gradients": torch.no_grad,
     "inference mode": torch.inference_mode,
@@ -43,6 +46,7 @@ SWITCHES = {
     "default precision": lambda: Default(torch.set_default_dtype, torch.float64, torch.float32),
     "default device": lambda: Default(torch.set_default_device, "meta", None),
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "another number of threads": lambda: Default(torch.set_num_threads, OTHER, THREADS),
 }
 
 
@@ -54,6 +58,7 @@ def settings():
         torch.get_default_dtype(),
         torch.get_default_device(),
         torch.is_autocast_enabled("cpu"),
+        torch.get_num_threads(),
     )
 
 
@@ -91,3 +96,30 @@ def test_a_caller_s_gradients_pass_through_a_prediction():
         assert not surrogate.predict(x).requires_grad
     with own_settings(gradients=None):
         assert surrogate.predict(x).requires_grad
+
+
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(THREADS)
+
+
+def test_short_calls_have_one_thread_and_long_ones_all_that_the_caller_allows(two_threads):
+    with own_settings():
+        assert (torch.get_num_threads(), allowed_threads()) == (1, 2)
+        with threads_for(LONG):
+            assert torch.get_num_threads() == 2
+            with own_settings(), threads_for(LONG / 2):  # a call of this package inside another
+                assert (torch.get_num_threads(), allowed_threads()) == (1, 2)
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 1
+    assert (torch.get_num_threads(), allowed_threads()) == (2, 2)
+
+
+def test_the_caller_s_threads_are_given_back_after_an_error(two_threads):
+    with pytest.raises(ValueError, match="diverged"):
+        pac.pretrain(DATA, model=MODEL, steps=30, learning_rate=1e30)
+    with pytest.raises(KeyError), own_settings(), threads_for(LONG):
+        raise KeyError
+    assert (torch.get_num_threads(), allowed_threads()) == (2, 2)

@@ -331,3 +331,43 @@ def test_a_cuda_device_gives_the_result_of_the_cpu(kind):
         for device in ("cpu", "cuda")
     ]
     assert max(largest_difference(a.weights, b.weights) for a, b in zip(*results, strict=True)) < 1e-9
+
+
+def test_the_number_of_threads_changes_no_bit():
+    data = [table(samples) for samples in (6, 12, 24)]
+    model = network(data[0], "MLP")
+    plans = plans_of_all_kinds(model)
+    datasets = [data[i % 3] for i in range(len(plans))]
+    options = {"seeds": range(len(plans)), "steps": 30, "learning_rate": 1e-3}
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            results.append(fit(model, plans, datasets, **options))
+        finally:
+            torch.set_num_threads(before)
+    for a, b in zip(*results, strict=True):
+        assert largest_difference(a.weights, b.weights) == 0.0
+        assert torch.equal(a.objective, b.objective)
+
+
+def test_an_error_in_one_stack_ends_the_others(monkeypatch):
+    data = [table(samples) for samples in (4, 40)]
+    model = network(data[0], "MLP")
+    plans, before, steps, done = [make_plan(start(model))] * 2, torch.get_num_threads(), 100_000, []
+    original = pac.training._Task.add_gradient
+
+    def fails_on_few(self, weights, batch, step, into):
+        if self.rows == [4] and step == 100:
+            raise KeyError("few")
+        done.append(step)
+        return original(self, weights, batch, step, into)
+
+    monkeypatch.setattr(pac.training._Task, "add_gradient", fails_on_few)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyError, match="few"):
+            fit(model, plans, data, seeds=range(2), steps=steps, learning_rate=1e-3)
+    finally:
+        torch.set_num_threads(before)
+    assert len(done) < steps  # the other would have taken all of its steps

@@ -178,18 +178,18 @@ def test_a_plan_that_cannot_be_meant_is_refused_in_one_line(arguments, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_stack_of_plans_has_no_strength_and_no_rate_on_frozen_weights():
+def test_a_stack_of_plans_has_no_strength_on_frozen_weights_and_knows_which_are_free():
     w, essential = weights(), random_essential()
     plans = [
-        make_plan(w, trainable=essential, anchor=w, strength=0.5, rate=dict.fromkeys(w, 0.1)),
+        make_plan(w, trainable=essential, anchor=w, strength=0.5),
         make_plan(weights(1), trainable=redundant(essential), strength={"readout.weight": 2.0}),
     ]
     stacked = stack_plans(plans, DOUBLE, CPU)
     ones = {name: torch.ones_like(weight) for name, weight in w.items()}
     for name in w:
         assert torch.equal(stacked.start[name], torch.stack([w[name], weights(1)[name]]))
-        assert torch.equal(stacked.rate[name][0], 0.1 * masked(ones, essential)[name])
-        assert torch.equal(stacked.rate[name][1], masked(ones, redundant(essential))[name])
+        assert torch.equal(stacked.free[name][0], masked(ones, essential)[name])
+        assert torch.equal(stacked.free[name][1], masked(ones, redundant(essential))[name])
         assert torch.equal(stacked.strength[name][0], 0.5 * masked(ones, essential)[name])
         second = 2.0 if name == "readout.weight" else 0.0
         assert torch.equal(stacked.strength[name][1], second * masked(ones, redundant(essential))[name])
@@ -201,7 +201,8 @@ def test_a_stack_of_plans_carries_only_tensors_that_a_run_trains_or_penalises():
     w = weights()
     probe = make_plan(w, trainable=inside(w, "readout"), strength={"readout.weight": 0.1})
     stacked = stack_plans([probe, probe], DOUBLE, CPU)
-    assert stacked.live == list(stacked.rate) == ["readout.weight", "readout.bias"]
+    assert stacked.live == ["readout.weight", "readout.bias"]
+    assert not stacked.free  # all of both trains
     assert list(stacked.strength) == list(stacked.anchor) == ["readout.weight"]
     # A penalty on what is frozen is a constant of the objective: it is left out.
     frozen = stack_plans([make_plan(w, trainable=inside(w, "readout"), strength={"hidden.0.weight": 0.1})], DOUBLE, CPU)
@@ -212,9 +213,8 @@ def test_one_number_for_a_whole_tensor_takes_the_memory_of_one_number_a_run():
     w = weights()
     stacked = stack_plans([make_plan(w, strength=0.1), make_plan(w)], DOUBLE, CPU)
     assert stacked.trainable["readout.weight"].shape == (2, 1, 1)
-    assert stacked.rate["readout.weight"].shape == (2, 1, 1)
     assert stacked.strength["readout.weight"].flatten().tolist() == [0.1, 0.0]
-    assert stacked.rate["readout.bias"].shape == (2, 1)
+    assert stacked.anchor["readout.bias"].shape == (2, 1)
 
 
 def test_plans_of_different_models_do_not_stack():

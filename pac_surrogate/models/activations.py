@@ -12,6 +12,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "tanh": torch.tanh,
 }
+# What autograd itself calls: the slope by the argument z, from the slope by the value h = act(z).
+SLOPES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "gelu": lambda slope, z, h: torch.ops.aten.gelu_backward(slope, z),
+    "relu": lambda slope, z, h: torch.ops.aten.threshold_backward(slope, z, 0),
+    "silu": lambda slope, z, h: torch.ops.aten.silu_backward(slope, z),
+    "tanh": lambda slope, z, h: torch.ops.aten.tanh_backward(slope, h),
+}
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:

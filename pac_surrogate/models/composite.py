@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pac_surrogate.files import Variable
-from pac_surrogate.models.mlp import MLP, MLPNetwork
+from pac_surrogate.models.mlp import MLP, MLPNetwork, affine
 from pac_surrogate.models.network import Architecture, evaluate_stack
 
 
@@ -152,10 +152,10 @@ class LinearAndNonlinear(nn.Module):
         """Many networks of this shape at once."""
         features, h = [], v
         for layer in range(len(self.hidden)):
-            h = functional.gelu(_affine(weights, f"hidden.{layer}", h))
+            h = functional.gelu(affine(weights, f"hidden.{layer}", h))
             features.append(h)
         read = torch.cat([v, torch.tanh(weights["mix.a"]).unsqueeze(-1) * h], dim=-1)
-        return _affine(weights, "readout", read), (*features, read)
+        return affine(weights, "readout", read), (*features, read)
 
 
 class Mix(nn.Module):
@@ -168,10 +168,6 @@ class Mix(nn.Module):
     def reset_parameters(self) -> None:
         """Linear at the start."""
         nn.init.zeros_(self.a)
-
-
-def _affine(weights: Mapping[str, Tensor], name: str, h: Tensor) -> Tensor:
-    return torch.baddbmm(weights[f"{name}.bias"].unsqueeze(1), h, weights[f"{name}.weight"].mT)
 
 
 def _inner(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Running a module with given weights: one set, or a stack of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import RLock
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from pac_surrogate.files import Variable
 from pac_surrogate.weights import Weights, stack
 
+# `functional_call` puts the weights into the module and takes them out again, so that no two threads may use one at a time.
+_BORROWED = RLock()
 REFUSED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.RNNBase)
 
 
@@ -63,11 +66,15 @@ def evaluate(
     model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]
 ) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
     """Prediction and features of one set of weights, in the precision and on the device of `x`."""
+    if hasattr(model, "forward_stack"):
+        prediction, features = model.forward_stack({n: w[None] for n, w in weights.items()}, x[None])  # type: ignore[operator]
+        return prediction[0], tuple(feature[0] for feature in features)
     constants = {
         name: buffer.to(x.device, x.dtype if buffer.is_floating_point() else buffer.dtype)
         for name, buffer in model.named_buffers()
     }
-    return torch.func.functional_call(model, {**constants, **weights}, (x,))
+    with _BORROWED:
+        return torch.func.functional_call(model, {**constants, **weights}, (x,))
 
 
 def evaluate_stack(
