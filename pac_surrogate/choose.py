@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 from scipy.stats import t as student
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.choice import Choice, Score
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.leave_one_out import chosen_by_others
@@ -129,7 +130,7 @@ class Choose:
         return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares, group)
 
 
-@dataclass(frozen=True)
+@settings
 class Auto:
     """Choose among methods in closed form by their leave-one-out errors, and average the best.
 

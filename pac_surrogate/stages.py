@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Network
 from pac_surrogate.repeats import count_of
@@ -20,7 +21,7 @@ from pac_surrogate.training import STACK_MEMORY, fit
 from pac_surrogate.transfer import ClosedFormRule, Method, NotApplicableError, share_of
 
 
-@dataclass(frozen=True)
+@settings
 class Budget:
     """What every method may spend, the same for all.
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, Network
@@ -29,7 +30,7 @@ FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the features, tried in the second f
 PENALTY = 0.05  # of the group lasso, relative to the least that leaves no feature
 
 
-@dataclass(frozen=True)
+@settings
 class ATL:
     """Read the target from the layers of the source that predict it best, by ridge regression.
 
@@ -50,7 +51,6 @@ class ATL:
     form: str = "greedy"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "strengths", tuple(self.strengths))
         for strength in self.strengths:
             check_strength(strengths=strength)
         if not self.strengths or min(self.strengths) == 0:

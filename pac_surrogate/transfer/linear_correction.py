@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Correction
 from pac_surrogate.repeats import groups_of, repeated
@@ -15,7 +16,7 @@ from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import Stage, check_strength
 
 
-@dataclass(frozen=True)
+@settings
 class LinearCorrection:
     """Correct each output by a line: a f_S(x) + b, or a f_S(x) + b + c'x, by ridge regression towards the unchanged source.
 
