@@ -55,7 +55,7 @@ def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
         entries = (value,) if single else tuple(value)
         if entry is str and not all(isinstance(one, str) for one in entries):
             raise ValueError(f"{name} must be a name or several, got {got(value)}")
-        found = tuple(_of_kind(entry, name, one, example) for one in entries)
+        found = tuple(_of_kind(entry, name, one, f" or several{example}") for one in entries)
         return value if isinstance(value, tuple) and all(map(operator.is_, found, value)) else found
     return value
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from pac_surrogate.arguments import settings
 from pac_surrogate.choice import Choice, Score
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.linearise import RATIOS, linearise
 from pac_surrogate.plan import Plan, make_plan
@@ -54,8 +55,8 @@ TRAINED: Mapping[str, Method] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Shown):
     """A method, fitted, with the residuals that it leaves on samples that it has not seen.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pac_surrogate.method_names import COMMON, METHODS
+from pac_surrogate.method_names import COMMON, METHODS, resolve_name
 
 if TYPE_CHECKING:
     from pac_surrogate.models import Architecture
@@ -205,7 +205,6 @@ def curve(
 def _method(name: str, given: dict[str, float | None], *, on_source: bool = True) -> Any:
     """A method by its name, with the hyper-parameters that were given."""
     from pac_surrogate.choose import Auto
-    from pac_surrogate.method_names import resolve_name
     from pac_surrogate.transfer import make_method
 
     values = {option: value for option, value in given.items() if value is not None}

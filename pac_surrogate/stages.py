@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.predictors import Network
 from pac_surrogate.repeats import count_of
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
@@ -74,8 +75,8 @@ class Stages:
         return self.rules
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, eq=False, repr=False)
+class Request(Shown):
     """A method to be followed from a surrogate on data; see `tasks.Task`."""
 
     surrogate: Surrogate
@@ -85,8 +86,8 @@ class Request:
     seed: int
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(Shown):
     """What came of a request; see `tasks.Transferred`."""
 
     surrogate: Surrogate

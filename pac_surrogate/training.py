@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.batches import PaddedData
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.dataset import Dataset, as_dataset
 from pac_surrogate.device import resolve_device
+from pac_surrogate.display import Shown
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
@@ -32,8 +35,8 @@ VALIDATIONS = 100  # how often a training looks at its validation data
 STACK_MEMORY = 2**29
 
 
-@dataclass(frozen=True)
-class AdamState:
+@dataclass(frozen=True, eq=False, repr=False)
+class AdamState(Shown):
     """Where Adam stood: the moments of the weights that train, and the steps taken."""
 
     first: Weights
@@ -41,8 +44,8 @@ class AdamState:
     steps: int
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Shown):
     """What one run of `fit` ended with.
 
     Attributes:
@@ -138,8 +141,11 @@ def fit(
     Raises:
         ValueError: if lengths disagree, widths do not fit the model, or a number is out of range.
     """
+    plans, datasets = _as_runs(model, plans, datasets)
     check_model(model)
-    rates = [float(learning_rate)] * len(plans) if isinstance(learning_rate, int | float) else list(learning_rate)
+    (steps,) = whole_numbers(steps=steps)
+    rates = list(learning_rate) if isinstance(learning_rate, list | tuple) else [learning_rate] * len(plans)
+    check_numbers(**{f"learning_rate {run}": rate for run, rate in enumerate(rates)})
     for label, given in (
         ("datasets", datasets),
         ("seeds", seeds),
@@ -214,6 +220,21 @@ def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Da
             raise ValueError(f"the model does not take the {inputs} input columns of the data") from error
         if predicted != outputs:
             raise ValueError(f"the model predicts {predicted} output columns, the data have {outputs}")
+
+
+def _as_runs(model: Any, plans: Any, datasets: Any) -> tuple[list[Plan], list[Dataset]]:
+    """Plans and datasets of the runs, if they are such."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"fit trains a torch.nn.Module, such as surrogate.model, got {got(model)}")
+    if isinstance(plans, Plan) or not isinstance(datasets, list | tuple):
+        raise ValueError(
+            "fit takes lists: a plan, a dataset and a seed for each run, as fit(model, [plan], [data], seeds=[0], ...)"
+        )
+    if strange := [plan for plan in plans if not isinstance(plan, Plan)]:
+        raise ValueError(
+            f"fit follows Plans, as make_plan(surrogate.weights) gives them, got {got(strange[0])}: transfer takes methods"
+        )
+    return list(plans), [as_dataset("a run's dataset", data) for data in datasets]
 
 
 def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: int) -> Iterator[list[_Run]]:

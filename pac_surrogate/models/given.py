@@ -25,7 +25,7 @@ def as_architecture(given: Any) -> Architecture:
         return Module(given)
     kind = NAMED.get(given.lower()) if isinstance(given, str) else given if given in (MLP, CNN) else None
     if kind is not None:
-        return kind()  # type: ignore[no-any-return]
+        return kind()
     if isinstance(given, type | str) or not isinstance(given, Architecture):
         raise ValueError(f"model must be pac.MLP(...), pac.CNN(...) or a torch.nn.Module, got {got(given)}")
     return given

@@ -30,7 +30,7 @@ from pac_surrogate.transfer.method import (
     share_of,
 )
 from pac_surrogate.transfer.multi_fidelity_network import MFNN
-from pac_surrogate.transfer.names import grid, make_method
+from pac_surrogate.transfer.names import grid, make_described, make_method, method_class
 from pac_surrogate.transfer.pac import PAC, Allocate, Calibrate, PackNet
 from pac_surrogate.transfer.rigl import RigL
 from pac_surrogate.transfer.scale_shift import ScaleShift
@@ -83,7 +83,9 @@ __all__ = [
     "WoodFisher",
     "grid",
     "learns_outputs",
+    "make_described",
     "make_method",
+    "method_class",
     "needs_target",
     "share_of",
 ]

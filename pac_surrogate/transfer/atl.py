@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, Network
 from pac_surrogate.predictors.feature_readout import pooled_features
@@ -140,8 +141,8 @@ class MeasureFeatures:
         return dataclasses.replace(network, carried={**network.carried, CARRIED: statistics})
 
 
-@dataclass(frozen=True)
-class ReadoutFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReadoutFit(Shown):
     """A ridge readout and its leave-one-out errors e_i = (y_i - yhat_i) / (1 - h_ii)."""
 
     coefficients: Float[Tensor, "feature output"]

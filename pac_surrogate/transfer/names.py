@@ -30,12 +30,20 @@ def make_method(method: Any, **values: Any) -> Method:
     Raises:
         ValueError: if it has none of such a name, or a value is out of range.
     """
-    kind = method_class(method)
+    return make_described(method_class(method), **values)
+
+
+def make_described(kind: type, **values: Any) -> Any:
+    """An object of a class by its fields, one of which may be misspelt.
+
+    Raises:
+        ValueError: if there is none of such a name, or a value is out of range.
+    """
     known = signature(kind).parameters
     for option in values:
         if option not in known:
             raise ValueError(f"{kind.__name__} has no {option}; it takes {', '.join(sorted(known)) or 'no options'}")
-    return kind(**values)  # type: ignore[no-any-return]
+    return kind(**values)
 
 
 def grid(method: Any, **values: Any) -> tuple[Any, ...]:
