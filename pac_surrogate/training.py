@@ -144,7 +144,7 @@ def fit(
     plans, datasets = _as_runs(model, plans, datasets)
     check_model(model)
     (steps,) = whole_numbers(steps=steps)
-    rates = list(learning_rate) if isinstance(learning_rate, list | tuple) else [learning_rate] * len(plans)
+    rates: list[Any] = list(learning_rate) if isinstance(learning_rate, list | tuple) else [learning_rate] * len(plans)
     check_numbers(**{f"learning_rate {run}": rate for run, rate in enumerate(rates)})
     for label, given in (
         ("datasets", datasets),
@@ -227,13 +227,9 @@ def _as_runs(model: Any, plans: Any, datasets: Any) -> tuple[list[Plan], list[Da
     if not isinstance(model, nn.Module):
         raise ValueError(f"fit trains a torch.nn.Module, such as surrogate.model, got {got(model)}")
     if isinstance(plans, Plan) or not isinstance(datasets, list | tuple):
-        raise ValueError(
-            "fit takes lists: a plan, a dataset and a seed for each run, as fit(model, [plan], [data], seeds=[0], ...)"
-        )
+        raise ValueError("fit takes lists, with an entry for each run, as in fit(model, [plan], [data], seeds=[0], ...)")
     if strange := [plan for plan in plans if not isinstance(plan, Plan)]:
-        raise ValueError(
-            f"fit follows Plans, as make_plan(surrogate.weights) gives them, got {got(strange[0])}: transfer takes methods"
-        )
+        raise ValueError(f"fit follows Plans, as make_plan gives them, got {got(strange[0])}: transfer takes methods")
     return list(plans), [as_dataset("a run's dataset", data) for data in datasets]
 
 
