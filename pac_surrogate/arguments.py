@@ -29,6 +29,9 @@ def settings(cls: type[T]) -> type[T]:
                 object.__setattr__(self, field.name, found)
         if own is not None:
             own(self)
+        for field in fields(self):  # last, for a text that must be one of a few has a better message
+            if field.type is str and not isinstance(getattr(self, field.name), str):
+                raise ValueError(f"{field.name} must be a text{_example(field)}, got {got(getattr(self, field.name))}")
 
     cls.__post_init__ = checked  # type: ignore[attr-defined]
     return dataclass(frozen=True)(cls)
@@ -44,8 +47,8 @@ def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
         (kind,) = (own for own in get_args(kind) if own is not type(None)) if len(get_args(kind)) == 2 else (Any,)
         if value is None:
             return value
-    if kind is bool and not isinstance(value, bool | int) and type(value).__name__ != "bool":  # NumPy's is named so too
-        raise ValueError(f"{name} must be True or False, got {got(value)}")
+    if kind is bool:
+        check_flags(**{name: value})
     if kind is int:
         return _whole(name, value, None, example)
     if kind is float:
@@ -60,7 +63,7 @@ def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
     return value
 
 
-def whole_numbers(least: int = 0, **given: Any) -> list[int]:
+def whole_numbers(least: int | None = 0, **given: Any) -> list[int]:
     """Arguments that count something, in their order; a whole float such as 1e3 counts too.
 
     Raises:
@@ -75,7 +78,7 @@ def _whole(name: str, value: Any, least: int | None, example: str) -> Any:
         number = operator.index(found)
     except TypeError:
         bound = "" if least is None else f" of at least {least}"
-        raise ValueError(f"{name} must be a whole number{bound}{example}, got {got(value)}") from None
+        raise ValueError(f"{name} must be a whole number{bound}{example}, got {got(value)}{_grid(value, example)}") from None
     if least is not None and number < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {got(value)}")
     return found if isinstance(found, int) else number  # not one of NumPy's: it would have another repr
@@ -97,8 +100,23 @@ def _check_real(name: str, value: Any, example: str) -> None:
     except (TypeError, ValueError, RuntimeError):  # no number; several numbers; a tensor of several
         real = False
     if not real:
-        several = (isinstance(value, list | tuple) and ": give one, or one method of each by pac.grid") or ""
-        raise ValueError(f"{name} must be a number{example}, got {got(value)}{several}")
+        raise ValueError(f"{name} must be a number{example}, got {got(value)}{_grid(value, example)}")
+
+
+def check_flags(**given: Any) -> None:
+    """Refuse arguments that are neither true nor false, as the text "no", which Python takes for true.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for name, value in given.items():
+        if not isinstance(value, bool | int) and type(value).__name__ != "bool":  # NumPy's is named so too
+            raise ValueError(f"{name} must be True or False, got {got(value)}")
+
+
+def _grid(value: Any, example: str) -> str:
+    """The remedy where a method was given several values of a hyper-parameter."""
+    return ": pac.grid makes a method of each" if example and isinstance(value, list | tuple) else ""
 
 
 def as_path(name: str, given: Any) -> Path:
@@ -134,7 +152,7 @@ def got(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float | str | bytes | os.PathLike):
         text = repr(str(value) if isinstance(value, os.PathLike) else value)
         return text if len(text) <= 80 else f"{text[:80]}..."
-    name = type(value).__name__
+    name = type(value).__name__.removeprefix("nd")  # NumPy's ndarray
     vowel = name[0] in "aeiouAEIOU" or (name[0] in "FHLMNRSX" and not name[1:2].islower())
     kind, shape = f"{'an' if vowel else 'a'} {name}", getattr(value, "shape", None)
     if isinstance(shape, tuple):

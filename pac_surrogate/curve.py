@@ -341,8 +341,8 @@ def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
     whole = isinstance(given, xr.Dataset) and {"method", "size", "seed"} <= set(given.dims)
     if not whole or (metric is None and "headline" not in given.attrs):
         raise ValueError(
-            f"curve must be what transfer_curve gives, whole, or the path of a saved one, got {got(given)}: "
-            "select from it by its methods, sizes and seeds, as in curve.sel(size=[4, 8])"
+            "curve must be what transfer_curve gives, with its dimensions method, size and seed, or the path of a saved one, "
+            f"got {got(given)}"
         )
     if metric is not None and (metric not in given.data_vars or given[metric].dtype.kind != "f"):
         numeric = [str(name) for name, variable in given.data_vars.items() if variable.dtype.kind == "f"]

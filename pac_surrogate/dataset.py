@@ -165,7 +165,7 @@ class Dataset(Shown):
         variables = {
             name: Variable(
                 name,
-                as_axes(name, axes.get(name, default_axes(name, values.ndim - 1))),
+                as_axes(name, axes.get(name, default_axes(name, values.ndim - 1)), values.ndim - 1),
                 values.shape[1:],
                 units.get(name, "1"),
                 scaling=scaling.get(name, "standard"),
@@ -294,7 +294,7 @@ class Dataset(Shown):
         Raises:
             ValueError: if there is no such draw, or the train split is smaller.
         """
-        draw, size = whole_numbers(draw=draw, size=size)
+        draw, size = whole_numbers(None, draw=draw, size=size)
         order = self._splits().subset_order
         draws, available = order.shape
         if not 0 <= draw < draws:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pac_surrogate.arguments import check_numbers, whole_numbers
+from pac_surrogate.arguments import check_flags, check_numbers, whole_numbers
 from pac_surrogate.case import Cases, warn_of, warn_of_strangers
 from pac_surrogate.choose import Auto
 from pac_surrogate.dataset import Dataset, Given, as_dataset
@@ -59,7 +59,8 @@ def pretrain(
     Raises:
         ValueError: if the training diverges, or data and model do not fit.
     """
-    seed, steps, batch_size = whole_numbers(seed=seed, steps=steps, batch_size=batch_size)
+    seed, steps = whole_numbers(seed=seed, steps=steps)
+    (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
     check_numbers(learning_rate=learning_rate)
     return pretrain_seeds(
         as_dataset("data", data, y),
@@ -258,6 +259,7 @@ def transfer(
     surrogate, data = as_surrogate(surrogate), as_dataset("data", data, y)
     source = None if source is None else as_dataset("source", source)
     (seed,) = whole_numbers(seed=seed)
+    check_flags(intervals=intervals)
     candidates = as_candidates(method, on_source=source is not None)
     budget = Budget(steps, source_steps, batch_size, folds)
     _ = surrogate.network  # only a network can be the source of a transfer

@@ -132,13 +132,10 @@ def make_plan(
     if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
         raise ValueError(f"weights must be tensors by name, such as surrogate.weights, got {got(weights)}")
     start = {name: weight.detach() for name, weight in weights.items()}
-    numbers = {"anchor": anchor, "strength": strength, **(rate if isinstance(rate, Mapping) else {"rate": rate or {}})}
-    for label, value in numbers.items():
-        if not isinstance(value, Mapping | Tensor):
-            check_numbers(**{str(label): value})
-    if not isinstance(trainable, bool | Mapping) or not isinstance(rate or {}, Mapping):
-        label, value = ("rate", rate) if isinstance(trainable, bool | Mapping) else ("trainable", trainable)
-        raise ValueError(f"{label} must be given by the name of each weight, as a dictionary, got {got(value)}")
+    check_numbers(**{n: v for n, v in (("anchor", anchor), ("strength", strength)) if not isinstance(v, Mapping)})
+    for name, per_weight in (("trainable", trainable), ("rate", rate or {})):
+        if not isinstance(per_weight, bool | Mapping):
+            raise ValueError(f"{name} must be given by the name of each weight, as a dictionary, got {got(per_weight)}")
     for label, given in (("trainable", trainable), ("anchor", anchor), ("strength", strength), ("rate", rate or {})):
         unknown = set(given) - set(start) if isinstance(given, Mapping) else set()
         if unknown:

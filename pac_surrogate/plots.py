@@ -139,22 +139,27 @@ def plot_fields(
     Raises:
         ValueError: if there is no field to draw, or shapes differ.
     """
+    table = hasattr(truth, "columns")
     if isinstance(truth, Dataset):
+        table = not any({"time", "x", "y"} & set(variable.axes) for variable in truth.outputs)
         truth = truth.y
-    truth = as_numbers("truth", truth, single=False)
-    if truth.ndim not in (2, 3) or 0 in truth.shape:
+    field = None if table else as_numbers("truth", truth, single=False)
+    if field is None or field.ndim not in (2, 3) or 0 in field.shape or 1 in field.shape[1:]:
         raise ValueError(
-            f"plot_fields draws fields, arrays (sample, x) or (sample, x, y), got the shape {truth.shape}: "
+            f"plot_fields draws fields, arrays (sample, x) or (sample, x, y), got {got(truth)}: "
             "pac.plot_samples draws tables and trajectories"
         )
+    truth = field
     given = predictions if isinstance(predictions, Mapping) else {"prediction": predictions}
     predictions = {str(label): as_numbers(str(label), field, single=False) for label, field in given.items()}
-    for label, field in (predictions or {"prediction": np.zeros(0)}).items():
+    for label, field in predictions.items():
         if field.shape != truth.shape:
             raise ValueError(
                 f"predictions must have the shape of the truth, {truth.shape}, got {field.shape} as {label}: "
                 "give arrays by label, as {'PAC': adapted.predict(x)}"
             )
+    if not predictions:
+        raise ValueError("predictions must be one array or more, by label, as {'PAC': adapted.predict(x)}, got none")
     if truth.ndim == 2:
         x = np.arange(truth.shape[1]) if x is None else as_numbers("x", x)
         if x.shape != truth.shape[1:]:

@@ -170,10 +170,7 @@ def references_of(curve: "xr.Dataset", against: str | Sequence[str] | None) -> l
     known = [str(name) for name in curve["method"].values]
     found = [name for name in REFERENCES if name in known] if against is None else check_methods(curve, against)
     if not found:
-        raise ValueError(
-            f"a saving is against a reference, by default {' or '.join(REFERENCES)}, which the curve has not: "
-            f"choose against= from {', '.join(known)}"
-        )
+        raise ValueError(f"a saving is measured against a reference: name one by against=, from {', '.join(known)}")
     return found
 
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.arguments import as_path, check_numbers, got, whole_numbers
+from pac_surrogate.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.arrays import as_numbers, check_exact, check_unlabelled
 from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset, described, open_dataset
@@ -192,6 +192,7 @@ class Surrogate(Shown):
             ValueError: if the samples are too few for the level (it names how many are needed), or none were left out.
         """
         check_numbers(level=level)
+        check_flags(simultaneous=simultaneous)
         if interval not in ("jackknife", "posterior"):
             raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x

@@ -118,13 +118,14 @@ def default_axes(name: str, count: int) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(count))
 
 
-def as_axes(name: str, given: Any) -> tuple[str, ...]:
-    """The names of a variable's axes; one name serves for one axis.
+def as_axes(name: str, given: Any, count: int) -> tuple[str, ...]:
+    """The names of a variable's axes; a text is the name of one axis, or a letter for each of several.
 
     Raises:
         ValueError: if they are no names.
     """
-    axes = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (None,)
+    single = isinstance(given, str) and count == 1
+    axes = (given,) if single else tuple(given) if isinstance(given, str | list | tuple) else (None,)
     if not all(isinstance(axis, str) for axis in axes):
         raise ValueError(f"the axes of {name} must be names, as ('time', 'x'), got {got(given)}")
     return axes
@@ -201,7 +202,11 @@ def check_finite(
     if not finite.all():
         index = np.unravel_index(int((~finite).argmax()), values.shape)
         named = variable.axes != default_axes(variable.name, len(variable.axes))
-        place = place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *map(int, index[1:])])
+        inside = [int(number) for number in index[1:]] if named or variable.size > 1 else []
+        place = place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *inside])
+            ("sample", *(variable.axes if named else ())),
+            [int(samples[index[0]]), *(map(int, index[1:]) if named or variable.size > 1 else ())],
+        )
         mark = mark_at((int(samples[index[0]]), *map(int, index[1:])))
         what = f"missing ({mark})" if mark else values[index]
         raise DatasetError(f"{variable.name} must be finite, it is {what} at {place}: {REPAIR}")

@@ -62,6 +62,8 @@ class NetcdfVariable:
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside `path`; its file takes the place of `path` if the block succeeds, and vanishes if not."""
     path = Path(path)
+    if path.is_dir():
+        raise DatasetError(f"{path}: the path of a file is required, this is a folder: add a name")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
