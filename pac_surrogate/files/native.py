@@ -204,9 +204,6 @@ def check_finite(
         named = variable.axes != default_axes(variable.name, len(variable.axes))
         inside = [int(number) for number in index[1:]] if named or variable.size > 1 else []
         place = place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *inside])
-            ("sample", *(variable.axes if named else ())),
-            [int(samples[index[0]]), *(map(int, index[1:]) if named or variable.size > 1 else ())],
-        )
         mark = mark_at((int(samples[index[0]]), *map(int, index[1:])))
         what = f"missing ({mark})" if mark else values[index]
         raise DatasetError(f"{variable.name} must be finite, it is {what} at {place}: {REPAIR}")
