@@ -315,7 +315,9 @@ class Dataset(Shown):
         for side, variables, matrix in (("input", self.inputs, input_matrix), ("output", self.outputs, output_matrix)):
             shape = (len(self), sum(variable.size for variable in variables))
             if getattr(matrix, "shape", None) != shape:
-                raise ValueError(f"the {side} matrix must have shape (sample, {side}) = {shape}, got {got(matrix)}")
+                raise ValueError(
+                    f"the {side} matrix must have shape (sample, {side}) = {shape}, got {getattr(matrix, 'shape', got(matrix))}"
+                )
             first = 0
             for variable in variables:
                 columns = matrix[:, first : first + variable.size]
