@@ -90,19 +90,25 @@ WORKS = {
     "pac.CNN(channels=24.0)": "pac.CNN()",
     "pac.DeltaNetwork(hidden=16)": "pac.DeltaNetwork(hidden=(16,))",
     "pac.PAC(exempt='readout')": "pac.PAC(exempt=('readout',))",
-    "pac.transfer('a.safetensors', 'target.h5', source='source.h5')": "pac.transfer(surrogate, target, source=source)",
-    "pac.transfer(surrogate, x[:9], y[:9])": "pac.transfer(surrogate, pac.Dataset.from_arrays(x[:9], y[:9]))",
+    "pac.transfer('a.safetensors', 'target.h5', source='source.h5', method='PAC', **few)": (
+        "pac.transfer(surrogate, target, source=source, method=pac.PAC(), **few)"
+    ),
+    "pac.transfer(surrogate, x[:9], y[:9], method='L2', **few)": (
+        "pac.transfer(surrogate, pac.Dataset.from_arrays(x[:9], y[:9]), method=pac.L2(), **few)"
+    ),
     "pac.transfer(surrogate, target, method='PAC', source=(source.train.x, source.train.y), **few)": (
         "pac.transfer(surrogate, target, method=pac.PAC(), source=source, **few)"
     ),
     "pac.transfer(surrogate, target, method=pac.FineTune, **few)": (
         "pac.transfer(surrogate, target, method=pac.FineTune(), **few)"
     ),
-    "pac.transfer(surrogate, target, method='fine-tune', **few)": "pac.transfer(surrogate, target, method=pac.FineTune(), **few)",
+    "pac.transfer(surrogate, target, method='fine-tune', **few)": (
+        "pac.transfer(surrogate, target, method=pac.FineTune(), **few)"
+    ),
     "pac.transfer(surrogate, target, method=['L2-SP', pac.L2SP()], **few)": (
         "pac.transfer(surrogate, target, method=pac.L2SP(), **few)"
     ),
-    "pac.transfer(surrogate, target, method='Auto', source=source)": "pac.transfer(surrogate, target, source=source)",
+    "pac.transfer(surrogate, (x[:3], y[:3]), method='Auto')": "pac.transfer(surrogate, pac.Dataset.from_arrays(x[:3], y[:3]))",
     "pac.grid('fine-tune', learning_rate=1e-3)": "(pac.FineTune(learning_rate=1e-3),)",
     "pac.grid(pac.ATL, form='group lasso')": "(pac.ATL(form='group lasso'),)",
     "pac.prune_and_allocate('a.safetensors', 'source.h5', steps=2)": "pac.prune_and_allocate(surrogate, source, steps=2)",
@@ -164,15 +170,15 @@ REFUSED = {
     "pac.plot_samples(source, None)": f"target {DATA} None",
     "pac.simulation_costs(None, target)": f"source {DATA} None",
     "pac.transfer_curve(surrogate, target, methods=tune, **short)": f"source {DATA} a Surrogate",
-    "pac.transfer_curve((x, y), (x, y), methods=tune, **short)": "the source needs a test split: Dataset.from_arrays(..., test=",
+    "pac.transfer_curve((x, y), (x, y), methods=tune, **short)": "the source needs a test split: Dataset.from_arrays(",
     "pac.Dataset(x, y)": "a Dataset is made by Dataset.from_arrays(x, y), or by open_dataset(path) of a file",
     "pac.Dataset.from_arrays(x, y, scaling='log')": "must be a dictionary by variable, as scaling={'output': 'log'}, got 'log'",
     "pac.Dataset.from_arrays(x, y, units='K')": "units must be a dictionary by variable, as units={'output': 'K'}, got 'K'",
     "pac.Dataset.from_arrays(x, y, axes=('x',))": "axes must be a dictionary by variable, as axes={'output': ('x',)}",
     "pac.Dataset.from_arrays(x, y, axes={'input': 3})": "the axes of input must be names, as ('time', 'x'), got 3",
-    "pac.Dataset.from_arrays(x, y, units={'output': 3})": "the name and the unit of a variable must be texts, got 'output' and 3",
+    "pac.Dataset.from_arrays(x, y, units={'output': 3})": "the unit of a variable must be texts, got 'output' and 3",
     "pac.Dataset.from_arrays(x, y, scaling={'nothing': 'log'})": "scaling must name variables (input, output), got nothing",
-    "pac.Dataset.from_arrays(x, y, attributes='heat')": "attributes must be a dictionary, as {'headline': 'rel_l2'}, got 'heat'",
+    "pac.Dataset.from_arrays(x, y, attributes='heat')": "must be a dictionary, as {'headline': 'rel_l2'}, got 'heat'",
     "pac.Dataset.from_arrays(x, y, test='0.2')": "test must be a number, got '0.2'",
     "pac.Dataset.from_arrays(x, y, seed=None)": f"seed {WHOLE} None",
     "pac.Dataset.from_arrays({1: x}, y)": "the name and the unit of a variable must be texts, got 1",
@@ -251,7 +257,7 @@ REFUSED = {
     "pac.grid(pac.PAC, sparsty=(0.8,))": "PAC has no sparsty; it takes",
     "pac.prune_and_allocate(surrogate, source, sparsty=0.5)": "Allocate has no sparsty; it takes",
     # curves and figures
-    "pac.samples_saved(None, 'PAC', 0.2)": f"{CURVE}, with its dimensions method, size and seed, or the path of a saved one, got None",
+    "pac.samples_saved(None, 'PAC', 0.2)": f"{CURVE}, with its dimensions method, size and seed, or the path of a",
     "pac.plot_curve(curve['rel_l2'])": f"{CURVE}",
     "pac.summarise(curve, 'mse')": "metric must be one of the curve's, rel_l2",
     "pac.samples_saved(curve, None, 0.2)": "the curve has the methods fine-tune, PAC, got None",
@@ -269,13 +275,13 @@ REFUSED = {
     "pac.plot_fields(Table(), {'PAC': x})": f"{FIELDS} a Table of shape (40, 3): pac.plot_samples draws tables",
     "pac.plot_fields(x[:2], {'PAC': x[:1]})": "predictions must have the shape of the truth, (2, 3), got (1, 3) as PAC",
     "pac.plot_fields(x[:2], {})": "predictions must be one array or more, by label, as {'PAC': adapted.predict(x)}, got none",
-    "pac.plot_fields(x[:2], {'PAC': x[:2]}, x=x[0, :2])": "x must hold the 3 coordinates of the points, got an array of shape (2,)",
+    "pac.plot_fields(x[:2], {'PAC': x[:2]}, x=x[0, :2])": "x must hold the 3 coordinates of the points, got an",
     # plans
     "pac.make_plan(surrogate)": "weights must be tensors by name, such as surrogate.weights, got a Surrogate",
     "pac.make_plan(surrogate.weights, trainable='readout')": "trainable must be given by the name of each weight",
     "pac.make_plan(surrogate.weights, strength='a')": "strength must be a number, got 'a'",
     "pac.fit(surrogate, [plan], [source], seeds=[0], steps=2, learning_rate=0.1)": "fit trains a torch.nn.Module, such as",
-    "pac.fit(surrogate.model, plan, source, seeds=0, steps=2, learning_rate=0.1)": "fit takes lists, with an entry for each run",
+    "pac.fit(surrogate.model, plan, source, seeds=0, steps=2, learning_rate=0.1)": "fit takes lists, with an entry for each",
     "pac.fit(surrogate.model, [pac.PAC()], [source], seeds=[0], steps=2, learning_rate=0.1)": "fit follows Plans, as make_plan",
     "pac.fit(surrogate.model, [plan], [source], seeds=[0], steps=2, learning_rate='a')": "must be a number, got 'a'",
 }

@@ -337,6 +337,7 @@ def test_a_dataset_survives_a_trip_to_another_process(saved: Path) -> None:
 
 def test_a_dataset_says_what_it_holds() -> None:
     sides = "  inputs   initial (2, 3), conductivity\n  outputs  temperature (4)"
-    whole = "Dataset:\n  samples  50 (35 train, 5 valid, 10 test)\n" + sides
+    sides = "  inputs   initial (2, 3), conductivity\n  outputs  temperature (4)"
+    whole = f"Dataset:\n  samples  50 (35 train, 5 valid, 10 test)\n{sides}"
     assert repr(make()) == whole
     assert repr(make().train) == whole.replace("50 (35 train, 5 valid, 10 test)", "35")
