@@ -68,9 +68,8 @@ def _array(array: Any) -> str:
 
 
 def listed(texts: Sequence[str]) -> str:
-    """Texts with commas, the first of many."""
-    more = f", ... ({len(texts)} in all)" if len(texts) > ENTRIES else ""
-    return ", ".join(texts[:ENTRIES]) + more
+    """Texts with commas; of many, their number and the first."""
+    return ", ".join(texts) if len(texts) <= ENTRIES else f"{len(texts)}: {', '.join(texts[:ENTRIES])}, ..."
 
 
 def cut(text: str) -> str:

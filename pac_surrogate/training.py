@@ -66,8 +66,8 @@ class Fit(Shown):
     state: AdamState | None = None
 
 
-@dataclass(frozen=True)
-class _Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Run(Shown):
     index: int
     plan: Plan
     data: Dataset

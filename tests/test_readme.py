@@ -47,8 +47,7 @@ def test_every_block_runs_in_order_as_one_reader_would_type_it(tmp_path, monkeyp
     assert "leave-one-out error" in capsys.readouterr().out  # what `print(adapted.choice)` shows
 
     for command in COMMANDS:
-        sys_argv = ["pac-surrogate", *shlex.split(command)]
-        monkeypatch.setattr(sys, "argv", sys_argv)
+        monkeypatch.setattr(sys, "argv", ["pac-surrogate", *shlex.split(command)])
         with pytest.raises(SystemExit) as end:
             cli.main()
         assert not end.value.code, f"{command}: {capsys.readouterr().err}"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files.attributes import (
     ENCODING,
     DatasetError,
@@ -45,8 +46,8 @@ FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLE
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
-@dataclass(frozen=True, eq=False)
-class NetcdfVariable:
+@dataclass(frozen=True, eq=False, repr=False)
+class NetcdfVariable(Shown):
     """A variable of a file: its dimensions, values and attributes.
 
     `values` is an array, or anything with a shape, a dtype and slices along its first axis: an open HDF5 dataset streams.

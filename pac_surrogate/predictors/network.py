@@ -44,7 +44,7 @@ class Network(Shown):
 
     def _brief(self) -> str:
         count = sum(weight.numel() for weight in self.weights.values())
-        pruned = "" if self.essential is None else f", {sparsity(self.essential):.0%} of them redundant"
+        pruned = "" if self.essential is None else f", sparsity {sparsity(self.essential):.2f}"
         return f"{self.architecture!r}, {count:,} weights{pruned}"
 
     @property
