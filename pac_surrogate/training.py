@@ -143,7 +143,7 @@ def fit(
     """
     plans, datasets = _as_runs(model, plans, datasets)
     check_model(model)
-    (steps,) = whole_numbers(steps=steps)
+    (steps,) = whole_numbers(None, steps=steps)
     rates: list[Any] = list(learning_rate) if isinstance(learning_rate, list | tuple) else [learning_rate] * len(plans)
     check_numbers(**{f"learning_rate {run}": rate for run, rate in enumerate(rates)})
     for label, given in (
