@@ -43,10 +43,8 @@ def _example(field: "Field[Any]") -> str:
 
 def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
     """A value as a field of this annotation holds it; annotations of other kinds let everything pass."""
-    if isinstance(kind, UnionType) and type(None) in get_args(kind):
-        (kind,) = (own for own in get_args(kind) if own is not type(None)) if len(get_args(kind)) == 2 else (Any,)
-        if value is None:
-            return value
+    if isinstance(kind, UnionType) and get_args(kind)[1:] == (type(None),) and value is not None:
+        kind = get_args(kind)[0]
     if kind is bool:
         check_flags(**{name: value})
     if kind is int:

@@ -104,7 +104,8 @@ def transfer_curve(
     """
     source, target = as_dataset("source", source), as_dataset("target", target)
     chosen_seeds = _several("seeds", seeds)
-    chosen_seeds = chosen_seeds if isinstance(seeds, Sequence | np.ndarray) else list(range(chosen_seeds[0]))
+    if not isinstance(seeds, Sequence | np.ndarray):
+        chosen_seeds = list(range(chosen_seeds[0]))
     sizes, candidates = _several("sizes", sizes), as_methods(methods)
     (pretrain_steps,) = whole_numbers(pretrain_steps=pretrain_steps)
     if not candidates or not sizes or not chosen_seeds:
@@ -357,13 +358,9 @@ def check_methods(curve: "xr.Dataset", methods: Any) -> list[str]:
         ValueError: if the curve does not have one of them.
     """
     known = [str(name) for name in curve["method"].values]
-    names = (
-        known
-        if methods is None
-        else list(methods)
-        if isinstance(methods, Sequence) and not isinstance(methods, str)
-        else [methods]
-    )
+    if methods is None:
+        return known
+    names = list(methods) if isinstance(methods, Sequence) and not isinstance(methods, str) else [methods]
     for name in names:
         if not isinstance(name, str) or name not in known:
             raise ValueError(f"the curve has the methods {', '.join(known)}, got {got(name)}")

@@ -146,6 +146,8 @@ class Dataset(Shown):
                 integers are larger than float64 holds exactly, or a share leaves nothing to train on.
         """
         for name, side in (("x", x), ("y", y)):
+            if isinstance(side, Dataset):
+                raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: give its own, data.{name}")
             check_unlabelled(name, side)
         given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
         sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]

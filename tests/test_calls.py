@@ -157,6 +157,7 @@ REFUSED = {
     # data
     "pac.pretrain(x)": f"data {DATA} an array of shape (40, 3): Dataset.from_arrays(x, y) makes one",
     "pac.pretrain(None)": f"data {DATA} None",
+    "pac.pretrain((source, target))": "x must be an array or a dictionary of arrays, got a Dataset: give its own, data.x",
     "pac.pretrain((x, y, x))": f"data {DATA} a tuple of 3",
     "pac.pretrain(pac.Dataset)": f"data {DATA} the class Dataset",
     "pac.pretrain(surrogate)": f"data {DATA} a Surrogate",
