@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.arguments import got
+from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.missing import LARGEST_INTEGER, without_mask
 
 
@@ -27,7 +28,7 @@ def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
     try:
         array = np.asarray(without_mask(name, values))
     except ValueError as error:
-        if isinstance(values, list | tuple):  # NumPy's own words would name neither the argument nor the remedy
+        if isinstance(values, list | tuple) and not isinstance(error, DatasetError):  # NumPy's own words name no argument
             raise ValueError(
                 f"{name} must be one array (sample, ...), got {got(values)}, whose entries do not make one: give it alone"
             ) from error

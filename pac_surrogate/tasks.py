@@ -194,14 +194,14 @@ def _joined(method: Method, others: tuple[Candidate, ...]) -> Method:
     return Stages(tuple((where, Choose(others) if isinstance(rule, Choose) else rule) for where, rule in method.stages()))
 
 
-def as_candidates(method: Choosable | Sequence[Choosable], *, on_source: bool = True) -> tuple[Method, ...]:
+def as_candidates(method: Any, *, on_source: bool = True) -> tuple[Method, ...]:
     """One method or several, as a tuple; "auto" is `Auto`, with or without source samples.
 
     Raises:
         ValueError: if there is none, or one is no method.
     """
     single = isinstance(method, str | type | Mapping) or not isinstance(method, Iterable)
-    candidates = tuple(_as_method(one, on_source) for one in ((method,) if single else method))  # type: ignore[union-attr]
+    candidates = tuple(_as_method(one, on_source) for one in ((method,) if single else method))
     if not candidates:
         raise ValueError("method must name at least one candidate")
     if len(candidates) > 1 and any(isinstance(candidate, Auto) for candidate in candidates):
