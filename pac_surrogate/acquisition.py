@@ -16,6 +16,7 @@ largest variance instead (MacKay 1992) runs to the edges of the pool: by the tan
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pac_surrogate.arguments import check_numbers, whole_numbers
 from pac_surrogate.predictors import Network
 from pac_surrogate.process import own_settings
 from pac_surrogate.repeats import groups_of
-from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.surrogate import Surrogate, as_surrogate
 from pac_surrogate.tangent import KERNEL_ROWS, Tangent
 from pac_surrogate.weights import inside, prunable
 
@@ -35,15 +37,17 @@ LEAST_VARIANCE = 1e-6  # of a weight that is 0 at the source
 
 
 @own_settings()
-def next_samples(surrogate: Surrogate, data: Any, pool: Any, k: int, *, noise: float = NOISE) -> Int[np.ndarray, " k"]:
+def next_samples(
+    surrogate: Surrogate | Path | str, data: Any, pool: Any, k: int, *, noise: float = NOISE
+) -> Int[np.ndarray, " k"]:
     """Choose k inputs of a pool to run on the target next, each the best after those before it.
 
     Best is what lowers the mean posterior variance over the pool most (see `acquisition`). No output is looked at, so the first
     5 of 8 are those that k = 5 gives. An input is run only once; two that differ by a ten-thousandth of a deviation are one.
 
     Args:
-        surrogate: pretrained on the source.
-        data: the target samples run already, a Dataset or inputs alone; None if there are none.
+        surrogate: pretrained on the source, or the path of such a one.
+        data: the target samples run already, a Dataset, the path of a data file, or inputs alone; None if there are none.
         pool: inputs [physical units], an array or dictionary as for `Surrogate.predict`, or a Dataset, whose inputs count. They
             are also the inputs for which the variance is to fall: draw them as those of later use are.
         k: how many.
@@ -56,7 +60,10 @@ def next_samples(surrogate: Surrogate, data: Any, pool: Any, k: int, *, noise: f
         ValueError: if the surrogate is no network, inputs do not fit it, the pool has fewer than k different inputs that were
             not run, there are more than 4,000 inputs, or noise is not positive or too small.
     """
+    surrogate = as_surrogate(surrogate)
     network = surrogate.network
+    (k,) = whole_numbers(k=k)
+    check_numbers(noise=noise)
     if not 0 < noise < math.inf:
         raise ValueError(f"noise must be positive and finite, relative to the prior variance, got {noise}: try {NOISE}")
     candidates = surrogate.input_columns(pool).double()

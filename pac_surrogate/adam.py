@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from pac_surrogate.display import Shown
 from pac_surrogate.weights import Weights, unstack
 
 
-@dataclass(frozen=True)
-class AdamState:
+@dataclass(frozen=True, eq=False, repr=False)
+class AdamState(Shown):
     """Where Adam stood in one run: the moments of the weights that train, and the steps taken."""
 
     first: Weights
@@ -20,7 +21,7 @@ class AdamState:
     steps: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Part:
     """Consecutive runs of one tensor that share a learning rate: views into the stack."""
 

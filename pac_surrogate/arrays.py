@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from pac_surrogate.arguments import got
+from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.missing import LARGEST_INTEGER, without_mask
 
 
@@ -23,14 +25,21 @@ def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
-    array = np.asarray(without_mask(name, values))
+    try:
+        array = np.asarray(without_mask(name, values))
+    except ValueError as error:
+        if isinstance(values, list | tuple) and not isinstance(error, DatasetError):  # NumPy's own words name no argument
+            raise ValueError(
+                f"{name} must be one array (sample, ...), got {got(values)}, whose entries do not make one: give it alone"
+            ) from error
+        raise
     if array.dtype.kind in "mM":
         raise ValueError(
             f"{name} must hold real numbers, got times ({array.dtype}): subtract a reference and divide by a unit, as in "
             "(t - t.min()) / np.timedelta64(1, 's')"
         )
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
+        raise ValueError(f"{name} must hold real numbers, got {array.dtype if array.ndim else got(values)}")
     if array.dtype.kind in "iu":
         check_exact(name, array)
     kept = single and array.dtype.kind == "f" and array.dtype.itemsize == 4

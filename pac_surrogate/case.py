@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.matching import DEFAULTS, grid_of, is_numbered, match_all, match_columns, strange_grids
 from pac_surrogate.repeats import groups_of, repeated
@@ -19,8 +20,8 @@ FAR = 1.0  # width of the source range by which target inputs may leave it witho
 NAMED = 3  # samples, or groups of them, that a warning names
 
 
-@dataclass(frozen=True)
-class Case:
+@dataclass(frozen=True, eq=False, repr=False)
+class Case(Shown):
     """A source surrogate, target samples and source samples, ready for a method.
 
     Attributes:

@@ -1,8 +1,11 @@
 """What a choice of method says of itself."""
 
+import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from pac_surrogate.display import Shown
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Score:
     weight: float
 
 
-@dataclass(frozen=True)
-class Choice:
+@dataclass(frozen=True, repr=False)
+class Choice(Shown):
     """Which method `Auto` chose, and why.
 
     Attributes:
@@ -43,6 +46,19 @@ class Choice:
     worse_than_source: float | None = None
     worse_than_scratch: float | None = None
 
+    def _shown(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "runner-up": self.runner_up or None,
+            "reason": self.reason,
+            "table": f"{len(self.table)} candidates; print(choice) shows them",
+            "worse than the source": _chance(self.worse_than_source),
+            "worse than scratch": _chance(self.worse_than_scratch),
+        }
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
     def __str__(self) -> str:
         width = max(len(score.name) for score in self.table) if self.table else 0
         lines = [f"{s.name:{width}s}  {s.error:9.4f} +- {s.standard_error:.4f}  weight {s.weight:.2f}" for s in self.table]
@@ -56,3 +72,7 @@ class Choice:
     def from_json(cls, saved: Mapping[str, Any]) -> "Choice":
         """Rebuild from plain values."""
         return cls(**{**saved, "table": tuple(Score(**score) for score in saved["table"])})
+
+
+def _chance(chance: float | None) -> str | None:
+    return None if chance is None else f"estimated chance {chance:.0%}"

@@ -14,8 +14,10 @@ from scipy.optimize import nnls
 from scipy.stats import t as student
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.choice import Choice, Score
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.linearise import RATIOS, linearise
 from pac_surrogate.plan import Plan, make_plan
@@ -53,8 +55,8 @@ TRAINED: Mapping[str, Method] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Shown):
     """A method, fitted, with the residuals that it leaves on samples that it has not seen.
 
     Attributes:
@@ -129,7 +131,7 @@ class Choose:
         return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares, group)
 
 
-@dataclass(frozen=True)
+@settings
 class Auto:
     """Choose among methods in closed form by their leave-one-out errors, and average the best.
 

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from pac_surrogate.method_names import COMMON, METHODS, resolve_name
 
 if TYPE_CHECKING:
     from pac_surrogate.models import Architecture
@@ -18,12 +19,6 @@ SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_def
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto means CUDA where there is one.")]
 Seed = Annotated[int, typer.Option(help="Of initial weights, minibatches, folds.")]
-COMMON = ("SourceUnchanged", "Scratch", "LinearCorrection", "FineTune", "LinearProbe", "L2", "L2SP", "PackNet", "PAC")
-METHODS = (
-    *COMMON,
-    *("LastLayerRidge", "LPFT", "Surgical", "LoRA", "ScaleShift", "ATL", "EWC", "DELTA", "LwF", "BSS"),
-    *("DeltaNetwork", "InputAugmentation", "MFNN", "GP", "CoKriging", "SparseTransfer", "Ticket"),
-)
 
 
 def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -209,21 +204,15 @@ def curve(
 
 def _method(name: str, given: dict[str, float | None], *, on_source: bool = True) -> Any:
     """A method by its name, with the hyper-parameters that were given."""
-    import pac_surrogate as pac
+    from pac_surrogate.choose import Auto
+    from pac_surrogate.transfer import make_method
 
     values = {option: value for option, value in given.items() if value is not None}
-    if name == "auto":
-        for option in values:
-            raise ValueError(f"auto chooses by itself and takes no {option.replace('_', '-')}: name a method")
-        return pac.Auto(on_source=on_source)
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}: choose from auto, {', '.join(METHODS)}")
-    method = getattr(pac, name)
-    known = {field.name for field in fields(method)}
+    if resolve_name(name) != "auto":
+        return make_method(name, **values)
     for option in values:
-        if option not in known:
-            raise ValueError(f"{name} has no {option.replace('_', '-')}; it takes {', '.join(sorted(known)) or 'no options'}")
-    return method(**values)
+        raise ValueError(f"auto chooses by itself and takes no {option.replace('_', '-')}: name a method")
+    return Auto(on_source=on_source)
 
 
 def _score(surrogate: Any, data: Any) -> str:

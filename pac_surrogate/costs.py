@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.arguments import check_numbers
+from pac_surrogate.dataset import Given, as_dataset
 from pac_surrogate.savings import SamplesNeeded, samples_needed_interval
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class BreakEven:
 
 
 def break_even(
-    curve: "xr.Dataset",
+    curve: "xr.Dataset | Path | str",
     method: str,
     error: float,
     *,
@@ -62,7 +64,7 @@ def break_even(
     test samples are not counted. Source: the equation is ours.
 
     Args:
-        curve: from `transfer_curve`.
+        curve: from `transfer_curve`, or the path of a saved one.
         method: name of a method of the curve.
         error: to be reached.
         source_samples: how many are simulated.
@@ -78,6 +80,10 @@ def break_even(
     Raises:
         ValueError: as `samples_needed_interval`, or if a cost is negative, unknown, or that of a target sample is 0.
     """
+    wanted = {} if predictions is None else {"predictions": predictions}
+    check_numbers(
+        source_samples=source_samples, source_cost=source_cost, target_cost=target_cost, training_cost=training_cost, **wanted
+    )
     costs = {"source_samples": source_samples, "source_cost": source_cost, "target_cost": target_cost}
     for name, value in (costs | {"training_cost": training_cost, "predictions": predictions or 0}).items():
         if not 0 <= value < math.inf or (name == "target_cost" and value == 0):
@@ -97,7 +103,7 @@ def break_even(
     )
 
 
-def simulation_costs(source: Dataset, target: Dataset) -> dict[str, float]:
+def simulation_costs(source: Given, target: Given) -> dict[str, float]:
     """source_samples, source_cost and target_cost of `break_even`, as the data files state them.
 
     Counts the source's train and valid split; a cost is the file's cost_seconds_per_sample [s].
@@ -105,6 +111,7 @@ def simulation_costs(source: Dataset, target: Dataset) -> dict[str, float]:
     Raises:
         ValueError: if a file does not know its cost.
     """
+    source, target = as_dataset("source", source), as_dataset("target", target)
     costs = [float(data.attributes["cost_seconds_per_sample"]) for data in (source, target)]
     if not all(math.isfinite(cost) for cost in costs):
         raise ValueError(f"cost_seconds_per_sample of source and target is needed, got {costs}: give the costs by hand")

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import nn
 
 from pac_surrogate import metrics
+from pac_surrogate.arguments import as_path, got, whole_numbers
 from pac_surrogate.case import Cases, warn_of
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.dataset import Dataset, Given, as_dataset
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
 from pac_surrogate.left_out import LeftOutWarning, UndefinedMetricError
 from pac_surrogate.matching import match_all, match_columns
-from pac_surrogate.models import MLP, Architecture
+from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.process import own_settings
 from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, predict_many
-from pac_surrogate.tasks import Task, as_candidates, transfer_many
-from pac_surrogate.transfer import Method, learns_outputs, needs_target
+from pac_surrogate.surrogate import Surrogate, as_surrogate, predict_many
+from pac_surrogate.tasks import Choosable, Task, as_methods, transfer_many
+from pac_surrogate.transfer import learns_outputs, needs_target
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,14 +46,14 @@ PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory togeth
 
 @own_settings()
 def transfer_curve(
-    source: Dataset,
-    target: Dataset,
+    source: Given,
+    target: Given,
     *,
-    methods: Mapping[str, Method | Sequence[Method]],
-    sizes: Sequence[int],
+    methods: Mapping[str, Choosable | Sequence[Choosable]] | Sequence[Choosable] | Choosable,
+    sizes: int | Sequence[int],
     seeds: int | Sequence[int] = 5,
-    model: Architecture | None = None,
-    surrogates: Sequence[Surrogate] | None = None,
+    model: Architecture | nn.Module | type | str | None = None,
+    surrogates: Sequence[Surrogate | Path | str] | Surrogate | Path | str | None = None,
     steps: int = 1000,
     source_steps: int = 1000,
     pretrain_steps: int = 3000,
@@ -70,13 +72,14 @@ def transfer_curve(
     read, to see that the headline metric is defined. One warning a metric names the test samples or outputs that it leaves out.
 
     Args:
-        source: with train and, if there is one, valid split.
-        target: with train and test split.
-        methods: by name: a method, or candidates (see `grid`).
-        sizes: numbers of target samples; 0 is allowed.
+        source: with train, test and, if there is one, valid split; a Dataset, or the path of a data file.
+        target: likewise.
+        methods: by name: a method, its class or name, or candidates (see `grid`); or a list, as ["auto", "PAC", pac.L2SP()],
+            in which each goes by its own name or that of its class.
+        sizes: numbers of target samples, or one; 0 is allowed.
         seeds: how many, or which; at most 20 draws are stored.
-        model: architecture, `MLP()` by default.
-        surrogates: source surrogates, one for each seed, if they are there already; then nothing is pretrained.
+        model: architecture, as for `pretrain`; `MLP()` by default.
+        surrogates: source surrogates or their paths, one for each seed, if they are there already; then nothing is pretrained.
         steps: gradient steps on the target.
         source_steps: gradient steps of a method's stage on the source.
         pretrain_steps: gradient steps of pretraining.
@@ -98,8 +101,12 @@ def transfer_curve(
         ValueError: if sizes exceed the data, seeds the stored draws, data or surrogates do not fit together, or the headline
             metric is undefined on a test split, as where all fields are zero.
     """
-    chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    candidates = {name: as_candidates(method) for name, method in methods.items()}
+    source, target = as_dataset("source", source), as_dataset("target", target)
+    chosen_seeds = _several("seeds", seeds)
+    if not isinstance(seeds, Sequence | np.ndarray):
+        chosen_seeds = list(range(chosen_seeds[0]))
+    sizes, candidates = _several("sizes", sizes), as_methods(methods)
+    (pretrain_steps,) = whole_numbers(pretrain_steps=pretrain_steps)
     if not candidates or not sizes or not chosen_seeds:
         raise ValueError("a transfer curve needs at least one method, one size and one seed")
     match_all("inputs", source.inputs, target.inputs)
@@ -113,12 +120,13 @@ def transfer_curve(
         if len(set(values)) < len(values):
             raise ValueError(f"{label} must differ from each other, got {list(values)}")
     subsets = {(size, seed): target.subset(seed, size) for size in sizes for seed in chosen_seeds}
-    folder = Path(out) if out is not None else None
+    folder = as_path("out", out) if out is not None else None
     solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
     budget = Budget(steps, source_steps, batch_size, folds)
-    if surrogates is not None and (model is not None or len(surrogates) != len(chosen_seeds)):
+    given = None if surrogates is None else _surrogates(surrogates)
+    if given is not None and (model is not None or len(given) != len(chosen_seeds)):
         raise ValueError(f"give a model to pretrain, or {len(chosen_seeds)} surrogates, one for each seed")
-    known = match_columns("outputs", surrogates[0].outputs if surrogates else source.outputs, target.outputs)
+    known = match_columns("outputs", given[0].outputs if given else source.outputs, target.outputs)
     same_outputs = bool((known >= 0).all())
     source_test = _under_variables_of(target, source.test) if same_outputs else None
     comments = _check_metrics(headline, target.test, source_test)
@@ -126,10 +134,10 @@ def transfer_curve(
         warnings.warn(LeftOutWarning(comment), stacklevel=2)
     announced = set(comments)
 
-    if surrogates is None:
-        surrogates = pretrain_seeds(
+    if given is None:
+        given = pretrain_seeds(
             source.train,
-            model=model or MLP(),
+            model=as_architecture(model),
             seeds=chosen_seeds,
             steps=pretrain_steps,
             batch_size=batch_size,
@@ -137,13 +145,13 @@ def transfer_curve(
             solver=solver,
         )
     training = source.train
-    warn_of(surrogates[0], target.train, training, Cases().prepare(surrogates[0], target.train, training), stacklevel=4)
+    warn_of(given[0], target.train, training, Cases().prepare(given[0], target.train, training), stacklevel=4)
     cells, tasks = [], []
     for name, options in candidates.items():
         if not (same_outputs or learns_outputs(options[0])):
             continue
         for size in sizes:
-            for seed, surrogate in zip(chosen_seeds, surrogates, strict=True):
+            for seed, surrogate in zip(chosen_seeds, given, strict=True):
                 if size == 0 and (needs_target(options[0]) or not same_outputs):
                     continue
                 cells.append((name, size, seed))
@@ -181,10 +189,10 @@ def transfer_curve(
     for name, comment in comments.items():
         curve[name].attrs["comment"] = comment
     pair = str(target.attributes.get("pair", ""))
-    spent = {"pretrain_steps": surrogates[0].provenance.get("steps"), **dataclasses.asdict(budget)}
+    spent = {"pretrain_steps": given[0].provenance.get("steps"), **dataclasses.asdict(budget)}
     spent["candidates"] = {name: len(options) for name, options in candidates.items()}
     curve.attrs = {"title": f"transfer curve {pair}".strip(), "pair": pair, "headline": headline}
-    curve.attrs |= {"model": repr(surrogates[0].network.architecture), "budget": json.dumps(spent)}
+    curve.attrs |= {"model": repr(given[0].network.architecture), "budget": json.dumps(spent)}
     if folder is not None:
         largest, first_seed = max(sizes), chosen_seeds[0]
         for earlier in (folder / "surrogates").glob("*.safetensors"):
@@ -197,6 +205,18 @@ def transfer_curve(
         if name not in announced:
             warnings.warn(LeftOutWarning(comment), stacklevel=2)
     return curve
+
+
+def _several(name: str, given: Any) -> list[int]:
+    """Whole numbers, or one, as a list."""
+    several = given if isinstance(given, Sequence | np.ndarray | range) and not isinstance(given, str) else [given]
+    return [number for one in several for number in whole_numbers(**{name: one})]
+
+
+def _surrogates(given: Any) -> list[Surrogate]:
+    """Surrogates or their paths, or one, as a list of surrogates."""
+    single = isinstance(given, str) or not isinstance(given, Sequence)
+    return [as_surrogate(one) for one in ([given] if single else given)]
 
 
 def _under_variables_of(target: Dataset, source: Dataset) -> Dataset:
@@ -283,7 +303,7 @@ def save_curve(curve: "xr.Dataset", folder: str | Path) -> None:
 
     What a clock measured (`seconds`) differs from run to run and goes to seconds.csv instead.
     """
-    folder = Path(folder)
+    folder, curve = as_path("folder", folder), as_curve(curve)
     write_xarray(folder / "curve.nc", curve.drop_vars("seconds", errors="ignore"))
     numeric = [name for name in curve.data_vars if name not in ("seconds", "chosen")]
     _write_tidy(folder / "curve.csv", curve, [str(name) for name in numeric])
@@ -297,11 +317,53 @@ def open_curve(path: str | Path) -> "xr.Dataset":
     Raises:
         DatasetError: if it is missing, damaged, or no transfer curve.
     """
-    path = Path(path)
+    path = as_path("path", path)
     curve = read_xarray(path / "curve.nc" if path.is_dir() else path)
     if set(curve.dims) != {"method", "size", "seed"}:
         raise DatasetError(f"{path} is no transfer curve: it has the dimensions {', '.join(map(str, curve.dims))}")
     return curve
+
+
+def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
+    """A transfer curve as it is, or the one in a file or folder.
+
+    Args:
+        given: from `transfer_curve`, or a path of what it saved.
+        metric: a variable that the curve must have.
+
+    Raises:
+        ValueError: if it is no curve, or has no such metric.
+    """
+    import xarray as xr
+
+    if isinstance(given, str | Path):
+        given = open_curve(given)
+    whole = isinstance(given, xr.Dataset) and {"method", "size", "seed"} <= set(given.dims)
+    if not whole or (metric is None and "headline" not in given.attrs):
+        raise ValueError(
+            "curve must be what transfer_curve gives, with its dimensions method, size and seed, or the path of a saved one, "
+            f"got {got(given)}"
+        )
+    if metric is not None and (metric not in given.data_vars or given[metric].dtype.kind != "f"):
+        numeric = [str(name) for name, variable in given.data_vars.items() if variable.dtype.kind == "f"]
+        raise ValueError(f"metric must be one of the curve's, {', '.join(numeric)}, got {got(metric)}")
+    return given
+
+
+def check_methods(curve: "xr.Dataset", methods: Any) -> list[str]:
+    """Names of methods of a curve, or one, as a list; None means all.
+
+    Raises:
+        ValueError: if the curve does not have one of them.
+    """
+    known = [str(name) for name in curve["method"].values]
+    if methods is None:
+        return known
+    names = list(methods) if isinstance(methods, Sequence) and not isinstance(methods, str) else [methods]
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise ValueError(f"the curve has the methods {', '.join(known)}, got {got(name)}")
+    return names
 
 
 def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
@@ -314,12 +376,13 @@ def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
                 writer.writerow((*labels, name, repr(float(value))))
 
 
-def summarise(curve: "xr.Dataset", metric: str | None = None) -> "xr.Dataset":
+def summarise(curve: "xr.Dataset | Path | str", metric: str | None = None) -> "xr.Dataset":
     """Median and quartiles over seeds of a metric (the headline by default), and how many seeds diverged.
 
     Seeds that are n/a or diverged are left out of the quartiles. A quartile between two seeds, one of them
     infinite, is infinite.
     """
+    curve = as_curve(curve, metric)
     errors = curve[metric or curve.attrs["headline"]]
     shares = [0.25, 0.5, 0.75]
     with warnings.catch_warnings():

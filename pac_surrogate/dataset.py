@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, Union, overload
 
 import numpy as np
 from jaxtyping import Float, Integer
 
+from pac_surrogate.arguments import as_options, as_path, check_numbers, got, whole_numbers
 from pac_surrogate.arrays import as_numbers, check_unlabelled
+from pac_surrogate.display import Shown, listed
 from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
     SPLITS,
@@ -18,8 +20,10 @@ from pac_surrogate.files.native import (
     Description,
     Scaling,
     Variable,
+    as_axes,
     check_finite,
     complete_coordinates,
+    default_axes,
     make_split,
     make_subset_order,
     read_description,
@@ -30,6 +34,7 @@ from pac_surrogate.files.netcdf import DatasetError
 from pac_surrogate.files.writer import DatasetWriter
 
 Rows: TypeAlias = int | np.integer | slice | Sequence[int] | np.ndarray
+Given: TypeAlias = Union["Dataset", Path, str, Sequence[Any]]  # what `as_dataset` takes
 BLOCK_BYTES = 2**26
 UNKNOWN = {
     **dict.fromkeys(("title", "pair"), "arrays"),
@@ -39,8 +44,8 @@ UNKNOWN = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Arrays:
+@dataclass(frozen=True, eq=False, repr=False)
+class Arrays(Shown):
     """Numbers in memory."""
 
     values: Mapping[str, np.ndarray]
@@ -53,8 +58,8 @@ class Arrays:
         return self.values[variable.name] if rows is None else self.values[variable.name][rows]
 
 
-@dataclass(frozen=True, eq=False)
-class DataFile:
+@dataclass(frozen=True, eq=False, repr=False)
+class DataFile(Shown):
     """Numbers in a file, which must stay the file that it was when it was opened."""
 
     path: Path
@@ -77,7 +82,7 @@ class DataFile:
         return values
 
 
-class Dataset:
+class Dataset(Shown):
     """Samples of named inputs and outputs; made by `Dataset.from_arrays` and `open_dataset`.
 
     `d[name]` is a variable in its natural shape (sample, *axes). `d[rows]`, for a number, a slice, a mask or several numbers,
@@ -97,6 +102,8 @@ class Dataset:
         *,
         whole: bool = True,
     ) -> None:
+        if not isinstance(description, Description):
+            raise ValueError("a Dataset is made by Dataset.from_arrays(x, y), or by open_dataset(path) of a file")
         self._origin, self._description, self._rows, self._whole = origin, description, rows, whole
         self.inputs, self.outputs = description.inputs, description.outputs
         self._variables = {variable.name: variable for variable in (*self.inputs, *self.outputs)}
@@ -127,10 +134,10 @@ class Dataset:
             valid: share of the samples to choose a model with.
             test: share of the samples to measure errors with.
             seed: of the splits and of the 20 orders of the train split.
-            axes: names of the axes of a variable without `sample`; "input_0", "input_1", ... unless given. Models and metrics
-                know time, x, y and channel.
-            units: of a variable, "1" unless given.
-            scaling: of a variable, "log" where only ratios matter, "standard" unless given.
+            axes: of a variable, by its name, the names of its axes without `sample`; "input_0", "input_1", ... unless given.
+                Models and metrics know time, x, y and channel.
+            units: of a variable, by its name; "1" unless given.
+            scaling: of a variable, by its name: "log" where only ratios matter, "standard" unless given.
             attributes: global attributes of a saved file; see `DatasetWriter`. The headline is "rel_l2" where an output has an
                 axis x or y, else "rmse_std", unless it is given.
 
@@ -139,6 +146,8 @@ class Dataset:
                 integers are larger than float64 holds exactly, or a share leaves nothing to train on.
         """
         for name, side in (("x", x), ("y", y)):
+            if isinstance(side, Dataset):
+                raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: give its own, data.{name}")
             check_unlabelled(name, side)
         given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
         sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
@@ -149,16 +158,19 @@ class Dataset:
         for name, values in arrays.items():
             if len(values) != samples or samples == 0:
                 raise ValueError(f"variables must have the same number of samples, at least 1; {name} has {len(values)}")
-        for option in (axes or {}, units or {}, scaling or {}):
-            if not option.keys() <= arrays.keys():
-                raise ValueError(f"options must name variables ({', '.join(arrays)}), got {', '.join(option)}")
+        axes, units, scaling = (
+            as_options(label, option, arrays, example)
+            for label, option, example in (("axes", axes, ("x",)), ("units", units, "K"), ("scaling", scaling, "log"))
+        )
+        if not isinstance(attributes or {}, Mapping):
+            raise ValueError(f"attributes must be a dictionary, as {{'headline': 'rel_l2'}}, got {got(attributes)}")
         variables = {
             name: Variable(
                 name,
-                tuple((axes or {}).get(name, (f"{name}_{axis}" for axis in range(values.ndim - 1)))),
+                as_axes(name, axes.get(name, default_axes(name, values.ndim - 1)), values.ndim - 1),
                 values.shape[1:],
-                (units or {}).get(name, "1"),
-                scaling=(scaling or {}).get(name, "standard"),
+                units.get(name, "1"),
+                scaling=scaling.get(name, "standard"),
                 dtype=values.dtype.name,
             )
             for name, values in arrays.items()
@@ -166,7 +178,8 @@ class Dataset:
         for name, values in arrays.items():
             check_finite(variables[name], values, np.arange(samples))
         inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
-        split = make_split(samples, valid=_share(valid, samples), test=_share(test, samples), seed=seed)
+        (seed,) = whole_numbers(seed=seed)
+        split = make_split(samples, valid=_share("valid", valid, samples), test=_share("test", test, samples), seed=seed)
         headline = "rel_l2" if any({"x", "y"} & set(variable.axes) for variable in outputs) else "rmse_std"
         described = {**UNKNOWN, "headline": headline, "seed": seed, **(attributes or {})}
         coordinates = complete_coordinates([*inputs, *outputs])
@@ -186,9 +199,15 @@ class Dataset:
     def __len__(self) -> int:
         return len(self._origin) if self._rows is None else len(self._rows)
 
-    def __repr__(self) -> str:
-        inputs, outputs = (", ".join(f"{v.name} {v.shape}" for v in side) for side in (self.inputs, self.outputs))
-        return f"Dataset({len(self)} samples; inputs {inputs}; outputs {outputs})"
+    def _shown(self) -> dict[str, Any]:
+        kinds = np.bincount(self._description.split, minlength=3) if self._whole else np.zeros(3, dtype=np.int64)
+        splits = [f"{count:,} {name}" for name, count in zip(SPLITS, kinds.tolist(), strict=True) if count]
+        return {
+            "samples": f"{len(self):,}" + (f" ({', '.join(splits)})" if len(splits) > 1 else ""),
+            "inputs": listed([described(variable) for variable in self.inputs]),
+            "outputs": listed([described(variable) for variable in self.outputs]),
+            "file": str(self._origin.path) if isinstance(self._origin, DataFile) else None,
+        }
 
     @overload
     def __getitem__(self, key: str) -> Float[np.ndarray, "sample ..."]: ...
@@ -267,6 +286,8 @@ class Dataset:
 
     def has_split(self, name: str) -> bool:
         """Whether the split of this name ("train", "valid", "test") has any samples."""
+        if name not in SPLITS:
+            raise ValueError(f"a split is one of {', '.join(SPLITS)}, got {got(name)}")
         return bool((self._splits().split == SPLITS.index(name)).any())
 
     def subset(self, draw: int, size: int) -> "Dataset":
@@ -275,6 +296,7 @@ class Dataset:
         Raises:
             ValueError: if there is no such draw, or the train split is smaller.
         """
+        draw, size = whole_numbers(None, draw=draw, size=size)
         order = self._splits().subset_order
         draws, available = order.shape
         if not 0 <= draw < draws:
@@ -294,8 +316,10 @@ class Dataset:
         arrays: dict[str, np.ndarray] = {}
         for side, variables, matrix in (("input", self.inputs, input_matrix), ("output", self.outputs, output_matrix)):
             shape = (len(self), sum(variable.size for variable in variables))
-            if matrix.shape != shape:
-                raise ValueError(f"the {side} matrix must have shape (sample, {side}) = {shape}, got {matrix.shape}")
+            if getattr(matrix, "shape", None) != shape:
+                raise ValueError(
+                    f"the {side} matrix must have shape (sample, {side}) = {shape}, got {getattr(matrix, 'shape', got(matrix))}"
+                )
             first = 0
             for variable in variables:
                 columns = matrix[:, first : first + variable.size]
@@ -339,6 +363,7 @@ class Dataset:
         inputs, outputs = (
             [replace(v, dtype=self[:0][v.name].dtype.name) for v in side] for side in (self.inputs, self.outputs)
         )
+        path = as_path("path", path)
         step = max(1, BLOCK_BYTES // (8 * sum(variable.size for variable in self._variables.values())))
         splits = self._splits()
         with DatasetWriter(
@@ -387,9 +412,50 @@ def open_dataset(path: Path | str) -> Dataset:
     Raises:
         DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
     """
-    path = Path(path).absolute()
+    path = as_path("path", path).absolute()
     description = read_description(path)
     return Dataset(DataFile(path, len(description.split), file_state(path)), description)
+
+
+def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
+    """A dataset as it is, the one in a file, or one of arrays (x, y).
+
+    Args:
+        name: of the argument, for the message.
+        given: a Dataset, the path of a data file, or a pair of what `Dataset.from_arrays` takes.
+        outputs: y, where `given` is x alone.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if outputs is not None:
+        if any(
+            isinstance(one, Dataset | Shown | str | Path | bool | int | float | type) or hasattr(one, "stages")
+            for one in (given, outputs)
+        ):
+            raise ValueError(
+                f"what follows {name} must be the outputs y of an array x of inputs, got {got(given)} and {got(outputs)}: "
+                "give what else there is by name, as in source=..., method=..."
+            )
+        given = (given, outputs)
+    if isinstance(given, Dataset):
+        return given
+    if isinstance(given, str | Path):
+        return open_dataset(given)
+    if isinstance(given, list | tuple) and len(given) == 2:
+        return Dataset.from_arrays(*given)
+    raise ValueError(
+        f"{name} must be a Dataset, the path of a data file, or two arrays (x, y), got {got(given)}: "
+        "Dataset.from_arrays(x, y) makes one"
+    )
+
+
+def described(variable: Variable) -> str:
+    """Name, shape and unit of a variable, as `temperature (time 3, x 32) [K]`."""
+    named = variable.axes != default_axes(variable.name, len(variable.axes))
+    sizes = [f"{axis} {n}" if named else str(n) for axis, n in zip(variable.axes, variable.shape, strict=True)]
+    shape = f" ({', '.join(sizes)})" if sizes else ""
+    return f"{variable.name}{shape}{f' [{variable.units}]' if variable.units != '1' else ''}"
 
 
 def file_state(path: Path) -> tuple[int, ...]:
@@ -418,7 +484,8 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _share(share: float, samples: int) -> int:
+def _share(name: str, share: float, samples: int) -> int:
+    check_numbers(**{name: share})
     if not 0 <= share < 1:
         raise ValueError(f"valid and test are shares of the samples, at least 0 and below 1, got {share}")
     return max(1, round(share * samples)) if share else 0

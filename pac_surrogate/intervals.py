@@ -18,13 +18,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.repeats import count_of, group_sum, share_of_group
 
 BAND_NUMBERS = 2**24  # bounds of the samples at one piece of the new inputs
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(frozen=True, eq=False, repr=False)
+class Interval(Shown):
     """A prediction with its interval, in physical units.
 
     Attributes:

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.leave_one_out import chosen_by_others
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
@@ -37,8 +38,8 @@ FALLBACK = 1e-3  # strength of weights without one, relative to the least positi
 HALVINGS = 20  # of a step that would raise the objective
 
 
-@dataclass(frozen=True)
-class Prior:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prior(Shown):
     """A Plan as a Gaussian prior: the variance of each weight (0 where frozen), and its mean less the start.
 
     Attributes:
@@ -86,8 +87,8 @@ def prior_of(plan: Plan) -> Prior:
     return Prior(variance, offset if moved else None, plan.trains and least is None, note)
 
 
-@dataclass(frozen=True)
-class Linearisation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Linearisation(Shown):
     """A Plan solved in closed form.
 
     Attributes:
@@ -176,8 +177,8 @@ def linearise(
     return results
 
 
-@dataclass(frozen=True)
-class _Case:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Case(Shown):
     """Samples, and a network at the weights where it is linearised; all float64."""
 
     base: Network

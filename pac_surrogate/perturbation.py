@@ -1,15 +1,16 @@
 """Disturbed inputs: training against the worst of a small box around each sample, or against plain noise of that size."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 
-@dataclass(frozen=True)
+
+@settings
 class Perturbation:
     """Inputs x + eta with |eta|_inf <= radius, in standardised units.
 

@@ -2,46 +2,53 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from pac_surrogate.arguments import check_flags, check_numbers, whole_numbers
 from pac_surrogate.case import Cases, warn_of, warn_of_strangers
 from pac_surrogate.choose import Auto
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.dataset import Dataset, Given, as_dataset
 from pac_surrogate.matching import is_numbered
-from pac_surrogate.models import MLP, Architecture, Module, initial_weights
+from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
 from pac_surrogate.process import own_settings
 from pac_surrogate.repeats import count_of
 from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.stages import Budget, Solver, Stages, generator, parts_of
-from pac_surrogate.surrogate import Surrogate, provenance
-from pac_surrogate.tasks import FOLDS, Parts, Task, Transferred, as_candidates, check_task, transfer_many, with_folds
+from pac_surrogate.surrogate import Surrogate, as_surrogate, provenance
+from pac_surrogate.tasks import FOLDS, Choosable, Parts, Task, Transferred, as_candidates, check_task, transfer_many, with_folds
 from pac_surrogate.training import fit
-from pac_surrogate.transfer import Method
+from pac_surrogate.transfer import make_described
 from pac_surrogate.transfer.pac import Allocate
 from pac_surrogate.transfer.ticket import draw_stages
 
 
 @own_settings()
 def pretrain(
-    data: Dataset,
+    data: Given,
+    y: Any = None,
     *,
-    model: Architecture | None = None,
+    model: Architecture | nn.Module | type | str | None = None,
     seed: int = 0,
     steps: int = 3000,
     learning_rate: float = 1e-3,
     batch_size: int = 128,
-    valid: Dataset | None = None,
+    valid: Given | None = None,
     device: str = "auto",
 ) -> Surrogate:
     """Train a surrogate on source data, all weights free, learning rate down half a cosine.
 
     Args:
-        data: source training samples; they fix the scaling. Of a dataset with valid or test samples, its train split.
-        model: architecture, `MLP()` by default.
+        data: source training samples; they fix the scaling. Of a dataset with valid or test samples, its train split. The path
+            of a data file serves too, and so do arrays (x, y), which are those of `Dataset.from_arrays(x, y)`.
+        y: outputs, where `data` is the array of the inputs.
+        model: architecture, `MLP()` by default; its class or name serves for one with its defaults, and a module of torch for
+            a `Module` of it.
         seed: of the initial weights and of the minibatches.
         steps: of Adam; 0 keeps the weights of a `Module`.
         learning_rate: at the first step.
@@ -52,14 +59,17 @@ def pretrain(
     Raises:
         ValueError: if the training diverges, or data and model do not fit.
     """
+    seed, steps = whole_numbers(seed=seed, steps=steps)
+    (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
+    check_numbers(learning_rate=learning_rate)
     return pretrain_seeds(
-        data,
-        model=model or MLP(),
+        as_dataset("data", data, y),
+        model=as_architecture(model),
         seeds=(seed,),
         steps=steps,
         learning_rate=learning_rate,
         batch_size=batch_size,
-        valid=valid,
+        valid=None if valid is None else as_dataset("valid", valid),
         solver=Solver(device=device),
     )[0]
 
@@ -117,8 +127,8 @@ def pretrain_seeds(
 
 @own_settings()
 def prune_and_allocate(
-    surrogate: Surrogate,
-    source: Dataset,
+    surrogate: Surrogate | Path | str,
+    source: Given,
     *,
     sparsity: float = 0.8,
     seed: int = 0,
@@ -130,7 +140,7 @@ def prune_and_allocate(
     """PAC-Net's steps 1 and 2 by themselves: the result carries its essential mask.
 
     Args:
-        surrogate: pretrained.
+        surrogate: pretrained, or the path of such a one.
         source: the source training samples of `pretrain`.
         sparsity: fraction that is pruned.
         seed: of the minibatches, and of a random mask.
@@ -142,8 +152,10 @@ def prune_and_allocate(
     Raises:
         ValueError: if the training diverges, or an option is out of range.
     """
+    surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
+    (seed,) = whole_numbers(seed=seed)
     warn_of_strangers(surrogate, source[:0], source, stacklevel=4)
-    method = Stages((("source", Allocate(sparsity=sparsity, **options)),))
+    method = Stages((("source", make_described(Allocate, sparsity=sparsity, **options)),))
     task = Task(surrogate, source[:0], (method,), source, seed)
     (result,) = transfer_many([task], Budget(source_steps=steps, batch_size=batch_size), Solver(device=device))
     return _checked(result)
@@ -151,15 +163,15 @@ def prune_and_allocate(
 
 @own_settings()
 def draw_ticket(
-    surrogate: Surrogate,
-    source: Dataset,
+    surrogate: Surrogate | Path | str,
+    source: Given,
     *,
     scheme: str = "IMP",
     granularity: str = "weight",
     sparsity: float = 0.8,
     robust: float = 0.0,
     attack_steps: int = 3,
-    target: Dataset | None = None,
+    target: Given | None = None,
     seed: int = 0,
     steps: int = 1000,
     batch_size: int = 128,
@@ -168,7 +180,7 @@ def draw_ticket(
     """Draw a ticket, a subnetwork of the source, without transferring it; see `Ticket`.
 
     Args:
-        surrogate: pretrained.
+        surrogate: pretrained, or the path of such a one.
         source: source training samples.
         scheme: OMP (one-shot magnitude) | IMP (iterative, rewound) | LMP (a mask learned on the target).
         granularity: what is pruned together: weight | row | kernel | channel.
@@ -185,9 +197,12 @@ def draw_ticket(
         ValueError: if the training diverges, target samples are missing, or an option is out of range.
     """
     rules = draw_stages(scheme, sparsity=sparsity, granularity=granularity, radius=robust, attack_steps=attack_steps)
-    if scheme == "LMP" and not target:
+    surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
+    (seed,) = whole_numbers(seed=seed)
+    samples = None if target is None else as_dataset("target", target)
+    if scheme == "LMP" and not samples:
         raise ValueError("scheme LMP learns its mask on the target: pass target=<target training samples>")
-    data = target if scheme == "LMP" and target else source[:0]
+    data = samples if scheme == "LMP" and samples else source[:0]
     warn_of_strangers(surrogate, data, source, stacklevel=4)
     task = Task(surrogate, data, (Stages(rules),), source, seed)
     (result,) = transfer_many([task], Budget(steps, steps, batch_size), Solver(device=device))
@@ -196,11 +211,12 @@ def draw_ticket(
 
 @own_settings()
 def transfer(
-    surrogate: Surrogate,
-    data: Dataset,
+    surrogate: Surrogate | Path | str,
+    data: Given,
+    y: Any = None,
     *,
-    method: Method | Sequence[Method] | str = "auto",
-    source: Dataset | None = None,
+    method: Choosable | Sequence[Choosable] = "auto",
+    source: Given | None = None,
     seed: int = 0,
     steps: int = 1000,
     source_steps: int = 1000,
@@ -212,13 +228,15 @@ def transfer(
     """Adapt a source surrogate to a target, of which there are few samples.
 
     Args:
-        surrogate: pretrained on the source.
-        data: target training samples; of a dataset with valid or test samples, its train split. Variables are matched by name
+        surrogate: pretrained on the source, or the path of such a one.
+        data: target training samples; of a dataset with valid or test samples, its train split. The path of a data file serves
+            too, and so do arrays (x, y), which are those of `Dataset.from_arrays(x, y)`. Variables are matched by name
             with those of the surrogate, or by position where they have the default names. Arrays given to the result are laid
             out as those of the data.
+        y: outputs, where `data` is the array of the inputs.
         method: "auto" chooses among closed forms in seconds and says why (see `Auto` and the result's `choice`); or a method
-            with its hyper-parameters; or several candidates (see `grid`): then K-fold cross-validation on `data` chooses, and
-            below 4 samples the first one serves.
+            with its hyper-parameters; or the class or name of one ("PAC", "fine-tune"), with its defaults; or several
+            candidates (see `grid`): then K-fold cross-validation on `data` chooses, and below 4 samples the first one serves.
         source: the source training samples of `pretrain`, for methods that train on them.
         seed: of initial weights, masks, minibatches and folds.
         steps: gradient steps on the target.
@@ -238,6 +256,10 @@ def transfer(
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
     """
+    surrogate, data = as_surrogate(surrogate), as_dataset("data", data, y)
+    source = None if source is None else as_dataset("source", source)
+    (seed,) = whole_numbers(seed=seed)
+    check_flags(intervals=intervals)
     candidates = as_candidates(method, on_source=source is not None)
     budget = Budget(steps, source_steps, batch_size, folds)
     _ = surrogate.network  # only a network can be the source of a transfer

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.arguments import check_numbers, got
+from pac_surrogate.display import Shown
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.weights import Mask, Weights
 
@@ -59,8 +61,8 @@ class Reparametrisation(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Shown):
     """What to minimise, from where, over which weights.
 
     Every field but `start` holds tensors that broadcast to those of `start`: one number serves a whole tensor.
@@ -127,7 +129,13 @@ def make_plan(
     Raises:
         ValueError: if a strength or rate is negative or not finite, or a name is unknown or missing.
     """
+    if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
+        raise ValueError(f"weights must be tensors by name, such as surrogate.weights, got {got(weights)}")
     start = {name: weight.detach() for name, weight in weights.items()}
+    check_numbers(**{n: v for n, v in (("anchor", anchor), ("strength", strength)) if not isinstance(v, Mapping)})
+    for name, per_weight in (("trainable", trainable), ("rate", rate or {})):
+        if not isinstance(per_weight, bool | Mapping):
+            raise ValueError(f"{name} must be given by the name of each weight, as a dictionary, got {got(per_weight)}")
     for label, given in (("trainable", trainable), ("anchor", anchor), ("strength", strength), ("rate", rate or {})):
         unknown = set(given) - set(start) if isinstance(given, Mapping) else set()
         if unknown:
@@ -162,8 +170,8 @@ def make_plan(
     return plan
 
 
-@dataclass(frozen=True)
-class StackedPlan:
+@dataclass(frozen=True, eq=False, repr=False)
+class StackedPlan(Shown):
     """Many Plans on a leading run axis, on one device, cut down to what a solver needs.
 
     Attributes:

@@ -1,7 +1,8 @@
 """Every figure, drawn from saved results."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,7 +10,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pac_surrogate.curve import summarise
+from pac_surrogate.arguments import got
+from pac_surrogate.arrays import as_numbers
+from pac_surrogate.curve import as_curve, check_methods, summarise
+from pac_surrogate.dataset import Dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,10 +43,10 @@ MARKERS = "osD^vP*X<>hp"
 
 
 def plot_curve(
-    curve: "xr.Dataset",
+    curve: "xr.Dataset | Path | str",
     *,
     metric: str | None = None,
-    methods: Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     axes: Axes | None = None,
     highlight: str | None = "PAC",
 ) -> Figure:
@@ -51,14 +55,17 @@ def plot_curve(
     n = 0 stands apart at the left; a method without any sample of its own (flat over n) is drawn all the same.
 
     Args:
-        curve: from `transfer_curve`.
+        curve: from `transfer_curve`, or the path of a saved one.
         metric: a variable of the curve, the headline metric by default.
-        methods: which, and in which order; all by default.
+        methods: which, and in which order, or one; all by default.
         axes: where to draw; a new figure by default.
         highlight: drawn thicker and on top.
     """
+    curve = as_curve(curve, metric)
     metric = metric or str(curve.attrs["headline"])
-    names = list(methods) if methods is not None else [str(name) for name in curve["method"].values]
+    names = check_methods(curve, methods)
+    if not isinstance(axes, Axes | None):
+        raise ValueError(f"axes must be those of matplotlib, as plt.subplots() gives them, got {got(axes)}")
     summary = summarise(curve, metric)
     sizes = np.sort(curve["size"].values).astype(float)
     positive = sizes[sizes > 0]
@@ -109,8 +116,8 @@ def plot_curve(
 
 
 def plot_fields(
-    truth: Float[np.ndarray, "sample ..."],
-    predictions: Mapping[str, Float[np.ndarray, "sample ..."]],
+    truth: Any,
+    predictions: Any,
     *,
     x: Float[np.ndarray, " x"] | None = None,
     name: str = "",
@@ -121,16 +128,43 @@ def plot_fields(
     """Draw truth, predictions and errors of a few samples: lines for 1-D fields, images for 2-D ones.
 
     Args:
-        truth: true fields, a row of panels for each sample.
-        predictions: predicted fields by label.
+        truth: true fields, (sample, x) or (sample, x, y), a row of panels for each sample.
+        predictions: predicted fields of the same shape, by label, or one array.
         x: coordinates of a 1-D field.
         name: of the quantity.
         units: of the quantity.
         axis: label of the coordinate, with its unit.
         title: of the figure.
+
+    Raises:
+        ValueError: if there is no field to draw, or shapes differ.
     """
+    table = hasattr(truth, "columns")
+    if isinstance(truth, Dataset):
+        table = not any({"time", "x", "y"} & set(variable.axes) for variable in truth.outputs)
+        truth = truth.y
+    field = None if table else as_numbers("truth", truth, single=False)
+    if field is None or field.ndim not in (2, 3) or 0 in field.shape or 1 in field.shape[1:]:
+        raise ValueError(
+            f"plot_fields draws fields, arrays (sample, x) or (sample, x, y), got {got(truth)}: "
+            "pac.plot_samples draws tables and trajectories"
+        )
+    truth = field
+    given = predictions if isinstance(predictions, Mapping) else {"prediction": predictions}
+    predictions = {str(label): as_numbers(str(label), field, single=False) for label, field in given.items()}
+    for label, field in predictions.items():
+        if field.shape != truth.shape:
+            raise ValueError(
+                f"predictions must have the shape of the truth, {truth.shape}, got {field.shape} as {label}: "
+                "give arrays by label, as {'PAC': adapted.predict(x)}"
+            )
+    if not predictions:
+        raise ValueError("predictions must be one array or more, by label, as {'PAC': adapted.predict(x)}, got none")
     if truth.ndim == 2:
-        return _plot_lines(truth, predictions, x if x is not None else np.arange(truth.shape[1]), name, units, axis, title)
+        x = np.arange(truth.shape[1]) if x is None else as_numbers("x", x)
+        if x.shape != truth.shape[1:]:
+            raise ValueError(f"x must hold the {truth.shape[1]} coordinates of the points, got an array of shape {x.shape}")
+        return _plot_lines(truth, predictions, x, name, units, axis, title)
     return _plot_images(truth, predictions, name, units, title)
 
 
@@ -151,8 +185,9 @@ def _plot_lines(
         above, below = panels[0, column], panels[1, column]
         above.plot(x, truth[column], color="black", linewidth=2.5, alpha=0.75, label="truth")
         for i, (label, prediction) in enumerate(predictions.items()):
-            above.plot(x, prediction[column], "--", color=COLOURS[i], label=label)
-            below.plot(x, prediction[column] - truth[column], color=COLOURS[i], label=label)
+            color = COLOURS[i % len(COLOURS)]
+            above.plot(x, prediction[column], "--", color=color, label=label)
+            below.plot(x, prediction[column] - truth[column], color=color, label=label)
         below.axhline(0, color="black", linewidth=0.8)
         above.set_title(f"test sample {column}")
         below.set_xlabel(axis)

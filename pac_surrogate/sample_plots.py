@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.arguments import whole_numbers
+from pac_surrogate.dataset import Dataset, Given, as_dataset
 from pac_surrogate.files import Variable
 from pac_surrogate.plots import COLOURS
 
@@ -20,7 +21,7 @@ LISTS = (("feature",), ("channel",))  # axes along which there is no before and 
 DOTS = 200
 
 
-def plot_samples(source: Dataset, target: Dataset, *, samples: int = 3, title: str = "") -> Figure:
+def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str = "") -> Figure:
     """Draw the first samples of a source and of a target: what goes in and what comes out.
 
     Values along x are lines, inputs in grey; fields of two axes are images; trajectories are lines, a colour for each
@@ -36,6 +37,8 @@ def plot_samples(source: Dataset, target: Dataset, *, samples: int = 3, title: s
     Raises:
         ValueError: if there is no sample to draw, or a variable has more axes than two and time.
     """
+    source, target = as_dataset("source", source), as_dataset("target", target)
+    (samples,) = whole_numbers(samples=samples)
     count = min(samples, len(source), len(target))
     if count < 1:
         raise ValueError(f"one sample or more of each side is needed, got {samples} of {len(source)} and {len(target)}")

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+
+from pac_surrogate.arguments import check_numbers, whole_numbers
+from pac_surrogate.curve import as_curve, check_methods
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,7 +69,7 @@ class SamplesSaved:
         return self.largest - self.needed.samples if math.isinf(self.saved) else self.saved
 
 
-def samples_needed(curve: "xr.Dataset", method: str, error: float, metric: str | None = None) -> float:
+def samples_needed(curve: "xr.Dataset | Path | str", method: str, error: float, metric: str | None = None) -> float:
     """Number of target samples at which a method's median error first falls to a given one.
 
     Interpolated linearly in log n between measured sizes (n = 0 counts as the first size's neighbour only when it already
@@ -78,7 +82,7 @@ def samples_needed(curve: "xr.Dataset", method: str, error: float, metric: str |
 
 
 def samples_needed_interval(
-    curve: "xr.Dataset",
+    curve: "xr.Dataset | Path | str",
     method: str,
     error: float,
     *,
@@ -95,7 +99,7 @@ def samples_needed_interval(
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (Chapman & Hall 1993), chapter 13.
 
     Args:
-        curve: from `transfer_curve`.
+        curve: from `transfer_curve`, or the path of a saved one.
         method: name of a method of the curve.
         error: to be reached.
         level: share of the resamples within the interval.
@@ -111,11 +115,11 @@ def samples_needed_interval(
 
 
 def samples_saved(
-    curve: "xr.Dataset",
+    curve: "xr.Dataset | Path | str",
     method: str,
     error: float,
     *,
-    against: Sequence[str] = REFERENCES,
+    against: str | Sequence[str] | None = None,
     level: float = 0.9,
     resamples: int = 1000,
     seed: int = 0,
@@ -126,10 +130,10 @@ def samples_saved(
     Intervals are paired: each resample draws the same seeds, hence the same target samples, for both.
 
     Args:
-        curve: from `transfer_curve`.
+        curve: from `transfer_curve`, or the path of a saved one.
         method: name of a method of the curve.
         error: to be reached by both.
-        against: names of the references.
+        against: names of the references, or one; by default scratch and fine-tune, those of them that the curve has.
         level: share of the resamples within an interval.
         resamples: how many.
         seed: of the resamples.
@@ -139,9 +143,11 @@ def samples_saved(
         By reference.
 
     Raises:
-        ValueError: as `samples_needed_interval`.
+        ValueError: as `samples_needed_interval`, or if there is no reference.
     """
     _check_interval(level, resamples)
+    curve = as_curve(curve)
+    references = references_of(curve, against)
     sizes, medians = resampled_medians(curve, method, metric, resamples, seed)
     needed = first_sizes(sizes, medians, error)
     return {
@@ -151,23 +157,36 @@ def samples_saved(
             largest=float(sizes[-1]),
             level=level,
         )
-        for name in against
+        for name in references
     }
 
 
+def references_of(curve: "xr.Dataset", against: str | Sequence[str] | None) -> list[str]:
+    """The methods of a curve that others are compared with: those that are named, or those of `REFERENCES` that it has.
+
+    Raises:
+        ValueError: if there is none, or the curve does not have one.
+    """
+    known = [str(name) for name in curve["method"].values]
+    found = [name for name in REFERENCES if name in known] if against is None else check_methods(curve, against)
+    if not found:
+        raise ValueError(f"a saving is measured against a reference: name one by against=, from {', '.join(known)}")
+    return found
+
+
 def resampled_medians(
-    curve: "xr.Dataset", method: str, metric: str | None = None, resamples: int = 1000, seed: int = 0
+    curve: "xr.Dataset | Path | str", method: str, metric: str | None = None, resamples: int = 1000, seed: int = 0
 ) -> tuple[Float[np.ndarray, " size"], Float[np.ndarray, "size resample"]]:
     """Sizes in order, and the median errors over all seeds (first column) and over resampled seeds.
 
     Seeds that are n/a or diverged are left out of a median. The draws depend on the number of seeds alone, so the resamples
     of two methods are pairs.
     """
+    curve = as_curve(curve, metric)
     metric = metric or str(curve.attrs["headline"])
     if metric not in curve or metric in ("r2", "diverged", "chosen"):
         raise ValueError(f"the metric must be one of the curve's that falls as samples are added, got {metric!r}")
-    if method not in curve["method"].values:
-        raise ValueError(f"the curve has the methods {', '.join(map(str, curve['method'].values))}, got {method!r}")
+    check_methods(curve, [method])
     errors = curve[metric].sel({"method": method}).sortby("size").transpose("size", "seed")
     seeds = errors.sizes["seed"]
     draws = np.random.default_rng(seed).integers(seeds, size=(resamples, seeds))
@@ -182,6 +201,7 @@ def first_sizes(
     sizes: Float[np.ndarray, " size"], medians: Float[np.ndarray, "size resample"], error: float
 ) -> Float[np.ndarray, " resample"]:
     """Where each column of errors first falls to a given one, infinity where it does not; see `samples_needed`."""
+    check_numbers(error=error)
     enough = medians <= error
     at = enough.argmax(0)
     before = np.maximum(at - 1, 0)
@@ -230,5 +250,7 @@ def _ends(lower: Float[np.ndarray, " resample"], upper: Float[np.ndarray, " resa
 
 
 def _check_interval(level: float, resamples: int) -> None:
+    check_numbers(level=level)
+    whole_numbers(resamples=resamples)
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"an interval needs a level between 0 and 1 and 1 resample or more, got {level} and {resamples}")

@@ -1,6 +1,7 @@
 """The figure of what a transfer saves: target samples needed and saved against the error."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pac_surrogate.curve import as_curve, check_methods
 from pac_surrogate.plots import COLOURS, LABELS
 from pac_surrogate.savings import REFERENCES, first_sizes, needed_of, resampled_medians, saved_of
 
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def plot_savings(
-    curve: "xr.Dataset",
+    curve: "xr.Dataset | Path | str",
     errors: float | Sequence[float] | None = None,
     *,
-    methods: Sequence[str] | None = None,
-    against: Sequence[str] = REFERENCES,
+    methods: str | Sequence[str] | None = None,
+    against: str | Sequence[str] = REFERENCES,
     metric: str | None = None,
     level: float = 0.9,
     resamples: int = 1000,
@@ -33,9 +35,9 @@ def plot_savings(
     where a method does not, its line ends.
 
     Args:
-        curve: from `transfer_curve`.
+        curve: from `transfer_curve`, or the path of a saved one.
         errors: where to draw, or one; by default 40 from the smallest to the largest median error of the methods.
-        methods: which, and in which order; all by default.
+        methods: which, and in which order, or one; all by default.
         against: references, a panel for each; those that the curve does not have are left out.
         metric: a variable of the curve, the headline metric by default.
         level: share of the resamples within a band.
@@ -46,8 +48,10 @@ def plot_savings(
     Raises:
         ValueError: as `samples_needed_interval`, or if there is no positive error to draw at.
     """
-    names = list(methods) if methods is not None else [str(name) for name in curve["method"].values]
-    references = [name for name in against if name in curve["method"].values]
+    curve = as_curve(curve)
+    names = check_methods(curve, methods)
+    asked = (against,) if isinstance(against, str) else against
+    references = [name for name in asked if name in curve["method"].values]
     medians = {name: resampled_medians(curve, name, metric, resamples, seed) for name in (*names, *references)}
     if errors is None:
         measured = np.concatenate([medians[name][1][:, 0] for name in names])

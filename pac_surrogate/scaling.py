@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.resolution import RESOLVED, deviation, resolution, varies
 
@@ -28,8 +29,8 @@ MARGIN = 0.05  # the extremes of a few samples lie inside those of the distribut
 SET_POINT = 30.0  # deviations of the source that the target's numbers lie from its mean, from which on they are jitter
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, eq=False, repr=False)
+class Columns(Shown):
     """Scaling of one side, a number for each column of the data matrix; float64 on the CPU."""
 
     mean: Float[Tensor, " column"]
@@ -96,8 +97,8 @@ class Columns:
         return replace(self, low=torch.minimum(self.low, other.low), high=torch.maximum(self.high, other.high))
 
 
-@dataclass(frozen=True)
-class Scaling:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scaling(Shown):
     """Scaling of inputs and outputs."""
 
     inputs: Columns

@@ -16,12 +16,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.process import threads_for
 from pac_surrogate.repeats import group_sum, repeated
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Shown):
     """What a ratio gives.
 
     Attributes:
@@ -47,8 +48,8 @@ class Solution:
         return value if math.isfinite(value) else math.inf
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Shown):
     """The eigendecomposition of a kernel: every ratio from one factorisation.
 
     Attributes:

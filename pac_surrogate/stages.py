@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.predictors import Network
 from pac_surrogate.repeats import count_of
 from pac_surrogate.scaling import Columns, Scaling, fit_scaling
@@ -20,7 +22,7 @@ from pac_surrogate.training import fit
 from pac_surrogate.transfer import ClosedFormRule, Method, NotApplicableError, share_of
 
 
-@dataclass(frozen=True)
+@settings
 class Budget:
     """What every method may spend, the same for all.
 
@@ -73,8 +75,8 @@ class Stages:
         return self.rules
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, eq=False, repr=False)
+class Request(Shown):
     """A method to be followed from a surrogate on data; see `tasks.Task`."""
 
     surrogate: Surrogate
@@ -84,8 +86,8 @@ class Request:
     seed: int
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(Shown):
     """What came of a request; see `tasks.Transferred`."""
 
     surrogate: Surrogate

@@ -16,9 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.arrays import as_numbers, check_exact, check_unlabelled
 from pac_surrogate.choice import Choice
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.dataset import Dataset, described, open_dataset
+from pac_surrogate.display import Shown, listed
 from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.intervals import (
@@ -30,7 +32,7 @@ from pac_surrogate.intervals import (
     studentised_band,
 )
 from pac_surrogate.matching import match_all, same_shape, strange_grids
-from pac_surrogate.models import Architecture, evaluate_many
+from pac_surrogate.models import Architecture, as_architecture, evaluate_many
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
 from pac_surrogate.process import own_settings, threads_for
@@ -49,8 +51,8 @@ class DataWarning(UserWarning):
     """What the user of some data may not mean: repeats, another grid, exchanged arguments, new outputs."""
 
 
-@dataclass(frozen=True)
-class Surrogate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Surrogate(Shown):
     """A predictor between standardised inputs and outputs, with the scaling to and from physical units.
 
     Attributes:
@@ -75,6 +77,20 @@ class Surrogate:
     given_inputs: tuple[Variable, ...] | None = None
     given_outputs: tuple[Variable, ...] | None = None
     coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
+
+    def _shown(self) -> dict[str, Any]:
+        adapted = self.provenance.get("transfer", {})
+        inputs, outputs = (listed([described(variable) for variable in side]) for side in self.layout)
+        return {
+            "predictor": self.predictor,
+            "inputs": inputs,
+            "outputs": outputs,
+            "trained on": _samples(self.provenance),
+            "transferred to": _samples(adapted),
+            "method": adapted.get("method"),
+            "choice": self.choice and self.choice.reason,
+            "intervals": None if self.folds is None else f"from {len(self.folds.members)} fits without a part of the samples",
+        }
 
     @property
     def network(self) -> Network:
@@ -122,9 +138,9 @@ class Surrogate:
 
         What goes in decides what comes out: an array laid out as `Dataset.x` gives an array laid out as `Dataset.y`, NumPy or
         torch (differentiable, on the tensor's own device) as it was given; a dictionary of named variables gives one; a
-        Dataset, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered in float64, tensors in
-        their own precision or that of the outputs which the surrogate was trained on, whichever is higher. Warns when inputs
-        leave the range of the training data.
+        Dataset or the path of a data file, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered
+        in float64, tensors in their own precision or that of the outputs which the surrogate was trained on, whichever is
+        higher. Warns when inputs leave the range of the training data.
 
         Args:
             x: inputs [physical units].
@@ -133,8 +149,8 @@ class Surrogate:
         Raises:
             ValueError: if shapes or names do not fit, or a value is not finite.
         """
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if batch_size is not None:
+            (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x)
         gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
@@ -180,6 +196,8 @@ class Surrogate:
         Raises:
             ValueError: if the samples are too few for the level (it names how many are needed), or none were left out.
         """
+        check_numbers(level=level)
+        check_flags(simultaneous=simultaneous)
         if interval not in ("jackknife", "posterior"):
             raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
@@ -248,6 +266,8 @@ class Surrogate:
         NumPy arrays become float64; tensors keep their precision and their gradients.
         """
         given = self.layout[0]
+        if isinstance(x, str | Path):
+            x = open_dataset(x)
         if isinstance(x, Dataset):
             columns = torch.from_numpy(np.asarray(self.arranged(x, outputs=False).input_matrix, dtype=np.float64))
             listed: Sequence[Variable] = self.inputs
@@ -300,6 +320,7 @@ class Surrogate:
 
     def save(self, path: str | Path) -> None:
         """Write the surrogate as safetensors with a JSON header, whole or not at all."""
+        path = as_path("path", path)
         tensors, description = self.predictor.state()
         for side in ("inputs", "outputs"):
             columns = getattr(self.scaling, side)
@@ -332,6 +353,7 @@ class Surrogate:
         Raises:
             DatasetError: if the file is missing, damaged or not a surrogate.
         """
+        path, model = as_path("path", path), None if model is None else as_architecture(model)
         tensors, header = load_tensors(path)
         if not isinstance(header, dict) or header.get("format") != "pac_surrogate":
             raise DatasetError(f"{path} holds no surrogate: save one with Surrogate.save")
@@ -360,6 +382,21 @@ class Surrogate:
             raise DatasetError(
                 f"{path} is not a whole surrogate: {(str(error) or type(error).__name__).splitlines()[0]}"
             ) from error
+
+
+def as_surrogate(given: Any) -> Surrogate:
+    """A surrogate as it is, or the one that is saved in a file.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(given, str | Path):
+        return Surrogate.load(given)
+    if not isinstance(given, Surrogate):
+        raise ValueError(
+            f"surrogate must be a Surrogate or the path of a saved one, got {got(given)}: pac.pretrain(source) makes one"
+        )
+    return given
 
 
 def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "_sample _output"]]:
@@ -543,6 +580,11 @@ def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor
         raise ValueError(f"{name} must hold {width} numbers a sample ({layout}), got an array of shape {tuple(values.shape)}")
     values = values.reshape(len(values), width)
     return values if values.is_floating_point() else values.double()
+
+
+def _samples(origin: Mapping[str, Any]) -> str | None:
+    """How many samples something was made of."""
+    return f"{origin['samples']:,} samples, seed {origin.get('seed')}" if isinstance(origin.get("samples"), int) else None
 
 
 def _columns(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Variable]) -> Columns:

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.display import Shown
 from pac_surrogate.jacobian import output_jacobian
 from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.models.mlp import MLPNetwork
@@ -32,8 +33,8 @@ NUMBERS = 2**25  # of the derivatives at one piece of the samples; those of two 
 Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and combinations of the outputs
 
 
-@dataclass(frozen=True)
-class Tangent:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tangent(Shown):
     """A model and the weights at which it is linearised; float64, all on one device with samples and priors.
 
     Attributes:

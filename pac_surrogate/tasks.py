@@ -1,31 +1,35 @@
 """Transfers as tasks: any number of them at once, tuned by cross-validation, with the fits that intervals need."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
+from pac_surrogate.arguments import got
 from pac_surrogate.case import Cases
 from pac_surrogate.choose import TRAINED, Auto, Candidate, Choose
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
+from pac_surrogate.method_names import resolve_name
 from pac_surrogate.predictors import Folds
 from pac_surrogate.repeats import count_of
 from pac_surrogate.stages import Budget, Request, Session, Solver, Stages, parts_of
 from pac_surrogate.surrogate import Surrogate, predict_many, provenance, same_variables
-from pac_surrogate.transfer import Method, learns_outputs, needs_target
+from pac_surrogate.transfer import Method, learns_outputs, make_method, needs_target
 
 FEWEST_TO_TUNE = 4  # below this many inputs of target samples the first candidate serves
 FOLDS = 10  # fits without a part of the samples, which intervals and choices need; at most one an input
 
+Choosable: TypeAlias = Method | type | str  # a method, or the class or name of one
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # samples that stay and samples that are held out, of each fold
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, eq=False, repr=False)
+class Task(Shown):
     """One transfer: a source surrogate, target samples, and a method or candidates to choose from by cross-validation.
 
     Attributes:
@@ -47,8 +51,8 @@ class Task:
         return count_of(_group_of(self))
 
 
-@dataclass(frozen=True)
-class Transferred:
+@dataclass(frozen=True, eq=False, repr=False)
+class Transferred(Shown):
     """The result of one transfer.
 
     Attributes:
@@ -190,23 +194,55 @@ def _joined(method: Method, others: tuple[Candidate, ...]) -> Method:
     return Stages(tuple((where, Choose(others) if isinstance(rule, Choose) else rule) for where, rule in method.stages()))
 
 
-def as_candidates(method: Method | Sequence[Method] | str, *, on_source: bool = True) -> tuple[Method, ...]:
+def as_candidates(method: Any, *, on_source: bool = True) -> tuple[Method, ...]:
     """One method or several, as a tuple; "auto" is `Auto`, with or without source samples.
 
     Raises:
         ValueError: if there is none, or one is no method.
     """
-    method = Auto(on_source=on_source) if method == "auto" else method
-    single = isinstance(method, str) or not isinstance(method, Sequence)
-    candidates: tuple[Any, ...] = (method,) if single else tuple(method)  # type: ignore[arg-type]
-    for candidate in candidates:
-        if not hasattr(candidate, "stages") or isinstance(candidate, type):
-            raise ValueError(f"method must be a method such as pac.PAC(), or a sequence of them, got {candidate!r}")
-        if isinstance(candidate, Auto) and len(candidates) > 1:
-            raise ValueError("auto chooses by itself: give it alone, and other methods without it")
+    single = isinstance(method, str | type | Mapping) or not isinstance(method, Iterable)
+    candidates = tuple(_as_method(one, on_source) for one in ((method,) if single else method))
     if not candidates:
         raise ValueError("method must name at least one candidate")
+    if len(candidates) > 1 and any(isinstance(candidate, Auto) for candidate in candidates):
+        raise ValueError("auto chooses by itself: give it alone, and other methods without it")
     return tuple(dict.fromkeys(candidates))  # equal ones would be one, tried twice
+
+
+def _as_method(given: Any, on_source: bool) -> Method:
+    """A method as it is, or the one of a class or a name, with its defaults."""
+    if given is Auto or (isinstance(given, str) and resolve_name(given) == "auto"):
+        return Auto(on_source=on_source)
+    if isinstance(given, str | type):
+        return make_method(given)
+    if not hasattr(given, "stages"):
+        raise ValueError(f"method must be a method such as pac.PAC(), its name, or a sequence of them, got {got(given)}")
+    return given
+
+
+def as_methods(methods: Any) -> dict[str, tuple[Method, ...]]:
+    """Methods by name: a dictionary of them, or a list, in which each goes by its own name or that of its class.
+
+    Raises:
+        ValueError: if two have one name, or one is no method.
+    """
+    if not isinstance(methods, Mapping):
+        listed = [methods] if isinstance(methods, str | type) or not isinstance(methods, Iterable) else list(methods)
+        names = [_label(method) for method in listed]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"each method needs a name of its own, got {twice[0]} twice: give a dictionary by name, whose values may be "
+                "several candidates of one method"
+            )
+        methods = dict(zip(names, listed, strict=True))
+    return {name: as_candidates(method) for name, method in methods.items()}
+
+
+def _label(method: Any) -> str:
+    """What a method goes by that is given without a name."""
+    while isinstance(method, list | tuple) and method:
+        method = method[0]
+    return method if isinstance(method, str) else (method if isinstance(method, type) else type(method)).__name__
 
 
 def with_folds(

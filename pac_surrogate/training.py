@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,9 +20,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pac_surrogate.adam import Adam, AdamState
+from pac_surrogate.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.batches import Batch, PaddedData
-from pac_surrogate.dataset import Dataset
+from pac_surrogate.dataset import Dataset, as_dataset
 from pac_surrogate.device import resolve_device
+from pac_surrogate.display import Shown
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
@@ -35,8 +38,8 @@ VALIDATIONS = 100  # how often a training looks at its validation data
 STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # of like speed from a tenth to ten times that of the CPU, and in its cache
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Shown):
     """What one run of `fit` ended with.
 
     Attributes:
@@ -57,8 +60,8 @@ class Fit:
     state: AdamState | None = None
 
 
-@dataclass(frozen=True)
-class _Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Run(Shown):
     index: int
     plan: Plan
     data: Dataset
@@ -133,8 +136,11 @@ def fit(
     Raises:
         ValueError: if lengths disagree, widths do not fit the model, or a number is out of range.
     """
+    plans, datasets = _as_runs(model, plans, datasets)
     check_model(model)
-    rates = [float(learning_rate)] * len(plans) if isinstance(learning_rate, int | float) else list(learning_rate)
+    (steps,) = whole_numbers(None, steps=steps)
+    rates: list[Any] = list(learning_rate) if isinstance(learning_rate, list | tuple) else [learning_rate] * len(plans)
+    check_numbers(**{f"learning_rate {run}": rate for run, rate in enumerate(rates)})
     for label, given in (
         ("datasets", datasets),
         ("seeds", seeds),
@@ -264,6 +270,17 @@ def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Da
             raise ValueError(f"the model does not take the {inputs} input columns of the data") from error
         if predicted != outputs:
             raise ValueError(f"the model predicts {predicted} output columns, the data have {outputs}")
+
+
+def _as_runs(model: Any, plans: Any, datasets: Any) -> tuple[list[Plan], list[Dataset]]:
+    """Plans and datasets of the runs, if they are such."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"fit trains a torch.nn.Module, such as surrogate.model, got {got(model)}")
+    if isinstance(plans, Plan) or not isinstance(datasets, list | tuple):
+        raise ValueError("fit takes lists, with an entry for each run, as in fit(model, [plan], [data], seeds=[0], ...)")
+    if strange := [plan for plan in plans if not isinstance(plan, Plan)]:
+        raise ValueError(f"fit follows Plans, as make_plan gives them, got {got(strange[0])}: transfer takes methods")
+    return list(plans), [as_dataset("a run's dataset", data) for data in datasets]
 
 
 def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: int) -> Iterator[list[_Run]]:

@@ -436,6 +436,34 @@ MUTATIONS = {
         "test_acquisition",
         "test",
     ),
+    "calls, one of several": (
+        "../arguments.py",
+        "isinstance(value, str) or not isinstance(value, Iterable)",
+        "isinstance(value, str)",
+        "test_calls",
+        "without_doubt",
+    ),
+    "calls, names": (
+        "../method_names.py",
+        "for character in name.lower() if",
+        "for character in name if",
+        "test_calls",
+        "without_doubt",
+    ),
+    "calls, components": (
+        "../files/native.py",
+        "named = variable.axes != default_axes(variable.name, len(variable.axes))",
+        "named = True",
+        "test_calls",
+        "remedy",
+    ),
+    "display, escaped": (
+        "../display.py",
+        "{html.escape(brief(value))}",
+        "{brief(value)}",
+        "test_display",
+        "notebook",
+    ),
 }
 
 

@@ -367,7 +367,8 @@ def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_media
         ({"seeds": 21}, "draw must be 0 to 19"),
         ({"methods": {}}, "at least one method"),
         ({"sizes": ()}, "at least one"),
-        ({"methods": {"PAC": "PAC"}}, "method must be a method"),
+        ({"methods": {"PAC": 3}}, "method must be a method"),
+        ({"methods": {"PAC": "Magic"}}, "unknown method 'Magic'"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(change, message):

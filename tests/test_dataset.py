@@ -312,7 +312,7 @@ def test_a_value_in_a_file_that_is_not_finite_is_refused_when_it_is_read(saved: 
         file["temperature"][17, 2] = np.nan
     data = open_dataset(saved)
     np.testing.assert_array_equal(data[:17].y, Y["temperature"][:17])
-    with pytest.raises(DatasetError, match=r"rods\.h5: temperature must be finite, it is nan at sample 17, temperature_0 2"):
+    with pytest.raises(DatasetError, match=r"rods\.h5: temperature must be finite, it is nan at sample 17, component 2"):
         data[[40, 17]].y  # noqa: B018
 
 
@@ -336,4 +336,8 @@ def test_a_dataset_survives_a_trip_to_another_process(saved: Path) -> None:
 
 
 def test_a_dataset_says_what_it_holds() -> None:
-    assert repr(make().train) == "Dataset(35 samples; inputs initial (2, 3), conductivity (); outputs temperature (4,))"
+    sides = "  inputs   initial (2, 3), conductivity\n  outputs  temperature (4)"
+    sides = "  inputs   initial (2, 3), conductivity\n  outputs  temperature (4)"
+    whole = f"Dataset:\n  samples  50 (35 train, 5 valid, 10 test)\n{sides}"
+    assert repr(make()) == whole
+    assert repr(make().train) == whole.replace("50 (35 train, 5 valid, 10 test)", "35")

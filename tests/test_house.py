@@ -13,7 +13,7 @@ LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "si
 
 # Every part of the library imports from the rows above its own and from itself, from nothing else.
 LAYERS = (
-    ("resolution", "left_out", "repeats", "process"),
+    ("resolution", "left_out", "repeats", "process", "arguments", "display", "method_names"),
     ("files", "weights", "metrics", "device", "progress", "leave_one_out"),
     ("arrays", "matching"),
     ("dataset", "models"),

@@ -416,7 +416,7 @@ def test_a_mask_without_a_masked_value_is_taken_off_and_a_masked_value_is_named(
     for values in (gap, list(gap), [gap[0], [2.0, np.ma.masked], gap[2]], Lazy(gap)):
         with pytest.raises(DatasetError) as raised:
             without_mask("field", values)
-        line = "field must be finite, it is missing (masked) at sample 1, field_0 1: repair or drop this sample"
+        line = "field must be finite, it is missing (masked) at sample 1, component 1: repair or drop this sample"
         assert str(raised.value) == line
     with pytest.raises(DatasetError, match=r"\(masked\) at sample 11, x 1: repair or drop"):
         without_mask("field", gap, ("sample", "x"), first=10)

@@ -309,7 +309,7 @@ def test_a_transposed_field_is_not_taken_for_another_of_its_size():
 
 
 def test_a_batch_needs_a_sample():
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         surrogate_of(table()).predict(inside(table()), batch_size=0)
 
 

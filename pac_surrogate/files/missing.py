@@ -161,7 +161,7 @@ def without_mask(
     Args:
         name: of the variable.
         values: the array.
-        axes: names of its axes; those that are not given are called as `Dataset.from_arrays` does.
+        axes: names of its axes; along others a number is called a component.
         first: number of the first sample.
         remedy: what the message advises.
 
@@ -176,10 +176,17 @@ def without_mask(
     if mask.dtype.kind == "b" and mask.any():
         index = [int(number) for number in np.unravel_index(int(mask.argmax()), mask.shape)]
         index = [index[0] + first, *index[1:]] if index else []
-        names = (*axes, *(f"{name}_{number}" for number in range(len(index))))
-        places = ", ".join(f"{axis} {number}" for axis, number in zip(names, index, strict=False))
-        raise DatasetError(f"{name} must be finite, it is missing (masked){' at ' if places else ''}{places}: {remedy}")
+        place = place_of(axes, index)
+        raise DatasetError(f"{name} must be finite, it is missing (masked){' at ' if place else ''}{place}: {remedy}")
     return np.asarray(_data(values))
+
+
+def place_of(axes: Sequence[str], index: Sequence[int]) -> str:
+    """Where a number is, by the names of its axes: `sample 3, x 5`; along axes without a name, `sample 3, component 1`."""
+    named = [f"{axis} {number}" for axis, number in zip(axes, index, strict=False)]
+    rest = [str(number) for number in index[len(named) :]]
+    component = f"component {rest[0] if len(rest) == 1 else '({})'.format(', '.join(rest))}"
+    return ", ".join([*named, component] if rest else named)
 
 
 def _has_mask(values: Any) -> bool:

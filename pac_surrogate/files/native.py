@@ -20,8 +20,10 @@ import h5py
 import numpy as np
 from jaxtyping import Int, Int8, Integer, Num, Shaped
 
+from pac_surrogate.arguments import got
+from pac_surrogate.display import Shown
 from pac_surrogate.files.attributes import DatasetError, name_of, read_attributes
-from pac_surrogate.files.missing import REPAIR, Encoding, read_encoding, without_mask
+from pac_surrogate.files.missing import REPAIR, Encoding, place_of, read_encoding, without_mask
 from pac_surrogate.files.netcdf import (
     dimensions,
     open_netcdf,
@@ -62,6 +64,8 @@ class Variable:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", self.units or "1")
         object.__setattr__(self, "long_name", self.long_name or self.name)
+        if not (isinstance(self.name, str) and isinstance(self.units, str) and isinstance(self.long_name, str)):
+            raise ValueError(f"the name and the unit of a variable must be texts, got {got(self.name)} and {got(self.units)}")
         if not self.name or "/" in self.name or self.name in (*LAYOUT, *self.axes):
             raise ValueError(f"a variable needs a name other than {', '.join(LAYOUT)} and its axes, got {self.name!r}")
         if len(self.axes) != len(self.shape) or len(set(self.axes)) != len(self.axes) or set(self.axes) & set(LAYOUT):
@@ -80,8 +84,8 @@ class Variable:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Coordinate(Shown):
     """Where the points of an axis lie: numbers, or names as those of channels."""
 
     name: str
@@ -97,8 +101,8 @@ class Coordinate:
         object.__setattr__(self, "values", values)
 
 
-@dataclass(frozen=True, eq=False)
-class Description:
+@dataclass(frozen=True, eq=False, repr=False)
+class Description(Shown):
     """All that a file says besides the numbers of its variables."""
 
     inputs: tuple[Variable, ...]
@@ -107,6 +111,24 @@ class Description:
     attributes: Mapping[str, Any]
     split: Int8[np.ndarray, " sample"]
     subset_order: Integer[np.ndarray, "draw rank"]
+
+
+def default_axes(name: str, count: int) -> tuple[str, ...]:
+    """Names of the axes of a variable to which nobody gave any: `output_0`, `output_1`, ..."""
+    return tuple(f"{name}_{axis}" for axis in range(count))
+
+
+def as_axes(name: str, given: Any, count: int) -> tuple[str, ...]:
+    """The names of a variable's axes; a text is the name of one axis, or a letter for each of several.
+
+    Raises:
+        ValueError: if they are no names.
+    """
+    single = isinstance(given, str) and count == 1
+    axes = (given,) if single else tuple(given) if isinstance(given, str | list | tuple) else (None,)
+    if not all(isinstance(axis, str) for axis in axes):
+        raise ValueError(f"the axes of {name} must be names, as ('time', 'x'), got {got(given)}")
+    return axes
 
 
 def make_split(samples: int, *, valid: int, test: int, seed: int) -> Int8[np.ndarray, " sample"]:
@@ -179,10 +201,12 @@ def check_finite(
     finite = np.isfinite(values)
     if not finite.all():
         index = np.unravel_index(int((~finite).argmax()), values.shape)
-        places = "".join(f", {axis} {number}" for axis, number in zip(variable.axes, index[1:], strict=True))
+        named = variable.axes != default_axes(variable.name, len(variable.axes))
+        inside = [int(number) for number in index[1:]] if named or variable.size > 1 else []
+        place = place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *inside])
         mark = mark_at((int(samples[index[0]]), *map(int, index[1:])))
         what = f"missing ({mark})" if mark else values[index]
-        raise DatasetError(f"{variable.name} must be finite, it is {what} at sample {samples[index[0]]}{places}: {REPAIR}")
+        raise DatasetError(f"{variable.name} must be finite, it is {what} at {place}: {REPAIR}")
 
 
 def read_description(path: Path | str) -> Description:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files.attributes import (
     ENCODING,
     DatasetError,
@@ -45,8 +46,8 @@ FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLE
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
-@dataclass(frozen=True, eq=False)
-class NetcdfVariable:
+@dataclass(frozen=True, eq=False, repr=False)
+class NetcdfVariable(Shown):
     """A variable of a file: its dimensions, values and attributes.
 
     `values` is an array, or anything with a shape, a dtype and slices along its first axis: an open HDF5 dataset streams.
@@ -62,6 +63,8 @@ class NetcdfVariable:
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside `path`; its file takes the place of `path` if the block succeeds, and vanishes if not."""
     path = Path(path)
+    if path.is_dir():
+        raise DatasetError(f"{path}: the path of a file is required, this is a folder: add a name")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

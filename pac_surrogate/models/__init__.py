@@ -9,6 +9,7 @@ readout reads, pointwise on its last axes.
 
 from pac_surrogate.models.cnn import CNN
 from pac_surrogate.models.composite import COMPOSITES, DeltaNet, InputAugmentation, MultiFidelity
+from pac_surrogate.models.given import as_architecture
 from pac_surrogate.models.mlp import MLP
 from pac_surrogate.models.module import Module
 from pac_surrogate.models.network import (
@@ -31,6 +32,7 @@ __all__ = [
     "Module",
     "MultiFidelity",
     "activation_size",
+    "as_architecture",
     "check_model",
     "evaluate",
     "evaluate_many",

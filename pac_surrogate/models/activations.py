@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pac_surrogate.arguments import got
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "relu": functional.relu,
@@ -27,6 +29,6 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     Raises:
         ValueError: if the name is unknown.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {name!r}: choose from {', '.join(ACTIVATIONS)}")
+    if name not in list(ACTIVATIONS):  # what has no hash is compared too
+        raise ValueError(f"unknown activation {got(name)}: choose from {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

@@ -6,13 +6,13 @@ everything flat; this file is the one place where they turn into channels first.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pac_surrogate.arguments import got, settings
 from pac_surrogate.files import Variable
 from pac_surrogate.models.activations import activation
 
@@ -20,7 +20,7 @@ SPACE = ("x", "y")
 PADDINGS = {"periodic": "circular", "zero": "constant", "replicate": "replicate"}
 
 
-@dataclass(frozen=True)
+@settings
 class CNN:
     """A residual convolutional network: lift, residual blocks h + C2 act(C1 act(h)), pointwise readout.
 
@@ -52,8 +52,8 @@ class CNN:
             )
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"CNN needs an odd kernel width, got kernel={self.kernel}")
-        if self.padding not in PADDINGS:
-            raise ValueError(f"unknown padding {self.padding!r}: choose from {', '.join(PADDINGS)}")
+        if self.padding not in list(PADDINGS):  # what has no hash is compared too
+            raise ValueError(f"unknown padding {got(self.padding)}: choose from {', '.join(PADDINGS)}")
         activation(self.activation)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CNNNetwork":

@@ -2,22 +2,22 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.files import Variable
 from pac_surrogate.models.activations import SLOPES, activation
 
 
-@dataclass(frozen=True)
+@settings
 class MLP:
     """A multilayer perceptron: h_l = act(W_l h_{l-1} + b_l), prediction = W h_L + b.
 
     Args:
-        hidden: widths of the hidden layers.
+        hidden: widths of the hidden layers, or the width of a single one.
         activation: gelu | relu | silu | tanh.
     """
 
@@ -25,7 +25,6 @@ class MLP:
     activation: str = "gelu"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list has no hash
         if not self.hidden or any(width < 1 for width in self.hidden):
             raise ValueError(f"MLP needs one or more hidden widths of at least 1, got hidden={self.hidden}")
         activation(self.activation)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.arguments import got
 from pac_surrogate.files import Variable
 
 
@@ -26,6 +27,14 @@ class Module:
 
     module: nn.Module
     readout: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module):
+            raise ValueError(f"Module wraps a torch.nn.Module, as in pac.Module(Mine()), got {got(self.module)}")
+
+    def __repr__(self) -> str:
+        weights = sum(weight.numel() for weight in self.module.parameters())
+        return f"Module({type(self.module).__name__} of {weights:,} weights, readout={self.readout!r})"
 
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> "Module":
         """The same module with other constants (random Fourier frequencies, say).

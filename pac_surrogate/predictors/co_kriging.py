@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.models.network import by_pieces
@@ -17,8 +18,8 @@ ROWS = 2**22  # numbers of one piece of the correlation matrix, of the inputs or
 ARRAYS = ("offset", "scale", "points", "theta", "trend", "gamma", "rho", "basis", "mean")
 
 
-@dataclass(frozen=True)
-class CoKriging:
+@dataclass(frozen=True, eq=False, repr=False)
+class CoKriging(Shown):
     """Two levels of kriging for each component c, the second on top of the first, and a basis that makes outputs of them.
 
         low_c(u)  = (1, u)' trend_0c + r_0c(u)' gamma_0c,     u = (x - offset) / scale

@@ -7,13 +7,14 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, part, shapes
 
 
-@dataclass(frozen=True)
-class Correction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Correction(Shown):
     """A corrected prediction: slope * f(x) + offset + x @ linear, for each output.
 
     Attributes:

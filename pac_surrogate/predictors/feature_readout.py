@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size, evaluate
 from pac_surrogate.models.network import by_pieces
@@ -15,8 +16,8 @@ from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
 from pac_surrogate.predictors.predictor import part, shapes
 
 
-@dataclass(frozen=True)
-class FeatureReadout:
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureReadout(Shown):
     """A linear readout of chosen layers: sum_l ((phi_l(x) - mean_l) / deviation_l) @ coefficients_l + intercept [+ f(x)].
 
     phi_0 is the input, phi_l the l-th hidden features, averaged over the grid where they have one.

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.predictors.predictor import Predictor, check_groups, part
@@ -15,8 +16,8 @@ from pac_surrogate.predictors.predictor import Predictor, check_groups, part
 MOST = 1000  # folds of a saved surrogate
 
 
-@dataclass(frozen=True)
-class Folds:
+@dataclass(frozen=True, eq=False, repr=False)
+class Folds(Shown):
     """The same method fitted without each fold of the target samples.
 
     Attributes:

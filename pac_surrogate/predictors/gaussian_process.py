@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.models.network import by_pieces
@@ -17,8 +18,8 @@ ROWS = 2**22  # numbers of one piece of the kernel matrix, or of the scaled inpu
 ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
 
 
-@dataclass(frozen=True)
-class GaussianProcess:
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianProcess(Shown):
     """The posterior mean k(z, Z) alpha + mean [+ f(x)], where z is x, or (x, f(x) @ projection).
 
         k(z, z') = sum_t amplitude_t prod_j kappa(||(z - z') * inverse_lengths_tj||)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size
 from pac_surrogate.models.network import by_pieces
@@ -21,8 +22,8 @@ from pac_surrogate.weights import Weights
 CROSS_NUMBERS = 2**24  # of one piece of a cross kernel
 
 
-@dataclass(frozen=True)
-class Linearised:
+@dataclass(frozen=True, eq=False, repr=False)
+class Linearised(Shown):
     """A network along its tangent: f(x; start) + J(x) change. Exact block kernel.
 
     Attributes:
@@ -80,8 +81,8 @@ class Linearised:
         return cls(shared["base"], change, shared["inputs"], shared["prior"], shared["ratio"], shared["scale"])
 
 
-@dataclass(frozen=True)
-class SharedKernel:
+@dataclass(frozen=True, eq=False, repr=False)
+class SharedKernel(Shown):
     """A network with a kernel that all outputs share on top: f(x; start) + J(x) offset + k(x)' a.
 
     Attributes:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pac_surrogate.choice import Choice
+from pac_surrogate.display import Shown, listed
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel, variances
@@ -17,8 +18,8 @@ from pac_surrogate.predictors.predictor import Predictor, check_groups, part
 MOST = 64  # members of a saved mixture
 
 
-@dataclass(frozen=True)
-class Mixture:
+@dataclass(frozen=True, eq=False, repr=False)
+class Mixture(Shown):
     """sum_k weight_k f_k(x).
 
     Attributes:
@@ -36,6 +37,9 @@ class Mixture:
     scores: Float[Tensor, "sample output"] | None = None
     squares: Float[Tensor, "member output"] | None = None
     group: Int[Tensor, " sample"] | None = None
+
+    def _brief(self) -> str:
+        return f"mean of {len(self.members)} predictors, {listed([type(member).__name__ for member in self.members])}"
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict by all members, float64."""

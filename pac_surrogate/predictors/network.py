@@ -11,18 +11,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import CNN, COMPOSITES, MLP, Architecture, Module, activation_size, check_model, evaluate
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.predictor import part, shapes
-from pac_surrogate.weights import Mask, Weights
+from pac_surrogate.weights import Mask, Weights, sparsity
 
 ARCHITECTURES: dict[str, type] = {"MLP": MLP, "CNN": CNN} | {kind.__name__: kind for kind in COMPOSITES}
 PREDICT_NUMBERS = 2**25  # activations of one batch of a prediction
 
 
-@dataclass(frozen=True)
-class Network:
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Shown):
     """A model with its weights.
 
     Attributes:
@@ -40,6 +41,11 @@ class Network:
     essential: Mask | None = None
     new_readout: bool = False
     carried: Mapping[str, Weights] = field(default_factory=dict)
+
+    def _brief(self) -> str:
+        count = sum(weight.numel() for weight in self.weights.values())
+        pruned = "" if self.essential is None else f", sparsity {sparsity(self.essential):.2f}"
+        return f"{self.architecture!r}, {count:,} weights{pruned}"
 
     @property
     def dtype(self) -> torch.dtype:

@@ -25,12 +25,12 @@ from pac_surrogate.transfer.method import (
     Method,
     NotApplicableError,
     PlanRule,
-    grid,
     learns_outputs,
     needs_target,
     share_of,
 )
 from pac_surrogate.transfer.multi_fidelity_network import MFNN
+from pac_surrogate.transfer.names import grid, make_described, make_method, method_class
 from pac_surrogate.transfer.pac import PAC, Allocate, Calibrate, PackNet
 from pac_surrogate.transfer.rigl import RigL
 from pac_surrogate.transfer.scale_shift import ScaleShift
@@ -83,6 +83,9 @@ __all__ = [
     "WoodFisher",
     "grid",
     "learns_outputs",
+    "make_described",
+    "make_method",
+    "method_class",
     "needs_target",
     "share_of",
 ]

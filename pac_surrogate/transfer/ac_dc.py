@@ -1,12 +1,11 @@
 """AC/DC: alternating compressed and decompressed training."""
 
-from dataclasses import dataclass
-
-from pac_surrogate.transfer.method import Stage, as_names
+from pac_surrogate.arguments import settings
+from pac_surrogate.transfer.method import Stage
 from pac_surrogate.transfer.sparse_training import TrainMasked, check_count
 
 
-@dataclass(frozen=True)
+@settings
 class ACDC:
     """Alternate sparse phases, on the largest weights, with dense ones, in which the pruned weights return from 0; end sparse.
 
@@ -29,7 +28,6 @@ class ACDC:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         check_count(cycles=self.cycles)
         self.stages()  # the rules check the other numbers
 

@@ -13,7 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, Network
 from pac_surrogate.predictors.feature_readout import pooled_features
@@ -29,7 +31,7 @@ FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the features, tried in the second f
 PENALTY = 0.05  # of the group lasso, relative to the least that leaves no feature
 
 
-@dataclass(frozen=True)
+@settings
 class ATL:
     """Read the target from the layers of the source that predict it best, by ridge regression.
 
@@ -50,7 +52,6 @@ class ATL:
     form: str = "greedy"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "strengths", tuple(self.strengths))
         for strength in self.strengths:
             check_strength(strengths=strength)
         if not self.strengths or min(self.strengths) == 0:
@@ -140,8 +141,8 @@ class MeasureFeatures:
         return dataclasses.replace(network, carried={**network.carried, CARRIED: statistics})
 
 
-@dataclass(frozen=True)
-class ReadoutFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReadoutFit(Shown):
     """A ridge readout and its leave-one-out errors e_i = (y_i - yhat_i) / (1 - h_ii)."""
 
     coefficients: Float[Tensor, "feature output"]

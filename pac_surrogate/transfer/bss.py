@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import evaluate
 from pac_surrogate.plan import Plan, make_plan
@@ -50,7 +51,7 @@ class SpectralShrinkage:
         return arrays["strength"] * torch.where(sound, smallest, torch.nan)
 
 
-@dataclass(frozen=True)
+@settings
 class BSS:
     """Train all weights from the source's while the smallest singular values of the batch's last features shrink.
 

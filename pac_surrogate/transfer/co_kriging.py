@@ -1,13 +1,13 @@
 """Co-kriging of source and target samples; the fit is that of the package `smt`."""
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
 from pac_surrogate.predictors import Network
@@ -20,7 +20,7 @@ TRUNCATION = 0.1  # what the components may leave out, relative to the error of 
 ENTIRE = 1e-3  # the least error that counts, relative to the deviation of the outputs
 
 
-@dataclass(frozen=True)
+@settings
 class CoKriging:
     """Autoregressive co-kriging of first order: y_T(x) = rho y_S(x) + delta(x), both Gaussian processes.
 
@@ -108,7 +108,7 @@ class CoKriging:
         return mean, right[:needed]
 
 
-@dataclass(frozen=True)
+@settings
 class CarrySamples:
     """Carry the first source samples along, standardised."""
 

@@ -1,11 +1,10 @@
 """DELTA: hidden features should stay the source's, the more so the more the target needs them."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import CNN, MLP, Architecture, evaluate, evaluate_many
 from pac_surrogate.plan import Plan, make_plan
@@ -15,7 +14,7 @@ from pac_surrogate.transfer.resemblance import resemble
 from pac_surrogate.weights import inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class DELTA:
     """Train all weights from the source's, hidden features held near the source's, channel by channel.
 

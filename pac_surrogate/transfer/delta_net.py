@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import MLP, DeltaNet, InputAugmentation, MultiFidelity, initial_weights
 from pac_surrogate.plan import Plan, make_plan
@@ -17,7 +17,7 @@ from pac_surrogate.transfer.method import NotApplicableError, Stage, check_rate,
 from pac_surrogate.weights import Weights, inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class DeltaNetwork:
     """Add a small network to the frozen source: f_S(x) + g(x), + strength/2 ||weight tensors of g||^2.
 
@@ -35,7 +35,7 @@ class DeltaNetwork:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", MLP(self.hidden).hidden)  # refuses widths that cannot be
+        MLP(self.hidden)  # refuses widths that cannot be
         check_strength(strength=self.strength)
         check_rate(self.learning_rate)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import Plan, make_plan
@@ -16,7 +17,7 @@ from pac_surrogate.transfer.method import NotApplicableError
 from pac_surrogate.weights import Mask, inside, masked
 
 
-@dataclass(frozen=True)
+@settings
 class TrainSource:
     """Train on the source task, its inputs disturbed or not: the step in which a robust ticket differs from a natural one.
 
@@ -51,7 +52,7 @@ class KeepForRewinding:
         return replace(network, essential=everything, carried={**network.carried, "rewind": network.weights})
 
 
-@dataclass(frozen=True)
+@settings
 class Prune:
     """Prune by magnitude, group by group; what is pruned is +0.0.
 

@@ -1,10 +1,10 @@
 """EWC, elastic weight consolidation: each weight is pulled back as hard as the source task knows it."""
 
 import dataclasses
-from dataclasses import dataclass
 
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.jacobian import fisher_diagonal
 from pac_surrogate.plan import Plan, make_plan
@@ -14,7 +14,7 @@ from pac_surrogate.transfer.method import NotApplicableError, Stage, check_rate,
 from pac_surrogate.weights import inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class Fisher:
     """Measure the Fisher information of the source's weights on source data; the network carries it as `fisher`.
 
@@ -53,7 +53,7 @@ class Fisher:
         return dataclasses.replace(network, carried={**network.carried, "fisher": fisher})
 
 
-@dataclass(frozen=True)
+@settings
 class FisherPull:
     """Train all weights from the source's, each pulled back by the Fisher information that the network carries.
 
@@ -100,7 +100,7 @@ class FisherPull:
         return make_plan(weights, anchor=weights, strength=strength)
 
 
-@dataclass(frozen=True)
+@settings
 class EWC:
     """Elastic weight consolidation: a pull to the source, each weight by its Fisher information there.
 

@@ -4,7 +4,6 @@ The fit is scikit-learn's.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import GaussianProcess, Network, Predictor
 from pac_surrogate.repeats import groups_of
@@ -23,7 +23,7 @@ SAMPLES = 1000  # the fit takes time of the cube of these
 FOLDS = 5  # fits of the hyper-parameters without a part of the samples, for the residuals of those
 
 
-@dataclass(frozen=True)
+@settings
 class GP:
     """A Gaussian process fitted to the target by evidence, white noise included; all outputs share its hyper-parameters.
 

@@ -1,8 +1,7 @@
 """Gradual magnitude pruning."""
 
-from dataclasses import dataclass
-
-from pac_surrogate.transfer.method import Stage, as_names
+from pac_surrogate.arguments import settings
+from pac_surrogate.transfer.method import Stage
 from pac_surrogate.transfer.sparse_training import TrainMasked, check_count
 
 
@@ -11,7 +10,7 @@ def cubic_ramp(sparsity: float, rounds: int) -> tuple[float, ...]:
     return tuple(sparsity - sparsity * (1 - t / rounds) ** 3 for t in range(1, rounds + 1))
 
 
-@dataclass(frozen=True)
+@settings
 class GMP:
     """Prune a little more by magnitude and train, round after round, along a cubic ramp.
 
@@ -36,7 +35,6 @@ class GMP:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         check_count(rounds=self.rounds)
         self.stages()  # the rules check the other numbers
 

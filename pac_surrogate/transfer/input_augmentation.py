@@ -1,10 +1,10 @@
 """Input augmentation: the source's prediction is one more input."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import MLP
 from pac_surrogate.models import InputAugmentation as Chain
@@ -14,7 +14,7 @@ from pac_surrogate.transfer.delta_net import around_source, fresh_start, plan_sm
 from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 
 
-@dataclass(frozen=True)
+@settings
 class InputAugmentation:
     """Train a small network on the inputs and the frozen source's prediction: h(x, f_S(x)), + strength/2 ||weight tensors||^2.
 
@@ -33,7 +33,7 @@ class InputAugmentation:
     needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", MLP(self.hidden).hidden)  # refuses widths that cannot be
+        MLP(self.hidden)  # refuses widths that cannot be
         check_strength(strength=self.strength)
         check_rate(self.learning_rate)
 

@@ -1,9 +1,8 @@
 """L2-SP: fine-tuning that is pulled back to the starting point."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -11,7 +10,7 @@ from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 from pac_surrogate.weights import inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class L2SP:
     """Train all weights from the source's, pulled back to them, weight tensors only.
 

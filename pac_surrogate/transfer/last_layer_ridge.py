@@ -3,12 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.files import Variable
 from pac_surrogate.models import evaluate
@@ -19,7 +19,7 @@ from pac_surrogate.transfer.method import NotApplicableError, Stage, check_stren
 SPACE = ("x", "y")
 
 
-@dataclass(frozen=True)
+@settings
 class LastLayerRidge:
     """Fit the readout by ridge regression towards that of the source, its bias free.
 

@@ -1,10 +1,11 @@
 """A mask that is learned on the target while the weights are frozen: the scheme LMP of `Ticket`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.predictors import Network
@@ -14,7 +15,7 @@ from pac_surrogate.transfer.drawing import exempt_of, highest, new_readout
 from pac_surrogate.weights import Weights, masked
 
 
-@dataclass(frozen=True)
+@settings
 class TopScores:
     """Weights times the mask of the highest |s| of each tensor, with a straight-through gradient to the scores s.
 
@@ -43,7 +44,7 @@ class TopScores:
         return mask + (size - size.detach())
 
 
-@dataclass(frozen=True)
+@settings
 class LearnMask:
     """Learn which weights to keep on the target (LMP): scores train, the weights are frozen.
 
@@ -81,7 +82,7 @@ class LearnMask:
         )
 
 
-@dataclass(frozen=True)
+@settings
 class TakeMask:
     """Read the learned mask off the masked weights: a group is pruned where all of it is 0.
 

@@ -8,14 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import Shown
 from pac_surrogate.predictors import Correction
 from pac_surrogate.repeats import groups_of, repeated
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import Stage, check_strength
 
 
-@dataclass(frozen=True)
+@settings
 class LinearCorrection:
     """Correct each output by a line: a f_S(x) + b, or a f_S(x) + b + c'x, by ridge regression towards the unchanged source.
 
@@ -70,8 +72,8 @@ def fit_lines(
     return 1 + solution[:, 0], solution[:, 1], rest
 
 
-@dataclass(frozen=True)
-class RidgeLines:
+@dataclass(frozen=True, eq=False, repr=False)
+class RidgeLines(Shown):
     """Lines of one ridge for every output, from the samples' side.
 
     With f the prediction of an output and G = 1 1' [+ x x'] + ridge, which all outputs share, A = (G + f f')^-1 comes by

@@ -1,9 +1,8 @@
 """Linear probe: only the readout trains."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -11,7 +10,7 @@ from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 from pac_surrogate.weights import inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class LinearProbe:
     """Train the readout on the source's last hidden features.
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -14,7 +14,7 @@ from pac_surrogate.transfer.method import Stage, check_rate
 from pac_surrogate.weights import Weights, inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class LowRank:
     """W = W_S + factor B A, with B (run, out, rank) and A (run, rank, rest) for W (run, out, *rest).
 
@@ -36,7 +36,7 @@ class LowRank:
         return weights
 
 
-@dataclass(frozen=True)
+@settings
 class LoRA:
     """Low-rank adaptation: W = W_S + (scale/rank) B A for every weight tensor; W_S is frozen.
 

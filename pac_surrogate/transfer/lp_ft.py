@@ -1,9 +1,8 @@
 """LP-FT: probe first, then tune everything."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan
 from pac_surrogate.surrogate import Surrogate
@@ -12,7 +11,7 @@ from pac_surrogate.transfer.linear_probe import LinearProbe
 from pac_surrogate.transfer.method import Stage
 
 
-@dataclass(frozen=True)
+@settings
 class Part:
     """A rule that may take only a part of the budget's steps.
 
@@ -34,7 +33,7 @@ class Part:
         return self.rule.plan(surrogate, data, generator)
 
 
-@dataclass(frozen=True)
+@settings
 class LPFT:
     """Train the readout on the source's features, then all weights from there.
 

@@ -5,13 +5,12 @@ Pre-training in Computer Vision Models", CVPR 2021, arXiv:2012.06908; as a pruni
 Peste, Kurtz & Alistarh, CVPR 2022, arXiv:2111.13445.
 """
 
-from dataclasses import dataclass
-
+from pac_surrogate.arguments import settings
 from pac_surrogate.transfer.method import Stage
 from pac_surrogate.transfer.ticket import draw_stages
 
 
-@dataclass(frozen=True)
+@settings
 class LTHT:
     """Draw a natural ticket from the pretrained source, in rounds: a recipe for `SparseTransfer`.
 

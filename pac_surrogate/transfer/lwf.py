@@ -1,9 +1,8 @@
 """LwF, learning without forgetting: predictions on target inputs should stay the source's."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -11,7 +10,7 @@ from pac_surrogate.transfer.method import NotApplicableError, Stage, check_rate,
 from pac_surrogate.transfer.resemblance import resemble
 
 
-@dataclass(frozen=True)
+@settings
 class LwF:
     """Train all weights from the source's, predictions on the target samples held near the source's.
 

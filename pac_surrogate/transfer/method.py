@@ -1,4 +1,4 @@
-"""What a transfer method is, and grids of them.
+"""What a transfer method is.
 
 A method is a frozen dataclass of hyper-parameters. Its `stages()` say on which data which rule plans; the result of a stage is
 the source of the next. A rule either poses a Plan (`plan`) or has its answer in closed form (`solve`). Neither trains.
@@ -8,9 +8,7 @@ training stages divide what others spend on one), and `prepare(surrogate, data)`
 where that is another architecture.
 """
 
-import itertools
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -72,19 +70,6 @@ def learns_outputs(method: Method) -> bool:
 def share_of(rule: PlanRule | ClosedFormRule) -> float:
     """The part of the budget's steps that a rule's Plan may take."""
     return float(getattr(rule, "share", 1.0))
-
-
-def grid(method: type, **values: Sequence[Any]) -> tuple[Any, ...]:
-    """Make every combination of hyper-parameters; the first serves where there are too few samples to choose.
-
-    grid(PAC, sparsity=(0.8, 0.5), strength=(0.02, 0.2))
-    """
-    return tuple(method(**dict(zip(values, chosen, strict=True))) for chosen in itertools.product(*values.values()))
-
-
-def as_names(names: str | Sequence[str]) -> tuple[str, ...]:
-    """One name or several as a tuple: methods are hashable."""
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def check_rate(learning_rate: float) -> None:

@@ -1,9 +1,8 @@
 """MFNN: a linear and a nonlinear correlation between source and target."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import MLP, MultiFidelity
 from pac_surrogate.plan import Plan
@@ -12,7 +11,7 @@ from pac_surrogate.transfer.delta_net import around_source, fresh_start, plan_sm
 from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 
 
-@dataclass(frozen=True)
+@settings
 class MFNN:
     """Train F_linear(x, f_S(x)) + tanh(a) F_nonlinear(x, f_S(x)) around the frozen source.
 
@@ -33,7 +32,7 @@ class MFNN:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", MLP(self.hidden).hidden)  # refuses widths that cannot be
+        MLP(self.hidden)  # refuses widths that cannot be
         check_strength(strength=self.strength)
         check_rate(self.learning_rate)
 

@@ -4,19 +4,18 @@ Source: Myung, Huh, Jang, Choe, Ryu, Kim, Kim & Jeong, "PAC-Net: A Model Pruning
 ICML 2022, arXiv:2206.05703.
 """
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask, random_mask
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.method import Stage, as_names, check_rate, check_strength
+from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 from pac_surrogate.weights import Mask, inside, masked, prunable, redundant
 
 
-@dataclass(frozen=True)
+@settings
 class Allocate:
     """Prune the source, then train its essential weights on the source task; redundant ones stay at 0 (steps 1 and 2).
 
@@ -47,7 +46,6 @@ class Allocate:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity must be in [0, 1), got {self.sparsity}")
         check_strength(allocate_strength=self.strength)
@@ -89,7 +87,7 @@ class Allocate:
         )
 
 
-@dataclass(frozen=True)
+@settings
 class Calibrate:
     """Train the redundant weights of an allocated source on the target task; essential ones are frozen (step 3).
 
@@ -131,7 +129,7 @@ class Calibrate:
         return make_plan(weights, trainable=trainable, anchor=weights, strength=dict.fromkeys(names, self.strength))
 
 
-@dataclass(frozen=True)
+@settings
 class PAC:
     """PAC-Net: prune the source, allocate its task to the essential weights, calibrate the redundant ones on the target.
 
@@ -166,7 +164,6 @@ class PAC:
     allocate_learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         self.stages()  # the rules check their own numbers
 
     def stages(self) -> tuple[Stage, ...]:
@@ -186,7 +183,7 @@ class PAC:
         return (("source" if self.allocate else "target", allocate), ("target", calibrate))
 
 
-@dataclass(frozen=True)
+@settings
 class PackNet:
     """Prune, allocate, then train the freed weights on the target without a pull: PAC with strength 0.
 

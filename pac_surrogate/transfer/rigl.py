@@ -2,24 +2,24 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.jacobian import loss_gradient
 from pac_surrogate.predictors import Network
 from pac_surrogate.pruning.erk import erk_mask
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.method import Stage, as_names
+from pac_surrogate.transfer.method import Stage
 from pac_surrogate.transfer.sparse_training import TrainMasked, check_count, check_sparsity, pruned_first
 from pac_surrogate.weights import masked, prunable
 
 SAMPLES = 512  # of the source, the first, for the gradient that decides what grows
 
 
-@dataclass(frozen=True)
+@settings
 class PruneERK:
     """Prune by magnitude at Erdős–Rényi-kernel densities; no training.
 
@@ -32,7 +32,6 @@ class PruneERK:
     exempt: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         check_sparsity(self.sparsity)
 
     def solve(self, surrogate: Surrogate, data: Dataset) -> Network:
@@ -42,7 +41,7 @@ class PruneERK:
         return dataclasses.replace(surrogate.network, weights=masked(surrogate.weights, mask), essential=mask)
 
 
-@dataclass(frozen=True)
+@settings
 class Regrow:
     """In each tensor drop the kept weights of smallest |w| and grow as many where |dL/dw| is largest.
 
@@ -82,7 +81,7 @@ def regrow(weight: Tensor, gradient: Tensor, kept: Tensor, fraction: float) -> T
     return mask.view_as(kept)
 
 
-@dataclass(frozen=True)
+@settings
 class RigL:
     """Train sparse from a mask at Erdős–Rényi-kernel densities, and move connections between segments of the training.
 
@@ -106,7 +105,6 @@ class RigL:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         check_count(updates=self.updates)
         if not 0 <= self.drop <= 1:
             raise ValueError(f"drop must be in [0, 1], got {self.drop}")

@@ -1,9 +1,8 @@
 """Scale-shift: each unit of the source is scaled and shifted, no more."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -12,7 +11,7 @@ from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 from pac_surrogate.weights import Weights
 
 
-@dataclass(frozen=True)
+@settings
 class Scaled:
     """W = s W_S, with s of as many axes as W and of length 1 along those that share a scale.
 
@@ -29,7 +28,7 @@ class Scaled:
         return weights | {name: parameters[f"{name}:scale"] * weights[name] for name in self.names}
 
 
-@dataclass(frozen=True)
+@settings
 class ScaleShift:
     """Train a scale and a shift of each unit: W = s W_S and b = b_S + t, with W_S and b_S frozen.
 

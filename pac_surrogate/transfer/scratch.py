@@ -1,10 +1,10 @@
 """No transfer: the target alone."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.models import initial_weights
 from pac_surrogate.plan import Plan, make_plan
@@ -13,7 +13,7 @@ from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 from pac_surrogate.weights import prunable
 
 
-@dataclass(frozen=True)
+@settings
 class Scratch:
     """Train all weights from fresh initial ones on the target alone.
 

@@ -1,14 +1,13 @@
 """STR: soft thresholds that are learned with the weights."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning.scores import keep_highest
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.method import Stage, as_names, check_rate, check_strength
+from pac_surrogate.transfer.method import Stage, check_rate, check_strength
 from pac_surrogate.transfer.sparse_training import TrainMasked, check_sparsity
 from pac_surrogate.weights import Weights
 
@@ -16,7 +15,7 @@ TRAINED = 0.75  # of the steps; the rest trains what is kept at the exact sparsi
 LEAST = 1e-6  # of a threshold at the start, and of its distance from 1, which a sigmoid never reaches
 
 
-@dataclass(frozen=True)
+@settings
 class SoftThreshold:
     """The model's weight is sign(w) relu(|w| - g(s)), g the sigmoid, with one s a tensor; s -> -inf gives w itself.
 
@@ -43,7 +42,7 @@ def key(name: str) -> str:
     return f"{name}/threshold"
 
 
-@dataclass(frozen=True)
+@settings
 class LearnThresholds:
     """Train weights and thresholds together, both with weight decay, from thresholds that prune `sparsity` of each tensor.
 
@@ -68,7 +67,6 @@ class LearnThresholds:
     share: float = TRAINED
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         check_sparsity(self.sparsity)
         check_strength(decay=self.decay)
         check_rate(self.learning_rate)
@@ -92,7 +90,7 @@ class LearnThresholds:
         )
 
 
-@dataclass(frozen=True)
+@settings
 class STR:
     """Learn a soft threshold for each layer, prune to the exact sparsity by magnitude of what is left, and train on.
 
@@ -115,7 +113,6 @@ class STR:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         self.stages()  # the rules check their own numbers
 
     def stages(self) -> tuple[Stage, ...]:

@@ -6,20 +6,20 @@ norm layers are never pruned.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning.scores import keep_highest
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.method import as_names, check_rate
+from pac_surrogate.transfer.method import check_rate
 from pac_surrogate.weights import Weights, masked
 
 
-@dataclass(frozen=True)
+@settings
 class TrainMasked:
     """Prune by magnitude, then train what is kept; what is pruned stays at +0.0.
 
@@ -45,7 +45,6 @@ class TrainMasked:
     exempt: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         if self.sparsity is not None:
             check_sparsity(self.sparsity, self.scope)
         if not 0 < self.share <= 1:

@@ -1,9 +1,10 @@
 """Sparse transfer: a pruned source on a target, its mask kept."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -12,7 +13,7 @@ from pac_surrogate.transfer.method import Method, Stage, check_rate, check_stren
 from pac_surrogate.weights import inside, prunable
 
 
-@dataclass(frozen=True)
+@settings
 class TrainKept:
     """Train a pruned source on a target.
 
@@ -53,7 +54,7 @@ class TrainKept:
         return make_plan(weights, trainable=trainable, anchor=weights, strength=strength, essential=kept)
 
 
-@dataclass(frozen=True)
+@settings
 class SparseTransfer:
     """Prune a source by a recipe, then transfer what is left.
 

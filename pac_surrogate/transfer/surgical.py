@@ -1,9 +1,8 @@
 """Surgical fine-tuning: one block of the network trains."""
 
-from dataclasses import dataclass
-
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogate import Surrogate
@@ -11,7 +10,7 @@ from pac_surrogate.transfer.method import Stage, check_rate
 from pac_surrogate.weights import inside
 
 
-@dataclass(frozen=True)
+@settings
 class Surgical:
     """Train one block from the source's weights, all others frozen; a readout of new outputs trains with it.
 

@@ -5,8 +5,8 @@ Learning", DAC 2023, arXiv:2304.11834. Its evidence is image classification.
 """
 
 import math
-from dataclasses import dataclass
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.pruning.groups import GRANULARITIES
 from pac_surrogate.transfer.drawing import KeepForRewinding, Prune, TrainSource
@@ -18,7 +18,7 @@ SCHEMES = ("OMP", "IMP", "LMP")
 ROUND = 0.2  # part of what remains that goes in each round of IMP
 
 
-@dataclass(frozen=True)
+@settings
 class Ticket:
     """Draw a ticket, a mask and weights, from the source, and train it on the target.
 

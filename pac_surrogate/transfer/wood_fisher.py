@@ -1,21 +1,21 @@
 """WoodFisher: prune by second-order scores, then train what is kept."""
 
 import dataclasses
-from dataclasses import dataclass
 
 import torch
 
+from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import Network
 from pac_surrogate.pruning.scores import keep_highest
 from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_scores
 from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.method import Stage, as_names
+from pac_surrogate.transfer.method import Stage
 from pac_surrogate.transfer.sparse_training import TrainMasked, check_count, check_sparsity, pruned_first
 from pac_surrogate.weights import masked
 
 
-@dataclass(frozen=True)
+@settings
 class PruneWoodFisher:
     """Prune the weights of least w_i^2 / (2 [F^-1]_ii), and let the others make up for them; no training.
 
@@ -40,7 +40,6 @@ class PruneWoodFisher:
     exempt: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         check_sparsity(self.sparsity, self.scope)
         check_count(block=self.block, samples=self.samples)
         if not 0 < self.damping < float("inf"):
@@ -59,7 +58,7 @@ class PruneWoodFisher:
         return dataclasses.replace(surrogate.network, weights=kept, essential=mask)
 
 
-@dataclass(frozen=True)
+@settings
 class WoodFisher:
     """Prune once by second-order scores with the surgeon's update, then train with the mask.
 
@@ -90,7 +89,6 @@ class WoodFisher:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exempt", as_names(self.exempt))
         self.stages()  # the rules check their own numbers
 
     def stages(self) -> tuple[Stage, ...]:

@@ -1,0 +1,162 @@
+"""What users hand in as arguments: plain numbers, names and paths, checked in one line before anything else looks at them."""
+
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, dataclass_transform, get_args, get_origin
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """A frozen dataclass of plain values: a method, a rule, a model.
+
+    Fields that are declared as numbers, booleans, or tuples of numbers or names are checked to be such before the class's own
+    `__post_init__` compares them. One value serves for a tuple of one, and a whole float (1e3) for an integer.
+    """
+    own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
+
+    def checked(self: Any) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            found = _of_kind(field.type, field.name, value, _example(field))
+            if found is not value:
+                object.__setattr__(self, field.name, found)
+        if own is not None:
+            own(self)
+        for field in fields(self):  # last, for a text that must be one of a few has a better message
+            if field.type is str and not isinstance(getattr(self, field.name), str):
+                raise ValueError(f"{field.name} must be a text{_example(field)}, got {got(getattr(self, field.name))}")
+
+    cls.__post_init__ = checked  # type: ignore[attr-defined]
+    return dataclass(frozen=True)(cls)
+
+
+def _example(field: "Field[Any]") -> str:
+    return "" if field.default is MISSING or field.default is None else f" such as {field.default!r}"
+
+
+def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
+    """A value as a field of this annotation holds it; annotations of other kinds let everything pass."""
+    if isinstance(kind, UnionType) and get_args(kind)[1:] == (type(None),) and value is not None:
+        kind = get_args(kind)[0]
+    if kind is bool:
+        check_flags(**{name: value})
+    if kind is int:
+        return _whole(name, value, None, example)
+    if kind is float:
+        _check_real(name, value, example)
+    if get_origin(kind) is tuple and get_args(kind)[1:] == (...,) and get_args(kind)[0] in (int, float, str):
+        (entry, _), single = get_args(kind), isinstance(value, str) or not isinstance(value, Iterable)
+        entries = (value,) if single else tuple(value)
+        if entry is str and not all(isinstance(one, str) for one in entries):
+            raise ValueError(f"{name} must be a name or several, got {got(value)}")
+        found = tuple(_of_kind(entry, name, one, f" or several{example}") for one in entries)
+        return value if isinstance(value, tuple) and all(map(operator.is_, found, value)) else found
+    return value
+
+
+def whole_numbers(least: int | None = 0, **given: Any) -> list[int]:
+    """Arguments that count something, in their order; a whole float such as 1e3 counts too.
+
+    Raises:
+        ValueError: naming the argument that is no whole number, or is below the least.
+    """
+    return [int(_whole(name, value, least, "")) for name, value in given.items()]
+
+
+def _whole(name: str, value: Any, least: int | None, example: str) -> Any:
+    found = int(value) if isinstance(value, float) and value.is_integer() else value
+    try:
+        number = operator.index(found)
+    except TypeError:
+        bound = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name} must be a whole number{bound}{example}, got {got(value)}{_grid(value, example)}") from None
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {got(value)}")
+    return found if isinstance(found, int) else number  # not one of NumPy's: it would have another repr
+
+
+def check_numbers(**given: Any) -> None:
+    """Refuse arguments that are no real numbers.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for name, value in given.items():
+        _check_real(name, value, "")
+
+
+def _check_real(name: str, value: Any, example: str) -> None:
+    try:
+        real = not isinstance(value, str | bytes) and math.isnan(value) in (True, False)
+    except (TypeError, ValueError, RuntimeError):  # no number; several numbers; a tensor of several
+        real = False
+    if not real:
+        raise ValueError(f"{name} must be a number{example}, got {got(value)}{_grid(value, example)}")
+
+
+def check_flags(**given: Any) -> None:
+    """Refuse arguments that are neither true nor false, as the text "no", which Python takes for true.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for name, value in given.items():
+        if not isinstance(value, bool | int) and type(value).__name__ != "bool":  # NumPy's is named so too
+            raise ValueError(f"{name} must be True or False, got {got(value)}")
+
+
+def _grid(value: Any, example: str) -> str:
+    """The remedy where a method was given several values of a hyper-parameter."""
+    return ": pac.grid makes a method of each" if example and isinstance(value, list | tuple) else ""
+
+
+def as_path(name: str, given: Any) -> Path:
+    """A path.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(given, str | os.PathLike) or not str(given):
+        raise ValueError(f"{name} must be the path of a file or folder, got {got(given)}")
+    return Path(given)
+
+
+def as_options(name: str, given: Any, keys: Iterable[str], example: Any) -> Mapping[str, Any]:
+    """What is given by the name of a variable; None gives nothing.
+
+    Raises:
+        ValueError: if it is no dictionary, or names what there is not.
+    """
+    keys = list(keys)
+    if given is not None and not isinstance(given, Mapping):
+        raise ValueError(f"{name} must be a dictionary by variable, as {name}={{{keys[-1]!r}: {example!r}}}, got {got(given)}")
+    if given and not set(given) <= set(keys):
+        unknown = ", ".join(str(key) for key in given if key not in keys)
+        raise ValueError(f"{name} must name variables ({', '.join(keys)}), got {unknown}")
+    return given or {}
+
+
+def got(value: Any) -> str:
+    """What a value is, in a few words, for the end of a message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if value is None or isinstance(value, bool | int | float | str | bytes | os.PathLike):
+        text = repr(str(value) if isinstance(value, os.PathLike) else value)
+        return text if len(text) <= 80 else f"{text[:80]}..."
+    name = type(value).__name__.removeprefix("nd")  # NumPy's ndarray
+    vowel = name[0] in "aeiouAEIOU" or (name[0] in "FHLMNRSX" and not name[1:2].islower())
+    kind, shape = f"{'an' if vowel else 'a'} {name}", getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{kind} of shape {tuple(shape)}"
+    if isinstance(value, list | tuple):
+        return f"{kind} of {len(value)}: ({', '.join(got(one) for one in value[:3])}{', ...' if len(value) > 3 else ''})"
+    if isinstance(value, Mapping):
+        return f"{kind} of {', '.join(map(str, list(value)[:3])) or 'nothing'}{', ...' if len(value) > 3 else ''}"
+    return kind

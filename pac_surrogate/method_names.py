@@ -1,0 +1,27 @@
+"""Names of the transfer methods: what the command line, `method="PAC"` and `pac.grid("PAC", ...)` take.
+
+They stand apart from the methods, so that the command line's help need not import torch.
+"""
+
+COMMON = ("SourceUnchanged", "Scratch", "LinearCorrection", "FineTune", "LinearProbe", "L2", "L2SP", "PackNet", "PAC")
+METHODS = (
+    *COMMON,
+    *("LastLayerRidge", "LPFT", "Surgical", "LoRA", "ScaleShift", "ATL", "EWC", "DELTA", "LwF", "BSS"),
+    *("DeltaNetwork", "InputAugmentation", "MFNN", "GP", "CoKriging", "SparseTransfer", "Ticket"),
+)
+
+
+def resolve_name(name: str) -> str:
+    """The name of a method's class, or "auto"; capitals, spaces and hyphens do not count: "fine-tune" is FineTune.
+
+    Raises:
+        ValueError: if no method has this name.
+    """
+    known = {_letters(own): own for own in ("auto", *METHODS)}
+    if _letters(name) not in known:
+        raise ValueError(f"unknown method {name!r}: choose from auto, {', '.join(METHODS)}")
+    return known[_letters(name)]
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
