@@ -326,7 +326,7 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
     plan = stack_plans([run.plan for run in runs], options.dtype, options.device)
     weights = {name: tensor.clone() for name, tensor in plan.start.items()}
     trained = {name: weights[name] for name in plan.live}
-    gradient, away = ({name: torch.zeros_like(tensor) for name, tensor in trained.items()} for _ in range(2))
+    gradient = {name: torch.zeros_like(tensor) for name, tensor in trained.items()}
     rate = {name: [run.learning_rate * run.plan.rate[name] for run in runs] for name in plan.live}
     adam = Adam(trained, gradient, rate, [run.state for run in runs])
     data = PaddedData([run.data for run in runs], options.dtype, options.device)
@@ -342,9 +342,8 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
             objective = history[step].zero_()
             for name, into in gradient.items():
                 if name in plan.strength:
-                    torch.sub(weights[name], plan.anchor[name], out=away[name])
-                    torch.mul(plan.strength[name], away[name], out=into)
-                    objective.add_(torch.linalg.vecdot(into.flatten(1), away[name].flatten(1)), alpha=0.5)
+                    torch.sub(weights[name], plan.anchor[name], out=into)
+                    objective += _pull_(into, plan.strength[name])
                 else:
                     into.zero_()
             objective += task.add_gradient(weights, batch, adam.steps, gradient)
@@ -376,6 +375,18 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
         )
         for i, run_weights in enumerate(unstack(final))
     ]
+
+
+def _pull_(away: Tensor, strength: Tensor) -> Float[Tensor, " run"]:
+    """Return 1/2 sum_k strength_k away_k^2 of each run, and multiply `away` by the strength: the gradient."""
+    if strength.numel() == len(strength):  # one number a run: the sum in one pass, without an array between
+        energy = torch.linalg.vector_norm(away.flatten(1), dim=1).square_().mul_(strength.flatten())
+        away *= strength
+    else:
+        pull = strength * away
+        energy = torch.linalg.vecdot(pull.flatten(1), away.flatten(1))
+        away.copy_(pull)
+    return energy.div_(2)
 
 
 class _Task:
