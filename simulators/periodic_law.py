@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,8 @@ from torch import Tensor
 from simulators.exponential_step import ExponentialStep
 from simulators.fourier import PeriodicBox
 from simulators.quantities import Quantity
-from simulators.time_stepping import check_times
+from simulators.step_error import error_limit, refuse_lost, refuse_not_finite
+from simulators.time_stepping import check_times, ends_of_steps
 
 Numbers = Mapping[str, Tensor]
 
@@ -84,6 +86,10 @@ def solve_periodic(
     Fourier modes in space, free of aliasing (see `PeriodicBox`): the error falls faster than any power of the spacing for
     smooth fields. ETDRK4 in time, order 4 (see `ExponentialStep`). A field loses the modes that are not kept before t = 0.
 
+    Every step of every sample is compared with an embedded solution of order 3. Their distances, each relative to the modes at
+    its time, are added up: an estimate from above of the relative error that the steps have made, by 2 to 10 where it is
+    1 % or more, by far more where it is small. It takes one evaluation of N more than the steps do.
+
     Args:
         law: L and N.
         initial: u at the grid points x_i = i length / points, (sample, x), (sample, x, y), or with an axis of coupled
@@ -97,7 +103,9 @@ def solve_periodic(
         u at the times.
 
     Raises:
-        ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the law.
+        ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the law;
+            a `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
+            `step_error.tolerate`.
     """
     moments = check_times(times)
     if steps < 1:
@@ -118,13 +126,21 @@ def solve_periodic(
     linear = law.linear(box, spread)
     linear = linear.expand(torch.broadcast_shapes(linear.shape, (len(initial), *(1,) * (initial.ndim - 1))))
     rows = max(1, BLOCK // initial[0].numel()) if initial.device.type == "cpu" else len(initial)
-    blocks = []
+    blocks, errors = [], []
     for first in range(0, len(initial), rows):
         some = slice(first, first + rows)
         numbers = {name: values[some] for name, values in spread.items()}
         nonlinear = law.nonlinear(box, numbers) if law.degree > 1 else None
-        blocks.append(_evolve(box, linear[some], nonlinear, initial[some], moments, steps))
-    return torch.cat(blocks)
+        solution, error = _evolve(box, linear[some], nonlinear, initial[some], moments, steps)
+        blocks.append(solution)
+        errors.append(error)
+    remedy = f"take more than {steps} steps between output times"
+    if errors[0]:
+        ends = [end for begin, moment in pairwise([0.0, *moments]) if moment > begin for end in ends_of_steps(begin, moment, steps)]
+        refuse_lost(torch.cat([torch.stack(error) for error in errors], 1).cumsum(0), ends, remedy)
+    solution = torch.cat(blocks)
+    refuse_not_finite(solution, moments, remedy)
+    return solution
 
 
 def _evolve(
@@ -134,18 +150,29 @@ def _evolve(
     initial: Tensor,
     moments: list[float],
     steps: int,
-) -> Tensor:
-    modes, now, length, advance, solution = box.to_modes(initial), 0.0, 0.0, None, []
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the solution at the times, and what every step adds to its relative error; nothing where none is estimated."""
+    modes, now, length, advance, solution, errors = box.to_modes(initial), 0.0, 0.0, None, [], []
+    slope = nonlinear(modes) if nonlinear is not None and error_limit() < math.inf else None
     for moment in moments:
         if moment > now:
             if advance is None or not math.isclose(moment - now, length, rel_tol=1e-12):
                 length = moment - now
                 advance = ExponentialStep(linear, length / steps)
             for _ in range(steps):
-                modes = advance(modes, nonlinear)
+                if nonlinear is None or slope is None:
+                    modes = advance(modes, nonlinear)
+                else:
+                    modes, last = advance.advance(modes, slope, nonlinear)
+                    slope = nonlinear(modes)
+                    errors.append(_norm(advance.error(last, slope)) / _norm(modes).clamp(min=torch.finfo(initial.dtype).tiny))
         solution.append(box.to_grid(modes))
         now = moment
-    return torch.stack(solution, 1)
+    return torch.stack(solution, 1), errors
+
+
+def _norm(modes: Tensor) -> Float[Tensor, " sample"]:
+    return torch.view_as_real(modes).flatten(1).square().sum(1).sqrt()
 
 
 def not_negative(numbers: Numbers, name: str, units: str) -> Tensor:

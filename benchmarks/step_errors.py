@@ -1,0 +1,136 @@
+"""Say how far the time steps of every pair are from the solution, and what it costs to know.
+
+    python benchmarks/step_errors.py                                 all pairs with fixed steps: 2 minutes on 2 cores, 1 thread
+    python benchmarks/step_errors.py --pairs burgers lorenz_63 --out /tmp/step_errors.json
+
+Prints a table with a row for each side that is solved in fixed steps of its own choice: exact laws, closed forms, steady
+fields and steps that follow a tolerance or the waves have none. Writes it as JSON too, from where
+`benchmarks/verification.py` takes it for `simulators/README.md`.
+
+Estimated: the largest of the errors that the solver itself adds up, over 64 samples. Measured: the largest distance from the
+solution in four times the steps, relative in the norm of the outputs, over 16 of them. Cost: seconds of the estimate over those
+of a chunk as `simulators.generate` solves it, the least of 5 rounds each way.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from simulators.ensemble import Ensemble, Side
+from simulators.generate import CHUNK_CELLS
+from simulators.pairs import PAIRS, find_pair
+from simulators.step_error import LostSolutionError, tolerate
+
+RESULTS = Path(__file__).parent / "results" / "step_errors.json"
+ESTIMATED, MEASURED, ROUNDS, FINER = 64, 16, 5, 4
+Arrays = Mapping[str, torch.Tensor]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", nargs="+", metavar="NAME", help="some pairs; `python -m simulators list` prints all")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
+    return parser.parse_args()
+
+
+def main() -> int:
+    flags = arguments()
+    torch.set_num_threads(1)
+    sides = [getattr(find_pair(name), role) for name in flags.pairs or PAIRS for role in ("source", "target")]
+    records = [measure(side, flags.seed) for side in sides if steps_of(side.ensemble)]
+    content = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "seed": flags.seed, "sides": records}
+    flags.out.parent.mkdir(parents=True, exist_ok=True)
+    flags.out.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    print("\n".join(table(records)))
+    return 0
+
+
+def steps_of(ensemble: Any) -> int:
+    """Fixed steps from t = 0 to the end; 0 if there are none, or if they leave no error."""
+    if math.isnan(ensemble.order) or not hasattr(ensemble, "steps"):
+        return 0
+    each = ensemble.steps or ensemble.cells
+    return each * ensemble.reported if hasattr(ensemble, "integrator") else each
+
+
+def measure(side: Side, seed: int) -> dict[str, Any]:
+    ensemble: Any = side.ensemble
+    inputs = side.draw(seed, ESTIMATED)
+    chunk = max(1, CHUNK_CELLS["cpu"] // ensemble.size)
+    estimated = max(estimate(ensemble, some) for some in chunks(inputs, chunk))
+    few = {name: values[:MEASURED] for name, values in inputs.items()}
+    finer = replace(ensemble, steps=FINER * (ensemble.steps or ensemble.cells))
+    found, exact = (torch.cat([v.flatten(1) for v in e.solve(few)[0].values()], 1) for e in (ensemble, finer))
+    full, rounds = side.draw(seed, chunk), [[], []]
+    for _ in range(ROUNDS):
+        for way, limit in zip(rounds, (math.inf, None), strict=True):
+            way.append(seconds(ensemble, full, limit))
+    without, with_estimate = map(min, rounds)
+    return {
+        "side": side.name,
+        "scheme": ensemble.scheme,
+        "steps": steps_of(ensemble),
+        "step": ensemble.time / steps_of(ensemble),
+        "estimated": estimated,
+        "measured": float(((found - exact).norm(dim=1) / exact.norm(dim=1)).max()),
+        "cost": with_estimate / without - 1,
+    }
+
+
+def chunks(inputs: Arrays, size: int) -> Iterator[dict[str, torch.Tensor]]:
+    for first in range(0, len(next(iter(inputs.values()))), size):
+        yield {name: values[first : first + size] for name, values in inputs.items()}
+
+
+def estimate(ensemble: Ensemble, inputs: Arrays) -> float:
+    """Return the largest estimated error of these samples: a solver that tolerates none names it."""
+    try:
+        with tolerate(0):
+            ensemble.solve(dict(inputs))
+    except LostSolutionError as error:
+        return error.error
+    return 0.0
+
+
+def seconds(ensemble: Ensemble, inputs: Arrays, limit: float | None) -> float:
+    begin = time.perf_counter()
+    if limit is None:
+        ensemble.solve(dict(inputs))
+    else:
+        with tolerate(limit):
+            ensemble.solve(dict(inputs))
+    return time.perf_counter() - begin
+
+
+def table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| pair, side | time integration | steps | step | estimated | measured | cost |"
+    yield "|---|---|---|---|---|---|---|"
+    for record in records:
+        cells = (
+            record["side"],
+            record["scheme"].rpartition("; ")[2],
+            str(record["steps"]),
+            f"{record['step']:.3g}",
+            f"{record['estimated']:.0e}",
+            f"{record['measured']:.0e}",
+            f"{100 * record['cost']:.0f} %",
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
