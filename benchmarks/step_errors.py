@@ -8,8 +8,8 @@ fields and steps that follow a tolerance or the waves have none. Writes it as JS
 `benchmarks/verification.py` takes it for `simulators/README.md`.
 
 Estimated: the largest of the errors that the solver itself adds up, over 64 samples. Measured: the largest distance from the
-solution in four times the steps, relative in the norm of the outputs, over 16 of them. Cost: seconds of the estimate over those
-of a chunk as `simulators.generate` solves it, the least of 5 rounds each way.
+solution in four times the steps, relative in the norm of the outputs, over 16 of them. Cost: processor seconds of the estimate over
+those of a chunk as `simulators.generate` solves it, the least of 5 rounds each way.
 """
 
 import argparse
@@ -103,13 +103,13 @@ def estimate(ensemble: Ensemble, inputs: Arrays) -> float:
 
 
 def seconds(ensemble: Ensemble, inputs: Arrays, limit: float | None) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     if limit is None:
         ensemble.solve(dict(inputs))
     else:
         with tolerate(limit):
             ensemble.solve(dict(inputs))
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -16,8 +16,9 @@ from simulators.step_error import error_limit, refuse_lost, refuse_not_finite
 from simulators.time_stepping import State, check_times, euler_step, legendre_stages, legendre_step
 
 
-# The error of a step is about this constant times the difference of order + 1 of successive solutions. Euler: 1/2. Legendre with
-# s stages: 1/6 minus the third coefficient of its stability polynomial, from 1/10 (s = 3) to 1/18 (s large); this is the largest.
+# The error of a step is C step^(p+1) times the derivative of order p + 1. Euler: C = 1/2. Legendre with s stages: C = 1/6 minus
+# the third coefficient of its stability polynomial, from 1/10 (s = 3) to 1/18 (s large); this is the largest. The differences
+# of the last temperatures are derivatives half of p + 1 steps earlier, when a mode that decays was larger.
 ORDERS = {"legendre": 2, "euler": 1}
 CONSTANTS = {"legendre": 1 / 10, "euler": 1 / 2}
 
@@ -74,11 +75,12 @@ def solve_heat(
 
     Every row is computed alone: no result depends on which rows share the batch.
 
-    The error of every step is estimated from differences of successive temperatures, third ones for "legendre", second ones for
-    "euler", relative to the temperature at that time, and these errors are added up. They do not cancel, and what rough data
-    make of the first steps decays afterwards without being forgotten: an estimate from above. Where the times leave
-    fewer equal steps in a row than differences need, all is solved once more in half the steps, at three times the cost, and
-    the change is the estimate. The grid has an error of its own, which is not estimated.
+    The error in time is estimated at the output times. A mode that decays as exp(-r t) has the relative error C (r step)^(p+1)
+    after each step, so that its error at time t is t / step times that of the last step, which the difference of order p + 1 of
+    the last temperatures gives for all modes at once: what early steps did wrong decays with its mode. The estimate is
+    relative to the temperature at that time and exceeds the error of smooth data by up to 4, see `CONSTANTS`. Where the times
+    leave fewer than p + 1 equal steps in a row, all is solved once more in half the steps, at three times the cost, and the
+    change is the estimate. The grid has an error of its own, which is not estimated.
 
     Args:
         initial: temperature at the cell centres at t = 0 [K], (sample, x) or (sample, x, y).
@@ -107,15 +109,16 @@ def solve_heat(
     _check_setting(initial.ndim - 1, lengths, boundaries, step, capacity, scheme)
     conduction = Conduction(initial, conductivity, lengths, boundaries, source, temperature_coefficients, capacity)
     counts = [math.ceil((moment - now) / step - 1e-9) for now, moment in pairwise([0.0, *moments])]
-    states, errors, reached = _march(conduction, initial, moments, counts, scheme)
+    states, errors = _march(conduction, initial, moments, counts, scheme)
     temperature, energy = (torch.stack(parts, 1) for parts in zip(*states, strict=True))
     remedy = f"take time steps shorter than {step:.6g} s"
-    if len(reached) == sum(counts):
-        refuse_lost(torch.stack(errors).cumsum(0), reached, remedy)
-    elif error_limit() < math.inf:
-        finer, _, _ = _march(conduction, initial, moments, [2 * count for count in counts], scheme)
-        exact, share = torch.stack([state[0] for state in finer[1:]]), 2**ORDERS[scheme] / (2**ORDERS[scheme] - 1)
-        refuse_lost(share * _relative(exact - temperature[:, 1:].transpose(0, 1), exact, initial.ndim - 1), moments, remedy)
+    if error_limit() < math.inf and len(errors) < len(moments):
+        halves, _ = _march(conduction, initial, moments, [2 * count for count in counts], scheme)
+        share, axes = 2 ** ORDERS[scheme] / (2 ** ORDERS[scheme] - 1), initial.ndim - 1
+        pairs = zip(states[1:], halves[1:], strict=True)
+        errors = [share * _relative(coarse[0] - fine[0], fine[0], axes) for coarse, fine in pairs]
+    if errors:
+        refuse_lost(torch.stack(errors), moments, remedy)
     refuse_not_finite(temperature[:, 1:], moments, remedy)
     stored = capacity * conduction.volume * temperature.flatten(2)
     moved = torch.cat([stored.abs().sum(2), energy.abs().flatten(1)], dim=1)
@@ -124,32 +127,31 @@ def solve_heat(
 
 def _march(
     conduction: Conduction, initial: Tensor, moments: list[float], counts: list[int], scheme: str
-) -> tuple[list[State], list[Tensor], list[float]]:
+) -> tuple[list[State], list[Tensor]]:
     """Take `counts` steps to each output time.
 
     Returns:
-        The states at t = 0 and at the times; what each step adds to the relative error; and where these steps end: all of
-        them if every stretch of equal steps is long enough for its differences, else only some; none without an estimate.
+        The states at t = 0 and at the times, and the relative error at those times that end enough equal steps for their
+        differences; none if errors are not estimated.
     """
-    state, now, length, order = conduction.start(initial), 0.0, 0.0, ORDERS[scheme]
-    states, recent, errors, reached = [state], [initial], [], []
+    state, now, length, power = conduction.start(initial), 0.0, 0.0, ORDERS[scheme] + 1
+    states, errors, recent, passed = [state], [], [initial], 0.0
     for moment, count in zip(moments, counts, strict=True):
         step = (moment - now) / max(1, count)
         if count and not math.isclose(step, length, rel_tol=1e-9):
-            recent, length, first = [state[0]], step, True
+            recent, length = [state[0]], step
         for i in range(count):
             time = initial.new_full((len(initial),), now + i * (moment - now) / count)
             state = _advance(conduction, time, state, step, scheme)
-            recent = [*recent, state[0]][-order - 2 :]
-            if len(recent) == order + 2 and error_limit() < math.inf:
-                error = CONSTANTS[scheme] * _relative(torch.diff(torch.stack(recent), n=order + 1, dim=0)[0], state[0], initial.ndim - 1)
-                for ago in reversed(range(order + 1 if first else 1)):  # the first steps have the differences of the next ones
-                    errors.append(error)
-                    reached.append(now + (i + 1 - ago) * (moment - now) / count)
-                first = False
+            recent = [*recent, state[0]][-power - 1 :]
+        passed += count * step**power
+        if error_limit() < math.inf and (len(recent) > power or not passed):
+            difference = torch.diff(torch.stack(recent), n=power, dim=0)[0] if passed else torch.zeros_like(initial)
+            size = CONSTANTS[scheme] * passed / length**power if passed else 0.0
+            errors.append(size * _relative(difference, state[0], initial.ndim - 1))
         states.append(state)
         now = moment
-    return states, errors, reached
+    return states, errors
 
 
 def _relative(error: Float[Tensor, "*places"], temperature: Float[Tensor, "*places"], axes: int) -> Tensor:

@@ -3,7 +3,6 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -13,10 +12,11 @@ from simulators.exponential_step import ExponentialStep
 from simulators.fourier import PeriodicBox
 from simulators.quantities import Quantity
 from simulators.step_error import error_limit, refuse_lost, refuse_not_finite
-from simulators.time_stepping import check_times, ends_of_steps
+from simulators.time_stepping import check_times
 
 Numbers = Mapping[str, Tensor]
 
+UNSEEN = 8  # steps that one estimate may stand for; fewer where an interval has fewer steps than the square of this
 BLOCK = 2**16  # grid values advanced together on a CPU: what a step works on stays in a core's cache
 
 
@@ -131,12 +131,11 @@ def solve_periodic(
         some = slice(first, first + rows)
         numbers = {name: values[some] for name, values in spread.items()}
         nonlinear = law.nonlinear(box, numbers) if law.degree > 1 else None
-        solution, error = _evolve(box, linear[some], nonlinear, initial[some], moments, steps)
+        solution, error, ends = _evolve(box, linear[some], nonlinear, initial[some], moments, steps)
         blocks.append(solution)
         errors.append(error)
     remedy = f"take more than {steps} steps between output times"
     if errors[0]:
-        ends = [end for begin, moment in pairwise([0.0, *moments]) if moment > begin for end in ends_of_steps(begin, moment, steps)]
         refuse_lost(torch.cat([torch.stack(error) for error in errors], 1).cumsum(0), ends, remedy)
     solution = torch.cat(blocks)
     refuse_not_finite(solution, moments, remedy)
@@ -150,25 +149,32 @@ def _evolve(
     initial: Tensor,
     moments: list[float],
     steps: int,
-) -> tuple[Tensor, list[Tensor]]:
-    """Return the solution at the times, and what every step adds to its relative error; nothing where none is estimated."""
-    modes, now, length, advance, solution, errors = box.to_modes(initial), 0.0, 0.0, None, [], []
+) -> tuple[Tensor, list[Tensor], list[float]]:
+    """Return the solution at the times, what steps add to its relative error, and until when; nothing if none is estimated."""
+    modes, now, length, advance, solution = box.to_modes(initial), 0.0, 0.0, None, []
+    errors: list[Tensor] = []
+    ends: list[float] = []
     slope = nonlinear(modes) if nonlinear is not None and error_limit() < math.inf else None
     for moment in moments:
         if moment > now:
             if advance is None or not math.isclose(moment - now, length, rel_tol=1e-12):
                 length = moment - now
                 advance = ExponentialStep(linear, length / steps)
-            for _ in range(steps):
+            unseen = 0
+            for i in range(steps):
                 if nonlinear is None or slope is None:
                     modes = advance(modes, nonlinear)
-                else:
-                    modes, last = advance.advance(modes, slope, nonlinear)
-                    slope = nonlinear(modes)
-                    errors.append(_norm(advance.error(last, slope)) / _norm(modes).clamp(min=torch.finfo(initial.dtype).tiny))
+                    continue
+                modes, last = advance.advance(modes, slope, nonlinear)
+                slope, unseen = nonlinear(modes), unseen + 1
+                if unseen == max(1, min(UNSEEN, steps // UNSEEN)) or i + 1 == steps:
+                    distance = _norm(advance.error(last, slope)) / _norm(modes).clamp(min=torch.finfo(initial.dtype).tiny)
+                    errors.append(unseen * distance)
+                    ends.append(moment if i + 1 == steps else now + (i + 1) * length / steps)
+                    unseen = 0
         solution.append(box.to_grid(modes))
         now = moment
-    return torch.stack(solution, 1), errors
+    return torch.stack(solution, 1), errors, ends
 
 
 def _norm(modes: Tensor) -> Float[Tensor, " sample"]:
