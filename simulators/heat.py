@@ -118,7 +118,7 @@ def solve_heat(
         pairs = zip(states[1:], halves[1:], strict=True)
         errors = [share * _relative(coarse[0] - fine[0], fine[0], axes) for coarse, fine in pairs]
     if errors:
-        refuse_lost(torch.stack(errors), moments, remedy)
+        refuse_lost(torch.stack(errors).nan_to_num(nan=math.inf).cummax(0).values, moments, remedy)
     refuse_not_finite(temperature[:, 1:], moments, remedy)
     stored = capacity * conduction.volume * temperature.flatten(2)
     moved = torch.cat([stored.abs().sum(2), energy.abs().flatten(1)], dim=1)

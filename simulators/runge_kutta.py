@@ -128,7 +128,25 @@ def solve_rk4(
     state, moments = _check(start, times)
     if steps < 1:
         raise ValueError(f"steps between output times must be 1 or more, got {steps}")
-    now, states, distances = 0.0, [], []
+    remedy = f"take more than {steps} steps between output times"
+    solution, error, _, _ = _march(field, state, moments, steps, tell=False)
+    if not bool((error <= error_limit()).all()):
+        _, _, errors, ends = _march(field, state, moments, steps, tell=True)  # once more, to say when it was lost
+        refuse_lost(torch.stack([*errors[:-1], error]), ends, remedy)
+    refuse_not_finite(solution, moments, remedy)
+    return solution
+
+
+def _march(
+    field: Field, state: Tensor, moments: list[float], steps: int, *, tell: bool
+) -> tuple[Float[Tensor, "sample time component"], Float[Tensor, " sample"], list[Tensor], list[float]]:
+    """Take the steps of `solve_rk4`.
+
+    Returns:
+        The solution at the times; its estimated error; to tell, also that error up to the end of every step, relative to the
+        largest values up to there, and these ends.
+    """
+    now, states, errors, ends = 0.0, [], [], []
     watched, distance, largest = error_limit() < math.inf, torch.zeros_like(state), state.abs()
     slope = field(state.new_zeros(len(state)), state)
     for moment in moments:
@@ -137,17 +155,19 @@ def solve_rk4(
             state, fourth = rk4_step(field, state.new_full((len(state),), now), state, step, slope)
             slope, now = field(state.new_full((len(state),), end), state), end
             if watched:
-                distance = distance.add((fourth - slope).abs_(), alpha=step / 6)
-                largest = torch.maximum(largest, state.abs())
+                distance.add_((fourth - slope).abs_(), alpha=step / 6)
+                torch.fmax(largest, state.abs(), out=largest)
+            if tell:
+                errors.append(_share(distance, largest))
+                ends.append(end)
         states.append(state)
-        distances.append(distance)
         now = moment
-    solution, remedy = torch.stack(states, 1), f"take more than {steps} steps between output times"
-    if watched:
-        size = torch.maximum(largest, largest.amax(1, keepdim=True).mul_(ROUND_OFF).clamp_(min=TINY))
-        refuse_lost((torch.stack(distances) / size).amax(2), moments, remedy)
-    refuse_not_finite(solution, moments, remedy)
-    return solution
+    return torch.stack(states, 1), _share(distance, largest), errors, ends
+
+
+def _share(distance: Float[Tensor, "sample component"], largest: Tensor) -> Float[Tensor, " sample"]:
+    floor = (ROUND_OFF * largest.amax(1, keepdim=True)).clamp_(min=TINY)
+    return (distance / torch.maximum(largest, floor)).amax(1)
 
 
 def solve_dopri5(

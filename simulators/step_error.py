@@ -63,20 +63,19 @@ def error_limit() -> float:
 
 
 def refuse_lost(errors: Float[Tensor, "time sample"], times: Sequence[float], remedy: str) -> None:
-    """Refuse samples whose estimated error passes the limit.
+    """Refuse samples whose estimated error at the last time passes the limit.
 
     Args:
-        errors: up to each time, relative to the solution; NaN where that is not finite.
+        errors: made up to each time, relative to the solution; NaN where that is not finite.
         times: t.
         remedy: what to do, in a few words.
 
     Raises:
-        LostSolutionError: if an error is above the limit; of the worst sample, among equals of the first that was lost.
+        LostSolutionError: if there is one; of the worst sample, among equals of the first that was lost.
     """
-    lost = ~(errors <= error_limit())
-    if bool(lost.any()):
-        since = torch.where(lost.any(0), lost.int().argmax(0), len(times))
-        final = errors.amax(0).nan_to_num(nan=math.inf)
+    lost, final = ~(errors <= error_limit()), errors[-1].nan_to_num(nan=math.inf)
+    if bool(lost[-1].any()):
+        since = lost.int().argmax(0)
         sample = int(torch.where(final == final.max(), since, len(times)).argmin())
         raise LostSolutionError(sample, times[int(since[sample])], float(final[sample]), remedy)
 
