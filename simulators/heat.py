@@ -77,9 +77,9 @@ def solve_heat(
 
     The error in time is estimated at the output times. A mode that decays as exp(-r t) has the relative error C (r step)^(p+1)
     after each step, so that its error at time t is t / step times that of the last step, which the difference of order p + 1 of
-    the last temperatures gives for all modes at once: what early steps did wrong decays with its mode. The estimate is
-    relative to the temperature at that time and exceeds the error of smooth data by up to 4, see `CONSTANTS`. Where the times
-    leave fewer than p + 1 equal steps in a row, all is solved once more in half the steps, at three times the cost, and the
+    the last temperatures gives for all modes at once: what early steps did wrong decays with its mode. The estimate is relative
+    to the largest norm of the temperature at t = 0 and at the times so far; it is 1 to 4 times the error, see `CONSTANTS`. Where
+    the times leave fewer than p + 1 equal steps in a row, all is solved once more in half the steps, at three times the cost, and the
     change is the estimate. The grid has an error of its own, which is not estimated.
 
     Args:
@@ -112,13 +112,14 @@ def solve_heat(
     states, errors = _march(conduction, initial, moments, counts, scheme)
     temperature, energy = (torch.stack(parts, 1) for parts in zip(*states, strict=True))
     remedy = f"take time steps shorter than {step:.6g} s"
-    if error_limit() < math.inf and len(errors) < len(moments):
-        halves, _ = _march(conduction, initial, moments, [2 * count for count in counts], scheme)
-        share, axes = 2 ** ORDERS[scheme] / (2 ** ORDERS[scheme] - 1), initial.ndim - 1
-        pairs = zip(states[1:], halves[1:], strict=True)
-        errors = [share * _relative(coarse[0] - fine[0], fine[0], axes) for coarse, fine in pairs]
-    if errors:
-        refuse_lost(torch.stack(errors).nan_to_num(nan=math.inf).cummax(0).values, moments, remedy)
+    if error_limit() < math.inf:
+        if len(errors) < len(moments):
+            halves, _ = _march(conduction, initial, moments, [2 * count for count in counts], scheme)
+            share = 2 ** ORDERS[scheme] / (2 ** ORDERS[scheme] - 1)
+            errors = [share * _norm(coarse[0] - fine[0]) for coarse, fine in zip(states[1:], halves[1:], strict=True)]
+        sizes = torch.stack([_norm(state[0]) for state in states]).cummax(0).values[1:]
+        relative = torch.stack(errors) / sizes.clamp(min=torch.finfo(sizes.dtype).tiny)
+        refuse_lost(relative.nan_to_num(nan=math.inf).cummax(0).values, moments, remedy)
     refuse_not_finite(temperature[:, 1:], moments, remedy)
     stored = capacity * conduction.volume * temperature.flatten(2)
     moved = torch.cat([stored.abs().sum(2), energy.abs().flatten(1)], dim=1)
@@ -131,7 +132,7 @@ def _march(
     """Take `counts` steps to each output time.
 
     Returns:
-        The states at t = 0 and at the times, and the relative error at those times that end enough equal steps for their
+        The states at t = 0 and at the times, and the norm of the error at those times that end enough equal steps for their
         differences; none if errors are not estimated.
     """
     state, now, length, power = conduction.start(initial), 0.0, 0.0, ORDERS[scheme] + 1
@@ -145,18 +146,18 @@ def _march(
             state = _advance(conduction, time, state, step, scheme)
             recent = [*recent, state[0]][-power - 1 :]
         passed += count * step**power
-        if error_limit() < math.inf and (len(recent) > power or not passed):
-            difference = torch.diff(torch.stack(recent), n=power, dim=0)[0] if passed else torch.zeros_like(initial)
-            size = CONSTANTS[scheme] * passed / length**power if passed else 0.0
-            errors.append(size * _relative(difference, state[0], initial.ndim - 1))
+        if error_limit() < math.inf and not passed:
+            errors.append(torch.zeros_like(_norm(initial)))
+        elif error_limit() < math.inf and len(recent) > power:
+            difference = torch.diff(torch.stack(recent), n=power, dim=0)[0]
+            errors.append(CONSTANTS[scheme] * passed / length**power * _norm(difference))
         states.append(state)
         now = moment
     return states, errors
 
 
-def _relative(error: Float[Tensor, "*places"], temperature: Float[Tensor, "*places"], axes: int) -> Tensor:
-    missed, size = (field.flatten(-axes).square().sum(-1).sqrt() for field in (error, temperature))
-    return missed / size.clamp(min=torch.finfo(size.dtype).tiny)
+def _norm(field: Float[Tensor, " sample *cells"]) -> Float[Tensor, " sample"]:
+    return field.flatten(1).square().sum(1).sqrt()
 
 
 def _advance(conduction: Conduction, time: Tensor, state: State, step: float, scheme: str) -> State:

@@ -60,7 +60,11 @@ def solve_wave(
 
         E = ((1 + (d step / 2)^2) v.v + u.A u - (step A u / 2)^2) / 2 * (cell volume)
 
-    changes by what damping dissipates and by nothing else. c^2 at a face is the harmonic mean of those beside it: two half
+    changes by what damping dissipates and by nothing else. It is an error of phases that the steps make: a mode of frequency w
+    swings too fast by w^3 step^2 / 24 and is damped too much by d^3 step^2 / 48. In the norm of the energy that is, relative to the
+    solution and to the leading order, t step^2 / 24 times the root of the ratio of the energies of u_ttt and u, the rest
+    likewise: known before the first step, for one to three evaluations of A. On an even grid the error of space slows modes
+    down, by no less than the steps speed them up; at the longest step in 1-D both cancel, which the estimate does not know. c^2 at a face is the harmonic mean of those beside it: two half
     cells in series. The boundaries lie on faces: Dirichlet() holds the edge at u = 0, Neumann() leaves it free (c^2 du/dn = 0),
     Periodic() joins opposite ones; all are of order 2.
     Source: Hairer, Lubich & Wanner, Acta Numerica 12 (2003) 399-450; LeVeque, Finite Difference Methods (SIAM 2007).
@@ -80,7 +84,8 @@ def solve_wave(
 
     Raises:
         ValueError: if a shape does not fit, a value is not finite or out of range, a boundary is of another kind, or the
-            step is above its limit (in 1-D, of even speed: h / c).
+            step is above its limit (in 1-D, of even speed: h / c); a `LostSolutionError` if the solution is not finite or its
+            estimated error above `step_error.TOLERANCE`, see `step_error.tolerate`.
     """
     u, v = displacement.to(torch.float64).clone(), velocity.to(displacement.device, torch.float64).clone()
     moments = check_times(times)
@@ -90,7 +95,8 @@ def solve_wave(
     acceleration, results = stiffness(u), []
     counts = [math.ceil((moment - now) / step - 1e-9) for now, moment in pairwise([0.0, *moments])]
     steps = [(b - a) / count if count else 0.0 for (a, b), count in zip(pairwise([0.0, *moments]), counts, strict=True)]
-    stiffness.check(max(steps))
+    for taken in steps:
+        stiffness.check(taken)
     remedy = f"take time steps shorter than {step:.6g} s"
     if error_limit() < math.inf:
         growth = stiffness.error(u, v, acceleration, rates)

@@ -9,6 +9,7 @@ import torch
 from torch import pi
 
 from simulators import Dirichlet, Neumann, Periodic, Robin, solve_heat
+from simulators.step_error import tolerate
 
 LENGTH, CAPACITY = 2.0, 3.0  # neither is 1, so that a factor forgotten shows
 
@@ -313,7 +314,8 @@ def test_euler_never_leaves_the_range_of_initial_and_surrounding_temperatures():
         solve_heat(**arrays, **{**settings, "step": 1.0}, scheme="euler")
     limit = float(str(refusal.value).split("at most ")[1].split(" s")[0])
     times = 0.9 * limit * torch.arange(1, 200)  # k(u) grows with u, and with it the limit shrinks
-    heat = solve_heat(**arrays, **{**settings, "step": 0.9 * limit, "times": times}, scheme="euler")
+    with tolerate(math.inf):  # rough data, and bounds that hold for any error
+        heat = solve_heat(**arrays, **{**settings, "step": 0.9 * limit, "times": times}, scheme="euler")
     assert heat.temperature.min() >= -3
     assert heat.temperature.max() <= 2.5
 
@@ -324,16 +326,18 @@ def test_the_limit_of_euler_is_the_stated_one_and_sharp(ends, factor):
     limit = CAPACITY * h**2 / (factor * k)
     spike = torch.zeros(1, 10).double()
     spike[0, 0] = 1
-    heat = rod(spike, tensor(k), [limit], ends, limit, scheme="euler")
+    with tolerate(math.inf):  # one step of a spike is far from its solution
+        heat = rod(spike, tensor(k), [limit], ends, limit, scheme="euler")
     assert heat.temperature[0, 0, 0] == pytest.approx(0, abs=1e-14)  # all that the cell held has left it
-    with pytest.raises(ValueError, match=f"at most {limit:.6g} s here, got {1.01 * limit:.6g} s"):
+    with pytest.raises(ValueError, match=f"at most {limit:.6g} s in sample 0, got {1.01 * limit:.6g} s"):
         rod(spike, tensor(k), [1.01 * limit], ends, 1.01 * limit, scheme="euler")
 
 
 def test_legendre_steps_do_not_promise_a_maximum_principle():
     spike = torch.zeros(1, 64).double()
     spike[0, 0] = 1
-    heat = rod(spike, tensor(1.0), [0.1], (Dirichlet(), Dirichlet()), 0.1)
+    with tolerate(math.inf):
+        heat = rod(spike, tensor(1.0), [0.1], (Dirichlet(), Dirichlet()), 0.1)
     assert -0.1 < heat.temperature.min() < -0.01
 
 
@@ -415,7 +419,7 @@ REFUSED = {
     "source must be finite": {"source": torch.full((2, 4), math.nan).double()},
     "step must be positive and finite, got 0": {"step": 0.0},
     "capacity must be positive and finite, got -1": {"capacity": -1.0},
-    "Euler needs a step of at most 0.0104167 s here, got 0.1 s": {"scheme": "euler"},
+    "Euler needs a step of at most 0.0104167 s in sample 1, got 0.1 s": {"scheme": "euler"},
 }
 
 

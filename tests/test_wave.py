@@ -12,6 +12,7 @@ from torch import pi
 from simulators.boundaries import Dirichlet, Neumann, Periodic, Robin
 from simulators.ensemble import Ensemble
 from simulators.membranes import Membranes
+from simulators.step_error import tolerate
 from simulators.strings import Strings
 from simulators.wave import solve_wave
 
@@ -145,7 +146,10 @@ def test_waves_travel_and_are_reflected_as_d_alembert_says():
 
     def move(velocity, ends, steps):
         times = h / c * torch.arange(1, steps + 1).double()
-        wave = solve_wave(initial, velocity, tensor(c), times, lengths=[LENGTH], boundaries=[ends], step=h / c * (1 + 1e-13))
+        with tolerate(math.inf):  # errors of space and time cancel: the estimate knows those of time alone
+            wave = solve_wave(
+                initial, velocity, tensor(c), times, lengths=[LENGTH], boundaries=[ends], step=h / c * (1 + 1e-13)
+            )
         return wave.displacement[:, -1]
 
     rightwards = (initial.roll(1, 1) - initial.roll(-1, 1)) * c / (2 * h)  # (u(h / c) - u(-h / c)) / (2 h / c)
@@ -304,7 +308,8 @@ def test_the_longest_step_is_the_stated_one():
     held, held_settings = rough_case(1, SIDES["held"])
     limit = 1.5 / 12 / 2.0
     steps = limit * tensor(1.0, 2.0)
-    solve_wave(*held[:2], even[2], steps, **{**held_settings, "step": limit * (1 + 1e-13)})
+    with tolerate(math.inf):
+        solve_wave(*held[:2], even[2], steps, **{**held_settings, "step": limit * (1 + 1e-13)})
     with pytest.raises(ValueError, match=r"leapfrog needs a step of at most 0\.0625 s in sample 1"):
         solve_wave(*held[:2], even[2], 1.001 * steps, **{**held_settings, "step": 1.001 * limit})
 
@@ -316,7 +321,8 @@ def test_nothing_grows_just_below_the_longest_step(sides):
         solve_wave(u, v, speed, tensor(9.0), **{**settings, "step": 9.0})
     limit = float(str(refusal.value).split("at most ")[1].split(" s")[0])
     times = 0.99 * limit * tensor(1000, 1001, 1002)
-    wave = solve_wave(u, v, speed, times, **{**settings, "step": 0.99 * limit})
+    with tolerate(math.inf):  # phases are lost, and do not matter here
+        wave = solve_wave(u, v, speed, times, **{**settings, "step": 0.99 * limit})
     assert wave.displacement.abs().max() < 50 * float(u.abs().max())  # a growth by 5 % a step would give 1e21
 
 
