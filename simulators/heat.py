@@ -119,7 +119,7 @@ def solve_heat(
             errors = [share * _norm(coarse[0] - fine[0]) for coarse, fine in zip(states[1:], halves[1:], strict=True)]
         sizes = torch.stack([_norm(state[0]) for state in states]).cummax(0).values[1:]
         relative = torch.stack(errors) / sizes.clamp(min=torch.finfo(sizes.dtype).tiny)
-        refuse_lost(relative.nan_to_num(nan=math.inf).cummax(0).values, moments, remedy)
+        refuse_lost(relative.nan_to_num(nan=math.inf, posinf=math.inf).cummax(0).values, moments, remedy)
     refuse_not_finite(temperature[:, 1:], moments, remedy)
     stored = capacity * conduction.volume * temperature.flatten(2)
     moved = torch.cat([stored.abs().sum(2), energy.abs().flatten(1)], dim=1)

@@ -16,7 +16,9 @@ from simulators.time_stepping import check_times
 
 Numbers = Mapping[str, Tensor]
 
-UNSEEN = 8  # steps that one estimate may stand for; fewer where an interval has fewer steps than the square of this
+UNSEEN = (
+    8  # steps that an estimate stands for; fewer in an interval of less than its square, so that there are as many estimates
+)
 BLOCK = 2**16  # grid values advanced together on a CPU: what a step works on stays in a core's cache
 
 
@@ -86,9 +88,11 @@ def solve_periodic(
     Fourier modes in space, free of aliasing (see `PeriodicBox`): the error falls faster than any power of the spacing for
     smooth fields. ETDRK4 in time, order 4 (see `ExponentialStep`). A field loses the modes that are not kept before t = 0.
 
-    Every step of every sample is compared with an embedded solution of order 3. Their distances, each relative to the modes at
-    its time, are added up: an estimate from above of the relative error that the steps have made, by 2 to 10 where it is
-    1 % or more, by far more where it is small. It takes one evaluation of N more than the steps do.
+    Of every sample one step in eight, and at least eight in each interval between output times, is compared with an embedded
+    solution of order 3 (see `ExponentialStep.error`), and stands for those before it. The distances, relative to the modes at
+    their times, are added up: an estimate of the relative error that the steps make, from above, by a factor up to 10 where it
+    is 1 % or more, and by hundreds where it is tiny. It takes one evaluation of N more than the steps do. Laws without N
+    are solved exactly.
 
     Args:
         law: L and N.

@@ -78,7 +78,7 @@ def refuse_lost(errors: Float[Tensor, "time sample"], times: Sequence[float], re
     Raises:
         LostSolutionError: if there is one; of the worst sample, among equals of the first that was lost.
     """
-    lost, final = ~(errors <= error_limit()), errors[-1].nan_to_num(nan=math.inf)
+    lost, final = ~(errors <= error_limit()), errors[-1].nan_to_num(nan=math.inf, posinf=math.inf)
     if bool(lost[-1].any()):
         since = lost.int().argmax(0)
         sample = int(torch.where(final == final.max(), since, len(times)).argmin())

@@ -114,6 +114,18 @@ def test_exponential_steps_are_of_order_four_and_exact_without_a_rest(linear):
     assert complex(alone) == pytest.approx(0.8 * complex(torch.exp(symbol)), rel=1e-14)
 
 
+@pytest.mark.parametrize("linear", [-0.5, 1.5j, -4.0])
+def test_the_embedded_solution_of_an_exponential_step_is_of_order_three(linear):
+    symbol, start = torch.tensor([[linear], [0.8]], dtype=torch.complex128)
+    errors = []
+    for h in (0.02, 0.01):
+        step, exact = ExponentialStep(symbol, h), symbol / (1 + (symbol / start - 1) * torch.exp(-symbol * h))
+        following, last = step.advance(start, -(start**2), lambda v: -(v**2))
+        assert complex(following) == complex(step(start, lambda v: -(v**2)))
+        errors.append(abs(complex(following - step.error(last, -(following**2)) - exact)))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.15)  # of one step: a power more
+
+
 @pytest.mark.parametrize(
     ("points", "lengths", "message"),
     [
