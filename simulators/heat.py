@@ -15,7 +15,6 @@ from simulators.conduction import Conduction, Source
 from simulators.step_error import error_limit, refuse_lost, refuse_not_finite
 from simulators.time_stepping import State, check_times, euler_step, legendre_stages, legendre_step
 
-
 # The error of a step is C step^(p+1) times the derivative of order p + 1. Euler: C = 1/2. Legendre with s stages: C = 1/6 minus
 # the third coefficient of its stability polynomial, from 1/10 (s = 3) to 1/18 (s large); this is the largest. The differences
 # of the last temperatures are derivatives half of p + 1 steps earlier, when a mode that decays was larger.
@@ -75,12 +74,13 @@ def solve_heat(
 
     Every row is computed alone: no result depends on which rows share the batch.
 
-    The error in time is estimated at the output times. A mode that decays as exp(-r t) has the relative error C (r step)^(p+1)
-    after each step, so that its error at time t is t / step times that of the last step, which the difference of order p + 1 of
-    the last temperatures gives for all modes at once: what early steps did wrong decays with its mode. The estimate is relative
-    to the largest norm of the temperature at t = 0 and at the times so far; it is 1 to 4 times the error, see `CONSTANTS`. Where
-    the times leave fewer than p + 1 equal steps in a row, all is solved once more in half the steps, at three times the cost, and the
-    change is the estimate. The grid has an error of its own, which is not estimated.
+    The error in time is estimated at the output times. A mode that decays as exp(-r t) errs by C (r step)^(p+1) of itself in
+    each step of a scheme of order p, so that its error at time t is t / step times that of the last step. The difference of
+    order p + 1 of the last temperatures gives it for all modes at once. The estimate is relative to the largest norm of the
+    temperature at t = 0 and at the times so far; it is 1 to 4 times the error where steps resolve the decay, see `CONSTANTS`.
+    Where the times leave fewer than p + 1 equal steps in a row, all is solved once more in steps of half the length, at three
+    times the cost, and the change is the estimate. What a source did wrong that has faded since is not seen, nor is the error of
+    the grid.
 
     Args:
         initial: temperature at the cell centres at t = 0 [K], (sample, x) or (sample, x, y).

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# The largest estimated error of the time steps, relative to the solution. A single step at the limit of stability of the classical
-# Runge-Kutta method has an estimate of 1.5 or more, one of the leapfrog 1/3: an instability passes this limit within a step,
+# The largest estimated error of the time steps, relative to the solution. At the limit of stability a single step of the
+# classical Runge-Kutta method has an estimate of 1.5 or more, one of the leapfrog 1/3: an instability passes 0.1 within a step,
 # before it has grown. The two sides of a pair differ by 0.2 or more where there is much to transfer; an error of half of that
 # could not be told from the shift. The steps of all pairs but one are below it, see `simulators/README.md`.
 TOLERANCE = 0.1

@@ -60,13 +60,15 @@ def solve_wave(
 
         E = ((1 + (d step / 2)^2) v.v + u.A u - (step A u / 2)^2) / 2 * (cell volume)
 
-    changes by what damping dissipates and by nothing else. It is an error of phases that the steps make: a mode of frequency w
-    swings too fast by w^3 step^2 / 24 and is damped too much by d^3 step^2 / 48. In the norm of the energy that is, relative to the
-    solution and to the leading order, t step^2 / 24 times the root of the ratio of the energies of u_ttt and u, the rest
-    likewise: known before the first step, for one to three evaluations of A. On an even grid the error of space slows modes
-    down, by no less than the steps speed them up; at the longest step in 1-D both cancel, which the estimate does not know. c^2 at a face is the harmonic mean of those beside it: two half
+    changes by what damping dissipates and by nothing else. c^2 at a face is the harmonic mean of those beside it: two half
     cells in series. The boundaries lie on faces: Dirichlet() holds the edge at u = 0, Neumann() leaves it free (c^2 du/dn = 0),
     Periodic() joins opposite ones; all are of order 2.
+
+    The steps are wrong in phases: a mode of frequency w swings too fast by w^3 step^2 / 24, and damping is off by
+    d^3 step^2 / 24. In the norm of the energy, relative to the solution and to leading order, the error at t is therefore
+    t step^2 / 24 times (the root of the ratio of the energies of u_ttt and u, plus d^3): an estimate before the first step, for
+    one to three evaluations of A. The grid slows modes down instead. At the longest step in 1-D, of even speed, the two
+    errors cancel, which the estimate does not know: see `step_error.tolerate`.
     Source: Hairer, Lubich & Wanner, Acta Numerica 12 (2003) 399-450; LeVeque, Finite Difference Methods (SIAM 2007).
 
     Args:
@@ -102,7 +104,7 @@ def solve_wave(
         growth = stiffness.error(u, v, acceleration, rates)
         passed = torch.tensor([taken**2 * (taken * count) for taken, count in zip(steps, counts, strict=True)]).to(u).cumsum(0)
         refuse_lost(passed[:, None] * growth, moments, remedy)
-    for moment, count, taken in zip(moments, counts, steps, strict=True):
+    for count, taken in zip(counts, steps, strict=True):
         braking = like_rows(rates, u) * taken / 2
         before = stiffness.energy(u, v, acceleration, taken, braking)
         lost = torch.zeros_like(rates)
@@ -163,7 +165,7 @@ class _Stiffness:
         return self.volume / 2 * (kinetic - (u * acceleration).flatten(1).sum(1) - step**2 / 4 * _square(acceleration))
 
     def error(self, u: Tensor, v: Tensor, acceleration: Tensor, rates: Tensor) -> Float[Tensor, " sample"]:
-        """Return what, times step^2, is the growth of the relative error in the energy norm [1/s^3]."""
+        """Return what, times step^2, is the growth of the relative error in the norm of the energy [1/s^3]."""
         swiftness = _square(self(acceleration))
         if bool(v.any()):
             jerk = self(v)

@@ -88,9 +88,9 @@ def estimated(*body, **options):
     return refusal.value
 
 
-# Legendre: the constant of 3 stages, 1/10, over that of many, 1/18, is 1.8; differences lie 1.5 steps back, where a mode was larger
-# by exp(1.5 z), z = 0.6 in the longest steps here. Euler: one step back, z below 0.01. With fewer steps than differences need
-# the change from steps of half the length is the error but for the next power of z.
+# Legendre: the constant of 3 stages, 1/10, over that of many, 1/18, is 1.8; differences lie 1.5 steps back, where a mode was
+# larger by exp(1.5 z), z = 0.6 in the longest steps here. Euler: one step back, z below 0.01. With fewer steps than differences
+# need, the change from steps of half the length is the error but for the next power of z.
 @pytest.mark.parametrize("kind", ["Dirichlet", "Neumann", "periodic"])
 @pytest.mark.parametrize(
     ("scheme", "cells", "steps", "bounds"),

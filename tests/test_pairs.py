@@ -326,9 +326,9 @@ def test_a_lost_solution_is_told_with_the_number_of_its_sample_in_the_file(tmp_p
         errors.append(refusal.value.error)
     worst, limit = int(np.argmax(errors)), float(np.sort(errors)[-2:].mean())
     assert worst >= 2  # not in the first chunk
-    with pytest.raises(ValueError, match=f"navier_stokes source: the solution of sample {worst} is lost by time") as refusal:
-        with tolerate(limit):
-            generate(pair, tmp_path, samples=6, chunk=2)
+    message = f"navier_stokes source: the solution of sample {worst} is lost by time"
+    with pytest.raises(ValueError, match=message) as refusal, tolerate(limit):
+        generate(pair, tmp_path, samples=6, chunk=2)
     assert f"{errors[worst]:.3g} of the solution, above the limit of {limit:g}; take more than 16 steps" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -348,7 +348,7 @@ def test_what_a_solver_refuses_of_a_later_chunk_is_counted_from_its_first_sample
 def test_long_steps_on_purpose_have_a_limit_of_their_own_that_no_file_tells():
     source = find_pair("lorenz_63").source
     inputs = source.draw(0, 100)
-    with pytest.raises(LostSolutionError, match="above the limit of 0.05;"), tolerate(0.005):
+    with pytest.raises(LostSolutionError, match=r"above the limit of 0\.05;"), tolerate(0.005):
         source.ensemble.solve(inputs)
     source.ensemble.solve(inputs)
     assert source.ensemble.looseness == 10

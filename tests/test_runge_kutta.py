@@ -256,13 +256,13 @@ def test_an_error_is_refused_above_the_limit_and_nowhere_below():
     field, start, times = decay(tensor(1.0)), tensor([3.0]), tensor(6.0)
     assert estimated(field, start, times, 5).error < TOLERANCE < estimated(field, start, times, 4).error  # 0.06 and 0.16
     solve_rk4(field, start, times, steps=5)
-    with pytest.raises(LostSolutionError, match="sample 0 is lost by time t = 1.5: .* take more than 4 steps"):
+    with pytest.raises(LostSolutionError, match=r"sample 0 is lost by time t = 1\.5: .* take more than 4 steps"):
         solve_rk4(field, start, times, steps=4)
 
 
 def test_a_stiff_row_is_named_with_the_step_that_lost_it_and_its_neighbours_are_solved():
     rates, start = tensor(1.0, 2.0, 1000.0), torch.ones(3, 1, dtype=torch.float64)
-    with pytest.raises(LostSolutionError, match="sample 2 is lost by time t = 0.05: .* take more than 10 steps") as refusal:
+    with pytest.raises(LostSolutionError, match=r"sample 2 is lost by time t = 0\.05: .* take more than 10 steps") as refusal:
         solve_rk4(decay(rates), start, tensor(0.5, 1.0), steps=10)
     assert refusal.value.error > 1
     found = solve_rk4(decay(rates[:2]), start[:2], tensor(0.5, 1.0), steps=10)

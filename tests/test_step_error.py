@@ -67,7 +67,7 @@ def test_of_what_is_not_finite_the_sample_that_was_lost_first_is_named(shape):
         solution[0, 2:] = NAN
         solution[2, 1:] = INF
         with pytest.raises(
-            LostSolutionError, match="sample 2 is lost by time t = 1: .* not finite; take more steps"
+            LostSolutionError, match=r"sample 2 is lost by time t = 1: .* not finite; take more steps"
         ) as refusal:
             refuse_not_finite(solution, TIMES, "take more steps")
     assert refusal.value.error == INF

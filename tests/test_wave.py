@@ -129,9 +129,10 @@ def estimated(*body, **settings):
 @pytest.mark.parametrize("kind", MODES)
 @pytest.mark.parametrize("moving", [False, True])
 def test_the_estimated_error_is_the_distance_from_the_exact_swing_in_the_norm_of_the_energy(kind, moving):
-    # Two modes, the threefold wave a tenth as high, against their swing on the same cells. Beside the phases, amplitudes are off
-    # by up to (w step)^2 / 8, which does not grow: 3 / (w t) = 0.1 of it for the longer mode, and at right angles, 0.01. The next
-    # power of w step adds 3 (w step)^2 / 80 = 0.002. From a start in motion the energy of v counts as that of u does.
+    # Two modes, the threefold wave a tenth as high, against their swing on the same cells. Beside the phases, amplitudes are
+    # off by up to (w step)^2 / 8, which does not grow: 3 / (w t) = 0.1 of the error of the longer mode, and at right angles, so
+    # that it adds 0.01. The next power of w step adds 3 (w step)^2 / 80 = 0.002. After a start in motion the energy of v counts
+    # as that of u does.
     wave, mode, side = MODES[kind]
     cells, end, c, h = 64, 4.5, tensor(1.6), LENGTH / 64
     x, count = centres(cells), 400
