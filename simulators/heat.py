@@ -79,8 +79,8 @@ def solve_heat(
     order p + 1 of the last temperatures gives it for all modes at once. The estimate is relative to the largest norm of the
     temperature at t = 0 and at the times so far; it is 1 to 4 times the error where steps resolve the decay, see `CONSTANTS`.
     Where the times leave fewer than p + 1 equal steps in a row, all is solved once more in steps of half the length, at three
-    times the cost, and the change is the estimate. What a source did wrong that has faded since is not seen, nor is the error of
-    the grid.
+    times the cost, and the change is the estimate. An error under a source that has faded since is not seen, nor is the
+    error of the grid.
 
     Args:
         initial: temperature at the cell centres at t = 0 [K], (sample, x) or (sample, x, y).
