@@ -448,7 +448,7 @@ MUTATIONS = {
         "return (last - following).mul_(self.f3)",
         "return (last - following).mul_(self.f2)",
         "test_fourier",
-        "embedded",
+        "classical_runge_kutta",
     ),
     "steps, differences": (
         "../../simulators/heat.py",

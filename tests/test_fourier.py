@@ -126,6 +126,14 @@ def test_the_embedded_solution_of_an_exponential_step_is_of_order_three(linear):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.15)  # of one step: a power more
 
 
+def test_without_a_linear_part_the_embedded_solution_is_that_of_the_classical_runge_kutta_method():
+    h, one = 0.3, torch.ones(1, dtype=torch.complex128)
+    step = ExponentialStep(0 * one, h)
+    following, last = step.advance(one, -one, lambda v: -v)
+    assert complex(following) == pytest.approx(1 - h + h**2 / 2 - h**3 / 6 + h**4 / 24, rel=1e-13)
+    assert complex(step.error(last, -following)) == pytest.approx(h**4 / 72 + h**5 / 144, rel=1e-11)  # a distance of 1e-4
+
+
 @pytest.mark.parametrize(
     ("points", "lengths", "message"),
     [
