@@ -7,7 +7,7 @@
 Writes <page>/README.md with a table of what is verified, a table of the pairs and a section for each, a picture of each in
 <page>/pictures, and a JSON file of all numbers; prints the first table. Orders, residuals and costs are those that
 `simulators.generate` has measured and written into the data files; a file that stands with the same configuration is not
-written again.
+written again. The section on time steps is the one that `benchmarks/step_errors.py` has written.
 
 Exit status: 0; 1 if an order differs from the declared one by more than 0.15 or a file breaks the layout, with a list; 2 for
 a bad flag.
@@ -45,6 +45,7 @@ MEASURED = {
     "seconds": "cost_seconds_per_sample",
 }
 QUICK_SAMPLES = 6
+STEPS = Path(__file__).parent / "results" / "step_errors.md"  # written by step_errors.py
 Record = dict[str, Any]
 
 
@@ -201,6 +202,8 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
     if faults:
         yield "\nWhat is not as declared:\n"
         yield from (f"- {fault}" for fault in faults)
+    if len(pairs) == len(PAIRS) and STEPS.exists():
+        yield f"\n{STEPS.read_text(encoding='utf-8').strip()}"
     yield "\n## Pairs\n"
     yield (
         "Difficulty: error of the unchanged source surrogate on the target, below 0.2 easy, below 0.4 moderate"

@@ -28,6 +28,7 @@ from pac_surrogate.files import (
     read_description,
 )
 from simulators.ensemble import Pair, Side
+from simulators.step_error import LostSolutionError
 
 Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 
@@ -65,7 +66,7 @@ def generate(
         The path of each side.
 
     Raises:
-        ValueError: if there are too few samples, the device is missing, or a solution is not finite.
+        ValueError: if there are too few samples, the device is missing, or a solution is lost or not finite.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be 1 or more, got {chunk}")
@@ -100,9 +101,12 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
             some = {name: values[first : first + chunk] for name, values in inputs.items()}
             try:
                 outputs, _ = side.ensemble.solve({name: values.to(device) for name, values in some.items()})
+            except LostSolutionError as error:
+                raise ValueError(f"{side.name}: {error.move(first)}") from error
             except ValueError as error:
                 last, given = first + len(next(iter(some.values()))) - 1, json.dumps(side.parameters)
-                raise ValueError(f"{side.name}, samples {first} to {last} of {given}: {error}") from error
+                counted = f" (sample 0 below is sample {first})" if first else ""
+                raise ValueError(f"{side.name}, samples {first} to {last}{counted} of {given}: {error}") from error
             outputs = {name: values.cpu() for name, values in outputs.items()}
             _check_finite(side, first, some, outputs)
             measured = description["split"][first : first + chunk] != TEST

@@ -77,6 +77,7 @@ class Lorenz63(Trajectories):
     beta: float = 8 / 3
     time: float = 2.2
 
+    looseness = 10.0  # rk4 is here to be the cheap side of a pair: long steps, and errors of the order of the solution
     equation = "x' = sigma (y - x), y' = rho x - y - x z, z' = x y - beta z"
     invariant = "balance of energy"
 

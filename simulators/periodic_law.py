@@ -11,10 +11,14 @@ from torch import Tensor
 from simulators.exponential_step import ExponentialStep
 from simulators.fourier import PeriodicBox
 from simulators.quantities import Quantity
+from simulators.step_error import error_limit, refuse_lost, refuse_not_finite
 from simulators.time_stepping import check_times
 
 Numbers = Mapping[str, Tensor]
 
+UNSEEN = (
+    8  # steps that an estimate stands for; fewer in an interval of less than its square, so that there are as many estimates
+)
 BLOCK = 2**16  # grid values advanced together on a CPU: what a step works on stays in a core's cache
 
 
@@ -84,6 +88,12 @@ def solve_periodic(
     Fourier modes in space, free of aliasing (see `PeriodicBox`): the error falls faster than any power of the spacing for
     smooth fields. ETDRK4 in time, order 4 (see `ExponentialStep`). A field loses the modes that are not kept before t = 0.
 
+    Of every sample one step in eight, and at least eight in each interval between output times, is compared with an embedded
+    solution of order 3 (see `ExponentialStep.error`), and stands for those before it. The distances, relative to the modes at
+    their times, are added up: an estimate of the relative error that the steps make, from above, by a factor up to 10 where it
+    is 1 % or more, and by hundreds where it is tiny. It takes one evaluation of N more than the steps do. Laws without N
+    are solved exactly.
+
     Args:
         law: L and N.
         initial: u at the grid points x_i = i length / points, (sample, x), (sample, x, y), or with an axis of coupled
@@ -97,7 +107,9 @@ def solve_periodic(
         u at the times.
 
     Raises:
-        ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the law.
+        ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the law;
+            a `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
+            `step_error.tolerate`.
     """
     moments = check_times(times)
     if steps < 1:
@@ -118,13 +130,20 @@ def solve_periodic(
     linear = law.linear(box, spread)
     linear = linear.expand(torch.broadcast_shapes(linear.shape, (len(initial), *(1,) * (initial.ndim - 1))))
     rows = max(1, BLOCK // initial[0].numel()) if initial.device.type == "cpu" else len(initial)
-    blocks = []
+    blocks, errors = [], []
     for first in range(0, len(initial), rows):
         some = slice(first, first + rows)
         numbers = {name: values[some] for name, values in spread.items()}
         nonlinear = law.nonlinear(box, numbers) if law.degree > 1 else None
-        blocks.append(_evolve(box, linear[some], nonlinear, initial[some], moments, steps))
-    return torch.cat(blocks)
+        solution, error, ends = _evolve(box, linear[some], nonlinear, initial[some], moments, steps)
+        blocks.append(solution)
+        errors.append(error)
+    remedy = f"take more than {steps} steps between output times"
+    if errors[0]:
+        refuse_lost(torch.cat([torch.stack(error) for error in errors], 1).cumsum(0), ends, remedy)
+    solution = torch.cat(blocks)
+    refuse_not_finite(solution, moments, remedy)
+    return solution
 
 
 def _evolve(
@@ -134,18 +153,36 @@ def _evolve(
     initial: Tensor,
     moments: list[float],
     steps: int,
-) -> Tensor:
+) -> tuple[Tensor, list[Tensor], list[float]]:
+    """Return the solution at the times, what steps add to its relative error, and until when; nothing if none is estimated."""
     modes, now, length, advance, solution = box.to_modes(initial), 0.0, 0.0, None, []
+    errors: list[Tensor] = []
+    ends: list[float] = []
+    slope = nonlinear(modes) if nonlinear is not None and error_limit() < math.inf else None
     for moment in moments:
         if moment > now:
             if advance is None or not math.isclose(moment - now, length, rel_tol=1e-12):
                 length = moment - now
                 advance = ExponentialStep(linear, length / steps)
-            for _ in range(steps):
-                modes = advance(modes, nonlinear)
+            unseen = 0
+            for i in range(steps):
+                if nonlinear is None or slope is None:
+                    modes = advance(modes, nonlinear)
+                    continue
+                modes, last = advance.advance(modes, slope, nonlinear)
+                slope, unseen = nonlinear(modes), unseen + 1
+                if unseen == max(1, min(UNSEEN, steps // UNSEEN)) or i + 1 == steps:
+                    distance = _norm(advance.error(last, slope)) / _norm(modes).clamp(min=torch.finfo(initial.dtype).tiny)
+                    errors.append(unseen * distance)
+                    ends.append(moment if i + 1 == steps else now + (i + 1) * length / steps)
+                    unseen = 0
         solution.append(box.to_grid(modes))
         now = moment
-    return torch.stack(solution, 1)
+    return torch.stack(solution, 1), errors, ends
+
+
+def _norm(modes: Tensor) -> Float[Tensor, " sample"]:
+    return torch.view_as_real(modes).flatten(1).square().sum(1).sqrt()
 
 
 def not_negative(numbers: Numbers, name: str, units: str) -> Tensor:

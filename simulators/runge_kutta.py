@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from simulators.time_stepping import check_times
+from simulators.step_error import error_limit, refuse_lost, refuse_not_finite
+from simulators.time_stepping import check_times, ends_of_steps
 
 Field = Callable[[Float[Tensor, " sample"], Float[Tensor, "sample component"]], Float[Tensor, "sample component"]]
 
@@ -39,11 +40,17 @@ DENSE = (
 
 SAFETY = 0.9  # of the step that the error estimate would just allow
 LEAST, MOST = 0.2, 10.0  # factors from one step to the next
+ROUND_OFF = 1e-10  # a component that is smaller than this share of a row's largest is what rounding of the others has left
+TINY = torch.finfo(torch.float64).tiny
 
 
 def rk4_step(
-    field: Field, time: Float[Tensor, " sample"], state: Float[Tensor, "sample component"], step: float
-) -> Float[Tensor, "sample component"]:
+    field: Field,
+    time: Float[Tensor, " sample"],
+    state: Float[Tensor, "sample component"],
+    step: float,
+    first: Float[Tensor, "sample component"],
+) -> tuple[Float[Tensor, "sample component"], Float[Tensor, "sample component"]]:
     """Advance by one step of the classical Runge-Kutta method, order 4.
 
     Args:
@@ -51,16 +58,16 @@ def rk4_step(
         time: t of each row.
         state: y.
         step: time step.
+        first: f(t, y).
 
     Returns:
-        The state at t + step.
+        The state at t + step, and the fourth slope. With f(t + step, y(t + step)) in its place the method would be of order 3.
     """
     middle = time + step / 2
-    first = field(time, state)
     second = field(middle, torch.add(state, first, alpha=step / 2))
     third = field(middle, torch.add(state, second, alpha=step / 2))
     fourth = field(time + step, torch.add(state, third, alpha=step))
-    return torch.add(state, second.add(third).mul_(2).add_(first).add_(fourth), alpha=step / 6)
+    return torch.add(state, second.add(third).mul_(2).add_(first).add_(fourth), alpha=step / 6), fourth
 
 
 def dopri5_step(
@@ -97,6 +104,13 @@ def solve_rk4(
 ) -> Float[Tensor, "sample time component"]:
     """Solve y' = f(t, y), y(0) = start, by the classical Runge-Kutta method of order 4 with equal steps.
 
+    Every step of every row is compared with an embedded solution of order 3, which has f(t + step, y(t + step)) in the place of
+    the fourth slope. The distances of each component are added up, relative to the largest value that it ever has: of the worst
+    component this is an estimate of what the steps do wrong, from above, as the distance falls with step^4 and the error of a
+    step with step^5. How the system enlarges an error afterwards is not in it: over a third of an orbit of eccentricity 0.5
+    by five, and chaos without bound. It takes one evaluation of f more than the steps do; a lost solution is computed twice.
+    Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (Springer 1993), sections II.1 and II.4.
+
     Args:
         field: f(t, y); rows must not depend on each other.
         start: y at t = 0.
@@ -107,19 +121,53 @@ def solve_rk4(
         y at the output times, float64.
 
     Raises:
-        ValueError: if the start is not finite, times are negative or out of order, or there is no step.
+        ValueError: if the start is not finite, times are negative or out of order, or there is no step; a
+            `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
+            `step_error.tolerate`.
     """
     state, moments = _check(start, times)
     if steps < 1:
         raise ValueError(f"steps between output times must be 1 or more, got {steps}")
-    now, states = 0.0, []
+    remedy = f"take more than {steps} steps between output times"
+    solution, error, _, _ = _march(field, state, moments, steps, tell=False)
+    if not bool((error <= error_limit()).all()):
+        _, _, errors, ends = _march(field, state, moments, steps, tell=True)  # once more, to say when it was lost
+        refuse_lost(torch.stack([*errors[:-1], error]), ends, remedy)
+    refuse_not_finite(solution, moments, remedy)
+    return solution
+
+
+def _march(
+    field: Field, state: Tensor, moments: list[float], steps: int, *, tell: bool
+) -> tuple[Float[Tensor, "sample time component"], Float[Tensor, " sample"], list[Tensor], list[float]]:
+    """Take the steps of `solve_rk4`.
+
+    Returns:
+        The solution at the times; its estimated error; to tell, also that error up to the end of every step, relative to the
+        largest values up to there, and these ends.
+    """
+    now, states, errors, ends = 0.0, [], [], []
+    watched, distance, largest = error_limit() < math.inf, torch.zeros_like(state), state.abs()
+    slope = field(state.new_zeros(len(state)), state)
     for moment in moments:
         step = (moment - now) / steps
-        for i in range(steps if step else 0):
-            state = rk4_step(field, state.new_full((len(state),), now + i * step), state, step)
+        for end in ends_of_steps(now, moment, steps if step else 0):
+            state, fourth = rk4_step(field, state.new_full((len(state),), now), state, step, slope)
+            slope, now = field(state.new_full((len(state),), end), state), end
+            if watched:
+                distance.add_((fourth - slope).abs_(), alpha=step / 6)
+                torch.fmax(largest, state.abs(), out=largest)
+            if tell:
+                errors.append(_share(distance, largest))
+                ends.append(end)
         states.append(state)
         now = moment
-    return torch.stack(states, 1)
+    return torch.stack(states, 1), _share(distance, largest), errors, ends
+
+
+def _share(distance: Float[Tensor, "sample component"], largest: Tensor) -> Float[Tensor, " sample"]:
+    floor = (ROUND_OFF * largest.amax(1, keepdim=True)).clamp_(min=TINY)
+    return (distance / torch.maximum(largest, floor)).amax(1)
 
 
 def solve_dopri5(

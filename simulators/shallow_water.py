@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simulators.finite_volume import LIMITERS, face_values
+from simulators.step_error import refuse_not_finite
 from simulators.time_stepping import check_times, like_rows
 
 ENDS = ("wall", "outflow", "periodic")
@@ -74,7 +75,8 @@ def solve_shallow_water(
         Depth, discharge and what is conserved or decays, float64.
 
     Raises:
-        ValueError: if a shape does not fit, a value is not finite or out of range, or a channel falls dry.
+        ValueError: if a shape does not fit, a value is not finite or out of range, or a channel falls dry; a
+            `LostSolutionError` if the solution is not finite.
     """
     moments = check_times(times)
     _check_setting(depth, discharge, length, ends, limiter, courant, friction, gravity)
@@ -106,6 +108,7 @@ def solve_shallow_water(
         volumes.append(width * state[:, 0].sum(1))
         energies.append(width * _energy(state, gravity))
     depths, discharges, outflow = (torch.stack(parts, 1) for parts in zip(*results, strict=True))
+    refuse_not_finite(torch.stack([depths, discharges], 2), moments, "lower the courant number")
     return ShallowWater(depths, discharges, torch.stack(volumes, 1), outflow, torch.stack(energies, 1), count)
 
 

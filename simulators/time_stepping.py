@@ -38,6 +38,12 @@ def check_times(times: Float[Tensor, "..."]) -> list[float]:
     return moments
 
 
+def ends_of_steps(begin: float, end: float, steps: int) -> list[float]:
+    """Return the times at which equal steps from `begin` to `end` arrive, the last of them exactly there."""
+    step = (end - begin) / max(1, steps)
+    return [begin + i * step for i in range(1, steps)] + [end] * (steps > 0)
+
+
 def euler_step(derivative: Derivative, time: Float[Tensor, " sample"], state: State, step: float) -> State:
     """Advance by y + step f(t, y): order 1, stable for step * radius <= 2.
 
@@ -72,10 +78,11 @@ def legendre_stages(step: float, radius: Float[Tensor, " sample"]) -> Int[Tensor
     needed = torch.ceil((torch.sqrt(9 + 8 * step * radius) - 1) / 2)
     stages = torch.clamp(2 * torch.floor(needed / 2) + 1, min=3)
     if not bool((stages <= MOST_STAGES).all()):
-        worst = float(radius.max())
+        sample = int((~(stages <= MOST_STAGES)).int().argmax())
+        worst = float(radius[sample])
         raise ValueError(
-            f"a step may take {MOST_STAGES} stages; one of {step:.3g} s at a spectral radius of {worst:.3g} 1/s takes"
-            f" more: use a step below {(MOST_STAGES**2 + MOST_STAGES - 2) / 2 / worst:.3g} s"
+            f"a step may take {MOST_STAGES} stages; one of {step:.3g} s at a spectral radius of {worst:.3g} 1/s in sample"
+            f" {sample} takes more: use a step below {(MOST_STAGES**2 + MOST_STAGES - 2) / 2 / worst:.3g} s"
         )
     return stages.long()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from simulators.quantities import Coordinate, Quantity, output_times
 from simulators.random_inputs import random_numbers
 from simulators.runge_kutta import Field, solve_dopri5, solve_rk4
+from simulators.step_error import error_limit, tolerate
 
 Arrays = dict[str, Tensor]
 Bounds = tuple[float, float]
@@ -43,6 +44,7 @@ class Trajectories(ABC):
     design: Literal["uniform", "latin hypercube", "sobol"] = "latin hypercube"
 
     time_units = "1"
+    looseness = 1.0  # factor on the limit of rk4's estimated error
 
     def __post_init__(self) -> None:
         if self.integrator not in ("dopri5", "rk4"):
@@ -125,7 +127,8 @@ class Trajectories(ABC):
         start = torch.cat([start, start.new_zeros(len(start), 1)], 1)
         times = start.new_tensor((0.0, *self.coordinates[0].values))
         if self.integrator == "rk4":
-            states = solve_rk4(self._field(given), start, times, steps=max(1, round(self.steps * refinement)))
+            with tolerate(self.looseness * error_limit()):
+                states = solve_rk4(self._field(given), start, times, steps=max(1, round(self.steps * refinement)))
         else:
             tolerance = self.tolerance / refinement**5
             states = solve_dopri5(self._field(given), start, times, rtol=tolerance, atol=tolerance)

@@ -114,6 +114,26 @@ def test_exponential_steps_are_of_order_four_and_exact_without_a_rest(linear):
     assert complex(alone) == pytest.approx(0.8 * complex(torch.exp(symbol)), rel=1e-14)
 
 
+@pytest.mark.parametrize("linear", [-0.5, 1.5j, -4.0])
+def test_the_embedded_solution_of_an_exponential_step_is_of_order_three(linear):
+    symbol, start = torch.tensor([[linear], [0.8]], dtype=torch.complex128)
+    errors = []
+    for h in (0.02, 0.01):
+        step, exact = ExponentialStep(symbol, h), symbol / (1 + (symbol / start - 1) * torch.exp(-symbol * h))
+        following, last = step.advance(start, -(start**2), lambda v: -(v**2))
+        assert complex(following) == complex(step(start, lambda v: -(v**2)))
+        errors.append(abs(complex(following - step.error(last, -(following**2)) - exact)))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.15)  # of one step: a power more
+
+
+def test_without_a_linear_part_the_embedded_solution_is_that_of_the_classical_runge_kutta_method():
+    h, one = 0.3, torch.ones(1, dtype=torch.complex128)
+    step = ExponentialStep(0 * one, h)
+    following, last = step.advance(one, -one, lambda v: -v)
+    assert complex(following) == pytest.approx(1 - h + h**2 / 2 - h**3 / 6 + h**4 / 24, rel=1e-13)
+    assert complex(step.error(last, -following)) == pytest.approx(h**4 / 72 + h**5 / 144, rel=1e-11)  # a distance of 1e-4
+
+
 @pytest.mark.parametrize(
     ("points", "lengths", "message"),
     [

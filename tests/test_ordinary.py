@@ -16,6 +16,7 @@ from simulators.oscillators import Oscillators, oscillator_field
 from simulators.pendulum import Pendulums, pendulum_field, pendulum_period
 from simulators.runge_kutta import solve_dopri5, solve_rk4
 from simulators.sir import Epidemics, sir_field
+from simulators.step_error import tolerate
 
 
 @pytest.fixture(autouse=True)
@@ -399,7 +400,9 @@ def test_sensors_report_some_of_the_sites():
 
 def test_populations_stay_positive_with_any_steps():
     for ensemble in (PredatorsAndPrey(integrator="rk4", steps=1, reported=4), Epidemics(tolerance=0.1)):
-        for values in ensemble.solve(draw(ensemble, 50))[0].values():
+        with tolerate(math.inf):
+            outputs, _ = ensemble.solve(draw(ensemble, 50))
+        for values in outputs.values():
             assert 0 < values.min() < values.max() < 50
 
 

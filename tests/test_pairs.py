@@ -18,6 +18,7 @@ from simulators.ensemble import Pair, Shift
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
 from simulators.rods import Rods
+from simulators.step_error import LostSolutionError, tolerate
 from simulators.trajectory_pairs import TRAJECTORIES
 
 ROLES = ("source", "target")
@@ -38,7 +39,7 @@ def relative_distance(found, exact):
 def short(pair: Pair) -> Pair:
     """The pair on coarser grids, for tests of what is around the solver."""
     coarse = {
-        role: replace(getattr(pair, role), ensemble=replace(getattr(pair, role).ensemble, cells=32, steps=2)) for role in ROLES
+        role: replace(getattr(pair, role), ensemble=replace(getattr(pair, role).ensemble, cells=32, steps=8)) for role in ROLES
     }
     return replace(pair, **coarse)
 
@@ -314,6 +315,44 @@ def test_what_a_solver_refuses_is_told_with_the_samples_and_the_parameters(tmp_p
         generate(broken, tmp_path, samples=6)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "burgers" / "source.h5").exists()
+
+
+def test_a_lost_solution_is_told_with_the_number_of_its_sample_in_the_file(tmp_path):
+    pair, errors = find_pair("navier_stokes"), []
+    inputs = pair.source.draw(0, 6)
+    for i in range(6):
+        with pytest.raises(LostSolutionError) as refusal, tolerate(0):
+            pair.source.ensemble.solve({name: values[i : i + 1] for name, values in inputs.items()})
+        errors.append(refusal.value.error)
+    worst, limit = int(np.argmax(errors)), float(np.sort(errors)[-2:].mean())
+    assert worst >= 2  # not in the first chunk
+    message = f"navier_stokes source: the solution of sample {worst} is lost by time"
+    with pytest.raises(ValueError, match=message) as refusal, tolerate(limit):
+        generate(pair, tmp_path, samples=6, chunk=2)
+    assert f"{errors[worst]:.3g} of the solution, above the limit of {limit:g}; take more than 16 steps" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_a_solver_refuses_of_a_later_chunk_is_counted_from_its_first_sample(tmp_path, monkeypatch):
+    def refused(self, inputs, refinement=1):
+        raise ValueError("conductivity is bad in sample 1")
+
+    pair, solve = short(find_pair("heat_equation")), Rods.solve
+    monkeypatch.setattr(Rods, "solve", lambda *given: (solve if given[1]["conductivity"].shape[0] == 4 else refused)(*given))
+    with pytest.raises(
+        ValueError, match=r"source, samples 4 to 5 \(sample 0 below is sample 4\) of \{.*\}: conductivity is bad in"
+    ):
+        generate(pair, tmp_path, samples=6, chunk=4)
+
+
+def test_long_steps_on_purpose_have_a_limit_of_their_own_that_no_file_tells():
+    source = find_pair("lorenz_63").source
+    inputs = source.draw(0, 100)
+    with pytest.raises(LostSolutionError, match=r"above the limit of 0\.05;"), tolerate(0.005):
+        source.ensemble.solve(inputs)
+    source.ensemble.solve(inputs)
+    assert source.ensemble.looseness == 10
+    assert "looseness" not in source.parameters
 
 
 @pytest.mark.parametrize(

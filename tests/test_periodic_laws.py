@@ -1,5 +1,6 @@
 """Every periodic law against what is known of it, and the solver that they share."""
 
+import contextlib
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,7 @@ from simulators.kuramoto_sivashinsky import KuramotoSivashinsky
 from simulators.navier_stokes import NavierStokes
 from simulators.periodic_fields import PeriodicFields, Waves
 from simulators.periodic_law import solve_periodic
+from simulators.step_error import TOLERANCE, LostSolutionError, tolerate
 
 TAU = 2 * math.pi
 
@@ -189,6 +191,70 @@ def test_burgers_is_of_order_four_in_time():
         found = solve(Burgers(), cole_hopf(x, 0, nu)[None], {"viscosity": nu}, t, steps=steps)
         errors.append(largest(found[0] - cole_hopf(x, t, nu)))
     assert orders(errors) == pytest.approx([4, 4], abs=0.15)
+
+
+def estimated(initial, viscosity, end, steps):
+    with pytest.raises(LostSolutionError) as refusal, tolerate(0):
+        solve(Burgers(), initial, {"viscosity": viscosity}, end, steps=steps)
+    return refusal.value.error
+
+
+def test_the_estimated_error_is_above_that_against_the_cole_hopf_transform_by_one_to_ten_where_it_is_large():
+    x, nu, t, ratios = grid(128), 0.05, 0.8, {}
+    for steps in (1, 2, 8, 16):
+        with tolerate(math.inf):
+            found = solve(Burgers(), cole_hopf(x, 0, nu)[None], {"viscosity": nu}, t, steps=steps)[0]
+        exact, estimate = cole_hopf(x, t, nu), estimated(cole_hopf(x, 0, nu)[None], nu, t, steps)
+        ratios[estimate] = estimate / float((found - exact).norm() / exact.norm())
+    assert min(ratios.values()) > 1
+    assert all(ratio < 10 for estimate, ratio in ratios.items() if estimate > 0.01)
+    eight, sixteen = sorted(ratios, reverse=True)[2:]
+    assert 2**2.5 < eight / sixteen < 2**4  # order 3, the ratio to order 4 grows with the steps
+
+
+def test_burgers_is_solved_or_refused_and_never_lost_in_silence():
+    # The maximum principle: |u| never grows. With 1, 2, 4, ... steps each sample is refused until it is kept to.
+    x, kept = grid(128), 0
+    for amplitude, viscosity, end in ((5.0, 0.001, 0.02), (1.0, 0.01, 0.5), (3.0, 0.02, 0.5)):
+        for steps in (1, 2, 4, 8, 16, 32, 64, 128, 256):
+            with contextlib.suppress(LostSolutionError):
+                found = solve(Burgers(), amplitude * torch.sin(TAU * x)[None], {"viscosity": viscosity}, end, steps=steps)
+                kept += 1
+                assert largest(found) < (1 + 2 * TOLERANCE) * amplitude
+    assert kept > 9
+
+
+@pytest.mark.parametrize("block", [128, 2**16])
+def test_a_lost_sample_is_named_whatever_the_blocks_and_does_not_touch_the_others(block, monkeypatch):
+    monkeypatch.setattr("simulators.periodic_law.BLOCK", block)
+    start = torch.sin(TAU * grid(128)) * tensor(0.1, 0.2, 5.0, 0.1)[:, None]
+    numbers, times = {"viscosity": torch.full((4,), 0.001, dtype=torch.float64)}, tensor(0.1, 0.5)
+    with pytest.raises(LostSolutionError, match=r"sample 2 is lost by time t = 0\.\d+: .* take more than 20 steps") as refusal:
+        solve_periodic(Burgers(), start, numbers, times, lengths=[1.0], steps=20)
+    assert len(str(refusal.value)) < 400
+    assert "\n" not in str(refusal.value)
+    kept = [0, 1, 3]
+    solve_periodic(Burgers(), start[kept], {"viscosity": numbers["viscosity"][kept]}, times, lengths=[1.0], steps=20)
+    with tolerate(math.inf), pytest.raises(LostSolutionError, match=r"sample 2 is lost by time t = 0\.1: .* is not finite"):
+        solve_periodic(Burgers(), start, numbers, times, lengths=[1.0], steps=20)
+
+
+def test_an_estimate_takes_one_evaluation_more_and_none_without_a_limit(monkeypatch):
+    calls, nonlinear = [], Burgers.nonlinear
+
+    def counted(self, box, numbers):
+        rest = nonlinear(self, box, numbers)
+        return lambda modes: calls.append(modes) or rest(modes)
+
+    monkeypatch.setattr(Burgers, "nonlinear", counted)
+    found = []
+    for limit, evaluations in ((math.inf, 4 * 20), (0.1, 4 * 20 + 1)):
+        calls.clear()
+        with tolerate(limit):
+            start, numbers = 0.1 * torch.sin(TAU * grid(32))[None], {"viscosity": tensor(0.1)}
+            found.append(solve_periodic(Burgers(), start, numbers, tensor(0.1, 0.2), lengths=[1.0], steps=10))
+        assert len(calls) == evaluations
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("law", [Burgers(), Burgers(drift=0.9)])

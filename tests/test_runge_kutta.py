@@ -10,7 +10,8 @@ import torch
 from scipy.integrate import solve_ivp
 
 from simulators import runge_kutta
-from simulators.runge_kutta import dopri5_step, solve_dopri5, solve_rk4
+from simulators.runge_kutta import dopri5_step, rk4_step, solve_dopri5, solve_rk4
+from simulators.step_error import TOLERANCE, LostSolutionError, tolerate
 
 ECCENTRICITIES = torch.tensor([0.0, 0.2, 0.5], dtype=torch.float64)
 
@@ -217,6 +218,80 @@ def test_single_precision_is_solved_in_double():
     for solve, options in ((solve_rk4, {"steps": 3}), (solve_dopri5, {})):
         found = solve(kepler, start, torch.tensor([1.0]), **options)
         torch.testing.assert_close(found, solve(kepler, start.double(), tensor(1.0), **options), rtol=0, atol=0)
+
+
+# The estimated error of equal steps
+
+
+def estimated(field, start, times, steps):
+    with pytest.raises(LostSolutionError) as refusal, tolerate(0):
+        solve_rk4(field, start, times, steps=steps)
+    return refusal.value
+
+
+def decay(rates):
+    return lambda time, state: -rates[:, None] * state
+
+
+def test_the_embedded_solution_is_of_order_three():
+    errors = []
+    for step in (0.02, 0.01):
+        start, exact = exact_kepler(ECCENTRICITIES, tensor(0.7, 0.7 + step)).unbind(1)
+        time = torch.full_like(ECCENTRICITIES, 0.7)
+        end, fourth = rk4_step(kepler, time, start, step, kepler(time, start))
+        errors.append((end - step / 6 * (fourth - kepler(time, end)) - exact).norm())
+    assert orders(errors) == pytest.approx([4], abs=0.15)  # of one step: a power more
+
+
+@pytest.mark.parametrize("z", [0.1, 0.5, 1.0])
+def test_the_estimate_of_a_decay_is_that_of_its_embedded_solution_and_above_its_error(z):
+    # A step multiplies by R = 1 - z + z^2 / 2 - z^3 / 6 + z^4 / 24 and is z^4 / 72 + z^5 / 144 away from order 3.
+    steps, factor = 12, 1 - z + z**2 / 2 - z**3 / 6 + z**4 / 24
+    estimate = estimated(decay(tensor(1.0)), tensor([3.0]), tensor(steps * z), steps).error
+    assert estimate == pytest.approx((z**4 / 72 + z**5 / 144) * (1 - factor**steps) / (1 - factor), rel=1e-12)
+    assert estimate > 5 * abs(math.exp(-steps * z) - factor**steps)
+
+
+def test_an_error_is_refused_above_the_limit_and_nowhere_below():
+    field, start, times = decay(tensor(1.0)), tensor([3.0]), tensor(6.0)
+    assert estimated(field, start, times, 5).error < TOLERANCE < estimated(field, start, times, 4).error  # 0.06 and 0.16
+    solve_rk4(field, start, times, steps=5)
+    with pytest.raises(LostSolutionError, match=r"sample 0 is lost by time t = 1\.5: .* take more than 4 steps"):
+        solve_rk4(field, start, times, steps=4)
+
+
+def test_a_stiff_row_is_named_with_the_step_that_lost_it_and_its_neighbours_are_solved():
+    rates, start = tensor(1.0, 2.0, 1000.0), torch.ones(3, 1, dtype=torch.float64)
+    with pytest.raises(LostSolutionError, match=r"sample 2 is lost by time t = 0\.05: .* take more than 10 steps") as refusal:
+        solve_rk4(decay(rates), start, tensor(0.5, 1.0), steps=10)
+    assert refusal.value.error > 1
+    found = solve_rk4(decay(rates[:2]), start[:2], tensor(0.5, 1.0), steps=10)
+    torch.testing.assert_close(found[:, 1], torch.exp(-rates[:2, None]), rtol=1e-5, atol=0)
+    with tolerate(math.inf):
+        assert 1e100 < float(solve_rk4(decay(rates), start, tensor(1.0), steps=20).abs().max()) < math.inf
+        with pytest.raises(
+            LostSolutionError, match="sample 2 is lost by time t = 19: what the time steps return is not finite"
+        ):
+            solve_rk4(decay(rates), start, tensor(1.0, 19.0), steps=20)
+
+
+def test_a_row_at_rest_and_a_component_at_round_off_are_no_error():
+    still = torch.zeros(2, 2, dtype=torch.float64)
+    torch.testing.assert_close(solve_rk4(decay(tensor(1.0, 9.0)), still, tensor(1.0), steps=1), still[:, None], rtol=0, atol=0)
+    small = tensor([1.0, 1e-17])
+    fast = solve_rk4(lambda time, state: state * tensor(-1.0, -30.0), small, tensor(1.0), steps=10)  # z = 3: unstable
+    assert fast[0, 0, 1].abs() < 1e-15
+
+
+def test_an_estimate_costs_one_evaluation_more():
+    calls = []
+
+    def field(time, state):
+        calls.append(time)
+        return -state
+
+    solve_rk4(field, tensor([1.0]), tensor(0.5, 1.0), steps=10)
+    assert len(calls) == 4 * 20 + 1
 
 
 # What is refused
