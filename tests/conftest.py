@@ -15,6 +15,7 @@ CHECKED = (
     "batches",
     "case",
     "choice",
+    "cholesky",
     "choose",
     "dataset",
     "files",

@@ -18,7 +18,7 @@ LAYERS = (
     ("arrays", "matching"),
     ("dataset", "models"),
     ("jacobian", "perturbation"),
-    ("tangent", "spectrum", "choice", "intervals"),
+    ("cholesky", "tangent", "spectrum", "choice", "intervals"),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
