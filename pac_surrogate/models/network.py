@@ -1,7 +1,11 @@
 """Running a module with given weights: one set, or a stack of them."""
 
+import copy
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -10,7 +14,13 @@ from torch import Tensor, nn
 from pac_surrogate.files import Variable
 from pac_surrogate.weights import Weights, stack
 
+OWN = threading.local()  # .copies: of each module that this thread has run
 REFUSED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.RNNBase)
+
+# GNU's OpenMP, on which torch's threads rest, waits for ever in a process that was forked after it had started some. One thread
+# needs none of them; torch's own workers that load data do likewise.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @runtime_checkable
@@ -67,7 +77,21 @@ def evaluate(
         name: buffer.to(x.device, x.dtype if buffer.is_floating_point() else buffer.dtype)
         for name, buffer in model.named_buffers()
     }
-    return torch.func.functional_call(model, {**constants, **weights}, (x,))
+    return torch.func.functional_call(own_copy(model), {**constants, **weights}, (x,))
+
+
+def own_copy(model: nn.Module) -> nn.Module:
+    """The calling thread's copy of a module, which shares its weights.
+
+    To run a module with given weights torch puts these into it for the time of the call. Surrogates of one shape share a
+    module, and threads a surrogate: without a copy for each thread they would run with each other's weights.
+    """
+    copies: WeakKeyDictionary[nn.Module, nn.Module] | None = getattr(OWN, "copies", None)
+    if copies is None:
+        copies = OWN.copies = WeakKeyDictionary()
+    if model not in copies:
+        copies[model] = copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+    return copies[model]
 
 
 def evaluate_stack(
@@ -138,7 +162,7 @@ def activation_size(model: nn.Module, inputs: int) -> int:
     weights = dict(model.named_parameters())
     made: list[int] = []
     # A module of the user's may return some of its features or none, but its layers make them all.
-    layers = [module for module in model.modules() if next(module.children(), None) is None]
+    layers = [module for module in own_copy(model).modules() if next(module.children(), None) is None]
     hooks = [layer.register_forward_hook(lambda _layer, _given, found: made.append(_numbers(found))) for layer in layers]
     try:
         with torch.no_grad():
