@@ -1,4 +1,4 @@
-"""Cholesky factors: right where a matrix has one, and refused for every singular matrix whatever round-off makes of its pivots."""
+"""Cholesky factors: right where a matrix has one; every singular matrix is refused, whatever round-off makes of it."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_the_factor_gives_the_matrix_back_one_by_one_or_together():
     matrix = root @ root.mT
     factor, singular = cholesky(matrix)
     assert not singular.any()
-    # Higham, theorem 10.3: L L' is A up to (n + 1) eps sqrt(A_ii A_jj); as much again for the product with which it is compared.
+    # Higham, theorem 10.3: L L' is A up to (n + 1) eps sqrt(A_ii A_jj); as much again for the product that is compared.
     size = matrix.diagonal(dim1=1, dim2=2).sqrt()
     assert ((factor @ factor.mT - matrix).abs() <= 26 * EPS * size[:, :, None] * size[:, None, :]).all()
     torch.testing.assert_close(cholesky(matrix[0])[0], factor[0], rtol=1e-12, atol=0)

@@ -225,7 +225,7 @@ def test_absorption_lifts_a_resonance():
 
 @pytest.mark.parametrize(("least", "refused"), [(0.0, True), (1e-15, True), (1e-12, False)])
 def test_a_diffusion_tensor_without_a_second_direction_is_refused_at_every_angle(least, refused):
-    """Round-off makes its smaller eigenvalue positive or negative, by chance; at 1e-12 of the larger it is known to 3 digits."""
+    """Round-off makes its smaller eigenvalue positive or negative, by chance; at 1e-12 of the larger 3 digits are known."""
     angle = torch.linspace(0.01, 3.13, 200, dtype=torch.float64)
     along = torch.stack([torch.cos(angle), torch.sin(angle)], 1)
     across = torch.stack([-torch.sin(angle), torch.cos(angle)], 1)
