@@ -11,13 +11,28 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
-.PHONY: heat test lint types clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Instructions that other processors have, for torch's own loops, for its linear algebra, and for that of NumPy and SciPy.
+PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
+
+.PHONY: heat test numerical test-processors test-ranges lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
 
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# The tests whose outcome depends on floating-point arithmetic, on this processor or another: ATEN_CPU_CAPABILITY=default make numerical
+numerical: $(VENV)/.installed-test
+	$(PYTEST) -m numerical
+
+# All settings are tried, whatever fails; the header of each run says what was in force.
+test-processors: $(VENV)/.installed-test
+	@failed=; for setting in $(PROCESSORS); do \
+	    echo "== $$setting"; env $$setting $(MAKE) --no-print-directory numerical || failed="$$failed $$setting"; \
+	done; test -z "$$failed" || { echo "failed under$$failed"; exit 1; }
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -70,8 +70,8 @@ def same_initial_weights():
     torch.manual_seed(0)
 
 
-# Every test is numerical, in that its outcome depends on floating-point arithmetic, but for those of text, files and rules of the
-# house, and for those that take too long for a sweep over processors. A new test is numerical unless it is named here.
+# Every test is numerical, in that its outcome depends on floating-point arithmetic, but for those of text, files and the
+# house's rules, and for those that take too long for a sweep over processors. A new test is numerical unless it is named here.
 NOT_NUMERICAL = (
     *("test_cli.py", "test_cost.py", "test_dataset.py", "test_files.py", "test_house.py", "test_missing_values.py"),
     *("test_sample_plots.py", "test_simulation_speed.py"),
