@@ -41,7 +41,7 @@ test-processors: $(VENV)/.installed-test
 TORCH ?= $(shell grep '^torch==' constraints.txt)
 OLDEST ?= 3.11
 NEWEST ?= $(shell $(BIN)/uv python list --only-installed 2>/dev/null | sed -n 's/^cpython-\([0-9.]*\)-.*/\1/p' | sort -V | tail -1)
-RANGES := $(patsubst %,tests/test_%.py,cli co_kriging curve darcy dataset files friedman gaussian_process house metrics missing_values \
+RANGES := $(patsubst %,tests/test_%.py,cli co_kriging curve darcy dataset files friedman gaussian_process metrics missing_values \
 	models random_inputs sample_plots savings sharing surrogate)
 test-ranges: $(VENV)/.installed
 	$(BIN)/uv venv --quiet --clear --python $(OLDEST) .venv-oldest

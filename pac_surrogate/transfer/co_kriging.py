@@ -167,7 +167,7 @@ def _train(
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "smt":  # it is installed, and something that it needs is not
             raise
-        raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.10.1'") from error
+        raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.13'") from error
     inputs = low_x.shape[1]
     linear = len(high_x) > inputs + 2 and len(low_x) > inputs + 1
     model = MFK(
