@@ -11,13 +11,47 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
-.PHONY: heat test lint types clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Instructions that other processors have, for torch's own loops, for its linear algebra, and for that of NumPy and SciPy.
+PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
+
+.PHONY: heat test numerical test-processors test-ranges lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
 
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# The tests whose outcome depends on floating-point arithmetic, on this processor or another: ATEN_CPU_CAPABILITY=default make numerical
+numerical: $(VENV)/.installed-test
+	$(PYTEST) -m numerical
+
+# All settings are tried, whatever fails; the header of each run says what was in force.
+test-processors: $(VENV)/.installed-test
+	@failed=; for setting in $(PROCESSORS); do \
+	    echo "== $$setting"; env $$setting $(MAKE) --no-print-directory numerical || failed="$$failed $$setting"; \
+	done; test -z "$$failed" || { echo "failed under$$failed"; exit 1; }
+
+# The fast tests of what depends on other packages, with the oldest versions that pyproject.toml allows and with the newest Python
+# that uv finds here. torch is that of constraints.txt, for an older one may be had as a CUDA build of gigabytes only:
+# make test-ranges TORCH=torch==2.8.0 takes the oldest. It is installed first and by itself, since of 2.13.0 and 2.13.0+cpu the
+# first is the older. The oldest of the others stand beside the newest of what they need, whose deprecations are no concern.
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+OLDEST ?= 3.11
+NEWEST ?= $(shell $(BIN)/uv python list --only-installed 2>/dev/null | sed -n 's/^cpython-\([0-9.]*\)-.*/\1/p' | sort -V | tail -1)
+RANGES := $(patsubst %,tests/test_%.py,cli co_kriging curve darcy dataset files friedman gaussian_process metrics missing_values \
+	models random_inputs sample_plots savings sharing surrogate)
+test-ranges: $(VENV)/.installed
+	$(BIN)/uv venv --quiet --clear --python $(OLDEST) .venv-oldest
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python $(TORCH)
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -e '.[test]'
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n auto --dist loadfile $(RANGES) \
+	    -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
+	$(BIN)/uv venv --quiet --clear --python $(NEWEST) .venv-newest
+	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python -c constraints.txt -e '.[test]'
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n auto --dist loadfile $(RANGES)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -40,4 +74,4 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-newest .pytest_cache .mypy_cache .ruff_cache

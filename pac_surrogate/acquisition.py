@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pac_surrogate.arguments import check_numbers, whole_numbers
+from pac_surrogate.cholesky import cholesky
 from pac_surrogate.predictors import Network
 from pac_surrogate.process import own_settings
 from pac_surrogate.repeats import groups_of
@@ -113,8 +114,8 @@ def prior_kernel(network: Network, inputs: Float[Tensor, "row input"], pool: int
 def condition(kernel: Float[Tensor, "row row"], pool: int, noise: float) -> Float[Tensor, "pool pool"]:
     """Covariance of the first rows, the pool, given noisy samples at the others."""
     covariance, cross, seen = kernel[:pool, :pool], kernel[pool:, :pool], kernel[pool:, pool:]
-    factor, failed = torch.linalg.cholesky_ex(seen + noise * torch.eye(len(seen), dtype=kernel.dtype))
-    if bool(failed):
+    factor, singular = cholesky(seen + noise * torch.eye(len(seen), dtype=kernel.dtype))
+    if bool(singular):
         raise ValueError(
             f"the kernel of the samples run already has no inverse in float64 at noise {noise:g}: use a larger one"
         )

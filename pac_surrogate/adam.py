@@ -20,16 +20,6 @@ class AdamState(Shown):
     steps: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Consecutive runs of one tensor that share a learning rate: views into the stack."""
-
-    weight: Tensor
-    gradient: Tensor
-    first: Tensor
-    second: Tensor
-
-
 class Adam:
     """Adam (Kingma & Ba 2015): w <- w - rate m / (sqrt(v) + 1e-8), with m and v the bias-corrected moments of the gradient.
 
@@ -56,13 +46,14 @@ class Adam:
         self.taken = torch.tensor(float(self.steps), device=next(iter(weights.values())).device)
         self.first = {name: _stacked(w, [state.first for state in known], name) for name, w in weights.items()}
         self.second = {name: _stacked(w, [state.second for state in known], name) for name, w in weights.items()}
-        self.parts: dict[float, list[_Part]] = {}
+        # For each learning rate: weights, gradients and moments of the tensors' consecutive runs that have it, views into the stack.
+        self.parts: dict[float, tuple[list[Tensor], ...]] = {}
         for name, weight in weights.items():
             for value, group in groupby(range(len(weight)), key=lambda run, of=rate[name]: of[run]):  # type: ignore[misc]
                 runs = list(group)
-                own = slice(runs[0], runs[-1] + 1)
-                part = _Part(weight[own], gradient[name][own], self.first[name][own], self.second[name][own])
-                self.parts.setdefault(value, []).append(part)
+                lists = self.parts.setdefault(value, ([], [], [], []))
+                for part, stacked in zip(lists, (weights, gradient, self.first, self.second), strict=True):
+                    part.append(stacked[name][runs[0] : runs[-1] + 1])
 
     def step(self, factor: float) -> None:
         """Move the weights along the gradients, with `factor` times their learning rates."""
@@ -71,12 +62,9 @@ class Adam:
         for rate, parts in self.parts.items():
             # The kernel of `torch.optim.Adam(fused=True)`, whose bookkeeping takes several times as long on small tensors.
             torch._fused_adam_(
-                [part.weight for part in parts],
-                [part.gradient for part in parts],
-                [part.first for part in parts],
-                [part.second for part in parts],
+                *parts,
                 [],
-                [self.taken] * len(parts),
+                [self.taken] * len(parts[0]),
                 lr=rate * factor,
                 beta1=0.9,
                 beta2=0.999,

@@ -1,20 +1,62 @@
 """Settings of the whole process that a caller may have changed: ours while we compute, and the caller's again afterwards."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from threading import Lock
 
 import numpy as np
 import torch
 
 LONG = 1e8  # floating-point operations of a call of torch from which on several threads pay: a millisecond or two of one core
 
+# GNU's OpenMP, on which torch's threads rest, waits for ever in a process that was forked after it had started some. One thread
+# needs none of them; torch's own workers that load data do likewise.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
+
+
+class _Shared:
+    """What torch has once for all threads. The first thread that computes notes and changes it, the last one gives it back."""
+
+    lock = Lock()
+    computing = 0
+    precision = torch.float32
+    threads = 1
+
+    @classmethod
+    def enter(cls) -> int:
+        """Return how many threads the caller allows."""
+        with cls.lock:
+            if not cls.computing:
+                cls.precision, cls.threads = torch.get_default_dtype(), torch.get_num_threads()
+                torch.set_default_dtype(torch.float32)
+            cls.computing += 1
+            torch.set_num_threads(1)
+            return cls.threads
+
+    @classmethod
+    def leave(cls) -> None:
+        with cls.lock:
+            cls.computing -= 1
+            # OpenMP counts the threads of each thread for itself, so that each has to give them back.
+            torch.set_num_threads(cls.threads)
+            if not cls.computing:
+                torch.set_default_dtype(cls.precision)
 
 
 def allowed_threads() -> int:
     """How many threads the caller lets torch use, and with it this package."""
     return _allowed.get() or torch.get_num_threads()
+
+
+def begin_worker() -> None:
+    """What a thread of our own does first: it computes alone."""
+    _allowed.set(1)
+    torch.set_num_threads(1)
 
 
 @contextmanager
@@ -53,7 +95,6 @@ def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
         gradients: whether torch records what gradients need; None leaves it to the caller, as in a prediction through which
             the caller differentiates.
     """
-    precision = torch.get_default_dtype()
     with ExitStack() as settings:
         settings.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         if gradients is not None:
@@ -64,12 +105,8 @@ def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 settings.enter_context(torch.autocast(device, enabled=False))
-        if precision != torch.float32:
-            torch.set_default_dtype(torch.float32)
-            settings.callback(torch.set_default_dtype, precision)
-        if _allowed.get() is None:
-            threads = torch.get_num_threads()
-            settings.callback(_allowed.reset, _allowed.set(threads))
-            settings.callback(torch.set_num_threads, threads)
-            torch.set_num_threads(1)
+        if _allowed.get() is None:  # the outermost call of this thread
+            settings.callback(_allowed.reset, _allowed.set(_Shared.enter()))
+            settings.callback(_Shared.leave)
+        settings.enter_context(threads_for(0))
         yield

@@ -29,7 +29,7 @@ from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
-from pac_surrogate.process import LONG, allowed_threads, own_settings, threads_for
+from pac_surrogate.process import LONG, allowed_threads, begin_worker, own_settings, threads_for
 from pac_surrogate.progress import progress_bar
 from pac_surrogate.weights import Weights, digest, stack, unstack
 
@@ -227,8 +227,7 @@ def _at_once(
             with threads_for(operations):
                 results.append(train(stack))
         return results
-    # OpenMP counts the threads of each thread that uses it for itself.
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(workers, initializer=begin_worker) as pool:
         # The longest first, so that no core is left with a long one at the end.
         order = sorted(range(len(stacks)), key=lambda i: -each[i])
         futures = {i: pool.submit(train, stacks[i]) for i in order}

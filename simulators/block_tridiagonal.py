@@ -2,12 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-PIVOT = 1e-14  # of the diagonal; below it round-off alone keeps a pivot above 0
 LEAST_HOLD = 1e-13  # of a part's diagonals: a hundred times what round-off may leave of a part that nothing holds
 
 
@@ -27,8 +26,8 @@ def solve_five_point(
 
     Args:
         centre: c.
-        along_x: a between each cell and the next along x.
-        along_y: b between each cell and the next along y.
+        along_x: a between each cell and the next along x, not negative.
+        along_y: b between each cell and the next along y, not negative.
         right: r.
 
     Returns:
@@ -38,7 +37,9 @@ def solve_five_point(
         ValueError: if a system is singular or indefinite in double precision.
     """
     _check_held(centre, along_x, along_y)
-    return _substitute(_eliminate(centre, along_x, along_y), along_x, right)
+    inverses = _eliminate(centre, along_x, along_y)
+    _check_condition(_substitute(inverses, along_x, centre))
+    return _substitute(inverses, along_x, right)
 
 
 def _check_held(centre: Tensor, along_x: Tensor, along_y: Tensor) -> None:
@@ -65,11 +66,27 @@ def _check_held(centre: Tensor, along_x: Tensor, along_y: Tensor) -> None:
     hold = np.bincount(part, coupled.flatten().numpy(), count)
     size = np.bincount(part, centre.detach().cpu().abs().flatten().numpy(), count)
     loose = hold <= LEAST_HOLD * size
-    if loose.any():
-        sample = int((loose[part].reshape(cells.shape[0], -1)).any(1).argmax())
+    _refuse(torch.from_numpy(loose[part].reshape(cells.shape[0], -1).any(1)))
+
+
+def _check_condition(reach: Float[Tensor, "sample x y"]) -> None:
+    """Refuse a system of which some cells hang together with a held value by coefficients that round-off swallows.
+
+    No coefficient is negative, so neither is any entry of inv(A), and with D the diagonal the largest entry of inv(A) D 1 is
+    the maximum norm of inv(A) D. For a group of cells it is at least the sum of their diagonals over what holds the group: 1e13
+    at `LEAST_HOLD`, where the solution has three digits left, and 1e15 or more, or below 0, where round-off alone holds it.
+
+    Args:
+        reach: inv(A) D 1.
+    """
+    _refuse(~((reach > 0) & (reach < 1 / LEAST_HOLD)).all((1, 2)))
+
+
+def _refuse(singular: Bool[Tensor, " sample"]) -> None:
+    if bool(singular.any()):
         raise ValueError(
-            f"the system of sample {sample} is singular to double precision: every cell must hang together with a held value,"
-            " through coefficients that span fewer decades"
+            f"the system of sample {int(singular.nonzero()[0])} is singular to double precision: every cell must hang together"
+            " with a held value, through coefficients that span fewer decades"
         )
 
 
@@ -81,13 +98,7 @@ def _eliminate(centre: Tensor, along_x: Tensor, along_y: Tensor) -> list[Tensor]
         if inverses:
             block -= along_x[:, i - 1, :, None] * inverses[-1] * along_x[:, i - 1, None, :]
         factor, failed = torch.linalg.cholesky_ex(block)
-        pivots = factor.diagonal(dim1=1, dim2=2) ** 2
-        lost = (failed > 0) | (pivots <= PIVOT * centre[:, i]).any(1)
-        if bool(lost.any()):
-            raise ValueError(
-                f"the system of sample {int(lost.nonzero()[0])} is singular to double precision: every cell must hang together"
-                " with a held value, through coefficients that span fewer decades"
-            )
+        _refuse(failed > 0)
         inverses.append(torch.cholesky_inverse(factor))
     return inverses
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 RESONANCE = 1e-10  # symbols smaller than this beside their terms lose ten of sixteen digits or more
+LEAST_DIFFUSION = 1e-14  # of a tensor's largest eigenvalue: some fifty times what round-off may make of a smallest one of 0
 ROUND_OFF = 1e-6  # of a mean that should be 0; fields stored in single precision keep 1e-7
 
 
@@ -42,7 +43,7 @@ def solve_elliptic(
 
     Raises:
         ValueError: if a shape does not fit, a number of points is odd, a value is not finite, a diffusion tensor is not
-            symmetric and positive definite, f has a mean where w = 0, or a symbol vanishes (resonance).
+            symmetric and positive definite to double precision, f has a mean where w = 0, or a symbol vanishes (resonance).
     """
     source = _double(source)
     diffusion, velocity, reaction = _check(source, diffusion, velocity, reaction, lengths)
@@ -110,13 +111,14 @@ def _symbol(
     def rows(numbers: Tensor) -> Tensor:
         return numbers.reshape(-1, *(1,) * len(waves))
 
-    decay, drift = rows(torch.zeros_like(diffusion[:, 0, 0])), rows(torch.zeros_like(diffusion[:, 0, 0]))
+    decay = drift = mixed = rows(torch.zeros_like(diffusion[:, 0, 0]))
     for i in range(len(waves)):
         decay = decay + rows(diffusion[:, i, i]) * waves[i] ** 2
         drift = drift + rows(velocity[:, i]) * odd[i]
         for j in range(i):
-            decay = decay + 2 * rows(diffusion[:, i, j]) * odd[i] * odd[j]
-    magnitude = decay + drift.abs() + rows(reaction).abs()
+            product = 2 * rows(diffusion[:, i, j]) * odd[i] * odd[j]
+            decay, mixed = decay + product, mixed + product.abs() - product
+    magnitude = decay + mixed + drift.abs() + rows(reaction).abs()
     return torch.complex(decay, drift) + rows(reaction), magnitude
 
 
@@ -156,7 +158,8 @@ def _check(
         if bool(broken.any()):
             raise ValueError(f"{name} must be finite, it is not in sample {int(broken.nonzero()[0])}")
     skew = (diffusion - diffusion.mT).abs().amax((1, 2)) > 1e-12 * diffusion.abs().amax((1, 2))
-    broken = skew | (torch.linalg.eigvalsh(diffusion)[:, 0] <= 0)
+    eigenvalues = torch.linalg.eigvalsh(diffusion)
+    broken = skew | (eigenvalues[:, 0] <= LEAST_DIFFUSION * eigenvalues[:, -1].abs())
     if bool(broken.any()):
         sample = int(broken.nonzero()[0])
         got = [[float(f"{entry:.6g}") for entry in row] for row in diffusion[sample].tolist()]

@@ -3,9 +3,15 @@
 Pipeline, curve and command line are left out: they answer wrong types in words of their own.
 """
 
+import os
+import subprocess
+import sys
+
 import hypothesis
 import matplotlib as mpl
 import pytest
+import scipy.linalg  # noqa: F401  # loads the linear algebra that the header names
+import threadpoolctl
 import torch
 from jaxtyping import install_import_hook
 
@@ -15,6 +21,7 @@ CHECKED = (
     "batches",
     "case",
     "choice",
+    "cholesky",
     "choose",
     "dataset",
     "files",
@@ -63,7 +70,47 @@ def same_initial_weights():
     torch.manual_seed(0)
 
 
+# Every test is numerical, in that its outcome depends on floating-point arithmetic, but for those of text, files and the
+# house's rules, and for those that take too long for a sweep over processors. A new test is numerical unless it is named here.
+NOT_NUMERICAL = (
+    *("test_cli.py", "test_cost.py", "test_dataset.py", "test_files.py", "test_house.py", "test_missing_values.py"),
+    *("test_sample_plots.py", "test_simulation_speed.py"),
+    # What takes minutes; its arithmetic is that of others.
+    *("test_benchmarks.py", "test_comparisons.py", "test_memory.py", "test_methods.py", "test_pairs.py", "test_sharing.py"),
+    "test_verification.py",
+    "test_case.py::test_a_set_point_of_the_source_has_the_scale_of_the_target_in_any_unit",
+    "test_choose.py::test_lines_without_a_sample_are_those_of_the_others[3-1000-True]",
+    "test_repeats.py::test_repeats_of_a_noisy_measurement_inform_the_noise",
+    "test_tangent.py::test_kernels_are_products_of_the_derivatives",
+    "test_training.py::test_a_run_in_a_stack_of_mixed_sizes_is_the_run_alone[CNN]",
+)
+
+
 def pytest_collection_modifyitems(items):
-    """Put the longest files first: with a file to a worker, the last one to begin should be short."""
+    """Mark the numerical tests, and put the longest files first: with a file to a worker, the last one should be short."""
+    for item in items:
+        if not any(name in item.nodeid for name in NOT_NUMERICAL):
+            item.add_marker("numerical")
     longest = ("test_pairs", "test_methods", "test_comparisons", "test_training", "test_benchmarks")
     items.sort(key=lambda item: longest.index(item.path.stem) if item.path.stem in longest else len(longest))
+
+
+def pytest_report_header():
+    """What computes: the instructions that are in force, whatever was asked for."""
+    openblas = [library for library in threadpoolctl.threadpool_info() if library["internal_api"] == "openblas"]
+    kernels = sorted({f"{library['prefix']} {library['version']} for {library['architecture']}" for library in openblas})
+    return f"processor: torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}; {_mkl()}; {'; '.join(kernels)}"
+
+
+def _mkl():
+    """MKL says for which processors it computes when it is first used, on standard output, if it is asked to by a variable."""
+    if not torch.backends.mkl.is_available():
+        return "no MKL"
+    if "MKL_ENABLE_INSTRUCTIONS" not in os.environ:
+        return "MKL as it chooses"
+    product = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)"
+    done = subprocess.run(
+        [sys.executable, "-c", product], env=os.environ | {"MKL_VERBOSE": "1"}, capture_output=True, text=True, check=True
+    )
+    first = done.stdout.partition("\n")[0]
+    return first.partition("architecture ")[2].partition(" enabled")[0] or first

@@ -304,7 +304,7 @@ def test_a_masked_value_is_missing_wherever_inputs_are_given(surrogate, kind):
 # Order, units, offsets ----------------------------------------------------------------------------------------------------
 
 BUDGET = Budget(steps=12, source_steps=12, batch_size=16)
-EVERY = {**METHODS, "auto": pac.Auto(), "co-kriging": pac.CoKriging(source_samples=30, starts=1)}
+EVERY = {**METHODS, "auto": pac.Auto(), "co-kriging": pac.CoKriging(source_samples=30, starts=5)}
 GRID = 2.0**-10  # numbers of ten bits: sums and products with powers of two are exact
 
 
@@ -351,10 +351,10 @@ def test_no_method_sees_the_order_of_the_rows_the_units_or_an_offset(name):
         np.testing.assert_array_equal(order, ours)
         np.testing.assert_array_equal(units, ours)  # powers of two are exact
         # Standardised numbers then differ by their rounding, 1e-16 and, from the means beside the offsets, 1e-13. Training in
-        # float32 and searches for length scales make 1e-3 of it, those of smt a hundredth; a wrong scale makes 1.
-        bound = 0.2 if name == "co-kriging" else 0.02
-        np.testing.assert_allclose(offset, ours, rtol=0, atol=bound)
-        np.testing.assert_allclose(decade, ours, rtol=0, atol=bound)
+        # float32 and searches for length scales make 1e-3 of it; a wrong scale makes 1, and so does another optimum, at which a
+        # search of smt that starts once may end by the rounding of one processor and not by that of another.
+        np.testing.assert_allclose(offset, ours, rtol=0, atol=0.02)
+        np.testing.assert_allclose(decade, ours, rtol=0, atol=0.02)
     if chosen.choice is not None:
         assert other.choice.method == chosen.choice.method
 

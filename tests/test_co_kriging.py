@@ -167,7 +167,7 @@ def test_only_the_first_source_samples_are_used_and_the_answer_is_the_same_again
 def test_a_missing_smt_is_told_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "smt.applications", None)
     x = np.linspace(0, 1, 6)
-    with pytest.raises(ValueError, match=r"pip install 'smt>=2\.6'") as caught:
+    with pytest.raises(ValueError, match=r"pip install 'smt>=2\.13'") as caught:
         fit_levels(x[:, None], x, x[:, None], x, starts=1)
     assert "\n" not in str(caught.value)
 

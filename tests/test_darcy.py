@@ -131,6 +131,36 @@ def test_a_part_that_is_cut_off_from_all_that_is_held_is_refused():
             solve_five_point(centre[i : i + 1], along_x[i : i + 1], along_y[i : i + 1], right[i : i + 1])
 
 
+@pytest.mark.parametrize("cells", [8, 32])
+@pytest.mark.parametrize("link", [1e-15, 1e-18])
+def test_a_part_whose_links_round_off_swallows_is_refused(cells, link):
+    """The structure has them, and the diagonals do not: how they are rounded would hold the part, or push it."""
+    matrix = weakly_linked(link, cells)
+    for i in range(20):
+        with pytest.raises(ValueError, match="the system of sample 0 is singular"):
+            solve_five_point(*(part[i : i + 1] for part in matrix))
+
+
+def test_a_part_whose_links_are_weak_but_there_is_solved():
+    link = 1e-9
+    *matrix, right = weakly_linked(link, 8)
+    pressure = solve_five_point(*matrix, right)
+    across = (matrix[1][:, 3] * (pressure[:, 4] - pressure[:, 3])).sum(1)
+    # What enters the part leaves it by the links. They are held in diagonals of 1e9 times their size and so have 7 digits.
+    torch.testing.assert_close(across, right[:, 4:].sum((1, 2)), rtol=1e-5, atol=0)
+
+
+def weakly_linked(link, cells):
+    """The systems of `five_point`, twenty samples, the coefficients across the middle times `link`; sources in the far half."""
+    centre, along_x, along_y, right = five_point(20, cells, cells)
+    middle = cells // 2 - 1
+    lost = along_x[:, middle] * (1 - link)
+    along_x[:, middle] *= link
+    centre[:, middle] -= lost
+    centre[:, middle + 1] -= lost
+    return centre, along_x, along_y, right.abs()
+
+
 # Exact solutions
 
 

@@ -223,6 +223,38 @@ def test_absorption_lifts_a_resonance():
     assert relative(differentiate(found, DIFFUSION, reaction=RESONANT + 1e-3j), GOOD["source"]) < bound
 
 
+@pytest.mark.parametrize(("least", "refused"), [(0.0, True), (1e-15, True), (1e-12, False)])
+def test_a_diffusion_tensor_without_a_second_direction_is_refused_at_every_angle(least, refused):
+    """Round-off makes its smaller eigenvalue positive or negative, by chance; at 1e-12 of the larger 3 digits are known."""
+    angle = torch.linspace(0.01, 3.13, 200, dtype=torch.float64)
+    along = torch.stack([torch.cos(angle), torch.sin(angle)], 1)
+    across = torch.stack([-torch.sin(angle), torch.cos(angle)], 1)
+    diffusion = along[:, :, None] * along[:, None, :] + least * across[:, :, None] * across[:, None, :]
+    for row in diffusion:
+        if refused:
+            with pytest.raises(ValueError, match="diffusion must be symmetric and positive definite"):
+                apply_elliptic(torch.zeros(1, 2, 2), diffusion=row[None], lengths=LENGTHS)
+        else:
+            apply_elliptic(torch.zeros(1, 2, 2), diffusion=row[None], lengths=LENGTHS)
+
+
+def test_a_wave_that_next_to_nothing_damps_is_a_resonance_only_where_terms_cancel():
+    """Along an axis a diffusivity of 1e-11 is one number; across the diagonal it is what is left of terms 1e11 times larger."""
+    wave = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, -1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 1.0, 0.0]]).double()
+    along_axes = torch.diag(torch.tensor([1.0, 1e-11]).double())
+    turn = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).double() / 2**0.5
+    assert torch.isfinite(solve_elliptic(wave[None], diffusion=along_axes[None], lengths=(1.0, 1.0))).all()
+    for least, refused in ((1e-11, True), (1e-9, False)):
+        oblique = turn @ torch.diag(torch.tensor([1.0, least]).double()) @ turn.T
+        if refused:
+            with pytest.raises(ValueError, match=r"in sample 0 \(resonance\)"):
+                solve_elliptic(wave[None], diffusion=oblique[None], lengths=(1.0, 1.0))
+        else:
+            found = solve_elliptic(wave[None], diffusion=oblique[None], lengths=(1.0, 1.0))
+            # sin(2 pi x) cos(2 pi y) has waves along both diagonals, of which the second is damped by `least` alone.
+            assert float(found.abs().max()) == pytest.approx(float(wave.abs().max()) / 2 / (8 * pi**2 * least), rel=1e-6)
+
+
 # Sources
 
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("arrays", "matching"),
     ("dataset", "models"),
     ("jacobian", "perturbation", "adam"),
-    ("tangent", "spectrum", "choice", "intervals"),
+    ("cholesky", "tangent", "spectrum", "choice", "intervals"),
     ("scaling", "predictors", "pruning", "batches"),
     ("plan",),
     ("surrogate",),
@@ -114,18 +114,20 @@ def gradients_followed(path):
     return {
         name
         for name in names
-        if "torch.optim" in name or "torch.autograd" in name or name.endswith((".backward", ".requires_grad_", ".grad"))
+        if any(part in name for part in ("torch.optim", "torch.autograd", "_fused_adam_"))
+        or name.endswith((".backward", ".requires_grad_", ".grad"))
     }
 
 
-MEASURED = {"jacobian.py": {"torch.func.grad"}}
+# jacobian.py differentiates for those who measure (Fisher information, scores); adam.py is the step of the training loop.
+ELSEWHERE = {"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_"}}
 
 
 def test_there_is_one_training_loop():
-    assert {"torch.optim.Adam", "torch.autograd.grad"} <= gradients_followed(LIBRARY / "training.py")
+    assert {"torch.autograd.backward", "torch.autograd.grad"} <= gradients_followed(LIBRARY / "training.py")
+    assert gradients_followed(LIBRARY / "adam.py") == ELSEWHERE["adam.py"]
     for path in sources(LIBRARY):
-        # jacobian.py differentiates for those who measure (Fisher information, scores); it follows nothing.
-        assert path.name == "training.py" or gradients_followed(path) <= MEASURED.get(path.name, set()), path
+        assert path.name == "training.py" or gradients_followed(path) <= ELSEWHERE.get(path.name, set()), path
 
 
 UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

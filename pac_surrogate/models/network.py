@@ -144,15 +144,16 @@ def activation_size(model: nn.Module, inputs: int) -> int:
     """How many numbers a forward pass keeps for one sample, roughly: what memory is planned by."""
     weights = dict(model.named_parameters())
     made: list[int] = []
-    # A module of the user's may return some of its features or none, but its layers make them all.
-    layers = [module for module in model.modules() if next(module.children(), None) is None]
-    hooks = [layer.register_forward_hook(lambda _layer, _given, found: made.append(_numbers(found))) for layer in layers]
-    try:
-        with torch.no_grad():
-            prediction, features = evaluate(model, weights, torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    x = torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype)
+    with _BORROWED, torch.no_grad():
+        # A module of the user's may return some of its features or none, but its layers make them all.
+        layers = [module for module in model.modules() if next(module.children(), None) is None]
+        hooks = [layer.register_forward_hook(lambda _layer, _given, found: made.append(_numbers(found))) for layer in layers]
+        try:
+            prediction, features = evaluate(model, weights, x)
+        finally:
+            for hook in hooks:
+                hook.remove()
     returned = sum(feature.numel() for feature in features) or sum(weight.shape[0] for weight in weights.values())
     return inputs + prediction.numel() + 3 * max(returned, sum(made))
 

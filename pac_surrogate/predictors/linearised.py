@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.cholesky import cholesky
 from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size
@@ -296,8 +297,8 @@ def _factors(
 def _factor(gram: Float[Tensor, "row row"], ratio: float) -> Float[Tensor, "row row"]:
     """Cholesky factor of K + ratio I, which takes the place of K."""
     gram.diagonal().add_(ratio)
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    if bool(failed):
+    factor, singular = cholesky(gram)
+    if bool(singular):
         raise ValueError(
             f"the kernel of the training samples has no inverse in float64 at the ratio {ratio:g}: use a larger one"
         )

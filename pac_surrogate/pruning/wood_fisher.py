@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pac_surrogate.cholesky import cholesky
 from pac_surrogate.jacobian import output_jacobian
 from pac_surrogate.models import evaluate
 from pac_surrogate.weights import Mask, Weights, prunable
@@ -87,8 +88,8 @@ def wood_fisher_scores(weights: Mapping[str, Tensor], fisher: Mapping[str, Tenso
     """
     scores = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
     for name, blocks in fisher.items():
-        factor, failed = torch.linalg.cholesky_ex(blocks)
-        if bool(failed.any()):
+        factor, singular = cholesky(blocks)
+        if bool(singular.any()):
             raise ValueError(f"the Fisher matrix of {name} has no inverse in float64: raise damping")
         inverse = torch.cholesky_inverse(factor).diagonal(dim1=1, dim2=2).flatten()
         weight = weights[name].double()

@@ -164,8 +164,10 @@ def _train(
     """Train smt's model; its random numbers are its own and begin anew with each model."""
     try:
         from smt.applications import MFK
-    except ImportError as error:
-        raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.6'") from error
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] != "smt":  # it is installed, and something that it needs is not
+            raise
+        raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.13'") from error
     inputs = low_x.shape[1]
     linear = len(high_x) > inputs + 2 and len(low_x) > inputs + 1
     model = MFK(
