@@ -46,7 +46,7 @@ class Adam:
         self.taken = torch.tensor(float(self.steps), device=next(iter(weights.values())).device)
         self.first = {name: _stacked(w, [state.first for state in known], name) for name, w in weights.items()}
         self.second = {name: _stacked(w, [state.second for state in known], name) for name, w in weights.items()}
-        # For each learning rate: weights, gradients and moments of the tensors' consecutive runs that have it, views into the stack.
+        # For each learning rate: weights, gradients and moments of consecutive runs that have it, views into the stack.
         self.parts: dict[float, tuple[list[Tensor], ...]] = {}
         for name, weight in weights.items():
             for value, group in groupby(range(len(weight)), key=lambda run, of=rate[name]: of[run]):  # type: ignore[misc]
@@ -61,10 +61,14 @@ class Adam:
         self.taken += 1
         for rate, parts in self.parts.items():
             # The kernel of `torch.optim.Adam(fused=True)`, whose bookkeeping takes several times as long on small tensors.
+            weights, gradient, first, second = parts
             torch._fused_adam_(
-                *parts,
+                weights,
+                gradient,
+                first,
+                second,
                 [],
-                [self.taken] * len(parts[0]),
+                [self.taken] * len(weights),
                 lr=rate * factor,
                 beta1=0.9,
                 beta2=0.999,
