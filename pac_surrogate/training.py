@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from pac_surrogate.adam import Adam, AdamState
 from pac_surrogate.arguments import check_numbers, got, whole_numbers
@@ -31,7 +30,8 @@ from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
 from pac_surrogate.process import LONG, allowed_threads, begin_worker, own_settings, threads_for
 from pac_surrogate.progress import progress_bar
-from pac_surrogate.weights import Weights, digest, stack, unstack
+from pac_surrogate.pruning.cost import flops
+from pac_surrogate.weights import Weights, digest, prunable, stack, unstack
 
 TRAINER = 2  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
@@ -244,11 +244,9 @@ def _at_once(
 def _operations(model: nn.Module, stack: list[_Run], options: _Options) -> float:
     """Floating-point operations of the average product in a step of a stack."""
     weights = dict(model.named_parameters())
-    inputs = torch.zeros(1, stack[0].data.widths[0], dtype=next(iter(weights.values())).dtype)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        evaluate(model, weights, inputs)
-    products = sum(weight.ndim > 1 for weight in weights.values())
-    return counter.get_total_flops() * len(stack) * options.rows(stack[0]) / max(1, products)
+    counted = isinstance(getattr(model, "architecture", None), MLP | CNN)
+    sample = flops(model, weights) if counted else 2 * sum(weight.numel() for weight in weights.values())
+    return sample * len(stack) * options.rows(stack[0]) / max(1, len(prunable(weights)))
 
 
 def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Dataset]) -> None:
@@ -383,7 +381,7 @@ def _pull_(away: Tensor, strength: Tensor) -> Float[Tensor, " run"]:
         away *= strength
     else:
         pull = strength * away
-        energy = torch.linalg.vecdot(pull.flatten(1), away.flatten(1))
+        energy = torch.mul(pull, away, out=away).flatten(1).sum(1)
         away.copy_(pull)
     return energy.div_(2)
 
