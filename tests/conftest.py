@@ -3,11 +3,14 @@
 Pipeline, curve and command line are left out: they answer wrong types in words of their own.
 """
 
+import functools
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import hypothesis
+import jaxtyping
 import matplotlib as mpl
 import pytest
 import scipy.linalg  # noqa: F401  # loads the linear algebra that the header names
@@ -51,9 +54,40 @@ CHECKED = (
     "weights",
 )
 
+CALLS = 20  # of each function that a test sees checked: a loop of thousands of steps has shown its types by then
+_calls: Counter[object] = Counter()
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def _first_calls(*arguments, **options):
+    """What jaxtyping puts around functions, for their first calls alone, and not around functions inside of others.
+
+    Those are made anew with every call of the function around them, and with each its check would be compiled: milliseconds,
+    where a step of training takes less than one.
+    """
+    decorate = _jaxtyped(*arguments, **options)
+
+    def around(subject):
+        if "<locals>" in subject.__qualname__:
+            return subject
+        checked = decorate(subject)
+        if isinstance(subject, type):
+            return checked
+
+        @functools.wraps(subject)
+        def call(*given, **named):
+            _calls[call] += 1
+            return (checked if _calls[call] <= CALLS else subject)(*given, **named)
+
+        return call
+
+    return around
+
+
 mpl.use("Agg")
 hypothesis.settings.register_profile("no deadline", deadline=None)  # what torch imports at first use takes seconds
 hypothesis.settings.load_profile("no deadline")
+jaxtyping.jaxtyped = _first_calls
 # An int serves where a float is asked for (PEP 484's numeric tower).
 install_import_hook(
     [*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"],
@@ -68,6 +102,12 @@ torch.manual_seed(0)  # for what test files make while they are imported
 def same_initial_weights():
     """Layers of torch's own draw from its default generator when they are built: the same numbers in every run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def types_checked_anew():
+    """Every test checks the types of its own first calls."""
+    _calls.clear()
 
 
 # Every test is numerical, in that its outcome depends on floating-point arithmetic, but for those of text, files and the

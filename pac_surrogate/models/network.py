@@ -83,6 +83,9 @@ def evaluate_stack(
     """Prediction and features of a stack of weights, each on samples of its own."""
     if hasattr(model, "forward_stack"):
         return model.forward_stack(weights, x)  # type: ignore[operator]  # a method, which stubs take for a weight
+    if len(x) == 1:  # a run alone needs no batching, which takes longer than a small module
+        prediction, features = evaluate(model, {name: weight[0] for name, weight in weights.items()}, x[0])
+        return prediction[None], tuple(feature[None] for feature in features)
     return torch.func.vmap(lambda w, rows: evaluate(model, w, rows))(dict(weights), x)
 
 
