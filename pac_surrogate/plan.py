@@ -179,8 +179,8 @@ class StackedPlan(Shown):
         trainable: masks that broadcast to `start`.
         live: names of the tensors in which any run trains anything.
         free: 1 where a weight trains and 0 where it is frozen, of the live tensors in which any weight is frozen.
-        strength: of the live tensors that any run penalises, 0 on frozen weights.
-        anchor: of the same tensors.
+        strength: of the live tensors that any run penalises.
+        anchor: of the same tensors; of a frozen weight its start, so that nothing pulls it.
     """
 
     start: Weights
@@ -213,7 +213,8 @@ def stack_plans(plans: Sequence[Plan], dtype: torch.dtype, device: torch.device)
     trainable = {name: together(name, [plan.trainable[name] for plan in plans], torch.bool) for name in shapes}
     live = [name for name in shapes if bool(trainable[name].any())]
     free = {name: trainable[name].to(dtype) for name in live if not bool(trainable[name].all())}
-    strength = {n: together(n, [p.strength[n] for p in plans], dtype) * trainable[n] for n in live}
-    strength = {name: pull for name, pull in strength.items() if bool((pull > 0).any())}
+    strength = {name: together(name, [plan.strength[name] for plan in plans], dtype) for name in live}
+    strength = {name: pull for name, pull in strength.items() if bool(((pull > 0) & trainable[name]).any())}
     anchor = {name: together(name, [plan.anchor[name] for plan in plans], dtype) for name in strength}
+    anchor = {n: torch.where(trainable[n], held, start[n]) if n in free else held for n, held in anchor.items()}
     return StackedPlan(start, trainable, live, free, strength, anchor)
