@@ -92,6 +92,16 @@ def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(tmp_path):
     assert done.stdout.count("loop, fused Adam / stack") == 2
 
 
+def test_the_benchmark_of_busy_cores_prints_every_case(tmp_path):
+    flags = ("--quick", "--threads", "1", "2", "--busy", "1", "--out", tmp_path / "busy.json")
+    done = python(BENCHMARKS / "busy_cores.py", *flags, cwd=tmp_path)
+    rows = json.loads((tmp_path / "busy.json").read_text())["rows"]
+    assert {(row["call"], row["threads"], row["busy"]) for row in rows} == {
+        (call, threads, busy) for call in ("pretrain", "PAC", "auto") for threads in (1, 2) for busy in (0, 1)
+    }
+    assert done.stdout.count("s CPU") == len(rows) == 12
+
+
 def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
     done = python(
         BENCHMARKS / "difficulty.py", "--quick", "--pairs", "forrester", "oscillator_energy", "--seeds", 2, cwd=tmp_path
