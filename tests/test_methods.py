@@ -67,6 +67,7 @@ METHODS = {
 }
 BUDGET = Budget(steps=200, source_steps=60, batch_size=16)
 SHORT = Budget(steps=60, source_steps=40, batch_size=16)
+SHORTEST = Budget(steps=20, source_steps=20, batch_size=16)
 
 
 def task(kind, method, seed=0, samples=6, dtype=torch.float64):
@@ -123,14 +124,15 @@ def test_the_same_seed_gives_the_same_plan_and_no_plan_changes_what_it_is_given(
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_method_in_one_stack_is_that_method_alone(kind):
     tasks = [task(kind, method, seed, samples) for method in METHODS.values() for seed, samples in ((0, 6), (1, 7))]
-    budget = BUDGET if kind == "MLP" else SHORT
+    budget = BUDGET if kind == "MLP" else SHORTEST  # a convolution's step takes ten times as long
     together = solve(tasks, budget)
     x = torch.as_tensor(dataset(kind, 20, 9).input_matrix)
     for which in range(0, len(tasks), 2):
         which += which // 2 % 2  # of one method the first task, of the next the second
         (alone,) = solve([tasks[which]], budget)
         stacked, single = together[which].surrogate.predictor, alone.surrogate.predictor
-        # The bound of the specification: weights after 200 steps in float64. A run that meets its neighbours differs by 1e-3.
+        # The bound of the specification: weights after 200 steps in float64. A run that meets its neighbours differs by 1e-3,
+        # and by as much after the first steps, as Adam's do not depend on the size of a gradient.
         if isinstance(single, Network):
             for name, weight in single.weights.items():
                 assert float((stacked.weights[name] - weight).abs().max()) < 1e-10, (tasks[which].candidates, name)

@@ -73,7 +73,7 @@ def priors(at):
 
 
 @pytest.mark.parametrize(
-    ("kind", "numbers"), [*((kind, 2**25) for kind in MODELS), ("MLP", 700), ("MLP", 60), ("CNN", 100), ("none", 150)]
+    ("kind", "numbers"), [*((kind, 2**25) for kind in MODELS), ("MLP", 700), ("MLP", 60), ("CNN", 300), ("none", 150)]
 )
 def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
     """Whole, in pieces of a few samples, and in pieces of a sample's outputs."""
