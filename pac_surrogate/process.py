@@ -11,11 +11,6 @@ import torch
 
 LONG = 1e8  # floating-point operations of a call of torch from which on several threads pay: a millisecond or two of one core
 
-# GNU's OpenMP, on which torch's threads rest, waits for ever in a process that was forked after it had started some. One thread
-# needs none of them; torch's own workers that load data do likewise.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
 
 
@@ -46,6 +41,20 @@ class _Shared:
             torch.set_num_threads(cls.threads)
             if not cls.computing:
                 torch.set_default_dtype(cls.precision)
+
+
+def _begin_fork() -> None:
+    """In a forked process none of its parent's threads is left, neither ours nor torch's.
+
+    GNU's OpenMP, on which torch's rest, waits for ever for those that the parent had started. One thread needs none of them;
+    torch's own workers that load data do likewise.
+    """
+    _Shared.lock, _Shared.computing = Lock(), 0
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_fork)
 
 
 def allowed_threads() -> int:
