@@ -8,8 +8,9 @@ from threading import Lock
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
-LONG = 1e8  # floating-point operations of a call of torch from which on several threads pay: a millisecond or two of one core
+LONG = 1e7  # floating-point operations of a call from which on several threads pay: 0.1 to 0.2 ms of one core
 
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
 
@@ -21,6 +22,8 @@ class _Shared:
     computing = 0
     precision = torch.float32
     threads = 1
+    limited = 0
+    limits: threadpool_limits | None = None
 
     @classmethod
     def enter(cls) -> int:
@@ -49,7 +52,7 @@ def _begin_fork() -> None:
     GNU's OpenMP, on which torch's rest, waits for ever for those that the parent had started. One thread needs none of them;
     torch's own workers that load data do likewise.
     """
-    _Shared.lock, _Shared.computing = Lock(), 0
+    _Shared.lock, _Shared.computing, _Shared.limited = Lock(), 0, 0
     torch.set_num_threads(1)
 
 
@@ -90,6 +93,29 @@ def threads_for(operations: float) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def numpy_threads_for(operations: float) -> Iterator[None]:
+    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise. They are one setting for all threads.
+
+    Args:
+        operations: floating-point operations of the calls in question, each.
+    """
+    if operations >= LONG:
+        yield
+        return
+    with _Shared.lock:
+        if not _Shared.limited:
+            _Shared.limits = threadpool_limits(1, user_api="blas")
+        _Shared.limited += 1
+    try:
+        yield
+    finally:
+        with _Shared.lock:
+            _Shared.limited -= 1
+            if not _Shared.limited and _Shared.limits is not None:
+                _Shared.limits.restore_original_limits()
 
 
 @contextmanager

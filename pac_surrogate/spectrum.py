@@ -78,7 +78,7 @@ class Spectrum(Shown):
         shared: bool,
     ) -> "Spectrum":
         """Decompose a kernel."""
-        with threads_for(9 * float(len(gram)) ** 3):
+        with threads_for(float(len(gram)) ** 3 / 10):  # its calls are many, and short until some 500 rows
             values, vectors = torch.linalg.eigh(gram)
         columns = residual if shared else residual.reshape(-1, 1)
         mean = float(gram.diagonal().mean()) or 1.0  # a prior that varies nothing has no scale of its own

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  # loads a library of its own
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import pac_surrogate as pac
-from pac_surrogate.process import LONG, allowed_threads, own_settings, threads_for
+from pac_surrogate.process import LONG, allowed_threads, numpy_threads_for, own_settings, threads_for
 
 X = np.random.default_rng(0).random((80, 2))
 DATA = pac.Dataset.from_arrays(X, np.sin(3 * X[:, 0]) + X[:, 1])
@@ -123,3 +125,24 @@ def test_the_caller_s_threads_are_given_back_after_an_error(two_threads):
     with pytest.raises(KeyError), own_settings(), threads_for(LONG):
         raise KeyError
     assert (torch.get_num_threads(), allowed_threads()) == (2, 2)
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_the_linear_algebra_of_numpy_and_scipy_has_one_thread_for_what_is_short():
+    with threadpool_limits(2, user_api="blas"):
+        with numpy_threads_for(1):
+            assert blas_threads() == {1}
+            with numpy_threads_for(LONG / 2), numpy_threads_for(LONG):
+                assert blas_threads() == {1}
+            assert blas_threads() == {1}  # the outer one goes on
+        assert blas_threads() == {2}
+        with pytest.raises(KeyError), numpy_threads_for(1):
+            raise KeyError
+        assert blas_threads() == {2}
+        with numpy_threads_for(LONG):
+            assert blas_threads() == {2}
+        pac.GP(on="target").fit(pac.pretrain(DATA, model=MODEL, steps=1).network, DATA[:9])
+        assert blas_threads() == {2}

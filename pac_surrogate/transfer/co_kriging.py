@@ -11,6 +11,7 @@ from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
 from pac_surrogate.predictors import Network
+from pac_surrogate.process import numpy_threads_for
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import NotApplicableError, Stage
 
@@ -181,5 +182,6 @@ def _train(
     )
     model.set_training_values(low_x, low_y[:, None], name=0)
     model.set_training_values(high_x, high_y[:, None])
-    model.train()
+    with numpy_threads_for(float(len(low_x)) ** 3):
+        model.train()
     return model

@@ -14,6 +14,7 @@ from torch import Tensor
 from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.predictors import GaussianProcess, Network, Predictor
+from pac_surrogate.process import numpy_threads_for
 from pac_surrogate.repeats import groups_of
 from pac_surrogate.surrogate import Surrogate
 from pac_surrogate.transfer.method import NotApplicableError, Stage
@@ -88,19 +89,20 @@ class GP:
         """
         from pac_surrogate.transfer.process_fit import fit_process
 
-        predictor, z, values, kernel = self._fit(base, data)
-        group = groups_of(torch.from_numpy(data.input_matrix)).numpy()
-        left_out = np.empty_like(values)
-        for held_out in range(min(FOLDS, int(group.max()) + 1)):
-            rest = group % FOLDS != held_out
-            process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
-            # A pseudo-inverse, for long length scales and no noise leave a matrix that is singular in float64.
-            inverse = np.linalg.pinv(process.kernel_(z) + process.alpha * np.eye(len(z)), hermitian=True)
-            for number in np.unique(group[~rest]):
-                own = group == number
-                seen = values if without is None else data.output_matrix - without(int(own.argmax())).numpy()
-                applied = inverse[own] @ (seen - seen[~own].mean(0))
-                left_out[own] = np.linalg.pinv(inverse[np.ix_(own, own)], hermitian=True) @ applied
+        with numpy_threads_for(float(len(data)) ** 3):
+            predictor, z, values, kernel = self._fit(base, data)
+            group = groups_of(torch.from_numpy(data.input_matrix)).numpy()
+            left_out = np.empty_like(values)
+            for held_out in range(min(FOLDS, int(group.max()) + 1)):
+                rest = group % FOLDS != held_out
+                process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
+                # A pseudo-inverse, for long length scales and no noise leave a matrix that is singular in float64.
+                inverse = np.linalg.pinv(process.kernel_(z) + process.alpha * np.eye(len(z)), hermitian=True)
+                for number in np.unique(group[~rest]):
+                    own = group == number
+                    seen = values if without is None else data.output_matrix - without(int(own.argmax())).numpy()
+                    applied = inverse[own] @ (seen - seen[~own].mean(0))
+                    left_out[own] = np.linalg.pinv(inverse[np.ix_(own, own)], hermitian=True) @ applied
         return predictor, torch.from_numpy(left_out)
 
     def _fit(

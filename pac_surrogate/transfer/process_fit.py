@@ -10,6 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
 
+from pac_surrogate.process import numpy_threads_for
+
 SEPARATE = 12  # dimensions up to which each has a length scale of its own
 LENGTHS, AMPLITUDES, NOISE = (1e-2, 1e4), (1e-6, 1e6), (1e-10, 1e2)
 
@@ -27,10 +29,10 @@ def fit_process(
         The regressor, and what maps its columns back to the outputs.
     """
     outputs = values.shape[1]
-    rotation = np.linalg.svd(values, full_matrices=False)[2] if outputs > len(values) else np.eye(outputs)
-    scale = (len(rotation) / outputs) ** 0.5
     process = GaussianProcessRegressor(kernel, random_state=0)
-    with warnings.catch_warnings():
+    with numpy_threads_for(float(len(z)) ** 3), warnings.catch_warnings():
+        rotation = np.linalg.svd(values, full_matrices=False)[2] if outputs > len(values) else np.eye(outputs)
+        scale = (len(rotation) / outputs) ** 0.5
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound is an input that does not matter
         process.fit(z, scale * values @ rotation.T)
     return process, rotation / scale
