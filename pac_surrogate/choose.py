@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import nnls
-from scipy.stats import t as student
+from scipy.special import stdtr
 from torch import Tensor
 
 from pac_surrogate.arguments import settings
@@ -226,7 +226,7 @@ def chance_worse(ours: Float[Tensor, " sample"], theirs: Float[Tensor, " sample"
     spread = float(difference.std()) / len(difference) ** 0.5
     if spread == 0:
         return 0.5 if float(difference.mean()) == 0 else float(difference.mean() > 0)
-    return float(student.cdf(float(difference.mean()) / spread, len(difference) - 1))
+    return float(stdtr(len(difference) - 1, float(difference.mean()) / spread))
 
 
 def candidates(surrogate: Surrogate, data: Dataset, others: Sequence[Candidate] = ()) -> list[Candidate]:
