@@ -167,7 +167,7 @@ def run_pair(pair: str, setting: Setting, flags: argparse.Namespace) -> None:
         folds=setting.folds,
         batch_size=setting.batch_size,
         device=flags.device,
-        stack_memory=flags.stack_memory and flags.stack_memory * 2**20,
+        stack_memory=None if flags.stack_memory is None else flags.stack_memory * 2**20,
         out=folder,
     )
     write_figures(curve, target, folder)

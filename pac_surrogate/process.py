@@ -77,8 +77,8 @@ def threads_for(operations: float) -> Iterator[None]:
 
     OpenMP's threads meet at the end of every call of torch, and wait for each other in a loop that keeps a core busy. For
     products of some microseconds that costs more than it saves, and where other processes want the cores, every meeting waits
-    until the operating system has let each thread run: a call can take thirty times as long. So one thread is the rule
-    (`own_settings`) and this the exception.
+    until the operating system has let each thread run: a call can take ten times as long (`benchmarks/busy_cores.py`). So one
+    thread is the rule (`own_settings`) and this the exception.
 
     Args:
         operations: floating-point operations of the calls in question, each.

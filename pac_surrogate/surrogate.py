@@ -7,6 +7,7 @@ import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -165,9 +166,14 @@ class Surrogate(Shown):
                 prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
         return self._laid_out(prediction.to(self._precision(columns)), x)
 
+    @cached_property
+    def _numbers(self) -> int:
+        """How many numbers the predictor holds."""
+        return sum(tensor.numel() for tensor in self.predictor.state()[0].values())
+
     def _operations(self, x: Tensor) -> float:
         """Of a prediction of all rows, about: each number that the predictor holds is used once a row or more."""
-        return 2.0 * len(x) * sum(tensor.numel() for tensor in self.predictor.state()[0].values())
+        return 2.0 * len(x) * self._numbers
 
     def _precision(self, columns: Tensor) -> torch.dtype:
         """That of the answer: as precise as the inputs, and as the outputs of the training data."""

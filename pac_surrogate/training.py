@@ -35,7 +35,7 @@ from pac_surrogate.weights import Weights, digest, prunable, stack, unstack
 
 TRAINER = 2  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
-STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # of like speed from a tenth to ten times that of the CPU, and in its cache
+STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # on the CPU 32 to 128 MB are equally fast
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -182,7 +182,7 @@ def fit(
         for i in idle
     }
     moving = [run for run in runs if run.index not in idle]
-    stacks = list(_split(model, moving, options, stack_memory or STACK_MEMORY[options.device.type]))
+    stacks = list(_split(model, moving, options, STACK_MEMORY[options.device.type] if stack_memory is None else stack_memory))
     stop = Event()
     with (
         progress_bar(progress) as bar,

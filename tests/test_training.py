@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -331,6 +332,13 @@ def test_a_cuda_device_gives_the_result_of_the_cpu(kind):
         for device in ("cpu", "cuda")
     ]
     assert max(largest_difference(a.weights, b.weights) for a, b in zip(*results, strict=True)) < 1e-9
+
+
+def test_types_are_checked_where_a_function_is_called_for_the_first_times():
+    """Or the annotations would say what nobody checks; without the check the broadcast of 3 samples to 1 would pass."""
+    prediction, y = torch.zeros(2, 3, 1), torch.zeros(2, 1, 1)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        pac.training.mean_squared_error(prediction, y, torch.ones(2, 3) / 3)
 
 
 def test_the_number_of_threads_changes_no_bit():
