@@ -33,14 +33,13 @@ class _Shared:
                 cls.precision, cls.threads = torch.get_default_dtype(), torch.get_num_threads()
                 torch.set_default_dtype(torch.float32)
             cls.computing += 1
-            torch.set_num_threads(1)
             return cls.threads
 
     @classmethod
     def leave(cls) -> None:
         with cls.lock:
             cls.computing -= 1
-            # OpenMP counts the threads of each thread for itself, so that each has to give them back.
+            # A thread that began while another one computed has found that one's single thread of torch.
             torch.set_num_threads(cls.threads)
             if not cls.computing:
                 torch.set_default_dtype(cls.precision)

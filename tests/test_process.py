@@ -1,5 +1,7 @@
 """Switches of the whole process: results do not depend on them, and the caller finds them as they were."""
 
+import threading
+
 import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401  # loads a library of its own
@@ -117,6 +119,21 @@ def test_short_calls_have_one_thread_and_long_ones_all_that_the_caller_allows(tw
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
     assert (torch.get_num_threads(), allowed_threads()) == (2, 2)
+
+
+def test_a_thread_that_begins_while_another_computes_has_the_caller_s_threads(two_threads):
+    seen = []
+
+    def begin():
+        with own_settings():
+            seen.append((torch.get_num_threads(), allowed_threads()))
+        seen.append((torch.get_num_threads(), allowed_threads()))
+
+    with own_settings():
+        member = threading.Thread(target=begin)
+        member.start()
+        member.join()
+    assert seen == [(1, 2), (2, 2)]
 
 
 def test_the_caller_s_threads_are_given_back_after_an_error(two_threads):
