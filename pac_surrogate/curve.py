@@ -159,33 +159,31 @@ def transfer_curve(
     results = transfer_many(tasks, budget, solver)
 
     curve = _empty_curve(list(candidates), list(sizes), chosen_seeds)
+    numbers = {name: variable.data for name, variable in curve.variables.items()}  # arrays, which take a number at once
+    axes = (list(candidates), list(sizes), chosen_seeds)
+    sound = []
     for cell, result in zip(cells, results, strict=True):
-        at = dict(zip(("method", "size", "seed"), cell, strict=True))
-        curve["seconds"].loc[at] = result.seconds
-        curve["diverged"].loc[at] = result.diverged is not None
-        curve["chosen"].loc[at] = repr(result.method) if result.refused is None else f"n/a: {result.refused}"
-    sound = [
-        (cell, result)
-        for cell, result in zip(cells, results, strict=True)
-        if result.diverged is None and result.refused is None
-    ]
+        at = tuple(axis.index(label) for axis, label in zip(axes, cell, strict=True))
+        numbers["seconds"][at] = result.seconds
+        numbers["diverged"][at] = result.diverged is not None
+        numbers["chosen"][at] = repr(result.method) if result.refused is None else f"n/a: {result.refused}"
+        if result.diverged is None and result.refused is None:
+            sound.append((cell, at, result))
     for first in range(0, len(sound), PREDICTED_AT_ONCE):
         part = sound[first : first + PREDICTED_AT_ONCE]
-        adapted = [result.surrogate for _, result in part]
-        for (cell, _), prediction in zip(part, predict_many(adapted, [target.test] * len(part)), strict=True):
-            at = dict(zip(("method", "size", "seed"), cell, strict=True))
+        adapted = [result.surrogate for _, _, result in part]
+        for (_, at, _), prediction in zip(part, predict_many(adapted, [target.test] * len(part)), strict=True):
             if not np.isfinite(prediction).all():
-                curve["diverged"].loc[at] = True
+                numbers["diverged"][at] = True
                 continue
             for name, error in _noted(comments, "target", score, prediction, target.test).items():
-                curve[name].loc[at] = error
+                numbers[name][at] = error
         if source_test is None:
             continue
-        for (cell, _), prediction in zip(part, predict_many(adapted, [source_test] * len(part)), strict=True):
-            at = dict(zip(("method", "size", "seed"), cell, strict=True))
-            if np.isfinite(prediction).all() and not curve["diverged"].loc[at]:
+        for (_, at, _), prediction in zip(part, predict_many(adapted, [source_test] * len(part)), strict=True):
+            if np.isfinite(prediction).all() and not numbers["diverged"][at]:
                 truth = source_test.output_matrix
-                curve["source_error"].loc[at] = _noted(comments, "source", METRICS[headline], prediction, truth)
+                numbers["source_error"][at] = _noted(comments, "source", METRICS[headline], prediction, truth)
     for name, comment in comments.items():
         curve[name].attrs["comment"] = comment
     pair = str(target.attributes.get("pair", ""))
@@ -197,7 +195,7 @@ def transfer_curve(
         largest, first_seed = max(sizes), chosen_seeds[0]
         for earlier in (folder / "surrogates").glob("*.safetensors"):
             earlier.unlink()
-        for (name, size, seed), result in sound:
+        for (name, size, seed), _, result in sound:
             if (size, seed) == (largest, first_seed):
                 result.surrogate.save(folder / "surrogates" / f"{name}.safetensors")
         save_curve(curve, folder)

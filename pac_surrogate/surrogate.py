@@ -7,7 +7,7 @@ import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -561,13 +561,18 @@ def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
 
 def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
     """What a surrogate remembers of its making; JSON only."""
-    versions = {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
     return {
         "data": data.training.digest(),
         "samples": len(data),
-        "versions": versions,
+        "versions": dict(_versions()),
         **json.loads(json.dumps(settings, default=repr)),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of what computes. They are read from files, in a millisecond each."""
+    return {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
 
 
 def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor, "sample column"]:

@@ -36,6 +36,7 @@ from pac_surrogate.weights import Weights, digest, prunable, stack, unstack
 TRAINER = 2  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
 STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # on the CPU 32 to 128 MB are equally fast
+PADDING = 5e7  # floating-point operations a step: they take as long as what a stack costs besides, however few its runs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -243,10 +244,15 @@ def _at_once(
 
 def _operations(model: nn.Module, stack: list[_Run], options: _Options) -> float:
     """Floating-point operations of the average product in a step of a stack."""
+    rows = max(options.rows(run) for run in stack)
+    return _forward_operations(model) * len(stack) * rows / max(1, len(prunable(dict(model.named_parameters()))))
+
+
+def _forward_operations(model: nn.Module) -> float:
+    """Floating-point operations of a prediction for one sample."""
     weights = dict(model.named_parameters())
     counted = isinstance(getattr(model, "architecture", None), MLP | CNN)
-    sample = flops(model, weights) if counted else 2 * sum(weight.numel() for weight in weights.values())
-    return sample * len(stack) * options.rows(stack[0]) / max(1, len(prunable(weights)))
+    return flops(model, weights) if counted else 2 * sum(weight.numel() for weight in weights.values())
 
 
 def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Dataset]) -> None:
@@ -287,6 +293,9 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
     width = activation_size(model, runs[0].data.widths[0])
     widened: list[object] = []
 
+    def pulled(run: _Run) -> bool:
+        return any(bool((strength > 0).any()) for strength in run.plan.strength.values())
+
     def kind(run: _Run) -> tuple[bool, bool, int, int, tuple[bool, ...]]:
         """Runs that differ in this cannot share a stack, or would cost each other time: a probe needs no body gradients."""
         plan = run.plan
@@ -299,13 +308,16 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
         return options.rows(run) < len(run.data), run.valid is not None, steps, widened.index(extras), live
 
     kinds = {run.index: kind(run) for run in runs}
+    operations = 3 * _forward_operations(model)  # forward, and backward to the weights and to what enters a layer
     stack: list[_Run] = []
-    for run in sorted(runs, key=lambda run: (*kinds[run.index], options.rows(run), run.index)):
+    # Runs that nothing pulls come first: where a whole stack is such, it does without the pull.
+    for run in sorted(runs, key=lambda run: (*kinds[run.index], options.rows(run), pulled(run), run.index)):
         arrays = run.plan.behaviour.arrays if run.plan.behaviour is not None else {}
         size = sum(tensor.numel() for part in (run.plan.start, arrays) for tensor in part.values())
         memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * options.rows(run) * width)
-        # Padding to the largest costs time: sizes that differ by more than half do not share a stack.
-        uneven = bool(stack) and 2 * options.rows(run) > 3 * options.rows(stack[0])
+        # Padding to the largest costs time: sizes that differ by more than half share a stack only if that is small.
+        padding = operations * sum(options.rows(run) - options.rows(other) for other in stack)
+        uneven = bool(stack) and 2 * options.rows(run) > 3 * options.rows(stack[0]) and padding > PADDING
         if stack and (kinds[run.index] != kinds[stack[0].index] or uneven or memory > stack_memory):
             yield sorted(stack, key=_rates)
             stack = []
@@ -327,7 +339,7 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
     rate = {name: [run.learning_rate * run.plan.rate[name] for run in runs] for name in plan.live}
     adam = Adam(trained, gradient, rate, [run.state for run in runs])
     data = PaddedData([run.data for run in runs], options.dtype, options.device)
-    task = _Task(model, runs, options)
+    task = _Task(model, runs, options, gradient)
     best = _Best(model, task.seen, weights, [run.valid for run in runs if run.valid is not None], options)
     history = torch.empty(options.steps, len(runs), dtype=options.dtype, device=options.device)
 
@@ -343,7 +355,7 @@ def _train(model: nn.Module, runs: list[_Run], options: _Options, advance: Calla
                     objective += _pull_(into, plan.strength[name])
                 else:
                     into.zero_()
-            objective += task.add_gradient(weights, batch, adam.steps, gradient)
+            objective += task.add_gradient(weights, batch, adam.steps)
             for name, free in plan.free.items():
                 gradient[name] *= free
             adam.step(options.factor(step))
@@ -389,19 +401,23 @@ def _pull_(away: Tensor, strength: Tensor) -> Float[Tensor, " run"]:
 class _Task:
     """What the runs of a stack minimise beside the pull towards their anchors."""
 
-    def __init__(self, model: nn.Module, runs: list[_Run], options: _Options) -> None:
+    def __init__(self, model: nn.Module, runs: list[_Run], options: _Options, gradient: Weights) -> None:
         self.model, self.runs, self.rows = model, runs, [options.rows(run) for run in runs]
+        self.gradient = gradient
         self.behaviour, self.reparametrisation = runs[0].plan.behaviour, runs[0].plan.reparametrisation
         self.perturbations = [run.plan.perturbation for run in runs if run.plan.perturbation is not None]
         arrays = [run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None]
         self.arrays = {n: w.to(options.device, options.dtype) for n, w in stack(arrays).items()} if arrays else {}
+        written_out = self.behaviour is None and self.reparametrisation is None and hasattr(model, "gradient_stack")
+        self.by_chain_rule = model.gradient_stack(gradient) if written_out else None  # type: ignore[operator]  # a method
+        self.entered: tuple[Tensor, Tensor] | None = None
 
     def seen(self, weights: Weights) -> Weights:
         """The weights that the model sees."""
         return weights if self.reparametrisation is None else self.reparametrisation(weights)
 
-    def add_gradient(self, weights: Weights, batch: Batch, step: int, into: Weights) -> Float[Tensor, " run"]:
-        """Return the mean squared error, with the behaviour's term, at the weights, and add its gradient to `into`."""
+    def add_gradient(self, weights: Weights, batch: Batch, step: int) -> Float[Tensor, " run"]:
+        """Return the mean squared error, with the behaviour's term, at the weights, and add its gradient to `gradient`."""
         x, y, share = batch
         if self.perturbations:
             seen = self.seen(weights)
@@ -414,18 +430,20 @@ class _Task:
             found.append(error)
             return by_prediction
 
-        if self.behaviour is None and self.reparametrisation is None and hasattr(self.model, "gradient_stack"):
-            self.model.gradient_stack(weights, x, slope, into)  # type: ignore[operator]  # a method, not a weight
+        if self.by_chain_rule is not None:
+            if self.entered is None or self.entered[0] is not x:  # where all steps share a batch, it enters once
+                self.entered = x, self.by_chain_rule.enter(weights, x)
+            self.by_chain_rule.add(weights, self.entered[1], slope)
             return found[0]
         with torch.enable_grad():
-            leaves = {name: weight.detach().requires_grad_(name in into) for name, weight in weights.items()}
+            leaves = {name: weight.detach().requires_grad_(name in self.gradient) for name, weight in weights.items()}
             prediction, features = evaluate_stack(self.model, self.seen(leaves), x)
             roots, slopes = [prediction], [slope(prediction.detach())]
             if self.behaviour is not None:
                 term = self.behaviour.term(self.arrays, self.model, x, share, prediction, features)
                 found[0] = found[0] + term.detach()
                 roots, slopes = [prediction, term], [*slopes, torch.ones_like(term)]
-        for name, tensor in into.items():
+        for name, tensor in self.gradient.items():
             leaves[name].grad = tensor  # to which autograd adds in place
         torch.autograd.backward(roots, slopes)
         return found[0]

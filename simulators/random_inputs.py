@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import qmc
 from torch import Tensor
 
 
@@ -145,6 +144,8 @@ def random_numbers(
     if design == "uniform":
         unit = torch.rand(samples, len(bounds), generator=generator, dtype=torch.float64)
     else:
+        from scipy.stats import qmc  # which takes longer to load than a small ensemble to draw
+
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         if design == "latin hypercube":
             points = qmc.LatinHypercube(len(bounds), rng=rng).random(samples)

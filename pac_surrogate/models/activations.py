@@ -14,12 +14,19 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "tanh": torch.tanh,
 }
-# What autograd itself calls: the slope by the argument z, from the slope by the value h = act(z).
+# The same into an array that is there: h = act(z).
+VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "gelu": lambda z, h: torch.ops.aten.gelu.out(z, out=h),
+    "relu": lambda z, h: torch.clamp_min(z, 0, out=h),
+    "silu": lambda z, h: torch.ops.aten.silu.out(z, out=h),
+    "tanh": lambda z, h: torch.tanh(z, out=h),
+}
+# From the slope by the value h = act(z), in place, the slope by the argument z: what autograd itself calls.
 SLOPES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "gelu": lambda slope, z, h: torch.ops.aten.gelu_backward(slope, z),
-    "relu": lambda slope, z, h: torch.ops.aten.threshold_backward(slope, z, 0),
-    "silu": lambda slope, z, h: torch.ops.aten.silu_backward(slope, z),
-    "tanh": lambda slope, z, h: torch.ops.aten.tanh_backward(slope, h),
+    "gelu": lambda slope, z, h: torch.ops.aten.gelu_backward.grad_input(slope, z, grad_input=slope),
+    "relu": lambda slope, z, h: torch.ops.aten.threshold_backward.grad_input(slope, z, 0, grad_input=slope),
+    "silu": lambda slope, z, h: torch.ops.aten.silu_backward.grad_input(slope, z, grad_input=slope),
+    "tanh": lambda slope, z, h: torch.ops.aten.tanh_backward.grad_input(slope, h, grad_input=slope),
 }
 
 

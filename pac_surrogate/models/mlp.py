@@ -1,7 +1,7 @@
 """Multilayer perceptron on flat inputs."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from pac_surrogate.arguments import settings
 from pac_surrogate.files import Variable
-from pac_surrogate.models.activations import SLOPES, activation
+from pac_surrogate.models.activations import activation
+from pac_surrogate.models.mlp_gradient import MLPGradient
 
 
 @settings
@@ -74,40 +75,10 @@ class MLPNetwork(nn.Module):
             features.append(h)
         return affine(weights, "readout", h), tuple(features)
 
-    def gradient_stack(
-        self,
-        weights: Mapping[str, Tensor],
-        x: Float[Tensor, "run sample input"],
-        slope: Callable[[Float[Tensor, "run sample output"]], Float[Tensor, "run sample output"]],
-        into: Mapping[str, Tensor],
-    ) -> None:
-        """Add to `into` the gradient of a function of the prediction, by the chain rule written out.
-
-        It is what autograd computes from `forward_stack`, without its bookkeeping, which takes longer than the products of a
-        small network.
-
-        Args:
-            weights: name -> (run, *shape).
-            x: inputs.
-            slope: derivative of the function by the prediction, at the prediction that it is given.
-            into: name -> (run, *shape), for the weights whose gradient is wanted.
-        """
-        derivative = SLOPES[self.architecture.activation]
+    def gradient_stack(self, into: Mapping[str, Tensor]) -> MLPGradient:
+        """The gradient of a stack of these networks, added to `into`."""
         layers = [*(f"hidden.{layer}" for layer in range(len(self.hidden))), "readout"]
-        wanted = [layer for layer, name in enumerate(layers) if f"{name}.weight" in into or f"{name}.bias" in into]
-        entering, arguments = [x], []
-        for name in layers[:-1]:
-            arguments.append(affine(weights, name, entering[-1]))
-            entering.append(self.activation(arguments[-1]))
-        back = slope(affine(weights, "readout", entering[-1]))
-        for layer in reversed(range(min(wanted), len(layers))):
-            name = layers[layer]
-            if f"{name}.weight" in into:
-                into[f"{name}.weight"].baddbmm_(back.mT, entering[layer])
-            if f"{name}.bias" in into:
-                into[f"{name}.bias"].add_(back.sum(1))
-            if layer > min(wanted):
-                back = derivative(torch.bmm(back, weights[f"{name}.weight"]), arguments[layer - 1], entering[layer])
+        return MLPGradient(layers, self.architecture.activation, into)
 
 
 def affine(
