@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import warnings
@@ -160,10 +161,11 @@ def transfer_curve(
 
     curve = _empty_curve(list(candidates), list(sizes), chosen_seeds)
     numbers = {name: variable.data for name, variable in curve.variables.items()}  # arrays, which take a number at once
-    axes = (list(candidates), list(sizes), chosen_seeds)
+    shape = (len(candidates), len(sizes), len(chosen_seeds))
+    places = dict(zip(itertools.product(candidates, sizes, chosen_seeds), np.ndindex(shape), strict=True))
     sound = []
     for cell, result in zip(cells, results, strict=True):
-        at = tuple(axis.index(label) for axis, label in zip(axes, cell, strict=True))
+        at = places[cell]
         numbers["seconds"][at] = result.seconds
         numbers["diverged"][at] = result.diverged is not None
         numbers["chosen"][at] = repr(result.method) if result.refused is None else f"n/a: {result.refused}"
@@ -369,9 +371,9 @@ def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
         writer = csv.writer(file)
         writer.writerow(("method", "size", "seed", "metric", "value"))
         for name in names:
-            for index, value in np.ndenumerate(curve[name].values):
-                labels = [curve[axis].values[i] for axis, i in zip(curve[name].dims, index, strict=True)]
-                writer.writerow((*labels, name, repr(float(value))))
+            labels = itertools.product(*(curve[axis].values for axis in curve[name].dims))
+            for cell, value in zip(labels, curve[name].values.flat, strict=True):
+                writer.writerow((*cell, name, repr(float(value))))
 
 
 def summarise(curve: "xr.Dataset | Path | str", metric: str | None = None) -> "xr.Dataset":

@@ -66,6 +66,7 @@ class _Run(Shown):
     index: int
     plan: Plan
     data: Dataset
+    rows: int  # samples a step
     seed: int
     learning_rate: float
     valid: Dataset | None
@@ -83,9 +84,6 @@ class _Options:
 
     def factor(self, step: int) -> float:
         return 1.0 if self.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * step / self.steps))
-
-    def rows(self, run: _Run) -> int:
-        return min(len(run.data), self.batch_size or len(run.data))
 
 
 @own_settings()
@@ -173,8 +171,18 @@ def fit(
     _check_widths(model, plans, [*datasets, *(valid or ())])
 
     options = _Options(steps, batch_size, dtype, schedule, resolve_device(device), keep_state)
+    lengths = [len(data) for data in datasets]
     runs = [
-        _Run(i, plan, datasets[i], seeds[i], rates[i], valid[i] if valid else None, resume[i].state if resume else None)
+        _Run(
+            i,
+            plan,
+            datasets[i],
+            min(lengths[i], batch_size or lengths[i]),
+            seeds[i],
+            rates[i],
+            valid[i] if valid else None,
+            resume[i].state if resume else None,
+        )
         for i, plan in enumerate(plans)
     ]
     idle = {run.index for run in runs if not (run.plan.trains and len(run.data) and steps)}
@@ -221,7 +229,7 @@ def _at_once(
     """Train stacks, one thread to each and as many at once as torch has threads; a few large ones by all threads together."""
     own = hasattr(model, "forward_stack")  # a module of the user's is one at a time
     workers = min(allowed_threads(), len(stacks)) if own and options.device.type == "cpu" else 1
-    each = [_operations(model, stack, options) for stack in stacks]
+    each = [_operations(model, stack) for stack in stacks]
     if workers < 2 or (len(stacks) < allowed_threads() and min(each) >= LONG):
         results = []
         for stack, operations in zip(stacks, each, strict=True):
@@ -242,9 +250,9 @@ def _at_once(
     return [futures[i].result() for i in range(len(stacks))]
 
 
-def _operations(model: nn.Module, stack: list[_Run], options: _Options) -> float:
+def _operations(model: nn.Module, stack: list[_Run]) -> float:
     """Floating-point operations of the average product in a step of a stack."""
-    rows = max(options.rows(run) for run in stack)
+    rows = max(run.rows for run in stack)
     return _forward_operations(model) * len(stack) * rows / max(1, len(prunable(dict(model.named_parameters()))))
 
 
@@ -305,23 +313,25 @@ def _split(model: nn.Module, runs: list[_Run], options: _Options, stack_memory: 
         if extras not in widened:
             widened.append(extras)
         steps = run.state.steps if run.state else 0
-        return options.rows(run) < len(run.data), run.valid is not None, steps, widened.index(extras), live
+        return run.rows < len(run.data), run.valid is not None, steps, widened.index(extras), live
 
     kinds = {run.index: kind(run) for run in runs}
     operations = 3 * _forward_operations(model)  # forward, and backward to the weights and to what enters a layer
     stack: list[_Run] = []
+    filled = 0  # rows of the stack that hold samples
     # Runs that nothing pulls come first: where a whole stack is such, it does without the pull.
-    for run in sorted(runs, key=lambda run: (*kinds[run.index], options.rows(run), pulled(run), run.index)):
+    for run in sorted(runs, key=lambda run: (*kinds[run.index], run.rows, pulled(run), run.index)):
         arrays = run.plan.behaviour.arrays if run.plan.behaviour is not None else {}
         size = sum(tensor.numel() for part in (run.plan.start, arrays) for tensor in part.values())
-        memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * options.rows(run) * width)
+        memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * run.rows * width)
         # Padding to the largest costs time: sizes that differ by more than half share a stack only if that is small.
-        padding = operations * sum(options.rows(run) - options.rows(other) for other in stack)
-        uneven = bool(stack) and 2 * options.rows(run) > 3 * options.rows(stack[0]) and padding > PADDING
+        padding = operations * (len(stack) * run.rows - filled)
+        uneven = bool(stack) and 2 * run.rows > 3 * stack[0].rows and padding > PADDING
         if stack and (kinds[run.index] != kinds[stack[0].index] or uneven or memory > stack_memory):
             yield sorted(stack, key=_rates)
-            stack = []
+            stack, filled = [], 0
         stack.append(run)
+        filled += run.rows
     yield sorted(stack, key=_rates)
 
 
@@ -402,7 +412,7 @@ class _Task:
     """What the runs of a stack minimise beside the pull towards their anchors."""
 
     def __init__(self, model: nn.Module, runs: list[_Run], options: _Options, gradient: Weights) -> None:
-        self.model, self.runs, self.rows = model, runs, [options.rows(run) for run in runs]
+        self.model, self.runs, self.rows = model, runs, [run.rows for run in runs]
         self.gradient = gradient
         self.behaviour, self.reparametrisation = runs[0].plan.behaviour, runs[0].plan.reparametrisation
         self.perturbations = [run.plan.perturbation for run in runs if run.plan.perturbation is not None]

@@ -12,7 +12,7 @@ from torch.nn import functional
 import pac_surrogate as pac
 from pac_surrogate.files import Variable
 from pac_surrogate.models import activation_size, check_model, evaluate, evaluate_many, evaluate_stack, initial_weights
-from pac_surrogate.models.activations import ACTIVATIONS, SLOPES, activation
+from pac_surrogate.models.activations import ACTIVATIONS, SLOPES, VALUES, activation
 from pac_surrogate.predictors import build_network
 from pac_surrogate.weights import inside
 
@@ -594,8 +594,10 @@ def test_the_slope_of_every_activation_is_that_of_autograd(name):
     h, back = activation(name)(z), numbers(101)
     (slope,) = torch.autograd.grad(h, z, back)
     # Autograd calls the same kernel; the bound leaves room for another: a few roundings of values below 10.
-    torch.testing.assert_close(SLOPES[name](back, z.detach(), h.detach()), slope, rtol=1e-14, atol=1e-14)
-    assert set(SLOPES) == set(ACTIVATIONS)
+    torch.testing.assert_close(SLOPES[name](back.clone(), z.detach(), h.detach()), slope, rtol=1e-14, atol=1e-14)
+    value = VALUES[name](z.detach(), torch.empty(0, dtype=DOUBLE))
+    torch.testing.assert_close(value, h.detach(), rtol=1e-14, atol=1e-14)
+    assert set(SLOPES) == set(VALUES) == set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -611,7 +613,8 @@ def test_the_written_out_gradient_of_a_stack_is_that_of_autograd(name, wanted):
     given = {n: numbers(*weights[n].shape, seed=2) for n in wanted}
     added = {n: tensor.clone() for n, tensor in given.items()}
     plain = {n: weight.detach() for n, weight in weights.items()}
-    model.gradient_stack(plain, x, lambda prediction: 3 * (prediction - target).square(), added)
+    written = model.gradient_stack(added)
+    written.add(plain, written.enter(plain, x), lambda prediction: 3 * (prediction - target).square())
     cubes = (evaluate_stack(model, weights, x)[0] - target).pow(3).sum()
     expected = torch.autograd.grad(cubes, [weights[n] for n in wanted])
     for n, gradient in zip(wanted, expected, strict=True):

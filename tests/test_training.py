@@ -12,6 +12,7 @@ from torch import nn
 import pac_surrogate as pac
 from pac_surrogate.batches import minibatch_order
 from pac_surrogate.models import initial_weights
+from pac_surrogate.models.mlp_gradient import MLPGradient
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.training import fit
@@ -110,7 +111,7 @@ def test_a_run_in_a_stack_of_mixed_sizes_is_the_run_alone(kind):
     make = table if kind == "MLP" else field
     model = network(make(), kind)
     plans = plans_of_all_kinds(model)
-    # 6, 7 and 8 samples share a stack; 4 do not.
+    # All of them share stacks, in which the smaller are padded.
     datasets = [make(samples, seed=i) for i, samples in zip(range(len(plans)), itertools.cycle((6, 7, 8, 4)), strict=False)]
     rates = [1e-3 * (1 + i % 3) for i in range(len(plans))]
     options = {"steps": 200, "dtype": DOUBLE}
@@ -346,7 +347,7 @@ def test_the_number_of_threads_changes_no_bit():
     model = network(data[0], "MLP")
     plans = plans_of_all_kinds(model)
     datasets = [data[i % 3] for i in range(len(plans))]
-    options = {"seeds": range(len(plans)), "steps": 30, "learning_rate": 1e-3}
+    options = {"seeds": range(len(plans)), "steps": 30, "learning_rate": 1e-3, "stack_memory": 1}  # bytes: a stack for each
     before, results = torch.get_num_threads(), []
     for threads in (1, 3):
         torch.set_num_threads(threads)
@@ -359,23 +360,55 @@ def test_the_number_of_threads_changes_no_bit():
         assert torch.equal(a.objective, b.objective)
 
 
+@pytest.mark.parametrize(("hidden", "stacks"), [((9, 7), [[4, 4, 4, 40]]), ((512, 512), [[4, 4, 4], [40]])])
+def test_sizes_share_a_stack_while_their_padding_takes_little_time(hidden, stacks, monkeypatch):
+    data = [table(samples) for samples in (4, 40, 4, 4)]
+    model = pac.MLP(hidden=hidden).build(data[0].inputs, data[0].outputs)  # 2.7e5 weights or 144: 6 operations each, a sample
+    seen, original = [], pac.training._train
+
+    def noted(model, runs, options, advance):
+        seen.append([run.rows for run in runs])
+        return original(model, runs, options, advance)
+
+    monkeypatch.setattr(pac.training, "_train", noted)
+    fit(model, [make_plan(start(model))] * 4, data, seeds=range(4), steps=1, learning_rate=1e-3)
+    assert sorted(seen) == stacks
+
+
+def test_inputs_enter_the_layers_before_the_first_that_trains_once_where_all_steps_share_a_batch(monkeypatch):
+    data = table(20)
+    model = network(data, "MLP")
+    plan = make_plan(start(model), trainable=inside(start(model), model.readout_name))
+    entered, original = [], MLPGradient.enter
+
+    def noted(self, weights, x):
+        entered.append(len(x[0]))
+        return original(self, weights, x)
+
+    monkeypatch.setattr(MLPGradient, "enter", noted)
+    for batch_size, expected in ((None, [20]), (8, [8] * 5)):
+        entered.clear()
+        fit(model, [plan], [data], seeds=[0], steps=5, learning_rate=1e-3, batch_size=batch_size)
+        assert entered == expected
+
+
 def test_an_error_in_one_stack_ends_the_others(monkeypatch):
     data = [table(samples) for samples in (4, 40)]
     model = network(data[0], "MLP")
     plans, before, steps, done = [make_plan(start(model))] * 2, torch.get_num_threads(), 100_000, []
     original = pac.training._Task.add_gradient
 
-    def fails_on_few(self, weights, batch, step, into):
+    def fails_on_few(self, weights, batch, step):
         if self.rows == [4] and step == 100:
             raise KeyError("few")
         done.append(step)
-        return original(self, weights, batch, step, into)
+        return original(self, weights, batch, step)
 
     monkeypatch.setattr(pac.training._Task, "add_gradient", fails_on_few)
     torch.set_num_threads(2)
     try:
         with pytest.raises(KeyError, match="few"):
-            fit(model, plans, data, seeds=range(2), steps=steps, learning_rate=1e-3)
+            fit(model, plans, data, seeds=range(2), steps=steps, learning_rate=1e-3, stack_memory=1)  # byte: a stack for each
     finally:
         torch.set_num_threads(before)
     assert len(done) < steps  # the other would have taken all of its steps
