@@ -477,8 +477,8 @@ def mean_squared_error(
         share: of each sample in its run's mean.
     """
     difference = prediction - y
-    slope = difference * (share * (2 / y.shape[-1])).unsqueeze(-1)
-    return torch.linalg.vecdot(slope.flatten(1), difference.flatten(1)) / 2, slope
+    error = torch.linalg.vecdot(torch.linalg.vector_norm(difference, dim=2).square_(), share) / y.shape[-1]
+    return error, difference.mul_((share * (2 / y.shape[-1])).unsqueeze(-1))
 
 
 class _Best:
