@@ -33,7 +33,7 @@ from pac_surrogate.progress import progress_bar
 from pac_surrogate.pruning.cost import flops
 from pac_surrogate.weights import Weights, digest, prunable, stack, unstack
 
-TRAINER = 2  # raise it whenever this file computes something else: finished stacks of an older one are then not used
+TRAINER = 3  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
 STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # on the CPU 32 to 128 MB are equally fast
 PADDING = 5e7  # floating-point operations a step: they take as long as what a stack costs besides, however few its runs
