@@ -36,7 +36,7 @@ from pac_surrogate.weights import Weights, digest, prunable, stack, unstack
 TRAINER = 3  # raise it whenever this file computes something else: finished stacks of an older one are then not used
 VALIDATIONS = 100  # how often a training looks at its validation data
 STACK_MEMORY = {"cpu": 2**26, "cuda": 2**29}  # on the CPU 32 to 128 MB are equally fast
-PADDING = 5e7  # floating-point operations a step: they take as long as what a stack costs besides, however few its runs
+PADDING = 5e7  # floating-point operations that padding may add to a step: one stack more would cost as much in calls
 
 
 @dataclass(frozen=True, eq=False, repr=False)
