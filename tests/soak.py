@@ -1,0 +1,341 @@
+"""Bad days by the hundred: mutated files, kills, full disks, folders that cannot be written or vanish, two processes at once.
+
+    python tests/soak.py            1,000 mutants for each reader, 50 kills of each kind of work: about an hour on 2 cores
+    python tests/soak.py --quick    5 of each, in a minute
+
+Prints a table; exits with 1 if any row has something in a column that should be 0. Every work runs in processes of its own,
+which are forked, so that what goes wrong in one is seen from outside.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+import pac_surrogate as pac
+from simulators.generate import generate
+from simulators.pairs import find_pair
+
+LONGEST_LINE = 400  # characters of a refusal
+PATIENCE = 300.0  # seconds after which a process counts as hanging: far above what any of these takes
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that writes files below a folder, in the same way whenever it is asked to.
+
+    Attributes:
+        run: does it, or what of it is missing.
+        content: what it wrote, without times: equal for equal results.
+        kept: files that are finished when they stand there; a later run must not write them anew.
+    """
+
+    run: Callable[[Path], object]
+    content: Callable[[Path], str]
+    kept: str
+
+
+def _data(shift: float) -> pac.Dataset:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    return pac.Dataset.from_arrays(x, np.tanh(x @ [1.0, shift]), valid=0.1, test=0.2)
+
+
+def _generation(folder: Path) -> None:
+    generate(find_pair("heat_equation"), folder, samples=120, chunk=5)
+
+
+def _generated(folder: Path) -> str:
+    return "".join(_numbers(path) for path in sorted(folder.rglob("*.h5")))
+
+
+def _curve(folder: Path) -> None:
+    methods = {"fine-tune": pac.FineTune(), "PAC": pac.PAC()}
+    options = {"sizes": (4,), "seeds": 2, "model": pac.MLP(hidden=(6,)), "stack_memory": 1}  # bytes: a stack for each run
+    steps = dict.fromkeys(("steps", "source_steps", "pretrain_steps"), 30)
+    pac.transfer_curve(_data(1.0), _data(2.0), methods=methods, **options, **steps, out=folder / "curve")
+
+
+def _measured(folder: Path) -> str:
+    return "".join(_numbers(path, without=("seconds",)) for path in sorted(folder.rglob("curve.nc")))
+
+
+_SAVED: list[pac.Surrogate] = []
+
+
+def _saves(folder: Path) -> None:
+    for _ in range(20):
+        for surrogate in _SAVED:
+            surrogate.save(folder / "surrogate.safetensors")
+
+
+def _saved(folder: Path) -> str:
+    loaded = pac.Surrogate.load(folder / "surrogate.safetensors")
+    return hashlib.blake2b(loaded.predict(np.ones((3, 2))).tobytes()).hexdigest()
+
+
+WORKS = {
+    "generation": Work(_generation, _generated, "*.h5"),
+    "curve": Work(_curve, _measured, "stacks/*.safetensors"),
+    "save": Work(_saves, _saved, ""),
+}
+
+
+def _numbers(path: Path, without: tuple[str, ...] = ()) -> str:
+    """A digest of all numbers in an HDF5 file."""
+    digest = hashlib.blake2b(digest_size=8)
+
+    def add(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and name not in without:
+            values = item[()]
+            digest.update(f"{path.name} {name} {values.shape}".encode() + (repr(values.tolist()).encode()))
+
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return digest.hexdigest()
+
+
+# Processes ----------------------------------------------------------------------------------------------------------------
+
+
+class Child:
+    """A forked process that runs a function and says how it ended, in a line."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        reads, writes = os.pipe()
+        self.reads = reads
+        self.process = os.fork()
+        if self.process == 0:
+            os.close(reads)
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            try:
+                warnings.simplefilter("ignore")
+                function()
+                said = "done"
+            except (ValueError, OSError) as error:
+                clear = "\n" not in str(error) and len(str(error)) <= LONGEST_LINE
+                said = f"refused: {error}" if clear else f"unclear: {str(error)[:2000]}"
+            except BaseException:  # also what no handler of ours knows
+                said = "exception: " + traceback.format_exc()[-2000:]
+            os.write(writes, said.encode(errors="replace"))
+            os._exit(0)
+        os.close(writes)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process, signal.SIGKILL)
+
+    def end(self) -> str:
+        """What it said: done, refused, unclear, exception, hang, or the signal that ended it."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            ended, status = os.waitpid(self.process, os.WNOHANG)
+            if ended or time.monotonic() > until:
+                break
+            time.sleep(0.002)
+        if not ended:
+            self.kill()
+            os.waitpid(self.process, 0)
+        said = os.read(self.reads, 8192).decode() if ended else "hang"
+        os.close(self.reads)
+        return said or f"signal {os.WTERMSIG(status)}"
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name) / "work"
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+class Reference:
+    """What a work writes when nothing disturbs it."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        with _folder() as folder:
+            work.run(folder)  # here, so that the processes find imported what they need
+            self.content, self.files = work.content(folder), _files(folder)
+        with _folder() as folder:
+            began = time.monotonic()
+            said = Child(lambda: work.run(folder)).end()
+            self.seconds = time.monotonic() - began
+            if said != "done" or work.content(folder) != self.content:
+                raise RuntimeError(f"undisturbed, the work ended with: {said}")
+
+    def finish(self, folder: Path, counts: Counter[str]) -> None:
+        """Let the work end in a folder that something has disturbed, and count what is not as it should be."""
+        finished = {path: path.stat().st_mtime_ns for path in folder.rglob(self.work.kept)} if self.work.kept else {}
+        said = Child(lambda: self.work.run(folder)).end()
+        if said != "done":
+            _complain("resumed", said)
+            counts["not resumed"] += 1
+            return
+        counts["changed numbers"] += self.work.content(folder) != self.content
+        stray = _files(folder) ^ self.files
+        if stray:
+            _complain("stray", ", ".join(sorted(stray)))
+        counts["stray files"] += bool(stray)
+        counts["repeated work"] += any(path.stat().st_mtime_ns != time_ns for path, time_ns in finished.items())
+
+
+def _complain(what: str, line: str) -> None:
+    print(f"  {what}: {line}", file=sys.stderr, flush=True)
+
+
+def _count(said: str, counts: Counter[str]) -> None:
+    """Whether a disturbed process ended well: it was done, or refused in a line."""
+    kind = said.split(":")[0]
+    counts["clean refusals"] += kind == "refused"
+    counts["done"] += kind == "done"
+    if kind not in ("done", "refused"):
+        _complain("ended with", said)
+        counts["hangs" if kind == "hang" else "other exceptions"] += 1
+
+
+# Days ---------------------------------------------------------------------------------------------------------------------
+
+
+def kills(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
+    """Kill the work at some moment, up to three times, and let it end."""
+    counts: Counter[str] = Counter()
+    for _ in range(times):
+        with _folder() as folder:
+            for _ in range(chance.randint(1, 3)):
+                child = Child(lambda folder=folder: reference.work.run(folder))
+                time.sleep(chance.uniform(0, reference.seconds))
+                child.kill()
+                counts["killed"] += child.end() == f"signal {int(signal.SIGKILL)}"
+                if reference.work is WORKS["save"] and (folder / "surrogate.safetensors").exists():
+                    try:  # the old file or the new one, never half of one
+                        reference.work.content(folder)
+                    except ValueError as error:
+                        _complain("half-written", str(error))
+                        counts["half-written"] += 1
+            reference.finish(folder, counts)
+    return counts
+
+
+def full_disks(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
+    """Let files grow up to a limit only, as on a full disk; then let the work end with room on the disk."""
+    counts: Counter[str] = Counter()
+
+    def limited(folder: Path, size: int) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        reference.work.run(folder)
+
+    for _ in range(times):
+        with _folder() as folder:
+            size = int(10 ** chance.uniform(2, 5.5))
+            _count(Child(lambda folder=folder, size=size: limited(folder, size)).end(), counts)
+            reference.finish(folder, counts)
+    return counts
+
+
+def read_only(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
+    """Work in a folder that only others may write; as another user where the run is root, who may write anywhere."""
+    counts: Counter[str] = Counter()
+
+    def as_another(folder: Path) -> None:
+        if os.geteuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        reference.work.run(folder)
+
+    for _ in range(min(times, 3)):
+        with _folder() as folder:
+            folder.mkdir()
+            folder.parent.chmod(0o755)
+            folder.chmod(0o555)
+            _count(Child(lambda folder=folder: as_another(folder)).end(), counts)
+            counts["touched"] += bool(_files(folder))
+            folder.chmod(0o755)
+            reference.finish(folder, counts)
+    return counts
+
+
+def two_at_once(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
+    """Two processes do the same work in one folder."""
+    counts: Counter[str] = Counter()
+    for _ in range(times):
+        with _folder() as folder:
+            first = Child(lambda folder=folder: reference.work.run(folder))
+            time.sleep(chance.uniform(0, reference.seconds / 2))
+            second = Child(lambda folder=folder: reference.work.run(folder))
+            for child in (first, second):
+                _count(child.end(), counts)
+            reference.finish(folder, counts)
+    return counts
+
+
+def vanishing_folder(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
+    """Remove the folder while the work goes on."""
+    counts: Counter[str] = Counter()
+    for _ in range(times):
+        with _folder() as folder:
+            child = Child(lambda folder=folder: reference.work.run(folder))
+            time.sleep(chance.uniform(0, reference.seconds))
+            shutil.rmtree(folder, ignore_errors=True)
+            _count(child.end(), counts)
+            reference.finish(folder, counts)
+    return counts
+
+
+DAYS = {
+    "killed": kills,
+    "full disk": full_disks,
+    "read-only folder": read_only,
+    "two at once": two_at_once,
+    "vanishing folder": vanishing_folder,
+}
+GOOD = ("done", "clean refusals", "killed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few of each, in a minute")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--days", nargs="+", default=list(DAYS), choices=list(DAYS))
+    parser.add_argument("--works", nargs="+", default=list(WORKS), choices=list(WORKS))
+    flags = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    _SAVED.extend(pac.pretrain(_data(1.0), model=pac.MLP(hidden=(6,)), steps=20, seed=seed) for seed in (0, 1))
+    bad = 0
+    for name in flags.works:
+        reference = Reference(WORKS[name])
+        for day in flags.days:
+            began = time.monotonic()
+            times = {"killed": 50, "full disk": 20}.get(day, 10)
+            counts = DAYS[day](reference, 3 if flags.quick else times, random.Random(flags.seed))
+            wrong = {what: count for what, count in counts.items() if count and what not in GOOD}
+            fine = ", ".join(f"{counts[what]} {what}" for what in GOOD if counts[what])
+            faults = ", ".join(f"{count} {what}" for what, count in wrong.items()) or "nothing wrong"
+            print(f"{name}, {day}: {fine}; {faults}; {time.monotonic() - began:.0f} s", flush=True)
+            bad += sum(wrong.values())
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()
