@@ -128,7 +128,9 @@ def test_delta_with_attention_0_is_fine_tuning_with_its_readout_term(kind):
     tuned = pac.FineTune().plan(start, data, torch.Generator())
     strength = tuned.strength | {"readout.weight": torch.tensor(0.4, dtype=torch.float64)}
     tuned = dataclasses.replace(tuned, strength=strength, anchor=start.weights)
-    assert same(follow(start, none, data), follow(start, tuned, data))
+    # One gradient in two ways, by autograd and written out: Adam may amplify their rounding. The readout moves more.
+    assert distance(follow(start, none, data), follow(start, tuned, data)) < 1e-10
+    assert distance(follow(start, none, data), follow(start, pac.FineTune().plan(start, data, torch.Generator()), data)) > 1e-4
     assert distance(follow(start, plan, data), follow(start, tuned, data)) > 1e-3
 
 
