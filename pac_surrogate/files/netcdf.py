@@ -44,7 +44,7 @@ LARGEST_TEXT = 2**24
 LARGEST_TEXTS = 2**14  # entries, each of which is read on its own
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
-FORMAT_VERSION = ("v108", "v108")  # the first of HDF5 in which names, shapes and types carry a checksum
+FORMAT_VERSION = ("v110", "v110")  # of HDF5, the first in which names, shapes, types and places of chunks carry a checksum
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
@@ -66,14 +66,14 @@ def write_netcdf(
 ) -> None:
     """Write variables and global attributes; a call that fails or is killed leaves the old file as it was.
 
-    Numbers carry HDF5's checksum fletcher32, and what describes them the checksums of HDF5's later format. A variable named as its only dimension holds that dimension's coordinates. Floating variables that are not coordinates carry
+    Numbers carry HDF5's checksum fletcher32, and what describes them the checksums of HDF5 1.10. A variable named as its only dimension holds that dimension's coordinates. Floating variables that are not coordinates carry
     `_FillValue` = NaN; nothing else can be missing.
 
     Raises:
         ValueError: if dimensions disagree, a value is masked or has no netCDF type, or an attribute encodes numbers.
     """
     sizes = _dimension_sizes(variables)
-    kind = KINDS[_kind_name(variables, attributes or {})]
+    kind = KINDS[_kind_name({*variables, *sizes}, attributes or {})]
     with replacing(path, kind) as temporary, h5py.File(temporary, "w", track_order=True, libver=FORMAT_VERSION) as file:
         for number, (dim, size) in enumerate(sizes.items()):
             bare = NetcdfVariable((dim,), np.zeros(size, "float32"))
