@@ -66,10 +66,14 @@ def write_netcdf(
 ) -> None:
     """Write variables and global attributes; a call that fails or is killed leaves the old file as it was.
 
-    Numbers carry HDF5's checksum fletcher32, and what describes them the checksums of HDF5 1.10. A variable named as its only dimension holds that dimension's coordinates. Floating variables that are not coordinates carry
+    Numbers carry the checksum fletcher32, and what describes them those of HDF5 1.10. Only a file of the same kind is replaced:
+    a data file, a transfer curve, a prediction, or another netCDF file.
+
+    A variable named as its only dimension holds that dimension's coordinates. Floating variables that are not coordinates carry
     `_FillValue` = NaN; nothing else can be missing.
 
     Raises:
+        DatasetError: if the path is none to write to.
         ValueError: if dimensions disagree, a value is masked or has no netCDF type, or an attribute encodes numbers.
     """
     sizes = _dimension_sizes(variables)
