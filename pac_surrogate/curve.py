@@ -247,8 +247,15 @@ def _check_results(folder: Path, methods: Sequence[str], read: Sequence[Path]) -
     """Refuse a folder to which the results cannot be written, before anything is trained."""
     for name in methods:
         length = len(name.encode(errors="replace"))
-        if not name.strip() or not name.isprintable() or set(name) & set("/\\") or name.split(".")[0].strip().upper() in RESERVED:
-            raise ValueError(f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it")
+        if (
+            not name.strip()
+            or not name.isprintable()
+            or set(name) & set("/\\")
+            or name.split(".")[0].strip().upper() in RESERVED
+        ):
+            raise ValueError(
+                f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it"
+            )
         if length > LONGEST_NAME:
             raise ValueError(f"with out=, the name of a method has at most {LONGEST_NAME} bytes, got {length}: shorten it")
         check_output(_surrogate_path(folder, name), SAVED["pac_surrogate"], read)

@@ -24,11 +24,12 @@ from pac_surrogate.adam import Adam, AdamState
 from pac_surrogate.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.batches import Batch, PaddedData
 from pac_surrogate.dataset import Dataset, as_dataset
-from pac_surrogate.device import memory_bytes, resolve_device
+from pac_surrogate.device import resolve_device
 from pac_surrogate.display import Shown, one_line
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.replacing import check_output, check_own_folder
 from pac_surrogate.files.tensors import UncheckedError, load_tensors, save_tensors
+from pac_surrogate.memory import memory_bytes
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
@@ -177,7 +178,9 @@ def fit(
         check_own_folder(cache)
     _check_widths(model, plans, [*datasets, *(valid or ())])
     if (held := 4 * steps * len(plans)) > memory_bytes():  # the history of the objective alone
-        raise ValueError(f"steps={steps} of {len(plans)} runs would take {held:.1e} bytes, more than there is memory: ask for fewer")
+        raise ValueError(
+            f"steps={steps} of {len(plans)} runs would take {held:.1e} bytes, more than there is memory: ask for fewer"
+        )
 
     options = _Options(steps, batch_size, dtype, schedule, resolve_device(device), keep_state)
     lengths = [len(data) for data in datasets]

@@ -1,9 +1,9 @@
 """The one policy of outputs: which file a result may take the place of, and how it does so.
 
 A result is written whole or not at all, under a temporary name beside its own. It takes the place of a regular file of its own
-kind, or of an empty one, and of nothing else: a link, a device, a pipe or a folder is refused, and so is a file of another kind,
-which would be the user's. Temporary files are created exclusively, so that no link is followed. Those of a run that was killed
-are removed by the next run that writes to the folder, once their process no longer lives.
+kind, or of an empty one, and of nothing else: a link, a device, a pipe or a folder is refused, and so is a file of another
+kind, which would be the user's. Temporary files are created exclusively, so that no link is followed. Those of a run that was
+killed are removed by the next run that writes to the folder, once their process no longer lives.
 """
 
 import hashlib

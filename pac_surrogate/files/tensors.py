@@ -127,5 +127,5 @@ def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
     content = hashlib.blake2b(text.encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):
         content.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        content.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()
