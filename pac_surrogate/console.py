@@ -62,8 +62,7 @@ def run(command: Callable[[], object]) -> None:
         except BrokenPipeError:
             code = BROKEN_PIPE
         except MISTAKES as error:
-            reason = "the memory does not suffice" if isinstance(error, MemoryError) else str(error)
-            print_line(f"error: {reason or type(error).__name__}")
+            print_line(f"error: {_reason(error)}")
             code = 2
         except Exception as error:
             if not hasattr(error, "format_message"):  # of typer, which keeps its errors in different places in its versions
@@ -76,6 +75,14 @@ def run(command: Callable[[], object]) -> None:
         _flush()
     if code:
         raise SystemExit(code)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "the memory does not suffice: ask for less at once"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{'' if error.filename is None else f'{error.filename}: '}{error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def print_line(line: str) -> None:

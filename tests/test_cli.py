@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pac_surrogate as pac
-import pac_surrogate.curve  # noqa: F401  # before a test replaces what it imports
+import pac_surrogate.curve  # before a test replaces what it imports
 from pac_surrogate import cli
 from simulators.generate import generate
 from simulators.pairs import find_pair

@@ -72,7 +72,7 @@ def check_output(path: Path | str, kind: Kind | None = None, inputs: Iterable[Pa
             what = "a link" if stat.S_ISLNK(state.st_mode) else "a device or a pipe"
             raise DatasetError(f"{shown}: a result takes the place of regular files only, this is {what}: choose another name")
         if state.st_size and kind is not None and not kind.holds(path):
-            raise DatasetError(f"{shown}: {kind.name} takes the place of such a file only, this is none: choose another name")
+            raise DatasetError(f"{shown}: {kind.name} may replace only another one, and this is none: choose another name")
     check_folder(path.parent)
     return path
 
