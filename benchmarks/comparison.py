@@ -18,6 +18,8 @@ import torch
 import xarray as xr
 
 import pac_surrogate as pac
+from pac_surrogate import console
+from pac_surrogate.files import replacing
 from pac_surrogate.models import Architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.stages import Solver
@@ -115,7 +117,8 @@ def compare(pair: str, methods: Methods, flags: argparse.Namespace) -> "xr.Datas
     folder = flags.out / pair
     model = model_of(target)
     curve = pac.transfer_curve(source, target, methods=methods, model=model, device=flags.device, out=folder, **budget)
-    pac.plot_curve(curve).savefig(folder / "curve.png", dpi=130)
+    with replacing(folder / "curve.png") as temporary:
+        pac.plot_curve(curve).savefig(temporary, dpi=130, format="png")
     seconds = time.perf_counter() - began
     write_config(folder, asdict(spending), methods, seconds, flags.device)
     print(
@@ -179,8 +182,8 @@ def write_config(folder: Path, setting: Mapping[str, Any], methods: Methods, sec
         "seconds": round(seconds, 1),
         "peak_memory_gigabytes": round(peak_memory(), 2),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def peak_memory() -> float:
@@ -190,8 +193,9 @@ def peak_memory() -> float:
 
 def run(main: Callable[[], None]) -> None:
     """Run a script: what a user did wrong is one line, and exit status 2."""
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+
+    def kept() -> None:
+        with console.keeping("finished data, stacks and curves are kept, the same command goes on from there"):
+            main()
+
+    console.run(kept)

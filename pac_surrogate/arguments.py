@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, TypeVar, dataclass_transform, get_args, get_origin
 
 T = TypeVar("T")
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass_transform(frozen_default=True)
@@ -68,6 +69,18 @@ def whole_numbers(least: int | None = 0, **given: Any) -> list[int]:
         ValueError: naming the argument that is no whole number, or is below the least.
     """
     return [int(_whole(name, value, least, "")) for name, value in given.items()]
+
+
+def whole_seed(seed: Any) -> int:
+    """A seed, as every generator of random numbers takes it.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    (number,) = whole_numbers(seed=seed)
+    if number > LARGEST_SEED:
+        raise ValueError(f"seed must be a whole number of at most {LARGEST_SEED}, got {got(number)}")
+    return number
 
 
 def _whole(name: str, value: Any, least: int | None, example: str) -> Any:
@@ -147,6 +160,8 @@ def got(value: Any) -> str:
     """What a value is, in a few words, for the end of a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if isinstance(value, int) and abs(value) > 10**80:  # Python writes out no number of thousands of digits
+        return "a number of more than 80 digits"
     if value is None or isinstance(value, bool | int | float | str | bytes | os.PathLike):
         text = repr(str(value) if isinstance(value, os.PathLike) else value)
         return text if len(text) <= 80 else f"{text[:80]}..."

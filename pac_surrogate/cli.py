@@ -1,12 +1,12 @@
 """The command line: describe, validate, pretrain, transfer, predict, curve."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pac_surrogate import console
 from pac_surrogate.method_names import COMMON, METHODS, resolve_name
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def pretrain(
     """Train a source surrogate on the train split; the valid split chooses the best weights."""
     import pac_surrogate as pac
 
+    _check_surrogate(out, source)
     data = pac.open_dataset(source)
+    _check_headline(data)
     model: Architecture = (
         pac.CNN(channels=channels, levels=levels, padding=padding, activation=activation)
         if cnn
@@ -107,10 +109,12 @@ def transfer(
     import pac_surrogate as pac
     from pac_surrogate.pruning import report
 
+    _check_surrogate(out, surrogate, target, *([source] if source else []))
     given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
     chosen = _method(method, given, on_source=source is not None)
     loaded = pac.Surrogate.load(surrogate)
     data = pac.open_dataset(target)
+    _check_headline(data)
     samples = data.subset(draw, size)
     adapted = pac.transfer(
         loaded,
@@ -141,7 +145,10 @@ def predict(
     """Predict the outputs of a data file's inputs into a netCDF-4 file."""
     import pac_surrogate as pac
     from pac_surrogate.files import NetcdfVariable, write_netcdf
+    from pac_surrogate.files.netcdf import KINDS
+    from pac_surrogate.files.replacing import check_output
 
+    check_output(out, KINDS["prediction"], (surrogate, data))
     loaded = pac.Surrogate.load(surrogate)
     whole = pac.open_dataset(data)
     splits = ("train", "valid", "test", "all")
@@ -182,20 +189,26 @@ def curve(
 ) -> None:
     """Measure methods, each with its default settings, against the number of target samples: curve.nc, curve.csv, curve.png."""
     import pac_surrogate as pac
+    from pac_surrogate.files.replacing import by_suffix, check_output, replacing
 
-    result = pac.transfer_curve(
-        pac.open_dataset(source),
-        pac.open_dataset(target),
-        methods={name: _method(name, {}) for name in method},
-        sizes=size,
-        seeds=seeds,
-        model=pac.MLP(hidden=tuple(hidden)),
-        steps=steps,
-        pretrain_steps=pretrain_steps,
-        device=device,
-        out=out,
-    )
-    pac.plot_curve(result).savefig(out / "curve.png", dpi=150)
+    methods = {name: _method(name, {}) for name in method}
+    figure, suffix = out / "curve.png", by_suffix(".png")
+    check_output(figure, suffix, (source, target))
+    with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command goes on from there"):
+        result = pac.transfer_curve(
+            pac.open_dataset(source),
+            pac.open_dataset(target),
+            methods=methods,
+            sizes=size,
+            seeds=seeds,
+            model=pac.MLP(hidden=tuple(hidden)),
+            steps=steps,
+            pretrain_steps=pretrain_steps,
+            device=device,
+            out=out,
+        )
+        with replacing(figure, suffix) as temporary:
+            pac.plot_curve(result).savefig(temporary, dpi=150, format="png")
     summary = pac.summarise(result)
     typer.echo(summary["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
     if broken := int(summary["diverged"].sum()):
@@ -215,17 +228,33 @@ def _method(name: str, given: dict[str, float | None], *, on_source: bool = True
     return Auto(on_source=on_source)
 
 
+def _check_surrogate(out: Path, *inputs: Path) -> None:
+    """Refuse, before any work, a path at which no surrogate can be saved."""
+    from pac_surrogate.files.replacing import check_output
+    from pac_surrogate.files.tensors import KINDS
+
+    check_output(out, KINDS["pac_surrogate"], inputs)
+
+
+def _check_headline(data: Any) -> str:
+    """The metric of a data file; one that there is not is refused before any work."""
+    from pac_surrogate.curve import METRICS
+
+    headline = str(data.attributes.get("headline", "rel_l2"))
+    if headline not in METRICS:
+        raise ValueError(
+            f"the headline must be one of {', '.join(METRICS)}, got {headline!r:.60}: set that attribute of the data"
+        )
+    return headline
+
+
 def _score(surrogate: Any, data: Any) -> str:
     """The headline error on the test split, or why there is none: the surrogate is saved by then, so that is no error."""
     from pac_surrogate.curve import METRICS
     from pac_surrogate.left_out import UndefinedMetricError
     from pac_surrogate.surrogate import predict_many
 
-    headline = str(data.attributes.get("headline", "rel_l2"))
-    if headline not in METRICS:
-        return (
-            f"not measured: the headline must be one of {', '.join(METRICS)}, got {headline!r}: set that attribute of the data"
-        )
+    headline = _check_headline(data)
     if not data.has_split("test"):
         return "no test split to measure on"
     (prediction,) = predict_many([surrogate], [data.test])
@@ -235,20 +264,9 @@ def _score(surrogate: Any, data: Any) -> str:
         return f"not measured: {error}"
 
 
-def _show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
-
-
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 2, a warning is one line."""
-    import warnings
-
-    warnings.showwarning = _show_warning  # a user of the console has no use for our file and line
-    try:
-        app()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    console.run(lambda: app(standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -18,15 +18,18 @@ from pac_surrogate import metrics
 from pac_surrogate.arguments import as_path, got, whole_numbers
 from pac_surrogate.case import Cases, warn_of
 from pac_surrogate.dataset import Dataset, Given, as_dataset
+from pac_surrogate.display import one_line
 from pac_surrogate.files import DatasetError
-from pac_surrogate.files.netcdf import read_xarray, replacing, write_xarray
+from pac_surrogate.files.netcdf import KINDS, read_xarray, write_xarray
+from pac_surrogate.files.replacing import check_output, check_own_folder, replacing
+from pac_surrogate.files.tensors import KINDS as SAVED
 from pac_surrogate.left_out import LeftOutWarning, UndefinedMetricError
 from pac_surrogate.matching import match_all, match_columns
 from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.process import own_settings
 from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, as_surrogate, predict_many
+from pac_surrogate.surrogate import DataWarning, Surrogate, as_surrogate, predict_many
 from pac_surrogate.tasks import Choosable, Task, as_methods, transfer_many
 from pac_surrogate.transfer import learns_outputs, needs_target
 
@@ -42,6 +45,8 @@ METRICS = {
     "max_error": metrics.max_error,
 }
 FIELD_METRICS = {"nrmse": metrics.nrmse, "vrmse": metrics.vrmse}  # means over space; n/a where outputs have no grid
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # by Windows
+LONGEST_NAME = 200  # bytes of a method's name, from which that of a file is made
 PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
 
 
@@ -88,8 +93,10 @@ def transfer_curve(
         folds: of the cross-validation.
         device: "auto" means CUDA where there is one.
         stack_memory: bytes that one stack of runs may take, by default 64 MB on the CPU and 512 MB on a GPU.
-        out: folder for results: curve.nc, curve.csv, seconds.csv, and the surrogates of the largest size and first seed.
+        out: folder for results: curve.nc, curve.csv, seconds.csv, and in its folder surrogates those of the largest size and
+            first seed. They take the place of earlier results by the same names; no other file is changed or deleted.
             Finished stacks are kept in its folder stacks, which may be deleted, and an interrupted curve goes on from there.
+            A stack that is damaged is trained anew, with a warning.
         progress: show a progress bar; by default on a terminal.
 
     Returns:
@@ -102,10 +109,12 @@ def transfer_curve(
         ValueError: if sizes exceed the data, seeds the stored draws, data or surrogates do not fit together, or the headline
             metric is undefined on a test split, as where all fields are zero.
     """
+    read = _paths(surrogates)
     source, target = as_dataset("source", source), as_dataset("target", target)
+    read += [data.file for data in (source, target) if data.file is not None]
     chosen_seeds = _several("seeds", seeds)
     if not isinstance(seeds, Sequence | np.ndarray):
-        chosen_seeds = list(range(chosen_seeds[0]))
+        chosen_seeds = list(range(min(chosen_seeds[0], 1 + 2**16)))  # far more than there are draws
     sizes, candidates = _several("sizes", sizes), as_methods(methods)
     (pretrain_steps,) = whole_numbers(pretrain_steps=pretrain_steps)
     if not candidates or not sizes or not chosen_seeds:
@@ -116,12 +125,14 @@ def transfer_curve(
             raise ValueError(f"the {label} needs a test split: Dataset.from_arrays(..., test=0.2) makes one")
     headline = str(target.attributes.get("headline", "rel_l2"))
     if headline not in METRICS:
-        raise ValueError(f"unknown headline metric {headline!r} of the target: choose from {', '.join(METRICS)}")
+        raise ValueError(f"unknown headline metric {one_line(headline, 60)!r} of the target: choose from {', '.join(METRICS)}")
     for label, values in (("sizes", sizes), ("seeds", chosen_seeds)):
         if len(set(values)) < len(values):
             raise ValueError(f"{label} must differ from each other, got {list(values)}")
     subsets = {(size, seed): target.subset(seed, size) for size in sizes for seed in chosen_seeds}
     folder = as_path("out", out) if out is not None else None
+    if folder is not None:
+        _check_results(folder, list(candidates), read)
     solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
     budget = Budget(steps, source_steps, batch_size, folds)
     given = None if surrogates is None else _surrogates(surrogates)
@@ -195,11 +206,14 @@ def transfer_curve(
     curve.attrs |= {"model": repr(given[0].network.architecture), "budget": json.dumps(spent)}
     if folder is not None:
         largest, first_seed = max(sizes), chosen_seeds[0]
-        for earlier in (folder / "surrogates").glob("*.safetensors"):
-            earlier.unlink()
-        for (name, size, seed), _, result in sound:
-            if (size, seed) == (largest, first_seed):
-                result.surrogate.save(folder / "surrogates" / f"{name}.safetensors")
+        last = {name: result.surrogate for (name, *cell), _, result in sound if cell == [largest, first_seed]}
+        for name in candidates:
+            path = _surrogate_path(folder, name)
+            if name in last:
+                last[name].save(path)
+            elif path.exists():
+                line = f"{one_line(path)} is of an earlier curve: in this one {one_line(name, 60)} has none to save"
+                warnings.warn(DataWarning(line), stacklevel=2)
         save_curve(curve, folder)
     for name, comment in comments.items():
         if name not in announced:
@@ -217,6 +231,39 @@ def _surrogates(given: Any) -> list[Surrogate]:
     """Surrogates or their paths, or one, as a list of surrogates."""
     single = isinstance(given, str) or not isinstance(given, Sequence)
     return [as_surrogate(one) for one in ([given] if single else given)]
+
+
+def _paths(given: Any) -> list[Path]:
+    """The files among surrogates or their paths."""
+    several = [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
+    return [Path(one) for one in several if isinstance(one, str | Path)]
+
+
+def _surrogate_path(folder: Path, method: str) -> Path:
+    return folder / "surrogates" / f"{method}.safetensors"
+
+
+def _check_results(folder: Path, methods: Sequence[str], read: Sequence[Path]) -> None:
+    """Refuse a folder to which the results cannot be written, before anything is trained."""
+    for name in methods:
+        length = len(name.encode(errors="replace"))
+        if (
+            not name.strip()
+            or not name.isprintable()
+            or set(name) & set("/\\")
+            or name.split(".")[0].strip().upper() in RESERVED
+        ):
+            raise ValueError(
+                f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it"
+            )
+        if length > LONGEST_NAME:
+            raise ValueError(f"with out=, the name of a method has at most {LONGEST_NAME} bytes, got {length}: shorten it")
+        check_output(_surrogate_path(folder, name), SAVED["pac_surrogate"], read)
+    check_output(folder / "curve.nc", KINDS["transfer curve"], read)
+    for table in ("curve.csv", "seconds.csv"):
+        check_output(folder / table, None, read)
+    for own in ("surrogates", "stacks"):
+        check_own_folder(folder / own)
 
 
 def _under_variables_of(target: Dataset, source: Dataset) -> Dataset:
@@ -320,7 +367,8 @@ def open_curve(path: str | Path) -> "xr.Dataset":
     path = as_path("path", path)
     curve = read_xarray(path / "curve.nc" if path.is_dir() else path)
     if set(curve.dims) != {"method", "size", "seed"}:
-        raise DatasetError(f"{path} is no transfer curve: it has the dimensions {', '.join(map(str, curve.dims))}")
+        found = one_line(", ".join(map(str, curve.dims)), 100)
+        raise DatasetError(f"{one_line(path)} is no transfer curve: it has the dimensions {found}")
     return curve
 
 
@@ -339,7 +387,7 @@ def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
     if isinstance(given, str | Path):
         given = open_curve(given)
     whole = isinstance(given, xr.Dataset) and {"method", "size", "seed"} <= set(given.dims)
-    if not whole or (metric is None and "headline" not in given.attrs):
+    if not whole or (metric is None and str(given.attrs.get("headline")) not in given.data_vars):
         raise ValueError(
             "curve must be what transfer_curve gives, with its dimensions method, size and seed, or the path of a saved one, "
             f"got {got(given)}"

@@ -354,6 +354,11 @@ class Dataset(Shown):
             digest.update(matrix.tobytes())
         return digest.hexdigest()
 
+    @property
+    def file(self) -> Path | None:
+        """The file that the numbers are read from, or None for arrays."""
+        return self._origin.path if isinstance(self._origin, DataFile) else None
+
     def save(self, path: Path | str) -> None:
         """Write the whole dataset, with its splits, in our layout; see `files.native`.
 

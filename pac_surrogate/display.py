@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 LINE = 110  # characters of a line
+MESSAGE = 300  # characters that a message quotes of a file, or of another library's error
 ENTRIES = 6  # of a list that is shown
 
 
@@ -76,3 +77,15 @@ def cut(text: str) -> str:
     """One line of at most `LINE` characters."""
     text = " ".join(text.split())
     return text if len(text) <= LINE else f"{text[: LINE - 3]}..."
+
+
+def one_line(text: object, most: int = MESSAGE) -> str:
+    """A text from elsewhere, such as a file or another library's error, for a message: one line, nothing that a terminal obeys.
+
+    Args:
+        text: a path, an error, or anything else with a text.
+        most: how many characters are kept, of the beginning and of the end.
+    """
+    line = " ".join(str(text).split())[: 100 * most]
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+    return line if len(line) <= most else f"{line[: most // 2 - 2]} ... {line[len(line) - most // 2 + 3 :]}"

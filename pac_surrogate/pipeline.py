@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from pac_surrogate.arguments import check_flags, check_numbers, whole_numbers
+from pac_surrogate.arguments import check_flags, check_numbers, got, whole_numbers, whole_seed
 from pac_surrogate.case import Cases, warn_of, warn_of_strangers
 from pac_surrogate.choose import Auto
 from pac_surrogate.dataset import Dataset, Given, as_dataset
 from pac_surrogate.matching import is_numbered
-from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
+from pac_surrogate.memory import memory_bytes
+from pac_surrogate.models import CNN, MLP, Architecture, Module, as_architecture, initial_weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
 from pac_surrogate.process import own_settings
@@ -26,6 +27,8 @@ from pac_surrogate.training import fit
 from pac_surrogate.transfer import make_described
 from pac_surrogate.transfer.pac import Allocate
 from pac_surrogate.transfer.ticket import draw_stages
+
+NUMBERS_PER_WEIGHT = 6  # that are in memory at once while a model is trained
 
 
 @own_settings()
@@ -59,7 +62,7 @@ def pretrain(
     Raises:
         ValueError: if the training diverges, or data and model do not fit.
     """
-    seed, steps = whole_numbers(seed=seed, steps=steps)
+    seed, (steps,) = whole_seed(seed), whole_numbers(steps=steps)
     (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
     check_numbers(learning_rate=learning_rate)
     return pretrain_seeds(
@@ -88,6 +91,7 @@ def pretrain_seeds(
 ) -> list[Surrogate]:
     """Pretrain a surrogate for each seed, all as one stack; see `pretrain`."""
     data = data.training
+    _check_size(model, data, len(seeds))
     scaling = fit_scaling(data)
     network = build_network(model, data.inputs, data.outputs)
     coordinates = {name: axis for name, axis in data.coordinates.items() if not is_numbered(axis)}
@@ -153,7 +157,7 @@ def prune_and_allocate(
         ValueError: if the training diverges, or an option is out of range.
     """
     surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
-    (seed,) = whole_numbers(seed=seed)
+    seed = whole_seed(seed)
     warn_of_strangers(surrogate, source[:0], source, stacklevel=4)
     method = Stages((("source", make_described(Allocate, sparsity=sparsity, **options)),))
     task = Task(surrogate, source[:0], (method,), source, seed)
@@ -198,7 +202,7 @@ def draw_ticket(
     """
     rules = draw_stages(scheme, sparsity=sparsity, granularity=granularity, radius=robust, attack_steps=attack_steps)
     surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
-    (seed,) = whole_numbers(seed=seed)
+    seed = whole_seed(seed)
     samples = None if target is None else as_dataset("target", target)
     if scheme == "LMP" and not samples:
         raise ValueError("scheme LMP learns its mask on the target: pass target=<target training samples>")
@@ -258,7 +262,7 @@ def transfer(
     """
     surrogate, data = as_surrogate(surrogate), as_dataset("data", data, y)
     source = None if source is None else as_dataset("source", source)
-    (seed,) = whole_numbers(seed=seed)
+    seed = whole_seed(seed)
     check_flags(intervals=intervals)
     candidates = as_candidates(method, on_source=source is not None)
     budget = Budget(steps, source_steps, batch_size, folds)
@@ -277,6 +281,23 @@ def transfer(
     if parts and all(other.diverged is None and other.refused is None for other in others):
         return with_folds(adapted, case.data, case.group, parts, [other.surrogate for other in others])
     return adapted
+
+
+def _check_size(model: Architecture, data: Dataset, runs: int) -> None:
+    """Refuse a model that the memory cannot hold, before any of it is taken."""
+    if not isinstance(model, MLP | CNN):
+        return
+    try:
+        with torch.device("meta"):
+            numbers = sum(weight.numel() for weight in model.build(data.inputs, data.outputs).parameters())
+    except (RuntimeError, TypeError, OverflowError) as error:  # torch cannot even count them
+        raise ValueError(f"{got(repr(model))} has more weights than can be counted: use a smaller one") from error
+    needed, there = NUMBERS_PER_WEIGHT * 4.0 * numbers * runs, memory_bytes()
+    if needed > there:
+        raise ValueError(
+            f"{got(repr(model))} has {numbers:.2g} weights, whose training takes {needed / 1e9:.2g} GB, and there are "
+            f"{there / 1e9:.2g} GB: use a smaller one"
+        )
 
 
 def _checked(result: Transferred) -> Surrogate:

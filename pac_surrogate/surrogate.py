@@ -21,7 +21,7 @@ from pac_surrogate.arguments import as_path, check_flags, check_numbers, got, wh
 from pac_surrogate.arrays import as_numbers, check_exact, check_unlabelled
 from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset, described, open_dataset
-from pac_surrogate.display import Shown, listed
+from pac_surrogate.display import Shown, listed, one_line
 from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.intervals import (
@@ -36,6 +36,7 @@ from pac_surrogate.matching import match_all, same_shape, strange_grids
 from pac_surrogate.models import Architecture, as_architecture, evaluate_many
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
+from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.process import own_settings, threads_for
 from pac_surrogate.repeats import count_of, group_mean
 from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs, fit_scaling, scaled_for
@@ -361,10 +362,11 @@ class Surrogate(Shown):
         """
         path, model = as_path("path", path), None if model is None else as_architecture(model)
         tensors, header = load_tensors(path)
+        shown = one_line(path)
         if not isinstance(header, dict) or header.get("format") != "pac_surrogate":
-            raise DatasetError(f"{path} holds no surrogate: save one with Surrogate.save")
+            raise DatasetError(f"{shown} holds no surrogate: save one with Surrogate.save")
         if header.get("schema") != SCHEMA:
-            raise DatasetError(f"{path} has surrogate schema {header.get('schema')}, this version reads {SCHEMA}")
+            raise DatasetError(f"{shown} has surrogate schema {one_line(header.get('schema'))}, this version reads {SCHEMA}")
         try:
             inputs, outputs = (tuple(_variable(entry) for entry in header[side]) for side in ("inputs", "outputs"))
             scaling = Scaling(_columns(tensors, "inputs", inputs), _columns(tensors, "outputs", outputs))
@@ -383,11 +385,9 @@ class Surrogate(Shown):
                 {c.name: c for c in map(_coordinate, header.get("coordinates", []))},
             )
         except KeyError as error:
-            raise DatasetError(f"{path} is not a whole surrogate: it lacks {error}") from error
-        except (TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-            raise DatasetError(
-                f"{path} is not a whole surrogate: {(str(error) or type(error).__name__).splitlines()[0]}"
-            ) from error
+            raise DatasetError(f"{shown} is not a whole surrogate: it lacks {one_line(error)}") from error
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+            raise DatasetError(f"{shown} is not a whole surrogate: {one_line(error) or type(error).__name__}") from error
 
 
 def as_surrogate(given: Any) -> Surrogate:
@@ -608,6 +608,9 @@ def _columns(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Varia
             raise ValueError(
                 f"scaling/{side}/{name} must be {kind} of shape ({width},), got {tensor.dtype} {tuple(tensor.shape)}"
             )
+    check_finite(f"the scaling of the {side}", saved)
+    if bool((saved["deviation"] < 0).any()) or bool((saved["low"] > saved["high"]).any()):  # 0 means that nothing varied
+        raise ValueError(f"the scaling of the {side} has a negative deviation, or a range whose ends are exchanged")
     return Columns(**saved)
 
 

@@ -5,7 +5,9 @@ its neighbours: which runs share a stack changes results by rounding alone, and 
 """
 
 import math
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -23,14 +25,18 @@ from pac_surrogate.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.batches import Batch, PaddedData
 from pac_surrogate.dataset import Dataset, as_dataset
 from pac_surrogate.device import resolve_device
-from pac_surrogate.display import Shown
-from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.display import Shown, one_line
+from pac_surrogate.files import DatasetError
+from pac_surrogate.files.replacing import check_output, check_own_folder
+from pac_surrogate.files.tensors import UncheckedError, load_tensors, save_tensors
+from pac_surrogate.memory import memory_bytes
 from pac_surrogate.models import CNN, COMPOSITES, MLP, activation_size, check_model, evaluate, evaluate_stack
 from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
 from pac_surrogate.process import LONG, allowed_threads, begin_worker, own_settings, threads_for
 from pac_surrogate.progress import progress_bar
 from pac_surrogate.pruning.cost import flops
+from pac_surrogate.surrogate import DataWarning
 from pac_surrogate.weights import Weights, digest, prunable, stack, unstack
 
 TRAINER = 3  # raise it whenever this file computes something else: finished stacks of an older one are then not used
@@ -168,7 +174,13 @@ def fit(
         architecture = architecture.base
     if not isinstance(architecture, MLP | CNN):
         cache = None  # the code of a user's module cannot be named by its content, so nothing vouches for a stack on disk
+    if cache is not None:
+        check_own_folder(cache)
     _check_widths(model, plans, [*datasets, *(valid or ())])
+    if (held := 4 * steps * len(plans)) > memory_bytes():  # the history of the objective alone
+        raise ValueError(
+            f"steps={steps} of {len(plans)} runs would take {held:.1e} bytes, more than there is memory: ask for fewer"
+        )
 
     options = _Options(steps, batch_size, dtype, schedule, resolve_device(device), keep_state)
     lengths = [len(data) for data in datasets]
@@ -206,9 +218,10 @@ def fit(
 
         def trained(stack: list[_Run]) -> list[Fit]:
             finished = cache / f"{_name(model, stack, options)}.safetensors" if cache else None
-            if finished and finished.exists():
+            fits = _load(finished, stack, options) if finished else None
+            if fits is not None:
                 advance(steps)
-                return _load(finished)
+                return fits
             fits = _train(model, stack, options, advance)
             if finished:
                 _save(finished, fits)
@@ -551,11 +564,41 @@ def _save(path: Path, fits: list[Fit]) -> None:
     tensors = {f"weights/{name}": torch.stack([result.weights[name] for result in fits]) for name in fits[0].weights}
     results = [{"diverged": f.diverged, "valid_error": f.valid_error, "seconds": f.seconds} for f in fits]
     objective = torch.stack([f.objective for f in fits])
-    save_tensors(path, tensors | {"objective": objective}, {"runs": results, "order": list(fits[0].weights)})
+    header = {"stack": path.stem, "runs": results, "order": list(fits[0].weights)}
+    save_tensors(path, tensors | {"objective": objective}, header, cache=True)
 
 
-def _load(path: Path) -> list[Fit]:
-    tensors, header = load_tensors(path)
+def _load(path: Path, runs: list[_Run], options: _Options) -> list[Fit] | None:
+    """The finished stack of these runs; None if there is none, or none that is whole, as a warning then says.
+
+    One without a checksum, of an earlier version, counts as none.
+    """
+    if not os.path.lexists(path):
+        return None
+    check_output(path)
+    try:
+        tensors, header = load_tensors(path, checked=True)
+        if header.get("stack") != path.stem:
+            raise DatasetError(f"{path} holds another stack than its name says")
+        return _fits(tensors, header, runs, options)
+    except UncheckedError:
+        return None
+    except DatasetError as error:
+        reason = error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = DatasetError(f"{path} is no whole stack ({one_line(error)})")
+    warnings.warn(DataWarning(f"{reason}: it is trained anew"), stacklevel=2)
+    return None
+
+
+def _fits(tensors: Weights, header: dict[str, Any], runs: list[_Run], options: _Options) -> list[Fit]:
+    """What a stack holds, if it is what these runs give."""
+    expected = {n: (len(runs), *w.shape) for n, w in runs[0].plan.seen().items()}
     # safetensors sorts names; the order of weights is the order in which penalties are added, and so part of the result's bits.
-    weights = unstack({name: tensors[f"weights/{name}"] for name in header["order"]})
-    return [Fit(w, tensors["objective"][i].clone(), **header["runs"][i]) for i, w in enumerate(weights)]
+    stacked = {name: tensors[f"weights/{name}"] for name in header["order"]}
+    objective, results = tensors["objective"], header["runs"]
+    if {name: tuple(w.shape) for name, w in stacked.items()} != expected or len(results) != len(runs):
+        raise ValueError("its weights are not those of the runs")
+    if objective.shape != (len(runs), options.steps) or {t.dtype for t in (objective, *stacked.values())} != {options.dtype}:
+        raise ValueError("its history is not that of the runs")
+    return [Fit(w, objective[i].clone(), **results[i]) for i, w in enumerate(unstack(stacked))]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pac_surrogate import console
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
 from simulators.quantities import Quantity
@@ -20,8 +21,8 @@ def _one_line() -> Iterator[None]:
     """Print what is wrong in a line and exit with 2."""
     try:
         yield
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        console.print_line(f"error: {error or 'the memory does not suffice'}")
         raise typer.Exit(2) from None
 
 
@@ -69,7 +70,8 @@ def generate_pair(
 
     Example: python -m simulators generate heat_equation --samples 200
     """
-    with _one_line():
+    kept = f"finished files and samples are kept in {out / name}, the same command goes on from there"
+    with console.keeping(kept), _one_line():
         generate(find_pair(name), out, samples=samples, seed=seed, device=device, chunk=chunk, say=typer.echo)
 
 
@@ -79,4 +81,4 @@ def _line(quantity: Quantity) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    console.run(lambda: app(standalone_mode=False))

@@ -27,6 +27,7 @@ from pac_surrogate.files import (
     make_subset_order,
     read_description,
 )
+from pac_surrogate.memory import memory_bytes
 from simulators.ensemble import Pair, Side
 from simulators.step_error import LostSolutionError
 
@@ -35,6 +36,7 @@ Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 CHUNK_CELLS = {"cpu": 25_000, "cuda": 4_000_000}  # in a core's cache; enough to fill a GPU
 TIMED = 64  # samples on which cost and conservation are measured
 REFINED = 2  # samples on which the order is measured
+ORDER_BYTES = 400  # of a sample's places in the stored subsets, while they are drawn
 TEST = 2  # the split of samples that stay free of noise
 
 
@@ -70,10 +72,17 @@ def generate(
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be 1 or more, got {chunk}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 to {2**63 - 1}, got {seed!r:.60}")
     place = _find_device(device)
     target_samples = None if samples is None else min(samples, sum(pair.target.counts()))
     totals = {"source": (pair.source, samples), "target": (pair.target, target_samples)}
     paths = {}
+    for side, total in totals.values():
+        numbers = sum(math.prod(quantity.shape) for quantity in (*side.ensemble.inputs, *side.ensemble.outputs))
+        needed = sum(side.counts(total)) * (4.0 * numbers + ORDER_BYTES)
+        if needed > memory_bytes():
+            raise ValueError(f"{sum(side.counts(total)):.2g} samples of {side.name} take {needed / 1e9:.2g} GB: ask for fewer")
     for role, (side, total) in totals.items():
         paths[role] = Path(out) / pair.name / f"{role}.h5"
         description = _describe(pair, role, side, side.counts(total), seed)

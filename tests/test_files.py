@@ -171,11 +171,12 @@ def test_an_xarray_dataset_comes_back_identical(tmp_path: Path) -> None:
     ],
 )
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, variable: NetcdfVariable, message: str) -> None:
-    (tmp_path / "curve.nc").write_text("old")
+    write_netcdf(tmp_path / "curve.nc", curve())
+    old = (tmp_path / "curve.nc").read_bytes()
     with pytest.raises(ValueError, match=message):
         write_netcdf(tmp_path / "curve.nc", curve() | {"new": variable})
     assert os.listdir(tmp_path) == ["curve.nc"]
-    assert (tmp_path / "curve.nc").read_text() == "old"
+    assert (tmp_path / "curve.nc").read_bytes() == old
 
 
 def test_a_replaced_file_is_whole_or_the_old_one(tmp_path: Path) -> None:

@@ -514,7 +514,8 @@ def test_names_of_points_variables_and_axes_in_latin_1_are_read_and_written_as_u
     assert "variables must have different names" in message(open_dataset, path)
 
 
-def test_only_the_name_that_was_asked_for_is_found(path: Path) -> None:
+def test_only_the_name_that_was_asked_for_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "names.nc"
     write_netcdf(path, {"ü": NetcdfVariable(("x",), np.ones(3)), "?": NetcdfVariable(("x",), np.ones(3))})
     for name in ("Ã¼", "Δ", "\udcfc", "", ".", "a/b", "\0"):  # the first is what ü in UTF-8 looks like in Latin-1
         assert "is required, there is none" in message(read_rows, path, name, np.array([0]))
@@ -568,8 +569,8 @@ def test_texts_and_single_numbers_are_no_variables_of_samples(path: Path) -> Non
     store(path, "temperature", np.array([b"a"] * SAMPLES * POINTS).reshape(SAMPLES, POINTS), {})
     assert "temperature must hold numbers, it holds texts" in message(validate, path)
     assert "temperature must hold numbers for each sample" in message(read_rows, path, "temperature", ROWS)
-    write_netcdf(path, {"budget": NetcdfVariable((), 3.0)})
-    assert "budget must hold numbers for each sample" in message(read_rows, path, "budget", ROWS)
+    write_netcdf(path.with_name("budget.nc"), {"budget": NetcdfVariable((), 3.0)})
+    assert "budget must hold numbers for each sample" in message(read_rows, path.with_name("budget.nc"), "budget", ROWS)
 
 
 def test_a_mask_is_no_list_of_sample_numbers(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
+import math
 import os
 import pickle
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -545,6 +548,167 @@ def test_a_save_that_fails_leaves_the_old_file_or_none_and_nothing_half_written(
         assert path.read_bytes() == before
 
 
+# Damage ------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_flipped_bit_of_a_saved_surrogate_is_taken_for_what_was_saved(tmp_path):
+    surrogate = surrogate_of(table())
+    path, x = tmp_path / "s", inside(table())
+    surrogate.save(path)
+    clean, before, refused = path.read_bytes(), surrogate.predict(x), []
+    for place in range(0, len(clean), 23):
+        path.write_bytes(clean[:place] + bytes([clean[place] ^ 0x20]) + clean[place + 1 :])
+        try:
+            loaded = Surrogate.load(path)
+        except DatasetError as error:
+            refused.append(str(error))
+        else:  # a capital letter, or white space, of what only describes
+            assert np.array_equal(loaded.predict(x), before)
+            assert (loaded.provenance, loaded.inputs) == (surrogate.provenance, surrogate.inputs)
+    numbers = len(clean) - 8 - int.from_bytes(clean[:8], "little")
+    assert len(refused) >= numbers // 23
+    assert all(line.isprintable() and len(line) < 400 + len(str(path)) for line in refused)
+
+
+def test_the_checksum_covers_names_types_shapes_bytes_and_the_header(tmp_path):
+    from pac_surrogate.files.tensors import _checksum
+
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([True, False])}
+    changed = [
+        {"a": tensors["a"], "c": tensors["b"]},
+        {"a": tensors["a"].reshape(3, 2), "b": tensors["b"]},
+        {"a": tensors["a"].view(torch.int32), "b": tensors["b"]},
+        {"a": torch.where(tensors["a"] == 0, -0.0, tensors["a"]), "b": tensors["b"]},
+        {"a": tensors["a"]},
+    ]
+    found = [_checksum(tensors, "{}"), _checksum(tensors, "{ }"), *(_checksum(one, "{}") for one in changed)]
+    assert len(set(found)) == len(found)
+    assert _checksum(dict(reversed(tensors.items())), "{}") == found[0]
+
+
+def test_a_file_of_the_earlier_version_has_no_checksum_and_loads(tmp_path):
+    surrogate = surrogate_of(table())
+    surrogate.save(tmp_path / "s")
+    with safe_open(tmp_path / "s", framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, tmp_path / "earlier", metadata={"header": metadata["header"]})
+    x = inside(table())
+    assert np.array_equal(Surrogate.load(tmp_path / "earlier").predict(x), surrogate.predict(x))
+    save_file(tensors, tmp_path / "damaged", metadata={"header": metadata["header"], "cheksum": metadata["checksum"]})
+    with pytest.raises(DatasetError, match="it has unknown entries"):
+        Surrogate.load(tmp_path / "damaged")
+
+
+@functools.cache
+def adapted_by(method):
+    source = pac.Dataset.from_arrays(draws(30, 2), np.tanh(draws(30, 2) @ np.array([[1.0, 2.0], [0.5, -1.0]])))
+    surrogate = pac.pretrain(source, model=pac.MLP(hidden=(3,)), steps=5)
+    x = 0.5 * source.input_matrix[:8]
+    return pac.transfer(surrogate, x, np.sin(x), method=method, source=source, steps=3)
+
+
+KINDS = {
+    **{name: SAVED[name] for name in ("MLP", "CNN", "pruned", "Correction")},
+    **{name: lambda name=name: adapted_by(name) for name in ("auto", "GP", "ATL", "fine-tune", "DeltaNetwork")},
+    "co-kriging": lambda: adapted_by("CoKriging"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_numbers_that_are_not_finite_are_refused_wherever_they_stand(make, tmp_path):
+    surrogate = make()
+    surrogate.save(tmp_path / "s")
+    tensors, header = load_tensors(tmp_path / "s")
+    save_tensors(tmp_path / "again", tensors, header)
+    Surrogate.load(tmp_path / "again")
+    for name, numbers in tensors.items():
+        for bad in (math.nan, -math.inf) if numbers.is_floating_point() and numbers.numel() else ():
+            spoilt = numbers.clone()
+            spoilt.view(-1)[-1] = bad
+            save_tensors(tmp_path / "spoilt", {**tensors, name: spoilt}, header)
+            with pytest.raises(DatasetError) as caught:
+                Surrogate.load(tmp_path / "spoilt")
+            assert one_line(caught), name
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("make", "name", "value", "message"),
+    [
+        ("co-kriging", "co-kriging/scale", 0.0, "scales above 0"),
+        ("co-kriging", "co-kriging/theta", -1.0, "must not be negative"),
+        ("ATL", "readout/deviation", 0.0, "scales above 0"),
+        ("GP", "process/amplitudes", 0.0, "scales above 0"),
+        ("GP", "process/inverse_lengths", -1.0, "must not be negative"),
+        ("MLP", "scaling/inputs/deviation", -1.0, "a negative deviation"),
+        ("MLP", "scaling/inputs/low", 1e9, "ends are exchanged"),
+        ("MLP", "scaling/inputs/deviation", 0.0, None),  # a column that never varied
+        ("MLP", "weights/readout.bias", 0.0, None),
+    ],
+)
+def test_scales_of_zero_or_below_are_refused_and_a_constant_column_is_not(make, name, value, message, tmp_path):
+    KINDS[make]().save(tmp_path / "s")
+    tensors, header = load_tensors(tmp_path / "s")
+    spoilt = tensors[name].clone()
+    spoilt.view(-1)[0] = value
+    save_tensors(tmp_path / "spoilt", {**tensors, name: spoilt}, header)
+    if message is None:
+        Surrogate.load(tmp_path / "spoilt")
+        return
+    with pytest.raises(DatasetError, match=message):
+        Surrogate.load(tmp_path / "spoilt")
+
+
+def hostile(tensors, header="{}", data=b""):
+    """A safetensors file by its parts."""
+    text = tensors if isinstance(tensors, bytes) else json.dumps({"__metadata__": {"header": header}, **tensors}).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def declared(shape, size, kind="F32"):
+    return {"w": {"dtype": kind, "shape": shape, "data_offsets": [0, size]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        hostile(declared([10**12], 4 * 10**12)),
+        hostile(declared([2**62, 2**62], 0)),
+        hostile(declared([2**70, 0], 0)),
+        hostile(declared([2], 8), data=b"1234"),
+        hostile(declared([1], 4), data=b"12345678"),
+        hostile(declared([1], 4, "\x1b[31m"), data=b"1234"),
+        hostile({}, header="[" * 100_000),
+        hostile({}, header="1" * 100_000),
+        hostile({}, header="\x1b[31m\n"),
+        hostile(b"[" * 100_000),
+        hostile({"\x1b\n" * 3000: {"dtype": "F99", "shape": [], "data_offsets": [0, 0]}}),
+        (2**25).to_bytes(8, "little") + bytes(2**25),
+    ],
+)
+def test_hostile_headers_are_one_printable_line(content, tmp_path):
+    (tmp_path / "s").write_bytes(content)
+    with pytest.raises(DatasetError, match="is not a file of saved tensors") as caught:
+        Surrogate.load(tmp_path / "s")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+def test_an_error_of_safetensors_is_one_line_of_ours_and_the_old_file_stays(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise SafetensorError("I/O error:\nNo space left on device")
+
+    surrogate = surrogate_of(table())
+    surrogate.save(tmp_path / "s")
+    before = (tmp_path / "s").read_bytes()
+    monkeypatch.setattr(pac_surrogate.files.tensors, "save_file", fail)
+    with pytest.raises(DatasetError, match=r"s cannot be written \(I/O error: No space left on device\): is there space left"):
+        surrogate.save(tmp_path / "s")
+    assert (tmp_path / "s").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 # Files that are not what they should be, read in a fresh process ----------------------------------------------------------
 # There no beartype helps, and memory and time can be watched.
 
@@ -689,7 +853,7 @@ def write_bad_files(folder, good):
         save_file({"w": torch.ones(2)}, paths[name], metadata=None if text is None else {"header": text})
         expected[name] = "holds no surrogate" if text == "[]" else "is not a file of saved tensors"
     paths |= {"missing": folder / "nowhere", "a folder": folder}
-    return paths, expected | dict.fromkeys(("missing", "a folder"), "does not exist")
+    return paths, expected | {"missing": "does not exist", "a folder": "is no file of saved tensors"}
 
 
 @pytest.fixture(scope="module")

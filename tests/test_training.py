@@ -2,15 +2,18 @@
 
 import dataclasses
 import itertools
+import json
 
 import jaxtyping
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.batches import minibatch_order
+from pac_surrogate.files import load_tensors, save_tensors
 from pac_surrogate.models import initial_weights
 from pac_surrogate.models.mlp_gradient import MLPGradient
 from pac_surrogate.plan import Plan, make_plan
@@ -258,6 +261,104 @@ def test_finished_stacks_are_taken_from_the_cache_bit_for_bit_and_only_for_the_s
     assert len(trained) == 1
     fit(model, plans, [data] * len(plans), **{**options, "learning_rate": 2e-3})
     assert len(trained) == 1 + len(stacks)
+
+
+def cached(folder, **changes):
+    """Runs whose finished stack is kept, and its path."""
+    data = table()
+    model = network(data, "MLP")
+    plans = plans_of_all_kinds(model)[:1] * 2
+    options = {"seeds": range(2), "steps": 5, "learning_rate": 1e-3, "cache": folder} | changes
+    fits = fit(model, plans, [data] * 2, **options)
+    return fits, max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def same(some, others):
+    return all(
+        torch.equal(a.objective, b.objective) and largest_difference(a.weights, b.weights) == 0.0
+        for a, b in zip(some, others, strict=True)
+    )
+
+
+def flipped(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def of_another_name(path):
+    """A whole stack, and of runs that look alike, but others than the name says."""
+    cached(path.parent, learning_rate=2e-3)
+    (other,) = set(path.parent.iterdir()) - {path}
+    other.replace(path)
+
+
+def rewritten(change):
+    """A file with a right checksum, whose content is none that a trainer writes."""
+
+    def damage(path):
+        tensors, header = load_tensors(path)
+        change(tensors, header)
+        save_tensors(path, tensors, header, cache=True)
+
+    return damage
+
+
+DAMAGES = {
+    "flipped": flipped,
+    "cut": cut,
+    "emptied": emptied,
+    "another stack": of_another_name,
+    "no runs": rewritten(lambda tensors, header: header.pop("runs")),
+    "a run less": rewritten(lambda tensors, header: header["runs"].pop()),
+    "runs of no sort": rewritten(lambda tensors, header: header.update(runs=[3, 4])),
+    "unknown results": rewritten(lambda tensors, header: header["runs"][0].update(mood="good")),
+    "no order": rewritten(lambda tensors, header: header.update(order=None)),
+    "a weight less": rewritten(lambda tensors, header: header["order"].pop()),
+    "an unknown weight": rewritten(lambda tensors, header: header["order"].append("x")),
+    "no objective": rewritten(lambda tensors, header: tensors.pop("objective")),
+    "a short objective": rewritten(lambda tensors, header: tensors.update(objective=tensors["objective"][:, 1:].clone())),
+    "another precision": rewritten(lambda tensors, header: tensors.update(objective=tensors["objective"].double())),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_stack_is_named_in_one_line_and_trained_anew(damage, tmp_path):
+    first, path = cached(tmp_path)
+    clean = load_tensors(path)[0]
+    damage(path)
+    with pytest.warns(pac.DataWarning, match=f"{path.name}.*: it is trained anew") as caught:
+        again, _ = cached(tmp_path)
+    assert len(caught) == 1
+    assert str(caught[0].message).isprintable()
+    assert same(first, again)
+    whole = load_tensors(path, checked=True)[0]
+    assert all(torch.equal(whole[name], tensor) for name, tensor in clean.items())
+    assert same(first, cached(tmp_path)[0])  # without a warning
+
+
+def test_a_stack_without_a_checksum_is_of_an_earlier_version_and_counts_as_none(tmp_path, monkeypatch):
+    first, path = cached(tmp_path)
+    tensors, header = load_tensors(path)
+    save_file(tensors, path, metadata={"header": json.dumps(header)})
+    trained, original = [], pac.training._train
+    monkeypatch.setattr(pac.training, "_train", lambda *arguments: trained.append(1) or original(*arguments))
+    again, _ = cached(tmp_path)
+    assert len(trained) == 1
+    assert same(first, again)
+    load_tensors(path, checked=True)
+
+
+def test_steps_whose_history_no_memory_holds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"steps=10000000000000 of 2 runs would take 8.0e\+13 bytes"):
+        cached(tmp_path, steps=10**13)
 
 
 def test_a_plan_without_anything_to_train_returns_its_start():

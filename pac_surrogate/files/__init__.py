@@ -19,10 +19,10 @@ from pac_surrogate.files.netcdf import (
     NetcdfVariable,
     read_netcdf,
     read_xarray,
-    replacing,
     write_netcdf,
     write_xarray,
 )
+from pac_surrogate.files.replacing import replacing
 from pac_surrogate.files.writer import DatasetWriter
 
 if TYPE_CHECKING:

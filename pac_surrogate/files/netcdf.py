@@ -10,10 +10,10 @@ Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 """
 
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +31,20 @@ from pac_surrogate.files.attributes import (
     write_attributes,
 )
 from pac_surrogate.files.missing import read_encoding, without_mask
+from pac_surrogate.files.replacing import Kind, replacing
 
 if TYPE_CHECKING:
     import xarray as xr
 
 UNLIMITED = "sample"
 CHUNK_BYTES = 2**20
-SMALL_BYTES = 2**16  # a fixed array below this is stored in one piece, uncompressed
+SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
 LARGEST_CHUNK = 2**30
 LARGEST_TEXT = 2**24
 LARGEST_TEXTS = 2**14  # entries, each of which is read on its own
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
+FORMAT_VERSION = ("v110", "v110")  # of HDF5, the first in which names, shapes, types and places of chunks carry a checksum
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
@@ -59,36 +61,24 @@ class NetcdfVariable(Shown):
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
-    """Give a temporary name beside `path`; its file takes the place of `path` if the block succeeds, and vanishes if not."""
-    path = Path(path)
-    if path.is_dir():
-        raise DatasetError(f"{path}: the path of a file is required, this is a folder: add a name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_netcdf(
     path: Path | str, variables: Mapping[str, NetcdfVariable], attributes: Mapping[str, Any] | None = None
 ) -> None:
     """Write variables and global attributes; a call that fails or is killed leaves the old file as it was.
 
+    Numbers carry the checksum fletcher32, and what describes them those of HDF5 1.10. Only a file of the same kind is replaced:
+    a data file, a transfer curve, a prediction, or another netCDF file.
+
     A variable named as its only dimension holds that dimension's coordinates. Floating variables that are not coordinates carry
     `_FillValue` = NaN; nothing else can be missing.
 
     Raises:
+        DatasetError: if the path is none to write to.
         ValueError: if dimensions disagree, a value is masked or has no netCDF type, or an attribute encodes numbers.
     """
     sizes = _dimension_sizes(variables)
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    kind = KINDS[_kind_name({*variables, *sizes}, attributes or {})]
+    with replacing(path, kind) as temporary, h5py.File(temporary, "w", track_order=True, libver=FORMAT_VERSION) as file:
         for number, (dim, size) in enumerate(sizes.items()):
             bare = NetcdfVariable((dim,), np.zeros(size, "float32"))
             dataset = _create(file, dim, variables.get(dim, bare))
@@ -241,6 +231,29 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
     return np.array(texts, dtype=np.str_).reshape(dataset.shape)
 
 
+def _kind_name(names: Iterable[str], attributes: Mapping[str, Any]) -> str:
+    """Which of `KINDS` has these variables and global attributes."""
+    if "schema_version" in attributes:
+        return "data file"
+    if {"method", "size", "seed"} <= set(names):
+        return "transfer curve"
+    return "prediction" if str(attributes.get("title", "")).startswith("prediction of ") else "netCDF file"
+
+
+def _holds(path: Path, kind: str) -> bool:
+    try:
+        with open_netcdf(path) as file:
+            title = {"title": read_attribute(file, "title")} if "title" in file.attrs else {}
+            return _kind_name(file, dict.fromkeys(file.attrs) | title) == kind
+    except DatasetError:
+        return False
+
+
+KINDS = {
+    name: Kind(f"a {name}", partial(_holds, kind=name)) for name in ("data file", "transfer curve", "prediction", "netCDF file")
+}
+
+
 def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
     """How many whole rows of an array come nearest to a chunk of 1 MB."""
     row = max(1, math.prod(shape[1:]) * itemsize)
@@ -295,10 +308,12 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable) -> h5py.Datase
     missing = values.dtype.kind == "f" and variable.dims != (name,)
     options: dict[str, Any] = {"dtype": h5py.string_dtype() if text else values.dtype, "track_order": True}
     step = rows_per_chunk(values.shape, values.dtype.itemsize) if values.ndim else 1
-    if UNLIMITED in variable.dims or (values.nbytes > SMALL_BYTES and not text):
+    large = UNLIMITED in variable.dims or (values.nbytes > SMALL_BYTES and not text)
+    if large or (values.ndim and math.prod(values.shape) and not text):  # only what is in chunks can carry a checksum
         options["chunks"] = (step, *values.shape[1:])
         options["maxshape"] = tuple(None if d == UNLIMITED else n for d, n in zip(variable.dims, values.shape, strict=True))
-        options |= {} if text else {"shuffle": True, "compression": "gzip", "compression_opts": 4}
+        options |= {} if text else {"fletcher32": True}
+        options |= {"shuffle": True, "compression": "gzip", "compression_opts": 4} if large and not text else {}
     dataset = file.create_dataset(name, values.shape, fillvalue=np.nan if missing else None, **options)
     for start in range(0, len(values), step) if values.ndim else ():
         dataset[start : start + step] = values[start : start + step]

@@ -78,6 +78,10 @@ class CNNNetwork(nn.Module):
         self.architecture, self.inputs, self.outputs = architecture, inputs, outputs
         self.activation = activation(architecture.activation)
         self.grid = _common_grid(inputs, outputs)
+        if architecture.levels > max(self.grid).bit_length():
+            raise ValueError(
+                f"levels={got(architecture.levels)} halve a grid of {self.grid} more often than it can be: use fewer"
+            )
         if any(size % 2**architecture.levels for size in self.grid):
             raise ValueError(
                 f"levels={architecture.levels} needs a grid that divides by {2**architecture.levels}, got {self.grid}"

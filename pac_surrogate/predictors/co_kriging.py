@@ -12,7 +12,7 @@ from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.predictors.predictor import check_finite, part, shapes
 
 ROWS = 2**22  # numbers of one piece of the correlation matrix, of the inputs or of the components
 ARRAYS = ("offset", "scale", "points", "theta", "trend", "gamma", "rho", "basis", "mean")
@@ -103,4 +103,7 @@ class CoKriging(Shown):
         sound = all(tensor.dtype == torch.float64 for tensor in arrays.values()) and type(low) is int and 0 <= low <= samples
         if shapes(arrays) != expected or not sound:
             raise ValueError("the co-kriging does not fit the inputs and outputs")
+        check_finite("the numbers of the co-kriging", arrays, positive=("scale",))
+        if bool((arrays["theta"] < 0).any()):
+            raise ValueError("the inverse squared lengths of the co-kriging must not be negative")
         return cls(**arrays, low=low)

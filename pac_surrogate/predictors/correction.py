@@ -10,7 +10,7 @@ from torch import Tensor
 from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, part, shapes
+from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, check_finite, part, shapes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,4 +55,5 @@ class Correction(Shown):
         rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
         if shapes(correction) != {"slope": (columns,), "offset": (columns,), "linear": (rows, columns)}:
             raise ValueError("the correction does not fit the inputs and outputs")
+        check_finite("the numbers of the correction", correction)
         return cls(base, **correction)

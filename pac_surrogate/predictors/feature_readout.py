@@ -13,7 +13,7 @@ from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size, evaluate
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
-from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.predictors.predictor import check_finite, part, shapes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,6 +82,7 @@ class FeatureReadout(Shown):
         expected = {"mean": (width,), "deviation": (width,), "coefficients": (width, columns), "intercept": (columns,)}
         if shapes(readout) != expected or any(tensor.dtype != torch.float64 for tensor in readout.values()):
             raise ValueError("the feature readout does not fit its layers and outputs")
+        check_finite("the numbers of the feature readout", readout, positive=("deviation",))
         return cls(base, layers, corrects=corrects, **readout)
 
 

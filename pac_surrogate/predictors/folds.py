@@ -11,7 +11,7 @@ from torch import Tensor
 from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
-from pac_surrogate.predictors.predictor import Predictor, check_groups, part
+from pac_surrogate.predictors.predictor import Predictor, check_finite, check_groups, part
 
 MOST = 1000  # folds of a saved surrogate
 
@@ -76,6 +76,7 @@ class Folds(Shown):
             raise ValueError("the residuals of the folds do not fit samples and outputs")
         if {slope.shape, offset.shape} != {(len(described), width)} or {slope.dtype, offset.dtype} != {torch.float64}:
             raise ValueError("the scaling of the folds does not fit their outputs")
+        check_finite("the scaling of the folds", {"slope": slope, "offset": offset})
         if not 0 <= int(fold.min()) <= int(fold.max()) < len(described):
             raise ValueError("the folds of the surrogate name members that are not there")
         members = tuple(

@@ -12,7 +12,7 @@ from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, part, shapes
+from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, check_finite, part, shapes
 
 ROWS = 2**22  # numbers of one piece of the kernel matrix, or of the scaled inputs that make it
 ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
@@ -104,4 +104,7 @@ class GaussianProcess(Shown):
         sound = all(tensor.dtype == torch.float64 for tensor in process.values()) and (on == "augmented") == (scores > 0)
         if shapes(process) != expected or not sound:
             raise ValueError("the Gaussian process does not fit the inputs and outputs")
+        check_finite("the numbers of the Gaussian process", process, positive=("amplitudes",))
+        if bool((process["inverse_lengths"] < 0).any()):
+            raise ValueError("the inverse lengths of the Gaussian process must not be negative")
         return cls(base, on, kernel, **process)

@@ -16,7 +16,7 @@ from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, activation_size
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
-from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.predictors.predictor import check_finite, part, shapes
 from pac_surrogate.tangent import KERNEL_ROWS, Tangent
 from pac_surrogate.weights import Weights
 
@@ -150,9 +150,10 @@ class SharedKernel(Shown):
     ) -> "SharedKernel":
         """Rebuild from a saved state."""
         shared, offset = _from_state(tensors, description, inputs, outputs, model, "offset")
-        coefficients, points = tensors["closed/coefficients"].clone(), shared["inputs"]
+        coefficients, points = tensors["closed/coefficients"], shared["inputs"]
         if coefficients.shape != (len(points), len(shared["scale"])) or coefficients.dtype != torch.float64:
             raise ValueError("the coefficients of the closed form do not fit its samples and outputs")
+        check_finite("the coefficients of the closed form", {"coefficients": coefficients})
         combinations, seed = operator.index(description["combinations"]), operator.index(description["seed"])
         if not 1 <= combinations <= 10_000 or not 0 <= seed < 2**63:
             raise ValueError("the closed form has an impossible number of combinations or seed")
@@ -254,7 +255,7 @@ def _from_state(
 ) -> tuple[dict[str, Any], Weights | None]:
     base = Network.from_state(tensors, description["base"], inputs, outputs, model)
     prior, moved = part(tensors, "prior/"), part(tensors, f"{group}/")
-    points, scale, ratio = tensors["closed/inputs"].clone(), tensors["closed/scale"].clone(), float(description["ratio"])
+    points, scale, ratio = tensors["closed/inputs"], tensors["closed/scale"], float(description["ratio"])
     rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
     if shapes(prior) != shapes(base.weights) or (moved and shapes(moved) != shapes(base.weights)):
         raise ValueError("the closed form does not fit the network's weights")
@@ -264,8 +265,8 @@ def _from_state(
         raise ValueError("a closed form is kept in float64")
     if not 0 < ratio < float("inf") or not all(bool(((t >= 0) & t.isfinite()).all()) for t in (scale, *prior.values())):
         raise ValueError("the variances of a closed form must be finite and not negative, and its ratio positive")
-    # Copied and in the weights' order, as `Network.from_state` does.
-    prior, moved = ({name: found[name].clone() for name in base.weights if found} for found in (prior, moved))
+    check_finite("the numbers of the closed form", {"inputs": points, **moved})
+    prior, moved = ({name: found[name] for name in base.weights if found} for found in (prior, moved))  # the weights' order
     return {"base": base, "prior": prior, "inputs": points, "scale": scale, "ratio": ratio}, moved or None
 
 

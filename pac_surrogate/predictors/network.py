@@ -15,7 +15,7 @@ from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import CNN, COMPOSITES, MLP, Architecture, Module, activation_size, check_model, evaluate
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.predictors.predictor import part, shapes
+from pac_surrogate.predictors.predictor import check_finite, part, shapes
 from pac_surrogate.weights import Mask, Weights, sparsity
 
 ARCHITECTURES: dict[str, type] = {"MLP": MLP, "CNN": CNN} | {kind.__name__: kind for kind in COMPOSITES}
@@ -114,8 +114,8 @@ class Network(Shown):
             raise ValueError("weights do not fit the architecture")
         if essential and (shapes(essential) != shapes(weights) or {m.dtype for m in essential.values()} != {torch.bool}):
             raise ValueError("the essential mask does not fit the weights")
-        # Copied: memory from a file is not aligned as torch's own is, and some products round by where their numbers lie.
-        weights = {name: weights[name].clone() for name in network.weights}
+        check_finite("the weights", weights)
+        weights = {name: weights[name] for name in network.weights}
         return dataclasses.replace(
             network, weights=weights, essential=essential or None, new_readout=bool(description["new_readout"])
         )

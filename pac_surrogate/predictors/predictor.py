@@ -68,6 +68,24 @@ def check_groups(group: Tensor, samples: int) -> None:
         raise ValueError("the numbers of the samples' inputs must be 0, 1, ... without a gap")
 
 
+def check_finite(what: str, arrays: Mapping[str, Tensor], *, positive: Sequence[str] = ()) -> None:
+    """Refuse saved numbers that are not finite, and scales that are not positive.
+
+    Args:
+        what: they are, in the plural.
+        arrays: by name; those of whole numbers and masks pass.
+        positive: names of those by which is divided.
+
+    Raises:
+        ValueError: in one line.
+    """
+    for name, array in arrays.items():
+        if (array.is_floating_point() or array.is_complex()) and not bool(torch.isfinite(array).all()):
+            raise ValueError(f"{what} must be finite, {name} is not")
+        if name in positive and not bool((array > 0).all()):
+            raise ValueError(f"{what} must have scales above 0, {name} has not")
+
+
 def shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
     """Shape of each tensor."""
     return {name: weight.shape for name, weight in weights.items()}
