@@ -2,7 +2,7 @@
 
 Every dimension is an HDF5 dimension scale attached to every variable that uses it, with or without coordinate values, so that
 netCDF tools and xarray see names. The dimension `sample` is unlimited. Nothing in a file depends on the clock: the same content
-gives the same bytes. Filters are shuffle and gzip only; others are no part of netCDF.
+gives the same bytes. Filters are shuffle and gzip, and a checksum (fletcher32) of every chunk; others are no part of netCDF.
 
 Reading trusts nothing: a size that the stored bytes cannot hold, a link out of the file, or a filter that would load foreign
 code is refused before memory is taken.
@@ -11,7 +11,7 @@ Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +31,14 @@ from pac_surrogate.files.attributes import (
     write_attributes,
 )
 from pac_surrogate.files.missing import read_encoding, without_mask
+from pac_surrogate.files.storage import StoredRows, create_hdf5
 
 if TYPE_CHECKING:
     import xarray as xr
 
 UNLIMITED = "sample"
 CHUNK_BYTES = 2**20
-SMALL_BYTES = 2**16  # a fixed array below this is stored in one piece, uncompressed
+SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
 LARGEST_CHUNK = 2**30
 LARGEST_TEXT = 2**24
 LARGEST_TEXTS = 2**14  # entries, each of which is read on its own
@@ -88,19 +89,18 @@ def write_netcdf(
         ValueError: if dimensions disagree, a value is masked or has no netCDF type, or an attribute encodes numbers.
     """
     sizes = _dimension_sizes(variables)
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    with replacing(path) as temporary, create_hdf5(temporary, Path(path)) as (file, check):
         for number, (dim, size) in enumerate(sizes.items()):
             bare = NetcdfVariable((dim,), np.zeros(size, "float32"))
-            dataset = _create(file, dim, variables.get(dim, bare))
+            dataset = _create(file, dim, variables.get(dim, bare), check)
             dataset.make_scale(dim if dim in variables else f"{BARE_DIMENSION}{size:10d}")
             dataset.attrs["_Netcdf4Dimid"] = np.int32(number)
         for name, variable in variables.items():
             if name not in sizes:
-                dataset = _create(file, name, variable)
+                dataset = _create(file, name, variable, check)
                 for axis, dim in enumerate(variable.dims):
                     dataset.dims[axis].attach_scale(file[dim])
         write_attributes(file, attributes or {})
-        file.flush()
 
 
 def read_netcdf(path: Path | str) -> tuple[dict[str, NetcdfVariable], dict[str, Any]]:
@@ -289,19 +289,25 @@ def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:
     return sizes
 
 
-def _create(file: h5py.File, name: str, variable: NetcdfVariable) -> h5py.Dataset:
+def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callable[[], None]) -> h5py.Dataset:
     values = _storable(name, variable.values)
     text = values.dtype.kind == "O"
     missing = values.dtype.kind == "f" and variable.dims != (name,)
     options: dict[str, Any] = {"dtype": h5py.string_dtype() if text else values.dtype, "track_order": True}
     step = rows_per_chunk(values.shape, values.dtype.itemsize) if values.ndim else 1
-    if UNLIMITED in variable.dims or (values.nbytes > SMALL_BYTES and not text):
+    if UNLIMITED in variable.dims or (values.nbytes and values.ndim and not text):
         options["chunks"] = (step, *values.shape[1:])
         options["maxshape"] = tuple(None if d == UNLIMITED else n for d, n in zip(variable.dims, values.shape, strict=True))
-        options |= {} if text else {"shuffle": True, "compression": "gzip", "compression_opts": 4}
+        options |= {} if text else {"fletcher32": True}
+        if not text and (UNLIMITED in variable.dims or values.nbytes > SMALL_BYTES):
+            options |= {"shuffle": True, "compression": "gzip", "compression_opts": 4}
+    elif not values.ndim and not text:  # stored with the description of the variable, which has a checksum of its own
+        options["dcpl"] = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        options["dcpl"].set_layout(h5py.h5d.COMPACT)
     dataset = file.create_dataset(name, values.shape, fillvalue=np.nan if missing else None, **options)
     for start in range(0, len(values), step) if values.ndim else ():
         dataset[start : start + step] = values[start : start + step]
+        check()
     if not values.ndim:
         dataset[()] = values[()]
     if missing:
@@ -311,6 +317,8 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable) -> h5py.Datase
 
 
 def _storable(name: str, values: Any) -> Any:
+    if isinstance(values, StoredRows):
+        return values
     if isinstance(values, h5py.Dataset):
         if h5py.check_string_dtype(values.dtype) is not None:
             return read_values(values).astype(object)

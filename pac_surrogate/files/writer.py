@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Int8, Integer, Num
 
@@ -27,6 +26,7 @@ from pac_surrogate.files.native import (
     complete_coordinates,
 )
 from pac_surrogate.files.netcdf import NetcdfVariable, write_netcdf
+from pac_surrogate.files.part import Part
 
 
 class DatasetWriter:
@@ -80,13 +80,14 @@ class DatasetWriter:
         self._split, self._subset_order = split, subset_order.astype(np.int32)
         self._attributes = _complete_attributes(attributes)
         self._part_path = self._path.with_name(self._path.name + ".part")
-        self._part = self._open_part()
-        self._written = int(self._part["written"][()])
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        stored = {name: ((samples, *variable.shape), variable.dtype) for name, variable in self._variables.items()}
+        self._part = Part(self._part_path, stored, self._configuration(), resume=resume)
 
     @property
     def written(self) -> int:
         """How many samples are on disk."""
-        return self._written
+        return self._part.written
 
     def write(self, arrays: Mapping[str, Num[np.ndarray, "sample ..."]]) -> None:
         """Append samples, given by the name of the variable; they are on disk when it returns.
@@ -94,7 +95,7 @@ class DatasetWriter:
         Raises:
             DatasetError: if names, shapes or lengths are not those announced, or a value is masked or not finite.
         """
-        first = self._written
+        first = self.written
         if arrays.keys() != self._variables.keys():
             raise DatasetError(f"every variable ({', '.join(self._variables)}) is required, got {', '.join(arrays)}")
         stored = {}
@@ -109,12 +110,7 @@ class DatasetWriter:
                 allowed = f"{min(count, self._samples - first)} samples of shape {variable.shape}"
                 raise DatasetError(f"{name} must be {allowed}, as the others, got an array of shape {stored[name].shape}")
             check_finite(variable, stored[name], np.arange(first, first + count))
-        for name, values in stored.items():
-            self._part[name][first : first + count] = values
-        self._part.flush()  # the samples first, then their number: a kill in between only repeats them
-        self._written = first + count
-        self._part["written"][()] = self._written
-        self._part.flush()
+        self._part.write(stored)
 
     def finish(self, attributes: Mapping[str, Any] | None = None) -> None:
         """Write the file from its part, with these global attributes too, and remove the part.
@@ -122,8 +118,8 @@ class DatasetWriter:
         Raises:
             DatasetError: if samples or attributes are missing.
         """
-        if self._written != self._samples:
-            raise DatasetError(f"{self._path} needs {self._samples} samples, {self._written} are written: write the others")
+        if self.written != self._samples:
+            raise DatasetError(f"{self._path} needs {self._samples} samples, {self.written} are written: write the others")
         complete = _complete_attributes({**self._attributes, **(attributes or {})})
         check_attributes(complete)
         draws, ranks = self._subset_order.shape
@@ -135,7 +131,7 @@ class DatasetWriter:
         }
         for name, variable in self._variables.items():
             meaning = {**_meaning(variable), "role": self._roles[name], "scaling": variable.scaling}
-            layout[name] = NetcdfVariable(("sample", *variable.axes), self._part[name], meaning)
+            layout[name] = NetcdfVariable(("sample", *variable.axes), self._part.rows(name), meaning)
         flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}
         layout["split"] = NetcdfVariable(("sample",), self._split, {"long_name": "what the sample is for", **flags})
         order = {"long_name": "samples of the train split in the order of each draw"}
@@ -155,28 +151,6 @@ class DatasetWriter:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _open_part(self) -> h5py.File:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        configuration = self._configuration()
-        try:
-            part = _reopen(self._part_path, configuration if self._resume else None)
-            if part is not None:
-                return part
-            part = h5py.File(self._part_path, "w")
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise DatasetError(f"{self._part_path} cannot be written ({reason}): is another process writing it?") from error
-        places = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        places.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        places.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        for name, variable in self._variables.items():
-            part.create_dataset(name, (self._samples, *variable.shape), variable.dtype, dcpl=places.copy())
-        part.create_dataset("written", data=np.int64(0))
-        part.flush()
-        part.attrs["configuration"] = configuration  # last: a part without it was never complete
-        part.flush()
-        return part
 
     def _configuration(self) -> str:
         variables = [{**asdict(variable), "role": self._roles[name]} for name, variable in self._variables.items()]
@@ -206,19 +180,6 @@ def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _meaning(item: Variable | Coordinate) -> dict[str, str]:
     return {"units": item.units, "long_name": item.long_name}
-
-
-def _reopen(path: Path, configuration: str | None) -> h5py.File | None:
-    try:
-        part = h5py.File(path, "r+")
-    except BlockingIOError:
-        raise  # another process holds it; opening it with "w" would empty it first
-    except OSError:
-        return None  # there is none, or none that can be read: it is written again
-    if part.attrs.get("configuration") == configuration:
-        return part
-    part.close()
-    return None
 
 
 def _version(package: str) -> str:
