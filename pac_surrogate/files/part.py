@@ -22,7 +22,7 @@ import numpy as np
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf import rows_per_chunk
-from pac_surrogate.files.storage import StoredRows, write_all
+from pac_surrogate.files.storage import StoredRows, as_bytes, write_all
 
 CHECKSUMS = "written"  # with underscores behind it where a variable has that name
 TYPE = np.dtype("u8")
@@ -59,7 +59,8 @@ class Part:
             if resume and sketch.agrees_with(self._file):
                 self.written = self._count()
                 return
-            if resume and os.fstat(self._file.fileno()).st_size:
+            self._file.seek(0)
+            if resume and self._file.read(1).strip(b"\0"):  # else its structure was never complete
                 warnings.warn(f"{path} is damaged or of another description: all samples are computed anew", stacklevel=4)
             sketch.write_to(self._file)
             self.written = 0
@@ -97,7 +98,7 @@ class Part:
 
     def _checksums_of(self, first: int, blocks: list[np.ndarray]) -> np.ndarray:
         found = np.empty(len(blocks[0]), TYPE)
-        views = [(memoryview(block.reshape(-1).view(np.uint8)), block.nbytes // len(block)) for block in blocks if len(block)]
+        views = [(as_bytes(block), block.nbytes // len(block)) for block in blocks if len(block)]
         for row in range(len(found)):
             checksum = zlib.crc32(b"%s %d" % (self._salt, first + row))
             for view, width in views:
@@ -173,12 +174,12 @@ class _Sketch:
         pass
 
     def write_to(self, file: BinaryIO) -> None:
-        """Write the structure, and leave the places of the numbers empty."""
+        """Write the structure, its first bytes last, and leave the places of the numbers empty."""
         file.truncate(0)
-        for start, data in self._pieces():
+        file.truncate(self._size)
+        for start, data in sorted(self._pieces(), reverse=True):
             file.seek(start)
             write_all(file, data)
-        file.truncate(self._size)
 
     def agrees_with(self, file: BinaryIO) -> bool:
         """Whether a file has this structure."""

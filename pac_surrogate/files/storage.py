@@ -1,6 +1,6 @@
 """Plain files below HDF5: numbers at a known place, and files whose errors the HDF5 library never sees.
 
-HDF5 keeps what it could not write and tries again when the file, or the interpreter, is closed; where that fails too, it crashes.
+HDF5 keeps what it could not write and tries again when the file, or the interpreter, is closed; failing again, it crashes.
 """
 
 import math
@@ -44,7 +44,7 @@ class StoredRows:
     def __getitem__(self, rows: slice) -> np.ndarray:
         first, last, _ = rows.indices(len(self))
         values = np.empty((max(0, last - first), *self.shape[1:]), self.dtype)
-        view = memoryview(values.reshape(-1).view(np.uint8))
+        view = as_bytes(values)
         self.file.seek(self.start + first * self.row_bytes)
         done = 0
         while done < len(view):
@@ -57,7 +57,12 @@ class StoredRows:
     def write(self, first: int, values: np.ndarray) -> None:
         """Write rows from this one on."""
         self.file.seek(self.start + first * self.row_bytes)
-        write_all(self.file, np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+        write_all(self.file, as_bytes(np.ascontiguousarray(values, self.dtype)))
+
+
+def as_bytes(values: np.ndarray) -> memoryview:
+    """The memory of an array in C order."""
+    return memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
 def write_all(file: BinaryIO, data: Any) -> None:

@@ -32,9 +32,10 @@ from pac_surrogate.files.part import Part
 class DatasetWriter:
     """Write a file in batches of samples of any size; a run that is killed goes on where it stopped.
 
-    Samples wait in `<name>.part`, all of whose places exist from the start, so that a kill at any moment leaves it readable.
+    Samples wait in `<name>.part`, each with a checksum, so that a kill at any moment leaves it readable and damage is noticed:
+    a warning says in a line that samples from the first damaged one on are to be written anew.
     The file itself is written by `finish`, in one order and in chunks of its own: its bytes do not depend on the batches.
-    A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh.
+    A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh, with a warning.
 
     Global attributes, here or in `finish`: title, pair, side ("source", "target" or "unspecified"), simulator, equation,
     parameters (a mapping, stored as JSON), headline ("rel_l2" or "rmse_std"), history, seed, and what was measured:
@@ -93,7 +94,8 @@ class DatasetWriter:
         """Append samples, given by the name of the variable; they are on disk when it returns.
 
         Raises:
-            DatasetError: if names, shapes or lengths are not those announced, or a value is masked or not finite.
+            DatasetError: if names, shapes or lengths are not those announced, a value is masked or not finite, or the disk takes
+                no more; what was written before is kept.
         """
         first = self.written
         if arrays.keys() != self._variables.keys():
@@ -116,7 +118,7 @@ class DatasetWriter:
         """Write the file from its part, with these global attributes too, and remove the part.
 
         Raises:
-            DatasetError: if samples or attributes are missing.
+            DatasetError: if samples or attributes are missing, or the file cannot be written.
         """
         if self.written != self._samples:
             raise DatasetError(f"{self._path} needs {self._samples} samples, {self.written} are written: write the others")
@@ -136,7 +138,11 @@ class DatasetWriter:
         layout["split"] = NetcdfVariable(("sample",), self._split, {"long_name": "what the sample is for", **flags})
         order = {"long_name": "samples of the train split in the order of each draw"}
         layout["subset_order"] = NetcdfVariable(("draw", "rank"), self._subset_order, order)
-        write_netcdf(self._path, layout, complete)
+        try:
+            write_netcdf(self._path, layout, complete)
+        except OSError as error:
+            kept = f"all samples are kept in {self._part_path.name}, " if self._resume else ""
+            raise DatasetError(f"{self._path} cannot be written ({error.strerror}): {kept}make room and call again") from error
         self.close()
         self._part_path.unlink(missing_ok=True)
 
