@@ -74,5 +74,10 @@ def listed(texts: Sequence[str]) -> str:
 
 def cut(text: str) -> str:
     """One line of at most `LINE` characters."""
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= LINE else f"{text[: LINE - 3]}..."
+
+
+def printable(text: str) -> str:
+    r"""A text of a file or a user with escapes, as \x1b, in place of what would steer a terminal or break the line."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

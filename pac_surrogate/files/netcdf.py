@@ -11,7 +11,7 @@ Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from pac_surrogate.files.attributes import (
     ENCODING,
     DatasetError,
     as_text,
+    is_name,
     name_of,
     read_attribute,
     read_attributes,
@@ -39,9 +40,12 @@ if TYPE_CHECKING:
 UNLIMITED = "sample"
 CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
-LARGEST_CHUNK = 2**30
+MOST_VARIABLES = 2**9
+MOST_CHUNKS = 2**20
+LARGEST_CHUNK = 2**28
 LARGEST_TEXT = 2**24
-LARGEST_TEXTS = 2**14  # entries, each of which is read on its own
+LARGEST_TEXTS = 2**14  # entries
+TEXT_BLOCK = 2**26  # bytes that the entries of one read can have
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
@@ -172,13 +176,17 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
 
 def variable_names(file: h5py.File) -> list[str]:
     """The variables of a file in the order of their creation; dimensions without coordinate values are none."""
-    names = []
+    names: list[str] = []
+    if len(file) > MOST_VARIABLES:
+        raise DatasetError(f"a file must have at most {MOST_VARIABLES} variables, this one has {len(file)}: split the file")
     for stored in map(_as_bytes, file):
         name = as_text(stored)
         if file.id.links.get_info(stored).type != h5py.h5l.TYPE_HARD:
             raise DatasetError(f"variables must be stored in the file, {name!r} is a link: copy what it points to")
         is_dataset = h5py.h5o.get_info(file.id, stored).type == h5py.h5o.TYPE_DATASET
         if is_dataset and not str(read_attribute(file[stored], "NAME")).startswith(BARE_DIMENSION):
+            if not is_name(name):
+                raise DatasetError(f"names of variables must be printable, {name!r} is not: rename it")
             names.append(name)
     if len(set(names)) < len(names):
         raise DatasetError(f"variables must have different names, they have {', '.join(names)}: rename one")
@@ -207,6 +215,10 @@ def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
     if stored > file.id.get_filesize() or declared > DEFLATE_RATIO * stored or chunk > LARGEST_CHUNK:
         sizes = f"declares {declared} bytes in chunks of {chunk}, and {stored} are stored"
         raise DatasetError(f"{name!r} must hold what it declares; it {sizes}: generate or download the file again")
+    steps = dataset.chunks or dataset.shape
+    chunks = math.prod(-(-size // step) for size, step in zip(dataset.shape, steps, strict=True) if step)
+    if chunks > MOST_CHUNKS:
+        raise DatasetError(f"{name!r} must be stored in at most {MOST_CHUNKS} chunks, it declares {chunks}: store larger ones")
     return dataset
 
 
@@ -232,13 +244,25 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
     if room > LARGEST_TEXTS:
         raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXTS} texts, it has room for {room}: number them")
     texts: list[str] = []
-    length = 0
-    for index in np.ndindex(dataset.shape):  # one at a time: many entries may refer to one long text
-        texts.append(as_text(dataset[index]))
-        length += len(texts[-1])
-        if length > LARGEST_TEXT:
+    length = longest = 0
+    step = max(1, TEXT_BLOCK // dataset.file.id.get_filesize())  # many entries may refer to one text as long as the file
+    for stored in _text_blocks(dataset, step):
+        block = [as_text(text) for text in stored]
+        texts += block
+        length, longest = length + sum(map(len, block)), max(longest, *map(len, block))
+        if length > LARGEST_TEXT or longest * room > LARGEST_TEXT:  # NumPy gives every text the room of the longest
             raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXT} characters, it holds more")
     return np.array(texts, dtype=np.str_).reshape(dataset.shape)
+
+
+def _text_blocks(dataset: h5py.Dataset, step: int) -> Iterator[Iterable[bytes | str]]:
+    """The texts of a dataset in C order, about `step` at a time."""
+    if dataset.size <= step:
+        yield dataset[()].ravel() if dataset.ndim else [dataset[()]]
+        return
+    for index in np.ndindex(dataset.shape[:-1]):
+        for start in range(0, dataset.shape[-1], step):
+            yield dataset[(*index, slice(start, start + step))]
 
 
 def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
@@ -271,8 +295,9 @@ def _one_line(error: Exception) -> str:
 def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for name, variable in variables.items():
-        if any(as_text(text) != text for text in (name, *variable.dims)):
-            raise ValueError(f"names must be valid Unicode, those of {name!r} {variable.dims} are not: rename them")
+        if any(as_text(text) != text or not is_name(text) for text in (name, *variable.dims)):
+            what = "valid Unicode without slashes and control characters"
+            raise ValueError(f"names must be {what}, those of {name!r} {variable.dims} are not: rename them")
         encoded = sorted(ENCODING & variable.attributes.keys())
         if encoded:
             remedy = "leave it out, and give NaN where a number is missing"

@@ -94,8 +94,8 @@ class DatasetWriter:
         """Append samples, given by the name of the variable; they are on disk when it returns.
 
         Raises:
-            DatasetError: if names, shapes or lengths are not those announced, a value is masked or not finite, or the disk takes
-                no more; what was written before is kept.
+            DatasetError: if names, shapes or lengths are not those announced, a value is masked or not finite, or the disk
+                takes no more; what was written before is kept.
         """
         first = self.written
         if arrays.keys() != self._variables.keys():
@@ -175,7 +175,7 @@ def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in attributes.items()}
     try:
         earlier = json.loads(given.get("versions", "{}"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         earlier = None
     if not isinstance(earlier, dict):
         got = given["versions"]
