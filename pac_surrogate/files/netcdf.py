@@ -41,7 +41,7 @@ UNLIMITED = "sample"
 CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
 MOST_VARIABLES = 2**9
-MOST_CHUNKS = 2**20
+MOST_CHUNKS = 2**18
 LARGEST_CHUNK = 2**28
 LARGEST_TEXT = 2**24
 LARGEST_TEXTS = 2**14  # entries
@@ -219,7 +219,33 @@ def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
     chunks = math.prod(-(-size // step) for size, step in zip(dataset.shape, steps, strict=True) if step)
     if chunks > MOST_CHUNKS:
         raise DatasetError(f"{name!r} must be stored in at most {MOST_CHUNKS} chunks, it declares {chunks}: store larger ones")
+    if dataset.chunks:
+        _check_chunks(name, dataset, [creation.get_filter(number)[0] for number in range(creation.get_nfilters())])
     return dataset
+
+
+def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
+    """Refuse an index of chunks that cannot be right: in older files it has no checksum.
+
+    Every chunk lies at a place of its own, and only gzip, which gives up where it gains nothing, may have been left out.
+    """
+    deflate = sum(1 << number for number, code in enumerate(filters) if code == h5py.h5z.FILTER_DEFLATE)
+    whole = math.prod(dataset.chunks) * dataset.dtype.itemsize + (4 if h5py.h5z.FILTER_FLETCHER32 in filters else 0)
+    places: set[tuple[int, ...]] = set()
+
+    def check(chunk: Any) -> None:
+        places.add(chunk.chunk_offset)
+        inside = all(
+            start < size and start % step == 0
+            for start, size, step in zip(chunk.chunk_offset, dataset.shape, dataset.chunks, strict=True)
+        )
+        packed = deflate & ~chunk.filter_mask
+        if not inside or chunk.filter_mask & ~deflate or not (packed or chunk.size == whole):
+            raise DatasetError(f"the index of chunks of {name!r} is damaged: generate or download the file again")
+
+    dataset.id.chunk_iter(check)
+    if len(places) < dataset.id.get_num_chunks():
+        raise DatasetError(f"the index of chunks of {name!r} is damaged: generate or download the file again")
 
 
 def dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
