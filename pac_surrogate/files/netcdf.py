@@ -352,10 +352,10 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callabl
         options |= {} if text else {"fletcher32": True}
         if not text and (UNLIMITED in variable.dims or values.nbytes > SMALL_BYTES):
             options |= {"shuffle": True, "compression": "gzip", "compression_opts": 4}
-    elif not values.ndim and not text:  # stored with the description of the variable, which has a checksum of its own
-        options["dcpl"] = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        options["dcpl"].set_layout(h5py.h5d.COMPACT)
-    dataset = file.create_dataset(name, values.shape, fillvalue=np.nan if missing else None, **options)
+    if values.ndim or text:
+        dataset = file.create_dataset(name, values.shape, fillvalue=np.nan if missing else None, **options)
+    else:
+        dataset = _create_number(file, name, values.dtype, missing=missing)
     for start in range(0, len(values), step) if values.ndim else ():
         dataset[start : start + step] = values[start : start + step]
         check()
@@ -365,6 +365,18 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callabl
         dataset.attrs["_FillValue"] = values.dtype.type(np.nan)
     write_attributes(dataset, variable.attributes)
     return dataset
+
+
+def _create_number(file: h5py.File, name: str, dtype: np.dtype, *, missing: bool) -> h5py.Dataset:
+    """A variable without axes, whose number is stored with its description, which has a checksum of its own."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.COMPACT)
+    creation.set_obj_track_times(False)
+    creation.set_attr_creation_order(h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED)
+    if missing:
+        creation.set_fill_value(np.array(np.nan, dtype))
+    space = h5py.h5s.create(h5py.h5s.SCALAR)
+    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, creation))
 
 
 def _storable(name: str, values: Any) -> Any:

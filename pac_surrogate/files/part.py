@@ -61,7 +61,7 @@ class Part:
                 return
             self._file.seek(0)
             if resume and self._file.read(1).strip(b"\0"):  # else its structure was never complete
-                warnings.warn(f"{path} is damaged or of another description: all samples are computed anew", stacklevel=4)
+                warnings.warn(f"{path} is damaged or of another description: all samples are computed anew", stacklevel=3)
             sketch.write_to(self._file)
             self.written = 0
         except BaseException as error:
@@ -121,11 +121,15 @@ class Part:
             written += int(wrong[0]) if len(wrong) else len(given)
             if len(wrong):
                 break
+        damaged = False
         for start in range(written, samples, 2**17):
-            if self._checksums[start : start + 2**17].any():
-                line = f"{self._path} is damaged: {written} of {samples} samples are whole, the others are computed anew"
-                warnings.warn(line, stacklevel=5)
-                break
+            rest = self._checksums[start : start + 2**17]
+            if rest.any():
+                self._checksums.write(start, np.zeros_like(rest))
+                damaged = True
+        if damaged:
+            line = f"{self._path} is damaged: {written} of {samples} samples are whole, the others are computed anew"
+            warnings.warn(line, UserWarning, stacklevel=4)
         return written
 
     def _cannot(self, error: OSError) -> DatasetError:
