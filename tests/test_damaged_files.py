@@ -370,9 +370,12 @@ def shared_texts(file: h5py.File) -> None:
     Path(name).write_bytes(raw[:place] + entry * 16_000 + raw[place + size * 16_000 :])
 
 
+EMPTY = {"shape": (1000,), "dtype": h5py.string_dtype(), "chunks": (1000,), "compression": "gzip"}
+
+
 def bomb(value: Any = 1, **storage: Any) -> Callable[[h5py.File], None]:
     def change(file: h5py.File) -> None:
-        data = file.create_dataset("bomb", **storage)
+        data = file.create_dataset(**{"name": "bomb", **storage})
         if data.chunks:
             data[tuple(0 for _ in data.shape)] = value
 
@@ -405,6 +408,13 @@ STRANGERS: dict[str, Callable[[h5py.File], object]] = {
     "attributes of a variable": many(5_000, lambda file, number: file["u"].attrs.__setitem__(str(number), 1)),
     "draws": draws,
     "texts": bomb("", shape=(100_000,), dtype=h5py.string_dtype(), chunks=(100_000,), compression="gzip"),
+    "texts of many variables": many(20, lambda file, number: bomb("", name=f"n{number}", **EMPTY)(file)),
+    "axes": many(
+        9,
+        lambda file, number: file.create_dataset(
+            f"n{number}", data=np.zeros(2**22), chunks=(2**22,), compression="gzip"
+        ).make_scale(),
+    ),
     "one text many times": shared_texts,
     "texts of fixed length": bomb("", shape=(16_000,), dtype="S20000", chunks=(16_000,), compression="gzip"),
     "a chunk": bomb(shape=(10,), maxshape=(None,), dtype="f8", chunks=(2**25 + 8,), compression="gzip"),

@@ -16,7 +16,7 @@ from pac_surrogate.display import printable
 
 LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
 LONGEST_MESSAGE = 390
-MOST_ATTRIBUTES = 2**9  # of a variable, or global
+MOST_ATTRIBUTES = {"variable": 2**7, "file": 2**9}
 MOST_CHARACTERS = 2**20  # of the attributes of a variable, or of the global ones
 FORMAT = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "_NCProperties"}
 ENCODING = {"_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "scale_factor", "add_offset", "_Unsigned"}
@@ -67,12 +67,11 @@ def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
     Raises:
         DatasetError: if they are many, or one is not to be read.
     """
-    hidden = FORMAT | ENCODING if isinstance(item, h5py.Dataset) else FORMAT
+    kind, hidden = ("variable", FORMAT | ENCODING) if isinstance(item, h5py.Dataset) else ("file", FORMAT)
+    most, count = MOST_ATTRIBUTES[kind], len(item.attrs)
     whose = repr(name_of(item)) if name_of(item) else "the file"
-    if len(item.attrs) > MOST_ATTRIBUTES:
-        raise DatasetError(
-            f"{whose} must have at most {MOST_ATTRIBUTES} attributes, it has {len(item.attrs)}: rewrite the file"
-        )
+    if count > most:
+        raise DatasetError(f"{whose} must have at most {most} attributes, it has {count}: rewrite the file")
     found, length = {}, 0
     for name in item.attrs:
         if _is_shown(as_text(name), hidden):

@@ -28,6 +28,7 @@ from pac_surrogate.files.netcdf import (
     dimensions,
     open_netcdf,
     open_variable,
+    open_variables,
     read_values,
     rows_per_chunk,
     variable_names,
@@ -38,7 +39,7 @@ CONVENTIONS = "CF-1.11"
 DRAWS = 20
 MOST_DRAWS = 2**10  # that are read
 LONGEST_LINE = 1000  # characters of a description
-LARGEST_LAYOUT = 2**28  # bytes of a coordinate, of the splits or of the orders
+LARGEST_LAYOUT = 2**28  # bytes of coordinates, splits and orders
 SPLITS = ("train", "valid", "test")
 AXIS_ORDER = ("time", "x", "y", "z", "channel")
 HEADLINES = ("rel_l2", "rmse_std")
@@ -327,7 +328,7 @@ def _read_description(file: h5py.File) -> Description:
         required = f"schema_version {SCHEMA_VERSION} is required, got {got!s:.60}"
         raise DatasetError(f"{required}: convert the file, or update pac_surrogate")
     names = variable_names(file)
-    datasets = {name: open_variable(file, name) for name in [*names, "sample", "split", "subset_order"]}
+    datasets = open_variables(file, [*names, "sample", "split", "subset_order"])
     dims = {name: dimensions(dataset) for name, dataset in datasets.items()}
     sizes = {name: len(datasets[name]) for name in names if dims[name] == (name,)}
     found: dict[str, list[Variable]] = {"input": [], "output": []}
@@ -337,6 +338,11 @@ def _read_description(file: h5py.File) -> Description:
             found[role].append(variable)
     if not found["input"] or not found["output"]:
         raise DatasetError(f"an input and an output are required, found {len(found['input'])} and {len(found['output'])}")
+    read = sum(datasets[name].nbytes for name in {*sizes, "split", "subset_order"} - {"sample", "draw", "rank"})
+    if read > LARGEST_LAYOUT:
+        raise DatasetError(
+            f"axes, split and subset_order must have at most {LARGEST_LAYOUT} bytes, they have {read}: split the file"
+        )
     coordinates = []
     for name, dataset in datasets.items():
         if name in sizes and name not in LAYOUT:
@@ -361,8 +367,6 @@ def _read_description(file: h5py.File) -> Description:
 
 
 def _read_complete(name: str, dataset: h5py.Dataset) -> np.ndarray:
-    if dataset.size * dataset.dtype.itemsize > LARGEST_LAYOUT:
-        raise DatasetError(f"{name} must be small, it has {dataset.size} numbers: split the file")
     values = read_values(dataset)
     for place in np.argwhere(np.isnan(values))[:1] if values.dtype.kind == "f" else ():
         mark = read_encoding(dataset).mark_at(dataset, tuple(map(int, place)))

@@ -44,7 +44,7 @@ MOST_VARIABLES = 2**9
 MOST_CHUNKS = 2**18
 LARGEST_CHUNK = 2**28
 LARGEST_TEXT = 2**24
-LARGEST_TEXTS = 2**14  # entries
+MOST_TEXTS = 2**14  # entries of all variables
 TEXT_BLOCK = 2**26  # bytes that the entries of one read can have
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
@@ -114,7 +114,7 @@ def read_netcdf(path: Path | str) -> tuple[dict[str, NetcdfVariable], dict[str, 
         DatasetError: if the file is missing, damaged, or declares more than it stores.
     """
     with open_netcdf(path) as file:
-        datasets = {name: open_variable(file, name) for name in variable_names(file)}
+        datasets = open_variables(file, variable_names(file))
         variables = {
             name: NetcdfVariable(dimensions(dataset), read_values(dataset), read_attributes(dataset))
             for name, dataset in datasets.items()
@@ -224,6 +224,23 @@ def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
     return dataset
 
 
+def open_variables(file: h5py.File, names: Iterable[str]) -> dict[str, h5py.Dataset]:
+    """The datasets of these names, see `open_variable`, once their texts are found to be few."""
+    datasets = {name: open_variable(file, name) for name in names}
+    texts = 0
+    for name, dataset in datasets.items():
+        texts += _room_for_texts(dataset)
+        if texts > MOST_TEXTS:
+            got = f"with {name!r} there is room for {texts}: number them"
+            raise DatasetError(f"the variables of a file must hold at most {MOST_TEXTS} texts, {got}")
+    return datasets
+
+
+def _room_for_texts(dataset: h5py.Dataset) -> int:
+    """How many texts are read with the texts of a dataset, of which whole chunks are read; 0 if it holds numbers."""
+    return 0 if h5py.check_string_dtype(dataset.dtype) is None else max(dataset.size, math.prod(dataset.chunks or ()))
+
+
 def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
     """Refuse an index of chunks that cannot be right: in older files it has no checksum.
 
@@ -266,9 +283,7 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
     """
     if h5py.check_string_dtype(dataset.dtype) is None:
         return read_encoding(dataset).decode(dataset[()], keep_integers=True)
-    room = max(dataset.size, math.prod(dataset.chunks or ()))  # each text that is read costs its whole chunk
-    if room > LARGEST_TEXTS:
-        raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXTS} texts, it has room for {room}: number them")
+    room = _room_for_texts(dataset)
     texts: list[str] = []
     length = longest = 0
     step = max(1, TEXT_BLOCK // dataset.file.id.get_filesize())  # many entries may refer to one text as long as the file
