@@ -75,7 +75,7 @@ def listed(texts: Sequence[str]) -> str:
 
 def cut(text: str) -> str:
     """One line of at most `LINE` characters."""
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= LINE else f"{text[: LINE - 3]}..."
 
 
@@ -86,6 +86,10 @@ def one_line(text: object, most: int = MESSAGE) -> str:
         text: a path, an error, or anything else with a text.
         most: how many characters are kept, of the beginning and of the end.
     """
-    line = " ".join(str(text).split())[: 100 * most]
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+    line = printable(" ".join(str(text).split())[: 100 * most])
     return line if len(line) <= most else f"{line[: most // 2 - 2]} ... {line[len(line) - most // 2 + 3 :]}"
+
+
+def printable(text: str) -> str:
+    r"""A text of a file or a user with escapes, as \x1b, in place of what would steer a terminal or break the line."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -305,7 +305,8 @@ def test_a_killed_process_is_resumed_and_a_living_one_respected(written: Path, t
 def test_another_configuration_starts_afresh(tmp_path: Path, changes: dict[str, Any]) -> None:
     with start(tmp_path / "rods.h5") as writer:
         write_on(writer, 7, until=14)
-    with start(tmp_path / "rods.h5", **changes) as writer:
+    warned = pytest.warns(UserWarning, match=r"rods\.h5\.part is damaged or of another description: .* computed anew")
+    with contextlib.nullcontext() if "resume" in changes else warned, start(tmp_path / "rods.h5", **changes) as writer:
         assert writer.written == 0
 
 
@@ -322,7 +323,8 @@ def test_a_part_that_cannot_be_read_is_started_afresh(tmp_path: Path, damage: An
         write_on(writer, 7, until=14)
     part = tmp_path / "rods.h5.part"
     part.write_bytes(damage(part.read_bytes()))
-    with start(tmp_path / "rods.h5") as writer:
+    warned = pytest.warns(UserWarning, match="damaged or of another description")
+    with warned if part.stat().st_size else contextlib.nullcontext(), start(tmp_path / "rods.h5") as writer:
         assert writer.written == 0
 
 

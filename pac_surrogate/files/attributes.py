@@ -5,19 +5,39 @@ LabVIEW store a degree sign so. All texts that are written are valid UTF-8.
 """
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 
+from pac_surrogate.display import printable
+
 LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
+LONGEST_MESSAGE = 390
+MOST_ATTRIBUTES = {"variable": 2**7, "file": 2**9}
+MOST_CHARACTERS = 2**20  # of the attributes of a variable, or of the global ones
 FORMAT = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "_NCProperties"}
 ENCODING = {"_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "scale_factor", "add_offset", "_Unsigned"}
 
 
 class DatasetError(ValueError):
-    """A data file that is missing, damaged or not laid out as required; the message is one line."""
+    """A data file that is missing, damaged or not laid out as required.
+
+    The message is one line of at most `LONGEST_MESSAGE` characters, whatever it quotes of the file: control characters are
+    escaped, and of a longer one the middle is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        text = printable(message)
+        half = LONGEST_MESSAGE // 2 - 3
+        super().__init__(text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} ... {text[-half:]}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name a variable or an axis in a file, and stand in a line of a table."""
+    return text not in ("", ".") and "/" not in text and not any(unicodedata.category(one) == "Cc" for one in text)
 
 
 def as_text(stored: bytes | str) -> str:
@@ -42,9 +62,24 @@ def name_of(item: h5py.File | h5py.Dataset) -> str:
 
 
 def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """The attributes of a file or dataset, without those that only encode the format or the numbers."""
-    hidden = FORMAT | ENCODING if isinstance(item, h5py.Dataset) else FORMAT
-    return {as_text(name): read_attribute(item, name) for name in item.attrs if _is_shown(as_text(name), hidden)}
+    """The attributes of a file or dataset, without those that only encode the format or the numbers.
+
+    Raises:
+        DatasetError: if they are many, or one is not to be read.
+    """
+    kind, hidden = ("variable", FORMAT | ENCODING) if isinstance(item, h5py.Dataset) else ("file", FORMAT)
+    most, count = MOST_ATTRIBUTES[kind], len(item.attrs)
+    whose = repr(name_of(item)) if name_of(item) else "the file"
+    if count > most:
+        raise DatasetError(f"{whose} must have at most {most} attributes, it has {count}: rewrite the file")
+    found, length = {}, 0
+    for name in item.attrs:
+        if _is_shown(as_text(name), hidden):
+            value = found[as_text(name)] = read_attribute(item, name)
+            length += len(value) if isinstance(value, str) else 0
+            if length > MOST_CHARACTERS:
+                raise DatasetError(f"the attributes of {whose} must have at most {MOST_CHARACTERS} characters, they have more")
+    return found
 
 
 def read_attribute(item: h5py.File | h5py.Dataset, name: str | bytes) -> Any:

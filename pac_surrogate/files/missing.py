@@ -26,6 +26,7 @@ LIMITS: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     "valid_max": {"above": np.greater},
     "valid_range": {"below": np.less, "above": np.greater},
 }
+MOST_MARKS = 2**8  # numbers that mean missing
 LARGEST_INTEGER = 2**53  # float64 holds all integers up to it
 REPAIR = "repair or drop this sample"
 
@@ -219,8 +220,11 @@ def _read_numbers(name: str, dataset: h5py.Dataset, attribute: str, count: int |
     if attribute not in dataset.attrs:
         return []
     value = read_stored_attribute(dataset, attribute).ravel()
-    if value.dtype.kind not in "fiu" or not len(value) or len(value) != (count or len(value)):
-        what = {None: "one or more numbers", 1: "one number"}.get(count, f"{count} numbers")
+    if value.dtype.kind not in "fiu" or not 0 < len(value) <= MOST_MARKS or len(value) != (count or len(value)):
+        what = {
+            None: "one or more numbers" if len(value) <= MOST_MARKS else f"at most {MOST_MARKS} numbers",
+            1: "one number",
+        }.get(count, f"{count} numbers")
         shown = read_attribute(dataset, attribute)
         got = f"{len(shown)} numbers" if isinstance(shown, np.ndarray) and shown.dtype.kind in "fiu" else f"{shown!r:.60}"
         raise DatasetError(f"{name} needs {what} as its attribute {attribute}, it has {got}: correct the attribute")

@@ -21,13 +21,14 @@ import numpy as np
 from jaxtyping import Int, Int8, Integer, Num, Shaped
 
 from pac_surrogate.arguments import got
-from pac_surrogate.display import Shown
-from pac_surrogate.files.attributes import DatasetError, name_of, read_attributes
+from pac_surrogate.display import Shown, printable
+from pac_surrogate.files.attributes import DatasetError, is_name, read_attributes
 from pac_surrogate.files.missing import REPAIR, Encoding, place_of, read_encoding, without_mask
 from pac_surrogate.files.netcdf import (
     dimensions,
     open_netcdf,
     open_variable,
+    open_variables,
     read_values,
     rows_per_chunk,
     variable_names,
@@ -36,6 +37,9 @@ from pac_surrogate.files.netcdf import (
 SCHEMA_VERSION = 1
 CONVENTIONS = "CF-1.11"
 DRAWS = 20
+MOST_DRAWS = 2**10  # that are read
+LONGEST_LINE = 1000  # characters of a description
+LARGEST_LAYOUT = 2**28  # bytes of coordinates, splits and orders
 SPLITS = ("train", "valid", "test")
 AXIS_ORDER = ("time", "x", "y", "z", "channel")
 HEADLINES = ("rel_l2", "rmse_std")
@@ -66,7 +70,10 @@ class Variable:
         object.__setattr__(self, "long_name", self.long_name or self.name)
         if not (isinstance(self.name, str) and isinstance(self.units, str) and isinstance(self.long_name, str)):
             raise ValueError(f"the name and the unit of a variable must be texts, got {got(self.name)} and {got(self.units)}")
-        if not self.name or "/" in self.name or self.name in (*LAYOUT, *self.axes):
+        for name in (self.name, *self.axes):
+            if not isinstance(name, str) or not is_name(name):
+                raise ValueError(f"variables and axes need names without slashes and control characters, got {got(name)}")
+        if not self.name or self.name in (*LAYOUT, *self.axes):
             raise ValueError(f"a variable needs a name other than {', '.join(LAYOUT)} and its axes, got {self.name!r}")
         if len(self.axes) != len(self.shape) or len(set(self.axes)) != len(self.axes) or set(self.axes) & set(LAYOUT):
             raise ValueError(f"{self.name} of shape {self.shape} needs one axis name for each axis, got {self.axes}")
@@ -163,16 +170,20 @@ def complete_coordinates(
     given = coordinates.values() if isinstance(coordinates, Mapping) else coordinates
     known = {coordinate.name: coordinate for coordinate in given}
     complete: dict[str, Coordinate] = {}
+    checked: set[str] = set()
     for variable in variables:
         for axis, size in zip(variable.axes, variable.shape, strict=True):
             numbered = Coordinate(axis, np.arange(size, dtype=np.int32), "1", f"number along {axis}")
             complete[axis] = known.get(axis) or complete.get(axis) or numbered
+            if complete[axis].values.shape == (size,) and axis in checked:
+                continue
+            checked.add(axis)
             values = without_mask(axis, complete[axis].values, ("point",), remedy="repair it")
             if values.shape != (size,):
                 raise ValueError(f"axis {axis} of {variable.name} has {size} points, its coordinates have shape {values.shape}")
             if values.dtype.kind not in "fiuU":
                 raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, they are {values.dtype}")
-            for point in np.flatnonzero(~np.isfinite(values)) if values.dtype.kind == "f" else ():
+            for point in np.flatnonzero(~np.isfinite(values))[:1] if values.dtype.kind == "f" else ():
                 got = f"point {point} is {values[point]}: repair it"
                 raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, {got}")
     clash = complete.keys() & {variable.name for variable in variables}
@@ -239,8 +250,9 @@ def read_rows(path: Path | str, name: str, rows: Integer[np.ndarray, " row"]) ->
         if len(wanted) and (wanted[0] < 0 or wanted[-1] >= dataset.shape[0]):
             raise DatasetError(f"{name} has {dataset.shape[0]} samples, {wanted[0]} to {wanted[-1]} were asked for")
         values = np.empty((len(wanted), *dataset.shape[1:]), encoding.dtype if encoding else dataset.dtype)
-        step = dataset.chunks[0] if dataset.chunks else rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
-        for places in np.split(np.arange(len(wanted)), np.flatnonzero(np.diff(wanted // step)) + 1):
+        step, block = dataset.chunks[0] if dataset.chunks else 1, _rows_per_read(dataset)
+        apart = (np.diff(wanted // step) > 1) | (np.diff(wanted // block) > 0)  # chunks that lie together are read at once
+        for places in np.split(np.arange(len(wanted)), np.flatnonzero(apart) + 1):
             if len(places):
                 first, last = wanted[places[0]], wanted[places[-1]]
                 stored = dataset[first : last + 1][wanted[places] - first]
@@ -305,7 +317,8 @@ def describe(path: Path | str) -> str:
                 lines.append(f"  {variable.name:16}{axes}  {span} [{variable.units}]  {what}")
         lines += ["", "splits", "  " + ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))]
         lines += [f"  {len(found.subset_order)} draws of the train split", "", "attributes"]
-        return "\n".join(lines + [f"  {name:24}{value}" for name, value in found.attributes.items()])
+        lines += [f"  {name:24}{value}" for name, value in found.attributes.items()]
+        return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..." for line in map(printable, lines))
 
 
 def _read_description(file: h5py.File) -> Description:
@@ -315,7 +328,7 @@ def _read_description(file: h5py.File) -> Description:
         required = f"schema_version {SCHEMA_VERSION} is required, got {got!s:.60}"
         raise DatasetError(f"{required}: convert the file, or update pac_surrogate")
     names = variable_names(file)
-    datasets = {name: open_variable(file, name) for name in [*names, "sample", "split", "subset_order"]}
+    datasets = open_variables(file, [*names, "sample", "split", "subset_order"])
     dims = {name: dimensions(dataset) for name, dataset in datasets.items()}
     sizes = {name: len(datasets[name]) for name in names if dims[name] == (name,)}
     found: dict[str, list[Variable]] = {"input": [], "output": []}
@@ -325,14 +338,24 @@ def _read_description(file: h5py.File) -> Description:
             found[role].append(variable)
     if not found["input"] or not found["output"]:
         raise DatasetError(f"an input and an output are required, found {len(found['input'])} and {len(found['output'])}")
-    coordinates = [
-        Coordinate(name, _read_complete(name, dataset), _text(dataset, "units"), _text(dataset, "long_name"))
-        for name, dataset in datasets.items()
-        if name in sizes and name not in LAYOUT
-    ]
+    read = sum(datasets[name].nbytes for name in {*sizes, "split", "subset_order"} - {"sample", "draw", "rank"})
+    if read > LARGEST_LAYOUT:
+        raise DatasetError(
+            f"axes, split and subset_order must have at most {LARGEST_LAYOUT} bytes, they have {read}: split the file"
+        )
+    coordinates = []
+    for name, dataset in datasets.items():
+        if name in sizes and name not in LAYOUT:
+            told = read_attributes(dataset)
+            meaning = [_text(name, told, attribute) for attribute in ("units", "long_name")]
+            coordinates.append(Coordinate(name, _read_complete(name, dataset), *meaning))
     if dims["split"] != ("sample",) or dims["subset_order"] != ("draw", "rank"):
         got = f"{dims['split']} and {dims['subset_order']}"
         raise DatasetError(f"split needs the axes (sample) and subset_order (draw, rank), they have {got}: rewrite the file")
+    draws, ranks = datasets["subset_order"].shape
+    if draws > MOST_DRAWS or ranks > sizes["sample"]:
+        allowed = f"at most {MOST_DRAWS} draws of the {sizes['sample']} samples"
+        raise DatasetError(f"subset_order must hold {allowed}, its shape is {(draws, ranks)}: rewrite the file")
     split, order = (_read_complete(name, datasets[name]) for name in ("split", "subset_order"))
     check_splits(split, order, sizes["sample"])
     inputs, outputs = tuple(found["input"]), tuple(found["output"])
@@ -345,7 +368,7 @@ def _read_description(file: h5py.File) -> Description:
 
 def _read_complete(name: str, dataset: h5py.Dataset) -> np.ndarray:
     values = read_values(dataset)
-    for place in np.argwhere(np.isnan(values)) if values.dtype.kind == "f" else ():
+    for place in np.argwhere(np.isnan(values))[:1] if values.dtype.kind == "f" else ():
         mark = read_encoding(dataset).mark_at(dataset, tuple(map(int, place)))
         if mark:
             where = ", ".join(map(str, place))
@@ -354,7 +377,8 @@ def _read_complete(name: str, dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[str, Variable]:
-    role, units, long_name = (_text(dataset, attribute) for attribute in ("role", "units", "long_name"))
+    attributes = read_attributes(dataset)
+    role, units, long_name = (_text(name, attributes, attribute) for attribute in ("role", "units", "long_name"))
     if role not in ("input", "output"):
         raise DatasetError(f"{name} needs the attribute role, 'input' or 'output', it has {role!r:.60}: correct it")
     known = [AXIS_ORDER.index(dim) for dim in dims if dim in AXIS_ORDER]
@@ -363,7 +387,7 @@ def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], size
     for dim, size in zip(dims, dataset.shape, strict=True):
         if sizes.get(dim) != size:
             raise DatasetError(f"{name} has {size} points along {dim}, its coordinates have {sizes.get(dim, 'none')}")
-    scaling: Any = _text(dataset, "scaling") if "scaling" in dataset.attrs else "standard"
+    scaling: Any = _text(name, attributes, "scaling") if "scaling" in attributes else "standard"
     if scaling not in get_args(Scaling):
         raise DatasetError(f"{name} needs the attribute scaling, 'standard' or 'log', it has {scaling!r:.60}: correct it")
     if dataset.dtype.kind not in "fiu":
@@ -376,10 +400,10 @@ def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], size
     return role, variable
 
 
-def _text(dataset: h5py.Dataset, attribute: str) -> str:
-    value = read_attributes(dataset).get(attribute)
+def _text(name: str, attributes: Mapping[str, Any], attribute: str) -> str:
+    value = attributes.get(attribute)
     if not isinstance(value, str) or not value:
-        raise DatasetError(f"{name_of(dataset)} needs the attribute {attribute}, it has {value!r:.60}: add it")
+        raise DatasetError(f"{name} needs the attribute {attribute}, it has {value!r:.60}: add it")
     return value
 
 
@@ -419,7 +443,7 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
     for name in ("parameters", "versions"):
         try:
             json.loads(attributes[name])
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f"the global attribute {name} must be JSON, it is not ({error})") from error
 
 
@@ -432,7 +456,13 @@ def _range(dataset: h5py.Dataset) -> tuple[float, float, int]:
     return float(low), float(high), missing
 
 
+def _rows_per_read(dataset: h5py.Dataset) -> int:
+    """Whole chunks of rows, near 1 MB where they are smaller."""
+    rows = rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
+    return max(1, rows // dataset.chunks[0]) * dataset.chunks[0] if dataset.chunks else rows
+
+
 def _blocks(dataset: h5py.Dataset, encoding: Encoding) -> Iterator[tuple[int, np.ndarray]]:
-    step = dataset.chunks[0] if dataset.chunks else rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
+    step = _rows_per_read(dataset)
     for start in range(0, len(dataset), step):
         yield start, encoding.decode(dataset[start : start + step])

@@ -2,7 +2,7 @@
 
 Every dimension is an HDF5 dimension scale attached to every variable that uses it, with or without coordinate values, so that
 netCDF tools and xarray see names. The dimension `sample` is unlimited. Nothing in a file depends on the clock: the same content
-gives the same bytes. Filters are shuffle and gzip only; others are no part of netCDF.
+gives the same bytes. Filters are shuffle and gzip, and a checksum (fletcher32) of every chunk; others are no part of netCDF.
 
 Reading trusts nothing: a size that the stored bytes cannot hold, a link out of the file, or a filter that would load foreign
 code is refused before memory is taken.
@@ -10,7 +10,7 @@ Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +25,7 @@ from pac_surrogate.files.attributes import (
     ENCODING,
     DatasetError,
     as_text,
+    is_name,
     name_of,
     read_attribute,
     read_attributes,
@@ -32,6 +33,7 @@ from pac_surrogate.files.attributes import (
 )
 from pac_surrogate.files.missing import read_encoding, without_mask
 from pac_surrogate.files.replacing import Kind, replacing
+from pac_surrogate.files.storage import StoredRows, create_hdf5
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,9 +41,12 @@ if TYPE_CHECKING:
 UNLIMITED = "sample"
 CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
-LARGEST_CHUNK = 2**30
+MOST_VARIABLES = 2**9
+MOST_CHUNKS = 2**18
+LARGEST_CHUNK = 2**28
 LARGEST_TEXT = 2**24
-LARGEST_TEXTS = 2**14  # entries, each of which is read on its own
+MOST_TEXTS = 2**14  # entries of all variables
+TEXT_BLOCK = 2**26  # bytes that the entries of one read can have
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 FORMAT_VERSION = ("v110", "v110")  # of HDF5, the first in which names, shapes, types and places of chunks carry a checksum
@@ -78,19 +83,18 @@ def write_netcdf(
     """
     sizes = _dimension_sizes(variables)
     kind = KINDS[_kind_name({*variables, *sizes}, attributes or {})]
-    with replacing(path, kind) as temporary, h5py.File(temporary, "w", track_order=True, libver=FORMAT_VERSION) as file:
+    with replacing(path, kind) as temporary, create_hdf5(temporary, Path(path)) as (file, check):
         for number, (dim, size) in enumerate(sizes.items()):
             bare = NetcdfVariable((dim,), np.zeros(size, "float32"))
-            dataset = _create(file, dim, variables.get(dim, bare))
+            dataset = _create(file, dim, variables.get(dim, bare), check)
             dataset.make_scale(dim if dim in variables else f"{BARE_DIMENSION}{size:10d}")
             dataset.attrs["_Netcdf4Dimid"] = np.int32(number)
         for name, variable in variables.items():
             if name not in sizes:
-                dataset = _create(file, name, variable)
+                dataset = _create(file, name, variable, check)
                 for axis, dim in enumerate(variable.dims):
                     dataset.dims[axis].attach_scale(file[dim])
         write_attributes(file, attributes or {})
-        file.flush()
 
 
 def read_netcdf(path: Path | str) -> tuple[dict[str, NetcdfVariable], dict[str, Any]]:
@@ -100,7 +104,7 @@ def read_netcdf(path: Path | str) -> tuple[dict[str, NetcdfVariable], dict[str, 
         DatasetError: if the file is missing, damaged, or declares more than it stores.
     """
     with open_netcdf(path) as file:
-        datasets = {name: open_variable(file, name) for name in variable_names(file)}
+        datasets = open_variables(file, variable_names(file))
         variables = {
             name: NetcdfVariable(dimensions(dataset), read_values(dataset), read_attributes(dataset))
             for name, dataset in datasets.items()
@@ -162,13 +166,17 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
 
 def variable_names(file: h5py.File) -> list[str]:
     """The variables of a file in the order of their creation; dimensions without coordinate values are none."""
-    names = []
+    names: list[str] = []
+    if len(file) > MOST_VARIABLES:
+        raise DatasetError(f"a file must have at most {MOST_VARIABLES} variables, this one has {len(file)}: split the file")
     for stored in map(_as_bytes, file):
         name = as_text(stored)
         if file.id.links.get_info(stored).type != h5py.h5l.TYPE_HARD:
             raise DatasetError(f"variables must be stored in the file, {name!r} is a link: copy what it points to")
         is_dataset = h5py.h5o.get_info(file.id, stored).type == h5py.h5o.TYPE_DATASET
         if is_dataset and not str(read_attribute(file[stored], "NAME")).startswith(BARE_DIMENSION):
+            if not is_name(name):
+                raise DatasetError(f"names of variables must be printable, {name!r} is not: rename it")
             names.append(name)
     if len(set(names)) < len(names):
         raise DatasetError(f"variables must have different names, they have {', '.join(names)}: rename one")
@@ -197,7 +205,54 @@ def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
     if stored > file.id.get_filesize() or declared > DEFLATE_RATIO * stored or chunk > LARGEST_CHUNK:
         sizes = f"declares {declared} bytes in chunks of {chunk}, and {stored} are stored"
         raise DatasetError(f"{name!r} must hold what it declares; it {sizes}: generate or download the file again")
+    steps = dataset.chunks or dataset.shape
+    chunks = math.prod(-(-size // step) for size, step in zip(dataset.shape, steps, strict=True) if step)
+    if chunks > MOST_CHUNKS:
+        raise DatasetError(f"{name!r} must be stored in at most {MOST_CHUNKS} chunks, it declares {chunks}: store larger ones")
+    if dataset.chunks:
+        _check_chunks(name, dataset, [creation.get_filter(number)[0] for number in range(creation.get_nfilters())])
     return dataset
+
+
+def open_variables(file: h5py.File, names: Iterable[str]) -> dict[str, h5py.Dataset]:
+    """The datasets of these names, see `open_variable`, once their texts are found to be few."""
+    datasets = {name: open_variable(file, name) for name in names}
+    texts = 0
+    for name, dataset in datasets.items():
+        texts += _room_for_texts(dataset)
+        if texts > MOST_TEXTS:
+            got = f"with {name!r} there is room for {texts}: number them"
+            raise DatasetError(f"the variables of a file must hold at most {MOST_TEXTS} texts, {got}")
+    return datasets
+
+
+def _room_for_texts(dataset: h5py.Dataset) -> int:
+    """How many texts are read with the texts of a dataset, of which whole chunks are read; 0 if it holds numbers."""
+    return 0 if h5py.check_string_dtype(dataset.dtype) is None else max(dataset.size, math.prod(dataset.chunks or ()))
+
+
+def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
+    """Refuse an index of chunks that cannot be right: in older files it has no checksum.
+
+    Every chunk lies at a place of its own, and only gzip, which gives up where it gains nothing, may have been left out.
+    """
+    deflate = sum(1 << number for number, code in enumerate(filters) if code == h5py.h5z.FILTER_DEFLATE)
+    whole = math.prod(dataset.chunks) * dataset.dtype.itemsize + (4 if h5py.h5z.FILTER_FLETCHER32 in filters else 0)
+    places: set[tuple[int, ...]] = set()
+
+    def check(chunk: Any) -> None:
+        places.add(chunk.chunk_offset)
+        inside = all(
+            start < size and start % step == 0
+            for start, size, step in zip(chunk.chunk_offset, dataset.shape, dataset.chunks, strict=True)
+        )
+        packed = deflate & ~chunk.filter_mask
+        if not inside or chunk.filter_mask & ~deflate or not (packed or chunk.size == whole):
+            raise DatasetError(f"the index of chunks of {name!r} is damaged: generate or download the file again")
+
+    dataset.id.chunk_iter(check)
+    if len(places) < dataset.id.get_num_chunks():
+        raise DatasetError(f"the index of chunks of {name!r} is damaged: generate or download the file again")
 
 
 def dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
@@ -218,15 +273,15 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
     """
     if h5py.check_string_dtype(dataset.dtype) is None:
         return read_encoding(dataset).decode(dataset[()], keep_integers=True)
-    room = max(dataset.size, math.prod(dataset.chunks or ()))  # each text that is read costs its whole chunk
-    if room > LARGEST_TEXTS:
-        raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXTS} texts, it has room for {room}: number them")
+    room = _room_for_texts(dataset)
     texts: list[str] = []
-    length = 0
-    for index in np.ndindex(dataset.shape):  # one at a time: many entries may refer to one long text
-        texts.append(as_text(dataset[index]))
-        length += len(texts[-1])
-        if length > LARGEST_TEXT:
+    length = longest = 0
+    step = max(1, TEXT_BLOCK // dataset.file.id.get_filesize())  # many entries may refer to one text as long as the file
+    for stored in _text_blocks(dataset, step):
+        block = [as_text(text) for text in stored]
+        texts += block
+        length, longest = length + sum(map(len, block)), max(longest, *map(len, block))
+        if length > LARGEST_TEXT or longest * room > LARGEST_TEXT:  # NumPy gives every text the room of the longest
             raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXT} characters, it holds more")
     return np.array(texts, dtype=np.str_).reshape(dataset.shape)
 
@@ -252,6 +307,16 @@ def _holds(path: Path, kind: str) -> bool:
 KINDS = {
     name: Kind(f"a {name}", partial(_holds, kind=name)) for name in ("data file", "transfer curve", "prediction", "netCDF file")
 }
+
+
+def _text_blocks(dataset: h5py.Dataset, step: int) -> Iterator[Iterable[bytes | str]]:
+    """The texts of a dataset in C order, about `step` at a time."""
+    if dataset.size <= step:
+        yield dataset[()].ravel() if dataset.ndim else [dataset[()]]
+        return
+    for index in np.ndindex(dataset.shape[:-1]):
+        for start in range(0, dataset.shape[-1], step):
+            yield dataset[(*index, slice(start, start + step))]
 
 
 def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
@@ -284,8 +349,9 @@ def _one_line(error: Exception) -> str:
 def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for name, variable in variables.items():
-        if any(as_text(text) != text for text in (name, *variable.dims)):
-            raise ValueError(f"names must be valid Unicode, those of {name!r} {variable.dims} are not: rename them")
+        if any(as_text(text) != text or not is_name(text) for text in (name, *variable.dims)):
+            what = "valid Unicode without slashes and control characters"
+            raise ValueError(f"names must be {what}, those of {name!r} {variable.dims} are not: rename them")
         encoded = sorted(ENCODING & variable.attributes.keys())
         if encoded:
             remedy = "leave it out, and give NaN where a number is missing"
@@ -302,21 +368,25 @@ def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:
     return sizes
 
 
-def _create(file: h5py.File, name: str, variable: NetcdfVariable) -> h5py.Dataset:
+def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callable[[], None]) -> h5py.Dataset:
     values = _storable(name, variable.values)
     text = values.dtype.kind == "O"
     missing = values.dtype.kind == "f" and variable.dims != (name,)
     options: dict[str, Any] = {"dtype": h5py.string_dtype() if text else values.dtype, "track_order": True}
     step = rows_per_chunk(values.shape, values.dtype.itemsize) if values.ndim else 1
-    large = UNLIMITED in variable.dims or (values.nbytes > SMALL_BYTES and not text)
-    if large or (values.ndim and math.prod(values.shape) and not text):  # only what is in chunks can carry a checksum
+    if UNLIMITED in variable.dims or (values.nbytes and values.ndim and not text):
         options["chunks"] = (step, *values.shape[1:])
         options["maxshape"] = tuple(None if d == UNLIMITED else n for d, n in zip(variable.dims, values.shape, strict=True))
         options |= {} if text else {"fletcher32": True}
-        options |= {"shuffle": True, "compression": "gzip", "compression_opts": 4} if large and not text else {}
-    dataset = file.create_dataset(name, values.shape, fillvalue=np.nan if missing else None, **options)
+        if not text and (UNLIMITED in variable.dims or values.nbytes > SMALL_BYTES):
+            options |= {"shuffle": True, "compression": "gzip", "compression_opts": 4}
+    if values.ndim or text:
+        dataset = file.create_dataset(name, values.shape, fillvalue=np.nan if missing else None, **options)
+    else:
+        dataset = _create_number(file, name, values.dtype, missing=missing)
     for start in range(0, len(values), step) if values.ndim else ():
         dataset[start : start + step] = values[start : start + step]
+        check()
     if not values.ndim:
         dataset[()] = values[()]
     if missing:
@@ -325,7 +395,21 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable) -> h5py.Datase
     return dataset
 
 
+def _create_number(file: h5py.File, name: str, dtype: np.dtype, *, missing: bool) -> h5py.Dataset:
+    """A variable without axes, whose number is stored with its description, which has a checksum of its own."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.COMPACT)
+    creation.set_obj_track_times(False)
+    creation.set_attr_creation_order(h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED)
+    if missing:
+        creation.set_fill_value(np.array(np.nan, dtype))
+    space = h5py.h5s.create(h5py.h5s.SCALAR)
+    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, creation))
+
+
 def _storable(name: str, values: Any) -> Any:
+    if isinstance(values, StoredRows):
+        return values
     if isinstance(values, h5py.Dataset):
         if h5py.check_string_dtype(values.dtype) is not None:
             return read_values(values).astype(object)

@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Int8, Integer, Num
 
@@ -27,14 +26,16 @@ from pac_surrogate.files.native import (
     complete_coordinates,
 )
 from pac_surrogate.files.netcdf import NetcdfVariable, write_netcdf
+from pac_surrogate.files.part import Part
 
 
 class DatasetWriter:
     """Write a file in batches of samples of any size; a run that is killed goes on where it stopped.
 
-    Samples wait in `<name>.part`, all of whose places exist from the start, so that a kill at any moment leaves it readable.
+    Samples wait in `<name>.part`, each with a checksum, so that a kill at any moment leaves it readable and damage is noticed:
+    a warning says in a line that samples from the first damaged one on are to be written anew.
     The file itself is written by `finish`, in one order and in chunks of its own: its bytes do not depend on the batches.
-    A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh.
+    A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh, with a warning.
 
     Global attributes, here or in `finish`: title, pair, side ("source", "target" or "unspecified"), simulator, equation,
     parameters (a mapping, stored as JSON), headline ("rel_l2" or "rmse_std"), history, seed, and what was measured:
@@ -80,21 +81,23 @@ class DatasetWriter:
         self._split, self._subset_order = split, subset_order.astype(np.int32)
         self._attributes = _complete_attributes(attributes)
         self._part_path = self._path.with_name(self._path.name + ".part")
-        self._part = self._open_part()
-        self._written = int(self._part["written"][()])
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        stored = {name: ((samples, *variable.shape), variable.dtype) for name, variable in self._variables.items()}
+        self._part = Part(self._part_path, stored, self._configuration(), resume=resume)
 
     @property
     def written(self) -> int:
         """How many samples are on disk."""
-        return self._written
+        return self._part.written
 
     def write(self, arrays: Mapping[str, Num[np.ndarray, "sample ..."]]) -> None:
         """Append samples, given by the name of the variable; they are on disk when it returns.
 
         Raises:
-            DatasetError: if names, shapes or lengths are not those announced, or a value is masked or not finite.
+            DatasetError: if names, shapes or lengths are not those announced, a value is masked or not finite, or the disk
+                takes no more; what was written before is kept.
         """
-        first = self._written
+        first = self.written
         if arrays.keys() != self._variables.keys():
             raise DatasetError(f"every variable ({', '.join(self._variables)}) is required, got {', '.join(arrays)}")
         stored = {}
@@ -109,21 +112,16 @@ class DatasetWriter:
                 allowed = f"{min(count, self._samples - first)} samples of shape {variable.shape}"
                 raise DatasetError(f"{name} must be {allowed}, as the others, got an array of shape {stored[name].shape}")
             check_finite(variable, stored[name], np.arange(first, first + count))
-        for name, values in stored.items():
-            self._part[name][first : first + count] = values
-        self._part.flush()  # the samples first, then their number: a kill in between only repeats them
-        self._written = first + count
-        self._part["written"][()] = self._written
-        self._part.flush()
+        self._part.write(stored)
 
     def finish(self, attributes: Mapping[str, Any] | None = None) -> None:
         """Write the file from its part, with these global attributes too, and remove the part.
 
         Raises:
-            DatasetError: if samples or attributes are missing.
+            DatasetError: if samples or attributes are missing, or the file cannot be written.
         """
-        if self._written != self._samples:
-            raise DatasetError(f"{self._path} needs {self._samples} samples, {self._written} are written: write the others")
+        if self.written != self._samples:
+            raise DatasetError(f"{self._path} needs {self._samples} samples, {self.written} are written: write the others")
         complete = _complete_attributes({**self._attributes, **(attributes or {})})
         check_attributes(complete)
         draws, ranks = self._subset_order.shape
@@ -135,12 +133,16 @@ class DatasetWriter:
         }
         for name, variable in self._variables.items():
             meaning = {**_meaning(variable), "role": self._roles[name], "scaling": variable.scaling}
-            layout[name] = NetcdfVariable(("sample", *variable.axes), self._part[name], meaning)
+            layout[name] = NetcdfVariable(("sample", *variable.axes), self._part.rows(name), meaning)
         flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}
         layout["split"] = NetcdfVariable(("sample",), self._split, {"long_name": "what the sample is for", **flags})
         order = {"long_name": "samples of the train split in the order of each draw"}
         layout["subset_order"] = NetcdfVariable(("draw", "rank"), self._subset_order, order)
-        write_netcdf(self._path, layout, complete)
+        try:
+            write_netcdf(self._path, layout, complete)
+        except OSError as error:
+            kept = f"all samples are kept in {self._part_path.name}, " if self._resume else ""
+            raise DatasetError(f"{self._path} cannot be written ({error.strerror}): {kept}make room and call again") from error
         self.close()
         self._part_path.unlink(missing_ok=True)
 
@@ -155,28 +157,6 @@ class DatasetWriter:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _open_part(self) -> h5py.File:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        configuration = self._configuration()
-        try:
-            part = _reopen(self._part_path, configuration if self._resume else None)
-            if part is not None:
-                return part
-            part = h5py.File(self._part_path, "w")
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise DatasetError(f"{self._part_path} cannot be written ({reason}): is another process writing it?") from error
-        places = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        places.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        places.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        for name, variable in self._variables.items():
-            part.create_dataset(name, (self._samples, *variable.shape), variable.dtype, dcpl=places.copy())
-        part.create_dataset("written", data=np.int64(0))
-        part.flush()
-        part.attrs["configuration"] = configuration  # last: a part without it was never complete
-        part.flush()
-        return part
 
     def _configuration(self) -> str:
         variables = [{**asdict(variable), "role": self._roles[name]} for name, variable in self._variables.items()]
@@ -195,7 +175,7 @@ def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in attributes.items()}
     try:
         earlier = json.loads(given.get("versions", "{}"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         earlier = None
     if not isinstance(earlier, dict):
         got = given["versions"]
@@ -206,19 +186,6 @@ def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _meaning(item: Variable | Coordinate) -> dict[str, str]:
     return {"units": item.units, "long_name": item.long_name}
-
-
-def _reopen(path: Path, configuration: str | None) -> h5py.File | None:
-    try:
-        part = h5py.File(path, "r+")
-    except BlockingIOError:
-        raise  # another process holds it; opening it with "w" would empty it first
-    except OSError:
-        return None  # there is none, or none that can be read: it is written again
-    if part.attrs.get("configuration") == configuration:
-        return part
-    part.close()
-    return None
 
 
 def _version(package: str) -> str:
