@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.arguments import as_path, check_flags, check_numbers, got, whole_numbers
-from pac_surrogate.arrays import as_numbers, check_exact, check_unlabelled
+from pac_surrogate.arrays import as_numbers, as_precise, check_exact, check_unlabelled
 from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset, described, open_dataset
 from pac_surrogate.display import Shown, listed
@@ -580,6 +580,7 @@ def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor
     if not isinstance(values, Tensor):
         # Copied, for torch takes no read-only memory, backward strides or foreign byte order.
         values = torch.from_numpy(as_numbers(name, values, single=False))
+    values = as_precise(values)
     if values.is_complex():
         raise ValueError(f"{name} must hold real numbers, got {values.dtype}")
     if not values.is_floating_point():
