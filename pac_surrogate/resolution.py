@@ -57,10 +57,18 @@ def root_mean_square(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.n
     return np.asarray(np.squeeze(scale, axes) * np.sqrt(np.square(scaled, out=scaled).mean(axes)))
 
 
+def centre(values: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """Compute mean v = v_first + mean (v - v_first), with axes of length 1; an offset costs no digits, and no sum overflows."""
+    first = _first(values, axes)
+    moved = values - first
+    scale = power_of_two(moved, axes)
+    moved /= scale
+    return np.asarray(first + scale * moved.mean(axes, keepdims=True))
+
+
 def deviation(values: Float[np.ndarray, "..."], axes: tuple[int, ...], *, ddof: int = 0) -> Float[np.ndarray, "..."]:
     """Compute the standard deviation of v - v_first, so that an offset costs no digits; safe as `root_mean_square` is."""
-    first = tuple(slice(1) if axis in axes else slice(None) for axis in range(values.ndim))
-    moved = values - values[first]
+    moved = values - _first(values, axes)
     scale = power_of_two(moved, axes)
     moved /= scale
     return np.asarray(np.squeeze(scale, axes) * moved.std(axes, ddof=ddof))
@@ -70,3 +78,8 @@ def power_of_two(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.ndarr
     """Power of two at or just below the largest |v|, with axes of length 1: division by it is exact; 1 if v is not finite."""
     largest = np.maximum(values.max(axes, keepdims=True), -values.min(axes, keepdims=True))
     return np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1] - 1)
+
+
+def _first(values: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """The first of the values along the axes, which keep length 1."""
+    return values[tuple(slice(1) if axis in axes else slice(None) for axis in range(values.ndim))]
