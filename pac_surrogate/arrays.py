@@ -6,7 +6,7 @@ import numpy as np
 
 from pac_surrogate.arguments import got
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.missing import LARGEST_INTEGER, without_mask
+from pac_surrogate.files.missing import LARGEST_INTEGER, check_exact, without_mask
 
 
 def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
@@ -71,30 +71,3 @@ def check_unlabelled(name: str, values: Any) -> None:
 def as_precise(tensor: Any) -> Any:
     """The tensor itself, or in float32 if it is of a type of one byte, in which torch does not compute."""
     return tensor.float() if tensor.is_floating_point() and tensor.dtype.itemsize == 1 else tensor
-
-
-def check_exact(name: str, numbers: np.ndarray) -> None:
-    """Refuse integers that float64 rounds, as nanoseconds since 1970, and long doubles that it rounds; let all else pass.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    if numbers.dtype.kind == "f" and numbers.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
-            rounded = numbers[(numbers != numbers.astype(np.float64)) & ~np.isnan(numbers)]
-        if rounded.size:
-            raise ValueError(
-                f"{name} holds the long double {rounded.flat[0]!s}, which float64 would round: round it yourself, as in "
-                f"{name}.astype(np.float64)"
-            )
-    if numbers.dtype.kind not in "iuO":
-        return
-    integers = numbers
-    large = integers[(integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)]
-    # By Python's integers: a float64 near 2**63 does not go back into int64.
-    lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
-    if lost is not None:
-        raise ValueError(
-            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
-            "first, in integers and the same one everywhere, as in t - t_start"
-        )

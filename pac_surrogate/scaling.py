@@ -7,8 +7,8 @@ separate for each column of anything else: the features of a table have scales o
 
 A column that never varied, as far as its numbers are resolved (see `resolution`), has no scale: its deviation is 0, it is
 standardised to 0 and restored to its mean. So no result depends on the unit in which a column is written, or on an offset.
-Numbers for which floating point has no room are refused: those above LARGEST, and columns that vary by less than floating
-point has digits for near 0. Where the target varies what the source held at a set point, the target gives the scale (`scaled_for`).
+Numbers above LARGEST are refused, and so are columns that vary only among the numbers nearest to 0, which lack digits.
+Where the target varies what the source held at a set point, the target gives the scale (`scaled_for`).
 """
 
 from collections.abc import Sequence

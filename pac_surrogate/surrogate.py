@@ -18,11 +18,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.arguments import as_path, check_flags, check_numbers, got, whole_numbers
-from pac_surrogate.arrays import as_numbers, as_precise, check_exact, check_unlabelled
+from pac_surrogate.arrays import as_numbers, as_precise, check_unlabelled
 from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset, described, open_dataset
 from pac_surrogate.display import Shown, listed
 from pac_surrogate.files import Coordinate, DatasetError, Variable
+from pac_surrogate.files.missing import check_exact
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.intervals import (
     BAND_NUMBERS,

@@ -181,6 +181,32 @@ def without_mask(
     return np.asarray(_data(values))
 
 
+def check_exact(name: str, numbers: np.ndarray) -> None:
+    """Refuse integers that float64 rounds, as nanoseconds since 1970, and long doubles that it rounds; let all else pass.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if numbers.dtype.kind == "f" and numbers.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
+            rounded = numbers[(numbers != numbers.astype(np.float64)) & ~np.isnan(numbers)]
+        if rounded.size:
+            raise ValueError(
+                f"{name} holds the long double {rounded.flat[0]!s}, which float64 would round: round it yourself, as in "
+                f"{name}.astype(np.float64)"
+            )
+    if numbers.dtype.kind not in "iuO":
+        return
+    large = numbers[(numbers > LARGEST_INTEGER) | (numbers < -LARGEST_INTEGER)]
+    # By Python's integers: a float64 near 2**63 does not go back into int64.
+    lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
+    if lost is not None:
+        raise ValueError(
+            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
+            "first, in integers and the same one everywhere, as in t - t_start"
+        )
+
+
 def place_of(axes: Sequence[str], index: Sequence[int]) -> str:
     """Where a number is, by the names of its axes: `sample 3, x 5`; along axes without a name, `sample 3, component 1`."""
     named = [f"{axis} {number}" for axis, number in zip(axes, index, strict=False)]

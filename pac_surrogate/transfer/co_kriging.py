@@ -53,8 +53,8 @@ class CoKriging:
         """Fit the models, float64.
 
         Raises:
-            NotApplicableError: with fewer than 3 samples on a side, new outputs, too many outputs for the components, or samples
-                to which the models cannot be fitted.
+            NotApplicableError: with fewer than 3 samples on a side, new outputs, too many outputs for the components, or
+                samples to which the models cannot be fitted.
         """
         network = surrogate.network
         if len(data) == 0:
