@@ -228,7 +228,7 @@ def _exact(name: str, given: np.ndarray) -> np.ndarray:
 def _sizes(variable: Variable, values: np.ndarray) -> np.ndarray:
     """Largest size in each column: of a field over all its points, for its tails may vanish beside the rest."""
     axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if axis in AXIS_ORDER[:-1]))
-    return np.abs(values).max(axes, initial=0.0)
+    return np.asarray(np.abs(values).max(axes, initial=0.0))
 
 
 def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
