@@ -6,7 +6,8 @@ import numpy as np
 
 from pac_surrogate.arguments import got
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.missing import LARGEST_INTEGER, check_exact, without_mask
+from pac_surrogate.files.missing import without_mask
+from pac_surrogate.resolution import LARGEST_INTEGER, check_exact
 
 
 def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:

@@ -19,9 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Num
 
-from pac_surrogate.files.missing import check_exact
 from pac_surrogate.left_out import UndefinedMetricError, ratios, warn_of_constants, warn_of_zeros
-from pac_surrogate.resolution import deviation, power_of_two, resolution, root_mean_square, varies
+from pac_surrogate.resolution import check_exact, deviation, power_of_two, resolution, root_mean_square, varies
 
 SPACE = ("x", "y", "z")
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}  # wavenumbers in periods per domain

@@ -1,4 +1,4 @@
-"""What floating point resolves: when values vary by more than rounding, and moments that keep their digits.
+"""What floating point resolves: when values vary by more than rounding, which numbers it holds, moments that keep their digits.
 
 Rounding to a dtype moves a number by at most eps / 2 of its size, where eps is the distance from 1 to the next number. Results
 of some operations on equal numbers therefore differ by some roundings, and a difference below RESOLVED eps of the largest
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 RESOLVED = 16
+LARGEST_INTEGER = 2**53  # float64 holds all integers up to it
 
 Axes = int | tuple[int, ...]
 
@@ -48,6 +49,32 @@ def varies(values: Num[np.ndarray, "..."], axis: Axes = 0, *, keepdims: bool = F
     high, low = (np.asarray(end(axis=axis, keepdims=keepdims), dtype=np.float64) for end in (values.max, values.min))
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(~(high - low <= resolution(values, axis, keepdims=keepdims)))
+
+
+def check_exact(name: str, numbers: np.ndarray) -> None:
+    """Refuse integers that float64 rounds, as nanoseconds since 1970, and long doubles that it rounds; let all else pass.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if numbers.dtype.kind == "f" and numbers.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
+            rounded = numbers[(numbers != numbers.astype(np.float64)) & ~np.isnan(numbers)]
+        if rounded.size:
+            raise ValueError(
+                f"{name} holds the long double {rounded.flat[0]!s}, which float64 would round: round it yourself, as in "
+                f"{name}.astype(np.float64)"
+            )
+    if numbers.dtype.kind not in "iuO":
+        return
+    large = numbers[(numbers > LARGEST_INTEGER) | (numbers < -LARGEST_INTEGER)]
+    # By Python's integers: a float64 near 2**63 does not go back into int64.
+    lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
+    if lost is not None:
+        raise ValueError(
+            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
+            "first, in integers and the same one everywhere, as in t - t_start"
+        )
 
 
 def root_mean_square(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.ndarray, "..."]:

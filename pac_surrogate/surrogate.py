@@ -23,7 +23,6 @@ from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset, described, open_dataset
 from pac_surrogate.display import Shown, listed
 from pac_surrogate.files import Coordinate, DatasetError, Variable
-from pac_surrogate.files.missing import check_exact
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.intervals import (
     BAND_NUMBERS,
@@ -39,6 +38,7 @@ from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor, build_network
 from pac_surrogate.process import own_settings, threads_for
 from pac_surrogate.repeats import count_of, group_mean
+from pac_surrogate.resolution import check_exact
 from pac_surrogate.scaling import (
     TINY,
     Columns,

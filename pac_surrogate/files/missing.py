@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from pac_surrogate.files.attributes import DatasetError, name_of, read_attribute, read_stored_attribute
+from pac_surrogate.resolution import LARGEST_INTEGER
 
 DEFAULT_FILLS: dict[str, float] = {  # bytes have none: all their values are needed
     **dict.fromkeys(("f4", "f8"), 9.969209968386869e36),
@@ -26,7 +27,6 @@ LIMITS: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     "valid_max": {"above": np.greater},
     "valid_range": {"below": np.less, "above": np.greater},
 }
-LARGEST_INTEGER = 2**53  # float64 holds all integers up to it
 REPAIR = "repair or drop this sample"
 
 
@@ -179,32 +179,6 @@ def without_mask(
         place = place_of(axes, index)
         raise DatasetError(f"{name} must be finite, it is missing (masked){' at ' if place else ''}{place}: {remedy}")
     return np.asarray(_data(values))
-
-
-def check_exact(name: str, numbers: np.ndarray) -> None:
-    """Refuse integers that float64 rounds, as nanoseconds since 1970, and long doubles that it rounds; let all else pass.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    if numbers.dtype.kind == "f" and numbers.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
-            rounded = numbers[(numbers != numbers.astype(np.float64)) & ~np.isnan(numbers)]
-        if rounded.size:
-            raise ValueError(
-                f"{name} holds the long double {rounded.flat[0]!s}, which float64 would round: round it yourself, as in "
-                f"{name}.astype(np.float64)"
-            )
-    if numbers.dtype.kind not in "iuO":
-        return
-    large = numbers[(numbers > LARGEST_INTEGER) | (numbers < -LARGEST_INTEGER)]
-    # By Python's integers: a float64 near 2**63 does not go back into int64.
-    lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
-    if lost is not None:
-        raise ValueError(
-            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
-            "first, in integers and the same one everywhere, as in t - t_start"
-        )
 
 
 def place_of(axes: Sequence[str], index: Sequence[int]) -> str:

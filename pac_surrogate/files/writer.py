@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int8, Integer, Num
 
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.missing import check_exact, without_mask
+from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
     AXIS_ORDER,
     CONVENTIONS,
@@ -28,6 +28,7 @@ from pac_surrogate.files.native import (
     complete_coordinates,
 )
 from pac_surrogate.files.netcdf import NetcdfVariable, rows_per_chunk, write_netcdf
+from pac_surrogate.resolution import check_exact
 
 
 class DatasetWriter:
