@@ -27,7 +27,7 @@ from pac_surrogate.resolution import RESOLVED, centre, deviation, resolution, va
 GRID_AXES = ("time", "x", "y")
 TINY = float(np.finfo(np.float64).tiny)
 LARGEST = 2.0**1000  # 1.07e301: sums and multiples of the variables' numbers stay below 1.8e308, the end of float64
-FARTHEST = float(np.finfo(np.float32).max)
+FARTHEST = 2.0**63  # 9.2e18 deviations, of which float32, in which networks are trained, still holds the squares
 MARGIN = 0.05  # the extremes of a few samples lie inside those of the distribution that they come from
 SET_POINT = 30.0  # deviations of the source that the target's numbers lie from its mean, from which on they are jitter
 
@@ -112,7 +112,7 @@ class Scaling(Shown):
         """The same dataset in standardised units, float64.
 
         Raises:
-            ValueError: if a number is farther from the mean than float32 holds, or not positive on a logarithmic scale.
+            ValueError: if a number is farther from the mean than FARTHEST, or not positive on a logarithmic scale.
         """
         matrices = (data.input_matrix, data.output_matrix)
         scaled = [
@@ -125,7 +125,7 @@ class Scaling(Shown):
 
 
 def check_reach(variables: Sequence[Variable], scaled: Float[Tensor, "sample column"]) -> None:
-    """Refuse standardised numbers that are infinite in float32, in which networks compute.
+    """Refuse standardised numbers whose squares are infinite in float32, in which networks are trained.
 
     Raises:
         ValueError: naming the variable.

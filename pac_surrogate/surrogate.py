@@ -264,7 +264,7 @@ class Surrogate(Shown):
         """Inputs in standardised units, float64.
 
         Raises:
-            ValueError: if one is farther from the training data than float32 holds, or not positive on a logarithmic scale.
+            ValueError: if one is 9e18 deviations from the training data or farther, or not positive on a logarithmic scale.
         """
         scaled = self.scaling.inputs.standardise(columns.double())
         check_reach(self.inputs, scaled)
