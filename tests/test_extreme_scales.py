@@ -173,8 +173,8 @@ def test_the_logarithm_of_a_new_number_is_its_own_however_small_it_is():
 
 
 def test_sums_of_the_mean_stay_in_floating_point():
-    values = 2.0**1020 * np.array([[1.0], [-1.0], [3.0], [5.0]])  # of the differences the sum is 8 x 2^1020
-    np.testing.assert_array_equal(centre(values, (0,)), [[2.0**1021]])
+    values = 2.0**1020 * np.r_[0.0, 3 * np.ones(15)][:, None]  # of sum 45 x 2^1020, where float64 ends at 16 x 2^1020
+    np.testing.assert_array_equal(centre(values, (0,)), [[45 / 16 * 2.0**1020]])
 
 
 @pytest.mark.parametrize("side", ["input", "output"])
@@ -203,11 +203,12 @@ def corrected(surrogate, slope):
 
 
 def test_predictions_that_floating_point_does_not_hold_are_refused_by_name():
-    plain, logarithmic = pretrained(y={"u": Y}), pretrained(y={"u": np.exp(Y)}, scaling={"u": "log"})
+    plain, logarithmic = pretrained(y={"u": Y}), pretrained(y={"u": np.exp(Y[:, 0])}, scaling={"u": "log"})
     assert np.isfinite(corrected(plain, 1e300).predict(NEW)).all()
     refused(lambda: corrected(plain, np.inf).predict(NEW), "the prediction of u must be a number that float64 holds")
-    for row in range(len(NEW)):  # exp of +-1e5: infinite or 0, as the sign will have it
-        refused(lambda row=row: corrected(logarithmic, 1e6).predict(NEW[row : row + 1]), "the prediction of u must be a number")
+    sign = np.sign(float(logarithmic.predictor.predict(logarithmic.standardised(torch.as_tensor(NEW[:1])))))
+    for slope, got in ((1e6, "inf"), (-1e6, "0")):  # the exponentials of some 1e5 and -1e5
+        refused(lambda slope=slope: corrected(logarithmic, sign * slope).predict(NEW[:1]), "prediction of u", f"got {got} at")
     single = pretrained(y={"u": Y.astype(np.float32)})
     tensor = torch.as_tensor(NEW, dtype=torch.float32)
     assert corrected(single, 1e37).predict(tensor).dtype == torch.float32
