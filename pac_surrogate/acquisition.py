@@ -72,7 +72,7 @@ def next_samples(
     rows = len(candidates) + len(done)
     if rows > KERNEL_ROWS:
         raise ValueError(f"pool and data together must have at most {KERNEL_ROWS} inputs, got {rows}: draw a part of the pool")
-    inputs = surrogate.scaling.inputs.standardise(torch.cat([candidates, done]))
+    inputs = surrogate.standardised(torch.cat([candidates, done]))
     numbers = groups_of(inputs).numpy()
     groups, ran = numbers[: len(candidates)], np.isin(numbers[: len(candidates)], numbers[len(candidates) :])
     left = len(set(groups[~ran].tolist()))

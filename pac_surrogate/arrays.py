@@ -6,7 +6,8 @@ import numpy as np
 
 from pac_surrogate.arguments import got
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.missing import LARGEST_INTEGER, without_mask
+from pac_surrogate.files.missing import without_mask
+from pac_surrogate.resolution import LARGEST_INTEGER, check_exact
 
 
 def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
@@ -18,12 +19,12 @@ def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
         single: whether float32 is kept.
 
     Raises:
-        ValueError: if the values carry labels that an array would lose, are masked, are no real numbers, or are integers that
-            float64 cannot hold.
+        ValueError: if the values carry labels that an array would lose, are masked, are no real numbers, or are integers or
+            long doubles that float64 cannot hold.
     """
     check_unlabelled(name, values)
     if hasattr(values, "detach"):
-        values = values.detach().cpu()
+        values = as_precise(values.detach()).cpu()
         values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
     try:
         array = np.asarray(without_mask(name, values))
@@ -40,8 +41,11 @@ def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
         )
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, got {array.dtype if array.ndim else got(values)}")
-    if array.dtype.kind in "iu":
-        check_exact(name, array)
+    check_exact(name, array)
+    if array.dtype.kind == "f" and isinstance(values, list | tuple) and bool((np.abs(array) >= LARGEST_INTEGER).any()):
+        # NumPy has made floating numbers of the integers that stand beside others in a list.
+        entries = [entry for entry in np.array(values, dtype=object).flat if isinstance(entry, int | np.integer)]
+        check_exact(name, np.array(list(map(int, entries)), dtype=object))
     kept = single and array.dtype.kind == "f" and array.dtype.itemsize == 4
     return np.array(array, dtype=np.float32 if kept else np.float64, order="C")
 
@@ -65,17 +69,6 @@ def check_unlabelled(name: str, values: Any) -> None:
         )
 
 
-def check_exact(name: str, integers: np.ndarray) -> None:
-    """Refuse integers that float64 rounds, as nanoseconds since 1970.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    large = integers[(integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)]
-    # By Python's integers: a float64 near 2**63 does not go back into int64.
-    lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
-    if lost is not None:
-        raise ValueError(
-            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
-            "first, in integers and the same one everywhere, as in t - t_start"
-        )
+def as_precise(tensor: Any) -> Any:
+    """The tensor itself, or in float32 if it is of a type of one byte, in which torch does not compute."""
+    return tensor.float() if tensor.is_floating_point() and tensor.dtype.itemsize == 1 else tensor

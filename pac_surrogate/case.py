@@ -14,6 +14,8 @@ from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.matching import DEFAULTS, grid_of, is_numbered, match_all, match_columns, strange_grids
 from pac_surrogate.repeats import groups_of, repeated
+from pac_surrogate.resolution import resolution
+from pac_surrogate.scaling import fit_scaling
 from pac_surrogate.surrogate import DataWarning, ExtrapolationWarning, Surrogate, scaled_to, with_outputs_of
 
 FAR = 1.0  # width of the source range by which target inputs may leave it without a warning
@@ -142,6 +144,7 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, case: C
     for line in strange_grids(surrogate.coordinates, fields, data.coordinates):
         lines.append(f"{line}: taken point by point; interpolate one onto the grid of the other if that is not meant")
     lines += _set_points(case)
+    lines += _vanishing(case)
     lines += _repeats(case, data)
     for line in lines:
         warnings.warn(line, DataWarning, stacklevel=stacklevel)
@@ -237,6 +240,26 @@ def _set_points(case: Case) -> list[str]:
                     "what depends on it is learned from the target samples alone"
                 )
             first += variable.size
+    return lines
+
+
+def _vanishing(case: Case) -> list[str]:
+    """Columns that the target varies by less than float64 resolves beside the source's scale."""
+    if len(case.data) == 0:
+        return []
+    lines, seen = [], fit_scaling(case.data)
+    for side, variables in (("inputs", case.data.inputs), ("outputs", case.data.outputs)):
+        if getattr(case.surrogate, side) != variables:
+            continue
+        ours, theirs, first = getattr(case.surrogate.scaling, side), getattr(seen, side), 0
+        lost = (theirs.deviation > 0) & (theirs.deviation <= torch.from_numpy(resolution(ours.deviation[None].numpy())))
+        for variable in variables:
+            own, first = lost[first : first + variable.size], first + variable.size
+            if bool(own.any()):
+                lines.append(
+                    f"the target varies the {side[:-1]} {variable.name} by so much less than the source that float64 does not "
+                    "resolve it on the source's scale: it counts as constant; check its unit"
+                )
     return lines
 
 

@@ -2,8 +2,8 @@
 
 Every metric is a number for a whole test set, in float64. Those that are means over samples may be joined from batches,
 weighted by their lengths, where nothing is left out; `rmse`, `rmse_std`, `r2`, `max_error`, `crmse` and `frmse` need the whole
-set at once. Nothing here takes batches, so no value can depend on them. A prediction that is not finite gives a value that is
-not finite.
+set at once. Nothing here takes batches, so no value can depend on them. A prediction that is not finite, or whose error float64
+does not hold, gives a value that is not finite.
 
 What has no scale cannot be divided by it: samples of zero norm and outputs that do not vary are left out of a mean, and a
 `LeftOutWarning` names them. What counts as zero or constant is decided by the rounding of the target's own dtype.
@@ -20,11 +20,12 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from pac_surrogate.left_out import UndefinedMetricError, ratios, warn_of_constants, warn_of_zeros
-from pac_surrogate.resolution import deviation, power_of_two, resolution, root_mean_square, varies
+from pac_surrogate.resolution import check_exact, deviation, power_of_two, resolution, root_mean_square, varies
 
 SPACE = ("x", "y", "z")
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}  # wavenumbers in periods per domain
 VRMSE_EPSILON = 1e-7
+LARGEST = 2.0**1020  # of targets: what is computed from a few of them stays in float64
 
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
@@ -79,7 +80,8 @@ def rmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sam
 def mae(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Mean absolute error: mean |e| over samples and all axes."""
     error, _ = _error(prediction, target)
-    return float(np.abs(error).mean())
+    scale = power_of_two(error, tuple(range(error.ndim)))
+    return float(scale.item() * np.abs(error / scale).mean())
 
 
 def r2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
@@ -158,7 +160,8 @@ def crmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
     PDEBench takes the root for each batch; this is its value for the whole test set in one batch.
     """
     error = _fields(_error(prediction, target)[0], axes)
-    return float(root_mean_square(error.mean(_space(error)), 0).mean())
+    scale = power_of_two(error, tuple(range(error.ndim)))
+    return float(scale.item() * root_mean_square((error / scale).mean(_space(error)), 0).mean())
 
 
 @_quiet
@@ -219,7 +222,15 @@ def _error(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
             raise ValueError(
                 f"metrics need every value, got a {name} with {masked} of {values.size} masked: leave those out first"
             )
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"metrics need real numbers, got a {name} of {values.dtype}")
+        check_exact(name, np.asarray(values))
     target = np.asarray(target, dtype=np.float64)
+    if bool((np.isfinite(target) & (np.abs(target) > LARGEST)).any()):
+        raise ValueError(
+            f"metrics need targets of size {LARGEST:.2g} at most, for float64 ends at 1.8e308 and differences must stay below, "
+            f"got {np.abs(target).max():.3g}: divide prediction and target by a power of ten"
+        )
     return np.asarray(prediction, dtype=np.float64) - target, target
 
 

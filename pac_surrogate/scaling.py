@@ -7,6 +7,7 @@ separate for each column of anything else: the features of a table have scales o
 
 A column that never varied, as far as its numbers are resolved (see `resolution`), has no scale: its deviation is 0, it is
 standardised to 0 and restored to its mean. So no result depends on the unit in which a column is written, or on an offset.
+Numbers above LARGEST are refused, and so are columns that vary only among the numbers nearest to 0, which lack digits.
 Where the target varies what the source held at a set point, the target gives the scale (`scaled_for`).
 """
 
@@ -21,10 +22,12 @@ from torch import Tensor
 from pac_surrogate.dataset import Dataset
 from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
-from pac_surrogate.resolution import RESOLVED, deviation, resolution, varies
+from pac_surrogate.resolution import RESOLVED, centre, deviation, resolution, varies
 
 GRID_AXES = ("time", "x", "y")
 TINY = float(np.finfo(np.float64).tiny)
+LARGEST = 2.0**1000  # 1.07e301: sums and multiples of the variables' numbers stay below 1.8e308, the end of float64
+FARTHEST = 2.0**63  # 9.2e18 deviations, of which float32, in which networks are trained, still holds the squares
 MARGIN = 0.05  # the extremes of a few samples lie inside those of the distribution that they come from
 SET_POINT = 30.0  # deviations of the source that the target's numbers lie from its mean, from which on they are jitter
 
@@ -52,7 +55,8 @@ class Columns(Shown):
                 raise ValueError(
                     f"values on a logarithmic scale must be positive, got {least}; use scaling='standard' for this variable"
                 )
-            values = torch.where(logarithmic, values.clamp_min(torch.finfo(values.dtype).tiny).log(), values)
+            # The logarithms of the other columns may be infinite, and infinity times 0 is the NaN of their gradient.
+            values = torch.where(logarithmic, torch.where(logarithmic, values, 1.0).log(), values)
         deviation = self.deviation.to(values)
         # What never varied has no scale: divided by infinity, it is 0, and so is its gradient.
         return (values - self.mean.to(values)) / torch.where(deviation > 0, deviation, torch.inf)
@@ -105,20 +109,47 @@ class Scaling(Shown):
     outputs: Columns
 
     def standardise(self, data: Dataset) -> Dataset:
-        """The same dataset in standardised units, float64."""
+        """The same dataset in standardised units, float64.
+
+        Raises:
+            ValueError: if a number is farther from the mean than FARTHEST, or not positive on a logarithmic scale.
+        """
         matrices = (data.input_matrix, data.output_matrix)
         scaled = [
-            columns.standardise(torch.as_tensor(np.asarray(matrix, dtype=np.float64))).numpy()
+            columns.standardise(torch.as_tensor(np.asarray(matrix, dtype=np.float64)))
             for columns, matrix in zip((self.inputs, self.outputs), matrices, strict=True)
         ]
-        return data.with_matrices(*scaled)
+        for variables, columns in zip((data.inputs, data.outputs), scaled, strict=True):
+            check_reach(variables, columns)
+        return data.with_matrices(*(columns.numpy() for columns in scaled))
+
+
+def check_reach(variables: Sequence[Variable], scaled: Float[Tensor, "sample column"]) -> None:
+    """Refuse standardised numbers whose squares are infinite in float32, in which networks are trained.
+
+    Raises:
+        ValueError: naming the variable.
+    """
+    far = ~(scaled.detach().abs() <= FARTHEST)
+    if bool(far.any()):
+        sample, column = torch.nonzero(far)[0].tolist()
+        raise ValueError(
+            f"{name_of_column(variables, column)} must lie within {FARTHEST:.2g} deviations of the mean of the data that the "
+            f"surrogate is scaled by, got {float(scaled[sample, column]):.3g} at sample {sample}: check its unit"
+        )
+
+
+def name_of_column(variables: Sequence[Variable], column: int) -> str:
+    """The name of the variable to which a column of the data matrix belongs."""
+    return next(v.name for v, end in zip(variables, np.cumsum([v.size for v in variables]), strict=True) if column < end)
 
 
 def fit_scaling(data: Dataset) -> Scaling:
     """Scaling from the data that a surrogate is pretrained on.
 
     Raises:
-        ValueError: if the dataset is empty, or a variable on a logarithmic scale is not positive.
+        ValueError: if the dataset is empty, a variable on a logarithmic scale is not positive, or numbers are so large or so
+            small that floating point has no room for their scale.
     """
     if len(data) == 0:
         raise ValueError("scaling needs at least one sample, got none")
@@ -178,10 +209,10 @@ def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = T
         values = stored.astype(np.float64)
         if variable.scaling == "log" and (values <= 0).any():
             raise ValueError(f"{variable.name} has scaling 'log' and must be positive, got {values.min()} {variable.units}")
+        _check_size(variable, stored)
         axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if pool and axis in GRID_AXES))
         scaled = np.log(values) if variable.scaling == "log" else values
-        origin = scaled[tuple(slice(1) if axis in axes else slice(None) for axis in range(scaled.ndim))]
-        mean = origin + (scaled - origin).mean(axes, keepdims=True)  # differences are exact where an offset is large
+        mean = centre(scaled, axes)
         vary = varies(stored, axes, keepdims=True)
         if variable.scaling == "log":  # a relative rounding of v is an absolute one of its logarithm
             rounding = resolution(np.maximum(np.abs(scaled), 1.0), axes, dtype=stored.dtype, keepdims=True)
@@ -195,3 +226,33 @@ def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = T
         )
         parts.append([np.broadcast_to(statistic, (1, *variable.shape)).reshape(-1) for statistic in statistics])
     return Columns(*(torch.as_tensor(np.concatenate(column)) for column in zip(*parts, strict=True)))
+
+
+def _check_size(variable: Variable, stored: Float[np.ndarray, "sample ..."]) -> None:
+    """Refuse numbers that are too large to compute with, or so small that floating point lacks digits, or all of them.
+
+    A field is looked at as a whole: beside numbers of order 1 those of its tails are as good as 0.
+    """
+    axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if axis in GRID_AXES))
+    low, high = (end(axis=axes).astype(np.float64) for end in (stored.min, stored.max))
+    size = np.maximum(np.abs(low), np.abs(high))
+    if size.max() > LARGEST:
+        raise ValueError(
+            f"{variable.name} must hold numbers of size {LARGEST:.2g} at most, for float64 ends at 1.8e308, got "
+            f"{size.max():.3g}: give it in a larger unit"
+        )
+    if variable.scaling == "log":
+        if low.min() < TINY:
+            raise ValueError(
+                f"{variable.name} must hold numbers of {TINY:.2g} at least, below which float64 lacks digits, got "
+                f"{low.min():.3g}: give it in a smaller unit"
+            )
+        return
+    kind, width = np.finfo(stored.dtype), high - low
+    least = TINY if stored.dtype == np.float64 else RESOLVED * float(kind.eps) * float(kind.tiny)
+    lost = (width > RESOLVED * float(kind.eps) * size) & (width <= least)
+    if lost.any():
+        raise ValueError(
+            f"{variable.name} must be constant or vary by more than {least:.2g}, below which {stored.dtype} lacks digits, got "
+            f"{width[lost].max():.3g}: give it in a smaller unit, or 0 where nothing is meant"
+        )

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.arguments import as_path, check_flags, check_numbers, got, whole_numbers
-from pac_surrogate.arrays import as_numbers, check_exact, check_unlabelled
+from pac_surrogate.arrays import as_numbers, as_precise, check_unlabelled
 from pac_surrogate.choice import Choice
 from pac_surrogate.dataset import Dataset, described, open_dataset
 from pac_surrogate.display import Shown, listed, one_line
@@ -39,7 +39,17 @@ from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predic
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.process import own_settings, threads_for
 from pac_surrogate.repeats import count_of, group_mean
-from pac_surrogate.scaling import Columns, Scaling, fit_new_outputs, fit_scaling, scaled_for
+from pac_surrogate.resolution import check_exact
+from pac_surrogate.scaling import (
+    TINY,
+    Columns,
+    Scaling,
+    check_reach,
+    fit_new_outputs,
+    fit_scaling,
+    name_of_column,
+    scaled_for,
+)
 from pac_surrogate.weights import Mask, Weights, inside
 
 SCHEMA = 1
@@ -149,7 +159,7 @@ class Surrogate(Shown):
             batch_size: samples at a time; by default as many as keep the memory near 256 MB.
 
         Raises:
-            ValueError: if shapes or names do not fit, or a value is not finite.
+            ValueError: if shapes or names do not fit, a value is not finite, or a prediction is none that floating point holds.
         """
         if batch_size is not None:
             (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
@@ -158,14 +168,16 @@ class Surrogate(Shown):
         gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
         with own_settings(gradients=None), torch.set_grad_enabled(gradient):
             # Scaled in float64: in float32 a pressure of 1e5 Pa would lose what a deviation of 1 Pa says.
-            scaled = self.scaling.inputs.standardise(columns.double())
+            scaled = self.standardised(columns)
             if bool(self.scaling.inputs.outside(columns.detach()).any()):
                 warnings.warn(
                     "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
                 )
             with threads_for(self._operations(scaled)):
                 prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
-        return self._laid_out(prediction.to(self._precision(columns)), x)
+        prediction = prediction.to(self._precision(columns))
+        self._check_held(prediction)
+        return self._laid_out(prediction, x)
 
     @cached_property
     def _numbers(self) -> int:
@@ -201,7 +213,8 @@ class Surrogate(Shown):
             made anew without each sample), and which samples extrapolate.
 
         Raises:
-            ValueError: if the samples are too few for the level (it names how many are needed), or none were left out.
+            ValueError: if the samples are too few for the level (it names how many are needed), none were left out, or a
+                prediction or a bound is none that floating point holds.
         """
         check_numbers(level=level)
         check_flags(simultaneous=simultaneous)
@@ -210,7 +223,7 @@ class Surrogate(Shown):
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x).detach()
         promised = None
-        scaled = self.scaling.inputs.standardise(columns.double())
+        scaled = self.standardised(columns)
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
             mean = self.predictor.predict(scaled).double()
             folds, predictor = self.folds, self.predictor
@@ -242,9 +255,35 @@ class Surrogate(Shown):
                 )
             outside = self.scaling.inputs.outside(columns)
         precision = self._precision(columns)
-        restored = (self.scaling.outputs.restore(values).to(precision) for values in (mean, *bounds))
+        restored = [self.scaling.outputs.restore(values).to(precision) for values in (mean, *bounds)]
+        for values, bound in zip(restored, (False, True, True), strict=True):
+            self._check_held(values, bound=bound)
         centre, lower, upper = (self._laid_out(values, x) for values in restored)
         return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
+
+    def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
+        """Inputs in standardised units, float64.
+
+        Raises:
+            ValueError: if one is 9e18 deviations from the training data or farther, or not positive on a logarithmic scale.
+        """
+        scaled = self.scaling.inputs.standardise(columns.double())
+        check_reach(self.inputs, scaled)
+        return scaled
+
+    def _check_held(self, values: Float[Tensor, "sample output"], *, bound: bool = False) -> None:
+        """Refuse predictions that are not finite, or 0 but for rounding on a logarithmic scale, where a lower bound may be."""
+        found = values.detach().double()
+        lost = ~torch.isfinite(found)
+        if not bound:
+            lost |= self.scaling.outputs.logarithmic.to(found.device) & (found < TINY)
+        if bool(lost.any()):
+            sample, column = torch.nonzero(lost)[0].tolist()
+            raise ValueError(
+                f"{'a bound' if bound else 'the prediction'} of {name_of_column(self.outputs, column)} must be a number that "
+                f"{str(values.dtype).removeprefix('torch.')} holds, got {float(found[sample, column]):.3g} at sample {sample}: "
+                "ask for inputs nearer to the training data, or use a larger unit"
+            )
 
     @property
     def layout(self) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
@@ -580,6 +619,7 @@ def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor
     if not isinstance(values, Tensor):
         # Copied, for torch takes no read-only memory, backward strides or foreign byte order.
         values = torch.from_numpy(as_numbers(name, values, single=False))
+    values = as_precise(values)
     if values.is_complex():
         raise ValueError(f"{name} must hold real numbers, got {values.dtype}")
     if not values.is_floating_point():

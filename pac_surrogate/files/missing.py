@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from pac_surrogate.files.attributes import DatasetError, name_of, read_attribute, read_stored_attribute
+from pac_surrogate.resolution import LARGEST_INTEGER
 
 DEFAULT_FILLS: dict[str, float] = {  # bytes have none: all their values are needed
     **dict.fromkeys(("f4", "f8"), 9.969209968386869e36),
@@ -27,7 +28,6 @@ LIMITS: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     "valid_range": {"below": np.less, "above": np.greater},
 }
 MOST_MARKS = 2**8  # numbers that mean missing
-LARGEST_INTEGER = 2**53  # float64 holds all integers up to it
 REPAIR = "repair or drop this sample"
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from pac_surrogate.display import Shown
+from pac_surrogate.display import Shown, one_line
 from pac_surrogate.files.attributes import (
     ENCODING,
     DatasetError,
@@ -132,7 +132,7 @@ def read_xarray(path: Path | str) -> "xr.Dataset":
     try:
         return xr.Dataset(data, attrs=attributes).set_coords(beside)
     except ValueError as error:
-        reason = _one_line(error)
+        reason = one_line(error)
         raise DatasetError(f"{path}: the variables must share their dimensions ({reason}): rewrite the file") from error
 
 
@@ -153,7 +153,7 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except DatasetError as error:
-        raise DatasetError(f"{path}: {_one_line(error)}") from None
+        raise DatasetError(f"{path}: {one_line(error)}") from None
     except PermissionError as error:
         raise DatasetError(f"{path}: a file that you may read is required: ask its owner for the permission") from error
     except BlockingIOError as error:
@@ -161,7 +161,7 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
     except MemoryError as error:
         raise DatasetError(f"{path}: the memory does not hold what is read: read fewer samples, or free memory") from error
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise DatasetError(f"{path}: the file cannot be read ({_one_line(error)}): generate or download it again") from error
+        raise DatasetError(f"{path}: the file cannot be read ({one_line(error)}): generate or download it again") from error
 
 
 def variable_names(file: h5py.File) -> list[str]:
@@ -340,10 +340,6 @@ def _stored_name(file: h5py.File, name: str) -> bytes | None:
 
 def _as_bytes(name: str | bytes) -> bytes:
     return name if isinstance(name, bytes) else name.encode()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:

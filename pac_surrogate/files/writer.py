@@ -14,6 +14,7 @@ from jaxtyping import Int8, Integer, Num
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
+    AXIS_ORDER,
     CONVENTIONS,
     MEASURED,
     SCHEMA_VERSION,
@@ -25,8 +26,9 @@ from pac_surrogate.files.native import (
     check_splits,
     complete_coordinates,
 )
-from pac_surrogate.files.netcdf import NetcdfVariable, write_netcdf
+from pac_surrogate.files.netcdf import NetcdfVariable, rows_per_chunk, write_netcdf
 from pac_surrogate.files.part import Part
+from pac_surrogate.resolution import check_exact
 
 
 class DatasetWriter:
@@ -84,6 +86,7 @@ class DatasetWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: ((samples, *variable.shape), variable.dtype) for name, variable in self._variables.items()}
         self._part = Part(self._part_path, stored, self._configuration(), resume=resume)
+        self._sizes: dict[str, np.ndarray] = {}  # of what was given, where it is stored in another type
 
     @property
     def written(self) -> int:
@@ -94,8 +97,8 @@ class DatasetWriter:
         """Append samples, given by the name of the variable; they are on disk when it returns.
 
         Raises:
-            DatasetError: if names, shapes or lengths are not those announced, a value is masked or not finite, or the disk
-                takes no more; what was written before is kept.
+            DatasetError: if names, shapes or lengths are not those announced, a value is masked, not finite, or larger or
+                longer than its type holds, or the disk takes no more; what was written before is kept.
         """
         first = self.written
         if arrays.keys() != self._variables.keys():
@@ -106,24 +109,28 @@ class DatasetWriter:
             if given.dtype.kind not in "fiub":
                 raise DatasetError(f"{name} must hold real numbers, got {given.dtype}: convert it")
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
-                stored[name] = given.astype(variable.dtype)
+                stored[name] = _exact(name, given).astype(variable.dtype)
             count = len(np.atleast_1d(next(iter(stored.values()))))
             if stored[name].shape != (count, *variable.shape) or first + count > self._samples:
                 allowed = f"{min(count, self._samples - first)} samples of shape {variable.shape}"
                 raise DatasetError(f"{name} must be {allowed}, as the others, got an array of shape {stored[name].shape}")
             check_finite(variable, stored[name], np.arange(first, first + count))
+            if given.dtype != stored[name].dtype:
+                self._sizes[name] = np.maximum(self._sizes.get(name, 0.0), _sizes(variable, given.astype(np.float64)))
         self._part.write(stored)
 
     def finish(self, attributes: Mapping[str, Any] | None = None) -> None:
         """Write the file from its part, with these global attributes too, and remove the part.
 
         Raises:
-            DatasetError: if samples or attributes are missing, or the file cannot be written.
+            DatasetError: if samples or attributes are missing, all numbers of a column are too small for their type, or the
+                file cannot be written.
         """
         if self.written != self._samples:
             raise DatasetError(f"{self._path} needs {self._samples} samples, {self.written} are written: write the others")
         complete = _complete_attributes({**self._attributes, **(attributes or {})})
         check_attributes(complete)
+        self._check_digits()
         draws, ranks = self._subset_order.shape
         numbered = [Coordinate(name, np.arange(size, dtype=np.int32)) for name, size in (("draw", draws), ("rank", ranks))]
         sample = Coordinate("sample", np.arange(self._samples, dtype=np.int32), "1", "number of the sample")
@@ -145,6 +152,22 @@ class DatasetWriter:
             raise DatasetError(f"{self._path} cannot be written ({error.strerror}): {kept}make room and call again") from error
         self.close()
         self._part_path.unlink(missing_ok=True)
+
+    def _check_digits(self) -> None:
+        """Refuse columns that are not 0, but stored as 0 or with fewer digits because all of their numbers are so small."""
+        for name, given in self._sizes.items():
+            variable, least = self._variables[name], float(np.finfo(self._variables[name].dtype).tiny)
+            if not ((given > 0) & (given < least)).any():
+                continue
+            part = self._part.rows(name)
+            step = rows_per_chunk(part.shape, part.dtype.itemsize)
+            blocks = (part[start : start + step] for start in range(0, len(part), step))
+            lost = (given > 0) & (np.max([_sizes(variable, block) for block in blocks], axis=0) < least)
+            if lost.any():
+                raise DatasetError(
+                    f"{name} must have numbers of {least:.2g} at least, below which {variable.dtype} lacks digits, got "
+                    f"{given[lost].max():.3g} at most: use dtype='float64', a smaller unit, or 0 where nothing is meant"
+                )
 
     def close(self) -> None:
         """Leave the part as it is, to be resumed; without `resume`, remove it."""
@@ -168,6 +191,25 @@ class DatasetWriter:
             digest.update(f"{values.dtype}{values.shape}".encode())
             digest.update(values.tobytes())
         return digest.hexdigest()
+
+
+def _exact(name: str, given: np.ndarray) -> np.ndarray:
+    """The numbers, unless float64 would round them: integers above 2**53, long doubles.
+
+    Raises:
+        DatasetError: naming the variable.
+    """
+    try:
+        check_exact(name, given)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+    return given
+
+
+def _sizes(variable: Variable, values: np.ndarray) -> np.ndarray:
+    """Largest size in each column: of a field over all its points, for its tails may vanish beside the rest."""
+    axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if axis in AXIS_ORDER[:-1]))
+    return np.asarray(np.abs(values).max(axes, initial=0.0))
 
 
 def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

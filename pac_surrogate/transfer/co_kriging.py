@@ -53,7 +53,8 @@ class CoKriging:
         """Fit the models, float64.
 
         Raises:
-            NotApplicableError: with fewer than 3 samples on a side, new outputs, or too many outputs for the components.
+            NotApplicableError: with fewer than 3 samples on a side, new outputs, too many outputs for the components, or
+                samples to which the models cannot be fitted.
         """
         network = surrogate.network
         if len(data) == 0:
@@ -182,6 +183,12 @@ def _train(
     )
     model.set_training_values(low_x, low_y[:, None], name=0)
     model.set_training_values(high_x, high_y[:, None])
-    with numpy_threads_for(float(len(low_x)) ** 3):
-        model.train()
+    try:
+        with numpy_threads_for(float(len(low_x)) ** 3):
+            model.train()
+    except Exception as error:  # smt raises no narrower one
+        reason = " ".join(str(error).split())
+        raise NotApplicableError(
+            f"co-kriging has no fit to these samples ({reason}): source outputs may hardly vary beside those of the target"
+        ) from error
     return model
