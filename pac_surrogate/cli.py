@@ -188,13 +188,13 @@ def curve(
     device: Device = "auto",
 ) -> None:
     """Measure methods, each with its default settings, against the number of target samples: curve.nc, curve.csv, curve.png."""
-    import pac_surrogate as pac
-    from pac_surrogate.files.replacing import by_suffix, check_output, replacing
-
-    methods = {name: _method(name, {}) for name in method}
-    figure, suffix = out / "curve.png", by_suffix(".png")
-    check_output(figure, suffix, (source, target))
     with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command goes on from there"):
+        import pac_surrogate as pac
+        from pac_surrogate.files.replacing import by_suffix, check_output, replacing
+
+        methods = {name: _method(name, {}) for name in method}
+        figure, suffix = out / "curve.png", by_suffix(".png")
+        check_output(figure, suffix, (source, target))
         result = pac.transfer_curve(
             pac.open_dataset(source),
             pac.open_dataset(target),

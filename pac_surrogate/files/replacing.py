@@ -127,7 +127,7 @@ def replacing(path: Path | str, kind: Kind | None = None) -> Iterator[Path]:
             os.fsync(file.fileno())
         if stat.S_IMODE(temporary.stat().st_mode) != permissions:  # a library may have put another file in its place
             temporary.chmod(permissions)
-        check_output(path, kind)  # once more, for what was there may have changed meanwhile
+        check_output(path)  # once more, for a link or a folder may have come there meanwhile
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,8 +4,8 @@ The file's metadata hold the JSON header as a text, and a checksum of that text 
 and bytes. Files of earlier versions have no checksum.
 """
 
-import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -124,8 +124,9 @@ def _check_length(path: Path) -> None:
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
-    content = hashlib.blake2b(text.encode(), digest_size=16)
+    """CRC-32, which finds every damage within 32 bits, and misses one of 4 billion others; it costs a third of a digest."""
+    content = zlib.crc32(text.encode())
     for name, tensor in sorted(tensors.items()):
-        content.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return content.hexdigest()
+        content = zlib.crc32(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode(), content)
+        content = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, content)
+    return f"crc32 {content:08x}"
