@@ -534,3 +534,23 @@ def test_chunks_that_are_neighbours_are_read_at_once(tmp_path: Path) -> None:
         new.attrs.update({name: told[name] for name in ("units", "long_name", "role", "scaling")})
     for wanted in (np.arange(200), np.array([199, 0, 5, 6, 7, 5]), np.array([3]), np.arange(0, 200, 2)):
         np.testing.assert_array_equal(read_rows(tmp_path / "data.h5", "input", wanted), rows[wanted])
+
+
+def test_a_heap_on_which_hdf5_would_loop_is_refused(tmp_path: Path) -> None:
+    fuzz.make_table(tmp_path / "table.nc")
+    whole = (tmp_path / "table.nc").read_bytes()
+    begin = whole.index(b"GCOL") + 16
+    found = []
+    while begin < whole.index(b"GCOL") + 4096 - 16:
+        number, size = whole[begin], int.from_bytes(whole[begin + 8 : begin + 16], "little")
+        for wrong in (0, 1, size + 8, 2**64 - 16, 2**64 - 1, 2**63):
+            (tmp_path / "table.nc").write_bytes(whole[: begin + 8] + wrong.to_bytes(8, "little") + whole[begin + 16 :])
+            began = time.monotonic()
+            with contextlib.suppress(DatasetError):
+                found.append(fuzz.digest(fuzz.read_table(tmp_path / "table.nc")))
+            assert time.monotonic() - began < 5
+        begin += 16 + size + -size % 8 if number else size
+    (tmp_path / "table.nc").write_bytes(whole)
+    assert begin == whole.index(b"GCOL") + 4096  # all objects were tried
+    wanted = fuzz.digest(fuzz.read_table(tmp_path / "table.nc"))
+    assert all(one == wanted for one in found)

@@ -601,7 +601,7 @@ def test_an_axis_of_very_many_names_is_refused(path: Path) -> None:
         names[0] = ""
         names.make_scale("names")
         names.attrs.update({"units": "1", "long_name": "names"})
-    assert "at most 16384 texts, with 'names' there is room for 100000" in message(open_dataset, path)
+    assert "must hold at most 16384 texts, with 'names' there is room for 100000" in message(open_dataset, path)
 
 
 def test_other_coordinates_and_dimensions_of_xarray_are_read_or_refused(tmp_path: Path) -> None:

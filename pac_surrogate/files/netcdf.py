@@ -33,7 +33,7 @@ from pac_surrogate.files.attributes import (
 )
 from pac_surrogate.files.missing import read_encoding, without_mask
 from pac_surrogate.files.replacing import Kind, replacing
-from pac_surrogate.files.storage import StoredRows, create_hdf5
+from pac_surrogate.files.storage import StoredRows, create_hdf5, read_hdf5
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -150,7 +150,7 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
             if classic:
                 raise DatasetError("a netCDF-4 file is required, this is classic netCDF: convert it with nccopy -k netCDF-4")
             raise DatasetError("a netCDF-4 (HDF5) file is required, this is another kind of file: check the path")
-        with h5py.File(path, "r") as file:
+        with read_hdf5(path) as file:
             yield file
     except DatasetError as error:
         raise DatasetError(f"{path}: {one_line(error)}") from None

@@ -22,7 +22,7 @@ import numpy as np
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf import rows_per_chunk
-from pac_surrogate.files.storage import StoredRows, as_bytes, write_all
+from pac_surrogate.files.storage import StoredRows, as_bytes, lock, write_all
 
 CHECKSUMS = "written"  # with underscores behind it where a variable has that name
 TYPE = np.dtype("u8")
@@ -229,23 +229,10 @@ def _open_alone(path: Path) -> BinaryIO:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             raise DatasetError(f"{path} must be a file of its own, it has another name too: remove it")
-        _lock(file)
+        lock(file)
         if not os.path.samestat(found, path.stat()):  # it was finished, and removed, just now
             raise BlockingIOError(11, "Resource temporarily unavailable")
     except BaseException:
         file.close()
         raise
     return file
-
-
-def _lock(file: BinaryIO) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks
-        return
