@@ -206,7 +206,7 @@ def create_hdf5(path: Path, shown: Path) -> Iterator[tuple[h5py.File, Callable[[
                 raise OSError(target.error.errno, target.error.strerror, str(shown)) from None
 
         try:
-            with h5py.File(target, "w", track_order=True) as made:
+            with h5py.File(target, "w", track_order=True, libver=("v110", "v110")) as made:
                 yield made, check
         except Exception:
             check()  # an error of the disk comes before what it led to
