@@ -218,10 +218,14 @@ def test_files_that_stand_are_left_alone_and_others_written_again(tmp_path):
     assert [json.loads(description.attributes["parameters"])["mean"] for _, description in after] == [0, 1]
 
 
-def test_a_damaged_file_is_written_again(rods, tmp_path):
+def test_a_file_of_another_kind_is_neither_replaced_nor_solved_for(rods, tmp_path):
     pair = short(find_pair("heat_equation"))
     paths = generate(pair, tmp_path, samples=6)
     paths["source"].write_bytes(b"not a data file")
+    with pytest.raises(ValueError, match="may replace only another one"):
+        generate(pair, tmp_path, samples=6)
+    assert paths["source"].read_bytes() == b"not a data file"
+    paths["source"].unlink()
     generate(pair, tmp_path, samples=6)
     validate(paths["source"])
 

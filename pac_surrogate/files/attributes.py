@@ -19,7 +19,18 @@ LONGEST_MESSAGE = 390
 MOST_ATTRIBUTES = {"variable": 2**7, "file": 2**9}
 MOST_CHARACTERS = 2**20  # of the attributes of a variable, or of the global ones
 FORMAT = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "_NCProperties"}
-ENCODING = {"_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "scale_factor", "add_offset", "_Unsigned"}
+TEXT_CHECKSUM = "text_crc32"
+ENCODING = {
+    TEXT_CHECKSUM,
+    "_FillValue",
+    "missing_value",
+    "valid_min",
+    "valid_max",
+    "valid_range",
+    "scale_factor",
+    "add_offset",
+    "_Unsigned",
+}
 
 
 class DatasetError(ValueError):

@@ -3,6 +3,7 @@
 Every dimension is an HDF5 dimension scale attached to every variable that uses it, with or without coordinate values, so that
 netCDF tools and xarray see names. The dimension `sample` is unlimited. Nothing in a file depends on the clock: the same content
 gives the same bytes. Filters are shuffle and gzip, and a checksum (fletcher32) of every chunk; others are no part of netCDF.
+What describes and locates the chunks has checksums in the format of HDF5 1.10, and texts have one in an attribute.
 
 Reading trusts nothing: a size that the stored bytes cannot hold, a link out of the file, or a filter that would load foreign
 code is refused before memory is taken.
@@ -10,6 +11,7 @@ Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 """
 
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ import numpy as np
 from pac_surrogate.display import Shown, one_line
 from pac_surrogate.files.attributes import (
     ENCODING,
+    TEXT_CHECKSUM,
     DatasetError,
     as_text,
     is_name,
@@ -283,6 +286,8 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
         length, longest = length + sum(map(len, block)), max(longest, *map(len, block))
         if length > LARGEST_TEXT or longest * room > LARGEST_TEXT:  # NumPy gives every text the room of the longest
             raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXT} characters, it holds more")
+    if TEXT_CHECKSUM in dataset.attrs and read_attribute(dataset, TEXT_CHECKSUM) != _text_checksum(texts):
+        raise DatasetError(f"the texts of {name_of(dataset)!r} are damaged: generate or download the file again")
     return np.array(texts, dtype=np.str_).reshape(dataset.shape)
 
 
@@ -307,6 +312,10 @@ def _holds(path: Path, kind: str) -> bool:
 KINDS = {
     name: Kind(f"a {name}", partial(_holds, kind=name)) for name in ("data file", "transfer curve", "prediction", "netCDF file")
 }
+
+
+def _text_checksum(texts: Iterable[str]) -> int:
+    return zlib.crc32("\0".join(texts).encode())
 
 
 def _text_blocks(dataset: h5py.Dataset, step: int) -> Iterator[Iterable[bytes | str]]:
@@ -385,6 +394,8 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callabl
         check()
     if not values.ndim:
         dataset[()] = values[()]
+    if text:
+        dataset.attrs[TEXT_CHECKSUM] = _text_checksum(values.flat)
     if missing:
         dataset.attrs["_FillValue"] = values.dtype.type(np.nan)
     write_attributes(dataset, variable.attributes)

@@ -26,8 +26,9 @@ from pac_surrogate.files.native import (
     check_splits,
     complete_coordinates,
 )
-from pac_surrogate.files.netcdf import NetcdfVariable, rows_per_chunk, write_netcdf
+from pac_surrogate.files.netcdf import KINDS, NetcdfVariable, rows_per_chunk, write_netcdf
 from pac_surrogate.files.part import Part
+from pac_surrogate.files.replacing import check_output
 from pac_surrogate.resolution import check_exact
 
 
@@ -57,7 +58,8 @@ class DatasetWriter:
 
     Raises:
         ValueError: if the description contradicts itself.
-        DatasetError: if the part cannot be written, as when another process writes it.
+        DatasetError: if the path is that of something else than a data file, or if the part cannot be written, as when another
+            process writes it.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class DatasetWriter:
         self._coordinates = complete_coordinates([*inputs, *outputs], coordinates)
         self._split, self._subset_order = split, subset_order.astype(np.int32)
         self._attributes = _complete_attributes(attributes)
+        check_output(self._path, KINDS["data file"])  # before the samples are computed that it is to hold
         self._part_path = self._path.with_name(self._path.name + ".part")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: ((samples, *variable.shape), variable.dtype) for name, variable in self._variables.items()}
