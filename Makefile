@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
 
-.PHONY: heat test numerical test-processors test-ranges lint types clean
+.PHONY: heat test numerical test-processors test-ranges soak lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
@@ -52,6 +52,11 @@ test-ranges: $(VENV)/.installed
 	$(BIN)/uv venv --quiet --clear --python $(NEWEST) .venv-newest
 	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python -c constraints.txt -e '.[test]'
 	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n auto --dist loadfile $(RANGES)
+
+# Bad days by the hundred: 1,000 damaged files of each kind, kills, full disks, foreign and vanishing folders, two processes at once.
+soak: $(VENV)/.installed-test
+	$(BIN)/python tests/fuzz.py --mutants 1000
+	$(BIN)/python tests/soak.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

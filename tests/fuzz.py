@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import pac_surrogate as pac
 from pac_surrogate.files import (
     Coordinate,
     DatasetError,
@@ -142,10 +143,21 @@ def read_table(path: Path) -> dict[str, Any]:
     return {name: variable.values for name, variable in variables.items()}
 
 
+def make_surrogate(path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    pac.pretrain(pac.Dataset.from_arrays(x, np.tanh(x)), model=pac.MLP(hidden=(4,)), steps=2).save(path)
+
+
+def read_surrogate(path: Path) -> dict[str, Any]:
+    loaded = pac.Surrogate.load(path)
+    return {"prediction": loaded.predict(np.ones((3, 2))), **{name: weight.numpy() for name, weight in loaded.weights.items()}}
+
+
 TARGETS = {
     "native": Target("data.h5", complete, read_native),
     "part": Target("data.h5.part", begin, read_resumed),
     "table": Target("table.nc", make_table, read_table),
+    "surrogate": Target("surrogate.safetensors", make_surrogate, read_surrogate),
     "foreign": Target("foreign.nc", make_foreign, read_table, checked=False),
 }
 
