@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pac_surrogate.display import one_line
@@ -49,8 +49,9 @@ def save_tensors(
     metadata = {"header": text, "checksum": _checksum(separate, text)}
     with replacing(path, None if cache else kind_of(header or {})) as temporary:
         try:
-            save_file(separate, temporary, metadata=metadata)
-        except SafetensorError as error:
+            # By us: safetensors' own `save_file` writes a temporary file of a name that tells no process, which a kill leaves.
+            temporary.write_bytes(save(separate, metadata=metadata))
+        except (SafetensorError, OSError) as error:
             raise DatasetError(f"{one_line(path)} cannot be written ({one_line(error)}): is there space left?") from error
 
 
