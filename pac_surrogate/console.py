@@ -51,7 +51,7 @@ def run(command: Callable[[], object]) -> None:
     """
     code: object = 0
     with _signals(), warnings.catch_warnings():
-        warnings.showwarning = _show_warning  # a user of the console has no use for our file and line
+        warnings.showwarning = show_warning  # a user of the console has no use for our file and line
         try:
             code = command() or 0
             sys.stdout.flush()
@@ -122,5 +122,6 @@ def _flush() -> None:
                     os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
-def _show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
+def show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
+    """Print a warning as a line, without our file and line number; takes the place of `warnings.showwarning`."""
     print_line(f"warning: {message}")

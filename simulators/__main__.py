@@ -1,11 +1,10 @@
 """The console of the simulators: `python -m simulators list | describe NAME | generate NAME`."""
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="Name of a pair, as `list` gives it.")
 @contextmanager
 def _one_line() -> Iterator[None]:
     """Print what is wrong in a line and exit with 2; a warning is a line too."""
-    warnings.showwarning = _show_warning  # a user of the console has no use for our file and line
+    warnings.showwarning = console.show_warning  # a user of the console has no use for our file and line
     try:
         yield
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -76,10 +75,6 @@ def generate_pair(
     kept = f"finished files and samples are kept in {out / name}, the same command goes on from there"
     with console.keeping(kept), _one_line():
         generate(find_pair(name), out, samples=samples, seed=seed, device=device, chunk=chunk, say=typer.echo)
-
-
-def _show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def _line(quantity: Quantity) -> str:

@@ -169,7 +169,7 @@ def _files(folder: Path) -> set[str]:
 
 
 class Reference:
-    """What a work writes when nothing disturbs it."""
+    """What a work writes when nothing interferes."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -181,10 +181,10 @@ class Reference:
             said = Child(lambda: work.run(folder)).end()
             self.seconds = time.monotonic() - began
             if said != "done" or work.content(folder) != self.content:
-                raise RuntimeError(f"undisturbed, the work ended with: {said}")
+                raise RuntimeError(f"left alone, the work ended with: {said}")
 
     def finish(self, folder: Path, counts: Counter[str]) -> None:
-        """Let the work end in a folder that something has disturbed, and count what is not as it should be."""
+        """Let the work end in a folder after a bad day, and count what is not as it should be."""
         finished = {path: path.stat().st_mtime_ns for path in folder.rglob(self.work.kept)} if self.work.kept else {}
         said = Child(lambda: self.work.run(folder)).end()
         if said != "done":
@@ -204,7 +204,7 @@ def _complain(what: str, line: str) -> None:
 
 
 def _count(said: str, counts: Counter[str]) -> None:
-    """Whether a disturbed process ended well: it was done, or refused in a line."""
+    """Count how a process ended: well if it was done, or refused in a line."""
     kind = said.split(":")[0]
     counts["clean refusals"] += kind == "refused"
     counts["done"] += kind == "done"

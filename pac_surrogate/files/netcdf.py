@@ -52,7 +52,6 @@ MOST_TEXTS = 2**14  # entries of all variables
 TEXT_BLOCK = 2**26  # bytes that the entries of one read can have
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
-FORMAT_VERSION = ("v110", "v110")  # of HDF5, the first in which names, shapes, types and places of chunks carry a checksum
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 

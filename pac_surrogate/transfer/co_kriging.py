@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from pac_surrogate.arguments import settings
 from pac_surrogate.dataset import Dataset
+from pac_surrogate.display import one_line
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
 from pac_surrogate.predictors import Network
 from pac_surrogate.process import numpy_threads_for
@@ -187,8 +188,8 @@ def _train(
         with numpy_threads_for(float(len(low_x)) ** 3):
             model.train()
     except Exception as error:  # smt raises no narrower one
-        reason = " ".join(str(error).split())
         raise NotApplicableError(
-            f"co-kriging has no fit to these samples ({reason}): source outputs may hardly vary beside those of the target"
+            f"co-kriging has no fit to these samples ({one_line(error)}): "
+            "source outputs may hardly vary beside those of the target"
         ) from error
     return model

@@ -38,9 +38,10 @@ def fit_process(
         rotation = np.linalg.svd(values, full_matrices=False)[2] if outputs > len(values) else np.eye(outputs)
         scale = (len(rotation) / outputs) ** 0.5
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound is an input that does not matter
+        columns = scale * values @ rotation.T
         for noise in STARTS:
             start = kernel.clone_with_theta(np.append(kernel.theta[:-1], np.log(noise)))
-            found.append(GaussianProcessRegressor(start, random_state=0).fit(z, scale * values @ rotation.T))
+            found.append(GaussianProcessRegressor(start, random_state=0).fit(z, columns))
     return max(found, key=lambda process: process.log_marginal_likelihood_value_), rotation / scale
 
 
