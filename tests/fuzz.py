@@ -2,17 +2,19 @@
 
     python tests/fuzz.py                               200 mutants of every target
     python tests/fuzz.py native part --mutants 1000    more, of some
-    python tests/fuzz.py native --seed 3 --mutants 1 --first 17 --keep native.h5    write one to look at
+    python tests/fuzz.py native --seed 3 --first 17 --keep native.h5    write one to look at
 
 A target makes a whole file and reads one; add one to `TARGETS` for another kind of file. Mutant k of a seed is always the
-same. Mutants are read by child processes with a limit of memory and a limit of time for each mutant. Prints a row for each
-target; exit status 1 if there is anything but refusals and equal numbers, or, where a target has no checksum, other numbers.
+same. Mutants are read by child processes with a limit of memory and a limit of time for each mutant, which note what is
+written outside the mutant's folder. Prints a row for each target; exit status 1 if there is anything but refusals and equal
+content, or, where a target has no checksum, other content.
 """
 
 import argparse
 import contextlib
 import hashlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -28,14 +30,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 import pac_surrogate as pac
+from pac_surrogate.curve import save_curve
 from pac_surrogate.files import (
     Coordinate,
     DatasetError,
     DatasetWriter,
-    NetcdfVariable,
     Variable,
     describe,
     make_split,
@@ -44,12 +47,13 @@ from pac_surrogate.files import (
     read_netcdf,
     read_rows,
     validate,
-    write_netcdf,
 )
+from pac_surrogate.plan import make_plan
+from pac_surrogate.training import Fit, fit
 
 SECONDS = 5  # for a mutant
 MEMORY = 2**30  # above what the process has after its imports
-LONGEST = 400  # characters of a refusal
+LONGEST = 400  # characters of a refusal or a warning
 SAMPLES = 40
 
 
@@ -58,14 +62,12 @@ class Target:
     """A kind of file.
 
     Attributes:
-        name: of the file in an empty folder.
-        make: writes a whole file at this path.
-        read: what is read from a file: numbers that damage must not change in silence, by name.
-        checked: whether the file has checksums, so that numbers which differ are a fault.
+        make: writes a whole file into an empty folder, and gives its path.
+        read: what is read from a file: numbers and texts that damage must not change in silence, by name.
+        checked: whether the file has checksums, so that content which differs is a fault.
     """
 
-    name: str
-    make: Callable[[Path], object]
+    make: Callable[[Path], Path]
     read: Callable[[Path], Mapping[str, Any]]
     checked: bool = True
 
@@ -91,17 +93,23 @@ def samples(first: int, last: int) -> dict[str, np.ndarray]:
     return {name: generator.normal(size=shape).astype("f4")[first:last] for name, shape in shapes.items()}
 
 
-def complete(path: Path) -> None:
+def make_native(folder: Path) -> Path:
+    return complete(folder / "data.h5")
+
+
+def complete(path: Path) -> Path:
     with DatasetWriter(path, **options()) as writer:
         while writer.written < SAMPLES:
             writer.write(samples(writer.written, min(SAMPLES, writer.written + 7)))
         writer.finish()
+    return path
 
 
-def begin(part: Path) -> None:
-    with DatasetWriter(part.with_suffix(""), **options()) as writer:
+def make_part(folder: Path) -> Path:
+    with DatasetWriter(folder / "data.h5", **options()) as writer:
         for first in range(0, 28, 7):
             writer.write(samples(first, first + 7))
+    return folder / "data.h5.part"
 
 
 def read_native(path: Path) -> dict[str, Any]:
@@ -113,52 +121,91 @@ def read_native(path: Path) -> dict[str, Any]:
     found = read_description(path)
     numbers = {v.name: read_rows(path, v.name, np.arange(len(found.split))) for v in (*found.inputs, *found.outputs)}
     places = {name: coordinate.values for name, coordinate in found.coordinates.items()}
-    return {**numbers, **places, "split": found.split, "subset_order": found.subset_order}
+    meaning = {"variables": repr((found.inputs, found.outputs)), "attributes": repr(sorted(found.attributes.items()))}
+    return {**numbers, **places, **meaning, "split": found.split, "subset_order": found.subset_order}
 
 
-def read_resumed(part: Path) -> dict[str, Any]:
-    path = part.with_suffix("")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a part is damaged is said in one
-        complete(path)
-    left = sorted(found.name for found in path.parent.iterdir())
-    if left != [path.name]:
-        raise AssertionError(f"files are left: {left}")
+def read_part(part: Path) -> dict[str, Any]:
+    path = complete(part.with_suffix(""))
+    _check_alone(path)
     return {"bytes": np.frombuffer(path.read_bytes(), "u1")}
 
 
-def make_table(path: Path) -> None:
-    errors = {"rel_l2": NetcdfVariable(("method", "size"), np.arange(6.0).reshape(2, 3), {"units": "1"})}
-    names = {"size": NetcdfVariable(("size",), np.array([0, 4, 8])), "budget": NetcdfVariable((), np.float64(600.0))}
-    write_netcdf(path, {**errors, **names, "method": NetcdfVariable(("method",), np.array(["PAC", "L2-SP"]))}, {"title": "a"})
+def _check_alone(path: Path) -> None:
+    left = sorted(found.name for found in path.parent.iterdir())
+    if left != [path.name]:
+        raise AssertionError(f"files are left: {left}")
 
 
-def make_foreign(path: Path) -> None:
+def make_curve(folder: Path) -> Path:
+    shape = (2, 3, 2)
+    errors = {name: (("method", "size", "seed"), np.arange(12.0).reshape(shape), {"units": "1"}) for name in ("rel_l2", "mae")}
+    others = {"diverged": np.zeros(shape, bool), "chosen": np.full(shape, "PAC(sparsity=0.5)", object)}
+    told = {name: (("method", "size", "seed"), values) for name, values in others.items()}
+    places = {"method": ["PAC", "L2-SP"], "size": [0, 4, 8], "seed": [0, 1]}
+    attributes = {"title": "transfer curve", "headline": "rel_l2", "budget": "{}"}
+    save_curve(xr.Dataset(errors | told, places, attributes), folder)
+    return folder / "curve.nc"
+
+
+def read_curve(path: Path) -> dict[str, Any]:
+    curve = pac.open_curve(path)
+    attributes = {str(name): repr(sorted(variable.attrs.items())) for name, variable in curve.variables.items()}
+    return {**{str(name): variable.values for name, variable in curve.variables.items()}, "attributes": repr(attributes)}
+
+
+def make_foreign(folder: Path) -> Path:
     data = xr.Dataset({"u": (("time", "x"), np.arange(15.0).reshape(3, 5)), "n": ("time", [1, 2, 3])}, {"x": np.arange(5)})
-    data.to_netcdf(path, engine="h5netcdf", encoding={"u": {"zlib": True, "chunksizes": (1, 5)}})
+    data.to_netcdf(folder / "foreign.nc", engine="h5netcdf", encoding={"u": {"zlib": True, "chunksizes": (1, 5)}})
+    return folder / "foreign.nc"
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_foreign(path: Path) -> dict[str, Any]:
     variables, _ = read_netcdf(path)
     return {name: variable.values for name, variable in variables.items()}
 
 
-def make_surrogate(path: Path) -> None:
+def make_surrogate(folder: Path) -> Path:
     x = np.random.default_rng(0).normal(size=(40, 2))
+    path = folder / "surrogate.safetensors"
     pac.pretrain(pac.Dataset.from_arrays(x, np.tanh(x)), model=pac.MLP(hidden=(4,)), steps=2).save(path)
+    return path
 
 
 def read_surrogate(path: Path) -> dict[str, Any]:
     loaded = pac.Surrogate.load(path)
-    return {"prediction": loaded.predict(np.ones((3, 2))), **{name: weight.numpy() for name, weight in loaded.weights.items()}}
+    weights = {name: weight.numpy() for name, weight in loaded.weights.items()}
+    meaning = {"layout": repr(loaded.layout), "provenance": repr(sorted(loaded.provenance.items()))}
+    return {"prediction": loaded.predict(np.ones((3, 2))), **weights, **meaning}
+
+
+def trained(folder: Path) -> list[Fit]:
+    x = np.random.default_rng(0).normal(size=(12, 2))
+    data = pac.Dataset.from_arrays(x, np.tanh(x[:, :1]))
+    model = pac.MLP(hidden=(4,)).build(data.inputs, data.outputs)
+    plan = make_plan({name: torch.linspace(-1, 1, w.numel()).view(w.shape) for name, w in model.named_parameters()})
+    return fit(model, [plan] * 2, [data] * 2, seeds=[0, 1], steps=3, learning_rate=[0.01, 0.02], cache=folder)
+
+
+def make_stack(folder: Path) -> Path:
+    trained(folder)
+    return next(folder.iterdir())
+
+
+def read_stack(path: Path) -> dict[str, Any]:
+    fits = trained(path.parent)
+    _check_alone(path)
+    results = [{**run.weights, "objective": run.objective} for run in fits]
+    return {f"{name} of {run}": numbers.numpy() for run, result in enumerate(results) for name, numbers in result.items()}
 
 
 TARGETS = {
-    "native": Target("data.h5", complete, read_native),
-    "part": Target("data.h5.part", begin, read_resumed),
-    "table": Target("table.nc", make_table, read_table),
-    "surrogate": Target("surrogate.safetensors", make_surrogate, read_surrogate),
-    "foreign": Target("foreign.nc", make_foreign, read_table, checked=False),
+    "native": Target(make_native, read_native),
+    "part": Target(make_part, read_part),
+    "curve": Target(make_curve, read_curve),
+    "surrogate": Target(make_surrogate, read_surrogate),
+    "stack": Target(make_stack, read_stack),
+    "foreign": Target(make_foreign, read_foreign, checked=False),
 }
 
 
@@ -201,41 +248,79 @@ def digest(numbers: Mapping[str, Any]) -> dict[str, str]:
 def outcome(target: Target, path: Path, wanted: Mapping[str, str]) -> str:
     """What became of reading a mutant; "equal" and "refused" are right."""
     try:
-        found = digest(target.read(path))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = digest(target.read(path))
     except DatasetError as error:
-        line = str(error)
-        return "refused" if len(line) < LONGEST and line.isprintable() else f"no clear refusal: {line!r:.200}"
+        if isinstance(error.__cause__, MemoryError):
+            return f"memory: over {MEMORY} bytes"
+        return "refused" if _is_line(error) else f"unclear: {str(error)!r:.200}"
     except TimeoutError:
         return f"hang: over {SECONDS} s"
     except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         return f"raised: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    for warning in caught:
+        if not _is_line(warning.message):
+            return f"unclear: {str(warning.message)!r:.200}"
     changed = [name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)]
-    return f"other numbers: {', '.join(sorted(changed))}" if changed else "equal"
+    return f"other content: {', '.join(sorted(changed))}" if changed else "equal"
+
+
+def _is_line(message: object) -> bool:
+    return len(str(message)) < LONGEST and str(message).isprintable()
+
+
+CHANGING = {
+    "open": lambda path, mode, flags: [path] if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC) else [],
+    "os.rename": lambda old, new, *_: [old, new],
+    **dict.fromkeys(("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.truncate", "os.utime"), lambda path, *_: [path]),
+    **dict.fromkeys(("os.link", "os.symlink"), lambda old, new, *_: [new]),
+    **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "socket.connect"), lambda what, *_: [f"/process {what}"]),
+}
+
+
+def watch(folder: Path) -> list[str]:
+    """A list that grows by what this process changes outside a folder, from now on to its end, and by what it starts.
+
+    Python reports what it opens itself; the HDF5 library is given open files, and would open another one by a link only.
+    """
+    outside: list[str] = []
+    whole = folder.resolve()
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        for path in CHANGING[event](*arguments) if event in CHANGING else ():
+            if not isinstance(path, int) and not Path(os.fsdecode(path)).resolve().is_relative_to(whole):
+                outside.append(f"{event} {path}")
+
+    sys.addaudithook(hear)
+    return outside
 
 
 def read_mutants(name: str, seed: int, first: int, last: int) -> None:
     """In a child process: print a line of JSON for each mutant, before and after it is read."""
     target = TARGETS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "whole" / target.name
-        path.parent.mkdir()
-        target.make(path)
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base) / "whole"
+        folder.mkdir()
+        path = target.make(folder)
         whole = path.read_bytes()
         wanted = digest(target.read(path))
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
         signal.signal(signal.SIGALRM, _stop)
+        outside = watch(Path(base))
         for number in range(first, last):
             what, data = mutate(whole, np.random.default_rng((seed, number)))
-            path = Path(folder) / str(number) / target.name
+            path = Path(base) / str(number) / path.name
             path.parent.mkdir()
             path.write_bytes(data)
             print(json.dumps([number, what]), flush=True)
             signal.alarm(SECONDS)
             found = outcome(target, path, wanted)
             signal.alarm(0)
-            print(json.dumps([number, what, found]), flush=True)
+            print(json.dumps([number, what, f"outside: {outside}" if outside else found]), flush=True)
+            outside.clear()
 
 
 def _stop(*_: object) -> None:
@@ -264,8 +349,11 @@ def fuzz(name: str, mutants: int, seed: int = 0) -> list[tuple[int, str, str]]:
 
 def faults(name: str, found: list[tuple[int, str, str]]) -> list[str]:
     """The outcomes that are not right, a line each."""
-    right = ("equal", "refused") if TARGETS[name].checked else ("equal", "refused", "other numbers")
+    right = ("equal", "refused") if TARGETS[name].checked else ("equal", "refused", "other content")
     return [f"{name} {number} ({what}): {result}" for number, what, result in found if result.split(":")[0] not in right]
+
+
+COLUMNS = ("refused", "equal", "other content", "raised", "unclear", "hang", "crash", "memory", "outside")
 
 
 def main() -> None:
@@ -282,17 +370,18 @@ def main() -> None:
         return read_mutants(names[0], given.seed, given.first, given.mutants)
     if given.keep:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / TARGETS[names[0]].name
-            TARGETS[names[0]].make(path)
+            path = TARGETS[names[0]].make(Path(folder))
             what, data = mutate(path.read_bytes(), np.random.default_rng((given.seed, given.first)))
         given.keep.write_bytes(data)
         return print(f"{given.keep}: {what}")
     wrong = []
+    print(f"| {given.mutants} mutants, seed {given.seed} | {' | '.join(COLUMNS)} | seconds |", flush=True)
+    print(f"|---|{'---|' * len(COLUMNS)}---|", flush=True)
     for name in names:
         began, found = time.perf_counter(), fuzz(name, given.mutants, given.seed)
         counts = Counter(result.split(":")[0] for _, _, result in found)
-        shown = ", ".join(f"{result} {count}" for result, count in counts.most_common())
-        print(f"{name:12} {given.mutants} mutants in {time.perf_counter() - began:.0f} s: {shown}", flush=True)
+        shown = " | ".join(str(counts[column]) for column in COLUMNS)
+        print(f"| {name} | {shown} | {time.perf_counter() - began:.0f} |", flush=True)
         wrong += faults(name, found)
     print("\n".join(wrong))
     sys.exit(bool(wrong))

@@ -5,12 +5,14 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("target", "mutants"), [("native", 100), ("part", 50), ("table", 100), ("surrogate", 100), ("foreign", 100)]
+    ("target", "mutants"),
+    [("native", 100), ("part", 50), ("curve", 100), ("surrogate", 100), ("stack", 50), ("foreign", 100)],
 )
-def test_damaged_files_are_refused_in_a_line_or_give_the_same_numbers(target: str, mutants: int) -> None:
+def test_damaged_files_are_refused_in_a_line_or_give_the_same_content(target: str, mutants: int) -> None:
     found = fuzz.fuzz(target, mutants)
     assert fuzz.faults(target, found) == []
-    results = [result for _, _, result in found]
-    # Equal is damage of what is not used, or a part that is computed anew; the checksum of a surrogate is over all of it.
-    assert results.count("equal") > mutants / 10 or target == "surrogate"
-    assert target == "part" or results.count("refused") > mutants / 10
+    refused = sum(result == "refused" for _, _, result in found) / mutants
+    if target in ("part", "stack"):
+        assert refused == 0  # they are computed anew
+    else:  # what is equal is damage of bytes that are not used; the checksum of a surrogate is over all of it
+        assert 0.1 < refused < (1.01 if target == "surrogate" else 0.9)
