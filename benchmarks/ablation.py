@@ -15,6 +15,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import xarray as xr
 from comparison import Methods, Spending, arguments, compare, run
+from outputs import write_figure
 
 import pac_surrogate as pac
 
@@ -68,7 +69,7 @@ def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
         row[1].set_xlim(-2e-5, 3)
         row[1].set_xticks(STRENGTHS, [f"{value:g}" for value in STRENGTHS])
         row[0].legend(fontsize=7)
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
 
 
 if __name__ == "__main__":

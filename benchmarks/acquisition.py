@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from comparison import QUICK, Spending, model_of, open_pair, run, sources, write_config
 from jaxtyping import Float
+from outputs import write_figure, write_table
 
 import pac_surrogate as pac
 from pac_surrogate.acquisition import NOISE, next_samples
@@ -101,7 +102,7 @@ def compute(pair: str, flags: argparse.Namespace) -> None:
     for seed, path in files.items():
         if not path.exists():
             began = time.perf_counter()
-            errors_of(pair, seed, surrogates[seed], target, flags).to_csv(path, index=False)
+            write_table(path, errors_of(pair, seed, surrogates[seed], target, flags))
             print(f"{pair}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
@@ -127,7 +128,7 @@ def report(flags: argparse.Namespace) -> dict[str, int]:
     if not paths:
         raise ValueError(f"nothing is finished under {flags.out}: run without --report")
     errors = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
-    errors.to_csv(flags.out / "acquisition.csv", index=False, float_format="%.6g")
+    write_table(flags.out / "acquisition.csv", errors, float_format="%.6g")
     results = {str(pair): compare(part) for pair, part in errors.groupby("pair", sort=False)}
     draw(errors, results, flags.out / "acquisition.png")
     print_table(results, flags.estimator)
@@ -249,7 +250,7 @@ def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
     title = "target samples; * held out from tuning"
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=title, title_fontsize=8)
     figure.supylabel("RMSE on the target test split / standard deviation", fontsize=8)
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
 
 
 if __name__ == "__main__":

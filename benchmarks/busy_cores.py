@@ -10,7 +10,6 @@ both beside busy processes; one that does not takes its CPU time over its share 
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
 import platform
@@ -23,8 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from measurement import timed
+from outputs import JSON, write_json
 
 import pac_surrogate as pac
+from pac_surrogate import console
+from pac_surrogate.files.replacing import check_output
 
 
 def count() -> None:
@@ -75,6 +77,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON file to write")
     flags = parser.parse_args()
+    if flags.out:
+        check_output(flags.out, JSON)
     steps, rounds = (20, 1) if flags.quick else (1000, flags.rounds)
     warnings.simplefilter("ignore", pac.DataWarning)
     calls = works(steps)
@@ -96,9 +100,8 @@ def main() -> None:
         rows.append({"call": name, "threads": threads, "busy": busy, "wall": wall, "cpu": cpu, "rounds": spent})
         print(f"  {name:10s} {threads} threads, {busy} busy processes: {wall:7.2f} s wall, {cpu:7.2f} s CPU")
     if flags.out:
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
-        flags.out.write_text(json.dumps({"hardware": hardware, "steps": steps, "rows": rows}, indent=2) + "\n")
+        write_json(flags.out, {"hardware": hardware, "steps": steps, "rows": rows})
 
 
 if __name__ == "__main__":
-    main()
+    console.run(main)

@@ -31,6 +31,7 @@ import torch
 from candidates import CANDIDATES
 from comparison import QUICK, Spending, model_of, open_pair, run, sources, write_config
 from leaderboard import Setting
+from outputs import write_json
 from prices import measure_prices, print_prices
 from regret import Cell, draw, report_cells, write_cells
 
@@ -95,8 +96,7 @@ def main() -> None:
         write_config(out, described, {name: CANDIDATES[name] for name in methods}, time.perf_counter() - began, flags.device)
     if flags.times or flags.quick:
         prices = measure_prices(pairs, setting)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "prices.json").write_text(json.dumps(prices, indent=1) + "\n")
+        write_json(out / "prices.json", prices)
         print_prices(prices)
     if not flags.times:
         report(pairs, setting)
@@ -134,7 +134,7 @@ def measure_pair(pair: str, setting: Setting) -> list[str]:
             cells.append({"size": size, "seed": seed, "seconds": seconds, **measure(adapted, target)})
         print(f"{pair}: auto, seed {seed}, {cells[-1]['error']:.4f} at n = {size}, {seconds:.1f} s", flush=True)
     found = {"setting": json.dumps(asdict(spending)), "cells": cells}
-    (setting.out / pair / "auto.json").write_text(json.dumps(found) + "\n")
+    write_json(setting.out / pair / "auto.json", found)
     return []
 
 
@@ -195,7 +195,7 @@ def report(pairs: tuple[str, ...], setting: Setting) -> None:
         raise ValueError("nothing is finished yet: run without --report")
     write_cells(cells, setting.out, LEVELS)
     summary = report_cells(cells, LEVELS)
-    (setting.out / "summary.json").write_text(json.dumps({**summary, "missing": missing}, indent=1) + "\n")
+    write_json(setting.out / "summary.json", {**summary, "missing": missing})
     draw(cells, setting.out, LEVELS)
     if missing:
         print(f"\nmissing: {', '.join(missing)}")

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from outputs import write_figure, write_json
 
 import pac_surrogate as pac
 from pac_surrogate import console
-from pac_surrogate.files import replacing
 from pac_surrogate.models import Architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.stages import Solver
@@ -117,8 +117,7 @@ def compare(pair: str, methods: Methods, flags: argparse.Namespace) -> "xr.Datas
     folder = flags.out / pair
     model = model_of(target)
     curve = pac.transfer_curve(source, target, methods=methods, model=model, device=flags.device, out=folder, **budget)
-    with replacing(folder / "curve.png") as temporary:
-        pac.plot_curve(curve).savefig(temporary, dpi=130, format="png")
+    write_figure(folder / "curve.png", pac.plot_curve(curve))
     seconds = time.perf_counter() - began
     write_config(folder, asdict(spending), methods, seconds, flags.device)
     print(
@@ -182,8 +181,7 @@ def write_config(folder: Path, setting: Mapping[str, Any], methods: Methods, sec
         "seconds": round(seconds, 1),
         "peak_memory_gigabytes": round(peak_memory(), 2),
     }
-    with replacing(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / "config.json", config)
 
 
 def peak_memory() -> float:

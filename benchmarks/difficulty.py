@@ -12,7 +12,6 @@ prints a table.
 
 import argparse
 import datetime
-import json
 import math
 import os
 import platform
@@ -22,8 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from outputs import write_json
 
 import pac_surrogate as pac
+from pac_surrogate import console
 from pac_surrogate.transfer import Method
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
@@ -96,13 +97,9 @@ def main() -> None:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     path = flags.out / "difficulty.json"
-    path.write_text(json.dumps({"config": config, "pairs": rows}, indent=1) + "\n")
+    write_json(path, {"config": config, "pairs": rows})
     print(f"\n{len(rows)} pairs; written {path}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    console.run(main)

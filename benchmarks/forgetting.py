@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from candidates import CANDIDATES
 from comparison import Spending, arguments, compare, run
+from outputs import write_figure
 
 DEFAULT = Spending(sizes=(16, 64), pretrain_steps=3000, source_steps=1000, steps=400)
 FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
@@ -55,7 +56,7 @@ def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
             axes.annotate(str(name), (a, b), fontsize=6.5, xytext=(3, 2), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel=f"target {curve.attrs['headline']}", ylabel="source error after transfer")
     axes.set_title(f"{curve.attrs['pair']}: n = {largest}, medians over {curve.sizes['seed']} seeds")
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
     plt.close(figure)
 
 

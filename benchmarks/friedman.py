@@ -15,6 +15,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from candidates import CANDIDATES
 from comparison import Spending, arguments, compare, run
+from outputs import write_figure
 
 import pac_surrogate as pac
 
@@ -48,7 +49,7 @@ def main() -> None:
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
     axes[0, 0].set_ylabel("RMSE / standard deviation")
     axes[0, -1].legend(fontsize=7)
-    figure.savefig(flags.out / "dissimilarity.png", dpi=130)
+    write_figure(flags.out / "dissimilarity.png", figure)
 
 
 if __name__ == "__main__":

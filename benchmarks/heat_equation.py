@@ -21,6 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from comparison import peak_memory, print_table, run, write_config
+from outputs import write_figure
 
 import pac_surrogate as pac
 from pac_surrogate.surrogate import predict_many
@@ -180,7 +181,7 @@ def run_pair(pair: str, setting: Setting, flags: argparse.Namespace) -> None:
 
 def write_figures(curve: "xr.Dataset", target: pac.Dataset, folder: Path) -> None:
     """Draw the curve, and fields of the best method, PAC and fine-tune at the largest size (first seed)."""
-    pac.plot_curve(curve).savefig(folder / "curve.png", dpi=150)
+    write_figure(folder / "curve.png", pac.plot_curve(curve), dpi=150)
     largest = int(curve["size"].max())
     medians = pac.summarise(curve)["median"].sel(size=largest)
     if bool(medians.isnull().all()):
@@ -208,7 +209,7 @@ def write_figures(curve: "xr.Dataset", target: pac.Dataset, folder: Path) -> Non
         axis=f"x [{coordinate.units}]",
         title=f"{curve.attrs['pair']}: n = {largest} target samples, seed {int(curve['seed'][0])}",
     )
-    figure.savefig(folder / "fields.png", dpi=150)
+    write_figure(folder / "fields.png", figure, dpi=150)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import xarray as xr
 from candidates import CANDIDATES
 from comparison import QUICK as LOOK
 from comparison import Spending, model_of, open_pair, run, sources, write_config
+from outputs import write_json
 from ranking import Cells, draw, rank, table, write_tidy
 
 import pac_surrogate as pac
@@ -190,7 +191,7 @@ def report(pairs: tuple[str, ...], setting: Setting) -> None:
     missing = [f"{name} on {pair}" for (pair, name), curve in curves.items() if curve is None]
     write_tidy(cells, setting.out / "leaderboard.csv")
     ranking = rank(cells)
-    (setting.out / "ranking.json").write_text(json.dumps({**ranking, "missing": missing}, indent=1) + "\n")
+    write_json(setting.out / "ranking.json", {**ranking, "missing": missing})
     draw(cells, ranking, setting.out)
     print(table(ranking))
     hours = sum(float(curve.attrs["wall_seconds"]) for curve in curves.values() if curve is not None) / 3600

@@ -11,7 +11,6 @@ standard deviation of the true states, and the error of the energy over the true
 leaves |q|, |p| <= 100 has an infinite error. Writes <out>/rollout.json and rollout.png.
 """
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ import torch
 from candidates import CANDIDATES
 from comparison import Spending, arguments, run, sources, write_config
 from jaxtyping import Float
+from outputs import write_figure, write_json
 from torch import Tensor
 
 import pac_surrogate as pac
@@ -70,7 +70,7 @@ def main() -> None:
     write_config(
         flags.out, asdict(flags.spending), {m: CANDIDATES[m] for m in flags.methods}, time.perf_counter() - began, flags.device
     )
-    (flags.out / "rollout.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_json(flags.out / "rollout.json", results)
     draw(results, flags.spending, flags.out / "rollout.png")
 
 
@@ -173,7 +173,7 @@ def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
                 axis.plot(spending.sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
             axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """From errors to ranks: mean ranks, win rates with their intervals, ratios for each kind of shift, and their figures."""
 
-import csv
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
+from outputs import write_figure, write_rows
 
 REFERENCES = ("fine-tune", "scratch")
 RESAMPLES = 2000
@@ -69,14 +69,13 @@ class Cells:
 
 def write_tidy(cells: Cells, path: Path) -> None:
     """Write a row for each finished cell."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("pair", "kind", "method", "size", "seed", "metric", "value"))
-        for (p, m, n, s), error in np.ndenumerate(cells.errors):
-            if np.isfinite(error):
-                pair = cells.pairs[p]
-                row = (pair, cells.kinds[pair], cells.methods[m], cells.sizes[n], cells.seeds[s], cells.metrics[pair])
-                writer.writerow((*row, f"{error:.6g}"))
+    rows: list[tuple[object, ...]] = [("pair", "kind", "method", "size", "seed", "metric", "value")]
+    for (p, m, n, s), error in np.ndenumerate(cells.errors):
+        if np.isfinite(error):
+            pair = cells.pairs[p]
+            row = (pair, cells.kinds[pair], cells.methods[m], cells.sizes[n], cells.seeds[s], cells.metrics[pair])
+            rows.append((*row, f"{error:.6g}"))
+    write_rows(path, rows)
 
 
 def medians(cells: Cells) -> Float[np.ndarray, "block method"]:
@@ -205,7 +204,7 @@ def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
         )
     axes.set_title("error / fine-tuning's, geometric mean")
     figure.colorbar(image, label="log2", shrink=0.5)
-    figure.savefig(folder / "kinds.png", dpi=130)
+    write_figure(folder / "kinds.png", figure)
     plt.close(figure)
 
 
@@ -220,5 +219,5 @@ def draw_ranks(names: Sequence[str], middle: Float[np.ndarray, "block method"], 
     figure, axes = plt.subplots(figsize=(11, 1.5 + 0.17 * len(names)), layout="constrained")
     scikit_posthocs.critical_difference_diagram(ranks, different, ax=axes, label_props={"fontsize": 8})
     axes.set_title(f"mean rank over {len(middle)} pairs x sizes, {len(names)} methods; a bar joins what does not differ at 5 %")
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
     plt.close(figure)

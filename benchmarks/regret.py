@@ -1,6 +1,5 @@
 """From errors to regret: how far the choice is from the best method in hindsight, how often its intervals cover; figures."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import NullFormatter
+from outputs import write_figure, write_rows
 
 HALVES = ("tuned", "reported")
 SMALL = 8  # target samples from which on a cell counts as large
@@ -53,22 +53,20 @@ class Cell:
 def write_cells(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
     """Write choice.csv, a row a cell, and coverage.csv, a row a cell and level."""
     names = ("pair", "half", "size", "seed", "chosen", "error", "best_method", "best_error", *NAMED, "covered_90", "width_90")
-    with (out / "choice.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*names, "seconds"])
-        for cell in cells:
-            auto = cell.auto
-            row = [cell.pair, cell.half, auto["size"], auto["seed"], auto["chosen"], auto["error"], cell.best]
-            row += [cell.errors[cell.best], *(cell.errors.get(name) for name in NAMED.values())]
-            writer.writerow([_text(v) for v in (*row, auto["covered_0.9"], auto["width_0.9"], round(auto["seconds"], 3))])
-    with (out / "coverage.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["pair", "half", "size", "seed", "level", "covered", "width"])
-        for cell in cells:
-            for level in levels:
-                if cell.auto[f"covered_{level:g}"] is not None:
-                    found = [cell.auto[f"{what}_{level:g}"] for what in ("covered", "width")]
-                    writer.writerow([cell.pair, cell.half, cell.auto["size"], cell.auto["seed"], level, *map(_text, found)])
+    rows: list[list[Any]] = [[*names, "seconds"]]
+    for cell in cells:
+        auto = cell.auto
+        row = [cell.pair, cell.half, auto["size"], auto["seed"], auto["chosen"], auto["error"], cell.best]
+        row += [cell.errors[cell.best], *(cell.errors.get(name) for name in NAMED.values())]
+        rows.append([_text(v) for v in (*row, auto["covered_0.9"], auto["width_0.9"], round(auto["seconds"], 3))])
+    write_rows(out / "choice.csv", rows)
+    rows = [["pair", "half", "size", "seed", "level", "covered", "width"]]
+    for cell in cells:
+        for level in levels:
+            if cell.auto[f"covered_{level:g}"] is not None:
+                found = [cell.auto[f"{what}_{level:g}"] for what in ("covered", "width")]
+                rows.append([cell.pair, cell.half, cell.auto["size"], cell.auto["seed"], level, *map(_text, found)])
+    write_rows(out / "coverage.csv", rows)
 
 
 def _text(value: Any) -> Any:
@@ -202,7 +200,7 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.set_xlabel("target samples n")
     axes[0][0].set_ylabel("error of auto / best method in hindsight")
     figure.tight_layout()
-    figure.savefig(out / "regret.png", dpi=130)
+    write_figure(out / "regret.png", figure)
     plt.close(figure)
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
     for axis, half in zip(axes[0], halves, strict=True):
@@ -228,5 +226,5 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
     axes[0][0].set_ylabel("share of test outputs inside")
     axes[0][0].legend(title="nominal", fontsize=8)
     figure.tight_layout()
-    figure.savefig(out / "coverage.png", dpi=130)
+    write_figure(out / "coverage.png", figure)
     plt.close(figure)

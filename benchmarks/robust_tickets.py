@@ -12,7 +12,6 @@ robust_tickets.png: robust over natural against the distance between source and 
 source.
 """
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
+from outputs import write_figure, write_json
 
 import pac_surrogate as pac
 from pac_surrogate.stages import Budget, Solver
@@ -77,7 +77,7 @@ def main() -> None:
             "errors": {name: [float(v) for v in middle.loc[name]] for name in methods},
         }
     print_ratios(results, flags.methods)
-    (flags.out / "robust_tickets.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_json(flags.out / "robust_tickets.json", results)
     draw(results, flags.methods, flags.out / "robust_tickets.png")
 
 
@@ -144,7 +144,7 @@ def draw(results: dict[str, Any], schemes: tuple[str, ...], path: Any) -> None:
         axis.set(xlabel="error of the unchanged source", title=f"{regime} regime", yscale="log")
     axes[0].set_ylabel("error, robust / natural ticket")
     axes[1].legend(fontsize=7)
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ import argparse
 import datetime
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import sys
@@ -43,9 +42,13 @@ from bandwidth import use_of_bandwidth
 from evolutions import EVOLUTIONS, Evolution
 from exponax_peer import Exponax
 from measurement import Record, Way, agree, compare, errors, timed
+from outputs import JSON, write_json
 from scipy_peer import SYSTEMS, TOLERANCE, solve_burgers, solve_system
 from speed_tables import DEVICE, EXPONAX, SCIPY, table
 from torch import Tensor
+
+from pac_surrogate import console
+from pac_surrogate.files.replacing import check_output
 
 INSTALL = "pip install -e '.[benchmarks]' -c constraints.txt"
 AGREEMENT = {"float64": 1e-9, "float32": 1e-5}  # relative difference that round-off alone may leave
@@ -184,6 +187,7 @@ def size_of(flags: argparse.Namespace) -> Size:
 
 def main() -> None:
     flags = arguments()
+    check_output(flags.out, JSON)
     size = size_of(flags)
     against = () if flags.device == "cuda" else flags.against
     evolutions = {name: evolution.shorten() for name, evolution in EVOLUTIONS.items()} if flags.quick else EVOLUTIONS
@@ -211,8 +215,7 @@ def main() -> None:
         print(f"\nOn {hardware['gpu']}; a copy reads and writes {bandwidth:.0f} GB/s\n")
         print(table(content["gpu"], DEVICE))
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    flags.out.parent.mkdir(parents=True, exist_ok=True)
-    flags.out.write_text(json.dumps(content | {"versions": versions, "hardware": hardware, "date": date}, indent=2) + "\n")
+    write_json(flags.out, content | {"versions": versions, "hardware": hardware, "date": date})
 
 
 def processor() -> str:
@@ -224,8 +227,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    console.run(main)

@@ -10,7 +10,6 @@ source and has the same steps on the source. Unstructured zeros save no time in 
 Writes <out>/<pair>/curve.nc and so on, <out>/sparse_transfer.json and rankings.png.
 """
 
-import json
 import time
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
+from outputs import write_figure, write_json
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
@@ -66,7 +66,7 @@ def main() -> None:
         regime: {f"{sparsity}": rank(results, regime, sparsity, flags.methods) for sparsity in sparsities} for regime in REGIMES
     }
     print_rankings(rankings, results, flags.methods, sparsities)
-    (flags.out / "sparse_transfer.json").write_text(json.dumps({"rankings": rankings, "pairs": results}, indent=1) + "\n")
+    write_json(flags.out / "sparse_transfer.json", {"rankings": rankings, "pairs": results})
     draw(rankings, flags.methods, flags.out / "rankings.png")
 
 
@@ -136,7 +136,7 @@ def draw(rankings: Any, names: tuple[str, ...], path: Any) -> None:
     axes[0].set_ylabel("mean rank, 1 is best")
     axes[0].invert_yaxis()
     axes[1].legend(fontsize=7)
-    figure.savefig(path, dpi=130)
+    write_figure(path, figure)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from outputs import MARKDOWN, write_text
 
+from pac_surrogate import console
+from pac_surrogate.files.replacing import check_output
 from simulators.ensemble import Ensemble, Side
 from simulators.generate import CHUNK_CELLS
 from simulators.pairs import PAIRS, find_pair
@@ -61,14 +64,14 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     flags = arguments()
+    check_output(flags.out, MARKDOWN)
     torch.set_num_threads(1)
     sides = [getattr(find_pair(name), role) for name in flags.pairs or PAIRS for role in ("source", "target")]
     records = [measure(side, flags.seed) for side in sides if steps_of(side.ensemble)]
     run = f"{datetime.datetime.now(datetime.UTC).date()}, seed {flags.seed}, {HARDWARE}, torch {torch.__version__}"
     command = " ".join(["python benchmarks/step_errors.py", *sys.argv[1:]])
     section = "\n".join([TEXT, "", *table(records), "", LONG, "", f"{run}: `{command}`"])
-    flags.out.parent.mkdir(parents=True, exist_ok=True)
-    flags.out.write_text(section + "\n", encoding="utf-8")
+    write_text(flags.out, section + "\n", MARKDOWN)
     print(section)
     return 0
 
@@ -144,8 +147,4 @@ def table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    console.run(main)

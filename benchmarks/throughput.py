@@ -14,19 +14,20 @@ objective history; the stack does.
 import argparse
 import datetime
 import itertools
-import json
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from outputs import JSON, write_json
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate import console
+from pac_surrogate.files.replacing import check_output
 from pac_surrogate.models import initial_weights
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask
@@ -100,6 +101,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     flags = parser.parse_args()
+    if flags.out:
+        check_output(flags.out, JSON)
     runs, steps, rounds = (20, 5, 1) if flags.quick else (flags.runs, flags.steps, flags.rounds)
     if min(runs, steps, rounds) < 1:
         raise ValueError(f"runs, steps and rounds must be at least 1, got {runs}, {steps} and {rounds}")
@@ -157,14 +160,9 @@ def main() -> None:
     if flags.out:
         settings = {"runs": runs, "steps": steps, "rounds": rounds, "torch": torch.__version__, "hardware": hardware}
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
         content = {"date": date, **settings, "seconds": results, "differences": differences}
-        flags.out.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(flags.out, content)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    console.run(main)

@@ -16,7 +16,6 @@ a bad flag.
 import argparse
 import datetime
 import io
-import json
 import math
 import os
 import platform
@@ -30,10 +29,13 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from outputs import JSON, write_json, write_text
 from PIL import Image
 
 import pac_surrogate as pac
+from pac_surrogate import console
 from pac_surrogate.files import read_description, validate
+from pac_surrogate.files.replacing import Kind, check_output, check_own_folder, replacing
 from pac_surrogate.plots import COLOURS
 from simulators.ensemble import Pair, Side
 from simulators.generate import generate
@@ -57,6 +59,10 @@ class Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
 
+HEADING = "# Simulators\n"
+PAGE = Kind("a page of this command", lambda path: path.read_text(encoding="utf-8", errors="replace").startswith(HEADING))
+
+
 def arguments() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_SAMPLES} source samples a pair; costs mean nothing")
@@ -73,13 +79,20 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    with console.keeping("finished data files are kept, the same command goes on from there"):
+        return make_page(arguments())
+
+
+def make_page(flags: argparse.Namespace) -> int:
     mpl.use("Agg")
-    flags = arguments()
     pairs = [find_pair(name) for name in flags.pairs] if flags.pairs else list(PAIRS.values())
     whole = not flags.pairs and not flags.quick
     page = flags.page or Path("simulators" if whole else "results/verification")
     out = flags.out or (Path("results") if whole and not flags.page else page) / "verification.json"
     samples = QUICK_SAMPLES if flags.quick else flags.samples
+    check_output(page / "README.md", PAGE)
+    check_output(out, JSON)
+    check_own_folder(page / "pictures")
     (page / "pictures").mkdir(parents=True, exist_ok=True)
     records, faults = [], []
     for pair in pairs:
@@ -96,10 +109,9 @@ def main() -> int:
         print(f"{pair.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
     foot = origin(flags, samples)
     table = verification_table(records)
-    (page / "README.md").write_text("\n".join(write_page(pairs, table, faults, foot)) + "\n", encoding="utf-8")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page / "README.md", "\n".join(write_page(pairs, table, faults, foot)) + "\n", PAGE)
     content = {**foot, "sides": [without_nan(record) for record in records], "faults": faults}
-    out.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(out, content)
     print("\n".join(table))
     if faults:
         print("\n".join((f"\n{len(faults)} faults", *faults)), file=sys.stderr)
@@ -138,7 +150,9 @@ def draw(pair: Pair, paths: Mapping[str, Path], picture: Path) -> None:
     figure.savefig(drawn, dpi=100)
     plt.close(figure)
     # A third of the bytes, and the same for the same data: no metadata.
-    Image.open(drawn).convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE).save(picture, optimize=True)
+    image = Image.open(drawn).convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
+    with replacing(picture) as temporary:
+        image.save(temporary, format="PNG", optimize=True)
 
 
 def palette() -> Image.Image:
@@ -184,7 +198,7 @@ def spread(numbers: Sequence[str]) -> str:
 
 
 def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str], foot: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Simulators\n"
+    yield HEADING
     yield (
         "Pairs of simulators: a cheap source with thousands of samples and a dear target with hundreds. Every solver is batched"
         " in torch float64 and runs on any device; every ensemble draws random inputs and solves them. This page is generated"
@@ -290,8 +304,4 @@ def origin(flags: argparse.Namespace, samples: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    console.run(main)

@@ -365,7 +365,12 @@ class Surrogate(Shown):
             warnings.warn(f"{line}: interpolate one onto the grid of the other", DataWarning, stacklevel=4)
 
     def save(self, path: str | Path) -> None:
-        """Write the surrogate as safetensors with a JSON header, whole or not at all."""
+        """Write the surrogate as safetensors with a JSON header, whole or not at all.
+
+        Raises:
+            ValueError: if a number of the surrogate is not finite, for which `load` would refuse the file.
+            DatasetError: if the path is that of anything but a saved surrogate, or the file cannot be written.
+        """
         path = as_path("path", path)
         tensors, description = self.predictor.state()
         for side in ("inputs", "outputs"):
@@ -385,6 +390,7 @@ class Surrogate(Shown):
         if self.folds is not None:
             parts, header["folds"] = self.folds.state()
             tensors |= parts
+        check_finite("the numbers of a surrogate that is saved", tensors)
         save_tensors(path, tensors, header)
 
     @classmethod

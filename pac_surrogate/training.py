@@ -27,6 +27,7 @@ from pac_surrogate.dataset import Dataset, as_dataset
 from pac_surrogate.device import resolve_device
 from pac_surrogate.display import Shown, one_line
 from pac_surrogate.files import DatasetError
+from pac_surrogate.files.attributes import LONGEST_MESSAGE
 from pac_surrogate.files.replacing import check_output, check_own_folder
 from pac_surrogate.files.tensors import UncheckedError, load_tensors, save_tensors
 from pac_surrogate.memory import memory_bytes
@@ -587,7 +588,7 @@ def _load(path: Path, runs: list[_Run], options: _Options) -> list[Fit] | None:
         reason = error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = DatasetError(f"{path} is no whole stack ({one_line(error)})")
-    warnings.warn(DataWarning(f"{reason}: it is trained anew"), stacklevel=2)
+    warnings.warn(DataWarning(one_line(f"{reason}: it is trained anew", LONGEST_MESSAGE)), stacklevel=2)
     return None
 
 

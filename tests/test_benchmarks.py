@@ -110,6 +110,17 @@ def test_the_benchmark_of_busy_cores_prints_every_case(tmp_path):
     assert done.stdout.count("s CPU") == len(rows) == 6
 
 
+@pytest.mark.parametrize("script", ["throughput", "busy_cores", "simulation_speed", "step_errors", "verification"])
+def test_a_benchmark_overwrites_nothing_of_the_users(script, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    flags = ("--page", tmp_path) if script == "verification" else ("--out", tmp_path / "notes.txt")
+    done = python(BENCHMARKS / f"{script}.py", *flags, cwd=tmp_path, check=False)  # at once, without --quick
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "may replace only another one, and this is none: choose another name" in done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"README.md": "mine", "notes.txt": "mine"}
+
+
 def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
     done = python(
         BENCHMARKS / "difficulty.py", "--quick", "--pairs", "forrester", "oscillator_energy", "--seeds", 2, cwd=tmp_path

@@ -551,6 +551,16 @@ def test_a_save_that_fails_leaves_the_old_file_or_none_and_nothing_half_written(
         assert path.read_bytes() == before
 
 
+def test_a_surrogate_that_could_not_be_loaded_is_not_saved(tmp_path):
+    surrogate = surrogate_of(table())
+    weights = {name: weight.clone() for name, weight in surrogate.weights.items()}
+    weights["readout.bias"][0] = math.nan
+    broken = dataclasses.replace(surrogate, predictor=dataclasses.replace(surrogate.network, weights=weights))
+    with pytest.raises(ValueError, match=r"numbers of a surrogate that is saved must be finite, weights/readout\.bias is not"):
+        broken.save(tmp_path / "s")
+    assert list(tmp_path.iterdir()) == []
+
+
 # Damage ------------------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pac_surrogate.display import printable
+from pac_surrogate.display import one_line
 
 LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
 LONGEST_MESSAGE = 390
@@ -41,9 +41,7 @@ class DatasetError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        text = printable(message)
-        half = LONGEST_MESSAGE // 2 - 3
-        super().__init__(text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} ... {text[-half:]}")
+        super().__init__(one_line(message, LONGEST_MESSAGE))
 
 
 def is_name(text: str) -> bool:

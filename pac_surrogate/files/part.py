@@ -13,16 +13,16 @@ import os
 import stat
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf import rows_per_chunk
-from pac_surrogate.files.storage import StoredRows, as_bytes, lock, write_all
+from pac_surrogate.files.storage import Sketch, StoredRows, as_bytes, lock, write_all
 
 CHECKSUMS = "written"  # with underscores behind it where a variable has that name
 TYPE = np.dtype("u8")
@@ -56,13 +56,13 @@ class Part:
         samples = len(next(iter(self._rows.values())))
         self._checksums = StoredRows(self._file, checksums, (samples,), TYPE)
         try:
-            if resume and sketch.agrees_with(self._file):
+            if resume and _has_structure(self._file, sketch):
                 self.written = self._count()
                 return
             self._file.seek(0)
             if resume and self._file.read(1).strip(b"\0"):  # else its structure was never complete
                 warnings.warn(f"{path} is damaged or of another description: all samples are computed anew", stacklevel=3)
-            sketch.write_to(self._file)
+            _write_structure(sketch, self._file)
             self.written = 0
         except BaseException as error:
             self._file.close()
@@ -140,70 +140,29 @@ class Part:
         return DatasetError(f"{self._path} cannot be written ({error.strerror or error}): {remedy}")
 
 
-class _Sketch:
-    """The file that HDF5 writes into while a structure is made: what it wrote and where, for the places between may be huge."""
+def _write_structure(sketch: Sketch, file: BinaryIO) -> None:
+    """Write the structure of a part, its first bytes last, and leave the places of the numbers empty."""
+    file.truncate(0)
+    file.truncate(sketch.size)
+    for start, data in sorted(sketch.pieces(), reverse=True):
+        file.seek(start)
+        write_all(file, data)
 
-    def __init__(self) -> None:
-        self._writes: list[tuple[int, bytes]] = []
-        self._position = self._size = 0
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._position = offset + {0: 0, 1: self._position, 2: self._size}[whence]
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: Any) -> int:
-        written = bytes(data)
-        self._writes.append((self._position, written))
-        self._position += len(written)
-        self._size = max(self._size, self._position)
-        return len(written)
-
-    def read(self, size: int) -> bytes:
-        found, begin = bytearray(size), self._position
-        for start, data in self._writes:  # later writes may lie over earlier ones
-            first, last = max(start, begin), min(start + len(data), begin + size)
-            if first < last:
-                found[first - begin : last - begin] = data[first - start : last - start]
-        self._position += size
-        return bytes(found)
-
-    def truncate(self, size: int | None = None) -> int:
-        self._size = self._position if size is None else size
-        return self._size
-
-    def flush(self) -> None:
-        pass
-
-    def write_to(self, file: BinaryIO) -> None:
-        """Write the structure, its first bytes last, and leave the places of the numbers empty."""
-        file.truncate(0)
-        file.truncate(self._size)
-        for start, data in sorted(self._pieces(), reverse=True):
-            file.seek(start)
-            write_all(file, data)
-
-    def agrees_with(self, file: BinaryIO) -> bool:
-        """Whether a file has this structure."""
-        if os.fstat(file.fileno()).st_size != self._size:
+def _has_structure(file: BinaryIO, sketch: Sketch) -> bool:
+    """Whether a file has the structure of a part, byte for byte."""
+    if os.fstat(file.fileno()).st_size != sketch.size:
+        return False
+    for start, data in sketch.pieces():
+        file.seek(start)
+        if file.read(len(data)) != data:
             return False
-        for start, data in self._pieces():
-            file.seek(start)
-            if file.read(len(data)) != data:
-                return False
-        return True
-
-    def _pieces(self) -> Iterator[tuple[int, bytes]]:
-        for start, data in self._writes:
-            self.seek(start)
-            yield start, self.read(len(data))
+    return True
 
 
-def _draw(variables: Mapping[str, tuple[tuple[int, ...], str]], configuration: str) -> tuple[_Sketch, dict[str, int], int]:
+def _draw(variables: Mapping[str, tuple[tuple[int, ...], str]], configuration: str) -> tuple[Sketch, dict[str, int], int]:
     """The structure of a part, and where the numbers of each variable and the checksums begin."""
-    sketch = _Sketch()
+    sketch = Sketch()
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)

@@ -69,27 +69,102 @@ def as_bytes(values: np.ndarray) -> memoryview:
     return memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
-def write_all(file: BinaryIO, data: Any) -> None:
+def write_all(file: "BinaryIO | Sketch", data: Any) -> None:
     """Write everything, in more than one go if the system takes less at a time."""
     view = memoryview(data)
     while len(view):
         view = view[file.write(view) :]
 
 
+class Sketch:
+    """A file in memory: what was written to it and where, for the places between, which may be huge, are zeros.
+
+    Args:
+        below: a file that is seen where nothing was written, and is not changed.
+    """
+
+    def __init__(self, below: BinaryIO | None = None) -> None:
+        self._below = below
+        self._writes: list[tuple[int, bytes]] = []
+        self._position = 0
+        self.size = 0 if below is None else os.fstat(below.fileno()).st_size
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place, from the begin (0), from here (1) or from the end (2)."""
+        self._position = offset + {0: 0, 1: self._position, 2: self.size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The present place."""
+        return self._position
+
+    def write(self, data: Any) -> int:
+        """Write at the present place."""
+        written = bytes(data)
+        self._writes.append((self._position, written))
+        self._position += len(written)
+        self.size = max(self.size, self._position)
+        return len(written)
+
+    def read(self, size: int) -> bytes:
+        """As many bytes as are asked for, behind the end zeros."""
+        begin = self._position
+        found = bytearray(size) if self._below is None else bytearray(_read_exactly(self._below, begin, size))
+        for start, data in self._writes:  # later writes may lie over earlier ones
+            first, last = max(start, begin), min(start + len(data), begin + size)
+            if first < last:
+                found[first - begin : last - begin] = data[first - start : last - start]
+        self._position += size
+        return bytes(found)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size."""
+        self.size = self._position if size is None else size
+        return self.size
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Where something was written, and what is there now."""
+        for start, data in self._writes:
+            self.seek(start)
+            yield start, self.read(len(data))
+
+
+def _read_exactly(file: BinaryIO, place: int, size: int) -> bytes:
+    """Bytes of a file, behind its end zeros: h5py takes fewer bytes for no error, and HDF5 then trusts whatever memory held."""
+    file.seek(place)
+    found = bytearray()
+    while len(found) < size:
+        more = file.read(size - len(found))
+        if not more:
+            return bytes(found) + bytes(size - len(found))
+        found += more
+    return bytes(found)
+
+
 class _Target:
-    """The file that HDF5 writes to: the first error is kept, and everything after it is let go."""
+    """The file that HDF5 writes to. After the first error, which is kept, it goes on in memory: HDF5 reads what it wrote."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file: BinaryIO | Sketch = file
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        self._keeping(lambda: write_all(self._file, data))
+        place = self._file.tell()
+        try:
+            write_all(self._file, data)
+        except OSError as error:
+            self._go_on_in_memory(error).seek(place)
+            self._file.write(data)
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
-        self._keeping(lambda: self._file.truncate(size))
-        return size or 0
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            return self._go_on_in_memory(error).truncate(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)
@@ -98,17 +173,15 @@ class _Target:
         return self._file.tell()
 
     def read(self, size: int) -> bytes:
-        return self._file.read(size)
+        return self._file.read(size) if isinstance(self._file, Sketch) else _read_exactly(self._file, self._file.tell(), size)
 
     def flush(self) -> None:
         """Nothing waits here."""
 
-    def _keeping(self, act: Callable[[], object]) -> None:
-        if self.error is None:
-            try:
-                act()
-            except OSError as error:
-                self.error = error
+    def _go_on_in_memory(self, error: OSError) -> Sketch:
+        assert not isinstance(self._file, Sketch)  # memory has no such errors
+        self.error, self._file = error, Sketch(self._file)
+        return self._file
 
 
 def lock(file: BinaryIO, *, shared: bool = False) -> None:
@@ -149,7 +222,7 @@ class _Source:
 
     def read(self, size: int) -> bytes:
         place = self._file.tell()
-        data = self._file.read(size)
+        data = _read_exactly(self._file, place, size)
         if data.startswith(HEAP) and place not in self._sound:
             if not self._is_sound(place):
                 return bytes(size)  # which HDF5 refuses, for it has no signature

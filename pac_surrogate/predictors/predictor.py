@@ -70,7 +70,7 @@ def check_groups(group: Tensor, samples: int) -> None:
 
 
 def check_finite(what: str, arrays: Mapping[str, Tensor], *, positive: Sequence[str] = ()) -> None:
-    """Refuse saved numbers that are not finite, and scales that are not positive.
+    """Refuse numbers of a saved surrogate that are not finite, and scales that are not positive.
 
     Args:
         what: they are, in the plural.
