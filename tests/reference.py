@@ -1,0 +1,128 @@
+"""What a change that is meant to change no number must leave as it is: write it before, write it after, and compare.
+
+    python tests/reference.py write before                 the quick benchmarks' curves, choices and intervals: some minutes
+    python tests/reference.py compare before after         the largest difference of each
+
+A number of 0 means equal to the last bit. Write both on one machine, with one version of each library.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import pac_surrogate as pac
+from simulators.generate import generate
+from simulators.pairs import find_pair
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+CURVES = (
+    *("heat_equation", "friedman", "oscillator", "pde_suite", "ablation", "forgetting", "feature_selection"),
+    *("sparse_transfer", "robust_tickets", "leaderboard"),
+)
+PAIRS = ("heat_equation", "burgers", "poisson", "darcy", "borehole", "friedman_4", "oscillator_damped", "lotka_volterra")
+SIZES = (3, 10, 50)
+METHODS = {
+    "PAC": pac.PAC(),
+    "fine-tune": pac.FineTune(),
+    "GP": pac.GP(),
+    "linear correction": pac.LinearCorrection(),
+    "ATL": pac.ATL(),
+}
+Values = dict[str, np.ndarray]
+
+
+def curves(folder: Path) -> None:
+    """Run the quick benchmarks, each in a process of its own."""
+    for name in CURVES:
+        command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--out", f"results/{name}"]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        print(f"  {name}", flush=True)
+
+
+def choices(folder: Path) -> Values:
+    """Predictions and tables of "auto"; intervals of five methods."""
+    found: Values = {}
+    for name in PAIRS:
+        paths = generate(find_pair(name), folder / "data" / "choices", samples=120, say=lambda line: None)
+        source, target = (pac.open_dataset(path) for path in paths.values())
+        surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(32, 32)), steps=300)
+        options = {"source": source.train, "steps": 100, "source_steps": 100}
+        for size in SIZES:
+            samples = target.train[: min(size, len(target.train))]
+            adapted = pac.transfer(surrogate, samples, **options)
+            assert adapted.choice is not None
+            key = f"auto/{name}/{size}"
+            found[f"{key}/prediction"] = adapted.predict(target.test).reshape(len(target.test), -1)
+            table = [(score.error, score.standard_error, score.weight) for score in adapted.choice.table]
+            found[f"{key}/table"] = np.array(table).reshape(-1, 3)
+            found[f"{key}/names"] = np.array([score.name for score in adapted.choice.table])
+            if size >= 10:  # fewer leave no interval of 90 %
+                interval = adapted.predict_interval(target.test)
+                found |= {f"{key}/lower": interval.lower, f"{key}/upper": interval.upper}
+        for label, method in METHODS.items():
+            adapted = pac.transfer(surrogate, target.train[:10], method=method, **options)
+            interval = adapted.predict_interval(target.test)
+            key = f"interval/{label}/{name}"
+            found |= {f"{key}/mean": interval.mean, f"{key}/lower": interval.lower, f"{key}/upper": interval.upper}
+        print(f"  {name}", flush=True)
+    return found
+
+
+def read(folder: Path) -> Values:
+    """All numbers and texts of a folder that was written."""
+    with np.load(folder / "choices.npz") as stored:
+        found = dict(stored)
+    for path in sorted(folder.glob("results/**/curve.nc")):
+        curve = pac.open_curve(path)
+        label = path.parent.relative_to(folder / "results")
+        found |= {f"{label}/{name}": variable.values for name, variable in curve.variables.items()}
+    return found
+
+
+def compare(before: Values, after: Values) -> dict[str, float]:
+    """The largest difference in each group, relative to the largest size there; infinite where something else differs."""
+    worst: dict[str, float] = {}
+    for name in sorted(before.keys() | after.keys()):
+        group = "/".join(name.split("/")[:2])
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None or one.shape != other.shape:
+            difference = np.inf
+        elif one.dtype.kind == "f":
+            same = (one == other) | (np.isnan(one) & np.isnan(other))
+            scale = float(np.nanmax(np.abs(one))) if one.size and not np.isnan(one).all() else 1.0
+            away = np.abs(one - other)[~same] / (scale or 1.0)
+            difference = float(np.nan_to_num(away, nan=np.inf).max(initial=0.0))
+        else:
+            difference = 0.0 if np.array_equal(one, other) else np.inf
+        if difference == np.inf:
+            print(f"  {name}: other shape, text or place of what is missing")
+        worst[group] = max(worst.get(group, 0.0), difference)
+    return worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("write", "compare"))
+    parser.add_argument("folders", type=Path, nargs="+")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if given.what == "write":
+        (folder,) = given.folders
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / "choices.npz", **choices(folder))  # type: ignore[arg-type]  # of NumPy's own stubs
+        return curves(folder)
+    before, after = map(read, given.folders)
+    worst = compare(before, after)
+    for group, difference in worst.items():
+        print(f"{group:50} {difference:.1e}")
+    print(f"{len(before)} arrays; largest difference {max(worst.values()):.1e}")
+    sys.exit(max(worst.values()) > 0)
+
+
+if __name__ == "__main__":
+    main()
