@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float
@@ -240,19 +241,16 @@ def _paths(given: Any) -> list[Path]:
 
 
 def _surrogate_path(folder: Path, method: str) -> Path:
-    return folder / "surrogates" / f"{method}.safetensors"
+    """Where the surrogate of a method lies; a slash of its name, as in AC/DC, is written as in addresses, %2F."""
+    name = "".join(quote(character, safe="") if character in "/\\%" else character for character in method)
+    return folder / "surrogates" / f"{name}.safetensors"
 
 
 def _check_results(folder: Path, methods: Sequence[str], read: Sequence[Path]) -> None:
     """Refuse a folder to which the results cannot be written, before anything is trained."""
     for name in methods:
         length = len(name.encode(errors="replace"))
-        if (
-            not name.strip()
-            or not name.isprintable()
-            or set(name) & set("/\\")
-            or name.split(".")[0].strip().upper() in RESERVED
-        ):
+        if not name.strip() or not name.isprintable() or name.split(".")[0].strip().upper() in RESERVED:
             raise ValueError(
                 f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it"
             )

@@ -193,7 +193,7 @@ def test_a_curve_deletes_nothing_and_says_which_surrogate_is_of_an_earlier_one(t
     assert (tmp_path / "surrogates" / "mine.safetensors").read_bytes() == mine
 
 
-BAD_NAMES = ["", " ", "../x", "a/b", "a\\b", "a\0b", "a\nb", "\x1b[31m", "x" * 201, "é" * 101, "NUL", "con", "lpt1.x"]
+BAD_NAMES = ["", " ", "a\0b", "a\nb", "\x1b[31m", "x" * 201, "é" * 101, "NUL", "con", "lpt1.x"]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
@@ -209,6 +209,14 @@ def test_names_of_every_day_are_those_of_files(tmp_path, surrogate):
     methods = dict.fromkeys(("fine-tune, body x 0.1", "Müller & Söhne (λ = 0.1)", "..", "x" * 200), "SourceUnchanged")
     pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": methods}, surrogates=surrogate, out=tmp_path / "out")
     assert {path.name for path in (tmp_path / "out" / "surrogates").iterdir()} == {f"{n}.safetensors" for n in methods}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_slash_in_a_name_leads_nowhere(tmp_path, surrogate):
+    methods = dict.fromkeys(("AC/DC", "../x", "/etc/x", "a\\b", "a%2Fb", "a/b"), "SourceUnchanged")
+    pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": methods}, surrogates=surrogate, out=tmp_path / "out")
+    names = ("AC%2FDC", "..%2Fx", "%2Fetc%2Fx", "a%5Cb", "a%252Fb", "a%2Fb")
+    assert {path.name for path in (tmp_path / "out" / "surrogates").iterdir()} == {f"{name}.safetensors" for name in names}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
