@@ -98,7 +98,6 @@ LINES = [
     *((*CURVE[:7], "--seeds", bad) for bad in (0, -1, 21, 10**12)),
     *(
         (*CURVE, *bad)
-        for bad in (("--steps", -1), ("--pretrain-steps", 10**13), ("--hidden", 10**9), ("--method", "Fine/Tune"))
     ),
     ("bogus",),
     ("--bogus",),
