@@ -96,9 +96,7 @@ LINES = [
     *((*CURVE[:5], "--size", bad) for bad in (-1, 10**12, "x")),
     *((*CURVE, "--size", bad) for bad in (4,)),
     *((*CURVE[:7], "--seeds", bad) for bad in (0, -1, 21, 10**12)),
-    *(
-        (*CURVE, *bad)
-    ),
+    *((*CURVE, *bad) for bad in (("--steps", -1), ("--pretrain-steps", 10**13), ("--hidden", 10**9))),
     ("bogus",),
     ("--bogus",),
     ("describe",),
