@@ -30,11 +30,12 @@ from jaxtyping import Float
 from outputs import write_figure, write_table
 
 import pac_surrogate as pac
-from pac_surrogate.acquisition import NOISE, next_samples
-from pac_surrogate.metrics import rmse_std
-from pac_surrogate.savings import first_sizes
-from pac_surrogate.stages import Solver
-from pac_surrogate.surrogate import ExtrapolationWarning, Surrogate
+from pac_surrogate.curves.savings import first_sizes
+from pac_surrogate.data.data_warnings import ExtrapolationWarning
+from pac_surrogate.data.metrics import rmse_std
+from pac_surrogate.runner import Solver
+from pac_surrogate.selection.acquisition import NOISE, next_samples
+from pac_surrogate.surrogates.surrogate import Surrogate
 from simulators.pairs import find_pair
 
 TUNED = (

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pac_surrogate as pac
-from pac_surrogate.transfer import Method
+from pac_surrogate.methods.method import Method
 
 RATES = (1e-3, 3e-3)
 FAST = RATES[1]  # for methods that tune something else

@@ -36,11 +36,11 @@ from prices import measure_prices, print_prices
 from regret import Cell, draw, report_cells, write_cells
 
 import pac_surrogate as pac
-from pac_surrogate.curve import METRICS
-from pac_surrogate.intervals import studentised_band
+from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.intervals.bands import studentised_band
 from pac_surrogate.predictors import Mixture
-from pac_surrogate.stages import Solver
-from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.runner import Solver
+from pac_surrogate.surrogates.surrogate import Surrogate
 from simulators.pairs import find_pair
 
 TUNED = (
@@ -185,7 +185,7 @@ def report(pairs: tuple[str, ...], setting: Setting) -> None:
         for found in autos:
             at = {"size": found["size"], "seed": found["seed"]}
             errors = {
-                name: float(curve[curve.attrs["headline"]].isel(method=0).sel(at))
+                name: float(curve[curve.attrs["headline"]].isel(approach=0).sel(at))
                 for name, curve in curves.items()
                 if curve is not None
             }

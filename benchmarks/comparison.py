@@ -20,11 +20,11 @@ from outputs import write_figure, write_json
 
 import pac_surrogate as pac
 from pac_surrogate import console
+from pac_surrogate.methods.method import Method
 from pac_surrogate.models import Architecture
 from pac_surrogate.pipeline import pretrain_seeds
-from pac_surrogate.stages import Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer import Method
+from pac_surrogate.runner import Solver
+from pac_surrogate.surrogates.surrogate import Surrogate
 from simulators.generate import generate
 from simulators.pairs import find_pair
 
@@ -137,8 +137,8 @@ def print_table(curve: "xr.Dataset") -> None:
     )
     print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * least median")
     summary = pac.summarise(curve)
-    least = summary["median"].min("method")
-    width = max(24, 2 + max(len(str(name)) for name in curve["method"].values))
+    least = summary["median"].min("approach")
+    width = max(24, 2 + max(len(str(name)) for name in curve["approach"].values))
     print(
         "  "
         + f"{'method':{width}s}{'trials':>7s}"
@@ -146,11 +146,11 @@ def print_table(curve: "xr.Dataset") -> None:
         + f"{'source error':>15s}"
     )
     forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")
-    for name in curve["method"].values:
+    for name in curve["approach"].values:
         cells = []
         for n in curve["size"].values:
-            low, median, high = (float(summary[part].sel({"method": name, "size": n})) for part in ("low", "median", "high"))
-            broken = int(curve["diverged"].sel({"method": name, "size": n}).sum())
+            low, median, high = (float(summary[part].sel({"approach": name, "size": n})) for part in ("low", "median", "high"))
+            broken = int(curve["diverged"].sel({"approach": name, "size": n}).sum())
             mark = "*" if median == float(least.sel(size=n)) else " "
             text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
             cells.append(text + (f" {broken} diverged" if broken else ""))
@@ -159,7 +159,7 @@ def print_table(curve: "xr.Dataset") -> None:
             "  "
             + f"{name:{width}s}{trials:7d}"
             + "".join(f"{cell:>25s}" for cell in cells)
-            + f"{float(forgotten.loc[{'method': name}]):15.4f}"
+            + f"{float(forgotten.loc[{'approach': name}]):15.4f}"
         )
 
 

@@ -25,7 +25,7 @@ from outputs import write_json
 
 import pac_surrogate as pac
 from pac_surrogate import console
-from pac_surrogate.transfer import Method
+from pac_surrogate.methods.method import Method
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
 
@@ -71,7 +71,7 @@ def main() -> None:
             device=flags.device,
         )
         median = curve[pair.headline].median("seed")
-        errors = {str(name): [float(v) for v in median.loc[name]] for name in median["method"].values}
+        errors = {str(name): [float(v) for v in median.loc[name]] for name in median["approach"].values}
         seconds = time.perf_counter() - begin
         error = errors["source unchanged"][0]
         measured = "easy" if error < 0.2 else "moderate" if error < 0.4 else "hard"

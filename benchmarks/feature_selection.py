@@ -15,8 +15,10 @@ import matplotlib as mpl
 from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
 
 import pac_surrogate as pac
-from pac_surrogate.stages import Solver
-from pac_surrogate.transfer import ATL, LastLayerRidge, Method
+from pac_surrogate.methods.method import Method
+from pac_surrogate.methods.tuned.atl import ATL
+from pac_surrogate.methods.tuned.last_layer_ridge import LastLayerRidge
+from pac_surrogate.runner import Solver
 
 METHODS: dict[str, Method | Sequence[Method]] = {
     "source unchanged": pac.SourceUnchanged(),

@@ -41,7 +41,7 @@ def print_forgetting(curve: "xr.Dataset") -> None:
     print(f"\n  n = {largest}: source error after transfer, and target error\n  | method | source | target |\n  |---|---|---|")
     for i in np.argsort(np.where(np.isfinite(kept), kept, np.inf)):
         shown = ("n/a" if np.isnan(value) else f"{value:.4f}" for value in (kept[i], errors[i]))
-        print(f"  | {curve['method'].values[i]} | {' | '.join(shown)} |")
+        print(f"  | {curve['approach'].values[i]} | {' | '.join(shown)} |")
 
 
 def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
@@ -51,7 +51,7 @@ def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
     x, y = middle[curve.attrs["headline"]].values, middle["source_error"].values
     axes.scatter(x, y, s=18)
-    for name, a, b in zip(curve["method"].values, x, y, strict=True):
+    for name, a, b in zip(curve["approach"].values, x, y, strict=True):
         if np.isfinite(a) and np.isfinite(b):
             axes.annotate(str(name), (a, b), fontsize=6.5, xytext=(3, 2), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel=f"target {curve.attrs['headline']}", ylabel="source error after transfer")

@@ -44,7 +44,7 @@ def main() -> None:
     )
     for axis, (name, curve) in zip(axes[0], curves.items(), strict=True):
         medians = pac.summarise(curve)["median"]
-        for method in curve["method"].values:
+        for method in curve["approach"].values:
             axis.plot(curve["size"], medians.loc[method], marker="o", label=str(method))
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
     axes[0, 0].set_ylabel("RMSE / standard deviation")

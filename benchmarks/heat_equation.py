@@ -24,8 +24,8 @@ from comparison import peak_memory, print_table, run, write_config
 from outputs import write_figure
 
 import pac_surrogate as pac
-from pac_surrogate.surrogate import predict_many
-from pac_surrogate.transfer import Method
+from pac_surrogate.methods.method import Method
+from pac_surrogate.surrogates.many import predict_many
 from simulators.generate import generate
 from simulators.pairs import find_pair
 
@@ -187,9 +187,9 @@ def write_figures(curve: "xr.Dataset", target: pac.Dataset, folder: Path) -> Non
     if bool(medians.isnull().all()):
         print("  no method has an answer at the largest size: no fields.png")
         return
-    best = str(medians["method"].values[int(np.nanargmin(medians.values))])
+    best = str(medians["approach"].values[int(np.nanargmin(medians.values))])
     shown = {f"best: {best}": best} | {
-        name: name for name in ("PAC", "fine-tune") if name in curve["method"].values and name != best
+        name: name for name in ("PAC", "fine-tune") if name in curve["approach"].values and name != best
     }
     samples = target.test[[0, 1, 2]]
     variable = target.outputs[0]

@@ -31,7 +31,7 @@ from outputs import write_json
 from ranking import Cells, draw, rank, table, write_tidy
 
 import pac_surrogate as pac
-from pac_surrogate.stages import Solver
+from pac_surrogate.runner import Solver
 from simulators.pairs import PAIRS, find_pair
 
 CHOSEN = (

@@ -29,10 +29,14 @@ from outputs import write_figure, write_json
 from torch import Tensor
 
 import pac_surrogate as pac
-from pac_surrogate.curve import METRICS
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, predict_many
-from pac_surrogate.tasks import Task, as_candidates, transfer_many
+from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.methods.case import Budget
+from pac_surrogate.methods.names import as_method
+from pac_surrogate.prepare import prepare
+from pac_surrogate.runner import Solver
+from pac_surrogate.runner import run as run_methods
+from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.surrogate import Surrogate
 from simulators.oscillators import Oscillators
 from simulators.pairs import find_pair
 from simulators.runge_kutta import solve_dopri5
@@ -113,14 +117,14 @@ def roll_out(
     solver = Solver(device)
     surrogates = sources(cheap, pac.MLP(hidden=(64, 64), activation="tanh"), spending, solver)
     train = cheap.train
-    tasks = [
-        Task(surrogates[seed], dear.subset(seed, size), as_candidates(CANDIDATES[name]), train, seed)
-        for name in methods
+    budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
+    cases = [
+        prepare(surrogates[seed], dear.subset(seed, size), train).case(budget, seed)
         for size in spending.sizes
         for seed in seeds
     ]
-    budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
-    adapted = [result.surrogate for result in transfer_many(tasks, budget, solver)]
+    given = [(as_method(CANDIDATES[name]), case) for name in methods for case in cases]
+    adapted = [outcome.surrogate for outcome in run_methods(given, solver)]
     generator = torch.Generator().manual_seed(3)
     start = torch.cat([torch.rand(STARTS, 2, generator=generator).double() * 3 - 1.5, torch.zeros(STARTS, 1).double()], dim=1)
     true = flow(target, start, STEP * torch.arange(1, STEPS + 1, dtype=torch.float64)).numpy()

@@ -12,11 +12,13 @@ from comparison import model_of, open_pair, sources
 from leaderboard import Setting
 
 import pac_surrogate as pac
-from pac_surrogate.choose import BLOCK_ROWS, plans_around
-from pac_surrogate.curve import METRICS
-from pac_surrogate.linearise import RATIOS, linearise
-from pac_surrogate.stages import Solver
-from pac_surrogate.surrogate import Surrogate, predict_many, with_outputs_of
+from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.runner import Solver
+from pac_surrogate.selection.candidates import BLOCK_ROWS, plans_around
+from pac_surrogate.solvers.closed_form import RATIOS, linearise
+from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.outputs import with_outputs_of
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 SAMPLES = 20
 STEPS = 2000  # of fine-tuning

@@ -22,10 +22,12 @@ from comparison import Spending, arguments, compare, model_of, open_pair, run, s
 from outputs import write_figure, write_json
 
 import pac_surrogate as pac
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import predict_many
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer import Ticket
+from pac_surrogate import runner
+from pac_surrogate.methods.case import Budget
+from pac_surrogate.methods.pruned.ticket import DrawTicket, Ticket
+from pac_surrogate.prepare import prepare
+from pac_surrogate.runner import Solver
+from pac_surrogate.surrogates.many import predict_many
 
 SCHEMES = ("OMP", "IMP", "LMP")
 GRANULARITIES = ("weight", "row")
@@ -90,12 +92,12 @@ def capped_radius(pair: str, flags: Any) -> tuple[float, dict[str, float]]:
     source, target = open_pair(pair, flags.data, spending.samples)
     solver = Solver(flags.device, cache=flags.out / pair / "stacks")
     dense = sources(source, model_of(target), spending, solver)[0]
-    tickets = [Ticket(scheme="OMP", sparsity=0.0, radius=radius) for radius in (0.0, *RADII)]
-    tasks = [Task(dense, source.train[:0], (ticket,), source.train, 0) for ticket in tickets]
-    trained = [r.surrogate for r in transfer_many(tasks, Budget(source_steps=spending.source_steps), solver)]
+    case = prepare(dense, source.train[:0], source.train).case(Budget(source_steps=spending.source_steps), 0)
+    trained = runner.run([(DrawTicket("OMP", sparsity=0.0, radius=radius), case) for radius in (0.0, *RADII)], solver)
+    predictions = predict_many([outcome.surrogate for outcome in trained], [source.valid] * len(trained))
     errors = [
-        float(np.mean((prediction - source.valid.output_matrix) ** 2)) ** 0.5
-        for prediction in predict_many(trained, [source.valid] * len(trained))
+        float(np.mean((prediction - source.valid.output_matrix) ** 2)) ** 0.5 if outcome.sound else float("inf")
+        for outcome, prediction in zip(trained, predictions, strict=True)
     ]
     rises = {str(radius): error / errors[0] for radius, error in zip(RADII, errors[1:], strict=True)}
     allowed = [radius for radius in RADII if rises[str(radius)] < RISE] or [RADII[0]]

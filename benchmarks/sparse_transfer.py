@@ -22,11 +22,19 @@ from outputs import write_figure, write_json
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
-from pac_surrogate.curve import METRICS
+from pac_surrogate import runner
+from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.methods.case import Budget
+from pac_surrogate.methods.pruned.ac_dc import ACDC
+from pac_surrogate.methods.pruned.gmp import GMP
+from pac_surrogate.methods.pruned.lth_t import LTHT
+from pac_surrogate.methods.pruned.rigl import RigL
+from pac_surrogate.methods.pruned.soft_threshold import STR
+from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer
+from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
+from pac_surrogate.prepare import prepare
 from pac_surrogate.pruning import flops, nonzeros
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer import ACDC, GMP, LTHT, STR, RigL, SparseTransfer, WoodFisher
+from pac_surrogate.runner import Solver
 
 RECIPES = {"GMP": GMP, "WoodFisher": WoodFisher, "AC/DC": ACDC, "STR": STR, "RigL": RigL, "LTH-T": LTHT}
 SPARSITIES = (0.8, 0.9, 0.95, 0.98)
@@ -60,7 +68,7 @@ def main() -> None:
     for pair in flags.pairs:
         curve = compare(pair, methods, flags)
         medians = pac.summarise(curve)["median"]
-        errors = {str(name): [float(v) for v in medians.loc[name]] for name in medians["method"].values}
+        errors = {str(name): [float(v) for v in medians.loc[name]] for name in medians["approach"].values}
         results[pair] = {"errors": errors, "cost": costs(pair, flags, sparsities)}
     rankings = {
         regime: {f"{sparsity}": rank(results, regime, sparsity, flags.methods) for sparsity in sparsities} for regime in REGIMES
@@ -78,9 +86,10 @@ def costs(pair: str, flags: Any, sparsities: tuple[float, ...]) -> dict[str, dic
     solver = Solver(flags.device, cache=flags.out / pair / "stacks")
     dense = sources(source, model_of(target), spending, solver)[0]
     recipes = {f"{name} {sparsity}": RECIPES[name](sparsity=sparsity) for sparsity in sparsities for name in flags.methods}
-    tasks = [Task(dense, source.train[:0], (recipe,), source.train, 0) for recipe in recipes.values()]
     budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
-    pruned = {"dense": dense} | dict(zip(recipes, (r.surrogate for r in transfer_many(tasks, budget, solver)), strict=True))
+    case = prepare(dense, source.train[:0], source.train).case(budget, 0)
+    outcomes = runner.run([(recipe, case) for recipe in recipes.values()], solver)
+    pruned = {"dense": dense} | {name: o.surrogate for name, o in zip(recipes, outcomes, strict=True) if o.sound}
     truth, metric = source.test.output_matrix, METRICS[str(target.attributes["headline"])]
     found = {}
     for name, surrogate in pruned.items():

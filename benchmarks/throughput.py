@@ -29,9 +29,9 @@ import pac_surrogate as pac
 from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
 from pac_surrogate.models import initial_weights
+from pac_surrogate.models.weights import Weights, inside, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask
-from pac_surrogate.weights import Weights, inside, masked, prunable, redundant
 
 INPUTS, OUTPUTS, SAMPLES, HIDDEN, LEARNING_RATE = 33, 32, 32, (64, 64), 1e-3
 

@@ -36,7 +36,7 @@ import pac_surrogate as pac
 from pac_surrogate import console
 from pac_surrogate.files import read_description, validate
 from pac_surrogate.files.replacing import Kind, check_output, check_own_folder, replacing
-from pac_surrogate.plots import COLOURS
+from pac_surrogate.plots.curves import COLOURS
 from simulators.ensemble import Pair, Side
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair

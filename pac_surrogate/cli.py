@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pac_surrogate import console
-from pac_surrogate.method_names import COMMON, METHODS, resolve_name
+from pac_surrogate.methods.method_names import COMMON, METHODS, resolve_name
 
 if TYPE_CHECKING:
     from pac_surrogate.models import Architecture
@@ -111,7 +111,7 @@ def transfer(
 
     _check_surrogate(out, surrogate, target, *([source] if source else []))
     given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
-    chosen = _method(method, given, on_source=source is not None)
+    chosen = _method(method, given)
     loaded = pac.Surrogate.load(surrogate)
     data = pac.open_dataset(target)
     _check_headline(data)
@@ -215,17 +215,14 @@ def curve(
         typer.echo(f"{broken} runs diverged and are left out of the medians")
 
 
-def _method(name: str, given: dict[str, float | None], *, on_source: bool = True) -> Any:
+def _method(name: str, given: dict[str, float | None]) -> Any:
     """A method by its name, with the hyper-parameters that were given."""
-    from pac_surrogate.choose import Auto
-    from pac_surrogate.transfer import make_method
+    from pac_surrogate.methods.names import make_method
 
     values = {option: value for option, value in given.items() if value is not None}
-    if resolve_name(name) != "auto":
-        return make_method(name, **values)
-    for option in values:
+    for option in values if resolve_name(name) == "auto" else ():
         raise ValueError(f"auto chooses by itself and takes no {option.replace('_', '-')}: name a method")
-    return Auto(on_source=on_source)
+    return make_method(name, **values)
 
 
 def _check_surrogate(out: Path, *inputs: Path) -> None:
@@ -238,7 +235,7 @@ def _check_surrogate(out: Path, *inputs: Path) -> None:
 
 def _check_headline(data: Any) -> str:
     """The metric of a data file; one that there is not is refused before any work."""
-    from pac_surrogate.curve import METRICS
+    from pac_surrogate.curves.scoring import METRICS
 
     headline = str(data.attributes.get("headline", "rel_l2"))
     if headline not in METRICS:
@@ -250,9 +247,9 @@ def _check_headline(data: Any) -> str:
 
 def _score(surrogate: Any, data: Any) -> str:
     """The headline error on the test split, or why there is none: the surrogate is saved by then, so that is no error."""
-    from pac_surrogate.curve import METRICS
-    from pac_surrogate.left_out import UndefinedMetricError
-    from pac_surrogate.surrogate import predict_many
+    from pac_surrogate.curves.scoring import METRICS
+    from pac_surrogate.data.left_out import UndefinedMetricError
+    from pac_surrogate.surrogates.many import predict_many
 
     headline = _check_headline(data)
     if not data.has_split("test"):

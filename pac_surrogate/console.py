@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from pac_surrogate.display import one_line
+from pac_surrogate.utilities.display import one_line
 
 LONGEST = 390  # characters of a message
 MISTAKES = (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError)  # torch's errors are RuntimeErrors

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.arguments import settings
+from pac_surrogate.utilities.arguments import settings
 
 
 @settings

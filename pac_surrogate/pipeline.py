@@ -8,25 +8,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from pac_surrogate.arguments import check_flags, check_numbers, got, whole_numbers, whole_seed
-from pac_surrogate.case import Cases, warn_of, warn_of_strangers
-from pac_surrogate.choose import Auto
-from pac_surrogate.dataset import Dataset, Given, as_dataset
-from pac_surrogate.matching import is_numbered
-from pac_surrogate.memory import memory_bytes
+from pac_surrogate.data.dataset import Dataset, Given, as_dataset
+from pac_surrogate.data.matching import is_numbered
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.methods.case import Budget, Case
+from pac_surrogate.methods.leave_out import LeaveOut
+from pac_surrogate.methods.method import Method, Outcome, check_case
+from pac_surrogate.methods.names import Choosable, as_method, make_described
+from pac_surrogate.methods.pruned.pac import Allocate
 from pac_surrogate.models import CNN, MLP, Architecture, Module, as_architecture, initial_weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
-from pac_surrogate.process import own_settings
-from pac_surrogate.repeats import count_of
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver, Stages, generator, parts_of
-from pac_surrogate.surrogate import Surrogate, as_surrogate, provenance
-from pac_surrogate.tasks import FOLDS, Choosable, Parts, Task, Transferred, as_candidates, check_task, transfer_many, with_folds
-from pac_surrogate.training import fit
-from pac_surrogate.transfer import make_described
-from pac_surrogate.transfer.pac import Allocate
-from pac_surrogate.transfer.ticket import draw_stages
+from pac_surrogate.prepare import prepare, warn_of, warn_of_strangers
+from pac_surrogate.runner import Solver, run
+from pac_surrogate.solvers.training import fit
+from pac_surrogate.surrogates.saved import provenance
+from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
+from pac_surrogate.utilities.arguments import check_flags, check_numbers, got, whole_numbers, whole_seed
+from pac_surrogate.utilities.memory import memory_bytes
+from pac_surrogate.utilities.process import own_settings
 
 NUMBERS_PER_WEIGHT = 6  # that are in memory at once while a model is trained
 
@@ -102,7 +102,8 @@ def pretrain_seeds(
         scaled_valid = scaling.standardise(bare.arranged(valid))
     # A module of the user's that is not to be trained is a source as it stands; else every seed has initial weights of its own.
     kept = isinstance(model, Module) and steps == 0
-    starts = [network.weights if kept else initial_weights(network.module, generator(seed)) for seed in seeds]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    starts = [network.weights if kept else initial_weights(network.module, generator) for generator in generators]
     plans = [make_plan(start) for start in starts]
     fits = fit(
         network.module,
@@ -159,10 +160,8 @@ def prune_and_allocate(
     surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
     seed = whole_seed(seed)
     warn_of_strangers(surrogate, source[:0], source, stacklevel=4)
-    method = Stages((("source", make_described(Allocate, sparsity=sparsity, **options)),))
-    task = Task(surrogate, source[:0], (method,), source, seed)
-    (result,) = transfer_many([task], Budget(source_steps=steps, batch_size=batch_size), Solver(device=device))
-    return _checked(result)
+    case = prepare(surrogate, source[:0], source).case(Budget(source_steps=steps, batch_size=batch_size), seed)
+    return _adapted(make_described(Allocate, sparsity=sparsity, **options), case, device)
 
 
 @own_settings()
@@ -200,7 +199,9 @@ def draw_ticket(
     Raises:
         ValueError: if the training diverges, target samples are missing, or an option is out of range.
     """
-    rules = draw_stages(scheme, sparsity=sparsity, granularity=granularity, radius=robust, attack_steps=attack_steps)
+    from pac_surrogate.methods.pruned.ticket import DrawTicket
+
+    method = DrawTicket(scheme, sparsity=sparsity, granularity=granularity, radius=robust, attack_steps=attack_steps)
     surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
     seed = whole_seed(seed)
     samples = None if target is None else as_dataset("target", target)
@@ -208,9 +209,7 @@ def draw_ticket(
         raise ValueError("scheme LMP learns its mask on the target: pass target=<target training samples>")
     data = samples if scheme == "LMP" and samples else source[:0]
     warn_of_strangers(surrogate, data, source, stacklevel=4)
-    task = Task(surrogate, data, (Stages(rules),), source, seed)
-    (result,) = transfer_many([task], Budget(steps, steps, batch_size), Solver(device=device))
-    return _checked(result)
+    return _adapted(method, prepare(surrogate, data, source).case(Budget(steps, steps, batch_size), seed), device)
 
 
 @own_settings()
@@ -264,23 +263,15 @@ def transfer(
     source = None if source is None else as_dataset("source", source)
     seed = whole_seed(seed)
     check_flags(intervals=intervals)
-    candidates = as_candidates(method, on_source=source is not None)
-    budget = Budget(steps, source_steps, batch_size, folds)
-    _ = surrogate.network  # only a network can be the source of a transfer
-    case = Cases().prepare(surrogate, data, source)
-    check_task(Task(case.surrogate, case.data, candidates, case.source, seed, case.group))
-    warn_of(surrogate, data, source, case, stacklevel=4)
-    left_out = intervals and count_of(case.group) > 1 and not isinstance(candidates[0], Auto)
-    parts: Parts = parts_of(case.group, seed, FOLDS) if left_out else ()
-    pieces = [case.data, *(case.data[rest] for rest, _ in parts)]
-    tasks = [Task(case.surrogate, piece, candidates, case.source, seed) for piece in pieces]
-    result, *others = transfer_many(tasks, budget, Solver(device=device))
-    adapted = dataclasses.replace(
-        _checked(result), given_inputs=case.matched.given_inputs, given_outputs=case.matched.given_outputs
+    chosen = as_method(method)
+    prepared = prepare(surrogate, data, source)
+    case = prepared.case(Budget(steps, source_steps, batch_size, folds), seed)
+    check_case(chosen, case)
+    warn_of(surrogate, data, source, prepared, stacklevel=4)
+    adapted = _adapted(LeaveOut(chosen) if intervals else chosen, case, device)
+    return dataclasses.replace(
+        adapted, given_inputs=prepared.matched.given_inputs, given_outputs=prepared.matched.given_outputs
     )
-    if parts and all(other.diverged is None and other.refused is None for other in others):
-        return with_folds(adapted, case.data, case.group, parts, [other.surrogate for other in others])
-    return adapted
 
 
 def _check_size(model: Architecture, data: Dataset, runs: int) -> None:
@@ -300,9 +291,21 @@ def _check_size(model: Architecture, data: Dataset, runs: int) -> None:
         )
 
 
-def _checked(result: Transferred) -> Surrogate:
-    if result.refused is not None:
-        raise ValueError(result.refused)
-    if result.diverged is not None:
-        raise ValueError(f"{result.method} diverged at step {result.diverged}: lower its learning_rate")
-    return result.surrogate
+def _adapted(method: Method, case: Case, device: str) -> Surrogate:
+    """What a method makes of a case.
+
+    Raises:
+        ValueError: if the method diverges, or cannot serve the case.
+    """
+    (outcome,) = run([(method, case)], Solver(device=device))
+    if outcome.refused is not None:
+        raise ValueError(outcome.refused)
+    if outcome.diverged is not None:
+        raise ValueError(f"{outcome.method} diverged at step {outcome.diverged}: lower its learning_rate")
+    return remembered(outcome, case)
+
+
+def remembered(outcome: Outcome, case: Case) -> Surrogate:
+    """The surrogate of an outcome, which remembers the transfer that made it."""
+    origin = provenance(case.target, method=repr(outcome.method), seed=case.seed, **dataclasses.asdict(case.budget))
+    return dataclasses.replace(outcome.surrogate, provenance={**outcome.surrogate.provenance, "transfer": origin})

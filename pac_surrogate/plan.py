@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.arguments import check_numbers, got
-from pac_surrogate.display import Shown
+from pac_surrogate.models.weights import Mask, Weights
 from pac_surrogate.perturbation import Perturbation
-from pac_surrogate.weights import Mask, Weights
+from pac_surrogate.utilities.arguments import check_numbers, got
+from pac_surrogate.utilities.display import Shown
 
 
 @runtime_checkable

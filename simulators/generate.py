@@ -27,7 +27,7 @@ from pac_surrogate.files import (
     make_subset_order,
     read_description,
 )
-from pac_surrogate.memory import memory_bytes
+from pac_surrogate.utilities.memory import memory_bytes
 from simulators.ensemble import Pair, Side
 from simulators.step_error import LostSolutionError
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.models import initial_weights
 from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1)}
 

@@ -34,7 +34,7 @@ import torch
 import xarray as xr
 
 import pac_surrogate as pac
-from pac_surrogate.curve import save_curve
+from pac_surrogate.curves.results import save_curve
 from pac_surrogate.files import (
     Coordinate,
     DatasetError,
@@ -49,7 +49,7 @@ from pac_surrogate.files import (
     validate,
 )
 from pac_surrogate.plan import make_plan
-from pac_surrogate.training import Fit, fit
+from pac_surrogate.solvers.training import Fit, fit
 
 SECONDS = 5  # for a mutant
 MEMORY = 2**30  # above what the process has after its imports
@@ -139,10 +139,11 @@ def _check_alone(path: Path) -> None:
 
 def make_curve(folder: Path) -> Path:
     shape = (2, 3, 2)
-    errors = {name: (("method", "size", "seed"), np.arange(12.0).reshape(shape), {"units": "1"}) for name in ("rel_l2", "mae")}
+    dims = ("approach", "size", "seed")
+    errors = {name: (dims, np.arange(12.0).reshape(shape), {"units": "1"}) for name in ("rel_l2", "mae")}
     others = {"diverged": np.zeros(shape, bool), "chosen": np.full(shape, "PAC(sparsity=0.5)", object)}
-    told = {name: (("method", "size", "seed"), values) for name, values in others.items()}
-    places = {"method": ["PAC", "L2-SP"], "size": [0, 4, 8], "seed": [0, 1]}
+    told = {name: (dims, values) for name, values in others.items()}
+    places = {"approach": ["PAC", "L2-SP"], "size": [0, 4, 8], "seed": [0, 1]}
     attributes = {"title": "transfer curve", "headline": "rel_l2", "budget": "{}"}
     save_curve(xr.Dataset(errors | told, places, attributes), folder)
     return folder / "curve.nc"

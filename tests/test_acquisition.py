@@ -9,12 +9,12 @@ from sklearn.gaussian_process.kernels import Matern
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.acquisition import NOISE, choose_rows, next_samples
+from pac_surrogate.data.scaling import Columns, Scaling
 from pac_surrogate.files import Variable
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import Correction, build_network
-from pac_surrogate.scaling import Columns, Scaling
-from pac_surrogate.surrogate import Surrogate
+from pac_surrogate.selection.acquisition import NOISE, choose_rows, next_samples
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 MEAN, DEVIATION = 2.0, 2.5  # of the inputs: physical units are not the standardised ones
 NAMES = ("pressure", "angle")

@@ -1,40 +1,37 @@
 """ATL: exact leave-one-out, the choice of layers, and the readout that it saves."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
+from adapting import transferred
 from cases import MODELS, dataset, surrogate
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.methods.tuned.atl import ATL, _greedy, _group_lasso, feature_statistics, fit_readout
 from pac_surrogate.predictors import FeatureReadout, build_network
 from pac_surrogate.predictors.feature_readout import pooled_features
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.atl import ATL, CARRIED, MeasureFeatures, _greedy, _group_lasso, fit_readout
-from pac_surrogate.transfer.method import NotApplicableError
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def solve(method, kind, samples, dtype=torch.float64):
-    task = Task(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], (method,), dataset(kind, 60, 1), 0)
-    (result,) = transfer_many([task], Budget(steps=5), Solver(device="cpu"))
-    return result
+    return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
+
+
+def statistics_of(source, kind="MLP"):
+    return feature_statistics(source, source.scaling.standardise(dataset(kind, 60, 1)))
 
 
 def measured(kind):
-    """The source with the statistics of its features, and those features standardised on 40 samples."""
+    """The source, and its features standardised on 40 samples."""
     source = surrogate(kind)
-    data = source.scaling.standardise(dataset(kind, 60, 1))
-    source = dataclasses.replace(source, predictor=MeasureFeatures().solve(source, data))
+    statistics = statistics_of(source, kind)
     target = source.scaling.standardise(dataset(kind, 40, 10, 0.4))
     prediction, features = pooled_features(source.network, torch.as_tensor(target.input_matrix))
-    statistics = source.network.carried[CARRIED]
-    scaled = [(f - statistics[f"mean.{i}"]) / statistics[f"deviation.{i}"] for i, f in enumerate(features)]
+    scaled = [(f - mean) / deviation for f, (mean, deviation) in zip(features, statistics, strict=True)]
     return source, target, prediction.detach(), [f.detach() for f in scaled]
 
 
@@ -104,7 +101,7 @@ def test_it_is_never_worse_in_leave_one_out_than_the_last_layer_alone(kind, form
     better = 0
     for samples in (2, 3, 5, 8, 20, 40):
         method, some = ATL(form=form), target[:samples]
-        readout = method.solve(source, some)
+        readout, _ = method.fit(source.network, some, statistics_of(source, kind))
         y = torch.as_tensor(some.output_matrix) - (prediction[:samples] if kind == "CNN" else 0.0)
         used = readout.coefficients.abs().sum(1) > 0
         chosen = torch.cat([features[layer][:samples] for layer in readout.layers], dim=1)[:, used]
@@ -124,7 +121,7 @@ def test_a_target_that_is_linear_in_one_layer_is_recovered_and_the_layer_chosen(
         direction = torch.randn(feature.shape[1], 8, generator=torch.Generator().manual_seed(layer), dtype=torch.float64)
         y = feature @ direction + 2.0 + (prediction if kind == "CNN" else 0.0)
         data = target.with_matrices(target.input_matrix, y.numpy())
-        readout = ATL().solve(source, data[:25])
+        readout, _ = ATL().fit(source.network, data[:25], statistics_of(source, kind))
         assert readout.layers == (layer,)
         # The weakest ridge of the grid, 1e-8, bends the answer by about as much.
         np.testing.assert_allclose(readout.predict(torch.as_tensor(target.input_matrix)).detach(), y, atol=1e-5)
@@ -134,7 +131,8 @@ def test_the_group_lasso_finds_the_few_features_that_matter():
     source, target, _, features = measured("MLP")
     direction = torch.randn(2, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = torch.stack([features[0][:, 3], features[1][:, 5]], dim=1) @ direction
-    readout = ATL(form="group lasso").solve(source, target.with_matrices(target.input_matrix, y.numpy()))
+    data = target.with_matrices(target.input_matrix, y.numpy())
+    readout, _ = ATL(form="group lasso").fit(source.network, data, statistics_of(source))
     used = torch.nonzero(readout.coefficients.abs().sum(1)).flatten().tolist()
     assert readout.layers == (0, 1)
     assert {3, 9 + 5} <= set(used)  # layer 0 has 9 features
@@ -147,9 +145,8 @@ def test_features_are_standardised_by_the_source():
     _, features = pooled_features(
         source.network, torch.as_tensor(source.scaling.standardise(dataset("MLP", 60, 1)).input_matrix)
     )
-    statistics = source.network.carried[CARRIED]
-    for layer, feature in enumerate(features):
-        scaled = (feature.detach() - statistics[f"mean.{layer}"]) / statistics[f"deviation.{layer}"]
+    for feature, (mean, deviation) in zip(features, statistics_of(source), strict=True):
+        scaled = (feature.detach() - mean) / deviation
         np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-12)
         np.testing.assert_allclose(scaled.square().mean(0), 1, atol=1e-12)
 
@@ -192,7 +189,7 @@ def test_damaged_arrays_are_refused(tmp_path):
     tensors, header = load_tensors(tmp_path / "atl")
     for broken in (tensors["readout/coefficients"][1:], tensors["readout/coefficients"].float()):
         save_tensors(tmp_path / "atl", {**tensors, "readout/coefficients": broken}, header)
-        with pytest.raises(DatasetError, match="does not fit its layers"):
+        with pytest.raises(DatasetError, match="the feature readout does not fit: readout/coefficients must be"):
             pac.Surrogate.load(tmp_path / "atl")
 
 
@@ -203,7 +200,7 @@ def test_damaged_arrays_are_refused(tmp_path):
         (lambda: ATL(strengths=()), "one or more"),
         (lambda: ATL(strengths=(-1.0,)), "finite and not negative"),
         (lambda: ATL(form="best"), "form must be"),
-        (lambda: ATL().solve(surrogate("MLP"), dataset("MLP", 4, 2)), "MeasureFeatures"),
+        (lambda: pac.transfer(surrogate("MLP"), dataset("MLP", 4, 2), method=ATL()), "trains on source data"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(make, message):
@@ -216,6 +213,5 @@ def test_a_module_without_features_is_not_applicable():
     data = dataset("MLP", 6, 10)
     network = build_network(pac.Module(torch.nn.Linear(9, 8)), data.inputs, data.outputs)
     source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
-    source = dataclasses.replace(source, predictor=MeasureFeatures().solve(source, data))
     with pytest.raises(NotApplicableError, match="returns none"):
-        ATL().solve(source, data)
+        ATL().fit(source.network, data, feature_statistics(source, data))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pac_surrogate as pac
-import pac_surrogate.curve  # before a test replaces what it imports
+import pac_surrogate.curves.transfer_curve  # before a test replaces what it imports
 from pac_surrogate import cli, console
 from simulators import __main__ as simulators
 
@@ -187,7 +187,7 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
 def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tmp_path, monkeypatch, capsys, number, code, how):
     monkeypatch.chdir(home)
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    trained, original = [], pac.training._train
+    trained, original = [], pac.solvers.training._train
 
     def stop_in_the_second(*arguments):
         if trained:
@@ -195,14 +195,14 @@ def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tm
         trained.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(pac.training, "_train", stop_in_the_second)
+    monkeypatch.setattr(pac.solvers.training, "_train", stop_in_the_second)
     line = [*CURVE[:4], tmp_path / "o", *CURVE[5:], "--method", "FineTune", "--hidden", 4, "--steps", 2, "--pretrain-steps", 2]
     assert call(monkeypatch, *line) == code
     kept = f"finished stacks are kept in {tmp_path / 'o' / 'stacks'}, the same command goes on from there"
     assert re.fullmatch(rf"(warning: .*\n)?stopped by .*{how}.*: {re.escape(kept)}\n", capsys.readouterr().err)
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert len(list((tmp_path / "o" / "stacks").iterdir())) == 1
-    monkeypatch.setattr(pac.training, "_train", original)
+    monkeypatch.setattr(pac.solvers.training, "_train", original)
     assert call(monkeypatch, *line) == 0
     assert len(list((tmp_path / "o" / "stacks").iterdir())) == 2
 
@@ -210,7 +210,7 @@ def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tm
 def test_a_pretraining_that_is_stopped_says_that_nothing_is_kept(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     before = content(home)
-    monkeypatch.setattr(pac.training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(pac.solvers.training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     assert call(monkeypatch, *PRETRAIN, "--hidden", 4) == 143
     assert capsys.readouterr().err == "stopped by the system (SIGTERM): nothing is kept, the same command begins anew\n"
     assert content(home) == before

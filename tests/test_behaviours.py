@@ -6,40 +6,43 @@ import cases
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, plan_of
 from cases import dataset, same
 from torch import nn
 from torch.nn import functional
 
 import pac_surrogate as pac
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.methods.pulled.bss import BSS, SpectralShrinkage
+from pac_surrogate.methods.pulled.delta import DELTA, loss_attention
+from pac_surrogate.methods.pulled.lwf import LwF
+from pac_surrogate.methods.pulled.resemblance import resemble
 from pac_surrogate.models import evaluate, evaluate_stack
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import with_outputs_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.bss import BSS, SpectralShrinkage
-from pac_surrogate.transfer.delta import DELTA, loss_attention
-from pac_surrogate.transfer.lwf import LwF
-from pac_surrogate.transfer.method import NotApplicableError
-from pac_surrogate.transfer.resemblance import resemble
-from pac_surrogate.weights import stack
+from pac_surrogate.models.weights import stack
+from pac_surrogate.surrogates.outputs import with_outputs_of
 
 MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, levels=1, kernel=1)}
 NARROW = {"MLP": pac.MLP(hidden=(3, 2)), "CNN": pac.CNN(channels=2, blocks=1, levels=1, kernel=1)}
-BUDGET = Budget(steps=25, batch_size=16)
 
 
 def surrogate(kind, dtype=torch.float64, model=None):
     return cases.surrogate(kind, dtype, model=model or MODELS[kind])
 
 
-def solve(kind, *methods, samples=6, budget=BUDGET, output="temperature"):
-    start, data = surrogate(kind), dataset(kind, max(1, samples), 10, 0.4, output)[:samples]
-    return transfer_many([Task(start, data, (method,), None, 0) for method in methods], budget, Solver(device="cpu"))
+def solve(kind, *methods, samples=6, steps=25, output="temperature"):
+    data = dataset(kind, max(1, samples), 10, 0.4, output)[:samples]
+    return outcomes(list(methods), case_of(surrogate(kind), data, steps=steps, batch_size=16))
 
 
 def scaled(kind, samples=6, output="temperature", model=None):
     data = dataset(kind, samples, 10, 0.4, output)
     start = with_outputs_of(surrogate(kind, model=model), data)
     return start, start.scaling.standardise(data)
+
+
+def planned(method, kind, output="temperature", model=None):
+    """The Plan of a method for what `scaled` gives."""
+    return plan_of(method, case_of(surrogate(kind, model=model), dataset(kind, 6, 10, 0.4, output)))
 
 
 def follow(start, plan, data, **options):
@@ -122,22 +125,22 @@ def test_the_gradient_follows_the_network_and_not_the_reference(kind):
 @pytest.mark.parametrize("kind", MODELS)
 def test_delta_with_attention_0_is_fine_tuning_with_its_readout_term(kind):
     start, data = scaled(kind)
-    plan = DELTA(strength=3.0, readout_strength=0.4).plan(start, data, torch.Generator())
+    plan = planned(DELTA(strength=3.0, readout_strength=0.4), kind)
     zeros = [torch.zeros_like(plan.behaviour.arrays[f"attention/{layer}"]) for layer in plan.behaviour.layers]
     none = dataclasses.replace(plan, behaviour=resemble(start.weights, attention=zeros))
-    tuned = pac.FineTune().plan(start, data, torch.Generator())
+    tuned = planned(pac.FineTune(), kind)
     strength = tuned.strength | {"readout.weight": torch.tensor(0.4, dtype=torch.float64)}
     tuned = dataclasses.replace(tuned, strength=strength, anchor=start.weights)
     # One gradient in two ways, by autograd and written out: Adam may amplify their rounding. The readout moves more.
     assert distance(follow(start, none, data), follow(start, tuned, data)) < 1e-10
-    assert distance(follow(start, none, data), follow(start, pac.FineTune().plan(start, data, torch.Generator()), data)) > 1e-4
+    assert distance(follow(start, none, data), follow(start, planned(pac.FineTune(), kind), data)) > 1e-4
     assert distance(follow(start, plan, data), follow(start, tuned, data)) > 1e-3
 
 
 def test_delta_pulls_the_readout_to_the_source_s_and_a_new_one_to_0():
     for output, kept in (("temperature", True), ("pressure", False)):
-        start, data = scaled("MLP", output=output)
-        plan = DELTA(readout_strength=0.4).plan(start, data, torch.Generator())
+        start, _ = scaled("MLP", output=output)
+        plan = planned(DELTA(readout_strength=0.4), "MLP", output)
         assert {name: float(strength) for name, strength in plan.strength.items() if float(strength)} == {"readout.weight": 0.4}
         assert torch.equal(plan.anchor["readout.weight"], start.weights["readout.weight"])
         assert bool(plan.anchor["readout.weight"].any()) == kept
@@ -148,8 +151,7 @@ def test_an_endless_strength_keeps_the_features_and_lets_the_readout_learn():
     x = torch.as_tensor(data.input_matrix)
     before = evaluate(start.network.module, start.weights, x)
     held, free = (
-        follow(start, DELTA(strength=s, readout_strength=0.0, attention="uniform").plan(start, data, torch.Generator()), data)
-        for s in (1e6, 0.0)
+        follow(start, planned(DELTA(strength=s, readout_strength=0.0, attention="uniform"), "MLP"), data) for s in (1e6, 0.0)
     )
     # What moves features is the size of Adam's last steps alone; the readout trains on.
     for ours, theirs in zip(evaluate(start.network.module, held, x)[1], before[1], strict=True):
@@ -213,14 +215,14 @@ def test_attention_is_uniform_where_the_loss_cannot_tell():
 
 
 def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy():
-    start, data = scaled("MLP", model=linear_network_module())
     for attention in ("loss", "uniform"):
         with pytest.raises(NotApplicableError, match=r"returns no features: use L2SP$"):
-            DELTA(attention=attention).plan(start, data, torch.Generator())
-    start, data = scaled("MLP", model=pac.Module(WithFeatures()))
+            planned(DELTA(attention=attention), "MLP", model=linear_network_module())
+    own = pac.Module(WithFeatures())
     with pytest.raises(NotApplicableError, match=r'needs an MLP or CNN, got Module: choose attention="uniform"$'):
-        DELTA().plan(start, data, torch.Generator())
-    plan = DELTA(attention="uniform").plan(start, data, torch.Generator())
+        planned(DELTA(), "MLP", model=own)
+    start, data = scaled("MLP", model=own)
+    plan = planned(DELTA(attention="uniform"), "MLP", model=own)
     assert distance(follow(start, plan, data), start.weights) > 1e-3
 
 
@@ -236,16 +238,15 @@ def test_lwf_is_training_towards_a_mean_of_target_and_source(kind):
     axes = {"initial": ("x",), variable: ("x",)} if kind == "CNN" else {}
     columns = {"initial": data.input_matrix[:, :8], "conductivity": data.input_matrix[:, 8]}
     mixed = pac.Dataset.from_arrays(columns, {variable: (data.output_matrix + 0.6 * held) / 1.6}, axes=axes)
-    lwf = follow(start, LwF(strength=0.6).plan(start, data, torch.Generator()), data)
-    towards = follow(start, pac.FineTune().plan(start, mixed, torch.Generator()), mixed)
+    lwf = follow(start, planned(LwF(strength=0.6), kind), data)
+    towards = follow(start, planned(pac.FineTune(), kind), mixed)
     assert distance(lwf, towards) < 1e-5
-    assert distance(lwf, follow(start, pac.FineTune().plan(start, data, torch.Generator()), data)) > 1e-3
+    assert distance(lwf, follow(start, planned(pac.FineTune(), kind), data)) > 1e-3
 
 
 def test_lwf_of_strength_0_is_fine_tuning_and_an_endless_one_keeps_the_predictions():
     none, tuned, endless = (
-        result.surrogate
-        for result in solve("MLP", LwF(strength=0.0), pac.FineTune(), LwF(strength=1e9), budget=Budget(steps=400))
+        result.surrogate for result in solve("MLP", LwF(strength=0.0), pac.FineTune(), LwF(strength=1e9), steps=400)
     )
     assert distance(none.weights, tuned.weights) < 1e-10  # stacks of two and of one
     start, data = scaled("MLP")
@@ -335,9 +336,8 @@ def test_bss_refuses_too_few_samples_and_models_without_features_but_serves_none
     assert served.refused is None
     assert none.refused is None
     assert same(none.surrogate.weights, surrogate("MLP").weights)
-    start, data = scaled("MLP", model=linear_network_module())
     with pytest.raises(NotApplicableError, match="BSS needs a model that returns"):
-        BSS().plan(start, data, torch.Generator())
+        planned(BSS(), "MLP", model=linear_network_module())
 
 
 # All ------------------------------------------------------------------------------------------------------------------------
@@ -357,13 +357,13 @@ def test_each_in_a_stack_with_others_is_that_one_alone(kind):
     )
     methods += (pac.FineTune(),)
     sizes = (6, 7)
-    tasks = [Task(surrogate(kind), dataset(kind, n, 10, 0.4), (method,), None, 0) for method in methods for n in sizes]
-    budget = dataclasses.replace(BUDGET, steps=6)
-    together = transfer_many(tasks, budget, Solver(device="cpu"))
-    for task, result in zip(tasks, together, strict=True):
-        (alone,) = transfer_many([task], budget, Solver(device="cpu"))
+    cases_of = [case_of(surrogate(kind), dataset(kind, n, 10, 0.4), steps=6, batch_size=16) for n in sizes]
+    given = [(method, case) for method in methods for case in cases_of]
+    together = outcomes([method for method, _ in given], *(case for _, case in given))
+    for (method, case), result in zip(given, together, strict=True):
+        alone = outcome(method, case)
         # Weights after 6 steps in float64; a run that meets its neighbours differs by 1e-3.
-        assert distance(alone.surrogate.weights, result.surrogate.weights) < 1e-10, task.candidates
+        assert distance(alone.surrogate.weights, result.surrogate.weights) < 1e-10, method
 
 
 @pytest.mark.parametrize("method", [DELTA(), LwF(), BSS()])
@@ -371,8 +371,8 @@ def test_each_in_a_stack_with_others_is_that_one_alone(kind):
 def test_each_serves_single_precision_and_without_samples_gives_the_source_back(kind, method):
     for dtype in (torch.float32, torch.float64):
         start = surrogate(kind, dtype)
-        tasks = [Task(start, dataset(kind, 6, 10, 0.4)[:samples], (method,), None, 0) for samples in (0, 6)]
-        none, some = (result.surrogate for result in transfer_many(tasks, BUDGET, Solver(device="cpu")))
+        data = dataset(kind, 6, 10, 0.4)
+        none, some = (outcome(method, case_of(start, part, steps=25, batch_size=16)).surrogate for part in (data[:0], data))
         assert some.network.dtype == dtype
         assert same(none.weights, start.weights)
         assert distance(some.weights, start.weights) > 1e-3

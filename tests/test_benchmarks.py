@@ -35,8 +35,8 @@ def test_the_heat_benchmark_prints_a_table_and_writes_all_its_results(results):
     output = (results / "output.txt").read_text()
     curve = pac.open_curve(results / "results/heat_equation_quick/heat_equation")
     medians = pac.summarise(curve)["median"]
-    assert curve.sizes["method"] >= 9
-    for name in curve["method"].values:
+    assert curve.sizes["approach"] >= 9
+    for name in curve["approach"].values:
         (row,) = [line for line in output.splitlines() if line.startswith(f"  {name}  ")]
         assert f"{float(medians.loc[name].sel(size=8)):.4f}" in row
     config = json.loads((results / "results/heat_equation_quick/heat_equation/config.json").read_text())

@@ -258,7 +258,7 @@ REFUSED = {
     "pac.grid(pac.PAC, sparsty=(0.8,))": "PAC has no sparsty; it takes",
     "pac.prune_and_allocate(surrogate, source, sparsty=0.5)": "Allocate has no sparsty; it takes",
     # curves and figures
-    "pac.samples_saved(None, 'PAC', 0.2)": f"{CURVE}, with its dimensions method, size and seed, or the path of a",
+    "pac.samples_saved(None, 'PAC', 0.2)": f"{CURVE}, with its dimensions approach, size and seed, or the path of a",
     "pac.plot_curve(curve['rel_l2'])": f"{CURVE}",
     "pac.summarise(curve, 'mse')": "metric must be one of the curve's, rel_l2",
     "pac.samples_saved(curve, None, 0.2)": "the curve has the methods fine-tune, PAC, got None",

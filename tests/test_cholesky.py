@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pac_surrogate.cholesky import cholesky
+from pac_surrogate.kernels.cholesky import cholesky
 
 EPS = torch.finfo(torch.float64).eps
 

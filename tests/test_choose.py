@@ -9,14 +9,17 @@ from scipy.optimize import minimize
 from scipy.stats import ttest_rel
 
 import pac_surrogate as pac
-from pac_surrogate.choice import Choice
-from pac_surrogate.choose import RIDGES, TRAINED, WEIGHED, Auto, Choose, candidates, chance_worse, weigh
+from pac_surrogate.data.leave_one_out import chosen_by_others
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.leave_one_out import chosen_by_others
+from pac_surrogate.methods.around.gaussian_process import GP
+from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines
+from pac_surrogate.methods.around.source_process import source_process
+from pac_surrogate.methods.tuned.atl import feature_statistics
 from pac_surrogate.predictors import Correction, Linearised, Mixture, SharedKernel
-from pac_surrogate.transfer.gaussian_process import GP
-from pac_surrogate.transfer.linear_correction import RidgeLines, fit_lines
-from pac_surrogate.transfer.source_process import CarryProcess, carried_process
+from pac_surrogate.predictors.choice import Choice
+from pac_surrogate.selection.auto import TRAINED, Auto
+from pac_surrogate.selection.candidates import RIDGES, candidates
+from pac_surrogate.selection.stacking import WEIGHED, chance_worse, weigh
 
 
 def generator(seed=0):
@@ -104,7 +107,7 @@ def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
     surrogate, source, target, x, y = case(samples=30)
     adapted = pac.transfer(surrogate, target, source=source)
     mixture, data = adapted.predictor, adapted.scaling.standardise(target.training)
-    found = candidates(prepared(surrogate, source.training), data)
+    found = candidates(surrogate, data, *measured(surrogate, source.training))
     residuals = torch.stack([candidate.left_out for candidate in found])
     assert len(target) <= WEIGHED  # so each sample is weighed by itself
     for i in (0, 17):
@@ -120,12 +123,10 @@ def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
     assert 0.75 < np.mean((band.lower <= y) & (y <= band.upper)) < 1.0
 
 
-def prepared(surrogate, source):
-    """The source surrogate after the stages of Auto on the source."""
+def measured(surrogate, source):
+    """What Auto measures on the source: statistics of its features, and a process of its samples."""
     data = surrogate.scaling.standardise(source)
-    for _, rule in Auto().stages()[:-1]:
-        surrogate = dataclasses.replace(surrogate, predictor=rule.solve(surrogate, data))
-    return surrogate
+    return feature_statistics(surrogate, data), source_process(surrogate, data)
 
 
 @pytest.mark.parametrize("linear", [False, True])
@@ -181,15 +182,15 @@ def test_where_the_target_is_a_line_of_the_source_s_samples_their_process_finds_
     assert "of the source's process" in with_samples.choice.method
     many = pac.Dataset.from_arrays(x[:300], np.repeat(low[:300], 9, axis=1))
     wide = pac.pretrain(many, model=pac.MLP(hidden=(8,)), steps=1)
-    assert carried_process(CarryProcess().solve(wide, wide.scaling.standardise(many))) is None  # more than 8 outputs
+    assert source_process(wide, wide.scaling.standardise(many)) is None  # more than 8 outputs
 
 
 def test_predictors_on_predictors_come_back_from_a_file_bit_for_bit(tmp_path):
     surrogate, source, target, x, _ = case(samples=6)
     data, path = surrogate.scaling.standardise(target), tmp_path / "a.safetensors"
-    process = carried_process(prepared(surrogate, source).network)
+    _, process = measured(surrogate, source)
     line = Correction(process, torch.ones(2).double(), torch.ones(2).double(), torch.zeros(2, 2).double())
-    on_process, on_line = (GP(on="residual").fit(base, data)[0] for base in (process, line))
+    on_process, on_line = (GP(on="residual").solve(base, data) for base in (process, line))
     for predictor in (line, on_process, on_line):
         made = dataclasses.replace(surrogate, predictor=predictor)
         made.save(path)
@@ -207,7 +208,8 @@ def test_a_damaged_mixture_is_refused(tmp_path):
     pac.transfer(surrogate, target).save(path)
     tensors, header = load_tensors(path)
     for name, wrong, said in (
-        ("weights", torch.nan, "must not be negative and must have the sum 1"),
+        ("weights", torch.nan, "must be finite and not negative, mixture/weights is not"),
+        ("weights", 1.0, "the weights of the mixture must have the sum 1"),
         ("scores", torch.nan, "must be finite and not negative"),
         ("squares", -1.0, "must be finite and not negative"),
     ):
@@ -233,7 +235,7 @@ def test_trained_candidates_are_judged_on_samples_that_they_have_not_seen():
         # Trained in float32, in a stack and alone.
         assert errors[name] == pytest.approx(float(torch.cat(residuals).square().mean().sqrt()), rel=1e-3)
     assert set(TRAINED) < set(errors)
-    alone = pac.transfer(surrogate, target, method=Auto(trained=True, on_source=False), steps=7)
+    alone = pac.transfer(surrogate, target, method=Auto(trained=True), steps=7)
     names = {score.name for score in alone.choice.table}
     assert "PAC" not in names  # it trains on the source
     assert "fine-tune" in names
@@ -241,13 +243,13 @@ def test_trained_candidates_are_judged_on_samples_that_they_have_not_seen():
 
 def test_all_trained_candidates_and_folds_are_one_stack(monkeypatch):
     surrogate, source, target, _, _ = case(samples=12)
-    stacks, original = [], pac.stages.fit
+    stacks, original = [], pac.runner.fit
     monkeypatch.setattr(
-        pac.stages, "fit", lambda model, plans, *a, **k: stacks.append(len(plans)) or original(model, plans, *a, **k)
+        pac.runner, "fit", lambda model, plans, *a, **k: stacks.append(len(plans)) or original(model, plans, *a, **k)
     )
     pac.transfer(surrogate, target, method=Auto(trained=True), source=source, steps=2, source_steps=2)
-    # PAC's two sparsities on the source; then 10 folds and the whole of five that need no source, and of those two.
-    assert stacks == [2, 5 * 11, 2 * 11]
+    # PAC's two sparsities on the source, with 10 folds and the whole of five that need no source; then those of the two.
+    assert stacks == [2 + 5 * 11, 2 * 11]
 
 
 def test_the_choice_says_what_it_weighed_and_survives_saving(tmp_path):
@@ -308,12 +310,10 @@ def test_a_surrogate_of_new_outputs_is_a_source_like_any_other_in_its_next_trans
     assert {"source unchanged", "shift", "all weights"} <= {score.name for score in second.choice.table}
 
 
-def test_auto_stands_alone_and_asks_for_its_source_before_it_trains():
+def test_auto_is_no_candidate_among_others():
     surrogate, _, target, _, _ = case()
     with pytest.raises(ValueError, match="give it alone"):
-        pac.transfer(surrogate, target, method=(Auto(on_source=False), pac.FineTune()))
-    with pytest.raises(ValueError, match="Auto trains on source data: pass source="):
-        pac.transfer(surrogate, target, method=Auto(trained=True))
+        pac.transfer(surrogate, target, method=(Auto(), pac.FineTune()))
 
 
 def test_new_outputs_are_chosen_for_too():
@@ -345,5 +345,3 @@ def test_a_mixture_is_the_weighted_mean_of_its_members():
     mixture = Mixture(torch.tensor([0.25, 0.75], dtype=torch.float64), (first, second))
     expected = 0.25 * first.predict(scaled).double() + 0.75 * second.predict(scaled).double()
     torch.testing.assert_close(mixture.predict(scaled), expected, rtol=0, atol=1e-12)
-    assert [where for where, _ in Auto().stages()] == ["source", "source", "target"]
-    assert Auto(on_source=False).stages() == (("target", Choose()),)

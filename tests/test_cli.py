@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pac_surrogate as pac
-import pac_surrogate.curve  # before a test replaces what it imports
+import pac_surrogate.curves.transfer_curve  # before a test replaces what it imports
 from pac_surrogate import cli
 from simulators.generate import generate
 from simulators.pairs import find_pair
@@ -60,11 +60,11 @@ def test_describe_and_validate_a_generated_file(files, capsys):
 )
 def test_a_score_that_there_is_not_is_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
     data = pac.Dataset.from_arrays(np.ones((20, 1)), factor * np.ones((20, 1)), test=0.2, attributes={"headline": headline})
-    monkeypatch.setattr("pac_surrogate.surrogate.predict_many", lambda surrogates, datasets: [np.ones((4, 1))])
+    monkeypatch.setattr("pac_surrogate.surrogates.many.predict_many", lambda surrogates, datasets: [np.ones((4, 1))])
     assert re.fullmatch(line, cli._score(None, data))
 
 
-@pytest.mark.filterwarnings("ignore::pac_surrogate.surrogate.ExtrapolationWarning")
+@pytest.mark.filterwarnings("ignore::pac_surrogate.data.data_warnings.ExtrapolationWarning")
 def test_pretrain_transfer_and_predict(files, source_surrogate, tmp_path, capsys):
     adapted, prediction = tmp_path / "adapted.safetensors", tmp_path / "prediction.nc"
     target = files / "target.h5"

@@ -6,20 +6,19 @@ import sys
 import numpy as np
 import pytest
 import torch
+from adapting import transferred
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.methods.around import co_kriging
+from pac_surrogate.methods.around.co_kriging import CoKriging, fit_levels
+from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.models import initial_weights
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
 from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer import co_kriging
-from pac_surrogate.transfer.co_kriging import CarrySamples, CoKriging, fit_levels
-from pac_surrogate.transfer.method import NotApplicableError
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 pytest.importorskip("smt", reason="co-kriging is fitted by smt, which is an extra")
 
@@ -37,8 +36,7 @@ def surrogate(data, model=None):
 
 
 def solve(method, source, target, model=None):
-    (result,) = transfer_many([Task(surrogate(source, model), target, (method,), source, 0)], Budget(), Solver(device="cpu"))
-    return result
+    return transferred(surrogate(source, model), target, method, source)
 
 
 def forrester_pair():
@@ -76,9 +74,8 @@ def test_the_prediction_is_smts(samples, monkeypatch):
     monkeypatch.setattr(co_kriging, "_train", lambda *a, **k: kept.append(train(*a, **k)) or kept[-1])
     source = pac.Dataset.from_arrays(low_x, low(low_x))
     target = pac.Dataset.from_arrays(high_x, 1.5 * low(high_x) + high_x[:, 0] - 2)
-    start = surrogate(source)
-    network = CarrySamples(100).solve(start, source)  # in physical units, whose mean is far from 0
-    fitted = CoKriging(starts=1).solve(dataclasses.replace(start, predictor=network), target)
+    network = surrogate(source).network
+    fitted = CoKriging(starts=1).solve(network, source, target)  # in physical units, whose mean is far from 0
     (model,) = kept
     assert model.options["poly"] == ("linear" if samples == 8 else "constant")
     np.testing.assert_allclose(fitted.predict(torch.as_tensor(fresh)), model.predict_values(fresh), atol=1e-10)

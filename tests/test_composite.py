@@ -5,23 +5,23 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, training_of
 from torch import nn
 from torch.nn import functional
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import load_tensors, save_tensors
+from pac_surrogate.methods.around.delta_net import DeltaNetwork
+from pac_surrogate.methods.around.input_augmentation import InputAugmentation
+from pac_surrogate.methods.around.multi_fidelity_network import MFNN
+from pac_surrogate.methods.method import NotApplicableError, check_case
 from pac_surrogate.models import COMPOSITES, DeltaNet, MultiFidelity, evaluate, evaluate_stack, initial_weights
 from pac_surrogate.models import InputAugmentation as Chain
+from pac_surrogate.models.weights import stack
 from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, with_outputs_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer import NotApplicableError
-from pac_surrogate.transfer.delta_net import DeltaNetwork
-from pac_surrogate.transfer.input_augmentation import InputAugmentation
-from pac_surrogate.transfer.multi_fidelity_network import MFNN
-from pac_surrogate.weights import stack
+from pac_surrogate.surrogates.outputs import with_outputs_of
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 DOUBLE = torch.float64
 BODY = nn.Sequential(nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 8))
@@ -49,17 +49,21 @@ def surrogate(kind, dtype=DOUBLE):
     return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(source), source.inputs, source.outputs)
 
 
-def solve(tasks, steps=30):
-    results = transfer_many(tasks, Budget(steps=steps, source_steps=10, batch_size=16), Solver(device="cpu"))
-    assert all(result.diverged is None for result in results)
-    return [result.surrogate for result in results]
+def case(surrogate, data, source=None, *, seed=0, steps=30):
+    return case_of(surrogate, data, source, seed=seed, steps=steps, source_steps=10, batch_size=16)
+
+
+def solve(method, *given, **options):
+    result = outcome(method, case(*given, **options))
+    assert result.sound
+    return result.surrogate
 
 
 def started(source, method, data, seed=5):
     """The surrogate before the first step, and its Plan."""
-    prepared = method.prepare(source, data)
-    plan = method.plan(prepared, prepared.scaling.standardise(data), torch.Generator().manual_seed(seed))
-    return dataclasses.replace(prepared, predictor=dataclasses.replace(prepared.network, weights=plan.start)), plan
+    asked = training_of(method, case(source, data, seed=seed))
+    predictor = dataclasses.replace(asked.surrogate.network, weights=asked.plan.start)
+    return dataclasses.replace(asked.surrogate, predictor=predictor), asked.plan
 
 
 def bits(tensor):
@@ -155,7 +159,7 @@ def test_it_starts_as_the_source_exactly_and_without_samples_stays_there(name, k
     source, data = surrogate(kind, dtype), dataset(kind, 6, 3)
     x = torch.as_tensor(np.random.default_rng(9).normal(size=(20, 9)))
     first, _ = started(source, METHODS[name], data)
-    (idle,) = solve([Task(source, data[:0], (METHODS[name],), None, 0)])
+    idle = solve(METHODS[name], source, data[:0])
     for found in (first, idle):
         # Products with 0 and 1 and sums with 0 do not round.
         assert torch.equal(found.predictor.predict(x), source.predictor.predict(x))
@@ -168,7 +172,7 @@ def test_input_augmentation_starts_at_random_and_says_that_it_needs_samples():
     assert torch.equal(starts[0].weights["small.readout.weight"], starts[1].weights["small.readout.weight"])
     assert not torch.equal(starts[0].weights["small.readout.weight"], starts[2].weights["small.readout.weight"])
     with pytest.raises(ValueError, match="InputAugmentation has no answer without target samples"):
-        solve([Task(source, data[:0], (METHODS["input augmentation"],), None, 0)])
+        check_case(METHODS["input augmentation"], case(source, data[:0]))
 
 
 def test_mfnn_starts_linear_in_inputs_and_source_whatever_its_linear_part():
@@ -221,7 +225,7 @@ def test_an_endless_pull_leaves_the_source_up_to_a_shift(name):
     x = torch.as_tensor(np.random.default_rng(9).normal(size=(20, 9)))
 
     def moved(strength):
-        (result,) = solve([Task(source, data, (dataclasses.replace(METHODS[name], strength=strength),), None, 0)], steps=150)
+        result = solve(dataclasses.replace(METHODS[name], strength=strength), source, data, steps=150)
         change = result.predictor.predict(x) - source.predictor.predict(x)
         return float((change - change.mean(0)).abs().max())
 
@@ -238,7 +242,7 @@ def test_the_source_within_keeps_its_bits_and_all_of_the_small_network_moves(nam
     for dtype in (torch.float32, DOUBLE):
         source, data = surrogate(kind, dtype), dataset(kind, 6, 3)
         before = {name: weight.clone() for name, weight in source.weights.items()}
-        (result,) = solve([Task(source, data, (METHODS[name],), None, 0)])
+        result = solve(METHODS[name], source, data)
         first, _ = started(source, METHODS[name], data)
         kept = inner(result.weights, "base.")
         assert list(kept) == list(before)
@@ -249,13 +253,13 @@ def test_the_source_within_keeps_its_bits_and_all_of_the_small_network_moves(nam
 
 @pytest.mark.parametrize("kind", ["MLP", "CNN"])
 def test_a_stack_of_transfers_is_every_one_alone(kind):
-    tasks = [
-        Task(surrogate(kind), dataset(kind, 6 + i, 3 + i), (method,), None, i) for method in METHODS.values() for i in range(2)
-    ]
-    for task, together in zip(tasks, solve(tasks), strict=True):
-        (alone,) = solve([task])
-        for name, weight in alone.weights.items():
-            assert float((together.weights[name] - weight).abs().max()) < 1e-10  # rounding of 30 float64 steps
+    methods = [method for method in METHODS.values() for _ in range(2)]
+    cases = [case(surrogate(kind), dataset(kind, 6 + i, 3 + i), seed=i) for i in range(2)] * len(METHODS)
+    for method, one, together in zip(methods, cases, outcomes(methods, *cases), strict=True):
+        alone = outcome(method, one)
+        assert together.sound
+        for name, weight in alone.surrogate.weights.items():
+            assert float((together.surrogate.weights[name] - weight).abs().max()) < 1e-10  # rounding of 30 float64 steps
 
 
 @pytest.mark.parametrize("kind", ["MLP", "CNN"])
@@ -263,28 +267,27 @@ def test_a_stack_of_transfers_is_every_one_alone(kind):
 def test_new_outputs_are_learnt_from_the_sources_old_ones(name, kind):
     source, data = surrogate(kind), dataset(kind, 9, 3, name="pressure", points=3)
     mean = float(((data.y - data.y.mean(0)) ** 2).mean())
-    (result,) = solve([Task(source, data, (dataclasses.replace(METHODS[name], learning_rate=2e-2),), None, 0)], steps=120)
+    result = solve(dataclasses.replace(METHODS[name], learning_rate=2e-2), source, data, steps=120)
     assert float(((result.predict(data) - data.y) ** 2).mean()) < 0.5 * mean
     assert all(torch.equal(result.weights[f"base.{n}"], w) for n, w in source.weights.items())
     with pytest.raises(ValueError, match="need at least one target sample"):
-        METHODS[name].prepare(source, data[:0])
+        training_of(METHODS[name], case(source, data[:0]))
 
 
 def test_a_delta_net_cannot_serve_new_outputs_and_says_so():
     source, data = surrogate("MLP"), dataset("MLP", 6, 3, name="pressure")
     with pytest.raises(NotApplicableError, match=r"gives the source's outputs temperature \(8,\), not pressure \(8,\)") as e:
-        METHODS["delta net"].prepare(source, data)
+        training_of(METHODS["delta net"], case(source, data))
     assert "\n" not in str(e.value)
-    (result,) = transfer_many([Task(source, data, (METHODS["delta net"],), None, 0)], Budget(), Solver(device="cpu"))
-    assert result.refused == str(e.value)
+    assert outcome(METHODS["delta net"], case(source, data)).refused == str(e.value)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_result_is_the_source_of_another_transfer(name):
     data = dataset("MLP", 6, 3)
-    (first,) = solve([Task(surrogate("MLP"), data, (METHODS[name],), None, 0)])
+    first = solve(METHODS[name], surrogate("MLP"), data)
     for method in (pac.FineTune(), pac.PAC(), MFNN(hidden=(3,))):
-        (second,) = solve([Task(first, data, (method,), dataset("MLP", 20, 1), 0)])
+        second = solve(method, first, data, dataset("MLP", 20, 1))
         assert any(not torch.equal(w, first.weights[n]) for n, w in second.weights.items() if n in first.weights) or (
             second.network.architecture.base == first.network.architecture
         )
@@ -319,7 +322,7 @@ def test_hyper_parameters_out_of_range_are_refused(method, options):
 
 def adapted(name, kind="MLP", points=8):
     variable = "temperature" if points == 8 else "pressure"
-    return solve([Task(surrogate(kind), dataset(kind, 6, 3, variable, points), (METHODS[name],), None, 0)], steps=5)[0]
+    return solve(METHODS[name], surrogate(kind), dataset(kind, 6, 3, variable, points), steps=5)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -338,7 +341,7 @@ def test_a_loaded_composite_is_the_saved_one_bit_for_bit(name, kind, tmp_path):
 
 
 def test_a_composite_of_a_composite_is_loaded_as_it_was(tmp_path):
-    (twice,) = solve([Task(adapted("MFNN", "Module"), dataset("MLP", 6, 3), (METHODS["delta net"],), None, 0)], steps=2)
+    twice = solve(METHODS["delta net"], adapted("MFNN", "Module"), dataset("MLP", 6, 3), steps=2)
     twice.save(tmp_path / "s")
     loaded = pac.Surrogate.load(tmp_path / "s", model=MODELS["Module"])
     assert loaded.network.architecture == twice.network.architecture
@@ -362,7 +365,7 @@ def test_a_module_of_the_users_within_is_loaded_only_with_its_code_and_gets_its_
     data = dataset("MLP", 6, 3)
     architecture = pac.Module(Fourier(1))
     base = Surrogate(build_network(architecture, data.inputs, data.outputs), fit_scaling(data), data.inputs, data.outputs)
-    (saved,) = solve([Task(base, data, (METHODS["delta net"],), None, 0)], steps=2)
+    saved = solve(METHODS["delta net"], base, data, steps=2)
     saved.save(tmp_path / "s")
     with pytest.raises(pac.DatasetError, match=r"a module of your own \(Fourier\): pass model=pac.Module") as caught:
         pac.Surrogate.load(tmp_path / "s")

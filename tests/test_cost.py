@@ -7,9 +7,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import pac_surrogate as pac
+from pac_surrogate.models.weights import masked, prunable
 from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import flops, magnitude_mask, nonzeros
-from pac_surrogate.weights import masked, prunable
 
 MODELS = {
     "MLP": (pac.MLP(hidden=(16, 9)), ("x",)),

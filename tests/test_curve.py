@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 
 import pac_surrogate as pac
-from pac_surrogate import metrics
-from pac_surrogate.curve import METRICS, score
-from pac_surrogate.left_out import LeftOutWarning
+from pac_surrogate.curves.scoring import METRICS, score
+from pac_surrogate.data import metrics
+from pac_surrogate.data.left_out import LeftOutWarning
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.uniform(-1, 1, size=(200, 3))
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 def test_a_curve_has_the_metrics_over_method_size_and_seed(folder):
     curve = pac.open_curve(folder)
-    assert curve.sizes == {"method": 5, "size": 3, "seed": 3}
+    assert curve.sizes == {"approach": 5, "size": 3, "seed": 3}
     assert {"rel_l2", "rmse_std", "rmse", "mae", "r2", "max_error", "nrmse", "vrmse", "source_error", "diverged"} <= set(curve)
     assert curve.attrs["headline"] == "rel_l2"
     scratch = curve["rel_l2"].loc["scratch"]
@@ -73,7 +73,7 @@ def test_every_number_of_a_curve_is_that_of_the_transfer_it_stands_for(folder):
     adapted = pac.transfer(
         surrogate, TARGET.subset(1, 6), method=pac.PAC(), source=SOURCE.train, seed=1, steps=30, source_steps=20, device="cpu"
     )
-    cell = {"method": "PAC", "size": 6, "seed": 1}
+    cell = {"approach": "PAC", "size": 6, "seed": 1}
     x = adapted.scaling.inputs.standardise(np_to_torch(TARGET.test.input_matrix))
     prediction = adapted.scaling.outputs.restore(adapted.predictor.predict(x).double()).numpy()
     for name, value in score(prediction, TARGET.test).items():
@@ -90,19 +90,21 @@ def np_to_torch(matrix):
 
 def test_all_methods_see_the_same_samples_and_a_seed_is_a_draw_of_its_own(monkeypatch):
     seen = []
-    original = pac.curve.transfer_many
-    monkeypatch.setattr(pac.curve, "transfer_many", lambda tasks, *rest: seen.extend(tasks) or original(tasks, *rest))
+    original = pac.curves.transfer_curve.run
+    monkeypatch.setattr(
+        pac.curves.transfer_curve, "run", lambda given, *rest: seen.extend(case for _, case in given) or original(given, *rest)
+    )
     pac.transfer_curve(SOURCE, TARGET, **{**ARGUMENTS, "steps": 1, "source_steps": 1, "pretrain_steps": 1})
     by_cell = {}
-    for task in seen:
-        by_cell.setdefault((len(task.data), task.seed), []).append(task)
-    for (size, seed), tasks in by_cell.items():
-        assert len(tasks) == (4 if size == 0 else 5)
-        order = np.stack([TARGET.subset(seed, 6).x[:size]])
-        for task in tasks:
-            np.testing.assert_array_equal(task.data.x, order[0])  # size 6 begins with size 3
-            assert task.surrogate is tasks[0].surrogate
-    assert by_cell[6, 0][0].data.x.tolist() != by_cell[6, 1][0].data.x.tolist()
+    for case in seen:
+        by_cell.setdefault((len(case.target), case.seed), []).append(case)
+    for (size, seed), cases in by_cell.items():
+        assert len(cases) == (4 if size == 0 else 5)
+        order = TARGET.subset(seed, 6).x[:size]  # size 6 begins with size 3
+        for case in cases:
+            assert sorted(map(tuple, case.target.x)) == sorted(map(tuple, order))
+            assert case.surrogate is cases[0].surrogate
+    assert by_cell[6, 0][0].target.x.tolist() != by_cell[6, 1][0].target.x.tolist()
     assert by_cell[6, 0][0].surrogate is not by_cell[6, 1][0].surrogate
 
 
@@ -113,7 +115,7 @@ def test_the_same_seed_writes_the_same_bytes(folder, tmp_path):
 
 
 def test_a_curve_that_was_stopped_goes_on_with_the_same_bytes_and_redoes_no_finished_stack(folder, tmp_path, monkeypatch):
-    trained, original = [], pac.training._train
+    trained, original = [], pac.solvers.training._train
 
     def stop_after_three(*arguments):
         if len(trained) == 3:
@@ -121,12 +123,12 @@ def test_a_curve_that_was_stopped_goes_on_with_the_same_bytes_and_redoes_no_fini
         trained.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(pac.training, "_train", stop_after_three)
+    monkeypatch.setattr(pac.solvers.training, "_train", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         pac.transfer_curve(SOURCE, TARGET, **ARGUMENTS, out=tmp_path)
     assert not (tmp_path / "curve.nc").exists()
     assert len(list((tmp_path / "stacks").iterdir())) == 3
-    monkeypatch.setattr(pac.training, "_train", lambda *arguments: trained.append(arguments) or original(*arguments))
+    monkeypatch.setattr(pac.solvers.training, "_train", lambda *arguments: trained.append(arguments) or original(*arguments))
     pac.transfer_curve(SOURCE, TARGET, **ARGUMENTS, out=tmp_path)
     assert len(trained) == len(list((tmp_path / "stacks").iterdir())) == len(list((folder / "stacks").iterdir()))
     assert (tmp_path / "curve.nc").read_bytes() == (folder / "curve.nc").read_bytes()
@@ -142,10 +144,10 @@ def test_the_tidy_table_holds_every_number_of_the_curve(folder):
     curve = pac.open_curve(folder)
     with open(folder / "curve.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["method", "size", "seed", "metric", "value"]
+    assert list(rows[0]) == ["approach", "size", "seed", "metric", "value"]
     assert len(rows) == 10 * 45
     for row in rows:
-        value = float(curve[row["metric"]].loc[row["method"], int(row["size"]), int(row["seed"])])
+        value = float(curve[row["metric"]].loc[row["approach"], int(row["size"]), int(row["seed"])])
         assert float(row["value"]) == value or (math.isnan(value) and row["value"] == "nan")
 
 
@@ -172,14 +174,14 @@ def test_with_other_outputs_the_source_and_n_zero_have_no_answer_and_the_rest_ha
     errors = curve["rel_l2"]
     assert np.isnan(errors.loc["source unchanged"]).all()
     assert np.isnan(errors.sel(size=0)).all()
-    assert np.isfinite(errors.sel(size=6).drop_sel(method="source unchanged")).all()
+    assert np.isfinite(errors.sel(size=6).drop_sel(approach="source unchanged")).all()
     assert np.isnan(curve["source_error"]).all()
 
 
 def curve_of(errors, sizes):
     values = np.asarray(errors, dtype=float).reshape(1, len(sizes), 1).repeat(3, axis=2)
-    variables = {"rel_l2": (("method", "size", "seed"), values)}
-    return xr.Dataset(variables, {"method": ["a"], "size": list(sizes), "seed": [0, 1, 2]}, {"headline": "rel_l2"})
+    variables = {"rel_l2": (("approach", "size", "seed"), values)}
+    return xr.Dataset(variables, {"approach": ["a"], "size": list(sizes), "seed": [0, 1, 2]}, {"headline": "rel_l2"})
 
 
 def test_samples_needed_are_read_off_between_sizes_in_log_n():
@@ -332,7 +334,7 @@ def test_a_headline_that_a_test_split_leaves_undefined_is_refused_before_anythin
         return pac.Dataset.from_arrays({"inputs": X}, flat, **options) if isinstance(side, str) else side
 
     trained = []
-    monkeypatch.setattr(pac.training, "_train", lambda *arguments: trained.append(arguments))
+    monkeypatch.setattr(pac.solvers.training, "_train", lambda *arguments: trained.append(arguments))
     with pytest.raises(ValueError, match=f"^the headline metric must be defined on the {line}, as the headline in") as caught:
         pac.transfer_curve(make(source), make(target), **ARGUMENTS)
     assert "\n" not in str(caught.value)
@@ -341,7 +343,7 @@ def test_a_headline_that_a_test_split_leaves_undefined_is_refused_before_anythin
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_median(bad, given, monkeypatch):
-    original = pac.curve.predict_many
+    original = pac.curves.transfer_curve.predict_many
 
     def spoiled(surrogates, datasets):
         found = original(surrogates, datasets)
@@ -349,7 +351,7 @@ def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_media
             found[0][7, 2] = bad
         return found
 
-    monkeypatch.setattr(pac.curve, "predict_many", spoiled)
+    monkeypatch.setattr(pac.curves.transfer_curve, "predict_many", spoiled)
     curve = pac.transfer_curve(SOURCE, TARGET, **FIXED, surrogates=given)
     sound = [[[False, True]], [[True, True]]]  # the first of four cells
     np.testing.assert_array_equal(~curve["diverged"].values, sound)

@@ -572,7 +572,7 @@ def test_a_flipped_bit_of_a_text_is_refused(tmp_path: Path) -> None:
         data = bytearray(whole)
         data[at] ^= 1
         (tmp_path / "curve.nc").write_bytes(data)
-        assert "the texts of 'method' are damaged" in refusal(read_netcdf, tmp_path / "curve.nc")
+        assert "the texts of 'approach' are damaged" in refusal(read_netcdf, tmp_path / "curve.nc")
 
 
 def test_chunks_that_are_neighbours_are_read_at_once(tmp_path: Path) -> None:

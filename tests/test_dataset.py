@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pac_surrogate import dataset as module
-from pac_surrogate.dataset import Dataset, open_dataset
+from pac_surrogate.data import dataset as module
+from pac_surrogate.data.dataset import Dataset, open_dataset
 from pac_surrogate.files import DatasetError, DatasetWriter, Variable, validate
 
 SAMPLES = 50

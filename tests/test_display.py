@@ -14,18 +14,18 @@ from torch import nn
 
 import pac_surrogate
 import pac_surrogate as pac
-from pac_surrogate.case import Cases
-from pac_surrogate.display import Shown, brief, cut
+from pac_surrogate.methods.case import Budget
 from pac_surrogate.predictors import KINDS
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.tasks import Task, transfer_many
+from pac_surrogate.prepare import prepare
+from pac_surrogate.runner import Solver, run
+from pac_surrogate.utilities.display import Shown, brief, cut
 
 LONGEST = 1000  # characters of a repr: a screen has four times as many
 DRAW = np.random.default_rng(0)
 X = DRAW.uniform(-1, 1, (60, 32))
 SOURCE = pac.Dataset.from_arrays(X, np.sin(X), valid=0.1, test=0.2)
 TARGET = pac.Dataset.from_arrays(X, 1.2 * np.sin(X), test=0.5, seed=1)
-METHODS = [getattr(pac, name) for name in pac.__all__ if hasattr(getattr(pac, name), "stages")]
+METHODS = [getattr(pac, name) for name in pac.__all__ if hasattr(getattr(pac, name), "adapt")]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,10 @@ def shown():
     methods = {"PAC": pac.PAC(), "GP": pac.GP(), "correction": pac.LinearCorrection(), "ATL": pac.ATL(), "L2": pac.L2()}
     transferred = {name: pac.transfer(surrogate, data, method=method, **few) for name, method in methods.items()}
     one = pac.pretrain((X[:, :1], X[:, :1]), model=pac.MLP((8,)), steps=2)
-    (result,) = transfer_many([task := Task(surrogate, data, (pac.L2(),), None, 0)], budget, Solver(device="cpu"))
+    prepared = prepare(surrogate, data, SOURCE)
+    (result,) = run([(pac.L2(), case := prepared.case(budget, 0))], Solver(device="cpu"))
     plan = pac.make_plan(surrogate.weights)
-    (fitted,) = pac.fit(surrogate.model, [plan], [SOURCE], seeds=[0], steps=2, learning_rate=1e-3, keep_state=True)
+    (fitted,) = pac.fit(surrogate.model, [plan], [SOURCE], seeds=[0], steps=2, learning_rate=1e-3)
     curve = pac.transfer_curve(
         SOURCE, TARGET, methods=["PAC", "fine-tune"], sizes=(4, 8), seeds=2, steps=2, source_steps=2, pretrain_steps=2
     )
@@ -67,13 +68,12 @@ def shown():
         "wide data": wide,
         "coordinate": wide.coordinates["y_0"],
         "variable": wide.outputs[0],
-        "case": Cases().prepare(surrogate, data, SOURCE),
-        "task": task,
+        "prepared": prepared,
+        "case": case,
         "result": result,
         "budget": budget,
         "plan": plan,
         "fit": fitted,
-        "state": fitted.state,
         "architectures": (pac.MLP(), pac.CNN()),
         "module": pac.Module(nn.Sequential(*(nn.Linear(32, 32) for _ in range(100)))),
         "needed": pac.samples_needed_interval(curve, "PAC", 9.0),

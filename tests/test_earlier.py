@@ -34,7 +34,7 @@ def assert_equal_but_for_rounding(found: np.ndarray, stored: np.ndarray) -> None
 
 
 @pytest.mark.filterwarnings(
-    "ignore::pac_surrogate.surrogate.ExtrapolationWarning"
+    "ignore::pac_surrogate.data.data_warnings.ExtrapolationWarning"
 )  # some test samples leave the source's range
 @pytest.mark.parametrize("name", NAMES)
 def test_a_surrogate_of_every_kind_loads_and_predicts_what_it_did(name: str) -> None:
@@ -54,8 +54,8 @@ def test_every_file_has_its_values() -> None:
 def test_a_curve_is_read() -> None:
     curve = pac.open_curve(EARLIER / "curve")
     assert isinstance(curve, xr.Dataset)
-    assert list(curve["method"].values) == ["PAC", "FT"]
-    assert float(curve["rel_l2"].isel(method=0, size=0, seed=0)) > 0
+    assert list(curve["approach"].values) == ["PAC", "FT"]
+    assert float(curve["rel_l2"].isel(approach=0, size=0, seed=0)) > 0
     assert pac.summarise(curve)["median"].shape == (2, 2)
 
 

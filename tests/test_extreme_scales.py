@@ -14,14 +14,14 @@ import pytest
 import torch
 
 import pac_surrogate as pac
-from pac_surrogate import metrics
-from pac_surrogate.arrays import as_numbers
+from pac_surrogate.data import metrics
+from pac_surrogate.data.arrays import as_numbers
+from pac_surrogate.data.data_warnings import DataWarning
+from pac_surrogate.data.scaling import LARGEST, TINY, fit_new_outputs, fit_scaling
 from pac_surrogate.files import DatasetError, DatasetWriter, Variable
+from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import Correction
-from pac_surrogate.resolution import centre
-from pac_surrogate.scaling import LARGEST, TINY, fit_new_outputs, fit_scaling
-from pac_surrogate.surrogate import DataWarning
-from pac_surrogate.transfer import NotApplicableError
+from pac_surrogate.utilities.resolution import centre
 
 POWERS = (-1000, -560, 515, 664, 996)  # 1e-301, 1e-169, 1e155, 1e200, 1e300
 X = np.random.default_rng(0).normal(size=(40, 2))

@@ -6,28 +6,25 @@ import sys
 import numpy as np
 import pytest
 import torch
+from adapting import transferred
 from cases import MODELS, dataset, surrogate
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.methods.around.gaussian_process import GP
+from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
+from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import GaussianProcess, build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.gaussian_process import GP
-from pac_surrogate.transfer.method import NotApplicableError
-from pac_surrogate.transfer.process_fit import fit_process, make_kernel
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def solve(method, kind, samples, dtype=torch.float64):
-    task = Task(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], (method,), dataset(kind, 60, 1), 0)
-    (result,) = transfer_many([task], Budget(steps=5), Solver(device="cpu"))
-    return result
+    return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
 
 
 def standardised(kind, samples):
@@ -41,7 +38,7 @@ def standardised(kind, samples):
 @pytest.mark.parametrize("samples", [5, 12])  # fewer than the 8 outputs, and more
 def test_predictions_are_scikit_learns(on, kernel, kind, samples):
     source, data = standardised(kind, samples)
-    fitted = GP(on=on, kernel=kernel).solve(source, data)
+    fitted = GP(on=on, kernel=kernel).solve(source.network, data)
     fresh = torch.as_tensor(source.scaling.standardise(dataset(kind, 60, 1)).input_matrix)
     with torch.no_grad():
         before, after = (source.network.predict(x).numpy() for x in (torch.as_tensor(data.input_matrix), fresh))
@@ -92,7 +89,7 @@ def test_a_covariance_that_is_singular_in_float64_stops_no_choice(monkeypatch):
     assert np.linalg.matrix_rank(gram) < 9
     sound, _ = GP(on="target").fit(surrogate("MLP").network, data)
     monkeypatch.setattr(GP, "_fit", lambda *_: (sound, x, x.copy(), None))
-    monkeypatch.setattr(sys.modules["pac_surrogate.transfer.process_fit"], "fit_process", smooth)
+    monkeypatch.setattr(sys.modules["pac_surrogate.methods.around.process_fit"], "fit_process", smooth)
     _, left_out = GP(on="target").fit(surrogate("MLP").network, data)
     assert left_out.shape == (9, 1)
 
@@ -141,7 +138,7 @@ def test_a_shifted_source_is_recovered_from_the_residual(kind):
     fresh = torch.as_tensor(source.scaling.standardise(dataset(kind, 60, 1)).input_matrix)
     with torch.no_grad():
         before, after = (source.network.predict(x) for x in (torch.as_tensor(data.input_matrix), fresh))
-        shifted = GP(on="residual").solve(source, data.with_matrices(data.input_matrix, (before + 1.5).numpy()))
+        shifted = GP(on="residual").solve(source.network, data.with_matrices(data.input_matrix, (before + 1.5).numpy()))
         np.testing.assert_allclose(shifted.predict(fresh), after + 1.5, atol=1e-12)
 
 
@@ -169,7 +166,7 @@ def test_the_augmented_process_recovers_a_nonlinear_relation():
     error = {}
     for on in ("target", "residual", "augmented"):
         with torch.no_grad():
-            prediction = GP(on=on, kernel="rbf").solve(source, some).predict(torch.as_tensor(x)).numpy()
+            prediction = GP(on=on, kernel="rbf").solve(source.network, some).predict(torch.as_tensor(x)).numpy()
         error[on] = np.sqrt(np.mean((prediction - high) ** 2)) / high.std()
     # 14 points are too few for four periods, and enough for a parabola in f_S with a slope in x.
     assert error["augmented"] < 0.03
@@ -227,7 +224,7 @@ def test_too_few_samples_give_the_source_or_a_reason(kind):
 def test_outputs_that_never_vary_are_predicted_as_they_are():
     source, data = standardised("MLP", 5)
     constant = data.with_matrices(data.input_matrix, np.full((5, 8), 0.25))
-    fitted = GP(on="target").solve(source, constant)
+    fitted = GP(on="target").solve(source.network, constant)
     np.testing.assert_allclose(fitted.predict(torch.as_tensor(data.input_matrix)), 0.25, atol=1e-12)
 
 
@@ -240,7 +237,7 @@ def test_wrong_settings_are_refused_in_one_line(option, value):
 
 def test_too_many_samples_are_not_applicable():
     with pytest.raises(NotApplicableError, match="got 1001"):
-        GP().solve(surrogate("MLP"), dataset("MLP", 1001, 1))
+        GP().solve(surrogate("MLP").network, dataset("MLP", 1001, 1))
 
 
 def test_the_search_for_the_greatest_evidence_is_not_lost_in_another_maximum(monkeypatch):
@@ -254,7 +251,7 @@ def test_the_search_for_the_greatest_evidence_is_not_lost_in_another_maximum(mon
     cases = [(z, 0.3 * np.exp(0.5 * z[:, :1])) for z in cases]
     both = [evidence(*case) for case in cases]
     assert min(both) > 30  # 34 to 55 where the function is found, 6 to 11 where it is called noise
-    monkeypatch.setattr(sys.modules["pac_surrogate.transfer.process_fit"], "STARTS", (1e-2,))
+    monkeypatch.setattr(sys.modules["pac_surrogate.methods.around.process_fit"], "STARTS", (1e-2,))
     alone = [evidence(*case) for case in cases]
     assert all(one <= two + 1e-3 for one, two in zip(alone, both, strict=True))  # the optimiser ends within 1e-5
     assert min(alone) < 20

@@ -7,33 +7,30 @@ import sys
 from pathlib import Path
 
 import pytest
+from imports import graph, imported, layers, module_of, part_of
 
 ROOT = Path(__file__).parent.parent
 LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "simulators", "benchmarks"))
 
-# Every part of the library imports from the rows above its own and from itself, from nothing else.
+# Every part of the library, a folder or a file at its root, imports from the rows above its own and from itself alone.
 LAYERS = (
-    ("resolution", "left_out", "repeats", "process", "arguments", "display", "memory", "method_names"),
-    ("console", "files", "weights", "metrics", "device", "progress", "leave_one_out"),
-    ("arrays", "matching"),
-    ("dataset", "models"),
-    ("jacobian", "perturbation", "adam"),
-    ("cholesky", "tangent", "spectrum", "choice", "intervals"),
-    ("scaling", "predictors", "pruning", "batches"),
-    ("plan",),
-    ("surrogate",),
-    ("case",),
-    ("transfer", "training", "linearise"),  # methods and solvers never meet below `stages`
-    ("choose", "acquisition"),
-    ("stages",),
-    ("tasks",),
+    ("utilities",),
+    ("console", "files", "perturbation"),
+    ("data", "models"),
+    ("intervals", "kernels", "plan"),
+    ("predictors", "pruning"),
+    ("surrogates",),
+    ("methods", "solvers"),  # which meet in the runner, and in the choice among closed forms
+    ("prepare", "runner", "selection"),
     ("pipeline",),
-    ("curve",),
-    ("plots", "savings", "deploy"),
-    ("sample_plots", "savings_plots", "costs"),
+    ("curves",),
+    ("plots",),
     ("cli",),
 )
-CONSOLE = ("pac_surrogate.console", "pac_surrogate.memory")  # what the simulators' command line shares with the library's
+CONSOLE = (
+    "pac_surrogate.console",
+    "pac_surrogate.utilities.memory",
+)  # what the simulators' command line shares with the library's
 PLACE = {part: row for row, parts in enumerate(LAYERS) for part in parts}
 PLACE["the public face"] = PLACE["cli"] - 1  # `import pac_surrogate` reaches everything: only the console may
 
@@ -44,10 +41,6 @@ def sources(folder):
 
 def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-def part_of(path):
-    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
 
 
 def imports(node):
@@ -69,10 +62,9 @@ def dotted(node):
 
 def imported_parts(path):
     """Parts of the library that a file imports."""
-    for name in imports(tree(path)):
-        package, _, rest = name.partition(".")
-        if package == "pac_surrogate":
-            yield rest.split(".")[0] or "the public face"
+    for name in imported(path):
+        if (other := module_of(name)) is not None:
+            yield "the public face" if other == LIBRARY / "__init__.py" else part_of(other)
 
 
 LIBRARY_FILES = [path for path in sources(LIBRARY) if path != LIBRARY / "__init__.py"]
@@ -90,10 +82,19 @@ def test_the_check_of_imports_sees_the_ones_that_there_are():
     def seen(name):
         return set(imported_parts(LIBRARY / name))
 
-    assert {"training", "transfer", "surrogate"} <= seen("stages.py")
-    assert {"plan", "models"} <= seen("training.py")
-    assert "pruning" in seen("transfer/pac.py")
-    assert {"training", "stages", "pipeline", "curve"}.isdisjoint(seen("transfer/pac.py"))
+    assert {"methods", "solvers", "surrogates"} <= seen("runner.py")
+    assert {"plan", "models"} <= seen("solvers/training.py")
+    assert "pruning" in seen("methods/pruned/pac.py")
+    assert {"solvers", "runner", "pipeline", "curves"}.isdisjoint(seen("methods/pruned/pac.py"))
+    assert not set(graph()) - PLACE.keys()
+
+
+def test_the_root_holds_ten_files_at_most_and_no_imports_go_round():
+    assert len(list(LIBRARY.glob("*.py"))) <= 10
+    parts = graph()
+    assert sum(map(len, layers(parts))) == len(parts)
+    files = graph(files=True)
+    assert sum(map(len, layers(files))) == len(files)
 
 
 def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
@@ -125,8 +126,8 @@ ELSEWHERE = {"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_
 
 
 def test_there_is_one_training_loop():
-    assert {"torch.autograd.backward", "torch.autograd.grad"} <= gradients_followed(LIBRARY / "training.py")
-    assert gradients_followed(LIBRARY / "adam.py") == ELSEWHERE["adam.py"]
+    assert {"torch.autograd.backward", "torch.autograd.grad"} <= gradients_followed(LIBRARY / "solvers" / "training.py")
+    assert gradients_followed(LIBRARY / "solvers" / "adam.py") == ELSEWHERE["adam.py"]
     for path in sources(LIBRARY):
         assert path.name == "training.py" or gradients_followed(path) <= ELSEWHERE.get(path.name, set()), path
 
@@ -168,11 +169,10 @@ answers = {"torch at import": "torch" in sys.modules}
 pac.Dataset, pac.open_dataset, pac.DatasetError
 answers["torch for data"] = "torch" in sys.modules
 answers["home before"] = pac.transfer.__module__
-import pac_surrogate.transfer.pac
+import pac_surrogate.methods.pruned.pac
 from pac_surrogate import transfer
 answers["home after"] = pac.transfer.__module__
 answers["callable"] = callable(pac.transfer) and transfer is pac.transfer
-answers["subpackage"] = sys.modules["pac_surrogate.transfer"].PAC is pac.PAC
 answers["unresolved"] = [name for name in pac.__all__ if getattr(pac, name, None) is None]
 answers["listed"] = sorted(pac.__all__) == dir(pac) and len(set(pac.__all__)) == len(pac.__all__)
 try:
@@ -197,27 +197,12 @@ def test_importing_the_package_and_reading_data_does_not_import_torch(face):
     assert not face["torch for data"]
 
 
-def test_transfer_is_the_function_even_when_the_subpackage_of_that_name_is_imported(face):
+def test_transfer_is_the_function(face):
     assert face["home before"] == face["home after"] == "pac_surrogate.pipeline"
     assert face["callable"]
-    assert face["subpackage"]
 
 
 def test_every_public_name_resolves_and_no_other_does(face):
     assert face["unresolved"] == []
     assert face["listed"]
-    assert face["unknown"] == "module 'pac_surrogate' has no attribute 'nonsense'"
-
-
-def test_type_checkers_see_the_face_that_there_is():
-    module = tree(LIBRARY / "__init__.py")
-    (checked,) = (node for node in module.body if isinstance(node, ast.If) and dotted(node.test) == "TYPE_CHECKING")
-    typed = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in imports(checked)}
-    assignments = {
-        node.targets[0].id: node.value
-        for node in module.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
-    homes = ast.literal_eval(assignments["_FACE"])
-    assert typed == {name: f"pac_surrogate.{home}" for home, names in homes.items() for name in names}
-    assert sorted(typed) == sorted(ast.literal_eval(assignments["__all__"]))
+    assert "nonsense" in face["unknown"]

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import norm
 
 import pac_surrogate as pac
-from pac_surrogate.choose import Candidate
-from pac_surrogate.intervals import check_level, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.intervals.bands import check_level, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.selection.candidates import Candidate
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,24 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, plan_of, transferred
 from cases import MODELS, dataset, surrogate
 from sklearn.linear_model import Ridge
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.jacobian import loss_gradient
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.kernels.jacobian import loss_gradient
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.methods.tuned.last_layer_ridge import LastLayerRidge, last_rows
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, with_outputs_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.last_layer_ridge import LastLayerRidge, last_rows
-from pac_surrogate.transfer.method import NotApplicableError
+from pac_surrogate.surrogates.outputs import with_outputs_of
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def solve(method, kind, samples, dtype=torch.float64):
-    task = Task(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], (method,), dataset(kind, 60, 1), 0)
-    (result,) = transfer_many([task], Budget(steps=5), Solver(device="cpu"))
-    return result
+    return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
 
 
 def standardised(kind, samples):
@@ -51,7 +49,7 @@ def test_it_is_scikit_learns_ridge_towards_the_source(kind):
 @pytest.mark.parametrize("strength", [0.02, 3.0])
 def test_the_objective_of_the_linear_probe_has_no_slope_there(kind, strength):
     source, data, x, y = standardised(kind, 6)
-    plan = pac.LinearProbe(strength=strength).plan(source, data, torch.Generator())
+    plan = plan_of(pac.LinearProbe(strength=strength), case_of(source, dataset(kind, 6, 10, 0.4)))
     weights = LastLayerRidge(strength=strength).solve(source, data).weights
     slope = loss_gradient(source.network.module, weights, x, y)
     for name in ("readout.weight", "readout.bias"):

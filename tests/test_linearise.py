@@ -1,7 +1,6 @@
 """The closed form: what a Plan's minimiser, its left-out errors and its evidence are, by other means."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -10,14 +9,14 @@ from scipy.stats import multivariate_normal
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.linearise import FALLBACK, _choose, linearise, prior_of
+from pac_surrogate.kernels.spectrum import Spectrum
+from pac_surrogate.methods.pulled.resemblance import resemble
 from pac_surrogate.models import evaluate, initial_weights
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import Linearised, build_network
-from pac_surrogate.spectrum import Spectrum
-from pac_surrogate.training import fit
-from pac_surrogate.transfer.resemblance import resemble
+from pac_surrogate.solvers.closed_form import FALLBACK, _choose, linearise, prior_of
+from pac_surrogate.solvers.training import fit
 
 INPUTS, SAMPLES, SEVERAL = 4, 9, 3
 
@@ -209,7 +208,7 @@ def test_frozen_weights_keep_their_bits(kernel):
     network.weights["readout.bias"].fill_(-0.0)
     mask = {name: normal(*w.shape, seed=5) > 0 for name, w in network.weights.items()} | {"readout.bias": torch.tensor(False)}
     plan = make_plan(network.weights, trainable=mask, anchor=0.0, strength=0.1)
-    found = linearise(network, [plan], x, y, kernel=kernel, relinearise=2 if kernel == "block" else 0)[0].predictor
+    found = linearise(network, [plan], x, y, kernel=kernel)[0].predictor
     for name, weight in network.weights.items():
         kept = ~mask[name].expand_as(weight)
         ends = found.base.weights[name]
@@ -232,30 +231,6 @@ def test_pac_calibrates_by_the_formula_of_its_fifth_truth():
     d = rows.T @ torch.linalg.solve(rows @ rows.T + y.numel() * 0.01 * torch.eye(len(rows), dtype=torch.float64), residual)
     assert float((flat(found.predictor.change)[redundant] - d).abs().max()) < 1e-10  # condition number below 1e4
     assert float(d.abs().max()) > 0.1
-
-
-def objective(network, weights, plan, x, y):
-    error = (evaluate(network.module, weights, x)[0] - y).square().mean()
-    return float(error + sum(0.5 * (s * (weights[n] - plan.anchor[n]).square()).sum() for n, s in plan.strength.items()))
-
-
-def test_linearising_again_lowers_the_objective_step_by_step_and_ends_where_its_gradient_vanishes():
-    network, x, y = case(model=pac.MLP(hidden=(8, 7), activation="tanh"))
-    plan = make_plan(network.weights, anchor=around(network.weights, 2, 0.3), strength=0.05)
-    values = []
-    for steps in (*range(4), 160):
-        (found,) = linearise(network, [plan], x, y, kernel="block", relinearise=steps)
-        values.append(objective(network, found.predictor.base.weights, plan, x, y))
-    assert all(b <= a for a, b in itertools.pairwise(values))
-    assert values[1] < 0.97 * values[0]
-    assert values[-1] < values[1]
-    assert float(flat(found.predictor.change).abs().max()) < 1e-5  # the next step goes nowhere: a stationary point
-    linear, x, y = case()
-    plan = make_plan(linear.weights, anchor=around(linear.weights, 2), strength=0.1)
-    (once,), (thrice,) = (linearise(linear, [plan], x, y, relinearise=steps) for steps in (0, 2))
-    assert float((solved(once) - solved(thrice)).abs().max()) < 1e-12
-    assert float(flat(thrice.predictor.change).abs().max()) < 1e-12
-    assert float((once.left_out - thrice.left_out).abs().max()) < 1e-12
 
 
 def test_missing_strengths_are_filled_in_and_the_note_says_so():
@@ -317,9 +292,6 @@ def test_what_has_no_closed_form_is_refused_in_one_line():
         ("a plan with a perturbation", dataclasses.replace(pulled, perturbation=Perturbation(0.1, 1)), {}),
         ("a plan with a behaviour", dataclasses.replace(pulled, behaviour=resemble(network.weights, prediction=0.1)), {}),
         ("a plan with a reparametrisation", dataclasses.replace(pulled, reparametrisation=dict), {}),
-        ("relinearise needs", pulled, {"relinearise": 1, "kernel": "shared"}),
-        ("relinearise needs", pulled, {"relinearise": 1, "ratio": 0.1}),
-        ("relinearise needs", make_plan(network.weights), {"relinearise": 1}),
         ("unknown kernel 'full'", pulled, {"kernel": "full"}),
         ("got 'luck'", pulled, {"by": "luck"}),
         ("positive and finite", pulled, {"ratio": 0.0}),

@@ -10,15 +10,15 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.linearise import linearise
 from pac_surrogate.models import evaluate, initial_weights
+from pac_surrogate.models.weights import inside
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.weights import inside
+from pac_surrogate.solvers.closed_form import linearise
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 OUTPUTS = 16  # more than there are combinations of
 

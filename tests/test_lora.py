@@ -5,28 +5,31 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, plan_of
 from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.methods.tuned.lora import LoRA, LowRank
 from pac_surrogate.models import initial_weights
+from pac_surrogate.models.weights import prunable
 from pac_surrogate.predictors import Network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, with_outputs_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.lora import LoRA, LowRank
-from pac_surrogate.weights import prunable
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
-def planned(source, method, samples=6, kind="MLP"):
-    return method.plan(source, source.scaling.standardise(dataset(kind, samples, 3)), torch.Generator().manual_seed(5))
+def planned(source, method, kind="MLP"):
+    return plan_of(method, case_of(source, dataset(kind, 6, 3), seed=5))
 
 
-def solve(tasks, steps=100):
-    results = transfer_many(tasks, Budget(steps=steps, batch_size=16), Solver(device="cpu"))
-    assert all(result.diverged is None for result in results)
-    return [result.surrogate for result in results]
+def case(source, data, seed=0):
+    return case_of(source, data, seed=seed, steps=100, batch_size=16)
+
+
+def solve(method, source, data):
+    result = outcome(method, case(source, data))
+    assert result.sound
+    return result.surrogate
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -34,7 +37,7 @@ def solve(tasks, steps=100):
 def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kind, dtype):
     source = surrogate(kind, dtype)
     seen = planned(source, LoRA(), kind=kind).seen()
-    (idle,) = solve([Task(source, dataset(kind, 6, 3)[:0], (LoRA(),), None, 0)])
+    idle = solve(LoRA(), source, dataset(kind, 6, 3)[:0])
     for found in (seen, idle.weights):
         assert list(found) == list(source.weights)
         assert all(torch.equal(bits(found[name]), bits(weight)) for name, weight in source.weights.items())
@@ -44,7 +47,7 @@ def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kin
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_change_of_every_weight_tensor_has_that_rank_and_biases_keep_their_bits(kind, rank):
     source = surrogate(kind)
-    (result,) = solve([Task(source, dataset(kind, 6, 3), (LoRA(rank=rank),), None, 0)])
+    result = solve(LoRA(rank=rank), source, dataset(kind, 6, 3))
     for name, weight in source.weights.items():
         if weight.ndim < 2:
             assert torch.equal(bits(result.weights[name]), bits(weight))
@@ -58,7 +61,7 @@ def test_the_change_of_every_weight_tensor_has_that_rank_and_biases_keep_their_b
 
 def test_biases_train_where_they_are_told_to():
     source = surrogate("MLP")
-    (result,) = solve([Task(source, dataset("MLP", 6, 3), (LoRA(train_bias=True),), None, 0)])
+    result = solve(LoRA(train_bias=True), source, dataset("MLP", 6, 3))
     assert all(bool((result.weights[name] != weight).any()) for name, weight in source.weights.items())
 
 
@@ -106,7 +109,7 @@ def test_at_full_rank_a_linear_model_reaches_the_least_squares_solution():
     model = architecture.build(data.inputs, data.outputs)
     weights = {name: w.double() for name, w in initial_weights(model, torch.Generator().manual_seed(0)).items()}
     source = Surrogate(Network(architecture, model, weights), fit_scaling(data), data.inputs, data.outputs)
-    plan = LoRA(rank=2, train_bias=True).plan(source, data, torch.Generator().manual_seed(1))
+    plan = plan_of(LoRA(rank=2, train_bias=True), case_of(source, data, seed=1))
     (fit,) = pac.fit(model, [plan], [data], seeds=[0], steps=1500, learning_rate=2e-2, dtype=torch.float64, schedule="cosine")
     expected = np.linalg.lstsq(np.c_[x, np.ones(12)], y, rcond=None)[0]
     found = np.c_[fit.weights["module.weight"].numpy(), fit.weights["module.bias"].numpy()].T
@@ -117,12 +120,12 @@ def test_at_full_rank_a_linear_model_reaches_the_least_squares_solution():
 
 def test_a_readout_of_new_outputs_trains_in_full():
     source, data = surrogate("MLP"), dataset("MLP", 9, 3, name="pressure")
-    plan = LoRA(rank=1).plan(with_outputs_of(source, data), data, torch.Generator())
+    plan = plan_of(LoRA(rank=1), case_of(source, data))
     assert "readout.weight:A" not in plan.start
     assert bool(plan.trainable["readout.weight"])
     assert bool(plan.trainable["readout.bias"])
     assert not bool(plan.trainable["hidden.0.weight"])
-    (result,) = solve([Task(source, data, (LoRA(rank=1),), None, 0)])
+    result = solve(LoRA(rank=1), source, data)
     ranks = {name: int(torch.linalg.matrix_rank(result.weights[name])) for name in prunable(result.weights)}
     assert ranks["readout.weight"] == 7
     for name in ("hidden.0.weight", "hidden.1.weight"):
@@ -133,12 +136,13 @@ def test_a_readout_of_new_outputs_trains_in_full():
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_stack_is_every_run_alone(kind):
     methods = (LoRA(), LoRA(rank=2), LoRA(), LoRA(train_bias=True))
-    tasks = [Task(surrogate(kind), dataset(kind, 6 + i, 3 + i), (m,), None, i) for i, m in enumerate(methods)]
-    for task, together in zip(tasks, solve(tasks), strict=True):
-        (alone,) = solve([task])
-        for name, weight in alone.weights.items():
+    cases = [case(surrogate(kind), dataset(kind, 6 + i, 3 + i), i) for i in range(len(methods))]
+    for method, one, together in zip(methods, cases, outcomes(list(methods), *cases), strict=True):
+        alone = outcome(method, one)
+        assert together.sound
+        for name, weight in alone.surrogate.weights.items():
             # Rounding of 100 float64 steps; two of these runs differ by 1e-2.
-            assert float((together.weights[name] - weight).abs().max()) < 1e-10
+            assert float((together.surrogate.weights[name] - weight).abs().max()) < 1e-10
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import pac_surrogate as pac
-from pac_surrogate import intervals, jacobian
-from pac_surrogate import tangent as tangents
-from pac_surrogate.intervals import cross_validation_band
-from pac_surrogate.linearise import linearise
+from pac_surrogate.intervals import bands as intervals
+from pac_surrogate.intervals.bands import cross_validation_band
+from pac_surrogate.kernels import jacobian
+from pac_surrogate.kernels import tangent as tangents
+from pac_surrogate.kernels.tangent import Tangent
 from pac_surrogate.models import activation_size, evaluate_many, initial_weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import (
@@ -29,7 +30,7 @@ from pac_surrogate.predictors import (
     linearised,
     network,
 )
-from pac_surrogate.tangent import Tangent
+from pac_surrogate.solvers.closed_form import linearise
 
 INPUTS, OUTPUTS, SAMPLES, FEATURES, ROWS = 4, 2, 40, 32, 1000
 BUDGET = 2**13  # numbers of one piece: 1,000 rows times 32 features or 40 samples are four times as many

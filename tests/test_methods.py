@@ -5,19 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import Alone, case_of, outcome, outcomes, plan_of, problems
 from cases import MODELS, dataset, same, surrogate
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.methods.around.linear_correction import fit_lines
+from pac_surrogate.methods.method import check_case, needs_source, needs_target
+from pac_surrogate.methods.pruned.pac import Allocate, Calibrate
 from pac_surrogate.models import initial_weights
+from pac_surrogate.models.weights import masked, prunable
 from pac_surrogate.predictors import Network, build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, with_outputs_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer import Allocate, Calibrate, ClosedFormRule
-from pac_surrogate.transfer.linear_correction import fit_lines
-from pac_surrogate.weights import masked, prunable
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 METHODS = {
     "source unchanged": pac.SourceUnchanged(),
@@ -65,57 +65,55 @@ METHODS = {
     "ticket, iterative": pac.Ticket(scheme="IMP", sparsity=0.4, granularity="row", radius=0.05, attack_steps=0),
     "ticket, learned mask": pac.Ticket(scheme="LMP", sparsity=0.5),
 }
-BUDGET = Budget(steps=200, source_steps=60, batch_size=16)
-SHORT = Budget(steps=60, source_steps=40, batch_size=16)
-SHORTEST = Budget(steps=20, source_steps=20, batch_size=16)
+BUDGET = {"steps": 200, "source_steps": 60, "batch_size": 16}
+SHORT = {"steps": 60, "source_steps": 40, "batch_size": 16}
+SHORTEST = {"steps": 20, "source_steps": 20, "batch_size": 16}
 
 
-def task(kind, method, seed=0, samples=6, dtype=torch.float64):
-    return Task(surrogate(kind, dtype=dtype), dataset(kind, samples, 10 + seed, 0.4), (method,), dataset(kind, 60, 1), seed)
+def case(kind, seed=0, samples=6, dtype=torch.float64, budget=BUDGET):
+    return case_of(surrogate(kind, dtype), dataset(kind, samples, 10 + seed, 0.4), dataset(kind, 60, 1), seed=seed, **budget)
 
 
-def solve(tasks, budget=BUDGET):
-    return transfer_many(tasks, budget, Solver(device="cpu"))
+def copied(weights):
+    return {name: weight.clone() for name, weight in weights.items()}
 
 
-def generator():
-    return torch.Generator().manual_seed(5)
-
-
-def stages_of(name, kind, dtype, samples=6):
-    """Walk through a method's stages; yields rule, the surrogate that it plans for, its standardised data, the result."""
-    current, data, source = surrogate(kind, dtype=dtype), dataset(kind, samples, 3, 0.4), dataset(kind, 60, 1)
-    for where, rule in METHODS[name].stages():
-        chosen = data if where == "target" else source
-        prepared = getattr(rule, "prepare", with_outputs_of)(current, chosen)
-        only = _Source(rule) if where == "source" else _Only(rule)
-        (result,) = solve([Task(current, chosen, (only,), source, 5)], Budget(steps=30, source_steps=30, batch_size=16))
-        assert result.refused is None
-        assert result.diverged is None
-        yield rule, prepared, prepared.scaling.standardise(chosen), result.surrogate
-        current = result.surrogate
+def trainings_of(name, kind, dtype, samples=6):
+    """The trainings that a method asks for, each with its result; the method must not change what it is given."""
+    spent = {"steps": 30, "source_steps": 30, "batch_size": 16}
+    own = case_of(surrogate(kind, dtype), dataset(kind, samples, 3, 0.4), dataset(kind, 60, 1), seed=5, **spent)
+    asking, current, answer, found = problems(METHODS[name], own), own.surrogate, None, []
+    while True:
+        before = copied(current.weights)
+        try:
+            asked = asking.send(answer)
+        except StopIteration as end:
+            return found, end.value
+        finally:
+            assert same(current.weights, before)
+        result = outcome(Alone(asked), own)
+        assert result.sound
+        answer = current = result.surrogate
+        found.append((asked, answer))
 
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", METHODS)
 def test_the_same_seed_gives_the_same_plan_and_no_plan_changes_what_it_is_given(name, kind):
+    (trainings, end), (again, same_end) = (trainings_of(name, kind, torch.float64) for _ in range(2))
+    for (first, _), (second, _) in zip(trainings, again, strict=True):
+        assert (first.steps, first.learning_rate) == (second.steps, second.learning_rate)
+        plans = [first.plan, second.plan]
+        for part in ("start", "trainable", "anchor", "strength"):
+            assert same(*(getattr(plan, part) for plan in plans))
+        assert plans[0].reparametrisation == plans[1].reparametrisation
+        if plans[0].behaviour is not None:
+            assert plans[0].behaviour == plans[1].behaviour
+            assert same(*(plan.behaviour.arrays for plan in plans))
+    assert same(*(surrogate.predictor.state()[0] for surrogate in (end, same_end)))
     source = surrogate(kind)
-    before = {name: weight.clone() for name, weight in source.weights.items()}
-    for rule, given, data, _ in stages_of(name, kind, torch.float64):
-        bits = {name: weight.clone() for name, weight in given.weights.items()}
-        if isinstance(rule, ClosedFormRule):
-            first, second = (rule.solve(given, data).state()[0] for _ in range(2))
-            assert same(first, second)
-        else:
-            plans = [rule.plan(given, data, generator()) for _ in range(2)]
-            for part in ("start", "trainable", "anchor", "strength"):
-                assert same(*(getattr(plan, part) for plan in plans))
-            assert plans[0].reparametrisation == plans[1].reparametrisation
-            if plans[0].behaviour is not None:
-                assert plans[0].behaviour == plans[1].behaviour
-                assert same(*(plan.behaviour.arrays for plan in plans))
-        assert same(given.weights, bits)
-    (result,) = solve([Task(source, dataset(kind, 6, 3, 0.4), (METHODS[name],), dataset(kind, 60, 1), 0)], SHORT)
+    before = copied(source.weights)
+    result = outcome(METHODS[name], case_of(source, dataset(kind, 6, 3, 0.4), dataset(kind, 60, 1), **SHORT))
     assert same(source.weights, before)
     assert source.essential is None
     assert (result.diverged, result.refused) == (None, None)
@@ -123,85 +121,72 @@ def test_the_same_seed_gives_the_same_plan_and_no_plan_changes_what_it_is_given(
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_method_in_one_stack_is_that_method_alone(kind):
-    tasks = [task(kind, method, seed, samples) for method in METHODS.values() for seed, samples in ((0, 6), (1, 7))]
     budget = BUDGET if kind == "MLP" else SHORTEST  # a convolution's step takes ten times as long
-    together = solve(tasks, budget)
+    cases = [case(kind, seed, samples, budget=budget) for seed, samples in ((0, 6), (1, 7))]
+    given = [(method, one) for method in METHODS.values() for one in cases]
+    together = outcomes([method for method, _ in given], *(one for _, one in given))
     x = torch.as_tensor(dataset(kind, 20, 9).input_matrix)
-    for which in range(0, len(tasks), 2):
-        which += which // 2 % 2  # of one method the first task, of the next the second
-        (alone,) = solve([tasks[which]], budget)
-        stacked, single = together[which].surrogate.predictor, alone.surrogate.predictor
+    for which in range(0, len(given), 2):
+        which += which // 2 % 2  # of one method the first case, of the next the second
+        method, one = given[which]
+        stacked, single = together[which].surrogate.predictor, outcome(method, one).surrogate.predictor
         # The bound of the specification: weights after 200 steps in float64. A run that meets its neighbours differs by 1e-3,
         # and by as much after the first steps, as Adam's do not depend on the size of a gradient.
         if isinstance(single, Network):
             for name, weight in single.weights.items():
-                assert float((stacked.weights[name] - weight).abs().max()) < 1e-10, (tasks[which].candidates, name)
-        assert float((stacked.predict(x) - single.predict(x)).abs().max()) < 1e-9, tasks[which].candidates
+                assert float((stacked.weights[name] - weight).abs().max()) < 1e-10, (method, name)
+        assert float((stacked.predict(x) - single.predict(x)).abs().max()) < 1e-9, method
 
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "source unchanged"])
 def test_weights_that_a_plan_freezes_keep_their_bits_and_others_move(name, kind):
     for dtype, integer in ((torch.float32, torch.int32), (torch.float64, torch.int64)):
-        for rule, given, data, after in stages_of(name, kind, dtype):
-            if isinstance(after.predictor, Network):
-                assert {weight.dtype for weight in after.weights.values()} == {dtype}
-            if isinstance(rule, ClosedFormRule):
-                continue
-            plan, moved = rule.plan(given, data, torch.Generator().manual_seed(5)), 0
-            seen = plan.seen()
-            for weight_name, before in seen.items():
+        trainings, end = trainings_of(name, kind, dtype)
+        for asked, after in trainings:
+            assert {weight.dtype for weight in after.weights.values()} == {dtype}
+            plan, moved = asked.plan, 0
+            for weight_name, before in plan.seen().items():
                 if plan.reparametrisation is None:
                     frozen = ~plan.trainable[weight_name].expand_as(before)
                     now = after.weights[weight_name][frozen].view(integer)
                     assert torch.equal(before.to(dtype)[frozen].view(integer), now)
                 moved += int((before.to(dtype) != after.weights[weight_name]).sum())
             assert (moved > 0) == plan.trains
+        if isinstance(end.predictor, Network):
+            assert {weight.dtype for weight in end.weights.values()} == {dtype}
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_without_target_samples_a_method_leaves_what_its_source_stages_made_or_says_that_it_needs_some(name):
-    method, source = METHODS[name], dataset("MLP", 60, 1)
-    none = Task(surrogate("MLP"), dataset("MLP", 6, 3)[:0], (method,), source, 0)
-    if getattr(method, "needs_target", False):
+def test_without_target_samples_a_method_leaves_what_the_source_made_or_says_that_it_needs_some(name):
+    method = METHODS[name]
+    none = case_of(surrogate("MLP"), dataset("MLP", 6, 3)[:0], dataset("MLP", 60, 1), **SHORT)
+    if needs_target(method):
         with pytest.raises(ValueError, match="has no answer without target samples"):
-            solve([none], SHORT)
+            check_case(method, none)
         return
-    (result,) = solve([none], SHORT)
+    result = outcome(method, none)
     assert result.refused is None
     x = torch.as_tensor(dataset("MLP", 20, 9).input_matrix)
     prediction = result.surrogate.predictor.predict(x)
-    if all(where == "target" for where, _ in method.stages()) and name not in ("PAC, no allocate",):
+    if not needs_source(method) and name != "PAC, no allocate":
         torch.testing.assert_close(prediction, surrogate("MLP").predictor.predict(x), rtol=0, atol=1e-12)
     assert bool(torch.isfinite(prediction).all())
 
 
-@dataclasses.dataclass(frozen=True)
-class _Only:
-    rule: object
-
-    def stages(self):
-        return (("target", self.rule),)
-
-
 def allocated(kind="MLP", **options):
-    method = _Source(Allocate(**options))
-    return solve([Task(surrogate(kind), dataset(kind, 0 + 6, 3)[:0], (method,), dataset(kind, 60, 1), 0)])[0].surrogate
+    none = case_of(surrogate(kind), dataset(kind, 6, 3)[:0], dataset(kind, 60, 1), **BUDGET)
+    return outcome(Allocate(**options), none).surrogate
 
 
-@dataclasses.dataclass(frozen=True)
-class _Source:
-    rule: object
-
-    def stages(self):
-        return (("source", self.rule),)
+def calibrated(before, kind="MLP", budget=BUDGET, **options):
+    return outcome(Calibrate(**options), case_of(before, dataset(kind, 6, 3, 0.4), **budget)).surrogate
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_pac_truth_1_masking_the_calibrated_weights_gives_back_the_allocated_ones_bit_for_bit(kind):
     before = allocated(kind, sparsity=0.7)
-    (result,) = solve([Task(before, dataset(kind, 6, 3, 0.4), (_Only(Calibrate()),), None, 0)])
-    after = result.surrogate
+    after = calibrated(before, kind)
     assert not same(after.weights, before.weights)
     back = masked(after.weights, before.essential)
     for name, weight in before.weights.items():
@@ -213,32 +198,29 @@ def test_pac_truth_1_masking_the_calibrated_weights_gives_back_the_allocated_one
 
 def test_pac_truth_2_an_endless_pull_or_no_redundant_weights_gives_the_allocated_model():
     before = allocated(sparsity=0.7)
-    data = dataset("MLP", 6, 3, 0.4)
-    (pulled,) = solve([Task(before, data, (_Only(Calibrate(strength=1e9)),), None, 0)], Budget(steps=3000))
-    (free,) = solve([Task(before, data, (_Only(Calibrate(strength=0.02)),), None, 0)], Budget(steps=3000))
+    pulled, free = (calibrated(before, budget={"steps": 3000}, strength=strength) for strength in (1e9, 0.02))
     for name in prunable(before.weights):
         # The minimiser is of size gradient / strength = 1e-9; what is left is the size of Adam's last steps.
-        assert float((pulled.surrogate.weights[name] - before.weights[name]).abs().max()) < 1e-5
-    assert max(float((free.surrogate.weights[n] - before.weights[n]).abs().max()) for n in prunable(before.weights)) > 1e-2
+        assert float((pulled.weights[name] - before.weights[name]).abs().max()) < 1e-5
+    assert max(float((free.weights[n] - before.weights[n]).abs().max()) for n in prunable(before.weights)) > 1e-2
     full = allocated(sparsity=0.0)
-    (nothing,) = solve([Task(full, data, (_Only(Calibrate()),), None, 0)])
-    assert same(nothing.surrogate.weights, full.weights)
+    assert same(calibrated(full).weights, full.weights)
 
 
 def test_pac_truth_3_without_a_pull_pac_is_packnet_with_two_tasks():
-    shared = task("MLP", pac.PackNet(sparsity=0.6))
-    pair = [dataclasses.replace(shared, candidates=(pac.PAC(sparsity=0.6, strength=0.0),)), shared]
-    first, second = (result.surrogate for result in solve(pair))
-    assert same(first.weights, second.weights)
-    (pulled,) = solve([task("MLP", pac.PAC(sparsity=0.6))])
-    assert not same(first.weights, pulled.surrogate.weights)
+    shared = case("MLP")
+    first, second = outcomes([pac.PAC(sparsity=0.6, strength=0.0), pac.PackNet(sparsity=0.6)], shared)
+    assert same(first.surrogate.weights, second.surrogate.weights)
+    pulled = outcome(pac.PAC(sparsity=0.6), shared)
+    assert not same(first.surrogate.weights, pulled.surrogate.weights)
 
 
 def test_pac_truth_4_redundant_weights_kept_at_the_source_make_a_masked_l2_sp():
     source = surrogate("MLP")
     data = dataset("MLP", 6, 3, 0.4)
-    (kept,) = solve([Task(source, data, (pac.PAC(sparsity=0.6, strength=0.3, allocate=False, keep_redundant=True),), None, 0)])
-    plan = pac.L2SP(strength=0.3).plan(source, data, torch.Generator())
+    own = case_of(source, data, **BUDGET)
+    kept = outcome(pac.PAC(sparsity=0.6, strength=0.3, allocate=False, keep_redundant=True), own)
+    plan = plan_of(pac.L2SP(strength=0.3), own)
     essential = kept.surrogate.essential
     l2_sp = dataclasses.replace(plan, trainable={name: ~mask for name, mask in essential.items()})
     scaled = source.scaling.standardise(data)
@@ -264,14 +246,13 @@ def test_pac_truth_5_on_a_linear_model_calibration_is_the_closed_form():
     weights = {name: w.double() for name, w in initial_weights(model, torch.Generator().manual_seed(0)).items()}
     network = pac.predictors.Network(pac.Module(nn.Linear(4, 2)), model, weights)
     source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
-    allocate = Allocate(sparsity=0.5, train=False).plan(source, data, torch.Generator())
-    network = dataclasses.replace(network, weights=allocate.start, essential=allocate.essential)
+    pruned = outcome(Allocate(sparsity=0.5, train=False), case_of(source, data)).surrogate
     strength = 0.6  # 2 lambda
-    plan = Calibrate(strength=strength).plan(dataclasses.replace(source, predictor=network), data, torch.Generator())
+    plan = plan_of(Calibrate(strength=strength), case_of(pruned, data))
     (fit,) = pac.fit(model, [plan], [data], seeds=[0], steps=4000, learning_rate=1e-2, dtype=torch.float64, schedule="cosine")
 
-    weight, bias = (allocate.start[name].numpy() for name in ("module.weight", "module.bias"))
-    free = ~allocate.essential["module.weight"].numpy().reshape(-1)
+    weight, bias = (pruned.weights[name].numpy() for name in ("module.weight", "module.bias"))
+    free = ~pruned.essential["module.weight"].numpy().reshape(-1)
     jacobian = np.kron(np.ones((1, 1)), np.stack([np.kron(np.eye(2)[o], row) for row in x for o in range(2)]))[:, free]
     residual = (y - x @ weight.T - bias).reshape(-1)
     rows = len(residual)
@@ -331,8 +312,7 @@ def test_the_linear_correction_is_ridge_towards_the_unchanged_source():
 
 def test_fine_tuning_with_a_slow_body_moves_it_less_and_a_probe_not_at_all():
     results = {
-        name: solve([task("MLP", METHODS[name])])[0].surrogate
-        for name in ("fine-tune", "fine-tune, body x 0.1", "linear probe")
+        name: outcome(METHODS[name], case("MLP")).surrogate for name in ("fine-tune", "fine-tune, body x 0.1", "linear probe")
     }
     start = surrogate("MLP")
 
@@ -346,7 +326,7 @@ def test_fine_tuning_with_a_slow_body_moves_it_less_and_a_probe_not_at_all():
 
 def test_scratch_starts_at_fresh_weights_of_its_seed():
     source, data = surrogate("MLP"), dataset("MLP", 4, 2)
-    first, second = (pac.Scratch().plan(source, data, torch.Generator().manual_seed(seed)).start for seed in (1, 2))
+    first, second = (plan_of(pac.Scratch(), case_of(source, data, seed=seed)).start for seed in (1, 2))
     assert same(first, initial_weights(source.network.module, torch.Generator().manual_seed(1)))
     for name in prunable(first):
         assert not torch.equal(first[name], second[name])
@@ -363,7 +343,7 @@ def test_l2_pulls_towards_zero_and_l2_sp_towards_the_source():
     source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
     start = network.weights["module.weight"].numpy()[0]
     for method, anchor in ((pac.L2(strength=0.4), 0 * start), (pac.L2SP(strength=0.4), start)):
-        plan = method.plan(source, data, torch.Generator())
+        plan = plan_of(method, case_of(source, data))
         (found,) = pac.fit(
             network.module, [plan], [data], seeds=[0], steps=4000, learning_rate=1e-2, dtype=torch.float64, schedule="cosine"
         )
@@ -373,19 +353,19 @@ def test_l2_pulls_towards_zero_and_l2_sp_towards_the_source():
 
 
 def test_l2_sp_uses_beta_on_a_new_readout_only():
-    source = surrogate("MLP")
-    plan = pac.L2SP(strength=0.1, readout_strength=0.01).plan(source, dataset("MLP", 4, 2), torch.Generator())
+    source, method = surrogate("MLP"), pac.L2SP(strength=0.1, readout_strength=0.01)
+    plan = plan_of(method, case_of(source, dataset("MLP", 4, 2)))
     assert float(plan.strength["readout.weight"]) == pytest.approx(0.1)
     new = dataclasses.replace(source, predictor=dataclasses.replace(source.network, new_readout=True))
-    plan = pac.L2SP(strength=0.1, readout_strength=0.01).plan(new, dataset("MLP", 4, 2), torch.Generator())
+    plan = plan_of(method, case_of(new, dataset("MLP", 4, 2)))
     assert float(plan.strength["readout.weight"]) == pytest.approx(0.01)
     assert float(plan.strength["hidden.0.weight"]) == pytest.approx(0.1)
     assert float(plan.strength["hidden.0.bias"]) == 0.0
 
 
 def test_a_random_mask_differs_by_seed_and_has_the_same_count():
-    first, second = (solve([task("MLP", METHODS["PAC, random mask"], seed)])[0].surrogate for seed in (0, 1))
-    magnitude = solve([task("MLP", METHODS["PAC"])])[0].surrogate
+    first, second = (outcome(METHODS["PAC, random mask"], case("MLP", seed)).surrogate for seed in (0, 1))
+    magnitude = outcome(METHODS["PAC"], case("MLP")).surrogate
     name = "hidden.0.weight"
     assert not torch.equal(first.essential[name], second.essential[name])
     assert int(first.essential[name].sum()) == int(second.essential[name].sum()) == int(magnitude.essential[name].sum())
@@ -393,9 +373,9 @@ def test_a_random_mask_differs_by_seed_and_has_the_same_count():
 
 def test_the_flipped_mask_trains_exactly_the_essential_weights():
     before = allocated(sparsity=0.7)
-    (result,) = solve([Task(before, dataset("MLP", 6, 3, 0.4), (_Only(Calibrate(flip=True)),), None, 0)])
+    result = calibrated(before, flip=True)
     for name in prunable(before.weights):
-        moved = result.surrogate.weights[name] != before.weights[name]
+        moved = result.weights[name] != before.weights[name]
         assert bool((moved <= before.essential[name]).all())
         assert bool(moved.any())
 
@@ -427,4 +407,4 @@ def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
 
 def test_calibrate_needs_an_allocated_source():
     with pytest.raises(ValueError, match="no essential mask"):
-        Calibrate().plan(surrogate("MLP"), dataset("MLP", 4, 2), torch.Generator())
+        plan_of(Calibrate(), case_of(surrogate("MLP"), dataset("MLP", 4, 2)))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import r2_score
 
-from pac_surrogate import metrics
-from pac_surrogate.left_out import LeftOutWarning, UndefinedMetricError
+from pac_surrogate.data import metrics
+from pac_surrogate.data.left_out import LeftOutWarning, UndefinedMetricError
 
 EXACT = 1e-13  # a few hundred roundings of float64
 FIELD = ("time", "x", "y", "channel")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pac_surrogate.dataset import Dataset, open_dataset
+from pac_surrogate.data.dataset import Dataset, open_dataset
 from pac_surrogate.files import (
     Coordinate,
     DatasetError,

@@ -13,8 +13,8 @@ import pac_surrogate as pac
 from pac_surrogate.files import Variable
 from pac_surrogate.models import activation_size, check_model, evaluate, evaluate_many, evaluate_stack, initial_weights
 from pac_surrogate.models.activations import ACTIVATIONS, SLOPES, VALUES, activation
+from pac_surrogate.models.weights import inside
 from pac_surrogate.predictors import build_network
-from pac_surrogate.weights import inside
 
 DOUBLE = torch.float64
 MODES = {"periodic": "circular", "zero": "constant", "replicate": "replicate"}

@@ -198,7 +198,7 @@ BAD_NAMES = ["", " ", "a\0b", "a\nb", "\x1b[31m", "x" * 201, "é" * 101, "NUL", 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_a_name_that_cannot_be_that_of_a_file_is_refused_before_anything_is_trained(tmp_path, name, surrogate, monkeypatch):
-    monkeypatch.setattr("pac_surrogate.curve.transfer_many", None)
+    monkeypatch.setattr("pac_surrogate.curves.transfer_curve.run", None)
     with pytest.raises(ValueError, match="with out=, the name of a method") as caught:
         pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": {name: "Scratch"}}, surrogates=surrogate, out=tmp_path)
     assert str(caught.value).isprintable()
@@ -278,7 +278,7 @@ def test_a_folder_that_cannot_take_the_results_is_refused_before_anything_is_tra
 ):
     options = make(tmp_path, surrogate) or {"surrogates": surrogate}
     before = content(tmp_path)
-    monkeypatch.setattr("pac_surrogate.curve.transfer_many", None)
+    monkeypatch.setattr("pac_surrogate.curves.transfer_curve.run", None)
     with pytest.raises(DatasetError, match=message) as caught:
         pac.transfer_curve(SOURCE, TARGET, **CURVE, **options, out=tmp_path)
     assert "\n" not in str(caught.value)

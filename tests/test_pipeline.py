@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from adapting import transferred
 
 import pac_surrogate as pac
-from pac_surrogate.stages import Budget, Session, Solver, parts_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.weights import masked
+from pac_surrogate.methods.case import Budget
+from pac_surrogate.methods.cross_validated import CrossValidated
+from pac_surrogate.methods.leave_out import parts_of
+from pac_surrogate.models.weights import masked
+from pac_surrogate.prepare import prepare
+from pac_surrogate.runner import Solver, run
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.uniform(-1, 1, size=(400, 3))
@@ -44,50 +48,58 @@ def test_transfer_beats_the_unchanged_source_and_scratch_on_a_related_target(sur
     assert fine_tune < 0.7 * scratch
 
 
+def errors_of(candidates, case):
+    """What cross-validation finds of candidates."""
+    asking = CrossValidated(candidates).errors(case)
+    try:
+        asking.send(run(next(asking), Solver(device="cpu")))
+    except StopIteration as end:
+        return end.value
+
+
 def test_tuning_chooses_the_candidate_of_least_held_out_error_and_never_sees_other_data(surrogate):
     candidates = (pac.FineTune(learning_rate=1e-9), pac.FineTune(learning_rate=3e-3))
     data = TARGET.train[:10]
-    (result,) = transfer_many([Task(surrogate, data, candidates, None, 0)], Budget(steps=300), Solver(device="cpu"))
+    result = transferred(surrogate, data, candidates, steps=300)
     assert result.method == candidates[1]
-    assert result.scores[1] < result.scores[0]
+    scores = errors_of(candidates, prepare(surrogate, data, None).case(Budget(steps=300), 0))
+    assert scores[1] < scores[0]
     # A rate of 1e-9 is the unchanged source, whose held-out error over all folds is its error on the data.
     truth, guess = data.y, surrogate.predict(data.x)
     deviation = float(surrogate.scaling.outputs.deviation[0])
-    assert result.scores[0] == pytest.approx(np.mean((guess - truth) ** 2) / deviation**2, rel=1e-4)
-    (default,) = transfer_many([Task(surrogate, TARGET.train[:3], candidates, None, 0)], Budget(steps=5), Solver(device="cpu"))
-    assert default.method == candidates[0]
-    assert default.scores == ()
+    assert scores[0] == pytest.approx(np.mean((guess - truth) ** 2) / deviation**2, rel=1e-4)
+    assert transferred(surrogate, TARGET.train[:3], candidates, steps=5).method == candidates[0]
 
 
 def test_folds_are_disjoint_cover_the_data_and_are_the_same_for_every_method(surrogate):
-    session = Session(Budget(folds=5), Solver())
-    data, apart = TARGET.train[:13], torch.arange(13)
-    folds = session.folds(data, apart, 7)
-    assert folds is session.folds(data, apart, 7)
-    held_out = np.concatenate([part.x for _, part in folds])
-    assert sorted(map(tuple, held_out)) == sorted(map(tuple, data.x))
-    for training, part in folds:
-        assert len(training) + len(part) == 13
-        assert not set(map(tuple, training.x)) & set(map(tuple, part.x))
-    assert len(session.folds(TARGET.train[:4], apart[:4], 7)) == 4
+    case = prepare(surrogate, TARGET.train[:13], None).case(Budget(), 7)
+    folds = parts_of(case.group, 7, 5)
+    assert [part.tolist() for part in folds] == [part.tolist() for part in parts_of(case.group, 7, 5)]
+    assert sorted(np.concatenate(folds)) == list(range(13))
+    for part in folds:
+        rest = case.without(part).target
+        assert len(rest) + len(part) == 13
+        assert not set(map(tuple, rest.x)) & set(map(tuple, case.target.x[part]))
+    assert len(parts_of(case.group[:4], 7, 5)) == 4
     group = torch.tensor([0, 1, 2, 0, 3, 3])
-    for rest, held_out in parts_of(group, 7, 3):
-        assert not set(group[rest].tolist()) & set(group[held_out].tolist())  # repeats of an input are in one fold
-        assert len(rest) + len(held_out) == 6
+    for part in parts_of(group, 7, 3):
+        rest = np.setdiff1d(np.arange(6), part)
+        assert not set(group[rest].tolist()) & set(group[part].tolist())  # repeats of an input are in one fold
 
 
 def test_the_source_stage_is_solved_once_for_all_that_share_it(surrogate, monkeypatch):
     trained = []
-    original = pac.stages.fit
+    original = pac.runner.fit
     monkeypatch.setattr(
-        pac.stages, "fit", lambda model, plans, *a, **k: trained.append(len(plans)) or original(model, plans, *a, **k)
+        pac.runner, "fit", lambda model, plans, *a, **k: trained.append(len(plans)) or original(model, plans, *a, **k)
     )
     methods = (pac.PAC(strength=0.02), pac.PAC(strength=0.2), pac.PackNet())
     source = SOURCE.train
-    tasks = [Task(surrogate, TARGET.subset(k, 5), (m,), source, 0) for m in methods for k in (0, 1)]
-    results = transfer_many(tasks, Budget(steps=5, source_steps=5), Solver(device="cpu"))
+    cases = [prepare(surrogate, TARGET.subset(k, 5), source).case(Budget(steps=5, source_steps=5), 0) for k in (0, 1)]
+    results = run([(method, case) for method in methods for case in cases], Solver(device="cpu"))
     assert trained == [1, 6]
-    assert all(results[0].surrogate.essential is result.surrogate.essential for result in results)
+    for name, mask in results[0].surrogate.essential.items():
+        assert all(torch.equal(result.surrogate.essential[name], mask) for result in results)
 
 
 def test_the_range_of_a_transferred_surrogate_covers_source_and_target(surrogate):

@@ -9,7 +9,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import pac_surrogate as pac
-from pac_surrogate.process import LONG, allowed_threads, numpy_threads_for, own_settings, threads_for
+from pac_surrogate.utilities.process import LONG, allowed_threads, numpy_threads_for, own_settings, threads_for
 
 X = np.random.default_rng(0).random((80, 2))
 DATA = pac.Dataset.from_arrays(X, np.sin(3 * X[:, 0]) + X[:, 1])

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pac_surrogate.models.weights import prunable, sparsity
 from pac_surrogate.pruning import dead_units, magnitude_mask, random_mask, report
 from pac_surrogate.pruning.scores import keep_highest
-from pac_surrogate.weights import prunable, sparsity
 
 DOUBLE = torch.float64
 SHAPES = st.lists(st.integers(1, 7), min_size=2, max_size=4)

@@ -5,29 +5,31 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, plan_of, problems
 from cases import MODELS, dataset, same, surrogate
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.jacobian import fisher_diagonal
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.kernels.jacobian import fisher_diagonal
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.methods.pulled.ewc import EWC, fisher_information
+from pac_surrogate.methods.tuned.lp_ft import LPFT
+from pac_surrogate.methods.tuned.surgical import Surgical
 from pac_surrogate.models import evaluate
-from pac_surrogate.predictors import Network, build_network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate, with_outputs_of
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.ewc import EWC, Fisher, FisherPull
-from pac_surrogate.transfer.lp_ft import LPFT
-from pac_surrogate.transfer.method import NotApplicableError
-from pac_surrogate.transfer.surgical import Surgical
-
-BUDGET = Budget(steps=60, source_steps=20, batch_size=16)
+from pac_surrogate.predictors import build_network
+from pac_surrogate.surrogates.outputs import with_outputs_of
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
-def solve(kind, *methods, samples=6, budget=BUDGET, output="temperature"):
-    start, data, source = surrogate(kind), dataset(kind, samples, 10, 0.4, output), dataset(kind, 60, 1)
-    tasks = [Task(start, data, (method,), source, 0) for method in methods]
-    return [result.surrogate for result in transfer_many(tasks, budget, Solver(device="cpu"))]
+def case(kind, output="temperature", start=None, steps=60):
+    data = dataset(kind, 6, 10, 0.4, output)
+    return case_of(start or surrogate(kind), data, dataset(kind, 60, 1), steps=steps, source_steps=20, batch_size=16)
+
+
+def solve(kind, *methods, output="temperature", steps=60):
+    return [result.surrogate for result in outcomes(list(methods), case(kind, output, steps=steps))]
 
 
 def scaled(kind, samples=6, output="temperature"):
@@ -36,27 +38,14 @@ def scaled(kind, samples=6, output="temperature"):
     return start, start.scaling.standardise(data)
 
 
-def plan_of(rule, kind, output="temperature"):
-    return rule.plan(*scaled(kind, output=output), torch.Generator())
-
-
-@dataclasses.dataclass(frozen=True)
-class Stages:
-    rules: tuple
-
-    def stages(self):
-        return self.rules
-
-
 # LP-FT ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_lp_ft_is_the_probe_then_fine_tuning_each_with_its_part_of_the_steps(kind):
     (both,) = solve(kind, LPFT(probe_share=0.3, learning_rate=2e-3, probe_learning_rate=5e-3))
-    (probed,) = solve(kind, pac.LinearProbe(learning_rate=5e-3), budget=dataclasses.replace(BUDGET, steps=18))
-    task = Task(probed, dataset(kind, 6, 10, 0.4), (pac.FineTune(learning_rate=2e-3),), None, 0)
-    (tuned,) = transfer_many([task], dataclasses.replace(BUDGET, steps=42), Solver(device="cpu"))
+    (probed,) = solve(kind, pac.LinearProbe(learning_rate=5e-3), steps=18)
+    tuned = outcome(pac.FineTune(learning_rate=2e-3), case(kind, start=probed, steps=42))
     assert same(both.weights, tuned.surrogate.weights)
     assert not same(both.weights, probed.weights)
 
@@ -72,11 +61,13 @@ def test_lp_ft_lies_between_fine_tuning_and_the_probe_and_ends_in_both():
 
 def test_the_shares_of_lp_ft_are_one_budget():
     for share in (0.0, 0.25, 0.5, 1.0):
-        assert sum(rule.share for _, rule in LPFT(probe_share=share).stages()) == 1.0
+        asking = problems(LPFT(probe_share=share), case("MLP"))
+        probe = next(asking)
+        assert (probe.steps, asking.send(probe.surrogate).steps) == (60 * share, 60 * (1 - share))
 
 
 def test_lp_ft_learns_new_outputs():
-    (result,) = solve("MLP", LPFT(), output="pressure", budget=dataclasses.replace(BUDGET, steps=40))
+    (result,) = solve("MLP", LPFT(), output="pressure", steps=40)
     moved = {name for name, weight in surrogate("MLP").weights.items() if not torch.equal(weight, result.weights[name])}
     assert moved == set(result.weights)
 
@@ -115,7 +106,7 @@ def test_a_new_readout_trains_with_the_block():
 
 def test_a_block_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(ValueError, match=r"no weights belong to a module named 'hidden.9'; the tensors are: hidden.0.weight"):
-        plan_of(Surgical(block="hidden.9"), "MLP")
+        plan_of(Surgical(block="hidden.9"), case("MLP"))
 
 
 # The Fisher information ----------------------------------------------------------------------------------------------------
@@ -134,7 +125,7 @@ def test_the_fisher_diagonal_is_an_explicit_loop_over_samples_and_outputs(kind, 
             ):
                 expected[name] += slope**2 / len(x)
     found = fisher_diagonal(start.network.module, start.weights, x)
-    monkeypatch.setattr("pac_surrogate.jacobian.NUMBERS", 1)  # a piece for each sample
+    monkeypatch.setattr("pac_surrogate.kernels.jacobian.NUMBERS", 1)  # a piece for each sample
     for pieces in (found, fisher_diagonal(start.network.module, start.weights, x)):
         for name, value in expected.items():
             torch.testing.assert_close(pieces[name], value, rtol=1e-10, atol=1e-14)  # the rounding of sums of 40 terms
@@ -156,20 +147,19 @@ def test_on_a_linear_model_the_fisher_diagonal_is_that_of_the_mean_of_x_x():
     np.testing.assert_allclose(fisher["module.bias"], 1.0, rtol=1e-13)
 
 
-def test_the_carried_fisher_has_mean_1_over_all_weights_and_sees_the_first_samples_only():
+def test_the_fisher_information_has_mean_1_over_all_weights_and_sees_the_first_samples_only():
     source, data, x = linear_source(11)
-    fisher = Fisher(samples=4).solve(source, data).carried["fisher"]
+    fisher = fisher_information(source, data, 4)
     diagonal = np.diag(x[:4].T @ x[:4]) / 4
     mean = (2 * diagonal.sum() + 2) / 8
     np.testing.assert_allclose(fisher["module.weight"][0], diagonal / mean, rtol=1e-12)
     np.testing.assert_allclose(fisher["module.bias"], 1 / mean, rtol=1e-12)
-    assert source.network.carried == {}
 
 
 def test_a_source_that_tells_nothing_of_its_weights_is_refused():
     source, data, _ = linear_source(5)
     with pytest.raises(NotApplicableError, match="needs source samples to measure Fisher information on, got none"):
-        Fisher().solve(source, data[:0])
+        fisher_information(source, data[:0], 256)
     start, data = scaled("MLP")
     dead = {name: torch.zeros_like(weight) if "weight" in name else weight for name, weight in start.weights.items()}
     dead["readout.bias"] = torch.full_like(dead["readout.bias"], torch.inf)
@@ -178,43 +168,50 @@ def test_a_source_that_tells_nothing_of_its_weights_is_refused():
         predictor=dataclasses.replace(start.network, weights=dead | {"hidden.0.weight": dead["hidden.0.weight"] * torch.nan}),
     )
     with pytest.raises(NotApplicableError, match="got a mean Fisher information of nan"):
-        Fisher().solve(broken, data)
+        fisher_information(broken, data, 256)
 
 
 # EWC -----------------------------------------------------------------------------------------------------------------------
 
 
-def with_fisher(start, value):
-    fisher = {name: torch.full_like(weight, value) for name, weight in start.weights.items()}
-    return dataclasses.replace(start, predictor=dataclasses.replace(start.network, carried={"fisher": fisher}))
+def constant(start, value):
+    return {name: torch.full_like(weight, value) for name, weight in start.weights.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantFisher:
+    """EWC with a Fisher information of 1 for every weight."""
+
+    ewc: EWC
+
+    def adapt(self, case):
+        start = case.for_target()
+        return (yield case.on_target(start, self.ewc.pull(start, constant(start, 1.0)), self.ewc.learning_rate))
 
 
 @pytest.mark.parametrize("output", ["temperature", "pressure"])
 @pytest.mark.parametrize("kind", MODELS)
 def test_ewc_with_fisher_1_epsilon_0_and_no_biases_is_l2_sp(kind, output):
-    data = dataset(kind, 6, 10, 0.4, output)
-    pull = FisherPull(strength=0.7, readout_strength=0.2, epsilon=0.0, biases=False)
-    start = with_fisher(surrogate(kind), 1.0)
+    pull = EWC(strength=0.7, readout_strength=0.2, epsilon=0.0, biases=False)
     methods = (
-        Stages((("target", pull),)),
+        ConstantFisher(pull),
         pac.L2SP(strength=0.7, readout_strength=0.2),
-        Stages((("target", dataclasses.replace(pull, epsilon=0.5)),)),
+        ConstantFisher(dataclasses.replace(pull, epsilon=0.5)),
     )
-    tasks = [Task(start, data, (method,), None, 0) for method in methods]
-    ewc, l2_sp, other = (result.surrogate for result in transfer_many(tasks, BUDGET, Solver(device="cpu")))
+    ewc, l2_sp, other = solve(kind, *methods, output=output)
     assert same(ewc.weights, l2_sp.weights)
     assert not same(ewc.weights, other.weights)
 
 
 def test_the_pull_is_strength_times_fisher_plus_epsilon_and_beta_on_a_new_readout():
-    start, data = scaled("MLP")
-    rule = FisherPull(strength=0.3, readout_strength=0.02, epsilon=0.1)
-    plan = rule.plan(with_fisher(start, 2.0), data, torch.Generator())
+    start, _ = scaled("MLP")
+    method = EWC(strength=0.3, readout_strength=0.02, epsilon=0.1)
+    plan = method.pull(start, constant(start, 2.0))
     for name, weight in start.weights.items():
         assert torch.equal(plan.anchor[name], weight)
         np.testing.assert_allclose(plan.strength[name], 0.3 * 2.1, rtol=1e-15)
-    start, data = scaled("MLP", output="pressure")
-    plan = rule.plan(with_fisher(start, 2.0), data, torch.Generator())
+    start, _ = scaled("MLP", output="pressure")
+    plan = method.pull(start, constant(start, 2.0))
     strengths = {name: float(strength.flatten()[0]) for name, strength in plan.strength.items()}
     assert strengths["readout.weight"] == 0.02
     assert strengths["readout.bias"] == 0.0
@@ -226,9 +223,7 @@ def test_on_a_linear_model_ewc_is_generalised_ridge_towards_the_source():
     # d = (X'X / n + strength (diag F + epsilon))^-1 X'r / n: the mean over 2 outputs halves the error, its slope doubles it.
     source, data, x = linear_source(9)
     target = pac.Dataset.from_arrays(x.numpy(), np.random.default_rng(1).normal(size=(9, 2)))
-    rule = EWC(strength=0.8, epsilon=0.3).stages()[1][1]
-    source = dataclasses.replace(source, predictor=Fisher().solve(source, data))
-    plan = rule.plan(source, target, torch.Generator())
+    plan = EWC(strength=0.8, epsilon=0.3).pull(source, fisher_information(source, data, 256))
     (fit,) = pac.fit(
         source.network.module,
         [plan],
@@ -257,33 +252,30 @@ def test_an_endless_pull_of_ewc_gives_the_source():
     assert max(float((free.weights[n] - w).abs().max()) for n, w in start.weights.items()) > 1e-2
 
 
-def test_ewc_measures_on_the_source_once_for_all_strengths_and_keeps_what_else_is_carried():
-    first, second = (EWC(strength=strength).stages()[0] for strength in (0.1, 1.0))
-    assert first == second == ("source", Fisher(256))
-    start, data = scaled("MLP")
-    start = dataclasses.replace(start, predictor=dataclasses.replace(start.network, carried={"rewind": start.weights}))
-    solved = Fisher().solve(start, data)
-    assert set(solved.carried) == {"rewind", "fisher"}
-    assert isinstance(solved, Network)
-    assert same(solved.weights, start.weights)
-    pulled = FisherPull().plan(dataclasses.replace(start, predictor=solved), data, torch.Generator())
-    assert set(pulled.strength) == set(start.weights)
+def test_ewc_measures_on_the_source_once_for_all_strengths(monkeypatch):
+    measured = []
+
+    def counted(*arguments):
+        measured.append(arguments)
+        return fisher_information(*arguments)
+
+    monkeypatch.setattr("pac_surrogate.methods.pulled.ewc.fisher_information", counted)
+    first, second = solve("MLP", EWC(strength=0.1), EWC(strength=1.0))
+    assert not same(first.weights, second.weights)
+    ((_, data, samples),) = measured
+    assert (len(data), samples) == (60, 256)
+    asked = next(EWC().adapt(case("MLP")))
+    assert isinstance(asked, Measure)
+    assert asked.data.digest() == dataset("MLP", 60, 1).digest()
 
 
 def test_ewc_serves_single_precision_and_without_samples_gives_the_source_back():
     for dtype in (torch.float32, torch.float64):
         for samples in (0, 6):
-            task = Task(surrogate("MLP", dtype), dataset("MLP", 6, 10, 0.4)[:samples], (EWC(),), dataset("MLP", 60, 1), 0)
-            (result,) = transfer_many([task], BUDGET, Solver(device="cpu"))
+            data = dataset("MLP", 6, 10, 0.4)[:samples]
+            result = outcome(EWC(), case_of(surrogate("MLP", dtype), data, dataset("MLP", 60, 1), steps=60, batch_size=16))
             assert result.surrogate.network.dtype == dtype
             assert same(result.surrogate.weights, surrogate("MLP", dtype).weights) == (samples == 0)
-
-
-def test_the_pull_needs_a_measured_fisher():
-    with pytest.raises(
-        ValueError, match="needs a network that carries its Fisher information: solve Fisher on source data first"
-    ):
-        plan_of(FisherPull(), "MLP")
 
 
 @pytest.mark.parametrize(
@@ -318,9 +310,8 @@ def test_each_in_a_stack_with_others_is_that_one_alone(kind):
         EWC(strength=2.0, biases=False),
         pac.FineTune(),
     )
-    budget = dataclasses.replace(BUDGET, steps=20)
-    for method, together in zip(methods, solve(kind, *methods, budget=budget), strict=True):
-        (alone,) = solve(kind, method, budget=budget)
+    for method, together in zip(methods, solve(kind, *methods, steps=20), strict=True):
+        (alone,) = solve(kind, method, steps=20)
         for name, weight in alone.weights.items():
             # Weights after 20 steps in float64; a run that meets its neighbours differs by 1e-3.
             assert float((together.weights[name] - weight).abs().max()) < 1e-10, (method, name)

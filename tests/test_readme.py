@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import pac_surrogate as pac
-from pac_surrogate import cli, pipeline, stages
+from pac_surrogate import cli, pipeline, runner
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -30,7 +30,7 @@ def test_every_block_runs_in_order_as_one_reader_would_type_it(tmp_path, monkeyp
         trainings.append(steps)
         return pac.fit(*arguments, steps=min(steps, STEPS), **options)
 
-    for module in (pipeline, stages):
+    for module in (pipeline, runner):
         monkeypatch.setattr(module, "fit", shorter)
     session = {}
     for place, block in enumerate(BLOCKS):

@@ -6,12 +6,13 @@ import torch
 from cases import surrogate as small
 
 import pac_surrogate as pac
-from pac_surrogate.choose import RIDGES, Candidate, candidates, explain, weigh
-from pac_surrogate.intervals import cross_validation_band, order_statistic, studentised_band
-from pac_surrogate.repeats import NEAR, count_of, group_mean, group_sum, groups_of, repeated, share_of_group
-from pac_surrogate.spectrum import Spectrum
-from pac_surrogate.transfer.linear_correction import RidgeLines, fit_lines
-from pac_surrogate.transfer.process_fit import fit_process, make_kernel
+from pac_surrogate.data.repeats import NEAR, count_of, group_mean, group_sum, groups_of, repeated, share_of_group
+from pac_surrogate.intervals.bands import cross_validation_band, order_statistic, studentised_band
+from pac_surrogate.kernels.spectrum import Spectrum
+from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines
+from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
+from pac_surrogate.selection.candidates import RIDGES, Candidate, candidates
+from pac_surrogate.selection.stacking import explain, weigh
 
 RNG = np.random.default_rng(0)
 input_of = torch.tensor([0, 1, 2, 1, 3, 4, 0, 1])  # two, three, and three single ones

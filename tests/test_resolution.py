@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pac_surrogate.resolution import deviation, resolution, root_mean_square, varies
+from pac_surrogate.utilities.resolution import deviation, resolution, root_mean_square, varies
 
 EXACT = 1e-13  # a few hundred roundings of float64
 

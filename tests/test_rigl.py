@@ -6,18 +6,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, problems, training_of, trainings, untrained
 
 import pac_surrogate as pac
-from pac_surrogate.jacobian import loss_gradient
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.kernels.jacobian import loss_gradient
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.methods.pruned.rigl import RigL, moved, regrow
 from pac_surrogate.models import initial_weights
+from pac_surrogate.models.weights import prunable
 from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import erk_mask, erk_sparsities
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.rigl import PruneERK, Regrow, RigL, regrow
-from pac_surrogate.weights import prunable
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1)}
 SHAPES = {"lift": (24, 3, 3, 3), "block": (24, 24, 3, 3), "wide": (64, 32), "bias": (64,), "readout": (2, 64)}
@@ -41,18 +41,8 @@ def surrogate(kind, dtype=torch.float64):
     return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(data), data.inputs, data.outputs)
 
 
-@dataclasses.dataclass(frozen=True)
-class Stages:
-    rules: tuple
-
-    def stages(self):
-        return self.rules
-
-
-def solve(stages, kind, start):
-    task = Task(start, dataset(kind)[:0], (Stages(tuple(stages)),), dataset(kind), 0)
-    (result,) = transfer_many([task], Budget(source_steps=60, batch_size=16), Solver(device="cpu"))
-    return result.surrogate
+def case_for(kind, start, samples=60):
+    return case_of(start, dataset(kind)[:0], dataset(kind, samples), source_steps=60, batch_size=16)
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.8, 0.9, 0.95, 0.98])
@@ -105,13 +95,14 @@ def test_the_smallest_kept_weights_go_and_the_largest_gradients_come():
 def test_an_update_keeps_every_count_and_starts_grown_weights_at_zero(kind, dtype):
     start = surrogate(kind, dtype)
     data = start.scaling.standardise(dataset(kind, 600))
-    pruned = dataclasses.replace(start, predictor=PruneERK(0.8).solve(start, data))
-    moved = Regrow(0.4).solve(pruned, data)
+    asking = problems(RigL(0.8, updates=1, drop=0.8), case_for(kind, start, 600))  # which moves 40 %
+    pruned = untrained(next(asking))
+    after_update = asking.send(pruned).plan
     x, y = (torch.as_tensor(m[:512]).to(dtype) for m in (data.input_matrix, data.output_matrix))
     slope = loss_gradient(start.network.module, pruned.weights, x, y)  # of the first 512 samples
     changed = 0
-    for name, weight in moved.weights.items():
-        before, after = pruned.essential[name], moved.essential[name]
+    for name, weight in after_update.start.items():
+        before, after = pruned.essential[name], after_update.essential[name]
         assert weight.dtype == dtype
         assert int(after.sum()) == int(before.sum())
         assert torch.equal(weight, torch.where(before & after, start.weights[name], 0.0))
@@ -120,27 +111,25 @@ def test_an_update_keeps_every_count_and_starts_grown_weights_at_zero(kind, dtyp
             assert slope[name].abs()[grown].min() >= slope[name].abs()[passed].max()
         changed += int(grown.sum())
     assert changed > 3
-    assert pruned.essential["readout.weight"] is not moved.essential["readout.weight"]
+    assert pruned.essential["readout.weight"] is not after_update.essential["readout.weight"]
 
 
 def test_an_update_looks_at_the_first_512_samples_alone():
     start, data = surrogate("MLP"), dataset("MLP", 600)
     x, y = data.input_matrix, data.output_matrix.copy()
-    pruned = dataclasses.replace(start, predictor=PruneERK(0.8).solve(start, data))
+    pruned = untrained(training_of(RigL(0.8), case_for("MLP", start)))
     masks = []
     for first in (600, 512, 511):
         y[first:] = -50.0
-        masks.append(Regrow(0.6).solve(pruned, pac.Dataset.from_arrays(x, y)).essential)
+        masks.append(moved(pruned, pac.Dataset.from_arrays(x, y), 0.6))
     same = [all(torch.equal(masks[0][name], mask[name]) for name in mask) for mask in masks]
     assert same == [True, True, False]
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_number_of_kept_weights_is_the_same_all_through_and_the_mask_moves(kind):
-    current, masks = surrogate(kind), []
-    for stage in RigL(sparsity=0.8, updates=2, drop=0.6).stages():
-        current = solve((stage,), kind, current)
-        masks.append(current.essential)
+    asked, _, end = trainings(RigL(sparsity=0.8, updates=2, drop=0.6), case_for(kind, surrogate(kind)))
+    masks = [*(one.plan.essential for one in asked), end.essential]
     counts = [{name: int(kept.sum()) for name, kept in mask.items()} for mask in masks]
     assert all(count == counts[0] for count in counts)
     assert any(not torch.equal(masks[0][name], masks[-1][name]) for name in masks[0])
@@ -148,7 +137,14 @@ def test_the_number_of_kept_weights_is_the_same_all_through_and_the_mask_moves(k
 
 
 def test_fractions_follow_half_a_cosine():
-    fractions = [rule.fraction for _, rule in RigL(updates=3, drop=0.4).stages() if isinstance(rule, Regrow)]
+    asking, fractions = RigL(0.8, updates=3, drop=0.4).adapt(case_for("MLP", surrogate("MLP"))), []
+    asked = next(asking)
+    while len(fractions) < 3:
+        if isinstance(asked, Measure):
+            fractions += asked.settings
+        asked = asking.send(asked.surrogate.essential if isinstance(asked, Measure) else untrained(asked))
+    with pytest.raises(StopIteration):
+        asking.send(untrained(asked))
     root = math.sqrt(0.5)
     assert fractions == pytest.approx([0.2 * (1 + root), 0.2, 0.2 * (1 - root)], abs=1e-15)
 
@@ -161,7 +157,7 @@ def test_fractions_follow_half_a_cosine():
         (lambda: RigL(drop=1.5), r"drop must be in \[0, 1\], got 1.5"),
         (lambda: erk_sparsities(WEIGHTS, 1.0), r"sparsity must be in \[0, 1\), got 1.0"),
         (lambda: erk_mask({"w": torch.ones(3, 3)}, 0.95), "leaves nothing of w .9 weights.: lower it or exempt it"),
-        (lambda: Regrow(0.3).solve(surrogate("MLP"), dataset("MLP")), "no essential mask: prune it first"),
+        (lambda: moved(surrogate("MLP"), dataset("MLP"), 0.3), "no essential mask: prune it first"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(make, message):

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import pac_surrogate as pac
-from pac_surrogate.savings import first_sizes, resampled_medians
+from pac_surrogate.curves.savings import first_sizes, resampled_medians
 
 SIZES = (4, 8, 16, 32, 64)
 
@@ -15,8 +15,8 @@ SIZES = (4, 8, 16, 32, 64)
 def curve_of(errors, sizes=SIZES):
     """A curve of {method: errors (size, seed)}; errors (size,) are the same for 5 seeds."""
     values = np.stack([np.broadcast_to(np.asarray(e, float).reshape(len(sizes), -1), (len(sizes), 5)) for e in errors.values()])
-    coordinates = {"method": list(errors), "size": list(sizes), "seed": list(range(5))}
-    variables = {"rel_l2": (("method", "size", "seed"), values), "r2": (("method", "size", "seed"), 1 - values)}
+    coordinates = {"approach": list(errors), "size": list(sizes), "seed": list(range(5))}
+    variables = {"rel_l2": (("approach", "size", "seed"), values), "r2": (("approach", "size", "seed"), 1 - values)}
     return xr.Dataset(variables, coordinates, {"headline": "rel_l2", "pair": "exact"})
 
 
@@ -78,7 +78,7 @@ def test_medians_are_those_of_the_summary_and_leave_out_what_is_not_available():
     errors = power_law(SCATTER)
     errors[0, :] = np.nan
     errors[1, 0] = errors[2, :3] = errors[3, 1:] = np.nan
-    curve = curve_of({"a": errors}).isel(size=[3, 0, 4, 2, 1]).transpose("seed", "method", "size")  # in any order
+    curve = curve_of({"a": errors}).isel(size=[3, 0, 4, 2, 1]).transpose("seed", "approach", "size")  # in any order
     sizes, medians = resampled_medians(curve, "a", resamples=1)
     np.testing.assert_array_equal(sizes, SIZES)
     np.testing.assert_allclose(medians[:, 0], pac.summarise(curve)["median"].loc["a"].sortby("size"), rtol=1e-15)

@@ -5,32 +5,34 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, plan_of
 from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.methods.tuned.scale_shift import Scaled, ScaleShift
 from pac_surrogate.models import initial_weights
 from pac_surrogate.predictors import Network
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.scale_shift import Scaled, ScaleShift
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
-def solve(tasks, steps=100):
-    results = transfer_many(tasks, Budget(steps=steps, batch_size=16), Solver(device="cpu"))
-    assert all(result.diverged is None for result in results)
-    return [result.surrogate for result in results]
+def case(source, data, seed=0, steps=100):
+    return case_of(source, data, seed=seed, steps=steps, batch_size=16)
+
+
+def solve(method, source, data, steps=100):
+    result = outcome(method, case(source, data, steps=steps))
+    assert result.sound
+    return result.surrogate
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", MODELS)
 def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kind, dtype):
     source = surrogate(kind, dtype)
-    data = source.scaling.standardise(dataset(kind, 6, 3))
-    seen = ScaleShift().plan(source, data, torch.Generator()).seen()
-    (idle,) = solve([Task(source, dataset(kind, 6, 3)[:0], (ScaleShift(),), None, 0)])
+    seen = plan_of(ScaleShift(), case(source, dataset(kind, 6, 3))).seen()
+    idle = solve(ScaleShift(), source, dataset(kind, 6, 3)[:0])
     for found in (seen, idle.weights):
         assert list(found) == list(source.weights)
         assert all(torch.equal(bits(found[name]), bits(weight)) for name, weight in source.weights.items())
@@ -39,7 +41,7 @@ def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kin
 @pytest.mark.parametrize("kind", MODELS)
 def test_rows_stay_multiples_of_the_sources_and_kernels_of_each_pair_of_channels_of_its_kernels(kind):
     source = surrogate(kind)
-    (result,) = solve([Task(source, dataset(kind, 6, 3), (ScaleShift(),), None, 0)])
+    result = solve(ScaleShift(), source, dataset(kind, 6, 3))
     for name, before in source.weights.items():
         after = result.weights[name]
         assert bool((after != before).any()), name
@@ -63,7 +65,7 @@ def test_convolutions_have_a_scale_for_each_pair_of_channels_and_gains_one_for_e
         "readout.weight": torch.ones(2, 4),
     }
     source = dataclasses.replace(source, predictor=dataclasses.replace(source.network, weights=weights))
-    plan = ScaleShift(strength=0.7).plan(source, dataset("MLP", 3, 3), torch.Generator())
+    plan = plan_of(ScaleShift(strength=0.7), case(source, dataset("MLP", 3, 3)))
     added = {name: tuple(w.shape) for name, w in plan.start.items() if name not in weights}
     assert added == {
         "lift.weight:scale": (4, 3, 1),
@@ -100,7 +102,7 @@ def test_on_a_linear_model_the_minimiser_is_the_ridge_towards_scale_1_and_shift_
     weights = {name: w.double() for name, w in initial_weights(model, torch.Generator().manual_seed(0)).items()}
     source = Surrogate(Network(architecture, model, weights), fit_scaling(data), data.inputs, data.outputs)
     strength = 0.3
-    plan = ScaleShift(strength=strength).plan(source, data, torch.Generator())
+    plan = plan_of(ScaleShift(strength=strength), case(source, data))
     (fit,) = pac.fit(model, [plan], [data], seeds=[0], steps=1500, learning_rate=1e-2, dtype=torch.float64, schedule="cosine")
     weight, bias = (weights[name].numpy() for name in ("module.weight", "module.bias"))
     for output in range(2):
@@ -117,7 +119,7 @@ def test_an_endless_pull_gives_back_the_source():
     source, data = surrogate("MLP"), dataset("MLP", 6, 3)
 
     def moved(strength):
-        (result,) = solve([Task(source, data, (ScaleShift(strength=strength),), None, 0)], steps=500)
+        result = solve(ScaleShift(strength=strength), source, data, steps=500)
         return max(float((result.weights[name] - weight).abs().max()) for name, weight in source.weights.items())
 
     assert moved(1e9) < 1e-4  # the minimiser is within 1e-9; what is left is the size of Adam's last steps
@@ -126,24 +128,24 @@ def test_an_endless_pull_gives_back_the_source():
 
 def test_a_readout_of_new_outputs_trains_in_full_and_freely():
     source, data = surrogate("MLP"), dataset("MLP", 9, 3, name="pressure")
-    network = dataclasses.replace(source.network, new_readout=True)
-    plan = ScaleShift().plan(dataclasses.replace(source, predictor=network), data, torch.Generator())
+    plan = plan_of(ScaleShift(), case(source, data))
     assert "readout.weight:scale" not in plan.start
     for name in ("readout.weight", "readout.bias"):
         assert bool(plan.trainable[name])
         assert float(plan.strength[name]) == 0.0
-    (result,) = solve([Task(source, data, (ScaleShift(),), None, 0)])
+    result = solve(ScaleShift(), source, data)
     assert int(torch.linalg.matrix_rank(result.weights["readout.weight"])) == 7
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_stack_is_every_run_alone(kind):
     methods = (ScaleShift(), ScaleShift(strength=1.0), ScaleShift())
-    tasks = [Task(surrogate(kind), dataset(kind, 6 + i, 3 + i), (m,), None, i) for i, m in enumerate(methods)]
-    for task, together in zip(tasks, solve(tasks), strict=True):
-        (alone,) = solve([task])
-        for name, weight in alone.weights.items():
-            assert float((together.weights[name] - weight).abs().max()) < 1e-10  # rounding of 100 float64 steps
+    cases = [case(surrogate(kind), dataset(kind, 6 + i, 3 + i), i) for i in range(len(methods))]
+    for method, one, together in zip(methods, cases, outcomes(list(methods), *cases), strict=True):
+        alone = outcome(method, one)
+        assert together.sound
+        for name, weight in alone.surrogate.weights.items():
+            assert float((together.surrogate.weights[name] - weight).abs().max()) < 1e-10  # rounding of 100 float64 steps
 
 
 @pytest.mark.parametrize("options", [{"strength": -1.0}, {"strength": float("nan")}, {"learning_rate": 0.0}])

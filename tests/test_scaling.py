@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pac_surrogate as pac
-from pac_surrogate.scaling import MARGIN, Columns, fit_new_outputs, fit_scaling, scaled_for
+from pac_surrogate.data.scaling import MARGIN, Columns, fit_new_outputs, fit_scaling, scaled_for
 
 DOUBLE = torch.float64
 

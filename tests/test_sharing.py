@@ -17,7 +17,7 @@ from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.models import evaluate
-from pac_surrogate.process import own_settings
+from pac_surrogate.utilities.process import own_settings
 
 METHODS = {
     "fine-tune": pac.FineTune(),

@@ -6,22 +6,19 @@ import math
 
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, plan_of, trainings, untrained
 from cases import MODELS, bits, dataset, surrogate
 
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.ac_dc import ACDC
-from pac_surrogate.transfer.gmp import GMP, cubic_ramp
-from pac_surrogate.transfer.rigl import RigL
-from pac_surrogate.transfer.soft_threshold import STR, LearnThresholds, SoftThreshold
-from pac_surrogate.transfer.sparse_training import TrainMasked
-from pac_surrogate.transfer.sparse_transfer import SparseTransfer, TrainKept
-from pac_surrogate.transfer.wood_fisher import WoodFisher
-from pac_surrogate.weights import inside, prunable
+from pac_surrogate.methods.pruned.ac_dc import ACDC
+from pac_surrogate.methods.pruned.gmp import GMP, cubic_ramp
+from pac_surrogate.methods.pruned.rigl import RigL
+from pac_surrogate.methods.pruned.soft_threshold import STR, SoftThreshold
+from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer, kept_plan
+from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
+from pac_surrogate.models.weights import inside, prunable
 
 SMALL = {"MLP": (), "CNN": ("lift", "readout")}  # tensors of so few weights that 0.98 would leave none of them
 RECIPES = {"GMP": GMP, "AC/DC": ACDC, "STR": STR, "WoodFisher": WoodFisher, "RigL": RigL}
-BUDGET = Budget(steps=16, source_steps=20, batch_size=16)
 INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
@@ -29,20 +26,15 @@ def with_network(start, **changes):
     return dataclasses.replace(start, predictor=dataclasses.replace(start.network, **changes))
 
 
-@dataclasses.dataclass(frozen=True)
-class Stages:
-    rules: tuple
-
-    def stages(self):
-        return self.rules
+def case_for(start, kind="MLP", target=None, source_steps=20):
+    source = dataset(kind, 60, 1)
+    target = source[:0] if target is None else target
+    return case_of(start, target, source, steps=16, source_steps=source_steps, batch_size=16)
 
 
 def solve_all(methods, kind, starts, target=None):
-    source = dataset(kind, 60, 1)
-    target = source[:0] if target is None else target
-    tasks = [Task(start, target, (method,), source, 0) for method, start in zip(methods, starts, strict=True)]
-    results = transfer_many(tasks, BUDGET, Solver(device="cpu"))
-    assert all(result.diverged is None for result in results)
+    results = outcomes(methods, *(case_for(start, kind, target) for start in starts))
+    assert all(result.sound for result in results)
     return [result.surrogate for result in results]
 
 
@@ -75,26 +67,29 @@ def test_the_ramp_is_cubic_and_ends_at_the_sparsity_itself():
     # 0.8 (1 - (1 - t/4)^3) by hand.
     assert cubic_ramp(0.8, 4) == pytest.approx((0.4625, 0.7, 0.7875, 0.8), abs=1e-15)
     assert cubic_ramp(0.9, 7)[-1] == 0.9
-    rules = [rule for _, rule in GMP(sparsity=0.8, rounds=4).stages()]
-    assert tuple(rule.sparsity for rule in rules) == cubic_ramp(0.8, 4)
+    asked, _, _ = trainings(GMP(sparsity=0.8, rounds=4), case_for(surrogate("MLP")))
+    for one, sparsity in zip(asked, cubic_ramp(0.8, 4), strict=True):
+        for name in prunable(one.plan.start):
+            kept = one.plan.essential[name]
+            assert int((~kept).sum()) == round(sparsity * kept.numel())
 
 
 @pytest.mark.parametrize("recipe", [GMP(), ACDC(), STR(), RigL(), WoodFisher()])
 def test_the_trainings_of_a_recipe_share_one_budget_on_the_source(recipe):
-    assert {where for where, _ in recipe.stages()} == {"source"}
-    shares = [getattr(rule, "share", 1.0) for _, rule in recipe.stages() if hasattr(rule, "plan")]
-    assert sum(shares) == pytest.approx(1, abs=1e-12)
-    (*_, (where, rule)) = recipe.stages()
-    assert isinstance(rule, TrainMasked)  # nothing is pruned or regrown after the last training
-    assert (where, hash(recipe)) == ("source", hash(dataclasses.replace(recipe)))
+    case = case_for(surrogate("MLP"), source_steps=504)  # which 4, 7, 8 and 9 parts divide
+    asked, answers, end = trainings(recipe, case, untrained)
+    assert all(one.data is case.source for one in asked)
+    assert sum(one.steps for one in asked) == 504
+    assert len({one.steps for one in asked}) == (2 if isinstance(recipe, STR) else 1)
+    assert end is answers[-1]  # nothing is pruned or regrown after the last training
+    assert end.essential is asked[-1].plan.essential
+    assert hash(recipe) == hash(dataclasses.replace(recipe))
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_masks_of_a_ramp_are_nested(kind):
-    current, masks = surrogate(kind), []
-    for stage in GMP(sparsity=0.9, rounds=4, exempt=SMALL[kind]).stages():
-        current = solve(Stages((stage,)), kind, current)
-        masks.append(current.essential)
+    _, answers, _ = trainings(GMP(sparsity=0.9, rounds=4, exempt=SMALL[kind]), case_for(surrogate(kind), kind))
+    masks = [answer.essential for answer in answers]
     for before, after in itertools.pairwise(masks):
         assert all(bool((after[name] <= before[name]).all()) for name in after)
         assert any(bool((after[name] < before[name]).any()) for name in after)
@@ -108,15 +103,15 @@ def test_a_pruned_weight_goes_before_a_kept_one_that_happens_to_be_zero():
     weight.view(-1)[30:40], mask.view(-1)[30:40] = 0.0, False
     essential = {n: torch.ones_like(w, dtype=torch.bool) for n, w in start.weights.items()} | {name: mask}
     pruned = with_network(start, weights={**start.weights, name: weight}, essential=essential)
-    plan = TrainMasked(11 / weight.numel()).plan(pruned, dataset("MLP", 4, 1), torch.Generator())
+    plan = plan_of(GMP(11 / weight.numel(), rounds=1), case_for(pruned))
     assert (~plan.essential[name].view(-1)).nonzero()[:, 0].tolist() == [0, *range(30, 40)]
 
 
 def test_a_readout_that_was_new_is_pruned_by_magnitude_though_the_source_did_not_need_it():
     start = surrogate("MLP")
     nothing = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in start.weights.items()}
-    plan = TrainMasked(0.8).plan(with_network(start, essential=nothing), dataset("MLP", 4, 1), torch.Generator())
-    fresh = TrainMasked(0.8).plan(start, dataset("MLP", 4, 1), torch.Generator())
+    plan = plan_of(GMP(0.8, rounds=1), case_for(with_network(start, essential=nothing)))
+    fresh = plan_of(GMP(0.8, rounds=1), case_for(start))
     assert all(torch.equal(plan.essential[name], fresh.essential[name]) for name in start.weights)
 
 
@@ -124,24 +119,25 @@ def test_among_equal_weights_the_earlier_goes_first_and_the_count_is_exact():
     start = surrogate("MLP")
     equal = with_network(start, weights={name: torch.full_like(weight, -0.5) for name, weight in start.weights.items()})
     for sparsity in (0.8, 0.9, 0.95, 0.98):
-        plan = TrainMasked(sparsity).plan(equal, dataset("MLP", 4, 1), torch.Generator())
+        plan = plan_of(GMP(sparsity, rounds=1), case_for(equal))
         for name in prunable(equal.weights):
             gone = round(sparsity * equal.weights[name].numel())
             assert plan.essential[name].flatten().tolist() == [i >= gone for i in range(equal.weights[name].numel())]
 
 
 def test_the_dense_phase_of_ac_dc_lets_all_weights_train_and_the_recipe_ends_sparse():
-    sparse, dense, last = ACDC(sparsity=0.8, cycles=2).stages()
-    first = solve(Stages((sparse,)), "MLP")
-    second = solve(Stages((dense,)), "MLP", first)
-    third = solve(Stages((last,)), "MLP", second)
+    _, (first, second, third), _ = trainings(ACDC(sparsity=0.8, cycles=2), case_for(surrogate("MLP")))
     for name in prunable(first.weights):
         assert bool(second.essential[name].all())
         assert bool((second.weights[name] != 0).all())  # the pruned ones too came back, from 0
         assert int((third.weights[name] != 0).sum()) == third.essential[name].numel() - round(
             0.8 * third.essential[name].numel()
         )
-    assert [rule.sparsity for _, rule in ACDC(sparsity=0.7, cycles=3).stages()] == [0.7, 0.0, 0.7, 0.0, 0.7]
+    asked, _, _ = trainings(ACDC(sparsity=0.7, cycles=3), case_for(surrogate("MLP")))
+    for name in prunable(first.weights):
+        kept = [one.plan.essential[name] for one in asked]
+        gone = round(0.7 * kept[0].numel())
+        assert [int((~mask).sum()) for mask in kept] == [gone, 0, gone, 0, gone]
 
 
 def test_a_soft_threshold_is_its_formula_with_its_derivative_and_minus_infinity_is_dense():
@@ -164,7 +160,7 @@ def test_a_soft_threshold_is_its_formula_with_its_derivative_and_minus_infinity_
 def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
     start = surrogate("MLP", dtype)
     names = prunable(start.weights)
-    plan = LearnThresholds(sparsity=0.8, decay=0.3).plan(start, dataset("MLP", 4, 1), torch.Generator())
+    plan = plan_of(STR(sparsity=0.8, decay=0.3), case_for(start))
     for name in names:
         magnitude = start.weights[name].abs().flatten().sort().values
         quantile = magnitude[round(0.8 * len(magnitude)) - 1]
@@ -176,7 +172,8 @@ def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
     assert decayed == {*names, *(f"{name}/threshold" for name in names)}
     zeros = {}
     for decay in (0.0, 30.0):
-        seen = solve(Stages((("source", LearnThresholds(0.5, decay, learning_rate=0.02)),)), "MLP", start).weights
+        _, (learned, _), _ = trainings(STR(0.5, decay, learning_rate=0.02), case_for(start))
+        seen = learned.weights
         zeros[decay] = sum(int((seen[name] == 0).sum()) for name in names)
     assert zeros[30.0] > zeros[0.0] + 20  # of 184 weights
 
@@ -213,7 +210,7 @@ def test_the_full_regime_trains_all_kept_weights_and_the_linear_one_the_readout_
 @pytest.mark.parametrize("kind", MODELS)
 def test_all_kept_weights_train_in_the_full_regime_and_none_of_the_body_in_the_linear_one(kind):
     before = solve(GMP(sparsity=0.8, rounds=1, exempt=SMALL[kind]), kind)
-    full, linear = (TrainKept(r).plan(before, dataset(kind, 4, 1), torch.Generator()).trainable for r in ("full", "linear"))
+    full, linear = (kept_plan(before, regime).trainable for regime in ("full", "linear"))
     assert all(torch.equal(full[name], kept) for name, kept in before.essential.items())
     assert all(bool(linear[name]) == name.startswith("readout.") for name in before.weights)
 
@@ -225,8 +222,10 @@ def test_without_target_samples_the_pruned_source_comes_back():
 
 
 def test_strength_pulls_weight_tensors_towards_the_pruned_source():
-    before = solve(GMP(sparsity=0.8, rounds=1), "MLP")
-    plan = TrainKept(strength=0.3).plan(before, dataset("MLP", 4, 1), torch.Generator())
+    asking = SparseTransfer(GMP(sparsity=0.8, rounds=1), strength=0.3).adapt(case_for(surrogate("MLP")))
+    ((recipe, case),) = next(asking)
+    pruned = outcome(recipe, case)
+    before, plan = pruned.surrogate, asking.send([pruned]).plan
     for name, weight in before.weights.items():
         assert torch.equal(plan.anchor[name], weight)
         assert float(plan.strength[name]) == (0.3 if weight.ndim >= 2 else 0.0)
@@ -242,13 +241,11 @@ def test_strength_pulls_weight_tensors_towards_the_pruned_source():
         (lambda: STR(decay=-1.0), "decay must be finite and not negative, got -1.0"),
         (lambda: STR(learning_rate=0.0), "learning_rate must be positive"),
         (lambda: GMP(scope="unit"), "unknown scope 'unit': choose layer or global"),
-        (lambda: TrainMasked(share=0.0), r"share must be in \(0, 1\], got 0.0"),
         (lambda: SparseTransfer(regime="half"), "unknown regime 'half': choose full or linear"),
         (lambda: SparseTransfer(recipe=GMP), "recipe must be a pruning recipe"),
         (lambda: SparseTransfer(strength=-1.0), "strength must be finite and not negative"),
         (lambda: solve(GMP(sparsity=0.9), "CNN"), "leaves nothing of readout.weight .4 weights.: lower it or exempt it"),
-        (lambda: TrainMasked().plan(surrogate("MLP"), dataset("MLP", 4, 1), torch.Generator()), "this source has none"),
-        (lambda: TrainKept().plan(surrogate("MLP"), dataset("MLP", 4, 1), torch.Generator()), "no essential mask: prune it"),
+        (lambda: kept_plan(surrogate("MLP"), "full"), "no essential mask: prune it"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(make, message):

@@ -22,11 +22,14 @@ from torch import nn
 
 import pac_surrogate as pac
 import pac_surrogate.files.tensors
+from pac_surrogate.data.scaling import MARGIN, Scaling, fit_scaling
 from pac_surrogate.files import DatasetError, load_tensors, save_tensors
 from pac_surrogate.predictors import Correction, build_network
 from pac_surrogate.pruning import magnitude_mask
-from pac_surrogate.scaling import MARGIN, Scaling, fit_scaling
-from pac_surrogate.surrogate import Surrogate, predict_many, provenance, with_outputs_of
+from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.outputs import with_outputs_of
+from pac_surrogate.surrogates.saved import provenance
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 DOUBLE = torch.float64
 
@@ -649,11 +652,11 @@ def test_numbers_that_are_not_finite_are_refused_wherever_they_stand(make, tmp_p
 @pytest.mark.parametrize(
     ("make", "name", "value", "message"),
     [
-        ("co-kriging", "co-kriging/scale", 0.0, "scales above 0"),
-        ("co-kriging", "co-kriging/theta", -1.0, "must not be negative"),
-        ("ATL", "readout/deviation", 0.0, "scales above 0"),
-        ("GP", "process/amplitudes", 0.0, "scales above 0"),
-        ("GP", "process/inverse_lengths", -1.0, "must not be negative"),
+        ("co-kriging", "co-kriging/scale", 0.0, "finite and above 0, co-kriging/scale is not"),
+        ("co-kriging", "co-kriging/theta", -1.0, "finite and not negative, co-kriging/theta is not"),
+        ("ATL", "readout/deviation", 0.0, "finite and above 0, readout/deviation is not"),
+        ("GP", "process/amplitudes", 0.0, "finite and above 0, process/amplitudes is not"),
+        ("GP", "process/inverse_lengths", -1.0, "finite and not negative, process/inverse_lengths is not"),
         ("MLP", "scaling/inputs/deviation", -1.0, "a negative deviation"),
         ("MLP", "scaling/inputs/low", 1e9, "ends are exchanged"),
         ("MLP", "scaling/inputs/deviation", 0.0, None),  # a column that never varied
@@ -834,8 +837,11 @@ TAMPERED = {
         "scaling/outputs/mean must be torch.float64",
     ),
     "a logarithm of numbers": (tensor("MLP", "scaling/inputs/logarithmic", lambda t: t.double()), "must be torch.bool"),
-    "no slope": (tensor("Correction", "correction/slope", lambda t: None), "the correction does not fit"),
-    "one slope": (tensor("Correction", "correction/slope", lambda t: t[:1]), "the correction does not fit"),
+    "no slope": (tensor("Correction", "correction/slope", lambda t: None), "it lacks 'correction/slope'"),
+    "one slope": (
+        tensor("Correction", "correction/slope", lambda t: t[:1]),
+        "the correction does not fit: correction/slope must be",
+    ),
     "another model": (change("MLP", "schema", 1), "weights do not fit the architecture"),
 }
 

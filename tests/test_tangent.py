@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate import tangent as module_under_test
-from pac_surrogate.jacobian import output_jacobian
+from pac_surrogate.kernels import tangent as module_under_test
+from pac_surrogate.kernels.jacobian import output_jacobian
+from pac_surrogate.kernels.tangent import Tangent
 from pac_surrogate.models import evaluate, initial_weights
 from pac_surrogate.predictors import build_network
-from pac_surrogate.tangent import Tangent
 
 
 class Own(nn.Module):
@@ -164,7 +164,7 @@ def test_derivatives_of_combinations_are_combinations_of_the_derivatives(monkeyp
     at, x = tangent("MLP"), normal(5, 8, seed=5)
     rows, own, common = derivatives(at, x), normal(5, 3, 8, seed=6), normal(3, 8, seed=7)
     for numbers in (2**24, 700, 1):
-        monkeypatch.setattr("pac_surrogate.jacobian.NUMBERS", numbers)
+        monkeypatch.setattr("pac_surrogate.kernels.jacobian.NUMBERS", numbers)
         for mix, equation in ((own, "sro,sow->srw"), (common, "ro,sow->srw")):
             pieces = list(output_jacobian(at.model, at.start, x, mix=mix))
             assert (len(pieces) == 1) == (numbers == 2**24)

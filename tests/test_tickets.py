@@ -5,44 +5,34 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, outcome, outcomes, plan_of, problems, trainings, untrained
 from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.methods.case import Budget
+from pac_surrogate.methods.pruned.learned_mask import TopScores
+from pac_surrogate.methods.pruned.lth_t import LTHT
+from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer
+from pac_surrogate.methods.pruned.ticket import DrawTicket, Ticket, rounds_to
+from pac_surrogate.models.weights import fingerprint, prunable
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.predictors import build_network
+from pac_surrogate.prepare import prepare
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.pruning.groups import keep_highest_groups
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.stages import Budget, Solver
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.tasks import Task, transfer_many
-from pac_surrogate.transfer.drawing import KeepForRewinding, Prune, TrainSource
-from pac_surrogate.transfer.learned_mask import LearnMask, TakeMask, TopScores
-from pac_surrogate.transfer.lth_t import LTHT
-from pac_surrogate.transfer.sparse_transfer import SparseTransfer
-from pac_surrogate.transfer.ticket import Ticket, draw_stages, rounds_to
-from pac_surrogate.weights import prunable
-
-BUDGET = Budget(steps=40, source_steps=30, batch_size=16)
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
-@dataclasses.dataclass(frozen=True)
-class Stages:
-    rules: tuple
-
-    def stages(self):
-        return self.rules
-
-
-def solve(kind, *methods, target=6, start=None, budget=BUDGET, name="temperature"):
+def case_for(kind, *, target=6, start=None, name="temperature", source_steps=30):
     data = dataset(kind, 6, 3, 0.4, name)[:target]
-    tasks = [Task(start or surrogate(kind), data, (method,), dataset(kind, 60, 1), 0) for method in methods]
-    return [result.surrogate for result in transfer_many(tasks, budget, Solver(device="cpu"))]
+    source = dataset(kind, 60, 1)
+    return case_of(start or surrogate(kind), data, source, steps=40, source_steps=source_steps, batch_size=16)
 
 
-def draw(kind, scheme, **options):
-    return solve(kind, Stages(draw_stages(scheme, **options)))[0]
+def solve(kind, *methods, **options):
+    return [result.surrogate for result in outcomes(list(methods), case_for(kind, **options))]
 
 
 AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}  # how many axes a group has; negative: all but that many
@@ -60,8 +50,10 @@ def grouped(tensor, granularity):
 
 @pytest.mark.parametrize(("kind", "granularity"), [("MLP", "weight"), ("MLP", "row"), ("CNN", "kernel"), ("CNN", "channel")])
 def test_omp_masks_the_weights_that_were_trained_on_the_source(kind, granularity):
-    (trained,) = solve(kind, Stages((("source", TrainSource()),)))
-    ticket = draw(kind, "OMP", sparsity=0.5, granularity=granularity)
+    case = case_for(kind)
+    (asked,), (trained,), ticket = trainings(DrawTicket("OMP", sparsity=0.5, granularity=granularity), case)
+    assert asked.data is case.source
+    assert all(bool(mask.all()) for mask in asked.plan.trainable.values())
     scores = {name: weight.abs() for name, weight in trained.weights.items()}
     exempt = () if granularity == "weight" else ("readout",)
     mask = keep_highest_groups(scores, 0.5, granularity=granularity, exempt=exempt)
@@ -84,16 +76,15 @@ def test_rounds_leave_80_percent_of_what_remains_and_end_at_the_sparsity_exactly
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("method", [LTHT(0.6, learning_rate=2e-2), Ticket("IMP", 0.6, radius=0.1, source_learning_rate=2e-2)])
 def test_rounds_are_nested_with_exact_counts_and_rewind_bit_for_bit(method, kind):
-    stages = [stage for stage in method.stages() if stage[0] == "source"]
-    ends = [i + 1 for i, (_, rule) in enumerate(stages) if isinstance(rule, Prune)]
-    tickets = solve(kind, *(Stages(tuple(stages[:end])) for end in ends))
-    rewind = tickets[-1].network.carried["rewind"]
+    asked, trained, end = trainings(method, case_for(kind))
     pretrained = surrogate(kind).weights
-    first = all(torch.equal(bits(rewind[name]), bits(weight)) for name, weight in pretrained.items())
-    assert first == isinstance(method, LTHT)  # a robust ticket rewinds to the robustly trained source
-    if isinstance(method, Ticket):
-        (trained,) = solve(kind, Stages(tuple(stages[:1])))
-        assert all(torch.equal(bits(rewind[name]), bits(weight)) for name, weight in trained.weights.items())
+    if isinstance(method, LTHT):
+        rounds, rewind = asked[1:], pretrained
+        tickets = [*(one.surrogate for one in rounds), end]
+    else:  # a robust ticket rewinds to the robustly trained source
+        rounds, rewind = asked[2:], trained[0].weights
+        tickets = [one.surrogate for one in rounds]
+        assert any(not torch.equal(rewind[name], weight) for name, weight in pretrained.items())
     before = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in pretrained.items()}
     for sparsity, ticket in zip(rounds_to(0.6), tickets, strict=True):
         for name, weight in ticket.weights.items():
@@ -103,37 +94,51 @@ def test_rounds_are_nested_with_exact_counts_and_rewind_bit_for_bit(method, kind
             gone = round(sparsity * weight.numel()) if name in prunable(pretrained) else 0
             assert int((~mask).sum()) == gone
         before = ticket.essential
-        rule = TrainSource(dense=False)
-        assert rule.plan(ticket, dataset(kind, 2, 0), torch.Generator()).trainable == ticket.essential  # the very mask
+    for ticket, one in zip(tickets, rounds, strict=False):
+        assert one.plan.trainable == ticket.essential  # the very mask
     magnitude = magnitude_mask(rewind, 0.6)
     assert any(not torch.equal(magnitude[name], mask) for name, mask in before.items())  # the rounds looked at trained weights
 
 
 def test_masks_stay_nested_where_kept_weights_are_zero_too():
-    start = surrogate("MLP")
-    weights = {name: torch.zeros_like(weight) for name, weight in start.weights.items()}
-    essential = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    essential["hidden.0.weight"][-2:] = False
-    carried = {"rewind": start.weights}
-    network = dataclasses.replace(start.network, weights=weights, essential=essential, carried=carried)
-    result = Prune(0.5, rewind=True).solve(dataclasses.replace(start, predictor=network), dataset("MLP", 2, 0))
-    assert bool((result.essential["hidden.0.weight"] <= essential["hidden.0.weight"]).all())
+    asking = problems(DrawTicket("IMP", 0.5, train_first=False), case_for("MLP"))
+    asked, name = next(asking), "hidden.0.weight"
+
+    def with_weights(weights):
+        network = dataclasses.replace(asked.surrogate.network, weights=weights)
+        return dataclasses.replace(asked.surrogate, predictor=network)
+
+    weights = {n: torch.ones_like(weight) for n, weight in asked.surrogate.weights.items()}
+    weights[name][-2:] = 0.0
+    asked = asking.send(with_weights(weights))
+    essential = asked.surrogate.essential[name]
+    assert (int((~essential).sum()), int((~essential[-2:]).sum())) == (14, 14)  # of 72: the last rows, not the first
+    asked = asking.send(with_weights({n: torch.zeros_like(weight) for n, weight in weights.items()}))
+    assert int((~asked.surrogate.essential[name]).sum()) == 26
+    assert bool((asked.surrogate.essential[name] <= essential).all())
 
 
 @pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
 def test_a_robust_ticket_differs_from_a_natural_one_by_the_perturbation_alone(scheme):
+    case = case_for("MLP", source_steps=36)  # which 8 rounds and a training before them divide
     robust, natural, noisy = (
-        Ticket(scheme, radius=radius, attack_steps=steps).stages() for radius, steps in ((0.1, 3), (0.0, 3), (0.1, 0))
+        trainings(Ticket(scheme, radius=radius, attack_steps=steps), case, untrained)[0]
+        for radius, steps in ((0.1, 3), (0.0, 3), (0.1, 0))
     )
 
-    def without(stages):
-        return [(w, dataclasses.replace(r, perturbation=None)) if isinstance(r, TrainSource) else (w, r) for w, r in stages]
+    def without(asked):
+        """All that tells the trainings but their perturbations."""
+        plans = [one.plan for one in asked]
+        tensors = [fingerprint(p.start, p.trainable, p.anchor, p.strength, p.essential or {}) for p in plans]
+        rest = [(p.rate, p.behaviour, p.reparametrisation, p.essential is None) for p in plans]
+        return tensors, rest, [(one.data, one.steps, one.learning_rate) for one in asked]
 
-    assert without(robust) == without(natural) == without(noisy) == list(natural)
-    assert {r.perturbation for _, r in robust if isinstance(r, TrainSource)} == {Perturbation(0.1, 3)}
-    assert {r.perturbation for _, r in noisy if isinstance(r, TrainSource)} == {Perturbation(0.1, 0)}
-    for side in ("source", "target"):
-        assert abs(sum(getattr(r, "share", 0.0) for w, r in robust if w == side) - 1) < 1e-12  # one budget for all
+    assert without(robust) == without(natural) == without(noisy)
+    for asked, on_source in ((robust, Perturbation(0.1, 3)), (natural, None), (noisy, Perturbation(0.1, 0))):
+        assert {one.plan.perturbation for one in asked if one.data is case.source} == {on_source}
+        assert {one.plan.perturbation for one in asked if one.data is case.target} == {None}
+    for data, steps in ((case.source, 36), (case.target, 40)):  # one budget for all
+        assert sum(one.steps for one in robust if one.data is data) == steps
     drawn = solve("MLP", *(Ticket(scheme, radius=r, attack_steps=s) for r, s in ((0.1, 3), (0.0, 3), (0.1, 0))))
     for other in drawn[1:]:
         assert any(not torch.equal(other.weights[n], w) for n, w in drawn[0].weights.items())
@@ -163,8 +168,8 @@ def test_the_straight_through_gradient_is_the_sign_of_the_score_times_weight_tim
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_learned_mask_is_an_exact_top_k_of_frozen_weights(kind, granularity, dtype):
     start = surrogate(kind, dtype)
-    rules = (("target", LearnMask(0.5, granularity, 1.0, 0.05)), ("target", TakeMask(granularity)))
-    (ticket,), (idle,) = solve(kind, Stages(rules), start=start), solve(kind, Stages(rules), start=start, target=0)
+    method = DrawTicket("LMP", 0.5, granularity, mask_learning_rate=0.05, train_first=False)
+    (ticket,), (idle,) = solve(kind, method, start=start), solve(kind, method, start=start, target=0)
     sizes = {name: weight.abs() for name, weight in start.weights.items()}
     exempt = () if granularity == "weight" else ("readout",)
     magnitude = keep_highest_groups(sizes, 0.5, granularity=granularity, exempt=exempt)
@@ -191,7 +196,7 @@ def test_the_mask_moves_to_the_weights_that_the_target_asks_for():
         "module.bias": torch.zeros(1).double(),
     }
     start = Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(data), data.inputs, data.outputs)
-    plan = LearnMask(0.5).plan(start, data, torch.Generator())
+    plan = plan_of(DrawTicket("LMP", 0.5, train_first=False), case_of(start, data))
     assert plan.seen()["module.weight"].tolist() == [[3.0, 2.0, 0.0, 0.0]]
     (fit,) = pac.fit(
         network.module, [plan], [data], seeds=[0], steps=400, learning_rate=1e-2, dtype=torch.float64, device="cpu"
@@ -208,7 +213,7 @@ def test_the_mask_moves_to_the_weights_that_the_target_asks_for():
 @pytest.mark.parametrize("name", ["temperature", "another"])
 def test_on_the_target_kept_weights_train_or_the_readout_alone_densely(scheme, regime, name):
     method = Ticket(scheme, sparsity=0.6, regime=regime)
-    (ticket,) = solve("MLP", Stages(method.stages()[:-1]), name=name if scheme == "LMP" else "temperature")
+    (ticket,) = solve("MLP", method.drawing, name=name if scheme == "LMP" else "temperature")
     (result,) = solve("MLP", method, name=name)
     if scheme == "LMP" and name == "another":  # a new readout has no mask
         assert bool(ticket.essential["readout.weight"].all())
@@ -232,19 +237,19 @@ def test_on_the_target_kept_weights_train_or_the_readout_alone_densely(scheme, r
 def test_a_recipe_of_rounds_serves_sparse_transfer_and_a_case_without_groups_is_not_applicable():
     (result,) = solve("MLP", SparseTransfer(LTHT(sparsity=0.6)))
     assert int((result.weights["hidden.0.weight"] == 0).sum()) == round(0.6 * 8 * 9)
-    task = Task(surrogate("MLP"), dataset("MLP", 6, 3, 0.4), (Ticket(granularity="kernel"),), dataset("MLP", 60, 1), 0)
-    (refused,) = transfer_many([task], BUDGET, Solver(device="cpu"))
-    assert refused.refused.endswith("got the matrix hidden.0.weight: choose row or weight")
+    for method in (Ticket(granularity="kernel"), SparseTransfer(LTHT(granularity="kernel"))):
+        refused = outcome(method, case_for("MLP"))
+        assert refused.method == method
+        assert refused.refused.endswith("got the matrix hidden.0.weight: choose row or weight")
 
 
 def test_a_mask_of_an_earlier_transfer_is_forgotten_when_a_ticket_is_drawn():
     pruned = surrogate("MLP")
     nothing = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in pruned.weights.items()}
     pruned = dataclasses.replace(pruned, predictor=dataclasses.replace(pruned.network, essential=nothing))
-    for rules in (draw_stages("OMP"), draw_stages("IMP"), draw_stages("LMP"), LTHT().stages()):
-        fresh, again = (solve("MLP", Stages(rules), start=start)[0] for start in (surrogate("MLP"), pruned))
+    for method in (DrawTicket("OMP"), DrawTicket("IMP"), DrawTicket("LMP"), LTHT()):
+        fresh, again = (solve("MLP", method, start=start)[0] for start in (surrogate("MLP"), pruned))
         assert all(torch.equal(again.weights[name], weight) for name, weight in fresh.weights.items())
-    assert isinstance(LTHT().stages()[0][1], KeepForRewinding)
 
 
 @pytest.mark.parametrize(
@@ -284,10 +289,9 @@ def test_a_ticket_is_drawn_by_itself_with_the_sparsity_asked_for(scheme, robust)
         batch_size=16,
         device="cpu",
     )
-    stages = draw_stages(scheme, sparsity=0.5, radius=robust)
     data = target if scheme == "LMP" else source[:0]
-    task = Task(surrogate("MLP"), data, (Stages(stages),), source, 0)
-    (result,) = transfer_many([task], Budget(20, 20, 16), Solver(device="cpu"))
+    case = prepare(surrogate("MLP"), data, source).case(Budget(20, 20, 16), 0)
+    result = outcome(DrawTicket(scheme, sparsity=0.5, radius=robust), case)
     for name in prunable(drawn.weights):
         assert int((~drawn.essential[name]).sum()) == round(0.5 * drawn.essential[name].numel())
         assert not bits(drawn.weights[name])[~drawn.essential[name]].any()

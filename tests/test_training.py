@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.batches import minibatch_order
 from pac_surrogate.files import load_tensors, save_tensors
 from pac_surrogate.models import initial_weights
 from pac_surrogate.models.mlp_gradient import MLPGradient
+from pac_surrogate.models.weights import inside, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask
-from pac_surrogate.training import fit
-from pac_surrogate.weights import inside, masked, prunable, redundant
+from pac_surrogate.solvers.batches import PaddedData, minibatch_order
+from pac_surrogate.solvers.training import fit
 
 DOUBLE = torch.float64
 
@@ -142,12 +142,15 @@ def test_minibatches_and_validation_of_a_run_do_not_depend_on_its_stack():
     torch.testing.assert_close(other[1].objective, together[1].objective, rtol=1e-10, atol=0)
 
 
-def test_an_epoch_of_minibatches_visits_every_row_once_and_goes_on_from_any_step():
+def test_an_epoch_of_minibatches_visits_every_row_once_and_is_drawn_from_any_step():
     order = minibatch_order(3, rows=20, batch_size=5, steps=8)
     for epoch in order.reshape(2, 20):
         assert sorted(epoch.tolist()) == list(range(20))
     assert not torch.equal(order[:4], order[4:])
     assert torch.equal(minibatch_order(3, 20, 5, 5, first=3), order[3:])
+    data = table(20)  # whose order is drawn in blocks of 256 steps
+    drawn = torch.cat([x[0] for x, _, _ in PaddedData([data], DOUBLE, torch.device("cpu")).batches([3], 5, 300)])
+    assert torch.equal(drawn, torch.as_tensor(data.input_matrix)[minibatch_order(3, 20, 5, 300).flatten()])
     ragged = minibatch_order(3, rows=7, batch_size=5, steps=14)  # 70 draws are ten epochs of 7
     assert torch.bincount(ragged.flatten()).tolist() == [10] * 7
 
@@ -198,21 +201,6 @@ def test_a_diverging_run_is_reported_with_its_step_and_leaves_its_neighbours_unt
         assert largest_difference(fits[i].weights, healthy[i].weights) == 0.0  # the very same products, so the same bits
 
 
-@pytest.mark.parametrize("batch_size", [None, 8])
-def test_training_goes_on_where_it_stopped(batch_size):
-    data = table(30)
-    model = network(data, "MLP")
-    plans = [make_plan(start(model, i), strength=0.01) for i in range(2)]
-    options = {"seeds": [3, 4], "learning_rate": 5e-3, "batch_size": batch_size, "dtype": DOUBLE}
-    whole = fit(model, plans, [data] * 2, steps=40, **options)
-    first = fit(model, plans, [data] * 2, steps=25, keep_state=True, **options)
-    go_on = [dataclasses.replace(plan, start=result.weights) for plan, result in zip(plans, first, strict=True)]
-    second = fit(model, go_on, [data] * 2, steps=15, resume=first, **options)
-    for i in range(2):
-        assert largest_difference(second[i].weights, whole[i].weights) == 0.0
-        assert torch.equal(torch.cat([first[i].objective, second[i].objective]), whole[i].objective)
-
-
 def test_the_best_weights_by_validation_error_come_back_when_asked():
     data, valid = table(8, seed=1), table(40, seed=2)  # noise on both sides: validation gets worse with training
     model = network(data, "MLP")
@@ -248,8 +236,8 @@ def test_finished_stacks_are_taken_from_the_cache_bit_for_bit_and_only_for_the_s
     stacks = sorted(tmp_path.iterdir())
     assert len(stacks) > 1
     trained = []
-    original = pac.training._train
-    monkeypatch.setattr(pac.training, "_train", lambda *a, **k: trained.append(1) or original(*a, **k))
+    original = pac.solvers.training._train
+    monkeypatch.setattr(pac.solvers.training, "_train", lambda *a, **k: trained.append(1) or original(*a, **k))
     again = fit(model, plans, [data] * len(plans), **options)
     assert not trained
     for a, b in zip(first, again, strict=True):
@@ -348,8 +336,8 @@ def test_a_stack_without_a_checksum_is_of_an_earlier_version_and_counts_as_none(
     first, path = cached(tmp_path)
     tensors, header = load_tensors(path)
     save_file(tensors, path, metadata={"header": json.dumps(header)})
-    trained, original = [], pac.training._train
-    monkeypatch.setattr(pac.training, "_train", lambda *arguments: trained.append(1) or original(*arguments))
+    trained, original = [], pac.solvers.training._train
+    monkeypatch.setattr(pac.solvers.training, "_train", lambda *arguments: trained.append(1) or original(*arguments))
     again, _ = cached(tmp_path)
     assert len(trained) == 1
     assert same(first, again)
@@ -440,7 +428,7 @@ def test_types_are_checked_where_a_function_is_called_for_the_first_times():
     """Or the annotations would say what nobody checks; without the check the broadcast of 3 samples to 1 would pass."""
     prediction, y = torch.zeros(2, 3, 1), torch.zeros(2, 1, 1)
     with pytest.raises(jaxtyping.TypeCheckError):
-        pac.training.mean_squared_error(prediction, y, torch.ones(2, 3) / 3)
+        pac.solvers.validation.mean_squared_error(prediction, y, torch.ones(2, 3) / 3)
 
 
 def test_the_number_of_threads_changes_no_bit():
@@ -465,13 +453,13 @@ def test_the_number_of_threads_changes_no_bit():
 def test_sizes_share_a_stack_while_their_padding_takes_little_time(hidden, stacks, monkeypatch):
     data = [table(samples) for samples in (4, 40, 4, 4)]
     model = pac.MLP(hidden=hidden).build(data[0].inputs, data[0].outputs)  # 2.7e5 weights or 144: 6 operations each, a sample
-    seen, original = [], pac.training._train
+    seen, original = [], pac.solvers.training._train
 
     def noted(model, runs, options, advance):
         seen.append([run.rows for run in runs])
         return original(model, runs, options, advance)
 
-    monkeypatch.setattr(pac.training, "_train", noted)
+    monkeypatch.setattr(pac.solvers.training, "_train", noted)
     fit(model, [make_plan(start(model))] * 4, data, seeds=range(4), steps=1, learning_rate=1e-3)
     assert sorted(seen) == stacks
 
@@ -497,7 +485,7 @@ def test_an_error_in_one_stack_ends_the_others(monkeypatch):
     data = [table(samples) for samples in (4, 40)]
     model = network(data[0], "MLP")
     plans, before, steps, done = [make_plan(start(model))] * 2, torch.get_num_threads(), 100_000, []
-    original = pac.training._Task.add_gradient
+    original = pac.solvers.training._Task.add_gradient
 
     def fails_on_few(self, weights, batch, step):
         if self.rows == [4] and step == 100:
@@ -505,7 +493,7 @@ def test_an_error_in_one_stack_ends_the_others(monkeypatch):
         done.append(step)
         return original(self, weights, batch, step)
 
-    monkeypatch.setattr(pac.training._Task, "add_gradient", fails_on_few)
+    monkeypatch.setattr(pac.solvers.training._Task, "add_gradient", fails_on_few)
     torch.set_num_threads(2)
     try:
         with pytest.raises(KeyError, match="few"):

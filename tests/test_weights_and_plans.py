@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pac_surrogate.models.weights import digest, inside, masked, prunable, redundant, sparsity, stack, unstack
 from pac_surrogate.plan import make_plan, stack_plans
-from pac_surrogate.weights import digest, inside, masked, prunable, redundant, sparsity, stack, unstack
 
 DOUBLE = torch.float64
 CPU = torch.device("cpu")

@@ -5,17 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from adapting import case_of, training_of, untrained
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate.jacobian import output_jacobian
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.kernels.jacobian import output_jacobian
+from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.models import initial_weights
+from pac_surrogate.models.weights import prunable
 from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import fisher_blocks, surgeon_update, wood_fisher_scores
-from pac_surrogate.scaling import fit_scaling
-from pac_surrogate.surrogate import Surrogate
-from pac_surrogate.transfer.wood_fisher import PruneWoodFisher, WoodFisher
-from pac_surrogate.weights import prunable
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1)}
 
@@ -146,7 +147,8 @@ def test_pruning_takes_the_least_scores_at_the_exact_count_and_the_update_lowers
     fisher = fisher_blocks(source.network.module, source.weights, *tensors(data))
     scores = wood_fisher_scores(source.weights, fisher)
     for update in (False, True):
-        pruned = PruneWoodFisher(sparsity=0.3, update=update).solve(source, data)
+        asked = training_of(WoodFisher(sparsity=0.3, update=update), case_of(source, dataset(kind)[:0], dataset(kind)))
+        pruned = untrained(asked).network
         for name in prunable(source.weights):
             kept, weight = pruned.essential[name], pruned.weights[name]
             assert weight.dtype == dtype

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pac_surrogate.display import one_line
+from pac_surrogate.utilities.display import one_line
 
 LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
 LONGEST_MESSAGE = 390

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from pac_surrogate.files.attributes import DatasetError, name_of, read_attribute, read_stored_attribute
-from pac_surrogate.resolution import LARGEST_INTEGER
+from pac_surrogate.utilities.resolution import LARGEST_INTEGER
 
 DEFAULT_FILLS: dict[str, float] = {  # bytes have none: all their values are needed
     **dict.fromkeys(("f4", "f8"), 9.969209968386869e36),

@@ -20,8 +20,6 @@ import h5py
 import numpy as np
 from jaxtyping import Int, Int8, Integer, Num, Shaped
 
-from pac_surrogate.arguments import got
-from pac_surrogate.display import Shown, printable
 from pac_surrogate.files.attributes import DatasetError, is_name, read_attributes
 from pac_surrogate.files.missing import REPAIR, Encoding, place_of, read_encoding, without_mask
 from pac_surrogate.files.netcdf import (
@@ -33,6 +31,8 @@ from pac_surrogate.files.netcdf import (
     rows_per_chunk,
     variable_names,
 )
+from pac_surrogate.utilities.arguments import got
+from pac_surrogate.utilities.display import Shown, printable
 
 SCHEMA_VERSION = 1
 CONVENTIONS = "CF-1.11"

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from pac_surrogate.display import Shown, one_line
 from pac_surrogate.files.attributes import (
     ENCODING,
     TEXT_CHECKSUM,
@@ -37,6 +36,7 @@ from pac_surrogate.files.attributes import (
 from pac_surrogate.files.missing import read_encoding, without_mask
 from pac_surrogate.files.replacing import Kind, replacing
 from pac_surrogate.files.storage import StoredRows, create_hdf5, read_hdf5
+from pac_surrogate.utilities.display import Shown, one_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -294,7 +294,7 @@ def _kind_name(names: Iterable[str], attributes: Mapping[str, Any]) -> str:
     """Which of `KINDS` has these variables and global attributes."""
     if "schema_version" in attributes:
         return "data file"
-    if {"method", "size", "seed"} <= set(names):
+    if {"size", "seed"} <= set(names) and {"approach", "method"} & set(names):  # the second in early versions
         return "transfer curve"
     return "prediction" if str(attributes.get("title", "")).startswith("prediction of ") else "netCDF file"
 

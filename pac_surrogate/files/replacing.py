@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pac_surrogate.display import one_line
 from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.utilities.display import one_line
 
 LONGEST_NAME = 160  # bytes of a file's name that its temporary name repeats; file systems allow 255
 TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{8}\.part", re.DOTALL)

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pac_surrogate.display import one_line
 from pac_surrogate.files.netcdf import DatasetError
 from pac_surrogate.files.replacing import Kind, replacing
+from pac_surrogate.utilities.display import one_line
 
 LONGEST_HEADER = 2**24  # bytes; as JSON they take up to 30 times as much memory
 

@@ -29,7 +29,7 @@ from pac_surrogate.files.native import (
 from pac_surrogate.files.netcdf import KINDS, NetcdfVariable, rows_per_chunk, write_netcdf
 from pac_surrogate.files.part import Part
 from pac_surrogate.files.replacing import check_output
-from pac_surrogate.resolution import check_exact
+from pac_surrogate.utilities.resolution import check_exact
 
 
 class DatasetWriter:

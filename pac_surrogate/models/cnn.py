@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pac_surrogate.arguments import got, settings
 from pac_surrogate.files import Variable
 from pac_surrogate.models.activations import activation
+from pac_surrogate.utilities.arguments import got, settings
 
 SPACE = ("x", "y")
 PADDINGS = {"periodic": "circular", "zero": "constant", "replicate": "replicate"}

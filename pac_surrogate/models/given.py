@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import nn
 
-from pac_surrogate.arguments import got
 from pac_surrogate.models.cnn import CNN
 from pac_surrogate.models.mlp import MLP
 from pac_surrogate.models.module import Module
 from pac_surrogate.models.network import Architecture
+from pac_surrogate.utilities.arguments import got
 
 NAMED: dict[str, type] = {"mlp": MLP, "cnn": CNN}
 

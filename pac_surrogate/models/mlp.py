@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pac_surrogate.arguments import settings
 from pac_surrogate.files import Variable
 from pac_surrogate.models.activations import activation
 from pac_surrogate.models.mlp_gradient import MLPGradient
+from pac_surrogate.utilities.arguments import settings
 
 
 @settings

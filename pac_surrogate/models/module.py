@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.arguments import got
 from pac_surrogate.files import Variable
+from pac_surrogate.utilities.arguments import got
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.files import Variable
-from pac_surrogate.weights import Weights, stack
+from pac_surrogate.models.weights import Weights, stack
 
 # `functional_call` puts the weights into the module and takes them out again, so that no two threads may use one at a time.
 _BORROWED = RLock()

@@ -1,25 +1,22 @@
 """Autoregressive co-kriging of two levels, as arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.display import Shown
-from pac_surrogate.files import Variable
-from pac_surrogate.models import Architecture
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.predictors.predictor import check_finite, part, shapes
+from pac_surrogate.predictors.codec import Coded
 
 ROWS = 2**22  # numbers of one piece of the correlation matrix, of the inputs or of the components
 ARRAYS = ("offset", "scale", "points", "theta", "trend", "gamma", "rho", "basis", "mean")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CoKriging(Shown):
+class CoKriging(Coded):
     """Two levels of kriging for each component c, the second on top of the first, and a basis that makes outputs of them.
 
         low_c(u)  = (1, u)' trend_0c + r_0c(u)' gamma_0c,     u = (x - offset) / scale
@@ -38,6 +35,11 @@ class CoKriging(Shown):
         mean: (output,).
         low: how many of the samples are of the low level.
     """
+
+    called: ClassVar[str] = "the co-kriging"
+    prefix: ClassVar[str] = "co-kriging/"
+    positive: ClassVar[tuple[str, ...]] = ("scale",)
+    not_negative: ClassVar[tuple[str, ...]] = ("theta",)
 
     offset: Float[Tensor, " input"]
     scale: Float[Tensor, " input"]
@@ -72,38 +74,10 @@ class CoKriging(Shown):
             total = total + trend[0] + u @ trend[1:] + torch.exp(-distance.square()) @ arrays["gamma"][c, samples]
         return total
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give the arrays."""
-        return {f"co-kriging/{name}": getattr(self, name) for name in ARRAYS}, {"kind": "CoKriging", "low": self.low}
-
-    @classmethod
-    def from_state(
-        cls,
-        tensors: Mapping[str, Tensor],
-        description: Mapping[str, Any],
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        model: Architecture | None,
-    ) -> "CoKriging":
-        """Rebuild from a saved state."""
-        arrays, low = part(tensors, "co-kriging/"), description["low"]
-        rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
-        samples, components = len(arrays["points"]), len(arrays["rho"])
-        expected = {
-            "offset": (rows,),
-            "scale": (rows,),
-            "points": (samples, rows),
-            "theta": (2, components, rows),
-            "trend": (2, components, 1 + rows),
-            "gamma": (components, samples),
-            "rho": (components,),
-            "basis": (components, columns),
-            "mean": (columns,),
-        }
-        sound = all(tensor.dtype == torch.float64 for tensor in arrays.values()) and type(low) is int and 0 <= low <= samples
-        if shapes(arrays) != expected or not sound:
-            raise ValueError("the co-kriging does not fit the inputs and outputs")
-        check_finite("the numbers of the co-kriging", arrays, positive=("scale",))
-        if bool((arrays["theta"] < 0).any()):
-            raise ValueError("the inverse squared lengths of the co-kriging must not be negative")
-        return cls(**arrays, low=low)
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Refuse a trend of another length, and a low level of more samples than there are."""
+        inputs, samples = sizes["input"], sizes["sample"]
+        if sizes["coefficient"] != 1 + inputs:
+            raise ValueError(f"the co-kriging does not fit: its trend must have {1 + inputs} coefficients")
+        if not 0 <= self.low <= samples:
+            raise ValueError(f"the co-kriging does not fit: of its {samples} samples {self.low} cannot be of the low level")

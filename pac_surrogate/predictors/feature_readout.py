@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.display import Shown
-from pac_surrogate.files import Variable
-from pac_surrogate.models import Architecture, activation_size, evaluate
+from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.models.network import by_pieces
+from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
-from pac_surrogate.predictors.predictor import check_finite, part, shapes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureReadout(Shown):
+class FeatureReadout(Coded):
     """A linear readout of chosen layers: sum_l ((phi_l(x) - mean_l) / deviation_l) @ coefficients_l + intercept [+ f(x)].
 
     phi_0 is the input, phi_l the l-th hidden features, averaged over the grid where they have one.
@@ -31,6 +29,10 @@ class FeatureReadout(Shown):
         intercept: (output,).
         corrects: whether the network's own prediction is added.
     """
+
+    called: ClassVar[str] = "the feature readout"
+    prefix: ClassVar[str] = "readout/"
+    positive: ClassVar[tuple[str, ...]] = ("deviation",)
 
     base: Network
     layers: tuple[int, ...]
@@ -53,37 +55,15 @@ class FeatureReadout(Shown):
 
         return _by_pieces(self.base, x, batch_size, read)[0]
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give the base's state and the readout."""
-        tensors, description = self.base.state()
-        readout = {n: getattr(self, n) for n in ("mean", "deviation", "coefficients", "intercept")}
-        described = {"kind": "FeatureReadout", "base": description, "layers": list(self.layers), "corrects": self.corrects}
-        return tensors | {f"readout/{name}": tensor for name, tensor in readout.items()}, described
-
-    @classmethod
-    def from_state(
-        cls,
-        tensors: Mapping[str, Tensor],
-        description: Mapping[str, Any],
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        model: Architecture | None,
-    ) -> "FeatureReadout":
-        """Rebuild from a saved state."""
-        base = Network.from_state(tensors, description["base"], inputs, outputs, model)
-        readout, layers, corrects = part(tensors, "readout/"), tuple(description["layers"]), description["corrects"]
-        rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Refuse layers that the network does not have, or that have other features."""
         with torch.no_grad():
-            _, features = pooled_features(base, torch.zeros(1, rows, dtype=torch.float64))
-        sound = all(type(layer) is int and 0 <= layer < len(features) for layer in layers)
-        if not sound or not layers or sorted(set(layers)) != list(layers) or type(corrects) is not bool:
+            _, features = pooled_features(self.base, torch.zeros(1, sizes["input"], dtype=torch.float64))
+        if not self.layers or list(self.layers) != [layer for layer in range(len(features)) if layer in self.layers]:
             raise ValueError(f"layers of a feature readout must be rising and below {len(features)}")
-        width = sum(features[layer].shape[1] for layer in layers)
-        expected = {"mean": (width,), "deviation": (width,), "coefficients": (width, columns), "intercept": (columns,)}
-        if shapes(readout) != expected or any(tensor.dtype != torch.float64 for tensor in readout.values()):
-            raise ValueError("the feature readout does not fit its layers and outputs")
-        check_finite("the numbers of the feature readout", readout, positive=("deviation",))
-        return cls(base, layers, corrects=corrects, **readout)
+        width = sum(features[layer].shape[1] for layer in self.layers)
+        if sizes["feature"] != width:
+            raise ValueError(f"the feature readout does not fit its layers: they have {width} features, got {sizes['feature']}")
 
 
 def pooled_features(

@@ -1,25 +1,23 @@
 """The mean of a Gaussian process, alone or on top of another predictor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.display import Shown
-from pac_surrogate.files import Variable
-from pac_surrogate.models import Architecture
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.predictors.predictor import Predictor, base_from_state, base_state, check_finite, part, shapes
+from pac_surrogate.predictors.codec import Coded
+from pac_surrogate.predictors.predictor import Predictor
 
 ROWS = 2**22  # numbers of one piece of the kernel matrix, or of the scaled inputs that make it
 ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GaussianProcess(Shown):
+class GaussianProcess(Coded):
     """The posterior mean k(z, Z) alpha + mean [+ f(x)], where z is x, or (x, f(x) @ projection).
 
         k(z, z') = sum_t amplitude_t prod_j kappa(||(z - z') * inverse_lengths_tj||)
@@ -36,6 +34,11 @@ class GaussianProcess(Shown):
         inverse_lengths: (term, factor, dimension); 0 where a factor does not look at a dimension.
         projection: (output, score); no scores unless augmented.
     """
+
+    called: ClassVar[str] = "the Gaussian process"
+    prefix: ClassVar[str] = "process/"
+    positive: ClassVar[tuple[str, ...]] = ("amplitudes",)
+    not_negative: ClassVar[tuple[str, ...]] = ("inverse_lengths",)
 
     base: Predictor | None
     on: str
@@ -69,42 +72,11 @@ class GaussianProcess(Shown):
             total = total + term
         return total
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give the base's state and the process."""
-        tensors, description = base_state(self.base) if self.base is not None else ({}, None)
-        process = {f"process/{name}": getattr(self, name) for name in ARRAYS}
-        return tensors | process, {"kind": "GaussianProcess", "base": description, "on": self.on, "kernel": self.kernel}
-
-    @classmethod
-    def from_state(
-        cls,
-        tensors: Mapping[str, Tensor],
-        description: Mapping[str, Any],
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        model: Architecture | None,
-    ) -> "GaussianProcess":
-        """Rebuild from a saved state."""
-        on, kernel, saved = description["on"], description["kernel"], description["base"]
-        if on not in ("target", "residual", "augmented") or kernel not in ("matern", "rbf") or (on == "target") != (not saved):
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Refuse unknown kernels, and scores or a base that do not go with `on`."""
+        on, kernel, inputs, scores = self.on, self.kernel, sizes["input"], sizes["score"]
+        known = on in ("target", "residual", "augmented") and kernel in ("matern", "rbf")
+        if not known or (on == "target") != (self.base is None):
             raise ValueError(f"a Gaussian process on {on!r} with kernel {kernel!r} is unknown, or its base is missing")
-        base = base_from_state(tensors, saved, inputs, outputs, model) if saved else None
-        process = part(tensors, "process/")
-        rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
-        samples, scores = len(process["points"]), sum(process["projection"].shape[1:])
-        terms, factors = process["inverse_lengths"].shape[:2]
-        expected = {
-            "points": (samples, rows + scores),
-            "alpha": (samples, columns),
-            "mean": (columns,),
-            "amplitudes": (terms,),
-            "inverse_lengths": (terms, factors, rows + scores),
-            "projection": (columns, scores),
-        }
-        sound = all(tensor.dtype == torch.float64 for tensor in process.values()) and (on == "augmented") == (scores > 0)
-        if shapes(process) != expected or not sound:
-            raise ValueError("the Gaussian process does not fit the inputs and outputs")
-        check_finite("the numbers of the Gaussian process", process, positive=("amplitudes",))
-        if bool((process["inverse_lengths"] < 0).any()):
-            raise ValueError("the inverse lengths of the Gaussian process must not be negative")
-        return cls(base, on, kernel, **process)
+        if sizes["dimension"] != inputs + scores or (on == "augmented") != (scores > 0):
+            raise ValueError(f"the Gaussian process on {on} does not fit: its points must have {inputs} inputs and the scores")

@@ -1,30 +1,51 @@
 """Predictors of the closed form: a linearised network, and a network with a kernel on top; both with their variance."""
 
 import functools
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.cholesky import cholesky
-from pac_surrogate.display import Shown
-from pac_surrogate.files import Variable
-from pac_surrogate.models import Architecture, activation_size
+from pac_surrogate.kernels.cholesky import cholesky
+from pac_surrogate.kernels.tangent import KERNEL_ROWS, Tangent
+from pac_surrogate.models import activation_size
 from pac_surrogate.models.network import by_pieces
+from pac_surrogate.models.weights import Weights
+from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
-from pac_surrogate.predictors.predictor import check_finite, part, shapes
-from pac_surrogate.tangent import KERNEL_ROWS, Tangent
-from pac_surrogate.weights import Weights
 
 CROSS_NUMBERS = 2**24  # of one piece of a cross kernel
 
 
+class ClosedForm(Coded):
+    """What both predictors share: the noise, and what a saved one must fit."""
+
+    called: ClassVar[str] = "the closed form"
+    prefix: ClassVar[str] = "closed/"
+    not_negative: ClassVar[tuple[str, ...]] = ("prior", "scale")
+
+    base: Network
+    ratio: float
+    scale: Float[Tensor, " output"]
+
+    @property
+    def noise(self) -> Float[Tensor, " output"]:
+        """Variance of the noise of each output, t^2."""
+        return self.ratio * self.scale
+
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Refuse a network in float32, no samples, and a ratio by which nothing can be divided."""
+        if self.base.dtype != torch.float64 or sizes["sample"] == 0:
+            raise ValueError("the closed form does not fit: its network must be in float64 and its samples one or more")
+        if not 0 < self.ratio < float("inf"):
+            raise ValueError(f"the ratio of a closed form must be positive and finite, got {self.ratio}")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Linearised(Shown):
+class Linearised(ClosedForm):
     """A network along its tangent: f(x; start) + J(x) change. Exact block kernel.
 
     Attributes:
@@ -57,33 +78,9 @@ class Linearised(Shown):
         """
         return variances([self], x)[0]
 
-    @property
-    def noise(self) -> Float[Tensor, " output"]:
-        """Variance of the noise of each output, t^2."""
-        return self.ratio * self.scale
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give the base's state, the change and what the variance is made of."""
-        return _state(self, "Linearised", {"change": self.change}, {})
-
-    @classmethod
-    def from_state(
-        cls,
-        tensors: Mapping[str, Tensor],
-        description: Mapping[str, Any],
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        model: Architecture | None,
-    ) -> "Linearised":
-        """Rebuild from a saved state."""
-        shared, change = _from_state(tensors, description, inputs, outputs, model, "change")
-        if change is None:
-            raise ValueError("the closed form lacks its change of the weights")
-        return cls(shared["base"], change, shared["inputs"], shared["prior"], shared["ratio"], shared["scale"])
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SharedKernel(Shown):
+class SharedKernel(ClosedForm):
     """A network with a kernel that all outputs share on top: f(x; start) + J(x) offset + k(x)' a.
 
     Attributes:
@@ -127,39 +124,11 @@ class SharedKernel(Shown):
         """Posterior variance of the outputs, without noise, standardised: one shape, scaled by the s^2 of each output."""
         return variances([self], x)[0]
 
-    @property
-    def noise(self) -> Float[Tensor, " output"]:
-        """Variance of the noise of each output, t^2."""
-        return self.ratio * self.scale
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give the base's state, the coefficients and what the kernel is made of."""
-        tensors, description = _state(
-            self, "SharedKernel", {"offset": self.offset or {}}, {"combinations": self.combinations, "seed": self.seed}
-        )
-        return tensors | {"closed/coefficients": self.coefficients}, description
-
-    @classmethod
-    def from_state(
-        cls,
-        tensors: Mapping[str, Tensor],
-        description: Mapping[str, Any],
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        model: Architecture | None,
-    ) -> "SharedKernel":
-        """Rebuild from a saved state."""
-        shared, offset = _from_state(tensors, description, inputs, outputs, model, "offset")
-        coefficients, points = tensors["closed/coefficients"], shared["inputs"]
-        if coefficients.shape != (len(points), len(shared["scale"])) or coefficients.dtype != torch.float64:
-            raise ValueError("the coefficients of the closed form do not fit its samples and outputs")
-        check_finite("the coefficients of the closed form", {"coefficients": coefficients})
-        combinations, seed = operator.index(description["combinations"]), operator.index(description["seed"])
-        if not 1 <= combinations <= 10_000 or not 0 <= seed < 2**63:
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Refuse also impossible numbers of combinations and seeds."""
+        super().check(sizes)
+        if not 1 <= self.combinations <= 10_000 or not 0 <= self.seed < 2**63:
             raise ValueError("the closed form has an impossible number of combinations or seed")
-        return cls(
-            shared["base"], offset, points, coefficients, shared["prior"], shared["ratio"], shared["scale"], combinations, seed
-        )
 
 
 def variances(
@@ -233,41 +202,6 @@ def _shared_variances(
 
     found = by_pieces(unscaled, x, _rows(first.base, x, len(members), len(inputs)))
     return [own[:, None] * member.scale.to(x.device) for member, own in zip(members, found, strict=True)]
-
-
-def _state(
-    predictor: Linearised | SharedKernel, kind: str, named: Mapping[str, Weights], settings: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors, description = predictor.base.state()
-    for group, weights in {"prior": predictor.prior, **named}.items():
-        tensors |= {f"{group}/{name}": weight for name, weight in weights.items()}
-    tensors |= {"closed/inputs": predictor.inputs, "closed/scale": predictor.scale.contiguous()}
-    return tensors, {"kind": kind, "base": description, "ratio": predictor.ratio, **settings}
-
-
-def _from_state(
-    tensors: Mapping[str, Tensor],
-    description: Mapping[str, Any],
-    inputs: Sequence[Variable],
-    outputs: Sequence[Variable],
-    model: Architecture | None,
-    group: str,
-) -> tuple[dict[str, Any], Weights | None]:
-    base = Network.from_state(tensors, description["base"], inputs, outputs, model)
-    prior, moved = part(tensors, "prior/"), part(tensors, f"{group}/")
-    points, scale, ratio = tensors["closed/inputs"], tensors["closed/scale"], float(description["ratio"])
-    rows, columns = (sum(variable.size for variable in side) for side in (inputs, outputs))
-    if shapes(prior) != shapes(base.weights) or (moved and shapes(moved) != shapes(base.weights)):
-        raise ValueError("the closed form does not fit the network's weights")
-    if points.ndim != 2 or len(points) == 0 or points.shape[1] != rows or scale.shape != (columns,):
-        raise ValueError("the closed form does not fit the inputs and outputs")
-    if {t.dtype for t in (*prior.values(), *moved.values(), points, scale, *base.weights.values())} != {torch.float64}:
-        raise ValueError("a closed form is kept in float64")
-    if not 0 < ratio < float("inf") or not all(bool(((t >= 0) & t.isfinite()).all()) for t in (scale, *prior.values())):
-        raise ValueError("the variances of a closed form must be finite and not negative, and its ratio positive")
-    check_finite("the numbers of the closed form", {"inputs": points, **moved})
-    prior, moved = ({name: found[name] for name in base.weights if found} for found in (prior, moved))  # the weights' order
-    return {"base": base, "prior": prior, "inputs": points, "scale": scale, "ratio": ratio}, moved or None
 
 
 def _tangent(base: Network, x: Tensor) -> Tangent:

@@ -1,25 +1,22 @@
 """A weighted mean of predictors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pac_surrogate.choice import Choice
-from pac_surrogate.display import Shown, listed
-from pac_surrogate.files import Variable
-from pac_surrogate.models import Architecture
+from pac_surrogate.predictors.choice import Choice
+from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel, variances
-from pac_surrogate.predictors.predictor import Predictor, check_groups, part
-
-MOST = 64  # members of a saved mixture
+from pac_surrogate.predictors.predictor import Predictor, check_groups
+from pac_surrogate.utilities.display import listed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mixture(Shown):
+class Mixture(Coded):
     """sum_k weight_k f_k(x).
 
     Attributes:
@@ -30,6 +27,11 @@ class Mixture(Shown):
         squares: mean squared leave-one-out residual of each member, (member, output): the variance of one that has none.
         group: number of each sample's input, (sample,); those of equal input were left out together.
     """
+
+    called: ClassVar[str] = "the mixture"
+    prefix: ClassVar[str] = "mixture/"
+    not_negative: ClassVar[tuple[str, ...]] = ("weights", "scores", "squares")
+    counts: ClassVar[range] = range(1, 65)
 
     weights: Float[Tensor, " member"]
     members: tuple[Predictor, ...]
@@ -59,54 +61,13 @@ class Mixture(Shown):
             total = total + weight * (next(own) + member.noise if isinstance(member, Linearised | SharedKernel) else square)
         return total.sqrt()
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give the states of all members."""
-        tensors, descriptions = {"mixture/weights": self.weights}, []
-        for place, member in enumerate(self.members):
-            own, description = member.state()
-            tensors |= {f"member{place}/{name}": tensor for name, tensor in own.items()}
-            descriptions.append(description)
-        if self.scores is not None and self.squares is not None:
-            tensors |= {"mixture/scores": self.scores.contiguous(), "mixture/squares": self.squares.contiguous()}
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Refuse weights that do not add up to 1, mixtures of mixtures, and half of what intervals need."""
+        if abs(float(self.weights.sum()) - 1) >= 1e-6:
+            raise ValueError("the weights of the mixture must have the sum 1")
+        if any(isinstance(member, Mixture) for member in self.members):
+            raise ValueError("a mixture has no mixtures as members")
+        if (self.squares is None) != (self.scores is None):
+            raise ValueError("the mixture does not fit: it has one of mixture/scores and mixture/squares alone")
         if self.group is not None:
-            tensors["mixture/group"] = self.group
-        choice = self.choice.to_json() if self.choice else None
-        return tensors, {"kind": "Mixture", "members": descriptions, "choice": choice}
-
-    @classmethod
-    def from_state(
-        cls,
-        tensors: Mapping[str, Tensor],
-        description: Mapping[str, Any],
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        model: Architecture | None,
-    ) -> "Mixture":
-        """Rebuild from a saved state."""
-        from pac_surrogate.predictors import PREDICTORS
-
-        described, weights = description["members"], tensors["mixture/weights"]
-        if not 1 <= len(described) <= MOST or weights.shape != (len(described),) or weights.dtype != torch.float64:
-            raise ValueError("the weights of the mixture do not fit its members")
-        if not (bool((weights >= 0).all()) and abs(float(weights.sum()) - 1) < 1e-6):
-            raise ValueError("the weights of the mixture must not be negative and must have the sum 1")
-        members = []
-        for place, one in enumerate(described):
-            if one["kind"] == "Mixture":
-                raise ValueError("a mixture has no mixtures as members")
-            members.append(PREDICTORS[one["kind"]].from_state(part(tensors, f"member{place}/"), one, inputs, outputs, model))
-        choice = Choice.from_json(description["choice"]) if description["choice"] else None
-        scores, squares = tensors.get("mixture/scores"), tensors.get("mixture/squares")
-        width = sum(variable.size for variable in outputs)
-        if scores is not None and (scores.ndim != 2 or scores.shape[1] != width):
-            raise ValueError("the scores of the mixture do not fit its outputs")
-        if (squares is None) != (scores is None) or (squares is not None and squares.shape != (len(described), width)):
-            raise ValueError("the residuals of the mixture do not fit its members")
-        for kept in (scores, squares):
-            if kept is not None and not (kept.dtype == torch.float64 and bool(((kept >= 0) & kept.isfinite()).all())):
-                raise ValueError("residuals and scores of the mixture must be finite and not negative, in float64")
-        group = None
-        if scores is not None:
-            group = tensors.get("mixture/group", torch.arange(len(scores)))  # files of before had no repeats in mind
-            check_groups(group, len(scores))
-        return cls(weights, tuple(members), choice, scores, squares, group)
+            check_groups(self.group)

@@ -4,19 +4,19 @@ import copy
 import dataclasses
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.display import Shown
 from pac_surrogate.files import Variable
 from pac_surrogate.models import CNN, COMPOSITES, MLP, Architecture, Module, activation_size, check_model, evaluate
 from pac_surrogate.models.network import by_pieces
+from pac_surrogate.models.weights import Mask, Weights, sparsity
 from pac_surrogate.predictors.predictor import check_finite, part, shapes
-from pac_surrogate.weights import Mask, Weights, sparsity
+from pac_surrogate.utilities.display import Shown
 
 ARCHITECTURES: dict[str, type] = {"MLP": MLP, "CNN": CNN} | {kind.__name__: kind for kind in COMPOSITES}
 PREDICT_NUMBERS = 2**25  # activations of one batch of a prediction
@@ -32,7 +32,6 @@ class Network(Shown):
         weights: by name, on the CPU.
         essential: mask of the weights that the source task needs, or None before pruning.
         new_readout: the readout is not the source's: its outputs are new.
-        carried: what a stage of a method leaves for the next, by name (Fisher information, weights to rewind to); not saved.
     """
 
     architecture: Architecture
@@ -40,7 +39,6 @@ class Network(Shown):
     weights: Weights
     essential: Mask | None = None
     new_readout: bool = False
-    carried: Mapping[str, Weights] = field(default_factory=dict)
 
     def _brief(self) -> str:
         count = sum(weight.numel() for weight in self.weights.values())

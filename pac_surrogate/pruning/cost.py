@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from pac_surrogate.models import CNN, MLP
-from pac_surrogate.weights import prunable
+from pac_surrogate.models.weights import prunable
 
 
 def nonzeros(weights: Mapping[str, Tensor], essential: Mapping[str, Tensor] | None = None) -> int:

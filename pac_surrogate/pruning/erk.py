@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from pac_surrogate.models.weights import Mask, prunable
 from pac_surrogate.pruning.scores import keep_highest
-from pac_surrogate.weights import Mask, prunable
 
 
 def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> dict[str, float]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.models.weights import Mask, Weights, prunable
 from pac_surrogate.pruning.scores import keep_highest
-from pac_surrogate.weights import Mask, Weights, prunable
 
 GRANULARITIES = ("weight", "row", "kernel", "channel")
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from pac_surrogate.models.weights import Mask
 from pac_surrogate.pruning.scores import keep_highest
-from pac_surrogate.weights import Mask
 
 
 def random_mask(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pac_surrogate.weights import Mask, prunable
+from pac_surrogate.models.weights import Mask, prunable
 
 
 def keep_highest(

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pac_surrogate.cholesky import cholesky
-from pac_surrogate.jacobian import output_jacobian
+from pac_surrogate.kernels.cholesky import cholesky
+from pac_surrogate.kernels.jacobian import output_jacobian
 from pac_surrogate.models import evaluate
-from pac_surrogate.weights import Mask, Weights, prunable
+from pac_surrogate.models.weights import Mask, Weights, prunable
 
 ROWS = 2000  # about how many derivative rows a Fisher matrix is made of
 

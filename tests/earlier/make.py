@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 import pac_surrogate as pac
-from pac_surrogate.linearise import RATIOS, linearise
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import Folds, Mixture
+from pac_surrogate.solvers.closed_form import RATIOS, linearise
 
 SMALL = pac.MLP(hidden=(6,))
 BUDGET = {"steps": 30, "source_steps": 30}

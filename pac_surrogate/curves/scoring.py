@@ -1,0 +1,91 @@
+"""Scores of predictions by every metric, and what metrics leave out, said once for a curve."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pac_surrogate.data import metrics
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.left_out import LeftOutWarning, UndefinedMetricError
+from pac_surrogate.data.matching import match_all
+
+METRICS = {
+    "rel_l2": metrics.rel_l2,
+    "rmse_std": metrics.rmse_std,
+    "rmse": metrics.rmse,
+    "mae": metrics.mae,
+    "r2": metrics.r2,
+    "max_error": metrics.max_error,
+}
+FIELD_METRICS = {"nrmse": metrics.nrmse, "vrmse": metrics.vrmse}  # means over space; n/a where outputs have no grid
+
+
+def under_variables_of(target: Dataset, source: Dataset) -> Dataset:
+    """Source samples with the outputs of the target, in its order, where the source has them all."""
+    if source.outputs == target.outputs:
+        return source
+    places = match_all("outputs", target.outputs, source.outputs)
+    return source.as_variables(source.inputs, np.arange(source.widths[0]), target.outputs, places)
+
+
+def check_metrics(headline: str, target: Dataset, source: Dataset | None) -> dict[str, str]:
+    """Refuse test splits that leave the headline undefined; give what the metrics leave out, by variable of the curve."""
+    comments: dict[str, str] = {}
+    for side, data in (("target", target), ("source", source)):
+        if data is None:
+            continue
+        try:
+            noted(comments, side, METRICS[headline], data.output_matrix, data.output_matrix)
+        except UndefinedMetricError as error:
+            remedy = "as the headline in the target's attributes"
+            raise ValueError(f"the headline metric must be defined on the {side}'s test split: {error}, {remedy}") from None
+    noted(comments, "target", score, target.output_matrix, target)
+    return comments
+
+
+def noted(comments: dict[str, str], side: str, measure: Callable[..., Any], *arguments: Any) -> Any:
+    """Measure, and note what is left out once for each variable of the curve, where the metrics would warn for every cell."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LeftOutWarning)
+        found = measure(*arguments)
+    for warning in caught:
+        if isinstance(warning.message, LeftOutWarning):
+            variable = "source_error" if side == "source" else warning.message.metric
+            comments.setdefault(variable, f"{warning.message}, in the {side}'s test split")
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return found
+
+
+def score(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict[str, float]:
+    """Score a prediction of a dataset's output matrix by every metric that applies to it.
+
+    NaN where the data leave a metric undefined. `nrmse` and `vrmse` are means over the variables with a grid that define them.
+    """
+    truth = data.output_matrix
+    scores = {name: _defined(metric, prediction, truth) for name, metric in METRICS.items()}
+    last = np.cumsum([variable.size for variable in data.outputs])
+    for name, metric in FIELD_METRICS.items():
+        values = [
+            _defined(metric, prediction[:, end - v.size : end].reshape(-1, *v.shape), data[v.name], axes=v.axes)
+            for v, end in zip(data.outputs, last, strict=True)
+            if {"x", "y"} & set(v.axes)
+        ]
+        defined = [value for value in values if value is not None]
+        if 0 < len(defined) < len(values):
+            line = f"{name} leaves out {len(values) - len(defined)} of {len(values)} variables, for which it is undefined"
+            warnings.warn(LeftOutWarning(line, name), stacklevel=2)
+        scores[name] = float(np.mean(defined)) if defined else None
+    return {name: math.nan if value is None else value for name, value in scores.items()}
+
+
+def _defined(metric: Callable[..., float], *arguments: Any, **options: Any) -> float | None:
+    """Value of a metric, None where the target leaves it undefined."""
+    try:
+        return float(metric(*arguments, **options))
+    except UndefinedMetricError:
+        return None

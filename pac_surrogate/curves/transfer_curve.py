@@ -1,0 +1,318 @@
+"""Transfer curves: error against the number of target samples, for many methods and seeds, in one batched run."""
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+from torch import nn
+
+from pac_surrogate.curves.results import empty_curve, save_curve
+from pac_surrogate.curves.scoring import METRICS, check_metrics, noted, score, under_variables_of
+from pac_surrogate.data.data_warnings import DataWarning
+from pac_surrogate.data.dataset import Dataset, Given, as_dataset
+from pac_surrogate.data.left_out import LeftOutWarning
+from pac_surrogate.data.matching import match_all, match_columns
+from pac_surrogate.files import Variable
+from pac_surrogate.files.netcdf import KINDS
+from pac_surrogate.files.replacing import check_output, check_own_folder
+from pac_surrogate.files.tensors import KINDS as SAVED
+from pac_surrogate.methods.case import Budget, Case
+from pac_surrogate.methods.method import Method, Outcome, check_case, learns_outputs, needs_target
+from pac_surrogate.methods.names import Choosable, as_methods
+from pac_surrogate.models import Architecture, as_architecture
+from pac_surrogate.pipeline import pretrain_seeds, remembered
+from pac_surrogate.prepare import prepare, warn_of
+from pac_surrogate.runner import Solver, run
+from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
+from pac_surrogate.utilities.arguments import as_path, whole_numbers
+from pac_surrogate.utilities.display import Shown, one_line
+from pac_surrogate.utilities.process import own_settings
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # by Windows
+LONGEST_NAME = 200  # bytes of a method's name, from which that of a file is made
+PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
+
+
+@own_settings()
+def transfer_curve(
+    source: Given,
+    target: Given,
+    *,
+    methods: Mapping[str, Choosable | Sequence[Choosable]] | Sequence[Choosable] | Choosable,
+    sizes: int | Sequence[int],
+    seeds: int | Sequence[int] = 5,
+    model: Architecture | nn.Module | type | str | None = None,
+    surrogates: Sequence[Surrogate | Path | str] | Surrogate | Path | str | None = None,
+    steps: int = 1000,
+    source_steps: int = 1000,
+    pretrain_steps: int = 3000,
+    batch_size: int = 128,
+    folds: int = 5,
+    device: str = "auto",
+    stack_memory: int | None = None,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> "xr.Dataset":
+    """Measure methods against the number of target samples on the target's test split.
+
+    Seed k means its own source surrogate, target subset (draw k of the file), initial weights, folds and minibatches, the same
+    for every method, so methods are compared in pairs. A method given as several candidates is tuned by cross-validation on the
+    target training samples alone. Test data are predicted once, at the end; before anything is trained, only their outputs are
+    read, to see that the headline metric is defined. One warning a metric names the test samples or outputs that it leaves out.
+
+    Args:
+        source: with train, test and, if there is one, valid split; a Dataset, or the path of a data file.
+        target: likewise.
+        methods: by name: a method, its class or name, or candidates (see `grid`); or a list, as ["auto", "PAC", pac.L2SP()],
+            in which each goes by its own name or that of its class.
+        sizes: numbers of target samples, or one; 0 is allowed.
+        seeds: how many, or which; at most 20 draws are stored.
+        model: architecture, as for `pretrain`; `MLP()` by default.
+        surrogates: source surrogates or their paths, one for each seed, if they are there already; then nothing is pretrained.
+        steps: gradient steps on the target.
+        source_steps: gradient steps of a method's stage on the source.
+        pretrain_steps: gradient steps of pretraining.
+        batch_size: samples a step.
+        folds: of the cross-validation.
+        device: "auto" means CUDA where there is one.
+        stack_memory: bytes that one stack of runs may take, by default 64 MB on the CPU and 512 MB on a GPU.
+        out: folder for results: curve.nc, curve.csv, seconds.csv, and in its folder surrogates those of the largest size and
+            first seed. They take the place of earlier results by the same names; no other file is changed or deleted.
+            Finished stacks are kept in its folder stacks, which may be deleted, and an interrupted curve goes on from there.
+            A stack that is damaged is trained anew, with a warning.
+        progress: show a progress bar; by default on a terminal.
+
+    Returns:
+        Dimensions (approach, size, seed); an approach is a method, by its name here. Variables: the metrics, `source_error`
+        (the headline metric on the source's test split: what is forgotten), `diverged` (training, or a prediction of the test
+        split, was not finite), `seconds` (share of the batched time) and `chosen` (the method with its hyper-parameters). n/a
+        is NaN, also for all cells of a metric that the test split leaves undefined. What a metric leaves out is its attribute
+        `comment`.
+
+    Raises:
+        ValueError: if sizes exceed the data, seeds the stored draws, data or surrogates do not fit together, or the headline
+            metric is undefined on a test split, as where all fields are zero.
+    """
+    study = _study(source, target, methods, sizes, seeds)
+    folder = None if out is None else _checked_folder(out, study, surrogates)
+    solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
+    budget = Budget(steps, source_steps, batch_size, folds)
+    (pretrain_steps,) = whole_numbers(pretrain_steps=pretrain_steps)
+    given = _given(study, surrogates, model)
+    test = _source_test(study, given[0].outputs if given else study.source.outputs)
+    comments = check_metrics(study.headline, study.target.test, test)
+    for comment in comments.values():
+        warnings.warn(LeftOutWarning(comment), stacklevel=2)
+    announced = set(comments)
+    if given is None:
+        given = _pretrained(study, as_architecture(model), pretrain_steps, batch_size, solver)
+    source, target = study.source.train, study.target.train
+    warn_of(given[0], target, source, prepare(given[0], target, source), stacklevel=4)
+    cells = _cells(study, given, budget, new_outputs=test is None)
+    outcomes = run([(cell.method, cell.case) for cell in cells], solver)
+    curve = _scored(study, cells, outcomes, test, comments)
+    curve.attrs |= {"model": repr(given[0].network.architecture), "budget": _spent(study, given[0], budget)}
+    if folder is not None:
+        _write(study, cells, outcomes, curve, folder)
+    for name, comment in comments.items():
+        if name not in announced:
+            warnings.warn(LeftOutWarning(comment), stacklevel=2)
+    return curve
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Study(Shown):
+    """What is measured on what."""
+
+    source: Dataset
+    target: Dataset
+    methods: dict[str, Method]
+    sizes: list[int]
+    seeds: list[int]
+    headline: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Cell(Shown):
+    """A method, by the name of its approach, on the samples of one size and seed; `place` is where it stands in the curve."""
+
+    name: str
+    method: Method
+    case: Case
+    size: int
+    place: tuple[int, ...]
+
+
+def _study(source: Given, target: Given, methods: Any, sizes: Any, seeds: Any) -> _Study:
+    """Check what is to be measured, before anything is read or trained."""
+    source, target = as_dataset("source", source), as_dataset("target", target)
+    chosen = _several("seeds", seeds)
+    if not isinstance(seeds, Sequence | np.ndarray):
+        chosen = list(range(min(chosen[0], 1 + 2**16)))  # far more than there are draws
+    sizes, named = _several("sizes", sizes), as_methods(methods)
+    if not named or not sizes or not chosen:
+        raise ValueError("a transfer curve needs at least one method, one size and one seed")
+    match_all("inputs", source.inputs, target.inputs)
+    for label, data in (("source", source), ("target", target)):
+        if not data.has_split("test"):
+            raise ValueError(f"the {label} needs a test split: Dataset.from_arrays(..., test=0.2) makes one")
+    headline = str(target.attributes.get("headline", "rel_l2"))
+    if headline not in METRICS:
+        raise ValueError(f"unknown headline metric {one_line(headline, 60)!r} of the target: choose from {', '.join(METRICS)}")
+    for label, values in (("sizes", sizes), ("seeds", chosen)):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{label} must differ from each other, got {list(values)}")
+    for seed in chosen:
+        target.subset(seed, max(sizes))  # of which there may be too few
+    return _Study(source, target, named, sizes, chosen, headline)
+
+
+def _given(study: _Study, surrogates: Any, model: Any) -> list[Surrogate] | None:
+    """The source surrogates, one for each seed, if they are there already."""
+    if surrogates is None:
+        return None
+    single = isinstance(surrogates, str) or not isinstance(surrogates, Sequence)
+    given = [as_surrogate(one) for one in ([surrogates] if single else surrogates)]
+    if model is not None or len(given) != len(study.seeds):
+        raise ValueError(f"give a model to pretrain, or {len(study.seeds)} surrogates, one for each seed")
+    return given
+
+
+def _source_test(study: _Study, outputs: Sequence[Variable]) -> Dataset | None:
+    """The source's test samples with the outputs of the target; None if some of these are new to the source."""
+    known = match_columns("outputs", outputs, study.target.outputs)
+    return under_variables_of(study.target, study.source.test) if bool((known >= 0).all()) else None
+
+
+def _pretrained(study: _Study, model: Architecture, steps: int, batch_size: int, solver: Solver) -> list[Surrogate]:
+    source = study.source
+    valid = source.valid if source.has_split("valid") else None
+    options = {"seeds": study.seeds, "steps": steps, "batch_size": batch_size, "valid": valid, "solver": solver}
+    return pretrain_seeds(source.train, model=model, **options)  # type: ignore[arg-type]
+
+
+def _cells(study: _Study, given: Sequence[Surrogate], budget: Budget, *, new_outputs: bool) -> list[_Cell]:
+    """Plan the cells that have an answer: every method on the same case of each size and seed."""
+    source = study.source.train
+    cases = {
+        (j, k): prepare(given[k], study.target.subset(seed, size), source).case(budget, seed)
+        for j, size in enumerate(study.sizes)
+        for k, seed in enumerate(study.seeds)
+    }
+    cells = [
+        _Cell(name, method, case, study.sizes[j], (i, j, k))
+        for i, (name, method) in enumerate(study.methods.items())
+        for (j, k), case in cases.items()
+        if (learns_outputs(method) if new_outputs else study.sizes[j] > 0 or not needs_target(method))
+        and (study.sizes[j] > 0 or not new_outputs)
+    ]
+    for cell in cells:
+        check_case(cell.method, cell.case)
+    return cells
+
+
+def _scored(
+    study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], test: Dataset | None, comments: dict[str, str]
+) -> "xr.Dataset":
+    """Predict the test samples of the target, and of the source, and measure."""
+    curve = empty_curve(list(study.methods), study.sizes, study.seeds)
+    numbers = {name: variable.data for name, variable in curve.variables.items()}  # arrays, which take a number at once
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        numbers["seconds"][cell.place] = outcome.seconds
+        numbers["diverged"][cell.place] = outcome.diverged is not None
+        refused = outcome.refused is not None
+        numbers["chosen"][cell.place] = f"n/a: {outcome.refused}" if refused else repr(outcome.method)
+    sound = [(cell.place, one.surrogate) for cell, one in zip(cells, outcomes, strict=True) if one.sound]
+    samples = study.target.test
+    for first in range(0, len(sound), PREDICTED_AT_ONCE):
+        places, adapted = zip(*sound[first : first + PREDICTED_AT_ONCE], strict=True)
+        for place, prediction in zip(places, predict_many(adapted, [samples] * len(adapted)), strict=True):
+            if not np.isfinite(prediction).all():
+                numbers["diverged"][place] = True
+                continue
+            for name, error in noted(comments, "target", score, prediction, samples).items():
+                numbers[name][place] = error
+        if test is None:
+            continue
+        for place, prediction in zip(places, predict_many(adapted, [test] * len(adapted)), strict=True):
+            if np.isfinite(prediction).all() and not numbers["diverged"][place]:
+                error = noted(comments, "source", METRICS[study.headline], prediction, test.output_matrix)
+                numbers["source_error"][place] = error
+    for name, comment in comments.items():
+        curve[name].attrs["comment"] = comment
+    pair = str(study.target.attributes.get("pair", ""))
+    curve.attrs = {"title": f"transfer curve {pair}".strip(), "pair": pair, "headline": study.headline}
+    return curve
+
+
+def _spent(study: _Study, surrogate: Surrogate, budget: Budget) -> str:
+    """What every method might spend, as JSON."""
+    trials = {name: len(getattr(method, "candidates", (method,))) for name, method in study.methods.items()}
+    steps = surrogate.provenance.get("steps")
+    return json.dumps({"pretrain_steps": steps, **dataclasses.asdict(budget), "candidates": trials})
+
+
+def _write(study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], curve: "xr.Dataset", folder: Path) -> None:
+    """Save the surrogates of the largest size and the first seed, and the curve."""
+    last = {
+        cell.name: remembered(outcome, cell.case)
+        for cell, outcome in zip(cells, outcomes, strict=True)
+        if outcome.sound and cell.size == max(study.sizes) and cell.place[2] == 0
+    }
+    for name in study.methods:
+        path = _surrogate_path(folder, name)
+        if name in last:
+            last[name].save(path)
+        elif path.exists():
+            line = f"{one_line(path)} is of an earlier curve: in this one {one_line(name, 60)} has none to save"
+            warnings.warn(DataWarning(line), stacklevel=3)
+    save_curve(curve, folder)
+
+
+def _several(name: str, given: Any) -> list[int]:
+    """Whole numbers, or one, as a list."""
+    several = given if isinstance(given, Sequence | np.ndarray | range) and not isinstance(given, str) else [given]
+    return [number for one in several for number in whole_numbers(**{name: one})]
+
+
+def _paths(given: Any) -> list[Path]:
+    """The files among surrogates or their paths."""
+    several = [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
+    return [Path(one) for one in several if isinstance(one, str | Path)]
+
+
+def _surrogate_path(folder: Path, method: str) -> Path:
+    """Where the surrogate of a method lies; a slash of its name, as in AC/DC, is written as in addresses, %2F."""
+    name = "".join(quote(character, safe="") if character in "/\\%" else character for character in method)
+    return folder / "surrogates" / f"{name}.safetensors"
+
+
+def _checked_folder(out: str | Path, study: _Study, surrogates: Any) -> Path:
+    """The folder of results; one to which they cannot be written is refused, before anything is trained."""
+    folder = as_path("out", out)
+    read = [*_paths(surrogates), *(data.file for data in (study.source, study.target) if data.file is not None)]
+    for name in study.methods:
+        length = len(name.encode(errors="replace"))
+        if not name.strip() or not name.isprintable() or name.split(".")[0].strip().upper() in RESERVED:
+            raise ValueError(
+                f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it"
+            )
+        if length > LONGEST_NAME:
+            raise ValueError(f"with out=, the name of a method has at most {LONGEST_NAME} bytes, got {length}: shorten it")
+        check_output(_surrogate_path(folder, name), SAVED["pac_surrogate"], read)
+    check_output(folder / "curve.nc", KINDS["transfer curve"], read)
+    for table in ("curve.csv", "seconds.csv"):
+        check_output(folder / table, None, read)
+    for own in ("surrogates", "stacks"):
+        check_own_folder(folder / own)
+    return folder

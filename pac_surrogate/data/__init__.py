@@ -1,0 +1,1 @@
+"""Data sets, their variables and scales, and the metrics of predictions."""

@@ -1,0 +1,1 @@
+"""Calibrated intervals from residuals that a fit has not seen."""

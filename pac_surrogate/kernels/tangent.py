@@ -1,0 +1,364 @@
+"""Kernels of a network's tangent: what a Gaussian prior on the weights says of the outputs at some samples.
+
+With J(x) the Jacobian of the outputs at the start and D the prior's variance of each weight,
+
+    block    K[(i, o), (j, p)] = J_o(x_i) D J_p(x_j)'                      exact, (samples x outputs)^2
+    shared   k[i, j] = mean over o of  J_o(x_i) D J_o(x_j)'                samples^2, for any number of outputs
+
+The readout's part of the shared kernel is exact, from the features that the readout reads. The body's part is the mean over
+`combinations` random v, v_o = +-1, of (v'J) D (v'J)' / outputs, whose expectation it is; with no more outputs than combinations
+it is exact too.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.kernels.jacobian import output_jacobian
+from pac_surrogate.models import activation_size, evaluate
+from pac_surrogate.models.mlp import MLPNetwork
+from pac_surrogate.models.weights import Weights
+from pac_surrogate.utilities.display import Shown
+from pac_surrogate.utilities.process import threads_for
+
+COMBINATIONS = 12
+KERNEL_ROWS = 4000  # beyond, a kernel does not fit or takes minutes
+NUMBERS = 2**25  # of the derivatives at one piece of the samples; those of two pieces are held at once
+
+Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and combinations of the outputs
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tangent(Shown):
+    """A model and the weights at which it is linearised; float64, all on one device with samples and priors.
+
+    Attributes:
+        model: the module.
+        start: its weights.
+        readout: name of its readout module.
+    """
+
+    model: nn.Module
+    start: Weights
+    readout: str
+
+    def block(
+        self,
+        variances: Sequence[Mapping[str, Tensor]],
+        a: Float[Tensor, "sample input"],
+        b: Float[Tensor, "other input"] | None = None,
+    ) -> list[Float[Tensor, "row column"]]:
+        """Block kernels of several priors between samples a and b (a itself by default); rows are (sample, output).
+
+        The derivatives of b, if they fit, are taken once, those of a a few samples at a time.
+        """
+        outputs = self._outputs(a)
+        size = (len(a) * outputs, len(a if b is None else b) * outputs)
+        kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
+        direct = self._positions(a) == 1
+        for rows, left, columns, right in self._feature_pairs(a, b) if direct else ():
+            for kernel, variance in zip(kernels, variances, strict=True):
+                for part in self._readout_parts(variance, left, right):  # outputs do not share weights of the readout
+                    apart = kernel.view(len(a), outputs, -1, outputs)[rows, :, columns].diagonal(dim1=1, dim2=3)
+                    apart += part.permute(1, 2, 0)
+        for group in self._groups(self._body(variances, direct), size[1]):
+            numbers = sum(self.start[name].numel() for name in group)
+            pieces = [list(_pieces(x, outputs, NUMBERS // numbers)) for x in ((a,) if b is None else (a, b))]
+            for rows, columns, products in self._products(variances, group, *pieces):
+                for kernel, product in zip(kernels, products, strict=True):
+                    kernel[rows, columns] += product
+                    if b is None and rows != columns:
+                        kernel[columns, rows] += product.T
+        return kernels
+
+    def shared(
+        self,
+        variances: Sequence[Mapping[str, Tensor]],
+        a: Float[Tensor, "sample input"],
+        b: Float[Tensor, "other input"] | None = None,
+        *,
+        combinations: int = COMBINATIONS,
+        seed: int = 0,
+    ) -> list[Float[Tensor, "sample other"]]:
+        """Shared kernels of several priors between samples a and b (a itself by default); see `block`."""
+        size = (len(a), len(a if b is None else b))
+        kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
+        direct = self._positions(a) is not None
+        for rows, left, columns, right in self._feature_pairs(a, b) if direct else ():
+            for kernel, variance in zip(kernels, variances, strict=True):
+                for (part,) in self._readout_parts(variance, left, right, mean=True):
+                    kernel[rows, columns] += part
+        mix, share = self._mix(a, combinations, seed)
+        names = self._body(variances, direct)
+        numbers = sum(self.start[name].numel() for name in names)
+        for some in mix.split(max(1, NUMBERS // max(1, size[1] * numbers))) if names else ():
+            fitting = max(1, NUMBERS // (len(some) * numbers))
+            pieces = [
+                [(slice(i, min(i + fitting, len(x))), x[i : i + fitting], some) for i in range(0, len(x), fitting)]
+                for x in ((a,) if b is None else (a, b))
+            ]
+            for rows, columns, products in self._products(variances, names, *pieces, summed=True):
+                for kernel, product in zip(kernels, products, strict=True):
+                    kernel[rows, columns] += share * product
+                    if b is None and rows != columns:
+                        kernel[columns, rows] += share * product.T
+        return kernels
+
+    def block_diagonals(
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"]
+    ) -> list[Float[Tensor, "sample output"]]:
+        """Diagonals of the block kernels of several priors."""
+        direct = self._positions(x) == 1
+        totals = self._squares(variances, self._body(variances, direct), x, None)
+        if direct:
+            totals = [t + part for t, part in zip(totals, self._readout_diagonals(variances, x), strict=True)]
+        return totals
+
+    def shared_diagonals(
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
+    ) -> list[Float[Tensor, " sample"]]:
+        """Diagonals of the shared kernels of several priors."""
+        direct = self._positions(x) is not None
+        mix, share = self._mix(x, combinations, seed)
+        totals = [share * t.sum(1) for t in self._squares(variances, self._body(variances, direct), x, mix)]
+        if direct:
+            parts = self._readout_diagonals(variances, x, mean=True)
+            totals = [t + part[:, 0] for t, part in zip(totals, parts, strict=True)]
+        return totals
+
+    def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
+        """J(x) change, the derivative of the outputs in a direction of the weights."""
+        moved = {name: change[name].to(x) for name in self.start}
+        # J'u is linear in u, and J is its derivative. `torch.func.jvp` would compile for seconds at its first use, and warn.
+        prediction, pull = self._pull(x)
+        push: Any = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(prediction))[1]
+        return push(moved)[0]
+
+    def back(self, x: Float[Tensor, "sample input"], residual: Float[Tensor, "sample output"]) -> Weights:
+        """J(X)' residual, the transpose of `along`."""
+        with torch.no_grad():
+            return dict(self._pull(x)[1](residual)[0])
+
+    def predict(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
+        """f(x; start)."""
+        return evaluate(self.model, self.start, x)[0]
+
+    def _pull(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], Any]:
+        prediction, pull = torch.func.vjp(lambda w: evaluate(self.model, w, x)[0], self.start)[:2]
+        return prediction, pull
+
+    def _outputs(self, x: Float[Tensor, "sample input"]) -> int:
+        return self.predict(x[:1]).shape[1]
+
+    def _mix(self, x: Float[Tensor, "sample input"], combinations: int, seed: int) -> tuple[Float[Tensor, "row output"], float]:
+        """Combinations of the outputs, and what the sum over them is to be multiplied with."""
+        outputs = self._outputs(x)
+        mix = mixes(outputs, combinations, seed).to(x.device)
+        return mix, 1 / (outputs if outputs <= combinations else outputs * combinations)
+
+    def _body(self, variances: Sequence[Mapping[str, Tensor]], direct: bool) -> list[str]:
+        """Tensors in which a prior varies anything, less the readout's where its part comes from the features."""
+        varied = [name for name in self.start if any(bool((v[name] > 0).any()) for v in variances)]
+        return [name for name in varied if not (direct and name.startswith(f"{self.readout}."))]
+
+    def _groups(self, names: Sequence[str], rows: int) -> list[list[str]]:
+        """Tensors that are differentiated by together, as long as their derivatives fit."""
+        groups: list[list[str]] = []
+        for name in names:
+            held = sum(self.start[other].numel() for other in groups[-1]) if groups else 0
+            if groups and rows * (held + self.start[name].numel()) <= NUMBERS:
+                groups[-1].append(name)
+            else:
+                groups.append([name])
+        return groups
+
+    def _products(
+        self,
+        variances: Sequence[Mapping[str, Tensor]],
+        names: Sequence[str],
+        a: Sequence[Piece],
+        b: Sequence[Piece] | None = None,
+        *,
+        summed: bool = False,
+    ) -> Iterator[tuple[slice, slice, list[Tensor]]]:
+        """J D J' of each prior for all pairs of pieces, or of a with itself one of each pair and its mirror image."""
+        for j, (columns, x, mix) in enumerate(a if b is None else b):
+            right = self._rows(x, names, mix, summed)
+            for i, (rows, other, own) in enumerate(a):
+                if b is None and i > j:
+                    break
+                left = right if b is None and i == j else self._rows(other, names, own, summed)
+                with threads_for(2.0 * len(next(iter(left.values()))) * sum(part.numel() for part in right.values())):
+                    products = _weighted(variances, left, right)
+                yield rows, columns, products
+
+    def _rows(self, x: Tensor, names: Sequence[str], mix: Tensor | None, summed: bool) -> Weights:
+        """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the combinations."""
+        pieces = list(self._jacobian(x, names, mix))
+        found = {name: torch.cat([piece[name].flatten(1) for piece in pieces]) for name in names}
+        return found if summed else {name: rows.reshape(-1, self.start[name].numel()) for name, rows in found.items()}
+
+    def _squares(
+        self, variances: Sequence[Mapping[str, Tensor]], names: Sequence[str], x: Tensor, mix: Tensor | None
+    ) -> list[Float[Tensor, "sample row"]]:
+        """Sum of D J^2 over these tensors, for each prior."""
+        if not names:
+            return [x.new_zeros(len(x), self._outputs(x) if mix is None else len(mix)) for _ in variances]
+        columns = {name: torch.stack([variance[name].flatten() for variance in variances], dim=1) for name in names}
+        fitting = max(1, NUMBERS // sum(self.start[name].numel() for name in names))
+        if mix is None and self._outputs(x) > fitting:  # the derivatives of one sample do not fit
+            mix = torch.eye(self._outputs(x), dtype=torch.float64, device=x.device)
+        found = []
+        for some in (None,) if mix is None else mix.split(fitting):
+            pieces = self._jacobian(x, names, some)
+            found.append(
+                torch.cat([torch.stack([rows[n].flatten(2).square() @ columns[n] for n in names]).sum(0) for rows in pieces])
+            )
+        return list(torch.cat(found, dim=1).unbind(2))
+
+    def _jacobian(self, x: Tensor, names: Sequence[str], mix: Tensor | None) -> Iterator[Weights]:
+        """Derivatives of the outputs, or of combinations of them."""
+        if mix is None or not isinstance(self.model, MLPNetwork):
+            return output_jacobian(self.model, self.start, x, names, mix)
+        # Combined outputs are those of a combined readout: then the cost does not know how many outputs there are.
+        combined = {name: mix @ self.start[name] for name in self.start if name.startswith(f"{self.readout}.")}
+        return output_jacobian(self.model, {**self.start, **combined}, x, names)
+
+    def _positions(self, x: Float[Tensor, "sample input"]) -> int | None:
+        """At how many positions the readout is applied, or None unless the model returns the features that it reads.
+
+        The readout must be affine in the last features, pointwise; see `models`. One sample decides.
+        """
+        names = [f"{self.readout}.weight", f"{self.readout}.bias"]
+        weight = self.start.get(names[0])
+        if weight is None or any(n.startswith(f"{self.readout}.") and n not in names for n in self.start):
+            return None
+        _, found = evaluate(self.model, self.start, x[:1])
+        if weight.ndim < 2 or math.prod(weight.shape[2:]) != 1 or not found or found[-1].shape[1] != weight.shape[1]:
+            return None
+        features = _by_position(found[-1])
+        return features.shape[1] if self._reads(x[:1], features[0].detach(), *names) else None
+
+    def _features(self, x: Float[Tensor, "sample input"]) -> Iterator[tuple[slice, Float[Tensor, "row position feature"]]]:
+        """What the readout reads, some samples at a time: a forward pass holds the features of all layers."""
+        size = max(1, NUMBERS // activation_size(self.model, x.shape[1]))
+        for i in range(0, len(x), size):
+            yield slice(i, min(i + size, len(x))), _by_position(evaluate(self.model, self.start, x[i : i + size])[1][-1])
+
+    def _feature_pairs(
+        self, a: Float[Tensor, "sample input"], b: Float[Tensor, "other input"] | None
+    ) -> Iterator[tuple[slice, Tensor, slice, Tensor]]:
+        """What the readout reads at all pairs of pieces of a and b."""
+        for rows, left in self._features(a):
+            for columns, right in self._features(a if b is None else b):
+                yield rows, left, columns, right
+
+    def _reads(self, x: Tensor, features: Float[Tensor, "position feature"], weight: str, bias: str) -> bool:
+        """Whether the outputs move with the readout as they must; one direction tells.
+
+        At one position output and channel are one, and channels may move each its own way; on a grid, whose order of outputs is
+        the model's affair, all move the same way.
+        """
+        channels, width = self.start[weight].shape[:2]
+        row = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(x)
+        steps = torch.arange(1, channels + 1).to(x) if len(features) == 1 else torch.ones(channels).to(x)
+        change = {name: torch.zeros_like(tensor) for name, tensor in self.start.items()}
+        change[weight] = (steps[:, None] * row).view_as(change[weight])
+        expected = features @ row
+        if bias in self.start:
+            change[bias] = steps
+            expected = expected + 1
+        with torch.no_grad():
+            found = self.along(x, change)[0]
+        expected = (steps[:, None] * expected).flatten()
+        if len(features) > 1:
+            found, expected = found.sort().values, expected.sort().values
+        return found.shape == expected.shape and torch.allclose(
+            found, expected, rtol=1e-8, atol=1e-8 * float(found.abs().max())
+        )
+
+    def _readout_parts(
+        self,
+        variance: Mapping[str, Tensor],
+        left: Float[Tensor, "sample position feature"],
+        right: Float[Tensor, "other position feature"],
+        *,
+        mean: bool = False,
+    ) -> Iterator[Float[Tensor, "channel sample other"]]:
+        """What the readout's weight and its bias add to the kernel of each channel, or to their mean; mean over positions."""
+        weight, bias = self._readout_variances(variance, mean)
+        if bool((weight > 0).any()):
+            same = bool((weight == weight[0]).all())  # then one channel stands for all
+            part = torch.einsum("ipf,of,jpf->oij", left, weight[:1] if same else weight, right) / left.shape[1]
+            yield part.expand(len(weight), -1, -1)
+        if bias is not None and bool((bias > 0).any()):
+            yield bias[:, None, None].expand(-1, len(left), len(right))
+
+    def _readout_diagonals(
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, mean: bool = False
+    ) -> list[Float[Tensor, "sample channel"]]:
+        """Diagonals of the sum of `_readout_parts`, for each prior, without the products of different samples."""
+        parts: list[list[Tensor]] = [[] for _ in variances]
+        for _, features in self._features(x):
+            square = features.square().mean(1)
+            for own, variance in zip(parts, variances, strict=True):
+                weight, bias = self._readout_variances(variance, mean)
+                own.append(square @ weight.T if bias is None else square @ weight.T + bias)
+        return [torch.cat(own) for own in parts]
+
+    def _readout_variances(
+        self, variance: Mapping[str, Tensor], mean: bool
+    ) -> tuple[Float[Tensor, "channel feature"], Float[Tensor, " channel"] | None]:
+        """Variances of the readout's weight and bias for each channel, or their means over the channels."""
+        weight, bias = variance[f"{self.readout}.weight"].flatten(1), variance.get(f"{self.readout}.bias")
+        if mean:
+            weight, bias = weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, keepdim=True)
+        return weight, bias
+
+
+def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row output"]:
+    """Rows of +-1 that combine the outputs, or the outputs themselves while there are few; float64."""
+    if outputs <= combinations:
+        return torch.eye(outputs, dtype=torch.float64)
+    signs = torch.randint(2, (combinations, outputs), generator=torch.Generator().manual_seed(seed))
+    return signs.double() * 2 - 1
+
+
+def _by_position(features: Float[Tensor, "sample feature *grid"]) -> Float[Tensor, "sample position feature"]:
+    return features.flatten(2).mT if features.ndim > 2 else features[:, None]
+
+
+def _pieces(x: Float[Tensor, "sample input"], outputs: int, rows: int) -> Iterator[Piece]:
+    """Cut rows (sample, output) of a block kernel into pieces of so many: whole samples, or outputs of one."""
+    if outputs <= rows:
+        for i in range(0, len(x), rows // outputs):
+            some = x[i : i + rows // outputs]
+            yield slice(i * outputs, (i + len(some)) * outputs), some, None
+        return
+    eye = torch.eye(outputs, dtype=torch.float64, device=x.device)
+    for i in range(len(x)):
+        for mix in eye.split(max(1, rows)):
+            first = i * outputs + int(mix[0].argmax())
+            yield slice(first, first + len(mix)), x[i : i + 1], mix
+
+
+def _weighted(variances: Sequence[Mapping[str, Tensor]], left: Weights, right: Weights) -> list[Tensor]:
+    """Left D right' for each prior, summed over tensors; priors of one variance for a whole tensor share its product."""
+    size = [len(next(iter(rows.values()))) for rows in (left, right)]
+    found = [next(iter(left.values())).new_zeros(size) for _ in variances]
+    for name, rows in left.items():
+        plain = None
+        for i, variance in enumerate(variances):
+            own = variance[name].flatten()
+            if bool((own == own[0]).all()):
+                if bool(own[0] > 0):
+                    plain = rows @ right[name].T if plain is None else plain
+                    found[i] = found[i] + own[0] * plain
+            else:
+                found[i] = found[i] + (rows * own.repeat(rows.shape[1] // len(own))) @ right[name].T
+    return found

@@ -1,0 +1,1 @@
+"""Methods that leave the source as it is and put something around it."""

@@ -1,0 +1,186 @@
+"""Co-kriging of source and target samples; the fit is that of the package `smt`."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
+from pac_surrogate.predictors import Network
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+from pac_surrogate.utilities.display import one_line
+from pac_surrogate.utilities.process import numpy_threads_for
+
+OUTPUTS = 8  # one model each; more need components
+TRUNCATION = 0.1  # what the components may leave out, relative to the error of the unchanged source
+ENTIRE = 1e-3  # the least error that counts, relative to the deviation of the outputs
+
+
+@settings
+class CoKriging:
+    """Autoregressive co-kriging of first order: y_T(x) = rho y_S(x) + delta(x), both Gaussian processes.
+
+    Trends are linear where samples suffice (more target samples than inputs + 2), else constant. One model for each output;
+    beyond 8 outputs one for each principal component of the source and target outputs, as few as leave out at most a tenth of
+    the error of the unchanged source on the target samples.
+    Source: Kennedy & O'Hagan, Biometrika 87 (2000); Le Gratiet (2013) for the recursive fit.
+
+    Args:
+        source_samples: the first of the source samples, which are used; the fit takes time of the cube of these.
+        components: the most components that may be used; None gives each output its model.
+        starts: of the search for hyper-parameters.
+    """
+
+    source_samples: int = 100
+    components: int | None = None
+    starts: int = 2
+    needs_source: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, number in (("source_samples", self.source_samples), ("components", self.components), ("starts", self.starts)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}")
+
+    def adapt(self, case: Case) -> Surrogate:
+        """Fit the models on samples of both; see `solve`."""
+        source, surrogate = case.source_samples(), case.for_target()
+        if len(case.target) == 0:
+            return surrogate
+        low = case.surrogate.scaling.standardise(source[: self.source_samples])
+        predictor = self.solve(surrogate.network, low, surrogate.scaling.standardise(case.target))
+        return case.answer(surrogate, predictor, source)
+
+    def solve(self, network: Network, source: Dataset, data: Dataset) -> CoKrigingPredictor:
+        """Fit the models to standardised samples, float64.
+
+        Args:
+            network: the source, whose error says how many components are needed.
+            source: samples of the source.
+            data: samples of the target.
+
+        Raises:
+            NotApplicableError: with fewer than 3 samples on a side, new outputs, too many outputs for the components, or
+                samples to which the models cannot be fitted.
+        """
+        low_x, low_y = (np.array(matrix, dtype=np.float64) for matrix in (source.input_matrix, source.output_matrix))
+        x, y = (np.asarray(matrix, dtype=np.float64) for matrix in (data.input_matrix, data.output_matrix))
+        if network.new_readout or low_y.shape[1] != y.shape[1]:
+            raise NotApplicableError(
+                "co-kriging relates outputs of the source to the same outputs of the target; these are new"
+            )
+        if min(len(x), len(low_x)) < 3:
+            raise NotApplicableError(f"co-kriging needs 3 samples on each side, got {len(low_x)} and {len(x)}")
+        with torch.no_grad():
+            error = y - network.predict(torch.as_tensor(x)).double().numpy()
+        mean, basis = self._basis(low_y, y, float(np.sqrt(np.mean(error**2))))
+        fits = [
+            fit_levels(low_x, (low_y - mean) @ row, x, (y - mean) @ row, starts=self.starts)
+            for row in basis  # of orthonormal rows
+        ]
+        shared = ("offset", "scale", "points")
+        stacked = {name: np.stack([fit[name] for fit in fits], axis=1) for name in ("theta", "trend")}
+        stacked |= {name: np.stack([fit[name] for fit in fits]) for name in ("gamma", "rho")}
+        arrays = {name: fits[0][name] for name in shared} | stacked | {"basis": basis, "mean": mean}
+        tensors = {name: torch.from_numpy(np.array(array, dtype=np.float64)) for name, array in arrays.items()}
+        return CoKrigingPredictor(**tensors, low=len(low_x))
+
+    def _basis(
+        self, low: Float[np.ndarray, "low output"], high: Float[np.ndarray, "high output"], error: float
+    ) -> tuple[Float[np.ndarray, " output"], Float[np.ndarray, "component output"]]:
+        """Mean and orthonormal rows that outputs are written in."""
+        outputs = low.shape[1]
+        if self.components is None:
+            if outputs > OUTPUTS:
+                raise NotApplicableError(
+                    f"co-kriging fits a model for each output, at most {OUTPUTS}, got {outputs}: set components=20, say"
+                )
+            return np.zeros(outputs), np.eye(outputs)
+        mean = low.mean(0)
+        _, _, right = np.linalg.svd(np.concatenate([low, high]) - mean, full_matrices=False)
+        # The rows are orthonormal, so what the first of them leave out is what their coefficients lack of the whole.
+        coefficients = (high - mean) @ right.T
+        lost = np.sum((high - mean) ** 2) - np.cumsum(np.sum(coefficients**2, axis=0))
+        limit = TRUNCATION * max(error, ENTIRE * float(high.std()))
+        enough = np.flatnonzero(lost <= high.size * limit**2)
+        needed = int(enough[0]) + 1 if len(enough) else len(right)
+        if needed > self.components:
+            raise NotApplicableError(
+                f"co-kriging needs components={needed} to leave out at most {TRUNCATION} of the source's error, "
+                f"got {self.components}"
+            )
+        return mean, right[:needed]
+
+
+def fit_levels(
+    low_x: Float[np.ndarray, "low input"],
+    low_y: Float[np.ndarray, " low"],
+    high_x: Float[np.ndarray, "high input"],
+    high_y: Float[np.ndarray, " high"],
+    *,
+    starts: int,
+) -> dict[str, np.ndarray]:
+    """Fit smt's MFK on one output, and take from it the arrays that its mean is made of."""
+    model = _train(low_x, low_y, high_x, high_y, starts=starts)
+    (low, high), inputs = model.optimal_par, low_x.shape[1]
+    # smt works on outputs of mean 0 and deviation 1; a constant trend has no slopes.
+    trend = np.zeros((2, 1 + inputs))
+    for row, coefficients in zip(trend, (low["beta"], high["beta"][1:]), strict=True):
+        row[: len(coefficients)] = np.ravel(coefficients)
+    deviation, rho = float(np.ravel(model.y_std)[0]), float(high["beta"][0, 0])
+    trend *= deviation
+    # rho multiplies the whole of the low level here, and its part above the mean in smt.
+    mean = float(np.ravel(model.y_mean)[0])
+    trend[:, 0] += mean * np.array([1.0, 1.0 - rho])
+    return {
+        "offset": np.ravel(model.X_offset),
+        "scale": np.ravel(model.X_scale),
+        "points": np.concatenate(model.X_norma_all),
+        "theta": np.stack([np.ravel(theta) for theta in model.optimal_theta]),
+        "trend": trend,
+        "gamma": deviation * np.concatenate([np.ravel(low["gamma"]), np.ravel(high["gamma"])]),
+        "rho": np.array(rho),
+    }
+
+
+def _train(
+    low_x: Float[np.ndarray, "low input"],
+    low_y: Float[np.ndarray, " low"],
+    high_x: Float[np.ndarray, "high input"],
+    high_y: Float[np.ndarray, " high"],
+    *,
+    starts: int,
+) -> Any:
+    """Train smt's model; its random numbers are its own and begin anew with each model."""
+    try:
+        from smt.applications import MFK
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] != "smt":  # it is installed, and something that it needs is not
+            raise
+        raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.13'") from error
+    inputs = low_x.shape[1]
+    linear = len(high_x) > inputs + 2 and len(low_x) > inputs + 1
+    model = MFK(
+        poly="linear" if linear else "constant",
+        rho_regr="constant",
+        corr="squar_exp",
+        theta0=[1.0 / inputs] * inputs,
+        n_start=starts,
+        seed=0,
+        print_global=False,
+    )
+    model.set_training_values(low_x, low_y[:, None], name=0)
+    model.set_training_values(high_x, high_y[:, None])
+    try:
+        with numpy_threads_for(float(len(low_x)) ** 3):
+            model.train()
+    except Exception as error:  # smt raises no narrower one
+        raise NotApplicableError(
+            f"co-kriging has no fit to these samples ({one_line(error)}): "
+            "source outputs may hardly vary beside those of the target"
+        ) from error
+    return model

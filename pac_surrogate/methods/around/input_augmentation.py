@@ -1,0 +1,41 @@
+"""Input augmentation: the source's prediction is one more input."""
+
+from typing import ClassVar
+
+from pac_surrogate.methods.around.delta_net import around_source, fresh_start, plan_small_network
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.models import MLP
+from pac_surrogate.models import InputAugmentation as Chain
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class InputAugmentation:
+    """Train a small network on the inputs and the frozen source's prediction: h(x, f_S(x)), + strength/2 ||weight tensors||^2.
+
+    h starts at random, so there is no answer without target samples.
+    Source: Lu, Pestourie, Johnson & Romano, Phys. Rev. Research 4, 023210 (2022), arXiv:2204.06684.
+
+    Args:
+        hidden: widths of h.
+        strength: weight decay of h.
+        learning_rate: of Adam.
+    """
+
+    hidden: tuple[int, ...] = (32, 32)
+    strength: float = 0.01
+    learning_rate: float = 1e-3
+    needs_target: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        MLP(self.hidden)  # refuses widths that cannot be
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start h, behind the frozen source, at random."""
+        source = case.surrogate
+        surrogate = around_source(source, case.target, Chain(source.network.architecture, source.outputs, self.hidden))
+        plan = plan_small_network(fresh_start(surrogate, case.generator()), anchor=0.0, strength=self.strength)
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

@@ -1,0 +1,54 @@
+"""MFNN: a linear and a nonlinear correlation between source and target."""
+
+import torch
+
+from pac_surrogate.methods.around.delta_net import around_source, fresh_start, plan_small_network
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.models import MLP, MultiFidelity
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class MFNN:
+    """Train F_linear(x, f_S(x)) + tanh(a) F_nonlinear(x, f_S(x)) around the frozen source.
+
+        + strength/2 ||F_linear - its start||^2 + strength/2 ||F_nonlinear||^2    weight tensors only
+
+    It starts linear, a = 0: as f_S itself where the outputs are the source's, else as 0. The first step moves a, and only then
+    does F_nonlinear feel a gradient.
+    Source: Meng & Karniadakis, J. Comput. Phys. 401, 109020 (2020), arXiv:1903.00104.
+
+    Args:
+        hidden: widths of F_nonlinear.
+        strength: of both pulls.
+        learning_rate: of Adam.
+    """
+
+    hidden: tuple[int, ...] = (32, 32)
+    strength: float = 0.01
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        MLP(self.hidden)  # refuses widths that cannot be
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start as the frozen source, or at 0, with a random F_nonlinear that is switched off."""
+        source = case.surrogate
+        architecture = MultiFidelity(source.network.architecture, source.outputs, self.hidden)
+        surrogate = around_source(source, case.target, architecture)
+        start = fresh_start(surrogate, case.generator())
+        weight, bias = f"{surrogate.readout}.weight", f"{surrogate.readout}.bias"
+        readout = start[weight].clone()  # columns (x, f_S, hidden): see `models.composite.LinearAndNonlinear`
+        inputs = sum(variable.size for variable in surrogate.inputs)
+        linear = readout.shape[1] - self.hidden[-1]
+        readout[:, :linear] = 0.0
+        if not surrogate.network.new_readout:
+            readout[:, inputs:linear] = torch.eye(len(readout), dtype=readout.dtype)
+        start |= {weight: readout, bias: torch.zeros_like(start[bias])}
+        anchor = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
+        anchor[weight] = torch.cat([readout[:, :linear], torch.zeros_like(readout[:, linear:])], dim=1)
+        plan = plan_small_network(start, anchor=anchor, strength=self.strength)
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

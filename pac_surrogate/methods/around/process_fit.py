@@ -1,0 +1,123 @@
+"""The fit of a Gaussian process, by scikit-learn: the kernel that it is given, and what is taken from it."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
+
+from pac_surrogate.utilities.process import numpy_threads_for
+
+SEPARATE = 12  # dimensions up to which each has a length scale of its own
+LENGTHS, AMPLITUDES, NOISE = (1e-2, 1e4), (1e-6, 1e6), (1e-10, 1e2)
+# Noise from which the search for the greatest evidence begins. The evidence of ten samples has several maxima, and which of
+# them a single search finds can depend on rounding: one missed the greatest by a factor of e^20 in its likelihood.
+STARTS = (1e-2, 1e-6)
+
+
+def fit_process(
+    z: Float[np.ndarray, "sample dimension"], values: Float[np.ndarray, "sample output"], kernel: Kernel
+) -> tuple[GaussianProcessRegressor, Float[np.ndarray, "column output"]]:
+    """Fit scikit-learn's regressor on at most n columns in place of all outputs.
+
+    With V the right singular vectors of Y (n, outputs), tr(K^-1 Y Y') = tr(K^-1 (Y V)(Y V)'), so the columns of Y V hold all
+    that the evidence sees of Y. They are r <= n, and scikit-learn counts log det K once a column: scaled by sqrt(r / outputs),
+    the evidence of the columns is r / outputs times that of all outputs, up to a constant, with the same maximiser.
+
+    The search begins at the kernel, whose last parameter is its noise, with each noise of `STARTS`.
+
+    Returns:
+        The regressor of the greatest evidence, and what maps its columns back to the outputs.
+    """
+    outputs, found = values.shape[1], []
+    with numpy_threads_for(float(len(z)) ** 3), warnings.catch_warnings():
+        rotation = np.linalg.svd(values, full_matrices=False)[2] if outputs > len(values) else np.eye(outputs)
+        scale = (len(rotation) / outputs) ** 0.5
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound is an input that does not matter
+        columns = scale * values @ rotation.T
+        for noise in STARTS:
+            start = kernel.clone_with_theta(np.append(kernel.theta[:-1], np.log(noise)))
+            found.append(GaussianProcessRegressor(start, random_state=0).fit(z, columns))
+    return max(found, key=lambda process: process.log_marginal_likelihood_value_), rotation / scale
+
+
+def _lengths(dimensions: int) -> int:
+    return dimensions if dimensions <= SEPARATE else 1
+
+
+def make_kernel(kind: str, inputs: int, scores: int) -> Kernel:
+    """Compose the kernel of `GP` for points (x, scores of f_S(x)); without scores it is a plain one of x."""
+
+    def part(first: int, last: int) -> Kernel:
+        # Two standard normal points are sqrt(2 d) apart.
+        length = np.full(_lengths(last - first), (last - first) ** 0.5)
+        shape = RBF(length, LENGTHS) if kind == "rbf" else Matern(length, LENGTHS, nu=2.5)
+        return _On(shape, first, last)
+
+    constant, noise = ConstantKernel(1.0, AMPLITUDES), WhiteKernel(1e-2, NOISE)
+    if not scores:
+        return constant * part(0, inputs) + noise
+    related = constant * part(0, inputs) * part(inputs, inputs + scores)
+    return related + ConstantKernel(0.1, AMPLITUDES) * part(0, inputs) + noise
+
+
+def decode(
+    theta: Float[np.ndarray, " parameter"], inputs: int, scores: int
+) -> tuple[Float[np.ndarray, " term"], Float[np.ndarray, "term factor dimension"]]:
+    """Amplitudes and inverse length scales from scikit-learn's logarithms, in the order in which `make_kernel` composes."""
+    values = list(np.exp(theta))
+    amplitudes: list[float] = []
+    terms: list[list[np.ndarray]] = []
+
+    def factor(first: int, last: int) -> Float[np.ndarray, " dimension"]:
+        inverse = np.zeros(inputs + scores)
+        lengths = [values.pop(0) for _ in range(_lengths(last - first))]
+        inverse[first:last] = 1 / np.array(lengths)
+        return inverse
+
+    for looks_at_source in (True, False) if scores else (False,):
+        amplitudes.append(values.pop(0))
+        factors = [factor(0, inputs)]
+        if scores:
+            factors.append(factor(inputs, inputs + scores) if looks_at_source else np.zeros(inputs + scores))
+        terms.append(factors)
+    return np.array(amplitudes), np.array(terms)
+
+
+@dataclass(eq=False)
+class _On(Kernel):
+    """A kernel that looks at some of the columns; scikit-learn has none, and asks for its base class by name."""
+
+    kernel: Kernel
+    first: int
+    last: int
+
+    @property
+    def hyperparameters(self) -> list[Any]:
+        return list(self.kernel.hyperparameters)
+
+    @property
+    def theta(self) -> Float[np.ndarray, " parameter"]:
+        return self.kernel.theta
+
+    @theta.setter
+    def theta(self, theta: Float[np.ndarray, " parameter"]) -> None:
+        self.kernel.theta = theta
+
+    @property
+    def bounds(self) -> Float[np.ndarray, "parameter 2"]:
+        return self.kernel.bounds
+
+    def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
+        columns = slice(self.first, self.last)
+        return self.kernel(X[:, columns], None if Y is None else Y[:, columns], eval_gradient)
+
+    def diag(self, X: Any) -> Any:
+        return self.kernel.diag(X[:, self.first : self.last])
+
+    def is_stationary(self) -> bool:
+        return True

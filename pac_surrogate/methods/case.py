@@ -1,0 +1,115 @@
+"""What a method starts from: a source surrogate, samples of source and target, what it may spend, and a seed."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.repeats import groups_of
+from pac_surrogate.data.scaling import Scaling, fit_scaling
+from pac_surrogate.methods.problems import Train
+from pac_surrogate.plan import Plan
+from pac_surrogate.predictors import Predictor
+from pac_surrogate.surrogates.outputs import with_outputs_of
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+from pac_surrogate.utilities.display import Shown
+
+
+@settings
+class Budget:
+    """What every method may spend, the same for all.
+
+    Attributes:
+        steps: gradient steps of a training on the target.
+        source_steps: gradient steps of a training on the source (PAC's allocate).
+        batch_size: samples a step; fewer samples are used whole.
+        folds: of the cross-validation that chooses among candidates, at most one a sample.
+    """
+
+    steps: int = 1000
+    source_steps: int = 1000
+    batch_size: int = 128
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.source_steps) < 0 or self.batch_size < 1 or self.folds < 2:
+            raise ValueError(f"a budget needs steps >= 0, batch_size >= 1 and folds >= 2, got {self}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Case(Shown):
+    """A transfer, ready for a method; see `prepare.prepare`.
+
+    Attributes:
+        surrogate: the source: a network, with scales that the target's numbers fit.
+        target: target training samples, of the surrogate's inputs, and of its outputs unless some are new.
+        source: source training samples; None if there are none.
+        budget: what the method may spend.
+        seed: of initial weights, masks, minibatches and folds.
+    """
+
+    surrogate: Surrogate
+    target: Dataset
+    source: Dataset | None
+    budget: Budget
+    seed: int
+
+    def generator(self) -> torch.Generator:
+        """Random numbers of the seed, from the first on."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def for_target(self, surrogate: Surrogate | None = None) -> Surrogate:
+        """A surrogate, by default the case's, with the outputs of the target: new ones get a readout of zeros."""
+        return with_outputs_of(self.surrogate if surrogate is None else surrogate, self.target)
+
+    def source_samples(self) -> Dataset:
+        """The source samples, for a method that needs them.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if self.source is None:
+            raise ValueError("source training samples are needed: pass source=<source training samples>")
+        return self.source
+
+    def on_target(self, surrogate: Surrogate, plan: Plan, learning_rate: float = 1e-3, fraction: float = 1.0) -> Train:
+        """Train a Plan on the target, in a fraction of the steps that the budget has for that."""
+        return Train(surrogate, plan, self.target, round(fraction * self.budget.steps), learning_rate)
+
+    def on_source(self, surrogate: Surrogate, plan: Plan, learning_rate: float = 1e-3, fraction: float = 1.0) -> Train:
+        """Train a Plan on the source, in a fraction of the steps that the budget has for that."""
+        return Train(surrogate, plan, self.source_samples(), round(fraction * self.budget.source_steps), learning_rate)
+
+    def answer(self, surrogate: Surrogate, predictor: Predictor, *seen: Dataset) -> Surrogate:
+        """A surrogate with the predictor of a closed form, which has seen the target, and what else is given."""
+        return widened(dataclasses.replace(surrogate, predictor=predictor), self.target, *seen)
+
+    def without(self, held_out: Int[np.ndarray, " held_out"]) -> "Case":
+        """The same without these samples of the target."""
+        return dataclasses.replace(self, target=self.target[np.setdiff1d(np.arange(len(self.target)), held_out)])
+
+    @cached_property
+    def group(self) -> Int[Tensor, " sample"]:
+        """Number of each target sample's input; see `repeats`."""
+        return group_of(self.surrogate, self.target)
+
+
+def group_of(surrogate: Surrogate, data: Dataset) -> Int[Tensor, " sample"]:
+    """Number of each sample's input in the scales of a surrogate; see `repeats`."""
+    x = torch.from_numpy(np.asarray(data.input_matrix, dtype=np.float64))
+    return groups_of(surrogate.scaling.inputs.standardise(x))
+
+
+def widened(surrogate: Surrogate, *seen: Dataset) -> Surrogate:
+    """The surrogate with a range of inputs that holds those of the data which it has seen."""
+    inputs = surrogate.scaling.inputs
+    for data in seen:
+        if len(data):
+            inputs = inputs.widened(fit_scaling(data).inputs)
+    return dataclasses.replace(surrogate, scaling=Scaling(inputs, surrogate.scaling.outputs))

@@ -1,0 +1,94 @@
+"""Leaving samples out: a method fitted also without each part of the target samples, for intervals and choices."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from pac_surrogate.data.repeats import count_of
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, Method, learns_outputs, needs_source, needs_target
+from pac_surrogate.predictors import Folds
+from pac_surrogate.surrogates.surrogate import Surrogate
+
+PARTS = 10  # at most one an input
+
+Part = Int[np.ndarray, " _held_out"]
+
+
+@dataclass(frozen=True)
+class LeaveOut:
+    """Fit a method on all target samples, and without each part of them; the surrogate carries the others as its `folds`.
+
+    Where one of these fits diverges or does not apply, or all samples have one input, there are no folds.
+
+    Args:
+        method: what is fitted.
+        parts: how many parts the samples are cut into; those of one input are in one part.
+    """
+
+    method: Method
+    parts: int = PARTS
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the method does."""
+        return needs_source(self.method)
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the method does."""
+        return needs_target(self.method)
+
+    @property
+    def learns_outputs(self) -> bool:
+        """Whether the method does."""
+        return learns_outputs(self.method)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Wait for all fits together; a method that leaves samples out by itself goes on in place of this."""
+        if getattr(self.method, "leaves_out", False):
+            return self.method
+        held_out = parts_of(case.group, case.seed, self.parts) if count_of(case.group) > 1 else []
+        rest = [case.without(part) for part in held_out]
+        # In the order that they would have alone, so that each fit is that of a transfer with these samples, to the last bit.
+        rest = [dataclasses.replace(one, target=one.target.training) for one in rest]
+        whole, *others = yield [(self.method, one) for one in (case, *rest)]
+        if not others or not all(outcome.sound for outcome in (whole, *others)):
+            return whole
+        adapted = with_folds(whole.surrogate, case, held_out, [outcome.surrogate for outcome in others])
+        return dataclasses.replace(whole, surrogate=adapted)
+
+
+def parts_of(group: Int[Tensor, " sample"], seed: int, count: int) -> list[Part]:
+    """The samples of each part that is held out, at random; those of one input are in one part.
+
+    Args:
+        group: number of each sample's input.
+        seed: of the order.
+        count: of the parts, at most one an input.
+    """
+    inputs = count_of(group)
+    order = np.random.default_rng((seed, inputs)).permutation(inputs)
+    return [np.flatnonzero(np.isin(group.numpy(), part)) for part in np.array_split(order, min(count, inputs))]
+
+
+def with_folds(adapted: Surrogate, case: Case, held_out: Sequence[Part], others: Sequence[Surrogate]) -> Surrogate:
+    """Attach the fits without each part of the samples, and the residuals that they leave there."""
+    outputs, data = adapted.scaling.outputs, case.target
+    fold = torch.zeros(len(data), dtype=torch.int64)
+    for place, part in enumerate(held_out):
+        fold[torch.as_tensor(part)] = place
+    scaled = adapted.scaling.standardise(data)
+    x, y = (torch.as_tensor(np.asarray(m, dtype=np.float64)) for m in (scaled.input_matrix, scaled.output_matrix))
+    varies = outputs.deviation > 0  # what does not is restored to its mean, whatever stands here
+    unit = torch.where(varies, outputs.deviation, 1.0)
+    slope = torch.stack([torch.where(varies, other.scaling.outputs.deviation / unit, 1.0) for other in others])
+    offset = torch.stack([torch.where(varies, (other.scaling.outputs.mean - outputs.mean) / unit, 0.0) for other in others])
+    folds = Folds(tuple(other.predictor for other in others), fold, y, case.group, slope, offset)
+    predicted = folds.predict(x)[fold, torch.arange(len(data))]
+    return dataclasses.replace(adapted, folds=dataclasses.replace(folds, residual=y - predicted))

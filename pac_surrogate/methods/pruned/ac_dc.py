@@ -1,0 +1,47 @@
+"""AC/DC: alternating compressed and decompressed training."""
+
+from typing import ClassVar
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.pruned.sparse_training import check_count, check_sparsity, largest, masked_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class ACDC:
+    """Alternate sparse phases, on the largest weights, with dense ones, in which the pruned weights return from 0; end sparse.
+
+    With c cycles: sparse, then c - 1 times dense and sparse, all of equal length. The pretrained source stands for the dense
+    warm-up (ours; the paper trains from scratch and makes the last sparse phase longer).
+    Source: Peste, Iofinova, Vladu & Alistarh, NeurIPS 2021, arXiv:2106.12379.
+
+    Args:
+        sparsity: fraction that is pruned in sparse phases.
+        cycles: number of sparse phases.
+        scope: the sparsity holds in each layer, or over all of them together (global).
+        exempt: tensors or modules that are not pruned.
+        learning_rate: of Adam.
+    """
+
+    sparsity: float = 0.9
+    cycles: int = 4
+    scope: str = "layer"
+    exempt: tuple[str, ...] = ()
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+    learns_outputs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_count(cycles=self.cycles)
+        check_sparsity(self.sparsity, self.scope)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Sparse and dense trainings in turn, all on the source."""
+        trained, phases = case.surrogate, 2 * self.cycles - 1
+        for phase in range(phases):
+            sparsity = 0.0 if phase % 2 else self.sparsity
+            mask = largest(trained, sparsity, self.scope, self.exempt)
+            trained = yield case.on_source(trained, masked_plan(trained.weights, mask), self.learning_rate, 1 / phases)
+        return trained

@@ -1,0 +1,54 @@
+"""Gradual magnitude pruning."""
+
+from typing import ClassVar
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.pruned.sparse_training import check_count, check_sparsity, largest, masked_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+def cubic_ramp(sparsity: float, rounds: int) -> tuple[float, ...]:
+    """Sparsity of each round, s_t = s_f + (s_0 - s_f)(1 - t / rounds)^3 with s_0 = 0, for t = 1 to rounds."""
+    return tuple(sparsity - sparsity * (1 - t / rounds) ** 3 for t in range(1, rounds + 1))
+
+
+@settings
+class GMP:
+    """Prune a little more by magnitude and train, round after round, along a cubic ramp.
+
+        s_t = s_f + (s_0 - s_f)(1 - (t - t_0) / (N dt))^3,  s_0 = 0
+
+    Each round has the same part of the steps and, ours, an optimiser and a learning rate schedule of its own; the start is the
+    pretrained source.
+    Source: Zhu & Gupta 2017, arXiv:1710.01878.
+
+    Args:
+        sparsity: fraction that is pruned in the end, s_f.
+        rounds: N.
+        scope: the sparsity holds in each layer, or over all of them together (global).
+        exempt: tensors or modules that are not pruned.
+        learning_rate: of Adam.
+    """
+
+    sparsity: float = 0.9
+    rounds: int = 8
+    scope: str = "layer"
+    exempt: tuple[str, ...] = ()
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+    learns_outputs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_count(rounds=self.rounds)
+        check_sparsity(self.sparsity, self.scope)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """In each round prune and train on the source."""
+        pruned = case.surrogate
+        for sparsity in cubic_ramp(self.sparsity, self.rounds):
+            mask = largest(pruned, sparsity, self.scope, self.exempt)
+            plan = masked_plan(pruned.weights, mask)
+            pruned = yield case.on_source(pruned, plan, self.learning_rate, 1 / self.rounds)
+        return pruned

@@ -1,0 +1,74 @@
+"""A mask that is learned on the target while the weights are frozen: the scheme LMP of `Ticket`."""
+
+import torch
+from torch import Tensor
+
+from pac_surrogate.methods.pruned.drawing import exempt_of, highest, new_readout
+from pac_surrogate.models.weights import Mask, Weights
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.pruning.groups import group_scores
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class TopScores:
+    """Weights times the mask of the highest |s| of each tensor, with a straight-through gradient to the scores s.
+
+    The mask is exactly 0 or 1 forwards, and backwards as if it were |s|: dL/ds = sign(s) sum over the group of w dL/d(w mask).
+    Scores are named `<weight>/score`; a tensor without them is passed on as it is.
+
+    Args:
+        sparsity: exactly round(sparsity x groups) of each tensor's groups are masked, earlier ones first among equals.
+    """
+
+    sparsity: float
+
+    def __call__(self, parameters: Weights) -> Weights:
+        """Mask the weights of a stack."""
+        weights = {name: tensor for name, tensor in parameters.items() if not name.endswith("/score")}
+        return {
+            name: weight * self._mask(parameters[f"{name}/score"]) if f"{name}/score" in parameters else weight
+            for name, weight in weights.items()
+        }
+
+    def _mask(self, scores: Tensor) -> Tensor:
+        size = scores.abs()
+        flat = size.detach().flatten(1)
+        gone = torch.argsort(flat, dim=1, stable=True)[:, : round(self.sparsity * flat.shape[1])]
+        mask = torch.ones_like(flat).scatter_(1, gone, 0.0).view_as(scores)
+        return mask + (size - size.detach())
+
+
+def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_rate: float) -> Plan:
+    """Learn which weights to keep on the target (LMP): scores train, the weights are frozen; start at the mask by magnitude.
+
+    Scores start at the group's mean |w| over that of its tensor. A new readout is 0 and would pass on nothing: it is not
+    masked and trains along.
+
+    Args:
+        surrogate: the source, with the target's outputs.
+        sparsity: fraction of the groups of each tensor that is masked.
+        granularity: weight | row | kernel | channel.
+        readout_rate: learning rate of a new readout, relative to that of the scores.
+    """
+    weights = surrogate.weights
+    sizes = {name: weight.abs() for name, weight in weights.items()}
+    mask = highest(surrogate, sizes, sparsity, granularity)
+    groups = group_scores(sizes, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+    scores = {f"{n}/score": g / g.mean().clamp_min(torch.finfo(g.dtype).tiny) for n, g in groups.items()}
+    return make_plan(
+        {**weights, **scores},
+        trainable={**new_readout(surrogate), **{name: torch.tensor(True) for name in scores}},
+        rate=dict.fromkeys(weights, readout_rate),
+        essential=mask,
+        reparametrisation=TopScores(sparsity),
+    )
+
+
+def learned_mask(surrogate: Surrogate, granularity: str) -> Mask:
+    """Read the learned mask off the masked weights: a group is pruned where all of it is 0."""
+    present = {name: (weight != 0).to(weight.dtype) for name, weight in surrogate.weights.items()}
+    groups = group_scores(present, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+    kept = {n: groups[n] > 0 if n in groups else torch.tensor(True) for n in present}
+    return {name: group.expand_as(present[name]).contiguous() for name, group in kept.items()}

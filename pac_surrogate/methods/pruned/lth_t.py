@@ -1,0 +1,45 @@
+"""LTH-T: lottery tickets for transfer, iterative magnitude pruning that rewinds to the pretrained weights.
+
+Source: Chen, Frankle, Chang, Liu, Zhang, Carbin & Wang, "The Lottery Tickets Hypothesis for Supervised and Self-supervised
+Pre-training in Computer Vision Models", CVPR 2021, arXiv:2012.06908; as a pruning method for sparse transfer in Iofinova,
+Peste, Kurtz & Alistarh, CVPR 2022, arXiv:2111.13445.
+"""
+
+from typing import ClassVar
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation
+from pac_surrogate.methods.pruned.ticket import DrawTicket
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class LTHT:
+    """Draw a natural ticket from the pretrained source, in rounds: a recipe for `SparseTransfer`.
+
+    Each round trains the kept weights on the source, prunes 20 % of them by magnitude, and puts the rest back to the pretrained
+    weights, bit for bit. It is the scheme IMP of `Ticket` without training all weights on the source first.
+
+    Args:
+        sparsity: fraction of the groups of each tensor that is pruned in the end.
+        granularity: weight | row | kernel | channel.
+        learning_rate: of Adam on the source.
+    """
+
+    sparsity: float = 0.8
+    granularity: str = "weight"
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+    learns_outputs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _ = self.drawing  # which checks its own numbers
+
+    @property
+    def drawing(self) -> DrawTicket:
+        """The scheme IMP, from the pretrained weights as they are."""
+        return DrawTicket("IMP", self.sparsity, self.granularity, source_learning_rate=self.learning_rate, train_first=False)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Draw in rounds, all on the source."""
+        return self.drawing.adapt(case)

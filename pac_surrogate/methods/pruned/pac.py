@@ -1,0 +1,245 @@
+"""PAC-Net: Prune, Allocate, Calibrate. Also PackNet, which is PAC without the pull, and PAC's ablations, which are options.
+
+Source: Myung, Huh, Jang, Choe, Ryu, Kim, Kim & Jeong, "PAC-Net: A Model Pruning Approach to Inductive Transfer Learning",
+ICML 2022, arXiv:2206.05703.
+"""
+
+import dataclasses
+from collections.abc import Generator
+from typing import Any, ClassVar
+
+import torch
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, Problem, check_rate, check_strength
+from pac_surrogate.models.weights import Mask, inside, masked, prunable, redundant
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.pruning import magnitude_mask, random_mask
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class Allocate:
+    """Prune the source, then train its essential weights on the source task; redundant ones stay at 0 (steps 1 and 2).
+
+        minimise  L_S(w) + strength/2 ||w - w_S||^2   over essential weights
+
+    Biases and norm layers are never pruned and train here.
+
+    Args:
+        sparsity: fraction that is pruned, rho.
+        strength: pull towards the pretrained weights; 0 is the paper's, as its text gives it.
+        criterion: magnitude, or random as a control.
+        scope: the sparsity holds in each layer, readout included, or over all of them together.
+        exempt: tensors or modules that are not pruned.
+        min_keep_per_unit: floor of incoming weights for each unit; it wins over the sparsity.
+        train: False prunes only.
+        keep_redundant: leave redundant weights at the pretrained values instead of 0 (only with `train=False`).
+        learning_rate: of Adam.
+    """
+
+    sparsity: float = 0.8
+    strength: float = 0.0
+    criterion: str = "magnitude"
+    scope: str = "layer"
+    exempt: tuple[str, ...] = ()
+    min_keep_per_unit: int = 0
+    train: bool = True
+    keep_redundant: bool = False
+    learning_rate: float = 1e-3
+    learns_outputs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"sparsity must be in [0, 1), got {self.sparsity}")
+        check_strength(allocate_strength=self.strength)
+        check_rate(self.learning_rate)
+        if self.criterion not in ("magnitude", "random"):
+            raise ValueError(f"unknown criterion {self.criterion!r}: choose magnitude or random")
+        if self.keep_redundant and self.train:
+            raise ValueError("redundant weights can only keep their values without allocation: set allocate=False")
+
+    @property
+    def needs_source(self) -> bool:
+        """A mere pruning does without."""
+        return self.train
+
+    def adapt(self, case: Case) -> Generator[Problem, Any, Surrogate]:
+        """Prune the source; start there, its essential weights free."""
+        surrogate = case.surrogate if self.train else case.for_target()
+        weights, essential = surrogate.weights, self.mask(surrogate, case.generator())
+        start = weights if self.keep_redundant else masked(weights, essential)
+        if not self.train:
+            predictor = dataclasses.replace(surrogate.network, weights=start, essential=essential)
+            return dataclasses.replace(surrogate, predictor=predictor)
+        strength = dict.fromkeys(prunable(weights), self.strength)
+        plan = make_plan(start, trainable=essential, anchor=weights, strength=strength, essential=essential)
+        return (yield case.on_source(surrogate, plan, self.learning_rate))
+
+    def mask(self, surrogate: Surrogate, generator: torch.Generator) -> Mask:
+        """Choose the essential weights."""
+        if self.criterion == "random":
+            return random_mask(
+                surrogate.weights,
+                self.sparsity,
+                generator=generator,
+                scope=self.scope,
+                exempt=self.exempt,
+                min_keep_per_unit=self.min_keep_per_unit,
+            )
+        return magnitude_mask(
+            surrogate.weights,
+            self.sparsity,
+            scope=self.scope,
+            exempt=self.exempt,
+            min_keep_per_unit=self.min_keep_per_unit,
+        )
+
+
+@settings
+class Calibrate:
+    """Train the redundant weights of an allocated source on the target task; essential ones are frozen (step 3).
+
+        minimise  L_T(w_A + d) + lambda ||d||^2   over redundant weights
+
+    `strength` carries the factor 1/2: lambda = 0.01 is strength = 0.02. The pull is towards the allocated weights, which is
+    towards 0 for redundant ones.
+
+    Args:
+        strength: 2 lambda.
+        train_bias: let biases and norm layers train too, without a pull; ours, and then masking no longer gives back the
+            allocated model.
+        flip: train the essential weights and freeze the redundant ones, as a control.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.02
+    train_bias: bool = False
+    flip: bool = False
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Train the redundant weights of an allocated source on the target."""
+        surrogate = case.for_target()
+        return (yield case.on_target(surrogate, self.plan(surrogate), self.learning_rate))
+
+    def plan(self, surrogate: Surrogate) -> Plan:
+        """Start and anchor at the allocated source, its redundant weights free."""
+        essential, weights = surrogate.essential, surrogate.weights
+        if essential is None:
+            raise ValueError("Calibrate needs an allocated source; this one has no essential mask: prune and allocate first")
+        names = prunable(weights)
+        trainable = dict(redundant(essential))
+        if self.flip:
+            trainable |= {name: essential[name] for name in names}
+            if surrogate.network.new_readout:  # it is 0 and knows nothing: frozen, it would pass on nothing
+                trainable |= {name: mask for name, mask in inside(weights, surrogate.readout).items() if bool(mask)}
+        if self.train_bias:
+            trainable |= {name: torch.tensor(True) for name in weights if name not in names}
+        return make_plan(weights, trainable=trainable, anchor=weights, strength=dict.fromkeys(names, self.strength))
+
+
+@settings
+class PAC:
+    """PAC-Net: prune the source, allocate its task to the essential weights, calibrate the redundant ones on the target.
+
+    Args:
+        sparsity: fraction that is pruned, rho = 0.8.
+        strength: of the pull in Calibrate, 2 lambda = 0.02.
+        allocate_strength: of a pull towards the pretrained weights in Allocate.
+        criterion: magnitude; random is a control.
+        scope: layer, or global.
+        exempt: tensors or modules that are not pruned.
+        min_keep_per_unit: floor of incoming weights for each unit.
+        allocate: False leaves out step 2 (prune only); then no source data are needed.
+        keep_redundant: with `allocate=False`, start redundant weights at the source's instead of 0: a masked L2-SP.
+        train_bias: calibrate biases and norm layers too.
+        flip: calibrate the essential weights instead; a control.
+        learning_rate: of Adam in Calibrate.
+        allocate_learning_rate: of Adam in Allocate.
+    """
+
+    sparsity: float = 0.8
+    strength: float = 0.02
+    allocate_strength: float = 0.0
+    criterion: str = "magnitude"
+    scope: str = "layer"
+    exempt: tuple[str, ...] = ()
+    min_keep_per_unit: int = 0
+    allocate: bool = True
+    keep_redundant: bool = False
+    train_bias: bool = False
+    flip: bool = False
+    learning_rate: float = 1e-3
+    allocate_learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        _ = self.steps  # which check their own numbers
+
+    @property
+    def needs_source(self) -> bool:
+        """Only allocation does."""
+        return self.allocate
+
+    @property
+    def steps(self) -> tuple[Allocate, Calibrate]:
+        """Steps 1 and 2, and step 3."""
+        allocate = Allocate(
+            sparsity=self.sparsity,
+            strength=self.allocate_strength,
+            criterion=self.criterion,
+            scope=self.scope,
+            exempt=self.exempt,
+            min_keep_per_unit=self.min_keep_per_unit,
+            train=self.allocate,
+            keep_redundant=self.keep_redundant,
+            learning_rate=self.allocate_learning_rate,
+        )
+        return allocate, Calibrate(self.strength, self.train_bias, self.flip, self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Prune and allocate on the source, calibrate on the target."""
+        allocate, calibrate = self.steps
+        allocated = yield from allocate.adapt(case)
+        return (yield from calibrate.adapt(dataclasses.replace(case, surrogate=allocated)))
+
+
+@settings
+class PackNet:
+    """Prune, allocate, then train the freed weights on the target without a pull: PAC with strength 0.
+
+    Source: Mallya & Lazebnik, CVPR 2018, arXiv:1711.05769, with two tasks.
+
+    Args:
+        sparsity: fraction that is pruned.
+        learning_rate: of Adam on the target.
+        allocate_learning_rate: of Adam on the source.
+    """
+
+    sparsity: float = 0.8
+    learning_rate: float = 1e-3
+    allocate_learning_rate: float = 1e-3
+
+    needs_source: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _ = self.as_pac
+
+    @property
+    def as_pac(self) -> PAC:
+        """PAC of these settings."""
+        return PAC(
+            sparsity=self.sparsity,
+            strength=0.0,
+            learning_rate=self.learning_rate,
+            allocate_learning_rate=self.allocate_learning_rate,
+        )
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Do as PAC does."""
+        return self.as_pac.adapt(case)

@@ -1,0 +1,99 @@
+"""RigL: a sparse network that moves its connections where the gradient is large."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.kernels.jacobian import loss_gradient
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.methods.pruned.sparse_training import check_count, check_sparsity, masked_plan, pruned_first
+from pac_surrogate.models.weights import Mask, prunable
+from pac_surrogate.pruning.erk import erk_mask
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+SAMPLES = 512  # of the source, the first, for the gradient that decides what grows
+
+
+@settings
+class RigL:
+    """Train sparse from a mask at Erdős–Rényi-kernel densities, and move connections between segments of the training.
+
+    Update t of T - 1 drops, and regrows, the fraction drop/2 (1 + cos(pi t / T)) of each layer's weights; T segments of equal
+    length, the last of them without an update after it. The first mask is by magnitude, from the pretrained source (ours; the
+    paper starts at random).
+    Source: Evci, Gale, Menick, Castro & Elsen, ICML 2020, arXiv:1911.11134.
+
+    Args:
+        sparsity: fraction that is pruned, of all weight tensors together.
+        updates: T - 1.
+        drop: fraction of the kept weights that would be moved at t = 0.
+        exempt: tensors or modules that are not pruned.
+        learning_rate: of Adam.
+    """
+
+    sparsity: float = 0.9
+    updates: int = 8
+    drop: float = 0.3
+    exempt: tuple[str, ...] = ()
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+    learns_outputs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_count(updates=self.updates)
+        if not 0 <= self.drop <= 1:
+            raise ValueError(f"drop must be in [0, 1], got {self.drop}")
+        check_sparsity(self.sparsity)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Prune, then train and move connections in turn, all on the source."""
+        trained, segments = case.surrogate, self.updates + 1
+        scores = pruned_first({name: weight.abs() for name, weight in trained.weights.items()}, trained)
+        mask = erk_mask(scores, self.sparsity, exempt=self.exempt)
+        for update in range(1, segments + 1):
+            plan = masked_plan(trained.weights, mask)
+            trained = yield case.on_source(trained, plan, self.learning_rate, 1 / segments)
+            if update < segments:
+                fraction = self.drop / 2 * (1 + math.cos(math.pi * update / segments))
+                mask = yield Measure(moved, trained, case.source_samples(), (fraction,))
+        return trained
+
+
+def moved(surrogate: Surrogate, data: Dataset, fraction: float) -> Mask:
+    """In each tensor drop the kept weights of smallest |w| and keep as many instead where |dL/dw| is largest.
+
+    Candidates for growth are all weights that are not kept after the drop. Grown weights start at 0; one that is dropped and
+    grown at once keeps its value, as in the authors' code. L is the mean squared error of the first 512 samples.
+
+    Args:
+        surrogate: a pruned network.
+        data: source samples, standardised.
+        fraction: of the kept weights that is dropped.
+    """
+    essential, network = surrogate.essential, surrogate.network
+    if essential is None:
+        raise ValueError("connections are moved in a pruned source; this one has no essential mask: prune it first")
+    if len(data) == 0:
+        return essential
+    x, y = (torch.as_tensor(m[:SAMPLES]).to(network.dtype) for m in (data.input_matrix, data.output_matrix))
+    gradient = loss_gradient(network.module, network.weights, x, y)
+    grown = {name: regrow(network.weights[name], gradient[name], essential[name], fraction) for name in prunable(essential)}
+    return {**essential, **grown}
+
+
+def regrow(weight: Tensor, gradient: Tensor, kept: Tensor, fraction: float) -> Tensor:
+    """New mask of one tensor; as many are kept as before."""
+    mask = kept.flatten().clone()
+    count = round(fraction * int(mask.sum()))
+    smallest = torch.where(mask, weight.flatten().abs(), torch.inf)
+    mask[torch.argsort(smallest, stable=True)[:count]] = False
+    largest = torch.where(mask, -1.0, gradient.flatten().abs())
+    mask[torch.argsort(largest, descending=True, stable=True)[:count]] = True
+    return mask.view_as(kept)

@@ -1,0 +1,104 @@
+"""STR: soft thresholds that are learned with the weights."""
+
+from typing import ClassVar
+
+import torch
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.pruned.sparse_training import check_sparsity, largest, masked_plan
+from pac_surrogate.models.weights import Weights
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.utilities.arguments import settings
+
+TRAINED = 0.75  # of the steps; the rest trains what is kept at the exact sparsity
+LEAST = 1e-6  # of a threshold at the start, and of its distance from 1, which a sigmoid never reaches
+
+
+@settings
+class SoftThreshold:
+    """The model's weight is sign(w) relu(|w| - g(s)), g the sigmoid, with one s a tensor; s -> -inf gives w itself.
+
+    Args:
+        names: the tensors that have a threshold; the s of each is the parameter `<name>/threshold` of shape (1,).
+    """
+
+    names: tuple[str, ...]
+
+    def __call__(self, parameters: Weights) -> Weights:
+        """Threshold a stack of weights."""
+        thresholds = {key(name): parameters[key(name)] for name in self.names}
+        seen = {name: weight for name, weight in parameters.items() if name not in thresholds}
+        for name in self.names:
+            weight, s = seen[name], thresholds[key(name)]
+            threshold = torch.sigmoid(s).view(-1, *(1,) * (weight.ndim - 1))
+            # The formula in a form that leaves +0.0 below the threshold and, where that is 0, the weight's own bits.
+            seen[name] = torch.where(weight.abs() > threshold, weight - weight.sign() * threshold, 0.0)
+        return seen
+
+
+def key(name: str) -> str:
+    """Name of the parameter s of a tensor."""
+    return f"{name}/threshold"
+
+
+@settings
+class STR:
+    """Learn a soft threshold for each layer, prune to the exact sparsity by magnitude of what is left, and train on.
+
+    Three quarters of the steps learn thresholds, the last quarter trains the pruned network (both ours: the paper steers the
+    sparsity by the decay alone).
+    Source: Kusupati, Ramanujan, Somani, Wortsman, Jain, Kakade & Farhadi, ICML 2020, arXiv:2002.03231.
+
+    Args:
+        sparsity: fraction that is pruned in the end, and in each layer at the start.
+        decay: weight decay of weights and thresholds.
+        scope: of the exact sparsity; global keeps the distribution over layers that the thresholds learned.
+        exempt: tensors or modules that are not pruned.
+        learning_rate: of Adam.
+    """
+
+    sparsity: float = 0.9
+    decay: float = 1e-4
+    scope: str = "layer"
+    exempt: tuple[str, ...] = ()
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+    learns_outputs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_sparsity(self.sparsity, self.scope)
+        check_strength(decay=self.decay)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Learn thresholds, then train with the mask, both on the source."""
+        learning = self.learn_thresholds(case.surrogate.weights)
+        learned = yield case.on_source(case.surrogate, learning, self.learning_rate, TRAINED)
+        mask = largest(learned, self.sparsity, self.scope, self.exempt)
+        return (yield case.on_source(learned, masked_plan(learned.weights, mask), self.learning_rate, 1 - TRAINED))
+
+    def learn_thresholds(self, weights: Weights) -> Plan:
+        """Train weights and thresholds together, both with weight decay, from thresholds that prune `sparsity` of each tensor.
+
+            minimise  L(w(v, s)) + decay/2 (||v||^2 + ||s||^2),   w = sign(v) relu(|v| - sigmoid(s))
+
+        Decay draws s up to 0, a threshold of 1/2, and so prunes; the loss holds against it. The start is ours: v the source's
+        weights, sigmoid(s) the magnitude of the largest weight that is to go (the paper starts dense and from scratch). A
+        sigmoid stays below 1, so a tensor whose magnitudes do not starts less sparse.
+        """
+        scores = {name: weight.abs() for name, weight in weights.items()}
+        mask = keep_highest(scores, self.sparsity, exempt=self.exempt)
+        names = tuple(name for name, kept in mask.items() if not bool(kept.all()))
+        start = dict(weights)
+        for name in names:
+            threshold = scores[name][~mask[name]].max().clamp(LEAST, 1 - LEAST)
+            start[key(name)] = torch.logit(threshold)[None]
+        decayed = [name for name, tensor in start.items() if tensor.ndim >= 2 or name not in weights]
+        return make_plan(
+            start,
+            strength=dict.fromkeys(decayed, self.decay),
+            essential={name: torch.ones_like(kept) for name, kept in mask.items()},
+            reparametrisation=SoftThreshold(names),
+        )

@@ -1,0 +1,63 @@
+"""Training with a mask: what the pruning recipes are made of.
+
+The recipes (GMP, AC/DC, STR, RigL, WoodFisher) prune a pretrained source on source data; their papers train from scratch. All
+of them leave exactly the sparsity asked for, +0.0 on what is pruned, and the mask of what is kept in `essential`. Biases and
+norm layers are never pruned.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pac_surrogate.models.weights import Mask, Weights, masked
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.surrogates.surrogate import Surrogate
+
+
+def masked_plan(weights: Weights, mask: Mask) -> Plan:
+    """Train what is kept; what is pruned stays at +0.0.
+
+    minimise  L(w)  over the kept weights, from m * w
+    """
+    return make_plan(masked(weights, mask), trainable=mask, essential=mask)
+
+
+def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str, ...]) -> Mask:
+    """The weights of largest magnitude; those that were pruned before go first, so masks of rising sparsities are nested."""
+    scores = {name: weight.abs() for name, weight in surrogate.weights.items()}
+    return keep_highest(pruned_first(scores, surrogate), sparsity, scope=scope, exempt=exempt)
+
+
+def pruned_first(scores: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
+    """Scores (not negative) with -1 for the weights that were pruned before: they are the first to go again."""
+    essential = surrogate.essential
+    if essential is None:
+        return dict(scores)
+    # A weight that is not essential but not zero either was trained since, on a target or in a new readout.
+    alive = {name: essential[name] | (weight != 0) for name, weight in surrogate.weights.items()}
+    return {name: torch.where(alive[name], score, -1.0) for name, score in scores.items()}
+
+
+def check_sparsity(sparsity: float, scope: str = "layer") -> None:
+    """Refuse a sparsity outside [0, 1) and an unknown scope.
+
+    Raises:
+        ValueError: in one line.
+    """
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
+    if scope not in ("layer", "global"):
+        raise ValueError(f"unknown scope {scope!r}: choose layer or global")
+
+
+def check_count(**counts: int) -> None:
+    """Refuse a number of rounds, cycles, updates below 1.
+
+    Raises:
+        ValueError: in one line.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")

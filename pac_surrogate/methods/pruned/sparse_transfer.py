@@ -1,0 +1,85 @@
+"""Sparse transfer: a pruned source on a target, its mask kept."""
+
+from dataclasses import field, replace
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, Method, check_rate, check_strength, needs_source
+from pac_surrogate.methods.pruned.gmp import GMP
+from pac_surrogate.models.weights import inside, prunable
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class SparseTransfer:
+    """Prune a source by a recipe, then transfer what is left.
+
+    Source: Iofinova, Peste, Kurtz & Alistarh, "How Well Do Sparse ImageNet Models Transfer?", CVPR 2022, arXiv:2111.13445.
+
+    Args:
+        recipe: how the source is pruned, on source data: GMP, ACDC, STR, RigL, WoodFisher, a ticket.
+        regime: full (all kept weights train, mask fixed) or linear (frozen body, dense readout).
+        strength: pull towards the pruned source.
+        learning_rate: of Adam on the target.
+    """
+
+    recipe: Method = field(default_factory=GMP)
+    regime: str = "full"
+    strength: float = 0.0
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.recipe, "adapt") or isinstance(self.recipe, type):
+            raise ValueError(f"recipe must be a pruning recipe such as GMP(), got {self.recipe!r}")
+        check_regime(self.regime)
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the recipe does."""
+        return needs_source(self.recipe)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Follow the recipe, then train what is kept on the target."""
+        (found,) = yield [(self.recipe, case)]
+        if not found.sound:
+            return replace(found, method=self)
+        pruned = case.for_target(found.surrogate)
+        return (yield case.on_target(pruned, kept_plan(pruned, self.regime, self.strength), self.learning_rate))
+
+
+def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
+    """Train a pruned source on a target, from and pulled towards its own weights.
+
+    full: all kept weights train, pruned ones stay +0.0. linear: the body is frozen and the readout trains densely, pruned
+    weights of a kept readout included (ours: the papers' readout is always new, and dense). A new readout is dense and trains
+    in both. What trains counts as essential afterwards.
+
+    Args:
+        surrogate: the pruned source, with the target's outputs.
+        regime: full or linear.
+        strength: pulls weight tensors towards the pruned source, a new readout towards 0.
+    """
+    essential, weights = surrogate.essential, surrogate.weights
+    if essential is None:
+        raise ValueError("sparse transfer needs a pruned source; this one has no essential mask: prune it first")
+    readout = inside(weights, surrogate.readout)
+    trainable = readout
+    if regime == "full":
+        new = surrogate.network.new_readout
+        trainable = {name: readout[name] if new and bool(readout[name]) else mask for name, mask in essential.items()}
+    kept = {name: mask | trainable[name] for name, mask in essential.items()}
+    strengths = dict.fromkeys(prunable(weights), strength)
+    return make_plan(weights, trainable=trainable, anchor=weights, strength=strengths, essential=kept)
+
+
+def check_regime(regime: str) -> None:
+    """Refuse an unknown regime.
+
+    Raises:
+        ValueError: in one line.
+    """
+    if regime not in ("full", "linear"):
+        raise ValueError(f"unknown regime {regime!r}: choose full or linear")

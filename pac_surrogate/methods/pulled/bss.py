@@ -1,0 +1,100 @@
+"""BSS, batch spectral shrinkage: what the features of a batch hardly span should go."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.models import evaluate
+from pac_surrogate.models.weights import Weights
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@dataclass(frozen=True)
+class SpectralShrinkage:
+    """The sum of the smallest squared singular values of a batch's last features, a (sample, feature) matrix, times a strength.
+
+    On grids a feature is its mean over the points. A run has min(its own rows, features) singular values.
+
+    Args:
+        count: how many of the smallest.
+        arrays: `strength`, a number.
+    """
+
+    count: int
+    arrays: Weights = field(compare=False, repr=False)
+
+    def term(
+        self,
+        arrays: Weights,
+        model: nn.Module,
+        x: Float[Tensor, "run sample input"],
+        share: Float[Tensor, "run sample"],
+        prediction: Float[Tensor, "run sample output"],
+        features: tuple[Tensor, ...],
+    ) -> Float[Tensor, " run"]:
+        """Return the term of each run."""
+        last = features[-1]
+        matrix = last.flatten(2).unflatten(2, (last.shape[2], -1)).mean(-1) * (share > 0)[..., None]
+        # LAPACK refuses a stack for one value that is not finite: a run that diverges must stay alone with it.
+        sound = torch.isfinite(matrix).flatten(1).all(1)
+        squared = torch.linalg.svdvals(torch.where(sound[:, None, None], matrix, 0.0)).square()
+        # Rows of zeros add singular values of 0 at the end; a run's own are the first of the falling order.
+        own = (share > 0).sum(-1, keepdim=True).clamp(max=last.shape[2])
+        place = torch.arange(squared.shape[1], device=squared.device)
+        smallest = (squared * ((place < own) & (place >= own - self.count))).sum(-1)
+        return arrays["strength"] * torch.where(sound, smallest, torch.nan)
+
+
+@settings
+class BSS:
+    """Train all weights from the source's while the smallest singular values of the batch's last features shrink.
+
+        + strength sum of the `count` smallest sigma_i^2 of the matrix (sample, feature) of the last features in a batch
+
+    Directions that the features of a batch hardly span are those that transfer badly. The term adds to fine-tuning and pulls to
+    no source. The sum is the paper's, not divided by the samples: at tiny n it is next to nothing, and this is
+    fine-tuning. Below count + 2 samples it refuses.
+    Source: Chen, Wang, Fu, Long & Wang, "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral Shrinkage for Safe
+    Transfer Learning", NeurIPS 2019.
+
+    Args:
+        strength: eta of the paper.
+        count: k of the paper.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 1e-3
+    count: int = 1
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+        if self.count < 1:
+            raise ValueError(f"count must be at least 1, got {self.count}")
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at the source, all weights free.
+
+        Raises:
+            NotApplicableError: if samples are too few for a spectrum, or the model gives no features.
+        """
+        surrogate, samples = case.for_target(), len(case.target)
+        if 0 < samples < self.count + 2:  # without samples nothing trains, whatever the term
+            raise NotApplicableError(
+                f"BSS with count={self.count} needs at least {self.count + 2} target samples for a spectrum, got {samples}: "
+                f"use FineTune"
+            )
+        row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
+        with torch.no_grad():
+            _, features = evaluate(surrogate.network.module, surrogate.weights, row)
+        if not features:
+            raise NotApplicableError("BSS needs a model that returns (prediction, features), this one returns no features")
+        arrays = {"strength": torch.tensor(self.strength, dtype=torch.float64)}
+        plan = make_plan(surrogate.weights, behaviour=SpectralShrinkage(self.count, arrays))
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

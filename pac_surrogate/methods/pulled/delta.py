@@ -1,0 +1,129 @@
+"""DELTA: hidden features should stay the source's, the more so the more the target needs them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.methods.pulled.resemblance import resemble
+from pac_surrogate.models import CNN, MLP, Architecture, evaluate, evaluate_many
+from pac_surrogate.models.weights import inside, prunable
+from pac_surrogate.plan import make_plan
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class DELTA:
+    """Train all weights from the source's, hidden features held near the source's, channel by channel.
+
+        + strength/2 sum_l sum_c a_lc mean_x |h_lc(x; w) - h_lc(x; w_S)|^2 + readout_strength/2 ||w_readout - anchor||^2
+        a_l = channels x softmax_c (increase of the source network's error on the target when channel c of layer l is zeroed)
+
+    The factor `channels` gives every layer a mean attention of 1; a = 1 everywhere is the paper's feature map. The readout's
+    weight tensors are anchored at the source's, a new readout's at 0. While that is 0 no channel changes the
+    loss, so a = 1. On grids |.|^2 is the mean over the points.
+    Source: Li, Xiong, Wang, Rao, Liu, Chen & Huan, ICLR 2019 (arXiv:1901.09229).
+
+    Args:
+        strength: alpha.
+        readout_strength: beta.
+        attention: loss, or uniform (a = 1).
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.01
+    readout_strength: float = 0.01
+    attention: str = "loss"
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength, readout_strength=self.readout_strength)
+        check_rate(self.learning_rate)
+        if self.attention not in ("loss", "uniform"):
+            raise ValueError(f"unknown attention {self.attention!r}: choose loss or uniform")
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at the source, all weights free.
+
+        Raises:
+            NotApplicableError: if the model gives no features, or attention by the loss needs to know who reads them.
+        """
+        surrogate = case.for_target()
+        weights, readout = surrogate.weights, inside(surrogate.weights, surrogate.readout)
+        if self.attention == "loss":
+            attention = yield Measure(loss_attention, surrogate, case.target)
+        else:
+            attention = uniform_attention(surrogate)
+        plan = make_plan(
+            weights,
+            anchor=weights,
+            strength={name: self.readout_strength for name in prunable(weights) if bool(readout[name])},
+            behaviour=resemble(weights, attention=[self.strength * a for a in attention]),
+        )
+        return (yield case.on_target(surrogate, plan, self.learning_rate))
+
+
+def uniform_attention(surrogate: Surrogate) -> tuple[Float[Tensor, " _channel"], ...]:
+    """An attention of 1 for every channel of every feature layer.
+
+    Raises:
+        NotApplicableError: if the model gives no features.
+    """
+    row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
+    with torch.no_grad():
+        _, features = evaluate(surrogate.network.module, surrogate.weights, row)
+    if not features:
+        raise NotApplicableError(
+            "DELTA needs a model that returns (prediction, features), this one returns no features: use L2SP"
+        )
+    return tuple(torch.ones(feature.shape[1], dtype=torch.float64) for feature in features)
+
+
+def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, " _channel"], ...]:
+    """Give channels x softmax of the error's increase when a channel is zeroed, for every feature layer.
+
+    A channel is zeroed where it is read, in the one module that reads it: then nothing else changes. The features that skips
+    of a U-Net read as well keep an attention of 1. So do all without samples, or while a new readout is 0.
+
+    Args:
+        surrogate: whose network is asked.
+        data: in standardised units.
+
+    Raises:
+        NotApplicableError: if the model gives no features, or is a user's module, whose readers are not known.
+    """
+    attention = uniform_attention(surrogate)
+    model, readers = surrogate.network.module, readers_of(surrogate.network.architecture)
+    if len(data) == 0:
+        return attention
+    x, y = (torch.as_tensor(matrix, dtype=torch.float64) for matrix in (data.input_matrix, data.output_matrix))
+    weights = {name: weight.double() for name, weight in surrogate.weights.items()}
+
+    def measured(reader: str, channels: int) -> Float[Tensor, " channel"]:
+        name, errors = f"{reader}.weight", []
+        for some in torch.arange(channels).split(16):  # so many copies of the weights at once
+            without = [weights | {name: weights[name].index_fill(1, channel, 0.0)} for channel in some]
+            errors += [(f - y).square().mean() for f in evaluate_many(model, without, [x] * len(some))]
+        return channels * torch.softmax(torch.stack(errors), dim=0)  # the whole network's error is common to all, and cancels
+
+    return tuple(a if reader is None else measured(reader, len(a)) for a, reader in zip(attention, readers, strict=True))
+
+
+def readers_of(architecture: Architecture) -> tuple[str | None, ...]:
+    """For every feature layer the module that alone reads it; None where a skip reads it too.
+
+    Raises:
+        NotApplicableError: for a user's module.
+    """
+    match architecture:
+        case MLP(hidden=hidden):
+            return (*(f"hidden.{layer}" for layer in range(1, len(hidden))), "readout")
+        case CNN(levels=levels):
+            return (*[None] * levels, *(f"narrow.{level}" for level in reversed(range(levels))), "readout")
+    raise NotApplicableError(
+        f'DELTA with attention="loss" needs an MLP or CNN, got {type(architecture).__name__}: choose attention="uniform"'
+    )

@@ -1,0 +1,94 @@
+"""EWC, elastic weight consolidation: each weight is pulled back as hard as the source task knows it."""
+
+from typing import ClassVar
+
+import torch
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.kernels.jacobian import fisher_diagonal
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.models.weights import Weights, inside, prunable
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class EWC:
+    """Elastic weight consolidation: a pull to the source, each weight by its Fisher information there.
+
+        + strength/2 sum_i (F_i + epsilon) (w_i - w_S,i)^2,   F_i = E_S sum_o (df_o/dw_i)^2 normalised to mean 1
+
+    F is the diagonal of the Fisher information of outputs with Gaussian errors of one variance. A new readout is pulled to 0 as
+    in L2-SP.
+    Source: Kirkpatrick et al., PNAS 2017 (arXiv:1612.00796); L2-SP-Fisher in Li, Grandvalet & Davoine, ICML 2018
+    (arXiv:1802.01483).
+
+    Args:
+        strength: alpha.
+        readout_strength: beta, on the weight tensors of a new readout, whose Fisher information no source knows.
+        epsilon: least pull, as a part of the mean one; ours.
+        samples: the first so many source samples tell F.
+        biases: pull biases and norm layers too; without them F = 1 and epsilon = 0 are L2-SP.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.1
+    readout_strength: float = 0.01
+    epsilon: float = 0.01
+    samples: int = 256
+    biases: bool = True
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples must be at least 1, got {self.samples}")
+        check_strength(strength=self.strength, readout_strength=self.readout_strength, epsilon=self.epsilon)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Measure on the source, then start and anchor at it; a new readout starts, and is anchored, at 0."""
+        fisher = yield Measure(fisher_information, case.surrogate, case.source_samples(), (self.samples,))
+        surrogate = case.for_target()
+        return (yield case.on_target(surrogate, self.pull(surrogate, fisher), self.learning_rate))
+
+    def pull(self, surrogate: Surrogate, fisher: Weights) -> Plan:
+        """The Plan, given the Fisher information of the source's weights."""
+        weights, network, names = surrogate.weights, surrogate.network, prunable(surrogate.weights)
+        new = inside(weights, surrogate.readout) if network.new_readout else dict.fromkeys(weights, torch.tensor(False))
+        strength: dict[str, float | torch.Tensor] = {
+            name: self.strength * (fisher[name] + self.epsilon)
+            for name in weights
+            if not bool(new[name]) and (self.biases or name in names)
+        }
+        strength |= {name: self.readout_strength for name in names if bool(new[name])}
+        return make_plan(weights, anchor=weights, strength=strength)
+
+
+def fisher_information(surrogate: Surrogate, data: Dataset, samples: int) -> Weights:
+    """Diagonal Fisher information of the weights, float64, of mean 1 over all of them.
+
+        F_i = E_S sum_o (df_o/dw_i)^2 / mean_i of the same
+
+    The mean of 1 makes the strength of a pull comparable to that of L2-SP.
+
+    Args:
+        surrogate: a network.
+        data: source samples, standardised.
+        samples: the first so many serve.
+
+    Raises:
+        NotApplicableError: if there are no samples, or no output depends on any weight.
+    """
+    network = surrogate.network
+    x = torch.as_tensor(data[:samples].input_matrix, dtype=torch.float64)
+    if len(x) == 0:
+        raise NotApplicableError("EWC needs source samples to measure Fisher information on, got none: use L2SP")
+    fisher = fisher_diagonal(network.module, {name: weight.double() for name, weight in network.weights.items()}, x)
+    mean = float(torch.cat([information.flatten() for information in fisher.values()]).mean())
+    if not 0 < mean < float("inf"):
+        raise NotApplicableError(f"EWC needs outputs that depend on weights, got a mean Fisher information of {mean}: use L2SP")
+    return {name: information / mean for name, information in fisher.items()}

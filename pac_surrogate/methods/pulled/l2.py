@@ -1,0 +1,32 @@
+"""L2: fine-tuning with weight decay."""
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.models.weights import prunable
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class L2:
+    """Train all weights from the source's, pulled towards 0: + strength/2 ||w||^2, weight tensors only.
+
+    Source: the baseline of Li, Grandvalet & Davoine, ICML 2018 (arXiv:1802.01483).
+
+    Args:
+        strength: alpha of the paper.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.1
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at the source, anchored at 0."""
+        surrogate = case.for_target()
+        plan = make_plan(surrogate.weights, strength=dict.fromkeys(prunable(surrogate.weights), self.strength))
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

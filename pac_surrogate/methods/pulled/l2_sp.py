@@ -1,0 +1,40 @@
+"""L2-SP: fine-tuning that is pulled back to the starting point."""
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.models.weights import inside, prunable
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class L2SP:
+    """Train all weights from the source's, pulled back to them, weight tensors only.
+
+        + strength/2 ||w - w_S||^2 + readout_strength/2 ||w_readout||^2
+
+    The second term holds for a new readout, of outputs that the source lacks; a readout that is kept is pulled to the source's.
+    Source: Li, Grandvalet & Davoine, ICML 2018 (arXiv:1802.01483).
+
+    Args:
+        strength: alpha of the paper.
+        readout_strength: beta of the paper.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.1
+    readout_strength: float = 0.01
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength, readout_strength=self.readout_strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start and anchor at the source; a new readout starts, and is anchored, at 0."""
+        surrogate = case.for_target()
+        weights, network = surrogate.weights, surrogate.network
+        new = inside(weights, surrogate.readout) if network.new_readout else dict.fromkeys(weights, False)
+        strength = {name: self.readout_strength if bool(new[name]) else self.strength for name in prunable(weights)}
+        plan = make_plan(weights, anchor=weights, strength=strength)
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

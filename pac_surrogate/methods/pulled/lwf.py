@@ -1,0 +1,44 @@
+"""LwF, learning without forgetting: predictions on target inputs should stay the source's."""
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.pulled.resemblance import resemble
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class LwF:
+    """Train all weights from the source's, predictions on the target samples held near the source's.
+
+        + strength mean_x mean_o |f_o(x; w) - f_o(x; w_S)|^2
+
+    The paper keeps the source's readout beside the target's. A network here has one readout, so both tasks share it; then this
+    is training towards (y + strength f(x; w_S)) / (1 + strength), a compromise between the target and the source.
+    Source: Li & Hoiem, ECCV 2016 (arXiv:1606.09282).
+
+    Args:
+        strength: lambda; 1 weighs target and source alike, as in the paper.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 1.0
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at the source, all weights free.
+
+        Raises:
+            NotApplicableError: if the outputs are not the source's.
+        """
+        surrogate = case.for_target()
+        if surrogate.network.new_readout:
+            raise NotApplicableError(
+                "LwF needs the source's outputs, got others, and a network has one readout: use DELTA or L2SP"
+            )
+        plan = make_plan(surrogate.weights, behaviour=resemble(surrogate.weights, prediction=self.strength))
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

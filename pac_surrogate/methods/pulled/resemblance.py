@@ -1,0 +1,67 @@
+"""A behaviour: the network should go on doing what a reference does on the samples at hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.models import evaluate_stack
+from pac_surrogate.models.weights import Weights
+
+
+@dataclass(frozen=True)
+class Resemblance:
+    """Hidden features and predictions held near those of a reference network w_S; means run over the samples.
+
+        1/2 sum_l sum_c a_lc mean_x |h_lc(x; w) - h_lc(x; w_S)|^2  +  lambda mean_x mean_o |f_o(x; w) - f_o(x; w_S)|^2
+
+    On grids |.|^2 is the mean over the points. The reference is run again in every step, for minibatches and disturbed inputs
+    change what it sees.
+
+    Args:
+        layers: places of the features that count.
+        arrays: `reference/name`, its weights; `attention/l`, a (channel,) of each such layer; `prediction`, lambda.
+    """
+
+    layers: tuple[int, ...]
+    arrays: Weights = field(compare=False, repr=False)
+
+    def term(
+        self,
+        arrays: Weights,
+        model: nn.Module,
+        x: Float[Tensor, "run sample input"],
+        share: Float[Tensor, "run sample"],
+        prediction: Float[Tensor, "run sample output"],
+        features: tuple[Tensor, ...],
+    ) -> Float[Tensor, " run"]:
+        """Return the term of each run."""
+        with torch.no_grad():
+            held, held_features = evaluate_stack(model, _reference(arrays), x)
+        total = arrays["prediction"] * ((prediction - held).square().mean(-1) * share).sum(-1)
+        for layer in self.layers:
+            attention = arrays[f"attention/{layer}"][:, None]
+            change = (features[layer] - held_features[layer]).square().flatten(2).unflatten(2, (attention.shape[-1], -1))
+            total = total + 0.5 * ((change.mean(-1) * attention).sum(-1) * share).sum(-1)
+        return total
+
+
+def resemble(
+    reference: Mapping[str, Tensor], *, attention: Sequence[Float[Tensor, " _channel"]] = (), prediction: float = 0.0
+) -> Resemblance:
+    """Hold a network near a reference.
+
+    Args:
+        reference: its weights.
+        attention: a_lc of all feature layers in their order; none leaves features free.
+        prediction: lambda.
+    """
+    arrays = {f"reference/{name}": weight for name, weight in reference.items()}
+    arrays |= {f"attention/{layer}": weight for layer, weight in enumerate(attention)}
+    return Resemblance(tuple(range(len(attention))), arrays | {"prediction": torch.tensor(prediction, dtype=torch.float64)})
+
+
+def _reference(arrays: Weights) -> Weights:
+    return {name.removeprefix("reference/"): tensor for name, tensor in arrays.items() if name.startswith("reference/")}

@@ -1,0 +1,255 @@
+"""ATL: a ridge readout of the best set of hidden layers. And its relative, a readout of the best single features.
+
+Sources: Lee, Kvinge, Howland et al., arXiv:2111.10937; Evci, Dumoulin, Larochelle & Mozer, "Head2Toe", ICML 2022,
+arXiv:2201.03529. The rule of selection of the first is not public: what follows is ours.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.repeats import count_of, group_mean, groups_of, repeated
+from pac_surrogate.data.scaling import SET_POINT
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_strength
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.models import evaluate
+from pac_surrogate.predictors import FeatureReadout, Network
+from pac_surrogate.predictors.feature_readout import pooled_features
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+from pac_surrogate.utilities.display import Shown
+
+SAMPLES = 1024  # of the source, enough for means and deviations
+FOLDS = 5  # choices without a part of the samples, for the residuals of those
+FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the features, tried in the second form
+PENALTY = 0.05  # of the group lasso, relative to the least that leaves no feature
+
+
+Statistics: TypeAlias = tuple[
+    Float[Tensor, " _feature"], Float[Tensor, " _feature"]
+]  # mean and deviation of a layer's features
+
+
+@settings
+class ATL:
+    """Read the target from the layers of the source that predict it best, by ridge regression.
+
+        minimise  mean (phi c + b - y)^2 + strength/2 ||c||^2      for each output, over (c, b)
+
+    phi are the standardised features of the chosen layers, layer 0 the input. The strength minimises the exact leave-one-out
+    error of `leave_one_out`. Greedy: the layer of the largest fall is added while the error falls by more than one standard
+    error (of the paired differences). Group lasso: the features of the largest coefficients of a group lasso stay. The last
+    layer alone is always a candidate. Features on a grid are averaged over it; as that loses the grid, the readout then
+    corrects the source's prediction instead of replacing it.
+
+    Args:
+        strengths: of the ridge, all tried.
+        form: greedy | group lasso.
+    """
+
+    strengths: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))
+    form: str = "greedy"
+    needs_source: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for strength in self.strengths:
+            check_strength(strengths=strength)
+        if not self.strengths or min(self.strengths) == 0:
+            raise ValueError(f"strengths must be one or more positive numbers, got {self.strengths}: leave out 0")
+        if self.form not in ("greedy", "group lasso"):
+            raise ValueError(f"form must be 'greedy' or 'group lasso', got {self.form!r}")
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Measure the features on the source; choose layers and strength, and fit the readout; float64."""
+        statistics = yield Measure(feature_statistics, case.surrogate, case.source_samples())
+        surrogate = case.for_target()
+        if len(case.target) == 0:
+            return surrogate
+        readout, _ = self.fit(surrogate.network, surrogate.scaling.standardise(case.target), statistics)
+        return case.answer(surrogate, readout, case.source_samples())
+
+    def fit(
+        self, network: Network, data: Dataset, statistics: Sequence[Statistics]
+    ) -> tuple[FeatureReadout, Float[Tensor, "sample output"]]:
+        """Give the readout, and its leave-one-out residuals, for which every fifth input has no part in the choices either.
+
+        Args:
+            network: the source, with the target's outputs.
+            data: target samples, standardised.
+            statistics: of the source's features.
+
+        Raises:
+            NotApplicableError: with one sample, or a model without features.
+        """
+        if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
+            raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
+        x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
+        with torch.no_grad():
+            prediction, raw = pooled_features(network, x)
+        if len(raw) == 1:
+            raise NotApplicableError(f"ATL reads hidden features; {type(network.module).__name__} returns none")
+        corrects = _has_grid(network, x)
+        target = y - prediction if corrects else y
+        means, deviations = zip(*statistics, strict=True)
+        features = [(f - m) / d for f, m, d in zip(raw, means, deviations, strict=True)]
+        choose, group = _greedy if self.form == "greedy" else _group_lasso, groups_of(x)
+        kept = choose(features, target, self.strengths, group)
+        layers = tuple(layer for layer, mask in enumerate(kept) if bool(mask.any()))
+        mask = torch.cat([kept[layer] for layer in layers])
+        chosen = torch.cat([features[layer] for layer in layers], dim=1)
+        fitted = fit_readout(chosen[:, mask], target, self.strengths, group)
+        coefficients = torch.zeros(chosen.shape[1], y.shape[1], dtype=torch.float64)
+        coefficients[mask] = fitted.coefficients
+        mean, deviation = (torch.cat([side[layer] for layer in layers]) for side in (means, deviations))
+        left_out = self._left_out(features, target, group)
+        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects), left_out
+
+    def _left_out(
+        self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
+    ) -> Float[Tensor, "sample output"]:
+        """Leave-one-out residuals with layers and strength that have not seen the sample's fold."""
+        choose = _greedy if self.form == "greedy" else _group_lasso
+        phi, found = torch.cat(list(features), dim=1), torch.empty_like(target)
+        for held_out in range(min(FOLDS, count_of(group))):
+            rest = group % FOLDS != held_out
+            strength, mask = max(self.strengths), torch.ones(phi.shape[1], dtype=torch.bool)
+            inside = torch.unique(group[rest], return_inverse=True)[1]
+            if count_of(inside) > 1:  # one input alone chooses nothing
+                mask = torch.cat(choose([feature[rest] for feature in features], target[rest], self.strengths, inside))
+                strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths, inside).strength
+            found[~rest] = fit_readout(phi[:, mask], target, (strength,), group).errors[~rest]
+        return found
+
+
+def feature_statistics(surrogate: Surrogate, data: Dataset) -> list[Statistics]:
+    """Mean and deviation of each layer's features over the first 1,024 source samples; what never varies has deviation 1."""
+    with torch.no_grad():
+        _, features = pooled_features(surrogate.network, torch.as_tensor(data[:SAMPLES].input_matrix).double())
+    statistics = []
+    for layer, feature in enumerate(features):
+        deviation = feature.std(0, correction=0)
+        # Of hidden features, numbers of order 1, what varies by less is rounding; of inputs it is the jitter of a set
+        # point, which the scaling of the target has made small (see `scaling.scaled_for`).
+        least = 1e-12 if layer else 1 / SET_POINT
+        statistics.append((feature.mean(0), torch.where(deviation > least, deviation, 1.0)))
+    return statistics
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReadoutFit(Shown):
+    """A ridge readout and its leave-one-out errors e_i = (y_i - yhat_i) / (1 - h_ii)."""
+
+    coefficients: Float[Tensor, "feature output"]
+    intercept: Float[Tensor, " output"]
+    errors: Float[Tensor, "sample output"]
+    strength: float
+
+    @property
+    def squared(self) -> Float[Tensor, " sample"]:
+        """Mean squared leave-one-out error of each sample."""
+        return self.errors.square().mean(1)
+
+
+def fit_readout(
+    features: Float[Tensor, "sample feature"],
+    target: Float[Tensor, "sample output"],
+    strengths: Sequence[float],
+    group: Int[Tensor, " sample"],
+) -> ReadoutFit:
+    """Ridge with a free intercept, its strength by exact leave-one-out, all strengths from one singular value decomposition.
+
+    The ridge l = n strength / 2 stays what it is when a sample is left out, with all of equal input. Of equal errors the
+    largest strength wins.
+    """
+    samples = len(target)
+    # On an orthonormal basis of what is orthogonal to a constant, the free intercept is gone and the rest is plain ridge:
+    # 1 - h_ii is then a sum of positive terms, exact where it is small.
+    basis = torch.linalg.qr(torch.cat([torch.ones(samples, 1), torch.eye(samples)[:, 1:]], dim=1).double()).Q[:, 1:]
+    left, values, right = torch.linalg.svd(basis.T @ features, full_matrices=True)
+    left, right = basis @ left, right[: len(values)]
+    squares = torch.zeros(samples - 1, dtype=torch.float64)
+    squares[: len(values)] = values.square()
+    rotated = left.T @ target
+    best = float("inf")
+    for tried in sorted(strengths, reverse=True):
+        remainder = 1 / (1 + squares / (0.5 * samples * tried))
+        applied = left @ (remainder[:, None] * rotated)
+        left_out = applied / (left.square() @ remainder)[:, None]
+        for members in repeated(group):
+            left_out[members] = torch.linalg.solve((left[members] * remainder) @ left[members].T, applied[members])
+        score = float(left_out.square().mean())
+        if score < best * (1 - 1e-9):  # a fall by rounding is none
+            best, strength, errors = score, tried, left_out
+    shrunk = values / (values.square() + 0.5 * samples * strength)
+    coefficients = right.T @ (shrunk[:, None] * rotated[: len(values)])
+    intercept = target.mean(0) - features.mean(0) @ coefficients
+    return ReadoutFit(coefficients, intercept, errors, strength)
+
+
+def _greedy(
+    features: Sequence[Tensor],
+    target: Float[Tensor, "sample output"],
+    strengths: Sequence[float],
+    group: Int[Tensor, " sample"],
+) -> list[Bool[Tensor, " _feature"]]:
+    """Layers by forward selection, as masks of features."""
+    chosen: tuple[int, ...] = ()
+    error = fit_readout(features[0][:, :0], target, strengths, group).squared
+    while len(chosen) < len(features):
+        trials = {
+            layer: fit_readout(torch.cat([features[i] for i in (*chosen, layer)], dim=1), target, strengths, group).squared
+            for layer in range(len(features))
+            if layer not in chosen
+        }
+        layer = min(trials, key=lambda i: float(trials[i].mean()))
+        fall = group_mean(error - trials[layer], group)
+        if float(fall.mean()) <= float(fall.std()) / len(fall) ** 0.5:
+            break
+        chosen, error = (*chosen, layer), trials[layer]
+    # The first layer chosen is the best one alone, so the last layer alone is worse, unless none was chosen.
+    chosen = chosen or (len(features) - 1,)
+    return [torch.full(f.shape[1:], layer in chosen) for layer, f in enumerate(features)]
+
+
+def _group_lasso(
+    features: Sequence[Tensor],
+    target: Float[Tensor, "sample output"],
+    strengths: Sequence[float],
+    group: Int[Tensor, " sample"],
+) -> list[Bool[Tensor, " _feature"]]:
+    """The most relevant features of all layers, as masks: relevance is the norm of a feature's row over the outputs."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import MultiTaskLasso
+
+    phi = torch.cat(list(features), dim=1)
+    centred, aim = phi - phi.mean(0), target - target.mean(0)
+    # Norms of rows do not change under a rotation of the outputs, which leaves at most n of them.
+    rotated = aim if aim.shape[1] <= len(aim) else aim @ torch.linalg.svd(aim, full_matrices=False)[2].T
+    masks = [torch.arange(phi.shape[1]) >= phi.shape[1] - features[-1].shape[1]]
+    largest = float((centred.T @ rotated).norm(dim=1).max()) / len(aim)
+    if largest > 1e-12:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the ranking is wanted, not the last digits
+            lasso = MultiTaskLasso(alpha=PENALTY * largest, fit_intercept=False, tol=1e-3, max_iter=500)
+            lasso.fit(centred.numpy(), rotated.numpy())
+        relevance = torch.as_tensor(lasso.coef_).norm(dim=0)
+        order = torch.argsort(relevance, descending=True, stable=True)[: int((relevance > 0).sum())]
+        for fraction in FRACTIONS:
+            mask = torch.zeros(phi.shape[1], dtype=torch.bool)
+            mask[order[: max(1, round(fraction * phi.shape[1]))]] = True
+            masks.append(mask)
+    errors = [float(fit_readout(phi[:, mask], target, strengths, group).squared.mean()) for mask in masks]
+    best = masks[min(range(len(masks)), key=errors.__getitem__)]
+    return list(best.split([f.shape[1] for f in features]))
+
+
+def _has_grid(network: Network, x: Float[Tensor, "sample input"]) -> bool:
+    with torch.no_grad():
+        return any(feature.ndim > 2 for feature in evaluate(network.module, network.weights, x[:1].to(network.dtype))[1])

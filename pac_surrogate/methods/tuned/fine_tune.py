@@ -1,0 +1,32 @@
+"""Fine-tuning: start at the source, train everything."""
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.models.weights import inside
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class FineTune:
+    """Train all weights from the source's on the target.
+
+    Args:
+        learning_rate: of Adam, on the readout.
+        body_rate: rate of all other layers relative to that; 0.1 is the custom of the Transfer Learning Library (TLlib).
+    """
+
+    learning_rate: float = 1e-3
+    body_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_rate(self.learning_rate)
+        if not 0 <= self.body_rate < float("inf"):
+            raise ValueError(f"body_rate must be finite and not negative, got {self.body_rate}")
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at the source, all weights free."""
+        surrogate = case.for_target()
+        readout = inside(surrogate.weights, surrogate.readout)
+        rate = {name: 1.0 if bool(is_readout) else self.body_rate for name, is_readout in readout.items()}
+        return (yield case.on_target(surrogate, make_plan(surrogate.weights, rate=rate), self.learning_rate))

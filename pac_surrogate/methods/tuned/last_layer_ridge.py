@@ -1,0 +1,115 @@
+"""The readout fitted again on the source's last features, in closed form."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.files import Variable
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import NotApplicableError, check_strength
+from pac_surrogate.models import evaluate
+from pac_surrogate.predictors import Network
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import settings
+
+SPACE = ("x", "y")
+
+
+@settings
+class LastLayerRidge:
+    """Fit the readout by ridge regression towards that of the source, its bias free.
+
+        W = (P'P + l I)^-1 (P'Y + l W_S),   l = n outputs strength / 2
+
+    P (row, feature) holds the last hidden features and Y the target, both centred, which is what a free bias does; a row is a
+    sample, for a CNN a sample at a grid point. This is the minimiser of the Plan of `LinearProbe(strength)`. A new readout has
+    W_S = 0; strength 0 gives the least squares solution nearest to W_S.
+
+    Args:
+        strength: pulls the readout's weights, not its bias, towards the source's.
+    """
+
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+
+    def adapt(self, case: Case) -> Surrogate:
+        """Fit the readout; see `solve`."""
+        surrogate = case.for_target()
+        return case.answer(surrogate, self.solve(surrogate, surrogate.scaling.standardise(case.target)))
+
+    def solve(self, surrogate: Surrogate, data: Dataset) -> Network:
+        """Fit the readout to standardised samples, float64.
+
+        Raises:
+            NotApplicableError: if the model's prediction is no affine function of its last feature through its readout.
+        """
+        network = surrogate.network
+        if len(data) == 0:
+            return network
+        x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
+        features, target, before = last_rows(surrogate, x, y)
+        name = f"{surrogate.readout}.weight"
+        source = network.weights[name].double().flatten(1)
+        # The Plan's mean runs over samples and outputs, the sum below over all of them; its strength carries the factor 1/2.
+        pull = 0.5 * self.strength * y.numel()
+        centred, residual = (values - values.mean(0) for values in (features, target - before))
+        # The ridge as rows of the least squares problem: no normal equations, so no squared condition number.
+        rows = torch.cat([centred, pull**0.5 * torch.eye(features.shape[1], dtype=torch.float64)])
+        aim = torch.cat([residual, torch.zeros(features.shape[1], target.shape[1], dtype=torch.float64)])
+        change = torch.linalg.lstsq(rows, aim, driver="gelsd").solution.T
+        bias = (target - before - features @ change.T).mean(0)
+        weights = dict(network.weights)
+        weights[name] = (source + change).reshape(weights[name].shape).to(network.dtype)
+        bias_name = f"{surrogate.readout}.bias"
+        weights[bias_name] = (weights[bias_name].double() + bias).to(network.dtype)
+        return dataclasses.replace(network, weights=weights)
+
+
+def last_rows(
+    surrogate: Surrogate, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]
+) -> tuple[Float[Tensor, "row feature"], Float[Tensor, "row channel"], Float[Tensor, "row channel"]]:
+    """Last features, target and prediction with a row for every application of the readout; float64.
+
+    Raises:
+        NotApplicableError: if the readout of the features is not the prediction.
+    """
+    network, readout = surrogate.network, surrogate.readout
+    weights = {name: weight.double() for name, weight in network.weights.items()}
+    with torch.no_grad():
+        prediction, features = evaluate(network.module, weights, x)
+    weight, bias = weights.get(f"{readout}.weight"), weights.get(f"{readout}.bias")
+    if weight is not None and bias is not None and features and math.prod(weight.shape[2:]) == 1:
+        last = features[-1].flatten(2).mT.flatten(0, 1) if features[-1].ndim > 2 else features[-1]
+        grid = features[-1].shape[2:]
+        if last.ndim == 2 and last.shape[1] == weight.shape[1] and len(last) * len(weight) == y.numel():
+            target, before = (to_rows(values, surrogate.outputs, on_grid=bool(grid)) for values in (y, prediction))
+            read = last @ weight.flatten(1).T + bias
+            # Rounding in float64 is far below, another function far above.
+            if read.shape == before.shape and bool((read - before).abs().max() <= 1e-9 * (1 + before.abs().max())):
+                return last, target, before
+    raise NotApplicableError(
+        f"LastLayerRidge needs a model whose prediction is weight @ last feature + bias of its readout {readout!r}; this "
+        f"{type(network.module).__name__}'s is not: return the readout's input as the last feature"
+    )
+
+
+def to_rows(
+    values: Float[Tensor, "sample output"], outputs: Sequence[Variable], *, on_grid: bool
+) -> Float[Tensor, "row channel"]:
+    """Outputs with a row for each sample, or for each sample and grid point: axes that are not space are channels."""
+    if not on_grid:
+        return values
+    parts = []
+    for variable, columns in zip(outputs, values.split([v.size for v in outputs], dim=1), strict=True):
+        order = sorted(range(len(variable.axes)), key=lambda a: variable.axes[a] not in SPACE)
+        field = columns.unflatten(1, variable.shape).permute(0, *(1 + a for a in order))
+        points = math.prod(n for axis, n in zip(variable.axes, variable.shape, strict=True) if axis in SPACE)
+        parts.append(field.reshape(len(values) * points, -1))
+    return torch.cat(parts, dim=1)

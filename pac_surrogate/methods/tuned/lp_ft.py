@@ -1,0 +1,42 @@
+"""LP-FT: probe first, then tune everything."""
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.models.weights import inside
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class LPFT:
+    """Train the readout on the source's features, then all weights from there.
+
+        w_1 = argmin L_T(w) over the readout from w_S;   w_T = argmin L_T(w) over all weights from w_1
+
+    A readout that fits the features already leaves them less to give way to, so they are distorted less. Both trainings
+    together take the steps of one.
+    Source: Kumar, Raghunathan, Jones, Ma & Liang, ICLR 2022 (arXiv:2202.10054).
+
+    Args:
+        probe_share: part of the steps that the probe takes, in [0, 1]; 0 is fine-tuning, 1 the linear probe.
+        learning_rate: of Adam, for all weights.
+        probe_learning_rate: of Adam, for the probe.
+    """
+
+    probe_share: float = 0.5
+    learning_rate: float = 1e-3
+    probe_learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probe_share <= 1:
+            raise ValueError(f"probe_share must be in [0, 1], got {self.probe_share}")
+        check_rate(self.probe_learning_rate)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Probe, then tune, both on the target."""
+        surrogate = case.for_target()
+        weights = surrogate.weights
+        probe = make_plan(weights, trainable=inside(weights, surrogate.readout), anchor=weights)
+        probed = yield case.on_target(surrogate, probe, self.probe_learning_rate, self.probe_share)
+        return (yield case.on_target(probed, make_plan(probed.weights), self.learning_rate, 1.0 - self.probe_share))

@@ -1,0 +1,70 @@
+"""Scale-shift: each unit of the source is scaled and shifted, no more."""
+
+import torch
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.tuned.lora import new_readout
+from pac_surrogate.models.weights import Weights
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class Scaled:
+    """W = s W_S, with s of as many axes as W and of length 1 along those that share a scale.
+
+    Args:
+        names: tensors that are scaled; s of a tensor `w` is called `w:scale`.
+    """
+
+    names: tuple[str, ...]
+
+    def __call__(self, parameters: Weights) -> Weights:
+        """Give the weights that the model sees."""
+        scales = {f"{name}:scale" for name in self.names}
+        weights = {name: weight for name, weight in parameters.items() if name not in scales}
+        return weights | {name: parameters[f"{name}:scale"] * weights[name] for name in self.names}
+
+
+@settings
+class ScaleShift:
+    """Train a scale and a shift of each unit: W = s W_S and b = b_S + t, with W_S and b_S frozen.
+
+        + strength/2 ||s - 1||^2 + strength/2 ||t||^2
+
+    A row of a matrix has one scale, a convolution one for each pair of channels (out, in), a norm layer's gain one for each
+    channel. A readout of outputs that the source lacks trains in full instead, and freely.
+    Source: arXiv:2512.17969 (NLT).
+
+    Args:
+        strength: of both pulls.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.1
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start with scales of 1. The shifted bias trains itself, anchored at the source's: that is t."""
+        surrogate = case.for_target()
+        weights = surrogate.weights
+        free = new_readout(surrogate)
+        shifted = {name for name, w in weights.items() if w.ndim == 1 and name.endswith("bias") and name not in free}
+        names = tuple(name for name in weights if name not in free | shifted)
+        scales = {f"{name}:scale": scales_of(weights[name]) for name in names}
+        trainable = {name: torch.tensor(name not in names) for name in (*weights, *scales)}
+        start = weights | scales
+        strength = dict.fromkeys((*scales, *sorted(shifted)), self.strength)
+        plan = make_plan(start, trainable=trainable, anchor=start, strength=strength, reparametrisation=Scaled(names))
+        return (yield case.on_target(surrogate, plan, self.learning_rate))
+
+
+def scales_of(weight: torch.Tensor) -> torch.Tensor:
+    """Ones that broadcast to a weight: one for each row of a matrix or each (out, in) of a convolution."""
+    own = 1 if weight.ndim == 2 else 2
+    return weight.new_ones(*weight.shape[:own], *(1,) * (weight.ndim - own))

@@ -1,0 +1,35 @@
+"""No transfer: the target alone."""
+
+from typing import ClassVar
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.models import initial_weights
+from pac_surrogate.models.weights import prunable
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class Scratch:
+    """Train all weights from fresh initial ones on the target alone.
+
+    Args:
+        strength: weight decay towards 0, on weight tensors only.
+        learning_rate: of Adam.
+    """
+
+    strength: float = 0.0
+    learning_rate: float = 1e-3
+    needs_target: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_strength(strength=self.strength)
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at random, all weights free."""
+        surrogate = case.for_target()
+        fresh = initial_weights(surrogate.network.module, case.generator())
+        plan = make_plan(fresh, strength=dict.fromkeys(prunable(fresh), self.strength))
+        return (yield case.on_target(surrogate, plan, self.learning_rate))

@@ -1,0 +1,18 @@
+"""The source as it is: what every transfer has to beat."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.surrogates.surrogate import Surrogate
+
+
+@dataclass(frozen=True)
+class SourceUnchanged:
+    """Predict the target with the source surrogate itself; no target sample is used."""
+
+    learns_outputs: ClassVar[bool] = False
+
+    def adapt(self, case: Case) -> Surrogate:
+        """Give back the source."""
+        return case.surrogate

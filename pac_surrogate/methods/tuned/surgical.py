@@ -1,0 +1,41 @@
+"""Surgical fine-tuning: one block of the network trains."""
+
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.models.weights import inside
+from pac_surrogate.plan import make_plan
+from pac_surrogate.utilities.arguments import settings
+
+
+@settings
+class Surgical:
+    """Train one block from the source's weights, all others frozen; a readout of new outputs trains with it.
+
+    The first block serves where the inputs have shifted, the last where the outputs have. Without a readout that the source
+    knows, no other block could learn anything: a new one is 0.
+    Source: Lee, Chen, Tajwar, Kumar, Yao, Liang & Finn, ICLR 2023 (arXiv:2210.11466).
+
+    Args:
+        block: first (the module that holds the first weight), last (the readout), or the name of a module: hidden.1, down.0.
+        learning_rate: of Adam.
+    """
+
+    block: str = "first"
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_rate(self.learning_rate)
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Start at the source, one block free.
+
+        Raises:
+            ValueError: if no module of this name holds weights.
+        """
+        surrogate = case.for_target()
+        weights = surrogate.weights
+        ends = {"first": next(iter(weights)).rpartition(".")[0], "last": surrogate.readout}
+        trainable = inside(weights, ends.get(self.block, self.block))
+        if surrogate.network.new_readout:
+            trainable = {name: trainable[name] | new for name, new in inside(weights, surrogate.readout).items()}
+        return (yield case.on_target(surrogate, make_plan(weights, trainable=trainable), self.learning_rate))

@@ -1,0 +1,228 @@
+"""Every figure, drawn from saved results."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pac_surrogate.curves.results import as_curve, check_methods, summarise
+from pac_surrogate.data.arrays import as_numbers
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.utilities.arguments import got
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LABELS = {
+    "rel_l2": "relative L2 error",
+    "rmse_std": "RMSE / standard deviation",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "source_error": "error on the source task",
+}
+# Okabe & Ito's palette, told apart by the colour-blind, and four of Tol's; then again with dashes.
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#999933",
+    "#882255",
+    "#44AA99",
+    "#332288",
+)
+MARKERS = "osD^vP*X<>hp"
+
+
+def plot_curve(
+    curve: "xr.Dataset | Path | str",
+    *,
+    metric: str | None = None,
+    methods: str | Sequence[str] | None = None,
+    axes: Axes | None = None,
+    highlight: str | None = "PAC",
+) -> Figure:
+    """Draw error against the number of target samples: medians over seeds and interquartile bands, both axes logarithmic.
+
+    n = 0 stands apart at the left; a method without any sample of its own (flat over n) is drawn all the same.
+
+    Args:
+        curve: from `transfer_curve`, or the path of a saved one.
+        metric: a variable of the curve, the headline metric by default.
+        methods: which, and in which order, or one; all by default.
+        axes: where to draw; a new figure by default.
+        highlight: drawn thicker and on top.
+    """
+    curve = as_curve(curve, metric)
+    metric = metric or str(curve.attrs["headline"])
+    names = check_methods(curve, methods)
+    if not isinstance(axes, Axes | None):
+        raise ValueError(f"axes must be those of matplotlib, as plt.subplots() gives them, got {got(axes)}")
+    summary = summarise(curve, metric)
+    sizes = np.sort(curve["size"].values).astype(float)
+    positive = sizes[sizes > 0]
+    ratio = 2.0 if len(positive) < 2 else float((positive[-1] / positive[0]) ** (1 / (len(positive) - 1)))
+    zero = positive[0] / ratio**1.5 if len(positive) else 0.5
+    if axes is None:
+        _, axes = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
+    for i, name in enumerate(names):
+        line = summary.sel({"approach": name}).sortby("size")
+        broken = int(line["diverged"].sum()) if "diverged" in line else 0
+        label = f"{name} ({broken} runs diverged)" if broken else name
+        color, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        chosen = name == highlight
+        width, order = (2.6, 5) if chosen else (1.4, 3)
+        dashes = "-" if i < len(COLOURS) else "--"
+        for subset, linked in ((line["size"].values > 0, True), (line["size"].values == 0, False)):
+            # At n = 0 many methods are the source: side by side, so that none hides another.
+            beside = zero * ratio ** (0.8 * (i - (len(names) - 1) / 2) / max(1, len(names) - 1))
+            x = np.where(line["size"].values[subset] > 0, line["size"].values[subset].astype(float), beside)
+            low, median, high = (line[part].values[subset] for part in ("low", "median", "high"))
+            if linked:
+                axes.plot(
+                    x, median, dashes, label=label, linewidth=width, marker=marker, markersize=5, zorder=order, color=color
+                )
+                axes.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0, zorder=1)
+            else:
+                spread = np.abs(np.stack([median - low, high - median]))
+                axes.errorbar(x, median, spread, fmt=marker, color=color, markersize=5, capsize=2, zorder=order)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    if (sizes == 0).any() and len(positive):
+        axes.axvline(zero * ratio**0.75, color="0.8", linewidth=0.8, zorder=0)
+    ticks = [zero if size == 0 else size for size in sizes]
+    axes.set_xticks(ticks, [f"{size:.0f}" for size in sizes])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
+    axes.yaxis.set_minor_locator(plt.LogLocator(subs=(2, 5)))
+    axes.set_xlabel("target samples n")
+    axes.set_ylabel(f"{LABELS.get(metric, metric)} on the target test split" if metric != "source_error" else LABELS[metric])
+    axes.set_title(f"{curve.attrs.get('pair', '')}: median and quartiles over {curve.sizes['seed']} seeds".lstrip(": "))
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("plot_curve needs axes that belong to a figure")
+    return figure
+
+
+def plot_fields(
+    truth: Any,
+    predictions: Any,
+    *,
+    x: Float[np.ndarray, " x"] | None = None,
+    name: str = "",
+    units: str = "",
+    axis: str = "x",
+    title: str = "",
+) -> Figure:
+    """Draw truth, predictions and errors of a few samples: lines for 1-D fields, images for 2-D ones.
+
+    Args:
+        truth: true fields, (sample, x) or (sample, x, y), a row of panels for each sample.
+        predictions: predicted fields of the same shape, by label, or one array.
+        x: coordinates of a 1-D field.
+        name: of the quantity.
+        units: of the quantity.
+        axis: label of the coordinate, with its unit.
+        title: of the figure.
+
+    Raises:
+        ValueError: if there is no field to draw, or shapes differ.
+    """
+    table = hasattr(truth, "columns")
+    if isinstance(truth, Dataset):
+        table = not any({"time", "x", "y"} & set(variable.axes) for variable in truth.outputs)
+        truth = truth.y
+    field = None if table else as_numbers("truth", truth, single=False)
+    if field is None or field.ndim not in (2, 3) or 0 in field.shape or 1 in field.shape[1:]:
+        raise ValueError(
+            f"plot_fields draws fields, arrays (sample, x) or (sample, x, y), got {got(truth)}: "
+            "pac.plot_samples draws tables and trajectories"
+        )
+    truth = field
+    given = predictions if isinstance(predictions, Mapping) else {"prediction": predictions}
+    predictions = {str(label): as_numbers(str(label), field, single=False) for label, field in given.items()}
+    for label, field in predictions.items():
+        if field.shape != truth.shape:
+            raise ValueError(
+                f"predictions must have the shape of the truth, {truth.shape}, got {field.shape} as {label}: "
+                "give arrays by label, as {'PAC': adapted.predict(x)}"
+            )
+    if not predictions:
+        raise ValueError("predictions must be one array or more, by label, as {'PAC': adapted.predict(x)}, got none")
+    if truth.ndim == 2:
+        x = np.arange(truth.shape[1]) if x is None else as_numbers("x", x)
+        if x.shape != truth.shape[1:]:
+            raise ValueError(f"x must hold the {truth.shape[1]} coordinates of the points, got an array of shape {x.shape}")
+        return _plot_lines(truth, predictions, x, name, units, axis, title)
+    return _plot_images(truth, predictions, name, units, title)
+
+
+def _plot_lines(
+    truth: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    name: str,
+    units: str,
+    axis: str,
+    title: str,
+) -> Figure:
+    samples = len(truth)
+    figure, panels = plt.subplots(
+        2, samples, figsize=(3.4 * samples + 1.2, 5.2), layout="constrained", squeeze=False, sharex=True, sharey="row"
+    )
+    for column in range(samples):
+        above, below = panels[0, column], panels[1, column]
+        above.plot(x, truth[column], color="black", linewidth=2.5, alpha=0.75, label="truth")
+        for i, (label, prediction) in enumerate(predictions.items()):
+            color = COLOURS[i % len(COLOURS)]
+            above.plot(x, prediction[column], "--", color=color, label=label)
+            below.plot(x, prediction[column] - truth[column], color=color, label=label)
+        below.axhline(0, color="black", linewidth=0.8)
+        above.set_title(f"test sample {column}")
+        below.set_xlabel(axis)
+    panels[0, 0].set_ylabel(f"{name} [{units}]" if units else name)
+    panels[1, 0].set_ylabel(f"error [{units}]" if units else "error")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def _plot_images(truth: np.ndarray, predictions: Mapping[str, np.ndarray], name: str, units: str, title: str) -> Figure:
+    samples, columns = len(truth), 1 + 2 * len(predictions)
+    figure, panels = plt.subplots(samples, columns, figsize=(2.3 * columns, 2.4 * samples), layout="constrained", squeeze=False)
+    largest = max(float(np.abs(prediction - truth).max()) for prediction in predictions.values())
+    low, high = float(truth.min()), float(truth.max())
+    for row in range(samples):
+        images = [("truth", truth[row], True)]
+        for label, prediction in predictions.items():
+            images += [(label, prediction[row], True), (f"{label}: error", prediction[row] - truth[row], False)]
+        for panel, (label, image, is_field) in zip(panels[row], images, strict=True):
+            limits = (low, high) if is_field else (-largest, largest)
+            # First axis x, to the right; second axis y, upwards.
+            shown = panel.imshow(
+                image.T, origin="lower", cmap="viridis" if is_field else "RdBu_r", vmin=limits[0], vmax=limits[1]
+            )
+            panel.set_xticks([])
+            panel.set_yticks([])
+            if row == 0:
+                panel.set_title(label, fontsize=9)
+            if is_field:
+                field_image = shown
+            else:
+                error_image = shown
+    figure.colorbar(field_image, ax=panels, location="bottom", shrink=0.35, label=f"{name} [{units}]", pad=0.02)
+    figure.colorbar(error_image, ax=panels, location="right", shrink=0.6, label=f"error [{units}]")
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,342 @@
+"""Pictures of data: samples of a source and of a target side by side."""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+
+from pac_surrogate.data.dataset import Dataset, Given, as_dataset
+from pac_surrogate.files import Variable
+from pac_surrogate.plots.curves import COLOURS
+from pac_surrogate.utilities.arguments import whole_numbers
+
+LISTS = (("feature",), ("channel",))  # axes along which there is no before and after
+DOTS = 200
+
+
+def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str = "") -> Figure:
+    """Draw the first samples of a source and of a target: what goes in and what comes out.
+
+    Values along x are lines, inputs in grey; fields of two axes are images; trajectories are lines, a colour for each
+    sample; a table without any of these is drawn as dots, outputs over the three inputs that they are most correlated with.
+    All panels of a variable have the same limits. The numbers of a sample that has a field stand above it.
+
+    Args:
+        source: any rows of the source's data.
+        target: any rows of the target's; its outputs may be others.
+        samples: how many of each; of a table, up to 200 are shown.
+        title: of the figure.
+
+    Raises:
+        ValueError: if there is no sample to draw, or a variable has more axes than two and time.
+    """
+    source, target = as_dataset("source", source), as_dataset("target", target)
+    (samples,) = whole_numbers(samples=samples)
+    count = min(samples, len(source), len(target))
+    if count < 1:
+        raise ValueError(f"one sample or more of each side is needed, got {samples} of {len(source)} and {len(target)}")
+    sides = {"source": source, "target": target}
+    axes = {variable.axes for side in sides.values() for variable in _variables(side)} - {(), *LISTS}
+    if not axes:
+        figure = _draw_table({role: side[:DOTS] for role, side in sides.items()})
+    elif axes == {("time",)}:
+        figure = _draw_trajectories({role: side[:count] for role, side in sides.items()})
+    else:
+        figure = _draw_samples({role: side[:count] for role, side in sides.items()}, count)
+    figure.suptitle(textwrap.fill(title, 125), fontsize=11)
+    return figure
+
+
+def _draw_table(sides: Mapping[str, Dataset]) -> Figure:
+    """Draw every output over the inputs that are most correlated with it on either side."""
+    tables = {role: (_columns(side, side.inputs), _columns(side, side.outputs)) for role, side in sides.items()}
+    outputs = list(dict.fromkeys(label for _, given in tables.values() for label in given))[:3]
+    width = min(3, max(len(inputs) for inputs, _ in tables.values()))
+    height = 4.5 if len(outputs) == 1 else 0.9 + 2.2 * len(outputs)
+    figure, panels = plt.subplots(len(outputs), width, figsize=(10, height), layout="constrained", squeeze=False, sharey="row")
+    for row, output in zip(panels, outputs, strict=True):
+        strength: dict[tuple[str, str], float] = {}
+        for inputs, given in tables.values():
+            for label in inputs if output in given else ():
+                strength[label] = max(strength.get(label, 0.0), _correlation(inputs[label], given[output]))
+        row[0].set_ylabel(f"{output[0]} [{output[1]}]")
+        for panel, label in zip(row, sorted(strength, key=strength.__getitem__, reverse=True), strict=False):
+            panel.set_xlabel(f"{label[0]} [{label[1]}]")
+            panel.locator_params(axis="x", nbins=5)
+            for colour, (role, (inputs, given)) in zip(COLOURS, tables.items(), strict=False):
+                if label in inputs and output in given:
+                    panel.plot(inputs[label], given[output], "o", color=colour, markersize=3.5, alpha=0.6, label=role)
+    _add_legend(figure, panels.flat)
+    return figure
+
+
+def _draw_trajectories(sides: Mapping[str, Dataset]) -> Figure:
+    """Draw a row for every variable, a column for every side, a colour for every sample."""
+    known = {role: {v.name: v for v in _variables(side) if v.axes == ("time",)} for role, side in sides.items()}
+    order = _side_by_side(known)
+    rows = max(map(len, order.values()))
+    figure, panels = plt.subplots(
+        rows, len(sides), figsize=(10, 1.1 + 1.65 * max(2, rows)), layout="constrained", squeeze=False
+    )
+    places = {}
+    for column, (role, side) in zip(panels.T, sides.items(), strict=True):
+        numbers = _columns(side, side.outputs).items()
+        spread = (f"{name} {', '.join(map(_short, values))} {units}" for (name, units), values in numbers)
+        column[0].set_title("; ".join((f"{role}, {len(side)} samples", *spread)), fontsize=9)
+        for panel, name in zip(column, order[role], strict=False):
+            places[role, name] = panel
+            for colour, values in zip(COLOURS, side[name], strict=False):
+                panel.plot(side.coordinates["time"].values, values, color=colour)
+            last = name == order[role][-1]
+            panel.set_xlabel(_axis_label(side, "time") if last else "")
+            first = role == "source" or ("source", name) not in places
+            panel.set_ylabel(_label(known[role][name]) if first else "")
+            panel.tick_params(which="both", labelbottom=last, labelleft=first)
+        for panel in column[len(order[role]) :]:
+            panel.set_axis_off()
+    for name in dict.fromkeys(name for names in order.values() for name in names):
+        found = [role for role in sides if name in known[role]]
+        log = all(known[role][name].scaling == "log" for role in found)
+        _set_limits([places[role, name] for role in found], [sides[role][name] for role in found], log)
+    return figure
+
+
+def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
+    """Draw a panel for every sample of every group: an image, or the variables along one axis in one unit."""
+    groups: dict[str, dict[str, list[Variable]]] = {}
+    known: dict[str, dict[str, None]] = {role: {} for role in sides}
+    for role, side in sides.items():
+        for variable in (v for v in _variables(side) if v.axes):
+            key = f"{variable.axes[0]} {variable.units}" if _is_line(variable) else f"image {variable.name}"
+            groups.setdefault(key, {}).setdefault(role, []).append(variable)
+            known[role][key] = None
+    order, single = _side_by_side(known), len(groups) == 1
+    headers = {(r, i): [f"{r} {i + 1}", *_numbers(side, i, 2 + single)] for r, side in sides.items() for i in range(count)}
+    rows = max(map(len, order.values()))
+    if single:
+        figure, panels = plt.subplots(len(sides), count, figsize=(10, 4.5), layout="constrained", squeeze=False)
+        cells = {role: [list(row)] for role, row in zip(sides, panels, strict=True)}
+    else:  # both sides in one row, a gap between them
+        height = 0.9 + 0.12 * max(map(len, headers.values())) + 1.35 * rows
+        widths = [*[1.0] * count, 0.1, *[1.0] * count]
+        figure, panels = plt.subplots(
+            rows, len(widths), figsize=(10, height), layout="constrained", squeeze=False, width_ratios=widths
+        )
+        cells = {role: [list(row[part]) for row in panels] for role, part in zip(sides, _halves(count), strict=True)}
+        for gap in panels[:, count]:
+            gap.remove()
+    places = {role: dict(zip(order[role], cells[role], strict=False)) for role in sides}
+    outputs = ((side, v) for side in sides.values() for v in side.outputs if v.axes and _is_line(v))
+    colours = dict(zip(dict.fromkeys(label for side, v in outputs for label, _ in _lines(side, v)), COLOURS, strict=False))
+    for key, found in groups.items():
+        shown = {role: places[role][key] for role in found}
+        if _is_line(next(iter(found.values()))[0]):
+            _draw_lines({role: sides[role] for role in found}, found, shown, colours)
+        else:
+            _draw_images(figure, {role: sides[role] for role in found}, found, shown)
+    for panel in (panel for role in sides for row in cells[role][len(order[role]) :] for panel in row):
+        panel.set_axis_off()
+    for above, below in (pair for role in sides for pair in pairwise(places[role].values())):
+        for upper, lower in zip(above, below, strict=True):
+            if upper.get_xlabel() == lower.get_xlabel():
+                upper.set_xlabel("")
+                upper.tick_params(labelbottom=False)
+    for (role, i), header in headers.items():
+        short = single and len(", ".join(header)) <= 50
+        numbers = (", " if single else "\n").join(header[1:])
+        text = ", ".join(header) if short else f"{header[0]}\n{numbers}"
+        cells[role][0][i].set_title(text.strip(), fontsize=8 if single else 6.5)
+    _add_legend(figure, (panel for role in sides for row in places[role].values() for panel in row))
+    return figure
+
+
+def _draw_lines(
+    sides: Mapping[str, Dataset],
+    found: Mapping[str, list[Variable]],
+    shown: Mapping[str, list[Axes]],
+    colours: Mapping[str, str],
+) -> None:
+    for role, side in sides.items():
+        axis = found[role][0].axes[0]
+        points = side.coordinates[axis].values
+        for i, panel in enumerate(shown[role]):
+            for variable in found[role]:
+                is_input, style = variable in side.inputs, "o-" if (axis,) in LISTS else "-"
+                for label, values in _lines(side, variable):
+                    colour = "0.6" if is_input else colours.get(label, "black")
+                    width = 1.2 if is_input else 1.8
+                    panel.plot(points, values[i], style, color=colour, linewidth=width, markersize=3, label=label)
+            panel.set_xlabel(_axis_label(side, axis), fontsize=8, labelpad=1)
+            panel.set_ylabel(_group_label(side, found[role]) if i == 0 else "", fontsize=8)
+            panel.tick_params(which="both", labelsize=7, labelleft=i == 0)
+    drawn = [sides[role][variable.name] for role in found for variable in found[role]]
+    log = all(variable.scaling == "log" for variables in found.values() for variable in variables)
+    _set_limits([panel for role in found for panel in shown[role]], drawn, log)
+
+
+def _draw_images(
+    figure: Figure, sides: Mapping[str, Dataset], found: Mapping[str, list[Variable]], shown: Mapping[str, list[Axes]]
+) -> None:
+    fields = {role: _last_time(found[role][0], side[found[role][0].name]) for role, side in sides.items()}
+    low, high = min(float(field.min()) for field in fields.values()), max(float(field.max()) for field in fields.values())
+    signed = min(-low, high) > max(-low, high) / 4  # a few values on the other side of 0 make no signed field
+    if signed:
+        low, high = min(low, -high), max(high, -low)
+    log = low > 0 and all(variables[0].scaling == "log" for variables in found.values())
+    norm = LogNorm(low, high) if log else Normalize(low, high)
+    for role, side in sides.items():
+        across, up = found[role][0].axes[-2:]
+        for i, (panel, field) in enumerate(zip(shown[role], fields[role], strict=True)):
+            # First axis to the right, second axis upwards.
+            artist = panel.imshow(
+                field.T,
+                origin="lower",
+                extent=(*_ends(side, across), *_ends(side, up)),
+                norm=norm,
+                cmap="RdBu_r" if signed else "viridis",
+                aspect="equal" if {across, up} <= {"x", "y", "z"} else "auto",
+                interpolation="nearest",
+            )
+            panel.set_xlabel(_axis_label(side, across), fontsize=8, labelpad=1)
+            panel.set_ylabel(_axis_label(side, up) if i == 0 else "", fontsize=8, labelpad=1)
+            panel.tick_params(labelsize=7, labelleft=i == 0)
+            panel.locator_params(nbins=3)
+    bar = figure.colorbar(artist, ax=[panel for role in found for panel in shown[role]], fraction=0.02, pad=0.01)
+    bar.set_label(textwrap.fill(_label(next(iter(found.values()))[0]), 22), fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    if log:
+        ticks = np.geomspace(low, high, 4)
+        bar.set_ticks(list(ticks), labels=[_short(tick, 2) for tick in ticks])
+        bar.ax.minorticks_off()
+
+
+def _variables(side: Dataset) -> tuple[Variable, ...]:
+    return (*side.inputs, *side.outputs)
+
+
+def _is_line(variable: Variable) -> bool:
+    """Whether a variable is a line along its first axis, or a few of them."""
+    return len(variable.axes) == 1 or (len(variable.axes) == 2 and variable.axes[1] == "channel" and variable.shape[1] <= 4)
+
+
+def _lines(side: Dataset, variable: Variable) -> list[tuple[str, np.ndarray]]:
+    """The lines of every sample, by the name of each."""
+    name, values = variable.name.replace("_", " "), side[variable.name]
+    if len(variable.axes) < 2:
+        return [(name, values)]
+    return [
+        (f"{name}, channel {_point(point)}", values[..., i])
+        for i, point in enumerate(side.coordinates[variable.axes[-1]].values)
+    ]
+
+
+def _side_by_side(known: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """What each side shows, in rows: first what all sides have."""
+    common = [key for key in next(iter(known.values())) if all(key in keys for keys in known.values())]
+    return {role: [*common, *(key for key in keys if key not in common)] for role, keys in known.items()}
+
+
+def _halves(count: int) -> tuple[slice, slice]:
+    return slice(0, count), slice(count + 1, None)
+
+
+def _point(point: Any) -> str:
+    return str(point) if isinstance(point, str) else f"{point:g}"
+
+
+def _label(variable: Variable) -> str:
+    return f"{variable.name.replace('_', ' ')} [{variable.units}]"
+
+
+def _group_label(side: Dataset, variables: Sequence[Variable]) -> str:
+    """The output's name; of several, what they have in common: the unit."""
+    outputs = [variable for variable in variables if variable in side.outputs]
+    return f"[{variables[0].units}]" if len(outputs) > 1 else textwrap.fill(_label(variables[-1]), 22)
+
+
+def _axis_label(side: Dataset, axis: str) -> str:
+    return f"{axis} [{side.coordinates[axis].units}]"
+
+
+def _short(value: float, digits: int = 3) -> str:
+    return f"{float(f'{value:.{digits}g}'):g}"
+
+
+def _columns(side: Dataset, variables: Sequence[Variable]) -> dict[tuple[str, str], np.ndarray]:
+    """Every number of a sample as a column, under its name and its unit."""
+    columns = {}
+    for variable in variables:
+        name = variable.name.replace("_", " ")
+        if not variable.axes:
+            columns[name, variable.units] = side[variable.name]
+        elif variable.axes in LISTS:
+            for i, point in enumerate(side.coordinates[variable.axes[0]].values):
+                columns[f"{name} {_point(point)}", variable.units] = side[variable.name][:, i]
+    return columns
+
+
+def _numbers(side: Dataset, sample: int, digits: int) -> list[str]:
+    """What stands above a sample: its first six numbers, with names and units."""
+    columns = _columns(side, [variable for variable in _variables(side) if not variable.axes])
+    return [
+        f"{name} {_short(values[sample], digits)} {units}".removesuffix(" 1")
+        for (name, units), values in list(columns.items())[:6]
+    ]
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = (values.astype(float) - values.mean(dtype=float) for values in (a, b))
+    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return abs(float((a * b).sum())) / scale if scale else 0.0
+
+
+def _last_time(variable: Variable, values: np.ndarray) -> np.ndarray:
+    if len(variable.axes) == 3 and variable.axes[0] == "time":
+        return values[:, -1]
+    if len(variable.axes) != 2:
+        raise ValueError(f"two axes, and time before them, are all that is drawn, {variable.name} has {variable.axes}")
+    return values
+
+
+def _ends(side: Dataset, axis: str) -> tuple[float, float]:
+    """Where the first cell of an axis begins and the last one ends."""
+    points = side.coordinates[axis].values
+    first, last, cells = (
+        (0.0, len(points) - 1.0, len(points)) if points.dtype.kind == "U" else (points[0], points[-1], len(points))
+    )
+    half = float(last - first) / (cells - 1) / 2 if cells > 1 else 0.5
+    return float(first) - half, float(last) + half
+
+
+def _set_limits(panels: Sequence[Axes], drawn: Sequence[np.ndarray], log: bool) -> None:
+    """Give these panels one vertical axis."""
+    low, high = min(float(values.min()) for values in drawn), max(float(values.max()) for values in drawn)
+    marked = "25" if high < 100 * low else ""
+    for panel in panels:
+        if log and low > 0:
+            panel.set_yscale("log")
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in marked else "")
+            panel.set_ylim(low * (low / high) ** 0.05 / 1.01, high * (high / low) ** 0.05 * 1.01)
+        else:
+            margin = 0.05 * (high - low) or 1.0
+            panel.set_ylim(low - margin, high + margin)
+
+
+def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend for lines of the same label in all panels."""
+    found: dict[Any, Artist] = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if len(found) > 1:
+        figure.legend(
+            list(found.values()), list(found), loc="outside lower center", ncols=len(found), frameon=False, fontsize=9
+        )

@@ -1,0 +1,127 @@
+"""The figure of what a transfer saves: target samples needed and saved against the error."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pac_surrogate.curves.results import as_curve, check_methods
+from pac_surrogate.curves.savings import REFERENCES, first_sizes, needed_of, resampled_medians, saved_of
+from pac_surrogate.plots.curves import COLOURS, LABELS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def plot_savings(
+    curve: "xr.Dataset | Path | str",
+    errors: float | Sequence[float] | None = None,
+    *,
+    methods: str | Sequence[str] | None = None,
+    against: str | Sequence[str] = REFERENCES,
+    metric: str | None = None,
+    level: float = 0.9,
+    resamples: int = 1000,
+    seed: int = 0,
+    highlight: str | None = "PAC",
+) -> Figure:
+    """Draw the target samples that methods need against the error, and below those that they save against references.
+
+    Bands are bootstrap intervals over seeds. Where a reference never reaches the error, triangles show what is saved at least;
+    where a method does not, its line ends.
+
+    Args:
+        curve: from `transfer_curve`, or the path of a saved one.
+        errors: where to draw, or one; by default 40 from the smallest to the largest median error of the methods.
+        methods: which, and in which order, or one; all by default.
+        against: references, a panel for each; those that the curve does not have are left out.
+        metric: a variable of the curve, the headline metric by default.
+        level: share of the resamples within a band.
+        resamples: how many.
+        seed: of the resamples.
+        highlight: drawn thicker and on top.
+
+    Raises:
+        ValueError: as `samples_needed_interval`, or if there is no positive error to draw at.
+    """
+    curve = as_curve(curve)
+    names = check_methods(curve, methods)
+    asked = (against,) if isinstance(against, str) else against
+    references = [name for name in asked if name in curve["approach"].values]
+    medians = {name: resampled_medians(curve, name, metric, resamples, seed) for name in (*names, *references)}
+    if errors is None:
+        measured = np.concatenate([medians[name][1][:, 0] for name in names])
+        known = measured[np.isfinite(measured) & (measured > 0)]
+        errors = np.geomspace(known.min(), known.max(), 40).tolist() if len(known) else []
+    goals = np.sort(np.atleast_1d(errors))
+    if goals.dtype.kind not in "fiu" or not (len(goals) and (goals > 0).all()):
+        raise ValueError(f"errors must be positive, one or more, got {errors}: is the curve empty?")
+    needed = {name: [first_sizes(*both, float(goal)) for goal in goals] for name, both in medians.items()}
+    sizes = next(iter(medians.values()))[0]
+    largest = float(sizes[-1])
+
+    rows = 1 + len(references)
+    figure, panels = plt.subplots(rows, figsize=(7.6, 1.4 + 2.8 * rows), layout="constrained", squeeze=False, sharex=True)
+    above, *below = panels[:, 0]
+    for i, name in enumerate(names):
+        style: dict[str, Any] = {
+            "color": COLOURS[i % len(COLOURS)],
+            "linestyle": "-" if i < len(COLOURS) else "--",
+            "label": name,
+        }
+        style |= {"linewidth": 2.6, "zorder": 5} if name == highlight else {"linewidth": 1.4, "zorder": 3}
+        found = [needed_of(n, level) for n in needed[name]]
+        _draw(above, goals, [(n.samples, n.low, n.high) for n in found], largest, style)
+        for panel, reference in zip(below, references, strict=True):
+            if name == reference:
+                continue
+            pairs = zip(needed[name], needed[reference], strict=True)
+            saved = [saved_of(*pair, largest=largest, level=level) for pair in pairs]
+            _draw(panel, goals, [(s.saved, s.low, s.high) for s in saved], largest, style)
+            open_ended = np.array([s.at_least if np.isinf(s.saved) else np.nan for s in saved])
+            panel.plot(goals, open_ended, "^", markersize=4, color=style["color"], zorder=style["zorder"])
+
+    above.axhline(largest, color="0.8", linewidth=0.8, zorder=0)
+    positive = sizes[sizes > 0]
+    if len(positive):
+        above.set_yscale("symlog", linthresh=positive[0], linscale=0.5)  # as logarithmic as an axis with n = 0 can be
+        above.set_yticks(sizes, [f"{size:.0f}" for size in sizes])
+        above.minorticks_off()
+        above.set_ylim(-0.1 * positive[0] if len(positive) < len(sizes) else 0.8 * positive[0], 1.3 * largest)
+    above.set_ylabel("target samples needed")
+    for panel, reference in zip(below, references, strict=True):
+        panel.axhline(0, color="black", linewidth=0.8, zorder=0)
+        shown = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panel.lines])
+        margin = 0.2 * max(float(np.nanmax(shown) - np.nanmin(shown)), 1.0)
+        panel.set_ylim(np.nanmin(shown) - margin, np.nanmax(shown) + margin)  # bands may be endless
+        panel.set_ylabel(f"samples saved\nagainst {reference}")
+    for panel in panels[:, 0]:
+        panel.grid(True, which="major", alpha=0.3)
+    last = panels[-1, 0]
+    last.set_xscale("log")
+    last.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    last.xaxis.set_minor_locator(plt.LogLocator(subs=(2, 5)))
+    last.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+    name = metric or str(curve.attrs["headline"])
+    last.set_xlabel(LABELS.get(name, name))
+    above.set_title(
+        f"{curve.attrs.get('pair', '')}: medians and {level:.0%} intervals over {curve.sizes['seed']} seeds".lstrip(": ")
+    )
+    above.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+    return figure
+
+
+def _draw(
+    axes: Axes, goals: np.ndarray, values: list[tuple[float, float, float]], largest: float, style: dict[str, Any]
+) -> None:
+    """Draw a line with its band, which leaves the panel where an end is infinite."""
+    middle, low, high = np.array(values).T
+    outside = 4 * largest
+    known = np.isfinite(middle)
+    axes.plot(goals, np.where(known, middle, np.nan), **style, marker="o" if len(goals) == 1 else None)
+    low, high = np.clip(low, -outside, outside), np.clip(high, -outside, outside)
+    axes.fill_between(goals, low, high, where=known, color=style["color"], alpha=0.13, linewidth=0, zorder=1)

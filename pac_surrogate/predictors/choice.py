@@ -1,0 +1,78 @@
+"""What a choice of method says of itself."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pac_surrogate.utilities.display import Shown
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a candidate did on samples that it had not seen.
+
+    Attributes:
+        name: of the candidate.
+        error: root mean square of its leave-one-out residuals, in units of the outputs' scale.
+        standard_error: of the mean square's root, over the samples.
+        weight: of the candidate in the answer.
+    """
+
+    name: str
+    error: float
+    standard_error: float
+    weight: float
+
+
+@dataclass(frozen=True, repr=False)
+class Choice(Shown):
+    """Which method `Auto` chose, and why.
+
+    Attributes:
+        method: the candidate of the largest weight.
+        runner_up: of the others the one of least leave-one-out error, or "".
+        reason: in plain words.
+        table: all candidates, the best first.
+        worse_than_source: estimated chance that the answer errs more than the unchanged source; None where that has no answer.
+        worse_than_scratch: the same against a model of the target samples alone, a trained network if there is one, else the
+            Gaussian process; None without one.
+    """
+
+    method: str
+    runner_up: str
+    reason: str
+    table: tuple[Score, ...]
+    worse_than_source: float | None = None
+    worse_than_scratch: float | None = None
+
+    def _shown(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "runner-up": self.runner_up or None,
+            "reason": self.reason,
+            "table": f"{len(self.table)} candidates; print(choice) shows them",
+            "worse than the source": _chance(self.worse_than_source),
+            "worse than scratch": _chance(self.worse_than_scratch),
+        }
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __str__(self) -> str:
+        width = max(len(score.name) for score in self.table) if self.table else 0
+        lines = [f"{s.name:{width}s}  {s.error:9.4f} +- {s.standard_error:.4f}  weight {s.weight:.2f}" for s in self.table]
+        return "\n".join([self.reason, *lines])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "Choice":
+        """Rebuild from plain values."""
+        return cls(**{**saved, "table": tuple(Score(**score) for score in saved["table"])})
+
+
+def _chance(chance: float | None) -> str | None:
+    return None if chance is None else f"estimated chance {chance:.0%}"

@@ -1,0 +1,285 @@
+"""Before a transfer: data are brought under the variables, scales and order of the source surrogate, and strange ones named."""
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.matching import DEFAULTS, grid_of, is_numbered, match_all, match_columns, strange_grids
+from pac_surrogate.data.repeats import groups_of, repeated
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.files import Variable
+from pac_surrogate.methods.case import Budget, Case, group_of
+from pac_surrogate.surrogates.outputs import scaled_to, with_outputs_of
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.display import Shown
+from pac_surrogate.utilities.resolution import resolution
+
+FAR = 1.0  # width of the source range by which target inputs may leave it without a warning
+NAMED = 3  # samples, or groups of them, that a warning names
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prepared(Shown):
+    """A source surrogate, target samples and source samples, ready for a method.
+
+    Attributes:
+        matched: the source with the target's outputs, unless some are new to it.
+        surrogate: the same, with scales that the target's numbers fit.
+        target: target training samples in the order of their content; its inputs, and its outputs if all are known, are the
+            surrogate's.
+        source: source training samples, likewise; None if there are none.
+    """
+
+    matched: Surrogate
+    surrogate: Surrogate
+    target: Dataset
+    source: Dataset | None
+
+    def case(self, budget: Budget, seed: int) -> Case:
+        """The case of a method that may spend so much."""
+        return Case(self.surrogate, self.target, self.source, budget, seed)
+
+
+def prepare(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> Prepared:
+    """Bring data under the surrogate's variables, in an order of their content, and the surrogate's scales to the target.
+
+    Raises:
+        ValueError: if the surrogate is no network, inputs do not fit it, or units or source variables disagree.
+    """
+    _ = surrogate.network  # only a network can be the source of a transfer
+    matched = match(surrogate, data)
+    known = bool((match_columns("outputs", matched.outputs, data.outputs) >= 0).all())
+    rows = matched.arranged(data.training, outputs=known).training
+    if source is not None:
+        # Positions in source data count in the layout of the source, not in that of the target.
+        reader = dataclasses.replace(matched, given_inputs=surrogate.given_inputs, given_outputs=None)
+        source = reader.arranged(source.training).training
+    return Prepared(matched, scaled_to(matched, rows), rows, source)
+
+
+def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
+    """The surrogate with the outputs of the data, if it knows them all, and with what they know of its variables.
+
+    Arrays given to the result are laid out as those of the data. Its intervals are gone, for they are those of another fit.
+
+    Raises:
+        ValueError: if inputs do not fit the surrogate, or units disagree.
+    """
+    network = surrogate.network
+    columns = match_columns("outputs", surrogate.outputs, data.outputs)
+    match_all("inputs", surrogate.inputs, data.inputs)
+    changes: dict[str, object] = {} if surrogate.folds is None else {"folds": None}
+    if (columns >= 0).all() and network.new_readout:
+        # Where a surrogate has the target's outputs already its readout is a source's, also if an earlier transfer made it.
+        changes["predictor"] = dataclasses.replace(network, new_readout=False)
+    surrogate = dataclasses.replace(surrogate, **changes) if changes else surrogate  # type: ignore[arg-type]
+    wanted = {variable.name for variable in data.outputs}
+    some = tuple(variable for variable in surrogate.outputs if variable.name in wanted)
+    if (columns >= 0).all() and len(columns) < sum(variable.size for variable in surrogate.outputs):
+        inputs, places = np.arange(data.widths[0]), match_all("outputs", some, data.outputs)
+        surrogate = with_outputs_of(surrogate, data[:0].as_variables(data.inputs, inputs, some, places))
+    known = surrogate.outputs if (columns >= 0).all() else ()
+    informed = _informed(surrogate.inputs, data.inputs), _informed(known, data.outputs) or surrogate.outputs
+    listed = (
+        _listed("inputs", surrogate.inputs, data.inputs, surrogate.given_inputs),
+        _listed("outputs", known, data.outputs, surrogate.given_outputs) if known else None,
+    )
+    axes = {axis for variable in (*surrogate.inputs, *surrogate.outputs, *data.outputs) for axis in variable.axes}
+    axes -= {name for name, coordinate in data.coordinates.items() if is_numbered(coordinate)} | surrogate.coordinates.keys()
+    coordinates = {**surrogate.coordinates, **{name: c for name, c in data.coordinates.items() if name in axes}}
+    # A variable's precision is part of what it is stored as, but does not make it another one.
+    sides = [[(v, v.dtype) for v in (*i, *o)] for i, o in (informed, (surrogate.inputs, surrogate.outputs))]
+    same = sides[0] == sides[1] and listed == (surrogate.given_inputs, surrogate.given_outputs)
+    if same and coordinates.keys() == surrogate.coordinates.keys():
+        return surrogate
+    return dataclasses.replace(
+        surrogate,
+        inputs=informed[0],
+        outputs=informed[1],
+        given_inputs=listed[0],
+        given_outputs=listed[1],
+        coordinates=coordinates,
+    )
+
+
+def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, prepared: Prepared, *, stacklevel: int = 3) -> None:
+    """Warn of what a transfer can do but its user may not mean.
+
+    Args:
+        surrogate: the source, as it was given.
+        data: target samples, as they were given.
+        source: source samples, as they were given.
+        prepared: what was made of them.
+        stacklevel: of the warnings.
+    """
+    warn_of_strangers(surrogate, data, source, stacklevel=stacklevel + 1)
+    lines = _new_outputs(surrogate, data)
+    fields = [variable for variable in (*data.inputs, *data.outputs) if variable.axes]
+    for line in strange_grids(surrogate.coordinates, fields, data.coordinates):
+        lines.append(f"{line}: taken point by point; interpolate one onto the grid of the other if that is not meant")
+    lines += _set_points(prepared)
+    lines += _vanishing(prepared)
+    lines += _repeats(prepared, data)
+    for line in lines:
+        warnings.warn(line, DataWarning, stacklevel=stacklevel)
+    before, after = prepared.matched.scaling.inputs, prepared.surrogate.scaling.inputs
+    x = torch.from_numpy(np.asarray(prepared.target.input_matrix, dtype=np.float64))
+    if len(x):
+        still = before.deviation != after.deviation  # at a set point in the source, and warned of above
+        middle = torch.where(still, 0.5 * (before.low + before.high), x)
+        far = int(before.outside(middle, margin=FAR).sum())
+        if far:
+            warnings.warn(
+                f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than its "
+                "width: what the source says there is an extrapolation; pretrain it on data that reach so far, or compare with "
+                "pac.Scratch()",
+                ExtrapolationWarning,
+                stacklevel=stacklevel,
+            )
+
+
+def warn_of_strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None, *, stacklevel: int = 3) -> None:
+    """Warn of data that are not what the arguments say they are, by what the surrogate remembers of its own."""
+    for line in _strangers(surrogate, data, source):
+        warnings.warn(line, DataWarning, stacklevel=stacklevel)
+
+
+def _strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> list[str]:
+    lines = []
+    sides = [None if some is None else some.attributes.get("side") for some in (data, source)]
+    if sides == ["source", "target"]:
+        lines.append("the target data say that they are a source, and source= that they are a target: are the two exchanged?")
+    known = surrogate.provenance.get("data")
+    if known is None:
+        return lines
+    if len(data) and _digest(surrogate, data, known):
+        lines.append(
+            "the target data are those that the surrogate was pretrained on: are source and target exchanged? transfer takes "
+            "the source's surrogate, target data, and source=<source data>"
+        )
+    elif source is not None and not _digest(surrogate, source, known):
+        count = surrogate.provenance.get("samples", "other")
+        lines.append(
+            f"source= has {len(source.training)} samples that are not the {count} samples which the surrogate was pretrained "
+            "on: pass those, or pretrain on these"
+        )
+    return lines
+
+
+def _digest(surrogate: Surrogate, data: Dataset, known: str) -> bool:
+    """Whether data are those of a digest, which earlier versions took in the order of the rows."""
+    if data.training.digest() == known or data.digest() == known:
+        return True
+    try:
+        return surrogate.arranged(data).training.digest() == known
+    except ValueError:  # other variables: other data
+        return False
+
+
+def _new_outputs(surrogate: Surrogate, data: Dataset) -> list[str]:
+    known = match_columns("outputs", surrogate.outputs, data.outputs) >= 0
+    if known.all():
+        return []
+    new, first = [], 0
+    for variable in data.outputs:
+        if not known[first : first + variable.size].all():
+            new.append(variable)
+        first += variable.size
+    ours = {variable.name: variable for variable in surrogate.outputs}
+    same = [variable for variable in new if variable.name in ours]
+    if same:
+        name = same[0].name
+        grids = grid_of(ours[name], surrogate.coordinates), grid_of(same[0], data.coordinates)
+        return [
+            f"{name} is {grids[0]} in the surrogate and {grids[1]} in the target, so it gets a new readout and what the source "
+            "knows of it is lost: interpolate the target onto the grid of the source to keep it"
+        ]
+    names = ", ".join(variable.name for variable in new)
+    return [
+        f"the target's outputs {names} are new to the surrogate, which has {', '.join(ours)}, and get a new readout: give them "
+        "the names that they have in the source if they are the same"
+    ]
+
+
+def _set_points(prepared: Prepared) -> list[str]:
+    """Columns that the source held still and the target varies."""
+    lines = []
+    for side, variables in (("inputs", prepared.surrogate.inputs), ("outputs", prepared.surrogate.outputs)):
+        deviations = [getattr(one.scaling, side).deviation for one in (prepared.matched, prepared.surrogate)]
+        moved, first = (deviations[0] != deviations[1]).numpy(), 0
+        for variable in variables:
+            if moved[first : first + variable.size].any():
+                lines.append(
+                    f"the source holds the {side[:-1]} {variable.name} at a set point, or nearly, and the target varies it: "
+                    "what depends on it is learned from the target samples alone"
+                )
+            first += variable.size
+    return lines
+
+
+def _vanishing(prepared: Prepared) -> list[str]:
+    """Columns that the target varies by less than float64 resolves beside the source's scale."""
+    if len(prepared.target) == 0:
+        return []
+    lines, seen = [], fit_scaling(prepared.target)
+    for side, variables in (("inputs", prepared.target.inputs), ("outputs", prepared.target.outputs)):
+        if getattr(prepared.surrogate, side) != variables:
+            continue
+        ours, theirs, first = getattr(prepared.surrogate.scaling, side), getattr(seen, side), 0
+        lost = (theirs.deviation > 0) & (theirs.deviation <= torch.from_numpy(resolution(ours.deviation[None].numpy())))
+        for variable in variables:
+            own, first = lost[first : first + variable.size], first + variable.size
+            if bool(own.any()):
+                lines.append(
+                    f"the target varies the {side[:-1]} {variable.name} by so much less than the source that float64 does not "
+                    "resolve it on the source's scale: it counts as constant; check its unit"
+                )
+    return lines
+
+
+def _repeats(prepared: Prepared, data: Dataset) -> list[str]:
+    if not repeated(group_of(prepared.surrogate, prepared.target)):
+        return []
+    # By the rows that the user gave, which are in another order here.
+    x = prepared.surrogate.arranged(data.seen, outputs=False).input_matrix
+    scaled = prepared.surrogate.scaling.inputs.standardise(torch.from_numpy(np.asarray(x, dtype=np.float64)))
+    given = [group.tolist() for group in repeated(groups_of(scaled))]
+    named = "; ".join(" and ".join(map(str, members[:NAMED])) for members in given[:NAMED])
+    more = ", ..." if len(given) > NAMED or any(len(members) > NAMED for members in given) else ""
+    return [
+        f"target samples repeat inputs, to a ten-thousandth of a deviation ({named}{more}): they are left out together "
+        "wherever samples are left out, and each input counts once"
+    ]
+
+
+def _listed(
+    side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...], given: tuple[Variable, ...] | None
+) -> tuple[Variable, ...] | None:
+    """How arrays list the variables: as the data do, under names that mean something; None if that is as we do."""
+    if len(ours) == len(theirs) == 1:
+        one, other = ours[0], theirs[0]
+        name = one.name if other.name == DEFAULTS[side] else other.name
+        theirs = (dataclasses.replace(one, name=name, long_name="", axes=other.axes, shape=other.shape),)
+    elif len(theirs) == 1 and theirs[0].name == DEFAULTS[side]:
+        return given  # the layout in which positions count, as before
+    same = [(v.name, v.shape) for v in theirs] == [(v.name, v.shape) for v in ours]
+    return None if same else theirs
+
+
+def _informed(ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """Our variables with the units of the data where ours are unknown, and as precise as either."""
+    by_name = {variable.name: variable for variable in theirs}
+    if len(ours) == len(theirs) == 1:
+        by_name = {ours[0].name: theirs[0]}
+    found = []
+    for variable in ours:
+        other = by_name.get(variable.name, variable)
+        units = other.units if variable.units == "1" else variable.units
+        dtype = "float64" if "float64" in (variable.dtype, other.dtype) else "float32"
+        found.append(dataclasses.replace(variable, units=units, dtype=dtype))
+    return tuple(found)

@@ -1,0 +1,295 @@
+"""Drives any number of methods in step, and solves what they wait for: the only place where methods and solvers meet.
+
+What all methods at work wait for at the same moment is one list of problems, and its Plans are one list of runs for the
+trainer. Equal problems are one, whoever poses them: they are told apart by their content. A method that waits for others goes
+on when all of them have ended; methods for which others wait are served first.
+"""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.scaling import Columns, Scaling, fit_scaling
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.method import Method, NotApplicableError, Outcome
+from pac_surrogate.methods.problems import Measure, Train
+from pac_surrogate.models.weights import fingerprint
+from pac_surrogate.plan import Plan
+from pac_surrogate.solvers.training import Fit, fit
+from pac_surrogate.surrogates.surrogate import Surrogate
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Where and how Plans are trained; no result depends on it but by rounding.
+
+    Attributes:
+        device: "auto" means CUDA where there is one.
+        stack_memory: bytes that one stack may take.
+        cache: folder of finished stacks, for resuming.
+        progress: show a progress bar; by default on a terminal.
+    """
+
+    device: str = "auto"
+    stack_memory: int | None = None
+    cache: Path | None = None
+    progress: bool | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Give these as arguments of `fit`."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def run(given: Sequence[tuple[Method, Case]], solver: Solver) -> list[Outcome]:
+    """Follow each method on its case.
+
+    A training that diverges and a method that does not apply end their own method, whose outcome says so.
+
+    Raises:
+        ValueError: of a method, if its case cannot be served at all.
+    """
+    runner, caller = _Runner(solver), _Waiter(())
+    runner.wait(caller, given)
+    while runner.waiting:
+        runner.solve()
+    if not all(caller.answers):
+        raise ValueError("a method must not wait for itself on its own case: change one of them")
+    return [outcome for outcome in caller.answers if outcome is not None]
+
+
+@dataclass(eq=False)
+class _Waiter:
+    """Who waits for methods: one of them, or the caller, whose place is ()."""
+
+    place: tuple[int, ...]  # that of who waits for it, and a number
+    answers: list[Outcome | None] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(eq=False)
+class _Work(_Waiter):
+    """A method at work on a case."""
+
+    method: Method = field(kw_only=True)
+    case: Case = field(kw_only=True)
+    waiters: list[tuple[_Waiter, int]] = field(default_factory=list)
+    generator: Generator[Any, Any, Any] | None = None
+    outcome: Outcome | None = None
+
+
+class _Runner:
+    def __init__(self, solver: Solver) -> None:
+        self.solver = solver
+        self.waiting: list[tuple[_Work, Train | Measure]] = []
+        self.works: dict[Hashable, _Work] = {}
+        self.known: dict[Hashable, Any] = {}
+        # Digests are taken once for each object, which is kept here as long.
+        self._contents: dict[Dataset, Hashable] = {}
+        self._networks: dict[Surrogate, Hashable] = {}
+        self._scaled: dict[Hashable, Dataset] = {}
+        self._ranges: dict[Hashable, Columns] = {}
+
+    # Methods ---------------------------------------------------------------------------------------------------------------
+
+    def wait(self, waiter: _Waiter, asked: Sequence[tuple[Method, Case]]) -> None:
+        """Let methods work on their cases, equal ones once; the waiter hears how they end."""
+        waiter.answers = [None] * len(asked)
+        for number, (method, case) in enumerate(asked):
+            key = (method, self._case(case))
+            work = self.works.get(key)
+            if work is None:
+                work = self.works[key] = _Work((*waiter.place, number), method=method, case=case, waiters=[(waiter, number)])
+                self._adapt(work, method)
+            elif work.outcome is None:
+                work.waiters.append((waiter, number))
+            else:  # what had ended before costs nothing now
+                self._hear(waiter, number, dataclasses.replace(work.outcome, seconds=0.0))
+        if not asked and isinstance(waiter, _Work):
+            self._advance(waiter, [])
+
+    def _adapt(self, work: _Work, method: Method) -> None:
+        """Let a method begin, in the place of the one before."""
+        work.method = method
+        _, found = self._step(work, lambda: method.adapt(work.case))
+        if isinstance(found, Generator):
+            work.generator = found
+            self._advance(work, None)
+        else:
+            self._end(work, found)
+
+    def _advance(self, work: _Work, answer: Any) -> None:
+        """Give a method the answer that it waits for, and take what it asks for next, or what it ends with."""
+        assert work.generator is not None
+        generator = work.generator
+        ended, asked = self._step(work, lambda: generator.send(answer))
+        if ended:
+            self._end(work, asked)
+        elif isinstance(asked, list):
+            self.wait(work, asked)
+        else:
+            self.waiting.append((work, asked))
+
+    def _step(self, work: _Work, act: Callable[[], Any]) -> tuple[bool, Any]:
+        """Whether a method has ended, and with what; what it asks for if not."""
+        began = time.perf_counter()
+        try:
+            return False, act()
+        except StopIteration as end:
+            return True, end.value
+        except NotApplicableError as error:
+            return True, Outcome(work.case.surrogate, work.method, refused=str(error))
+        finally:
+            work.seconds += time.perf_counter() - began
+
+    def _end(self, work: _Work, found: Surrogate | Outcome | Method) -> None:
+        """Note how a method ended, and tell those that wait for it, each of which bears a part of the seconds."""
+        if isinstance(found, Surrogate):
+            found = Outcome(found, work.method)
+        if not isinstance(found, Outcome):
+            self._adapt(work, found)
+            return
+        if work.generator is not None:
+            work.generator.close()
+        work.outcome = dataclasses.replace(found, seconds=work.seconds / len(work.waiters))
+        for waiter, number in work.waiters:
+            self._hear(waiter, number, work.outcome)
+
+    def _hear(self, waiter: _Waiter, number: int, outcome: Outcome) -> None:
+        waiter.answers[number] = outcome
+        waiter.seconds += outcome.seconds
+        if isinstance(waiter, _Work) and all(answer is not None for answer in waiter.answers):
+            self._advance(waiter, waiter.answers)
+
+    # Problems --------------------------------------------------------------------------------------------------------------
+
+    def solve(self) -> None:
+        """Solve what is waited for now, by methods for which others wait first; then let these go on, in their order."""
+        depth = max(len(work.place) for work, _ in self.waiting)
+        due = [(work, problem) for work, problem in self.waiting if len(work.place) == depth]
+        self.waiting = [(work, problem) for work, problem in self.waiting if len(work.place) < depth]
+        due.sort(key=lambda one: one[0].place)
+        keys = [self._key(work, problem) for work, problem in due]
+        seconds, asked = dict.fromkeys(keys, 0.0), Counter(keys)
+        new: dict[Hashable, tuple[_Work, Train | Measure]] = {}
+        for key, one in zip(keys, due, strict=True):
+            if key not in self.known:
+                new.setdefault(key, one)
+        stacks: dict[Hashable, list[Hashable]] = {}
+        for key, (work, problem) in new.items():
+            if isinstance(problem, Measure):
+                began = time.perf_counter()
+                self.known[key] = self._measure(problem)
+                seconds[key] = time.perf_counter() - began
+            else:
+                group = (problem.surrogate.network.shape_key, problem.steps, work.case.budget.batch_size)
+                stacks.setdefault(group, []).append(key)
+        for members in stacks.values():
+            problems = [problem for _, problem in (new[key] for key in members) if isinstance(problem, Train)]
+            fits = self._train(problems, [new[key][0].case for key in members])
+            for key, result in zip(members, fits, strict=True):
+                self.known[key] = result
+                seconds[key] = result.seconds
+        for key, (work, problem) in zip(keys, due, strict=True):
+            work.seconds += seconds[key] / asked[key]  # what several share costs each its part
+            self._deliver(work, problem, self.known[key])
+
+    def _deliver(self, work: _Work, problem: Train | Measure, answer: Any) -> None:
+        if isinstance(problem, Train):
+            if answer.diverged is not None:
+                self._end(work, Outcome(work.case.surrogate, work.method, diverged=answer.diverged))
+            else:
+                self._advance(work, self._trained(problem, answer))
+        elif isinstance(answer, NotApplicableError):
+            self._end(work, Outcome(work.case.surrogate, work.method, refused=str(answer)))
+        else:
+            self._advance(work, answer)
+
+    def _measure(self, problem: Measure) -> Any:
+        try:
+            return problem.function(problem.surrogate, self._in_scales(problem), *problem.settings)
+        except NotApplicableError as error:
+            return error
+
+    def _train(self, problems: Sequence[Train], cases: Sequence[Case]) -> list[Fit]:
+        network = problems[0].surrogate.network
+        return fit(
+            network.module,
+            [problem.plan for problem in problems],
+            [self._in_scales(problem) for problem in problems],
+            seeds=[case.seed for case in cases],
+            steps=problems[0].steps,
+            learning_rate=[problem.learning_rate for problem in problems],
+            batch_size=cases[0].budget.batch_size,
+            dtype=network.dtype,
+            schedule="cosine",
+            **self.solver.options(),
+        )
+
+    def _trained(self, problem: Train, result: Fit) -> Surrogate:
+        """The surrogate with its new weights, and with the range of the inputs that it has now seen."""
+        surrogate, essential = problem.surrogate, problem.plan.essential
+        network = surrogate.network
+        kept = network.essential if essential is None else essential
+        predictor = dataclasses.replace(network, weights=result.weights, essential=kept)
+        inputs, content = surrogate.scaling.inputs, self._content(problem.data)
+        if len(problem.data):
+            if content not in self._ranges:
+                self._ranges[content] = fit_scaling(problem.data).inputs
+            inputs = inputs.widened(self._ranges[content])
+        return dataclasses.replace(surrogate, predictor=predictor, scaling=Scaling(inputs, surrogate.scaling.outputs))
+
+    # Content ---------------------------------------------------------------------------------------------------------------
+
+    def _key(self, work: _Work, problem: Train | Measure) -> Hashable:
+        """What tells a problem from others: equal ones have equal keys."""
+        network, data = self._network(problem.surrogate), self._content(problem.data)
+        if isinstance(problem, Measure):
+            return (problem.function, problem.settings, network, data)
+        spent = (problem.steps, problem.learning_rate, work.case.budget.batch_size, work.case.seed)
+        return (*spent, _plan(problem.plan), network, data)
+
+    def _network(self, surrogate: Surrogate) -> Hashable:
+        if surrogate not in self._networks:
+            network, sides = surrogate.network, (surrogate.scaling.inputs, surrogate.scaling.outputs)
+            columns = [{f.name: getattr(side, f.name) for f in dataclasses.fields(side)} for side in sides]
+            content = fingerprint(network.weights, network.essential or {}, *columns)
+            told = (surrogate.inputs, surrogate.outputs, surrogate.given_inputs, surrogate.given_outputs)
+            key = (network.shape_key, network.essential is None, network.new_readout, content, told)
+            self._networks[surrogate] = key
+        return self._networks[surrogate]
+
+    def _case(self, case: Case) -> Hashable:
+        """What tells a case from others, with all that a surrogate hands on to those that are made of it."""
+        surrogate, source = case.surrogate, None if case.source is None else self._content(case.source)
+        points = [(name, axis.values.tobytes(), axis.units) for name, axis in surrogate.coordinates.items()]
+        handed_on = (repr(surrogate.provenance), surrogate.folds, tuple(points))
+        return (self._network(surrogate), handed_on, self._content(case.target), source, case.budget, case.seed)
+
+    def _content(self, data: Dataset) -> Hashable:
+        if data not in self._contents:
+            self._contents[data] = (data.digest(), data.inputs, data.outputs)
+        return self._contents[data]
+
+    def _in_scales(self, problem: Train | Measure) -> Dataset:
+        """The data of a problem in its surrogate's scales; equal ones are one object, which a stack holds once."""
+        scaling = problem.surrogate.scaling
+        sides = [
+            {"mean": side.mean, "deviation": side.deviation, "log": side.logarithmic}
+            for side in (scaling.inputs, scaling.outputs)
+        ]
+        key = (fingerprint(*sides), self._content(problem.data))
+        if key not in self._scaled:
+            self._scaled[key] = scaling.standardise(problem.data)
+        return self._scaled[key]
+
+
+def _plan(plan: Plan) -> Hashable:
+    behaviour = plan.behaviour
+    tensors = [plan.start, plan.trainable, plan.anchor, plan.strength, plan.essential or {}]
+    content = fingerprint(*tensors, {} if behaviour is None else behaviour.arrays)
+    return (content, plan.essential is None, tuple(plan.rate.items()), behaviour, plan.reparametrisation, plan.perturbation)

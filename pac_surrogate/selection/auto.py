@@ -1,0 +1,96 @@
+"""Which method? `Auto` weighs candidates by what they leave on samples that they have not seen, and says why."""
+
+from collections.abc import Generator, Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from pac_surrogate.data.repeats import count_of, groups_of
+from pac_surrogate.methods.around.source_process import source_process
+from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.leave_out import LeaveOut
+from pac_surrogate.methods.method import Adaptation, Method, NotApplicableError, needs_source
+from pac_surrogate.methods.problems import Measure
+from pac_surrogate.methods.pruned.pac import PAC
+from pac_surrogate.methods.pulled.l2_sp import L2SP
+from pac_surrogate.methods.tuned.atl import feature_statistics
+from pac_surrogate.methods.tuned.fine_tune import FineTune
+from pac_surrogate.methods.tuned.scratch import Scratch
+from pac_surrogate.predictors import Mixture
+from pac_surrogate.predictors.choice import Choice
+from pac_surrogate.selection.candidates import Candidate, candidates
+from pac_surrogate.selection.stacking import mix
+from pac_surrogate.utilities.arguments import settings
+
+RATE = 3e-3  # of the trained candidates
+TRAINED: Mapping[str, Method] = {
+    "PAC": PAC(learning_rate=RATE),
+    "PAC, sparsity 0.5": PAC(learning_rate=RATE, sparsity=0.5),
+    "L2-SP, strength 0.1": L2SP(learning_rate=RATE, strength=0.1),
+    "L2-SP, strength 0.01": L2SP(learning_rate=RATE, strength=0.01),
+    "fine-tune": FineTune(learning_rate=RATE),
+    "fine-tune, slow": FineTune(learning_rate=RATE / 3),
+    "scratch": Scratch(learning_rate=RATE, strength=1e-3),
+}
+
+
+@settings
+class Auto:
+    """Choose among methods in closed form by their leave-one-out errors, and average the best.
+
+    Candidates: the unchanged source, a shift, linear corrections and a Gaussian process on the residual; the same, and
+    co-kriging, around a process of the source's samples where outputs are few; the tangent of the network with priors on
+    readout, biases, single layers, essential, redundant and all weights, by the block kernel and the shared one; a process of
+    the target alone; ATL. The answer is their mean with weights that minimise the leave-one-out error, shrunk towards weights
+    by evidence (see `weigh`). What a candidate tunes (a ratio, a ridge, length scales, layers) is tuned without the sample that
+    judges it. Processes join up to 200 target samples, tangents up to 4,000.
+
+    Source samples, where there are any, add the candidates that need them: ATL, which standardises features by them, and their
+    process.
+
+    Args:
+        trained: also train PAC, L2-SP, fine-tuning and scratch, each with two settings but the last, on all samples and without
+            each of at most 10 folds, in one stack with the source's stages before it and one without; their residuals on the
+            folds stand beside those of the closed forms. One that diverges, or is not applicable, does not join. Takes minutes
+            where closed forms take seconds.
+    """
+
+    trained: bool = False
+    chooses: ClassVar[bool] = True  # itself, and is no candidate among others
+    leaves_out: ClassVar[bool] = True  # itself: its answer holds the residuals that intervals need
+
+    def adapt(self, case: Case) -> Adaptation:
+        """Measure the source's features and fit its process; fit all candidates on the target, weigh them, and say why."""
+        trained = (yield from _trained(case)) if self.trained else []
+        statistics = process = None
+        if case.source is not None:
+            statistics = yield Measure(feature_statistics, case.surrogate, case.source)
+            process = yield Measure(source_process, case.surrogate, case.source)
+        seen = () if case.source is None else (case.source,)
+        surrogate = case.for_target()
+        network, data = surrogate.network, surrogate.scaling.standardise(case.target)
+        group = groups_of(torch.from_numpy(data.input_matrix))
+        inputs = count_of(group)
+        if inputs < 2 and network.new_readout:
+            raise NotApplicableError(
+                f"a choice for outputs that the source lacks takes target samples of 2 different inputs, got {inputs}"
+            )
+        if inputs < 2:
+            why = "no sample can be left out" if inputs else "there are no target samples"
+            choice = Choice("source unchanged", "", f"the source as it is: {why}", ())
+            return case.answer(surrogate, Mixture(torch.ones(1, dtype=torch.float64), (network,), choice), *seen)
+        found = candidates(surrogate, data, statistics, process, trained)
+        return case.answer(surrogate, mix(found, group), *seen)
+
+
+def _trained(case: Case) -> Generator[Any, Any, list[Candidate]]:
+    """The trained candidates of a case, fitted also without parts of the samples."""
+    if count_of(case.group) < 2:
+        return []
+    methods = {name: method for name, method in TRAINED.items() if case.source is not None or not needs_source(method)}
+    outcomes = yield [(LeaveOut(method), case) for method in methods.values()]
+    return [
+        Candidate(name, outcome.surrogate.predictor, outcome.surrogate.folds.residual)
+        for name, outcome in zip(methods, outcomes, strict=True)
+        if outcome.sound and outcome.surrogate.folds is not None
+    ]

@@ -1,0 +1,175 @@
+"""Candidates in closed form for a target: each with the residuals that it leaves on samples which it has not seen.
+
+No gradient step is taken: a choice costs a Jacobian of the samples and a few factorisations.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.leave_one_out import chosen_by_others
+from pac_surrogate.data.repeats import group_sum, groups_of
+from pac_surrogate.kernels.tangent import KERNEL_ROWS
+from pac_surrogate.methods.around.gaussian_process import GP
+from pac_surrogate.methods.around.linear_correction import RidgeLines
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.methods.tuned.atl import ATL, Statistics
+from pac_surrogate.models.weights import Mask, inside, prunable, redundant
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.predictors import Correction, Predictor
+from pac_surrogate.pruning import magnitude_mask
+from pac_surrogate.solvers.closed_form import RATIOS, linearise
+from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.display import Shown
+
+BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel serves
+SPARSITY = 0.8  # of the essential mask among the candidates
+LAYERS = 6  # single layers among the candidates, at most
+RIDGES = (1.0, 0.1, 0.01, 1e-4, 1e-7)  # of the linear corrections
+PROCESS_SAMPLES = 200  # up to which Gaussian processes are among the candidates
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Shown):
+    """A method, fitted, with the residuals that it leaves on samples that it has not seen.
+
+    Attributes:
+        name: of the method.
+        predictor: what predicts.
+        left_out: leave-one-out residuals, standardised.
+        variance: what it expects of the square of each residual, if it is a posterior.
+    """
+
+    name: str
+    predictor: Predictor
+    left_out: Float[Tensor, "sample output"]
+    variance: Float[Tensor, "sample output"] | None = None
+
+    def left_out_variance(self, group: Int[Tensor, " sample"]) -> Float[Tensor, "sample output"]:
+        """Variance that the candidate expects of each sample left out; the others' mean square where it expects none.
+
+        Args:
+            group: number of each sample's input.
+        """
+        if self.variance is not None:
+            return self.variance
+        square, own = self.left_out.square(), torch.bincount(group).double()[group, None]
+        return (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (len(square) - own)
+
+    @property
+    def squared(self) -> Float[Tensor, " sample"]:
+        """Mean squared residual of each sample."""
+        return self.left_out.square().mean(1)
+
+
+def candidates(
+    surrogate: Surrogate,
+    data: Dataset,
+    statistics: Sequence[Statistics] | None = None,
+    process: Predictor | None = None,
+    others: Sequence[Candidate] = (),
+) -> list[Candidate]:
+    """Fit all candidates that the case allows; samples of two different inputs or more.
+
+    Args:
+        surrogate: the source, with the target's outputs.
+        data: target samples, standardised.
+        statistics: of the source's features, for ATL.
+        process: of the source's samples.
+        others: candidates that are there already.
+
+    Raises:
+        NotApplicableError: if the case allows none.
+    """
+    network = surrogate.network
+    x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
+    found: list[Candidate] = []
+    knows = not network.new_readout or any(bool(w.any()) for w in readout_weights(surrogate))
+    if knows:
+        found.append(Candidate("source unchanged", network, y - _predict(network, x)))
+        found += _around(network, data, x, y)
+        if process is not None and not network.new_readout:
+            found.append(Candidate("the source's process", process, y - process.predict(x)))
+            found += _around(process, data, x, y, of=" of the source's process")
+    plans, outputs = plans_around(surrogate), y.shape[1]
+    kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
+    kernels = kernels if len(data) <= KERNEL_ROWS else []
+    for kernel in kernels:
+        solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
+        for name, solution in zip(plans, solved, strict=True):
+            assert solution.unseen is not None
+            label = f"{name}, {kernel} kernel" if len(kernels) > 1 else name
+            found.append(Candidate(label, solution.predictor, *solution.unseen))
+    if len(data) <= PROCESS_SAMPLES:
+        found.append(Candidate("GP on the target", *GP(on="target").fit(network, data)))
+    if statistics is not None:
+        # A model without features has none: no candidate here.
+        with contextlib.suppress(NotApplicableError):
+            found.append(Candidate("ATL", *ATL().fit(network, data, statistics)))
+    found = [candidate for candidate in (*found, *others) if bool(torch.isfinite(candidate.left_out).all())]
+    if not found:
+        raise NotApplicableError(f"auto has no candidate for {len(data)} samples of new outputs: name a method")
+    return found
+
+
+def readout_weights(surrogate: Surrogate) -> list[Tensor]:
+    """The weights of the readout, all 0 where no output is known to the source."""
+    return [surrogate.weights[name] for name, own in inside(surrogate.weights, surrogate.readout).items() if bool(own)]
+
+
+def _predict(base: Predictor, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
+    with torch.no_grad():
+        return base.predict(x).double()
+
+
+def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
+    """Priors around the source: which weights may move, and how far."""
+    weights, readout = surrogate.weights, surrogate.readout
+
+    def plan(trainable: bool | Mask, strength: float | Mapping[str, float | Tensor] = 1.0) -> Plan:
+        return make_plan(weights, trainable=trainable, anchor=weights, strength=strength)
+
+    plans = {"readout": plan(inside(weights, readout))}
+    if not any(bool(w.any()) for w in readout_weights(surrogate)):
+        return plans  # no other weight moves a prediction that is 0 everywhere
+    names = prunable(weights)
+    biases = {name: torch.tensor(name not in names) for name in weights}
+    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+    essential = magnitude_mask(weights, SPARSITY)
+    inert = redundant(essential) | {name: torch.tensor(True) for name in weights if name not in names}
+    sizes = {name: 1 / weight.double().abs().clamp_min(1e-6) if name in names else 1.0 for name, weight in weights.items()}
+    plans["biases"] = plan(biases)
+    plans |= {f"layer {module}": plan(inside(weights, module)) for module in [m for m in modules if m != readout][:LAYERS]}
+    plans |= {"essential weights": plan(essential), "redundant weights": plan(inert)}
+    return plans | {"all weights": plan(True), "all weights, variance as |w|": plan(True, sizes)}
+
+
+def _around(
+    base: Predictor, data: Dataset, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"], *, of: str = ""
+) -> list[Candidate]:
+    """Corrections of a source: a shift, lines, a process of what is left."""
+    before = _predict(base, x)
+    (samples, outputs), group = y.shape, groups_of(x)
+    residual, none = y - before, torch.zeros(x.shape[1], outputs, dtype=torch.float64)
+    shift = Correction(base, torch.ones(outputs).double(), residual.mean(0), none)
+    own = torch.bincount(group).double()[group, None]
+    others = (residual.sum(0) - group_sum(residual, group)) / (samples - own)
+    found = [Candidate(f"shift{of}", shift, residual - others)]
+    for name, linear in (("linear correction", False), ("linear correction with c'x", True)):
+        tried = RidgeLines.grid(before, x, y, RIDGES, linear=linear)
+        errors = torch.stack([lines.left_out for lines in tried])
+        squares = errors.square().mean(2)
+        best = tried[int(squares.mean(1).argmin())]
+        corrected = Correction(base, *best.lines(x, linear=linear))
+        found.append(Candidate(name + of, corrected, errors[chosen_by_others(squares, group), torch.arange(samples)]))
+        if of and not linear and samples <= PROCESS_SAMPLES:  # around the network this adds nothing to the one below
+            fitted = GP(on="residual").fit(corrected, data, best.without)
+            found.append(Candidate(f"GP and linear correction{of}", *fitted))
+    if samples <= PROCESS_SAMPLES:
+        found.append(Candidate(f"GP on the residual{of}", *GP(on="residual").fit(base, data)))
+    return found

@@ -1,0 +1,104 @@
+"""Finished stacks on disk, each in a file named by all that its result depends on."""
+
+import os
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pac_surrogate.data.data_warnings import DataWarning
+from pac_surrogate.files import DatasetError
+from pac_surrogate.files.attributes import LONGEST_MESSAGE
+from pac_surrogate.files.replacing import check_output, check_own_folder
+from pac_surrogate.files.tensors import UncheckedError, load_tensors, save_tensors
+from pac_surrogate.models import CNN, COMPOSITES, MLP
+from pac_surrogate.models.weights import Weights, digest, unstack
+from pac_surrogate.solvers.runs import Fit, Options, Run
+from pac_surrogate.utilities.display import one_line
+
+TRAINER = 3  # raise it whenever the trainer computes something else: finished stacks of an older one are then not used
+
+
+def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
+    """The folder, or None for a user's module: its code cannot be named by its content, so nothing vouches for a stack on disk.
+
+    Raises:
+        DatasetError: if a link or a file is in its place.
+    """
+    architecture = getattr(model, "architecture", None)
+    while isinstance(architecture, COMPOSITES):
+        architecture = architecture.base
+    if folder is None or not isinstance(architecture, MLP | CNN):
+        return None
+    check_own_folder(folder)
+    return folder
+
+
+def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options) -> Path:
+    """Where a stack belongs, named by all that its result depends on."""
+    digests = {id(data): data.digest() for run in runs for data in (run.data, run.valid) if data is not None}
+    settings = [
+        (
+            run.seed,
+            run.learning_rate,
+            run.plan.rate,
+            run.plan.behaviour,
+            run.plan.reparametrisation,
+            run.plan.perturbation,
+            digests[id(run.data)],
+            digests.get(id(run.valid)),
+        )
+        for run in runs
+    ]
+    plans = [part for run in runs for part in (run.plan.start, run.plan.trainable, run.plan.anchor, run.plan.strength)]
+    plans += [run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None]
+    name = digest((TRAINER, version("pac_surrogate"), model.architecture, options, settings), plans)
+    return folder / f"{name}.safetensors"
+
+
+def save_stack(path: Path, fits: list[Fit]) -> None:
+    """Keep what the runs of a stack ended with."""
+    tensors = {f"weights/{name}": torch.stack([result.weights[name] for result in fits]) for name in fits[0].weights}
+    results = [{"diverged": f.diverged, "valid_error": f.valid_error, "seconds": f.seconds} for f in fits]
+    objective = torch.stack([f.objective for f in fits])
+    header = {"stack": path.stem, "runs": results, "order": list(fits[0].weights)}
+    save_tensors(path, tensors | {"objective": objective}, header, cache=True)
+
+
+def load_stack(path: Path, runs: list[Run], options: Options) -> list[Fit] | None:
+    """The finished stack of these runs; None if there is none, or none that is whole, as a warning then says.
+
+    One without a checksum, of an earlier version, counts as none.
+    """
+    if not os.path.lexists(path):
+        return None
+    check_output(path)
+    try:
+        tensors, header = load_tensors(path, checked=True)
+        if header.get("stack") != path.stem:
+            raise DatasetError(f"{path} holds another stack than its name says")
+        return _fits(tensors, header, runs, options)
+    except UncheckedError:
+        return None
+    except DatasetError as error:
+        reason = error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = DatasetError(f"{path} is no whole stack ({one_line(error)})")
+    warnings.warn(DataWarning(one_line(f"{reason}: it is trained anew", LONGEST_MESSAGE)), stacklevel=2)
+    return None
+
+
+def _fits(tensors: Weights, header: dict[str, Any], runs: list[Run], options: Options) -> list[Fit]:
+    """What a stack holds, if it is what these runs give."""
+    expected = {n: (len(runs), *w.shape) for n, w in runs[0].plan.seen().items()}
+    # safetensors sorts names; the order of weights is the order in which penalties are added, and so part of the result's bits.
+    stacked = {name: tensors[f"weights/{name}"] for name in header["order"]}
+    objective, results = tensors["objective"], header["runs"]
+    if {name: tuple(w.shape) for name, w in stacked.items()} != expected or len(results) != len(runs):
+        raise ValueError("its weights are not those of the runs")
+    if objective.shape != (len(runs), options.steps) or {t.dtype for t in (objective, *stacked.values())} != {options.dtype}:
+        raise ValueError("its history is not that of the runs")
+    return [Fit(w, objective[i].clone(), **results[i]) for i, w in enumerate(unstack(stacked))]

@@ -1,0 +1,1 @@
+"""Surrogates: scaling and one predictor, in physical units."""

@@ -1,0 +1,130 @@
+"""A surrogate for other outputs, or for data that vary what its source held still."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.matching import same_shape
+from pac_surrogate.data.scaling import Scaling, fit_new_outputs, fit_scaling, scaled_for
+from pac_surrogate.files import Variable
+from pac_surrogate.models.weights import inside
+from pac_surrogate.predictors import build_network
+from pac_surrogate.surrogates.layout import same_variables
+from pac_surrogate.surrogates.surrogate import Surrogate
+
+
+def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
+    """Give a surrogate the outputs of other data: known ones keep readout and scaling, new ones begin at 0 with their own.
+
+    A surrogate that has these outputs already comes back as it is.
+
+    Raises:
+        ValueError: if the network cannot be rebuilt, or there are no samples to scale new outputs by.
+    """
+    if same_variables(surrogate.outputs, data.outputs):
+        return surrogate
+    columns, rows = _known_places(surrogate.network.module, surrogate.outputs, data.outputs)
+    new = torch.tensor(columns) < 0
+    if len(data) == 0 and bool(new.any()):
+        raise ValueError("outputs that the source lacks need at least one target sample")
+    network = surrogate.network
+    fresh = build_network(network.architecture, surrogate.inputs, data.outputs)
+    readout = fresh.module.readout_name
+    weights, essential = {}, {}
+    for name, weight in fresh.module.named_parameters():
+        if not name.startswith(f"{readout}."):
+            weights[name] = network.weights[name]
+            if network.essential is not None:
+                essential[name] = network.essential[name]
+            continue
+        weights[name] = torch.zeros_like(weight, dtype=network.dtype).detach()
+        # Nothing in a new readout is known to the source, so all of it is free to train.
+        mask = torch.zeros_like(weight, dtype=torch.bool)
+        for place, row in enumerate(rows):
+            if row >= 0:
+                weights[name][place] = network.weights[name][row]
+                if network.essential is not None:
+                    mask[place] = network.essential[name][row]
+        if network.essential is not None:
+            essential[name] = mask
+    predictor = dataclasses.replace(
+        fresh,
+        weights=weights,
+        essential=essential or None,
+        new_readout=network.new_readout or bool(new.any()),
+    )
+    outputs = surrogate.scaling.outputs.pick(torch.tensor(columns).clamp_min(0))
+    outputs = fit_new_outputs(data).where(new, outputs) if bool(new.any()) else outputs
+    scaling = Scaling(surrogate.scaling.inputs, outputs)
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=data.outputs)
+
+
+def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[Variable]) -> tuple[list[int], list[int]]:
+    """For each column of their outputs the column of ours, and for each row of their readout the row of ours; -1 for new ones.
+
+    Where a model does not say which rows of its readout give an output, all are new.
+    """
+    rows_of: Any = getattr(module, "rows_of", None)
+    places, column, row = {}, 0, 0
+    for variable in ours if rows_of is not None else ():
+        places[variable.name] = (variable, column, row)
+        column, row = column + variable.size, row + rows_of(variable)
+    columns: list[int] = []
+    rows: list[int] = []
+    for variable in theirs:
+        count = 0 if rows_of is None else rows_of(variable)
+        known, column, row = places.get(variable.name, (None, 0, 0))
+        if known is not None and same_shape(known, variable):
+            columns += range(column, column + variable.size)
+            rows += range(row, row + count)
+        else:
+            columns += [-1] * variable.size
+            rows += [-1] * count
+    return columns, rows
+
+
+def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
+    """Scale what the source held at a set point by data that vary it; see `scaling.scaled_for`.
+
+    Of such an input the source knows nothing, so its network is made blind to it. What the source says of such an output in
+    physical units stays as it is: its readout is scaled with it.
+
+    Args:
+        surrogate: the source.
+        data: under its variables; outputs that are new to the source are passed over.
+
+    Returns:
+        The surrogate itself where there is nothing to scale.
+    """
+    if len(data) == 0:
+        return surrogate
+    seen, scaling = fit_scaling(data), surrogate.scaling
+    inputs, outputs = scaled_for(scaling.inputs, seen.inputs), scaling.outputs
+    if surrogate.outputs == data.outputs:
+        outputs = scaled_for(scaling.outputs, seen.outputs)
+    if inputs is scaling.inputs and outputs is scaling.outputs:
+        return surrogate
+    weights, module = dict(surrogate.weights), surrogate.network.module
+    blind_to, rows_of = (getattr(module, name, None) for name in ("blind_to", "rows_of"))
+    if blind_to is not None:
+        weights = blind_to(weights, inputs.deviation != scaling.inputs.deviation)
+    if outputs is not scaling.outputs and rows_of is not None:
+        shrinkage = torch.where(outputs.deviation > 0, scaling.outputs.deviation / outputs.deviation, 1.0)
+        factors, first = [], 0
+        for variable in surrogate.outputs:
+            own, rows = shrinkage[first : first + variable.size], rows_of(variable)
+            first += variable.size
+            # A row is a column, or a field that is scaled as one; channels of several scales keep what they say in their own.
+            factors.append(
+                own if rows == len(own) else own[:1].expand(rows) if bool((own == own[0]).all()) else torch.ones(rows)
+            )
+        factor = torch.cat(factors)
+        for name, own in inside(weights, surrogate.readout).items():
+            if bool(own):
+                weights[name] = weights[name] * factor.to(weights[name]).view(-1, *(1,) * (weights[name].ndim - 1))
+    predictor = dataclasses.replace(surrogate.network, weights=weights)
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=Scaling(inputs, outputs))

@@ -1,0 +1,79 @@
+"""What a surrogate is made of as arrays and JSON, and what it remembers of its making."""
+
+import dataclasses
+import json
+import operator
+import platform
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.matching import match_all
+from pac_surrogate.data.scaling import Columns
+from pac_surrogate.files import Coordinate, Variable
+from pac_surrogate.predictors.codec import check_array
+from pac_surrogate.predictors.predictor import check_finite
+
+
+def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
+    """What a surrogate remembers of its making; JSON only."""
+    return {
+        "data": data.training.digest(),
+        "samples": len(data),
+        "versions": dict(_versions()),
+        **json.loads(json.dumps(settings, default=repr)),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of what computes. They are read from files, in a millisecond each."""
+    return {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
+
+
+def columns_of(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Variable]) -> Columns:
+    """Scaling as saved, a number for each column."""
+    saved, width = {}, sum(variable.size for variable in variables)
+    for each in dataclasses.fields(Columns):
+        name = f"scaling/{side}/{each.name}"
+        saved[each.name] = tensors[name]
+        check_array(name, tensors[name], each.type, {"column": width})
+    check_finite(f"the scaling of the {side}", saved)
+    if bool((saved["deviation"] < 0).any()) or bool((saved["low"] > saved["high"]).any()):  # 0 means that nothing varied
+        raise ValueError(f"the scaling of the {side} has a negative deviation, or a range whose ends are exchanged")
+    return Columns(**saved)
+
+
+def variable_of(entry: Mapping[str, Any]) -> Variable:
+    """A variable as saved."""
+    return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
+
+
+def given_of(header: Mapping[str, Any], side: str, own: Sequence[Variable]) -> tuple[Variable, ...] | None:
+    """The variables as arrays list them, if they are saved, and if they are these."""
+    saved = header.get("given", {}).get(side)
+    if not saved:
+        return None
+    variables = tuple(map(variable_of, saved))
+    match_all(side, variables, own)
+    match_all(side, own, variables)
+    return variables
+
+
+def coordinate_state(coordinate: Coordinate) -> dict[str, Any]:
+    """Coordinates as they are saved."""
+    values = np.asarray(coordinate.values).tolist()
+    return {"name": coordinate.name, "values": values, "units": coordinate.units, "long_name": coordinate.long_name}
+
+
+def coordinate_of(entry: Mapping[str, Any]) -> Coordinate:
+    """Coordinates as saved."""
+    values = np.array(entry["values"])
+    if values.ndim != 1 or values.dtype.kind not in "fiuU":
+        raise ValueError("the coordinates of an axis must be one row of numbers or texts")
+    return Coordinate(str(entry["name"]), values, str(entry["units"]), str(entry["long_name"]))

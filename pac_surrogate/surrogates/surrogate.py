@@ -1,0 +1,419 @@
+"""Surrogate: scaling and one predictor; predicts in physical units, saves and loads as arrays and JSON."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
+from pac_surrogate.data.dataset import Dataset, described, open_dataset
+from pac_surrogate.data.matching import match_all, strange_grids
+from pac_surrogate.data.repeats import count_of, group_mean
+from pac_surrogate.data.scaling import (
+    TINY,
+    Scaling,
+    check_reach,
+    name_of_column,
+)
+from pac_surrogate.files import Coordinate, DatasetError, Variable
+from pac_surrogate.files.tensors import load_tensors, save_tensors
+from pac_surrogate.intervals.bands import (
+    BAND_NUMBERS,
+    Interval,
+    cross_validation_band,
+    normal_band,
+    promise,
+    studentised_band,
+)
+from pac_surrogate.models import Architecture, as_architecture
+from pac_surrogate.models.network import by_pieces
+from pac_surrogate.models.weights import Mask, Weights
+from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor
+from pac_surrogate.predictors.choice import Choice
+from pac_surrogate.predictors.predictor import check_finite
+from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
+from pac_surrogate.surrogates.saved import columns_of, coordinate_of, coordinate_state, given_of, variable_of
+from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
+from pac_surrogate.utilities.display import Shown, listed, one_line
+from pac_surrogate.utilities.process import own_settings, threads_for
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Surrogate(Shown):
+    """A predictor between standardised inputs and outputs, with the scaling to and from physical units.
+
+    Attributes:
+        predictor: what maps standardised inputs to standardised outputs.
+        scaling: to and from physical units.
+        inputs: the input variables, in the order of the columns.
+        outputs: the output variables, in the order of the columns.
+        provenance: how it was made: data hash, seed, versions.
+        folds: the same method fitted without parts of the target samples, by which intervals are calibrated.
+        given_inputs: the input variables as arrays list them, where that is not as `inputs` does: in the order and layout of
+            the data to which the surrogate was transferred.
+        given_outputs: likewise, of the outputs.
+        coordinates: of the axes of the variables, as the data had them.
+    """
+
+    predictor: Predictor
+    scaling: Scaling
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    folds: Folds | None = None
+    given_inputs: tuple[Variable, ...] | None = None
+    given_outputs: tuple[Variable, ...] | None = None
+    coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
+
+    def _shown(self) -> dict[str, Any]:
+        adapted = self.provenance.get("transfer", {})
+        inputs, outputs = (listed([described(variable) for variable in side]) for side in self.layout)
+        return {
+            "predictor": self.predictor,
+            "inputs": inputs,
+            "outputs": outputs,
+            "trained on": _samples(self.provenance),
+            "transferred to": _samples(adapted),
+            "method": adapted.get("method"),
+            "choice": self.choice and self.choice.reason,
+            "intervals": None if self.folds is None else f"from {len(self.folds.members)} fits without a part of the samples",
+        }
+
+    @property
+    def network(self) -> Network:
+        """The predictor, if it is a network: only then can another transfer start from here.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        if not isinstance(self.predictor, Network):
+            raise ValueError(
+                f"a transfer starts from a network; this surrogate is a {type(self.predictor).__name__}: use its source"
+            )
+        return self.predictor
+
+    @property
+    def model(self) -> nn.Module:
+        """The network as a module with the trained weights, a copy; it maps standardised inputs to (outputs, features).
+
+        Of a `Module`, your own module is its attribute `module`.
+        """
+        return self.network.as_module()
+
+    @property
+    def weights(self) -> Weights:
+        """The network's weights."""
+        return self.network.weights
+
+    @property
+    def essential(self) -> Mask | None:
+        """The network's essential mask, or None before pruning."""
+        return self.network.essential
+
+    @property
+    def choice(self) -> Choice | None:
+        """Which method was chosen and why, if `method="auto"` made this surrogate."""
+        return getattr(self.predictor, "choice", None)
+
+    @property
+    def readout(self) -> str:
+        """Name of the network's readout module."""
+        return str(self.network.module.readout_name)
+
+    def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
+        """Predict in physical units.
+
+        What goes in decides what comes out: an array laid out as `Dataset.x` gives an array laid out as `Dataset.y`, NumPy or
+        torch (differentiable, on the tensor's own device) as it was given; a dictionary of named variables gives one; a
+        Dataset or the path of a data file, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered
+        in float64, tensors in their own precision or that of the outputs which the surrogate was trained on, whichever is
+        higher. Warns when inputs leave the range of the training data.
+
+        Args:
+            x: inputs [physical units].
+            batch_size: samples at a time; by default as many as keep the memory near 256 MB.
+
+        Raises:
+            ValueError: if shapes or names do not fit, a value is not finite, or a prediction is none that floating point holds.
+        """
+        if batch_size is not None:
+            (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
+        given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
+        columns = self.input_columns(x)
+        gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
+        with own_settings(gradients=None), torch.set_grad_enabled(gradient):
+            # Scaled in float64: in float32 a pressure of 1e5 Pa would lose what a deviation of 1 Pa says.
+            scaled = self.standardised(columns)
+            if bool(self.scaling.inputs.outside(columns.detach()).any()):
+                warnings.warn(
+                    "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
+                )
+            with threads_for(self._operations(scaled)):
+                prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
+        prediction = prediction.to(self._precision(columns))
+        self._check_held(prediction)
+        return self._laid_out(prediction, x)
+
+    @cached_property
+    def _numbers(self) -> int:
+        """How many numbers the predictor holds."""
+        return sum(tensor.numel() for tensor in self.predictor.state()[0].values())
+
+    def _operations(self, x: Tensor) -> float:
+        """Of a prediction of all rows, about: each number that the predictor holds is used once a row or more."""
+        return 2.0 * len(x) * self._numbers
+
+    def _precision(self, columns: Tensor) -> torch.dtype:
+        """That of the answer: as precise as the inputs, and as the outputs of the training data."""
+        trained = torch.float64 if any(variable.dtype == "float64" for variable in self.outputs) else torch.float32
+        return torch.promote_types(columns.dtype, trained)
+
+    def predict_interval(
+        self, x: Any, level: float = 0.9, *, interval: str = "jackknife", simultaneous: bool = False
+    ) -> Interval:
+        """Predict with an interval for every output.
+
+        "jackknife" calibrates by target samples that were left out: jackknife+ or CV+ by the folds of `transfer`, or, for
+        `method="auto"`, the posterior's shape scaled by leave-one-out residuals. "posterior" is the model's own belief, or the
+        spread of the folds and their residuals; it works at any number of samples and promises nothing.
+
+        Args:
+            x: inputs, as for `predict`; mean and bounds are laid out like its answer.
+            level: nominal coverage, 1 - alpha.
+            interval: jackknife | posterior.
+            simultaneous: one band that holds for all outputs of a sample together (a whole field).
+
+        Returns:
+            Mean, bounds, what coverage is promised (1 - 2 alpha or CV+'s own bound; None where the choice of method was not
+            made anew without each sample), and which samples extrapolate.
+
+        Raises:
+            ValueError: if the samples are too few for the level (it names how many are needed), none were left out, or a
+                prediction or a bound is none that floating point holds.
+        """
+        check_numbers(level=level)
+        check_flags(simultaneous=simultaneous)
+        if interval not in ("jackknife", "posterior"):
+            raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
+        given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
+        columns = self.input_columns(x).detach()
+        promised = None
+        scaled = self.standardised(columns)
+        with own_settings(gradients=False), threads_for(self._operations(scaled)):
+            mean = self.predictor.predict(scaled).double()
+            folds, predictor = self.folds, self.predictor
+            options = {"simultaneous": simultaneous}
+            bounds: Sequence[Tensor]
+            piece = max(1, BAND_NUMBERS // (mean.shape[1] * (1 if folds is None else len(folds.members))))
+            if interval == "jackknife" and folds is not None:
+                promised = promise(level, count_of(folds.group), len(folds.members))
+                calibration = folds.fold, folds.residual, folds.group
+
+                def band(z: Float[Tensor, "row input"]) -> Sequence[Tensor]:
+                    return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
+
+                bounds = by_pieces(band, scaled, piece)
+            elif interval == "jackknife" and isinstance(predictor, Mixture) and predictor.scores is not None:
+                assert predictor.group is not None
+                deviation = predictor.deviation(scaled)
+                bounds = studentised_band(mean, deviation, predictor.scores, predictor.group, level, **options)
+            elif interval == "posterior" and isinstance(predictor, Mixture) and predictor.scores is not None:
+                bounds = normal_band(mean, predictor.deviation(scaled), level, **options)
+            elif interval == "posterior" and folds is not None:
+                (spread,) = by_pieces(lambda z: [folds.predict(z).var(0)], scaled, piece)
+                noise = group_mean(folds.residual.square(), folds.group).mean(0)
+                bounds = normal_band(mean, (spread + noise).sqrt(), level, **options)
+            else:
+                raise ValueError(
+                    "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or "
+                    "more with intervals=True"
+                )
+            outside = self.scaling.inputs.outside(columns)
+        precision = self._precision(columns)
+        restored = [self.scaling.outputs.restore(values).to(precision) for values in (mean, *bounds)]
+        for values, bound in zip(restored, (False, True, True), strict=True):
+            self._check_held(values, bound=bound)
+        centre, lower, upper = (self._laid_out(values, x) for values in restored)
+        return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
+
+    def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
+        """Inputs in standardised units, float64.
+
+        Raises:
+            ValueError: if one is 9e18 deviations from the training data or farther, or not positive on a logarithmic scale.
+        """
+        scaled = self.scaling.inputs.standardise(columns.double())
+        check_reach(self.inputs, scaled)
+        return scaled
+
+    def _check_held(self, values: Float[Tensor, "sample output"], *, bound: bool = False) -> None:
+        """Refuse predictions that are not finite, or 0 but for rounding on a logarithmic scale, where a lower bound may be."""
+        found = values.detach().double()
+        lost = ~torch.isfinite(found)
+        if not bound:
+            lost |= self.scaling.outputs.logarithmic.to(found.device) & (found < TINY)
+        if bool(lost.any()):
+            sample, column = torch.nonzero(lost)[0].tolist()
+            raise ValueError(
+                f"{'a bound' if bound else 'the prediction'} of {name_of_column(self.outputs, column)} must be a number that "
+                f"{str(values.dtype).removeprefix('torch.')} holds, got {float(found[sample, column]):.3g} at sample {sample}: "
+                "ask for inputs nearer to the training data, or use a larger unit"
+            )
+
+    @property
+    def layout(self) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
+        """The variables as arrays list them: inputs of `predict`, and its outputs."""
+        return self.given_inputs or self.inputs, self.given_outputs or self.outputs
+
+    def _laid_out(self, values: Float[Tensor, "sample output"], x: Any) -> Any:
+        """Outputs as the inputs were given: arrays or dictionaries, NumPy or torch."""
+        outputs = self.layout[1]
+        values = values[:, match_all("outputs", outputs, self.outputs)] if self.given_outputs else values
+        return laid_out(values, outputs, x)
+
+    def input_columns(self, x: Any) -> Float[Tensor, "sample input"]:
+        """Inputs in physical units, given in any of the ways that `predict` takes, as one matrix in the order of `inputs`.
+
+        NumPy arrays become float64; tensors keep their precision and their gradients.
+        """
+        given = self.layout[0]
+        if isinstance(x, str | Path):
+            x = open_dataset(x)
+        if isinstance(x, Dataset):
+            columns = torch.from_numpy(np.asarray(self.arranged(x, outputs=False).input_matrix, dtype=np.float64))
+            listed: Sequence[Variable] = self.inputs
+            self._warn_of_grids(x)
+        else:
+            columns, listed = columns_of_arrays(x, given), given
+        if not bool(torch.isfinite(columns).all()):
+            sample, column = torch.nonzero(~torch.isfinite(columns))[0].tolist()
+            raise ValueError(f"inputs must be finite, got {float(columns[sample, column])} at sample {sample}, column {column}")
+        if listed is self.inputs:
+            return columns
+        return columns[:, torch.from_numpy(match_all("inputs", self.inputs, listed))]
+
+    def arranged(self, data: Dataset, *, outputs: bool = True) -> Dataset:
+        """Data under this surrogate's variables, in its order; `data` itself where it has them already.
+
+        Args:
+            data: whose variables have the same names, or are matched by position.
+            outputs: whether the outputs are matched too; if not, they stay as they are.
+
+        Raises:
+            ValueError: if a variable is missing, or is in another unit or on another grid.
+        """
+        if self.inputs == data.inputs and (not outputs or self.outputs == data.outputs):
+            return data
+        given = self.layout
+        # By way of the layout of arrays, which is what a position counts in.
+        inputs = match_all("inputs", given[0], data.inputs)[match_all("inputs", self.inputs, given[0])]
+        if not outputs:
+            return data.as_variables(self.inputs, inputs, data.outputs, np.arange(data.widths[1]))
+        kept = match_all("outputs", given[1], data.outputs)[match_all("outputs", self.outputs, given[1])]
+        return data.as_variables(self.inputs, inputs, self.outputs, kept)
+
+    def _warn_of_grids(self, data: Dataset) -> None:
+        """Warn where the same variables lie on other points in the data."""
+        variables = [v for v in (*data.inputs, *data.outputs) if v.axes]
+        for line in strange_grids(self.coordinates, variables, data.coordinates):
+            warnings.warn(f"{line}: interpolate one onto the grid of the other", DataWarning, stacklevel=4)
+
+    def save(self, path: str | Path) -> None:
+        """Write the surrogate as safetensors with a JSON header, whole or not at all.
+
+        Raises:
+            ValueError: if a number of the surrogate is not finite, for which `load` would refuse the file.
+            DatasetError: if the path is that of anything but a saved surrogate, or the file cannot be written.
+        """
+        path = as_path("path", path)
+        tensors, description = self.predictor.state()
+        for side in ("inputs", "outputs"):
+            columns = getattr(self.scaling, side)
+            tensors |= {f"scaling/{side}/{f.name}": getattr(columns, f.name) for f in dataclasses.fields(columns)}
+        given = {"inputs": self.given_inputs, "outputs": self.given_outputs}
+        header = {
+            "format": "pac_surrogate",
+            "schema": SCHEMA,
+            "predictor": description,
+            "inputs": [dataclasses.asdict(variable) for variable in self.inputs],
+            "outputs": [dataclasses.asdict(variable) for variable in self.outputs],
+            "provenance": dict(self.provenance),
+            "given": {side: [dataclasses.asdict(v) for v in variables] for side, variables in given.items() if variables},
+            "coordinates": [coordinate_state(coordinate) for coordinate in self.coordinates.values()],
+        }
+        if self.folds is not None:
+            parts, header["folds"] = self.folds.state()
+            tensors |= parts
+        check_finite("the numbers of a surrogate that is saved", tensors)
+        save_tensors(path, tensors, header)
+
+    @classmethod
+    @own_settings()
+    def load(cls, path: str | Path, *, model: Architecture | None = None) -> "Surrogate":
+        """Read a saved surrogate; in a fresh process it predicts the same bits.
+
+        Args:
+            path: the file.
+            model: the architecture, needed if it is a module of your own: code is never loaded from a file.
+
+        Raises:
+            DatasetError: if the file is missing, damaged or not a surrogate.
+        """
+        path, model = as_path("path", path), None if model is None else as_architecture(model)
+        tensors, header = load_tensors(path)
+        shown = one_line(path)
+        if not isinstance(header, dict) or header.get("format") != "pac_surrogate":
+            raise DatasetError(f"{shown} holds no surrogate: save one with Surrogate.save")
+        if header.get("schema") != SCHEMA:
+            raise DatasetError(f"{shown} has surrogate schema {one_line(header.get('schema'))}, this version reads {SCHEMA}")
+        try:
+            inputs, outputs = (tuple(variable_of(entry) for entry in header[side]) for side in ("inputs", "outputs"))
+            scaling = Scaling(columns_of(tensors, "inputs", inputs), columns_of(tensors, "outputs", outputs))
+            kind = PREDICTORS[header["predictor"]["kind"]]
+            predictor = kind.from_state(tensors, header["predictor"], inputs, outputs, model)
+            folds = Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None
+            return cls(
+                predictor,
+                scaling,
+                inputs,
+                outputs,
+                dict(header["provenance"]),
+                folds,
+                given_of(header, "inputs", inputs),
+                given_of(header, "outputs", outputs),
+                {c.name: c for c in map(coordinate_of, header.get("coordinates", []))},
+            )
+        except KeyError as error:
+            raise DatasetError(f"{shown} is not a whole surrogate: it lacks {one_line(error)}") from error
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+            raise DatasetError(f"{shown} is not a whole surrogate: {one_line(error) or type(error).__name__}") from error
+
+
+def as_surrogate(given: Any) -> Surrogate:
+    """A surrogate as it is, or the one that is saved in a file.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(given, str | Path):
+        return Surrogate.load(given)
+    if not isinstance(given, Surrogate):
+        raise ValueError(
+            f"surrogate must be a Surrogate or the path of a saved one, got {got(given)}: pac.pretrain(source) makes one"
+        )
+    return given
+
+
+def _samples(origin: Mapping[str, Any]) -> str | None:
+    """How many samples something was made of."""
+    return f"{origin['samples']:,} samples, seed {origin.get('seed')}" if isinstance(origin.get("samples"), int) else None

@@ -1,0 +1,82 @@
+"""The imports between the parts of the library, as a diagram: a part is a folder, or a file at the root.
+
+    python tests/imports.py                 prints each part with those that it imports, the lowest first
+    python tests/imports.py --files         the same of the files of every folder
+
+Prints how many parts and arrows there are and how deep they lie; exit status 1 if there is a cycle.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+LIBRARY = Path(__file__).parent.parent / "pac_surrogate"
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Full names of all that a file imports, in functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports here are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_of(name: str) -> Path | None:
+    """The file of the library that a full name lies in, None for what is not the library's."""
+    package, *rest = name.split(".")
+    if package != "pac_surrogate":
+        return None
+    while rest:
+        for path in (LIBRARY.joinpath(*rest).with_suffix(".py"), LIBRARY.joinpath(*rest, "__init__.py")):
+            if path.exists():
+                return path
+        rest.pop()
+    return LIBRARY / "__init__.py"
+
+
+def part_of(path: Path, *, files: bool = False) -> str:
+    """The part that a file belongs to."""
+    inside = path.relative_to(LIBRARY).with_suffix("")
+    return ".".join(inside.parts) if files else inside.parts[0]
+
+
+def graph(*, files: bool = False) -> dict[str, set[str]]:
+    """Parts, and those that each imports, but for itself; `__init__.py` files alone are none."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(LIBRARY.rglob("*.py")):
+        if path.name == "__init__.py" and (files or path.parent == LIBRARY):
+            continue
+        here = part_of(path, files=files)
+        others = {part_of(other, files=files) for other in map(module_of, imported(path)) if other is not None}
+        found.setdefault(here, set()).update(others - {here, "__init__"})
+    return {part: {other for other in others if other in found} for part, others in found.items()}
+
+
+def layers(parts: dict[str, set[str]]) -> list[list[str]]:
+    """Parts by depth: those of a row import from rows before it; what is in a cycle is in none."""
+    rows: list[list[str]] = []
+    placed: set[str] = set()
+    while row := sorted(part for part, others in parts.items() if part not in placed and others <= placed):
+        rows.append(row)
+        placed.update(row)
+    return rows
+
+
+def main() -> None:
+    parts = graph(files="--files" in sys.argv)
+    rows = layers(parts)
+    for depth, row in enumerate(rows):
+        for part in row:
+            print(f"{depth:2} {part:24} {', '.join(sorted(parts[part]))}")
+    left = sorted(set(parts) - {part for row in rows for part in row})
+    for part in left:
+        print(f" - {part:24} {', '.join(sorted(parts[part] & set(left)))}   in a cycle, or above one")
+    print(f"{len(parts)} parts, {sum(map(len, parts.values()))} arrows, {len(rows)} deep")
+    sys.exit(bool(left))
+
+
+if __name__ == "__main__":
+    main()
