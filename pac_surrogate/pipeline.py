@@ -172,7 +172,7 @@ def draw_ticket(
     scheme: str = "IMP",
     granularity: str = "weight",
     sparsity: float = 0.8,
-    robust: float = 0.0,
+    radius: float = 0.0,
     attack_steps: int = 3,
     target: Given | None = None,
     seed: int = 0,
@@ -188,7 +188,7 @@ def draw_ticket(
         scheme: OMP (one-shot magnitude) | IMP (iterative, rewound) | LMP (a mask learned on the target).
         granularity: what is pruned together: weight | row | kernel | channel.
         sparsity: fraction that is pruned.
-        robust: radius of the disturbed inputs on the source, standardised; 0 draws a natural ticket.
+        radius: of the disturbed inputs on the source, standardised; 0 draws a natural ticket.
         attack_steps: of the adversary; 0 is plain noise.
         target: target training samples, for LMP.
         seed: of the minibatches and the disturbances.
@@ -201,7 +201,7 @@ def draw_ticket(
     """
     from pac_surrogate.methods.pruned.ticket import DrawTicket
 
-    method = DrawTicket(scheme, sparsity=sparsity, granularity=granularity, radius=robust, attack_steps=attack_steps)
+    method = DrawTicket(scheme, sparsity=sparsity, granularity=granularity, radius=radius, attack_steps=attack_steps)
     surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
     seed = whole_seed(seed)
     samples = None if target is None else as_dataset("target", target)

@@ -283,7 +283,7 @@ def test_a_ticket_is_drawn_by_itself_with_the_sparsity_asked_for(scheme, robust)
         source,
         scheme=scheme,
         sparsity=0.5,
-        robust=robust,
+        radius=robust,
         target=target,
         steps=20,
         batch_size=16,
