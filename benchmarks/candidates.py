@@ -51,8 +51,8 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "EWC": pac.grid(pac.EWC, learning_rate=(FAST,), strength=(0.1, 0.01)),
     "DELTA": pac.grid(pac.DELTA, learning_rate=(FAST,), strength=(0.01, 0.1)),
     "feature map": pac.grid(pac.DELTA, learning_rate=(FAST,), attention=("uniform",), strength=(0.01, 0.1)),
-    "LwF": pac.grid(pac.LwF, learning_rate=(FAST,), strength=(1.0, 0.1)),
-    "BSS": pac.grid(pac.BSS, learning_rate=(FAST,), strength=(1e-3, 1e-2)),
+    "LwF": pac.grid(pac.LwF, learning_rate=(FAST,), strength=(2.0, 0.2)),
+    "BSS": pac.grid(pac.BSS, learning_rate=(FAST,), strength=(2e-3, 2e-2)),
     # Pruned.
     "PackNet": pac.grid(pac.PackNet, learning_rate=(FAST,), sparsity=(0.8, 0.5)),
     "PAC": (pac.PAC(learning_rate=FAST), pac.PAC(learning_rate=FAST, sparsity=0.5)),

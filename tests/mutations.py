@@ -137,8 +137,8 @@ MUTATIONS = {
     ),
     "LwF": (
         "pac_surrogate/methods/pulled/lwf.py",
-        "prediction=self.strength",
         "prediction=0.5 * self.strength",
+        "prediction=self.strength",
         "test_behaviours",
         "lwf",
     ),

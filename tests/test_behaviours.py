@@ -231,14 +231,14 @@ def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy(
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_lwf_is_training_towards_a_mean_of_target_and_source(kind):
-    """L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant, and Adam does not see a factor but by its 1e-8."""
+    """With s half the strength, L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant, and Adam does not see a factor but by its 1e-8."""
     start, data = scaled(kind)
     held = evaluate(start.network.module, start.weights, torch.as_tensor(data.input_matrix))[0].numpy()
     variable = data.outputs[0].name
     axes = {"initial": ("x",), variable: ("x",)} if kind == "CNN" else {}
     columns = {"initial": data.input_matrix[:, :8], "conductivity": data.input_matrix[:, 8]}
     mixed = pac.Dataset.from_arrays(columns, {variable: (data.output_matrix + 0.6 * held) / 1.6}, axes=axes)
-    lwf = follow(start, planned(LwF(strength=0.6), kind), data)
+    lwf = follow(start, planned(LwF(strength=1.2), kind), data)
     towards = follow(start, planned(pac.FineTune(), kind), mixed)
     assert distance(lwf, towards) < 1e-5
     assert distance(lwf, follow(start, planned(pac.FineTune(), kind), data)) > 1e-3
@@ -311,7 +311,7 @@ def test_a_rank_deficient_batch_has_a_gradient():
 
 
 def test_bss_shrinks_the_smallest_singular_value_and_strength_0_is_fine_tuning():
-    none, tuned, shrunk = (r.surrogate for r in solve("MLP", BSS(strength=0.0), pac.FineTune(), BSS(strength=10.0), samples=20))
+    none, tuned, shrunk = (r.surrogate for r in solve("MLP", BSS(strength=0.0), pac.FineTune(), BSS(strength=20.0), samples=20))
     assert distance(none.weights, tuned.weights) < 1e-10  # stacks of two and of one
     start, data = scaled("MLP", 20)
     x = torch.as_tensor(data.input_matrix)

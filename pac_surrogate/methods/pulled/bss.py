@@ -54,7 +54,7 @@ class SpectralShrinkage:
 class BSS:
     """Train all weights from the source's while the smallest singular values of the batch's last features shrink.
 
-        + strength sum of the `count` smallest sigma_i^2 of the matrix (sample, feature) of the last features in a batch
+        + strength/2 sum of the `count` smallest sigma_i^2 of the matrix (sample, feature) of the last features in a batch
 
     Directions that the features of a batch hardly span are those that transfer badly. The term adds to fine-tuning and pulls to
     no source. The sum is the paper's, not divided by the samples: at tiny n it is next to nothing, and this is
@@ -63,12 +63,12 @@ class BSS:
     Transfer Learning", NeurIPS 2019.
 
     Args:
-        strength: eta of the paper.
+        strength: 2 eta of the paper.
         count: k of the paper.
         learning_rate: of Adam.
     """
 
-    strength: float = 1e-3
+    strength: float = 2e-3
     count: int = 1
     learning_rate: float = 1e-3
 
@@ -95,6 +95,6 @@ class BSS:
             _, features = evaluate(surrogate.network.module, surrogate.weights, row)
         if not features:
             raise NotApplicableError("BSS needs a model that returns (prediction, features), this one returns no features")
-        arrays = {"strength": torch.tensor(self.strength, dtype=torch.float64)}
+        arrays = {"strength": torch.tensor(0.5 * self.strength, dtype=torch.float64)}
         plan = make_plan(surrogate.weights, behaviour=SpectralShrinkage(self.count, arrays))
         return (yield case.on_target(surrogate, plan, self.learning_rate))

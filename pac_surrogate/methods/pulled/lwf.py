@@ -11,18 +11,18 @@ from pac_surrogate.utilities.arguments import settings
 class LwF:
     """Train all weights from the source's, predictions on the target samples held near the source's.
 
-        + strength mean_x mean_o |f_o(x; w) - f_o(x; w_S)|^2
+        + strength/2 mean_x mean_o |f_o(x; w) - f_o(x; w_S)|^2
 
     The paper keeps the source's readout beside the target's. A network here has one readout, so both tasks share it; then this
-    is training towards (y + strength f(x; w_S)) / (1 + strength), a compromise between the target and the source.
+    is training towards (y + strength/2 f(x; w_S)) / (1 + strength/2), a compromise between the target and the source.
     Source: Li & Hoiem, ECCV 2016 (arXiv:1606.09282).
 
     Args:
-        strength: lambda; 1 weighs target and source alike, as in the paper.
+        strength: 2 lambda; 2 weighs target and source alike, as in the paper.
         learning_rate: of Adam.
     """
 
-    strength: float = 1.0
+    strength: float = 2.0
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -40,5 +40,5 @@ class LwF:
             raise NotApplicableError(
                 "LwF needs the source's outputs, got others, and a network has one readout: use DELTA or L2SP"
             )
-        plan = make_plan(surrogate.weights, behaviour=resemble(surrogate.weights, prediction=self.strength))
+        plan = make_plan(surrogate.weights, behaviour=resemble(surrogate.weights, prediction=0.5 * self.strength))
         return (yield case.on_target(surrogate, plan, self.learning_rate))
