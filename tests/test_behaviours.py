@@ -231,7 +231,7 @@ def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy(
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_lwf_is_training_towards_a_mean_of_target_and_source(kind):
-    """With s half the strength, L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant, and Adam does not see a factor but by its 1e-8."""
+    """L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant for s = strength/2; of a factor Adam sees only its 1e-8."""
     start, data = scaled(kind)
     held = evaluate(start.network.module, start.weights, torch.as_tensor(data.input_matrix))[0].numpy()
     variable = data.outputs[0].name
