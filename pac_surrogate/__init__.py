@@ -1,4 +1,4 @@
-"""pac_surrogate: surrogate models that transfer from a cheap source to a dear target.
+"""pac_surrogate: surrogate models that transfer from a cheap source to an expensive target.
 
 import pac_surrogate as pac
 

@@ -167,6 +167,7 @@ REFUSED = {
     "pac.transfer(surrogate, x)": f"data {DATA} an array of shape (40, 3)",
     "pac.transfer(surrogate, target, source)": "give what else there is by name, as in source=..., method=...",
     "pac.transfer(surrogate, target, pac.PAC())": "got a Dataset and a PAC: give what else there is by name",
+    "pac.transfer(surrogate, x, pac.PAC())": "and a PAC: give what else there is by name",
     "pac.transfer(surrogate, target, source=surrogate)": f"source {DATA} a Surrogate",
     "pac.plot_samples(source, None)": f"target {DATA} None",
     "pac.simulation_costs(None, target)": f"source {DATA} None",

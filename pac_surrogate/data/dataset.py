@@ -435,7 +435,7 @@ def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
     """
     if outputs is not None:
         if any(
-            isinstance(one, Dataset | Shown | str | Path | bool | int | float | type) or hasattr(one, "stages")
+            isinstance(one, Dataset | Shown | str | Path | bool | int | float | type) or hasattr(one, "adapt")
             for one in (given, outputs)
         ):
             raise ValueError(

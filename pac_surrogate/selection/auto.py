@@ -50,9 +50,8 @@ class Auto:
 
     Args:
         trained: also train PAC, L2-SP, fine-tuning and scratch, each with two settings but the last, on all samples and without
-            each of at most 10 folds, in one stack with the source's stages before it and one without; their residuals on the
-            folds stand beside those of the closed forms. One that diverges, or is not applicable, does not join. Takes minutes
-            where closed forms take seconds.
+            each of at most 10 parts of them, all together; their residuals on the parts stand beside those of the closed
+            forms. One that diverges, or is not applicable, does not join. Takes minutes where closed forms take seconds.
     """
 
     trained: bool = False

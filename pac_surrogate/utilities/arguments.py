@@ -15,7 +15,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass_transform(frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass of plain values: a method, a rule, a model.
+    """A frozen dataclass of plain values: a method, a model.
 
     Fields that are declared as numbers, booleans, or tuples of numbers or names are checked to be such before the class's own
     `__post_init__` compares them. One value serves for a tuple of one, and a whole float (1e3) for an integer.
