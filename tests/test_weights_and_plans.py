@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pac_surrogate.models.weights import digest, inside, masked, prunable, redundant, sparsity, stack, unstack
+from pac_surrogate.models.weights import digest, fingerprint, inside, masked, prunable, redundant, sparsity, stack, unstack
 from pac_surrogate.plan import make_plan, stack_plans
 
 DOUBLE = torch.float64
@@ -222,3 +222,26 @@ def test_plans_of_different_models_do_not_stack():
         with pytest.raises(ValueError, match=r"for one model with the weights hidden\.0\.weight") as caught:
             stack_plans([make_plan(weights()), make_plan(other)], DOUBLE, CPU)
         assert "\n" not in str(caught.value)
+
+
+def test_a_fingerprint_tells_names_shapes_precisions_groups_and_every_bit_apart_and_sees_changes_in_place():
+    large = torch.arange(4000.0)  # of which digests are kept
+    first = fingerprint({"w": large}, {})
+    assert fingerprint({"w": large}, {}) == fingerprint({"w": large.clone()}, {}) == first
+    others = [
+        fingerprint({}, {"w": large}),
+        fingerprint({"v": large}, {}),
+        fingerprint({"w": large.view(40, 100)}, {}),
+        fingerprint({"w": large.double()}, {}),
+        fingerprint({"w": -large}, {}),  # differs in signs, that of zero too
+        fingerprint({"w": large[:-1]}, {}),
+        fingerprint({"w": large, "v": large}, {}),
+    ]
+    assert len({first, *others}) == 8
+    large[3999] += 1
+    assert fingerprint({"w": large}, {}) != first
+    with torch.inference_mode():
+        held = torch.arange(4000.0)
+        assert fingerprint({"w": held}, {}) == first
+        held += 1
+        assert fingerprint({"w": held}, {}) != first

@@ -62,9 +62,9 @@ def fingerprint(*named: Mapping[str, Tensor]) -> bytes:
     """A digest of tensors with their names; that of a large tensor is kept as long as the tensor lives and is not changed."""
     content = hashlib.blake2b(digest_size=16)
     for tensors in named:
-        content.update(b"%d" % len(tensors))
+        content.update(f"{len(tensors)} tensors".encode())
         for name, tensor in tensors.items():
-            content.update(name.encode())
+            content.update(repr(name).encode())
             content.update(_of_tensor(tensor))
     return content.digest()
 
@@ -73,7 +73,7 @@ _KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # version and diges
 
 
 def _of_tensor(tensor: Tensor) -> bytes:
-    if tensor.numel() < LARGE:
+    if tensor.numel() < LARGE or tensor.is_inference():  # of which torch does not tell whether they were changed
         return _digest_of(tensor)
     version, known = _KNOWN.get(tensor, (None, b""))
     if version != tensor._version:
