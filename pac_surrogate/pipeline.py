@@ -188,10 +188,10 @@ def draw_ticket(
         scheme: OMP (one-shot magnitude) | IMP (iterative, rewound) | LMP (a mask learned on the target).
         granularity: what is pruned together: weight | row | kernel | channel.
         sparsity: fraction that is pruned.
-        radius: of the disturbed inputs on the source, standardised; 0 draws a natural ticket.
+        radius: of the perturbed inputs on the source, standardised; 0 draws a natural ticket.
         attack_steps: of the adversary; 0 is plain noise.
         target: target training samples, for LMP.
-        seed: of the minibatches and the disturbances.
+        seed: of the minibatches and the perturbations.
         steps: of Adam on the source, and on the target.
         batch_size: samples a step.
         device: "auto" means CUDA where there is one.

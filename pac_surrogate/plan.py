@@ -5,7 +5,7 @@
 
 The mean runs over samples and outputs, both in the surrogate's standardised units. Three optional fields widen this, each for
 several methods: a `behaviour` adds a term that is no function of the weights alone, a `reparametrisation` makes the model's
-weights of those that train, and a `perturbation` disturbs the inputs.
+weights of those that train, and a `perturbation` of the inputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ class Plan(Shown):
         essential: the mask that the result carries; None passes on that of the source.
         behaviour: a further term of the objective.
         reparametrisation: the model's weights as a function of `start`'s tensors, whose names and shapes are then its own.
-        perturbation: how the inputs of every step are disturbed.
+        perturbation: how the inputs of every step are perturbed.
     """
 
     start: Weights

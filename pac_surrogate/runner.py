@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.scaling import Columns, Scaling, fit_scaling
-from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.case import Case, widened
 from pac_surrogate.methods.method import Method, NotApplicableError, Outcome
 from pac_surrogate.methods.problems import Measure, Train
 from pac_surrogate.models.weights import fingerprint
@@ -92,7 +91,7 @@ class _Runner:
         self._contents: dict[Dataset, Hashable] = {}
         self._networks: dict[Surrogate, Hashable] = {}
         self._scaled: dict[Hashable, Dataset] = {}
-        self._ranges: dict[Hashable, Columns] = {}
+        self._first: dict[Hashable, Dataset] = {}  # of equal data the object that was there first
 
     # Methods ---------------------------------------------------------------------------------------------------------------
 
@@ -236,12 +235,8 @@ class _Runner:
         network = surrogate.network
         kept = network.essential if essential is None else essential
         predictor = dataclasses.replace(network, weights=result.weights, essential=kept)
-        inputs, content = surrogate.scaling.inputs, self._content(problem.data)
-        if len(problem.data):
-            if content not in self._ranges:
-                self._ranges[content] = fit_scaling(problem.data).inputs
-            inputs = inputs.widened(self._ranges[content])
-        return dataclasses.replace(surrogate, predictor=predictor, scaling=Scaling(inputs, surrogate.scaling.outputs))
+        data = self._first.setdefault(self._content(problem.data), problem.data)
+        return widened(dataclasses.replace(surrogate, predictor=predictor), data)
 
     # Content ---------------------------------------------------------------------------------------------------------------
 

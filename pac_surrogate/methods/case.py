@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import groups_of
-from pac_surrogate.data.scaling import Scaling, fit_scaling
+from pac_surrogate.data.scaling import Columns, Scaling, fit_scaling
 from pac_surrogate.methods.problems import Train
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Predictor
@@ -106,10 +107,15 @@ def group_of(surrogate: Surrogate, data: Dataset) -> Int[Tensor, " sample"]:
     return groups_of(surrogate.scaling.inputs.standardise(x))
 
 
+_RANGES: WeakKeyDictionary[Dataset, Columns] = WeakKeyDictionary()  # of data that were asked for: many methods see the same
+
+
 def widened(surrogate: Surrogate, *seen: Dataset) -> Surrogate:
     """The surrogate with a range of inputs that holds those of the data which it has seen."""
     inputs = surrogate.scaling.inputs
     for data in seen:
         if len(data):
-            inputs = inputs.widened(fit_scaling(data).inputs)
+            if data not in _RANGES:
+                _RANGES[data] = fit_scaling(data).inputs
+            inputs = inputs.widened(_RANGES[data])
     return dataclasses.replace(surrogate, scaling=Scaling(inputs, surrogate.scaling.outputs))

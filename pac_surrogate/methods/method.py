@@ -35,7 +35,7 @@ class Method(Protocol):
     Beside `adapt` it may have, as attributes or properties,
 
     - `needs_source`: it has no answer without source samples;
-    - `needs_target`: it makes nothing of the source, and has no answer without target samples;
+    - `needs_target`: it does not use the source, and has no answer without target samples;
     - `learns_outputs`: False if it sees no target samples, and so cannot give outputs that the source lacks;
     - `leaves_out`: True if its answer holds the residuals that intervals need, so that `LeaveOut` need not fit it again;
     - `chooses`: True if it is itself a choice among methods, and no candidate for one.

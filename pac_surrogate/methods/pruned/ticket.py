@@ -37,7 +37,7 @@ class DrawTicket:
         scheme: OMP | IMP | LMP.
         sparsity: fraction of the groups of each tensor that is pruned.
         granularity: weight | row | kernel | channel.
-        radius: of the disturbed inputs on the source.
+        radius: of the perturbed inputs on the source.
         attack_steps: of the adversary; 0 is plain noise.
         learning_rate: of a new readout while LMP learns its mask.
         source_learning_rate: of Adam on the source.
@@ -75,8 +75,8 @@ class DrawTicket:
     @property
     def perturbation(self) -> Perturbation | None:
         """Of the inputs on the source; None draws a natural ticket."""
-        disturbed = Perturbation(self.radius, self.attack_steps)
-        return disturbed if self.radius else None
+        perturbation = Perturbation(self.radius, self.attack_steps)
+        return perturbation if self.radius else None
 
     @property
     def learns_outputs(self) -> bool:
@@ -126,13 +126,13 @@ class Ticket:
         LMP  the same weights; then learn the mask on the target, by straight-through scores on frozen weights
 
     All three begin by training all weights on the source for the same number of steps whether the ticket is robust or natural,
-    so a robust ticket differs from a natural one by the disturbed inputs alone.
+    so a robust ticket differs from a natural one by the perturbed inputs alone.
 
     Args:
         scheme: OMP | IMP | LMP.
         sparsity: fraction of the groups of each tensor that is pruned.
         granularity: weight | row | kernel | channel; all but weight leave the readout whole.
-        radius: of the disturbed inputs while the ticket is drawn on the source, standardised; 0 draws a natural ticket.
+        radius: of the perturbed inputs while the ticket is drawn on the source, standardised; 0 draws a natural ticket.
         attack_steps: of the adversary; 0 is the control, plain noise.
         regime: full trains all kept weights on the target, linear the readout alone.
         learning_rate: of Adam on the target.
