@@ -14,7 +14,8 @@ import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.kernels.jacobian import loss_gradient
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.methods.tuned.last_layer_ridge import LastLayerRidge, last_rows
+from pac_surrogate.methods.tuned.last_layer_ridge import LastLayerRidge, last_rows, minimiser
+from pac_surrogate.methods.tuned.linear_probe import readout_plan
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import build_network
 from pac_surrogate.surrogates.outputs import with_outputs_of
@@ -23,6 +24,10 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 
 def solve(method, kind, samples, dtype=torch.float64):
     return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
+
+
+def solved_on(source, strength, data):
+    return minimiser(source, readout_plan(source, strength), data)
 
 
 def standardised(kind, samples):
@@ -36,7 +41,7 @@ def standardised(kind, samples):
 def test_it_is_scikit_learns_ridge_towards_the_source(kind):
     source, data, x, y = standardised(kind, 6)
     features, target, _ = last_rows(source, x, y)
-    solved = LastLayerRidge(strength=0.3).solve(source, data)
+    solved = solved_on(source, 0.3, data)
     before, after = (w["readout.weight"].flatten(1).numpy() for w in (source.weights, solved.weights))
     # Mean over all of y, halved penalty: y.numel() * strength / 2 against the sum of squares.
     ridge = Ridge(alpha=y.numel() * 0.3 / 2, tol=1e-14).fit(features.numpy(), target.numpy() - features.numpy() @ before.T)
@@ -50,7 +55,7 @@ def test_it_is_scikit_learns_ridge_towards_the_source(kind):
 def test_the_objective_of_the_linear_probe_has_no_slope_there(kind, strength):
     source, data, x, y = standardised(kind, 6)
     plan = plan_of(pac.LinearProbe(strength=strength), case_of(source, dataset(kind, 6, 10, 0.4)))
-    weights = LastLayerRidge(strength=strength).solve(source, data).weights
+    weights = solved_on(source, strength, data).weights
     slope = loss_gradient(source.network.module, weights, x, y)
     for name in ("readout.weight", "readout.bias"):
         total = slope[name] + plan.strength[name] * (weights[name] - plan.anchor[name])
@@ -72,7 +77,7 @@ def test_the_body_keeps_its_bits_the_dtype_stays_and_no_samples_change_nothing(k
 
 def test_a_strong_pull_moves_the_bias_alone_and_one_sample_is_then_met():
     source, data, x, y = standardised("MLP", 1)
-    solved = LastLayerRidge(strength=1e12).solve(source, data)
+    solved = solved_on(source, 1e12, data)
     # The pull leaves residual / strength = 1e-12 of a weight; the free bias takes up the whole residual.
     assert float((solved.weights["readout.weight"] - source.weights["readout.weight"]).abs().max()) < 1e-11
     np.testing.assert_allclose(solved.predict(x), y, atol=1e-10)
@@ -80,7 +85,7 @@ def test_a_strong_pull_moves_the_bias_alone_and_one_sample_is_then_met():
 
 def test_without_a_pull_it_interpolates_with_the_least_change():
     source, data, x, y = standardised("MLP", 4)
-    solved = LastLayerRidge(strength=0.0).solve(source, data)
+    solved = solved_on(source, 0.0, data)
     np.testing.assert_allclose(solved.predict(x), y, atol=1e-10)
     change = (solved.weights["readout.weight"] - source.weights["readout.weight"]).numpy()
     features = last_rows(source, x, y)[0].numpy()
@@ -93,9 +98,9 @@ def test_a_new_readout_is_pulled_towards_zero():
     data = dataset("MLP", 12, 10)
     new = pac.Dataset.from_arrays({v.name: data[v.name] for v in data.inputs}, {"flux": data.y[:, :2]})
     prepared = with_outputs_of(source, new)
-    solved = LastLayerRidge(strength=1e12).solve(prepared, prepared.scaling.standardise(new))
+    solved = solved_on(prepared, 1e12, prepared.scaling.standardise(new))
     assert float(solved.weights["readout.weight"].abs().max()) < 1e-11
-    fitted = LastLayerRidge(strength=1e-6).solve(prepared, prepared.scaling.standardise(new))
+    fitted = solved_on(prepared, 1e-6, prepared.scaling.standardise(new))
     assert float(fitted.weights["readout.weight"].abs().max()) > 0.1
 
 
@@ -109,7 +114,7 @@ def test_rows_of_a_field_on_two_axes_with_channels_are_the_readouts_own():
     x, y = (torch.as_tensor(matrix) for matrix in (data.input_matrix, data.output_matrix))
     _, target, _ = last_rows(source, x, y)  # which checks features and prediction
     assert target.shape == (5 * 4 * 8, 3 + 2)
-    solved = LastLayerRidge(strength=0.0).solve(dataclasses.replace(source, predictor=to_double(network)), data)
+    solved = solved_on(dataclasses.replace(source, predictor=to_double(network)), 0.0, data)
     slope = loss_gradient(network.module, solved.weights, x, y)
     assert max(float(slope[name].abs().max()) for name in ("readout.weight", "readout.bias")) < 1e-12
 
@@ -136,12 +141,12 @@ def test_a_module_must_return_what_its_readout_reads(features):
     scaled = source.scaling.standardise(data)
     if features == "right":
         x = torch.as_tensor(scaled.input_matrix)
-        solved = LastLayerRidge(strength=0.0).solve(source, scaled)
+        solved = solved_on(source, 0.0, scaled)
         prediction, _ = evaluate(network.module, solved.weights, x)
         np.testing.assert_allclose(prediction.detach(), scaled.output_matrix, atol=1e-9)  # 6 samples, 5 features and a bias
     else:
         with pytest.raises(NotApplicableError, match="last feature") as caught:
-            LastLayerRidge().solve(source, scaled)
+            solved_on(source, 0.1, scaled)
         assert "\n" not in str(caught.value)
 
 

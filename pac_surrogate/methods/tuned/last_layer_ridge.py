@@ -12,7 +12,9 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.files import Variable
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.method import NotApplicableError, check_strength
+from pac_surrogate.methods.tuned.linear_probe import readout_plan
 from pac_surrogate.models import evaluate
+from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import Network
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
@@ -22,13 +24,13 @@ SPACE = ("x", "y")
 
 @settings
 class LastLayerRidge:
-    """Fit the readout by ridge regression towards that of the source, its bias free.
+    """Solve the Plan of `LinearProbe` in closed form: ridge regression towards the source's readout, its bias free.
 
         W = (P'P + l I)^-1 (P'Y + l W_S),   l = n outputs strength / 2
 
     P (row, feature) holds the last hidden features and Y the target, both centred, which is what a free bias does; a row is a
-    sample, for a CNN a sample at a grid point. This is the minimiser of the Plan of `LinearProbe(strength)`. A new readout has
-    W_S = 0; strength 0 gives the least squares solution nearest to W_S.
+    sample, for a CNN a sample at a grid point. A new readout has W_S = 0; strength 0 gives the least squares solution nearest
+    to W_S.
 
     Args:
         strength: pulls the readout's weights, not its bias, towards the source's.
@@ -40,36 +42,36 @@ class LastLayerRidge:
         check_strength(strength=self.strength)
 
     def adapt(self, case: Case) -> Surrogate:
-        """Fit the readout; see `solve`."""
-        surrogate = case.for_target()
-        return case.answer(surrogate, self.solve(surrogate, surrogate.scaling.standardise(case.target)))
-
-    def solve(self, surrogate: Surrogate, data: Dataset) -> Network:
-        """Fit the readout to standardised samples, float64.
+        """Fit the readout, float64.
 
         Raises:
             NotApplicableError: if the model's prediction is no affine function of its last feature through its readout.
         """
-        network = surrogate.network
-        if len(data) == 0:
-            return network
-        x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
-        features, target, before = last_rows(surrogate, x, y)
-        name = f"{surrogate.readout}.weight"
-        source = network.weights[name].double().flatten(1)
-        # The Plan's mean runs over samples and outputs, the sum below over all of them; its strength carries the factor 1/2.
-        pull = 0.5 * self.strength * y.numel()
-        centred, residual = (values - values.mean(0) for values in (features, target - before))
-        # The ridge as rows of the least squares problem: no normal equations, so no squared condition number.
-        rows = torch.cat([centred, pull**0.5 * torch.eye(features.shape[1], dtype=torch.float64)])
-        aim = torch.cat([residual, torch.zeros(features.shape[1], target.shape[1], dtype=torch.float64)])
-        change = torch.linalg.lstsq(rows, aim, driver="gelsd").solution.T
-        bias = (target - before - features @ change.T).mean(0)
-        weights = dict(network.weights)
-        weights[name] = (source + change).reshape(weights[name].shape).to(network.dtype)
-        bias_name = f"{surrogate.readout}.bias"
-        weights[bias_name] = (weights[bias_name].double() + bias).to(network.dtype)
-        return dataclasses.replace(network, weights=weights)
+        surrogate = case.for_target()
+        plan = readout_plan(surrogate, self.strength)
+        return case.answer(surrogate, minimiser(surrogate, plan, surrogate.scaling.standardise(case.target)))
+
+
+def minimiser(surrogate: Surrogate, plan: Plan, data: Dataset) -> Network:
+    """Minimise a `readout_plan` over standardised samples, float64; see `last_rows` for what it raises."""
+    network = surrogate.network
+    if len(data) == 0:
+        return network
+    x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
+    features, target, before = last_rows(surrogate, x, y)
+    name, bias_name = f"{surrogate.readout}.weight", f"{surrogate.readout}.bias"
+    # The Plan's mean runs over samples and outputs, the sum below over all of them; its strength carries the factor 1/2.
+    pull = 0.5 * float(plan.strength[name]) * y.numel()
+    centred, residual = (values - values.mean(0) for values in (features, target - before))
+    # The ridge as rows of the least squares problem: no normal equations, so no squared condition number.
+    rows = torch.cat([centred, pull**0.5 * torch.eye(features.shape[1], dtype=torch.float64)])
+    aim = torch.cat([residual, torch.zeros(features.shape[1], target.shape[1], dtype=torch.float64)])
+    change = torch.linalg.lstsq(rows, aim, driver="gelsd").solution.T
+    bias = (target - before - features @ change.T).mean(0)
+    weights = dict(network.weights)
+    weights[name] = (plan.anchor[name].double().flatten(1) + change).reshape(weights[name].shape).to(network.dtype)
+    weights[bias_name] = (weights[bias_name].double() + bias).to(network.dtype)
+    return dataclasses.replace(network, weights=weights)
 
 
 def last_rows(

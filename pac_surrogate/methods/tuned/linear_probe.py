@@ -3,7 +3,8 @@
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
 from pac_surrogate.models.weights import inside, prunable
-from pac_surrogate.plan import make_plan
+from pac_surrogate.plan import Plan, make_plan
+from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
 
@@ -26,7 +27,11 @@ class LinearProbe:
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, the readout free."""
         surrogate = case.for_target()
-        weights = surrogate.weights
-        strength = dict.fromkeys(prunable(weights), self.strength)
-        plan = make_plan(weights, trainable=inside(weights, surrogate.readout), anchor=weights, strength=strength)
-        return (yield case.on_target(surrogate, plan, self.learning_rate))
+        return (yield case.on_target(surrogate, readout_plan(surrogate, self.strength), self.learning_rate))
+
+
+def readout_plan(surrogate: Surrogate, strength: float) -> Plan:
+    """Let the readout move, its weights pulled towards where they are, its bias free."""
+    weights = surrogate.weights
+    pull = dict.fromkeys(prunable(weights), strength)
+    return make_plan(weights, trainable=inside(weights, surrogate.readout), anchor=weights, strength=pull)
