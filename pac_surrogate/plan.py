@@ -131,7 +131,7 @@ def make_plan(
     """
     if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
         raise ValueError(f"weights must be tensors by name, such as surrogate.weights, got {got(weights)}")
-    start = {name: weight.detach() for name, weight in weights.items()}
+    start = {name: _detached(weight) for name, weight in weights.items()}
     check_numbers(**{n: v for n, v in (("anchor", anchor), ("strength", strength)) if not isinstance(v, Mapping)})
     for name, per_weight in (("trainable", trainable), ("rate", rate or {})):
         if not isinstance(per_weight, bool | Mapping):
@@ -151,7 +151,7 @@ def make_plan(
         start=start,
         trainable={n: trainable[n] if isinstance(trainable, Mapping) else torch.tensor(trainable) for n in start},
         anchor={
-            n: anchor[n].detach() if isinstance(anchor, Mapping) else torch.tensor(anchor, dtype=w.dtype)
+            n: _detached(anchor[n]) if isinstance(anchor, Mapping) else torch.tensor(anchor, dtype=w.dtype)
             for n, w in start.items()
         },
         strength={n: torch.as_tensor(strengths.get(n, 0.0), dtype=torch.float64) for n in start},
@@ -162,12 +162,17 @@ def make_plan(
         perturbation=perturbation,
     )
     for name, value in plan.strength.items():
-        if not bool((torch.isfinite(value) & (value >= 0)).all()):
+        if value.numel() and not 0 <= float(value.min()) <= float(value.max()) < float("inf"):
             raise ValueError(f"strength must be finite and not negative, got {float(value.min())} for {name}")
     for name, number in plan.rate.items():
         if not 0 <= number < float("inf"):
             raise ValueError(f"rate must be finite and not negative, got {number} for {name}")
     return plan
+
+
+def _detached(weight: Tensor) -> Tensor:
+    """The tensor itself where it has no gradient, so that its digest, once taken, is known; see `weights.fingerprint`."""
+    return weight.detach() if weight.requires_grad else weight
 
 
 @dataclass(frozen=True, eq=False, repr=False)

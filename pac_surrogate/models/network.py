@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -143,8 +144,18 @@ def by_pieces(
     return wholes
 
 
+_SIZES: WeakKeyDictionary[nn.Module, dict[int, int]] = WeakKeyDictionary()  # of modules that were asked for
+
+
 def activation_size(model: nn.Module, inputs: int) -> int:
     """How many numbers a forward pass keeps for one sample, roughly: what memory is planned by."""
+    sizes = _SIZES.setdefault(model, {})
+    if inputs not in sizes:
+        sizes[inputs] = _activation_size(model, inputs)
+    return sizes[inputs]
+
+
+def _activation_size(model: nn.Module, inputs: int) -> int:
     weights = dict(model.named_parameters())
     made: list[int] = []
     x = torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype)

@@ -4,7 +4,7 @@ Nothing here changes a tensor in place. A *stack* has a leading `run` axis on ev
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -60,39 +60,36 @@ def unstack(stacked: Mapping[str, Tensor]) -> list[Weights]:
 
 def fingerprint(*named: Mapping[str, Tensor]) -> bytes:
     """A digest of tensors with their names; that of a large tensor is kept as long as the tensor lives and is not changed."""
-    content = hashlib.blake2b(digest_size=16)
-    for tensors in named:
-        content.update(f"{len(tensors)} tensors".encode())
-        for name, tensor in tensors.items():
-            content.update(repr(name).encode())
-            content.update(_of_tensor(tensor))
-    return content.digest()
+    # Each part says how long it is, so that no two lists of tensors give the same bytes.
+    content = [part for tensors in named for part in _parts(tensors)]
+    return hashlib.blake2b(b"".join(content), digest_size=16).digest()
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
+    yield f"{len(tensors)} tensors ".encode()
+    for name, tensor in tensors.items():
+        yield repr((name, tensor.dtype, *tensor.shape)).encode()
+        yield _bits(tensor) if tensor.numel() < LARGE else _kept_digest(tensor)
+
+
+def _bits(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().numpy().tobytes()
 
 
 _KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # version and digest of tensors that were asked for
 
 
-def _of_tensor(tensor: Tensor) -> bytes:
-    if tensor.numel() < LARGE or tensor.is_inference():  # of which torch does not tell whether they were changed
-        return _digest_of(tensor)
+def _kept_digest(tensor: Tensor) -> bytes:
+    if tensor.is_inference():  # of which torch does not tell whether it was changed
+        return hashlib.blake2b(_bits(tensor), digest_size=16).digest()
     version, known = _KNOWN.get(tensor, (None, b""))
     if version != tensor._version:
-        known = _digest_of(tensor)
+        known = hashlib.blake2b(_bits(tensor), digest_size=16).digest()
         _KNOWN[tensor] = (tensor._version, known)
     return known
 
 
-def _digest_of(tensor: Tensor) -> bytes:
-    content = hashlib.blake2b(repr((tuple(tensor.shape), tensor.dtype)).encode(), digest_size=16)
-    content.update(tensor.detach().cpu().contiguous().numpy().data)
-    return content.digest()
-
-
 def digest(settings: object, tensors: Iterable[Mapping[str, Tensor]]) -> str:
     """A name for a computation by its content: settings by their `repr`, tensors by their bits."""
-    content = hashlib.blake2b(repr((settings, torch.__version__)).encode(), digest_size=16)
-    for named in tensors:
-        for name, tensor in named.items():
-            content.update(repr((name, tuple(tensor.shape), tensor.dtype)).encode())
-            content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return content.hexdigest()
+    content = repr((settings, torch.__version__)).encode() + fingerprint(*tensors)
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pac_surrogate.models.weights import Mask, prunable
@@ -55,11 +56,22 @@ def keep_highest(
             raise ValueError(
                 f"sparsity {sparsity} leaves nothing of {', '.join(group)} ({len(flat)} weights): lower it or exempt it"
             )
-        kept = torch.ones(len(flat), dtype=torch.bool)
-        kept[torch.argsort(flat, stable=True)[:gone]] = False
+        kept = ~_lowest(flat, gone)
         for name, part in zip(group, kept.split([scores[name].numel() for name in group]), strict=True):
-            mask[name] = _with_floor(part.view_as(scores[name]), scores[name], min_keep_per_unit)
+            own = part.view_as(scores[name])
+            mask[name] = _with_floor(own, scores[name], min_keep_per_unit) if min_keep_per_unit else own
     return mask
+
+
+def _lowest(scores: Float[Tensor, " weight"], count: int) -> Bool[Tensor, " weight"]:
+    """Mark so many of the lowest scores, of equal ones the first; in linear time, which sorting is not."""
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    last = scores.kthvalue(count).values
+    lowest = scores < last
+    ties = torch.nonzero(scores == last)[: count - int(lowest.sum()), 0]
+    lowest[ties] = True
+    return lowest
 
 
 def _with_floor(mask: Tensor, score: Tensor, floor: int) -> Tensor:
