@@ -16,7 +16,8 @@ from pac_surrogate.methods.leave_out import LeaveOut
 from pac_surrogate.methods.method import Method, Outcome, check_case
 from pac_surrogate.methods.names import Choosable, as_method, make_described
 from pac_surrogate.methods.pruned.pac import Allocate
-from pac_surrogate.models import CNN, MLP, Architecture, Module, as_architecture, initial_weights
+from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
+from pac_surrogate.models.size import check_size
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
 from pac_surrogate.prepare import prepare, warn_of, warn_of_strangers
@@ -24,11 +25,8 @@ from pac_surrogate.runner import Solver, run
 from pac_surrogate.solvers.training import fit
 from pac_surrogate.surrogates.saved import provenance
 from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
-from pac_surrogate.utilities.arguments import check_flags, check_numbers, got, whole_numbers, whole_seed
-from pac_surrogate.utilities.memory import memory_bytes
+from pac_surrogate.utilities.arguments import check_flags, check_numbers, whole_numbers, whole_seed
 from pac_surrogate.utilities.process import own_settings
-
-NUMBERS_PER_WEIGHT = 6  # that are in memory at once while a model is trained
 
 
 @own_settings()
@@ -91,7 +89,7 @@ def pretrain_seeds(
 ) -> list[Surrogate]:
     """Pretrain a surrogate for each seed, all as one stack; see `pretrain`."""
     data = data.training
-    _check_size(model, data, len(seeds))
+    check_size(model, data.inputs, data.outputs, len(seeds))
     scaling = fit_scaling(data)
     network = build_network(model, data.inputs, data.outputs)
     coordinates = {name: axis for name, axis in data.coordinates.items() if not is_numbered(axis)}
@@ -272,23 +270,6 @@ def transfer(
     return dataclasses.replace(
         adapted, given_inputs=prepared.matched.given_inputs, given_outputs=prepared.matched.given_outputs
     )
-
-
-def _check_size(model: Architecture, data: Dataset, runs: int) -> None:
-    """Refuse a model that the memory cannot hold, before any of it is taken."""
-    if not isinstance(model, MLP | CNN):
-        return
-    try:
-        with torch.device("meta"):
-            numbers = sum(weight.numel() for weight in model.build(data.inputs, data.outputs).parameters())
-    except (RuntimeError, TypeError, OverflowError) as error:  # torch cannot even count them
-        raise ValueError(f"{got(repr(model))} has more weights than can be counted: use a smaller one") from error
-    needed, there = NUMBERS_PER_WEIGHT * 4.0 * numbers * runs, memory_bytes()
-    if needed > there:
-        raise ValueError(
-            f"{got(repr(model))} has {numbers:.2g} weights, whose training takes {needed / 1e9:.2g} GB, and there are "
-            f"{there / 1e9:.2g} GB: use a smaller one"
-        )
 
 
 def _adapted(method: Method, case: Case, device: str) -> Surrogate:

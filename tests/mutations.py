@@ -375,7 +375,7 @@ MUTATIONS = {
         "leaving_one_out",
     ),
     "intervals, simultaneous": (
-        "pac_surrogate/selection/candidates.py",
+        "pac_surrogate/predictors/left_out.py",
         "return (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (len(square) - own)",
         "return square.mean(0).expand(square.shape)",
         "test_intervals",

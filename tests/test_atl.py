@@ -71,7 +71,7 @@ def test_a_sample_left_out_has_no_part_in_the_choice_of_layers_and_strength(form
     target = features[1][:, :2] + 0.3 * torch.randn(11, 2, generator=draws, dtype=torch.float64)
     method = ATL(form=form)
     choose = {"greedy": _greedy, "group lasso": _group_lasso}[form]
-    found, phi = method._left_out(features, target, torch.arange(11)), torch.cat(features, dim=1)
+    found, phi = method.residuals(features, target, torch.arange(11)), torch.cat(features, dim=1)
     for i in range(11):
         unseen, rest = torch.arange(11) % 5 != i % 5, torch.arange(11) != i
         apart = torch.arange(int(unseen.sum()))
@@ -101,7 +101,7 @@ def test_it_is_never_worse_in_leave_one_out_than_the_last_layer_alone(kind, form
     better = 0
     for samples in (2, 3, 5, 8, 20, 40):
         method, some = ATL(form=form), target[:samples]
-        readout, _ = method.fit(source.network, some, statistics_of(source, kind))
+        readout = method.solve(source.network, some, statistics_of(source, kind))
         y = torch.as_tensor(some.output_matrix) - (prediction[:samples] if kind == "CNN" else 0.0)
         used = readout.coefficients.abs().sum(1) > 0
         chosen = torch.cat([features[layer][:samples] for layer in readout.layers], dim=1)[:, used]
@@ -121,7 +121,7 @@ def test_a_target_that_is_linear_in_one_layer_is_recovered_and_the_layer_chosen(
         direction = torch.randn(feature.shape[1], 8, generator=torch.Generator().manual_seed(layer), dtype=torch.float64)
         y = feature @ direction + 2.0 + (prediction if kind == "CNN" else 0.0)
         data = target.with_matrices(target.input_matrix, y.numpy())
-        readout, _ = ATL().fit(source.network, data[:25], statistics_of(source, kind))
+        readout = ATL().solve(source.network, data[:25], statistics_of(source, kind))
         assert readout.layers == (layer,)
         # The weakest ridge of the grid, 1e-8, bends the answer by about as much.
         np.testing.assert_allclose(readout.predict(torch.as_tensor(target.input_matrix)).detach(), y, atol=1e-5)
@@ -132,7 +132,7 @@ def test_the_group_lasso_finds_the_few_features_that_matter():
     direction = torch.randn(2, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = torch.stack([features[0][:, 3], features[1][:, 5]], dim=1) @ direction
     data = target.with_matrices(target.input_matrix, y.numpy())
-    readout, _ = ATL(form="group lasso").fit(source.network, data, statistics_of(source))
+    readout = ATL(form="group lasso").solve(source.network, data, statistics_of(source))
     used = torch.nonzero(readout.coefficients.abs().sum(1)).flatten().tolist()
     assert readout.layers == (0, 1)
     assert {3, 9 + 5} <= set(used)  # layer 0 has 9 features
@@ -214,4 +214,4 @@ def test_a_module_without_features_is_not_applicable():
     network = build_network(pac.Module(torch.nn.Linear(9, 8)), data.inputs, data.outputs)
     source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
     with pytest.raises(NotApplicableError, match="returns none"):
-        ATL().fit(source.network, data, feature_statistics(source, data))
+        ATL().solve(source.network, data, feature_statistics(source, data))

@@ -79,14 +79,14 @@ def test_weights_do_not_depend_on_the_order_and_a_perfect_candidate_takes_all():
 def test_a_shift_is_left_out_exactly():
     surrogate, _, target, _, _ = case(samples=7)
     data = surrogate.scaling.standardise(target)
-    found = {candidate.name: candidate for candidate in candidates(surrogate, data)}
+    found = candidates(surrogate, data)
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
     before = surrogate.network.predict(x).double()
     for i in range(7):
         rest = torch.arange(7) != i
         shift = (y - before)[rest].mean(0)
-        torch.testing.assert_close(found["shift"].left_out[i], y[i] - before[i] - shift, rtol=0, atol=1e-12)
-    torch.testing.assert_close(found["source unchanged"].left_out, y - before, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found["shift"].residual[i], y[i] - before[i] - shift, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found["source unchanged"].residual, y - before, rtol=0, atol=1e-12)
 
 
 def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
@@ -107,16 +107,16 @@ def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
     surrogate, source, target, x, y = case(samples=30)
     adapted = pac.transfer(surrogate, target, source=source)
     mixture, data = adapted.predictor, adapted.scaling.standardise(target.training)
-    found = candidates(surrogate, data, *measured(surrogate, source.training))
-    residuals = torch.stack([candidate.left_out for candidate in found])
+    found = list(candidates(surrogate, data, *measured(surrogate, source.training)).values())
+    residuals = torch.stack([candidate.residual for candidate in found])
     assert len(target) <= WEIGHED  # so each sample is weighed by itself
     for i in (0, 17):
         residual, variance = 0.0, 0.0
         for weight, own in zip(weigh(residuals[:, torch.arange(30) != i], 29), found, strict=True):
             assert (own.variance is None) == (not isinstance(own.predictor, Linearised | SharedKernel))
-            others = own.left_out[torch.arange(30) != i].square().mean(0)
+            others = own.residual[torch.arange(30) != i].square().mean(0)
             expected = others if own.variance is None else own.variance[i]
-            residual, variance = residual + weight * own.left_out[i], variance + weight * expected
+            residual, variance = residual + weight * own.residual[i], variance + weight * expected
         torch.testing.assert_close(mixture.scores[i], residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
     band = adapted.predict_interval(x, 0.9)
     # 60 test samples, 30 to calibrate by: two standard errors are 0.11 (the draw of the 30) and 0.08.

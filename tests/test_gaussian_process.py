@@ -64,7 +64,7 @@ def test_a_sample_left_out_has_no_part_in_process_mean_base_and_hyper_parameters
 
     values = y - (before if on == "residual" else 0.0)
     for base in (None, without) if on == "residual" else (None,):
-        _, left_out = GP(on=on).fit(source.network, data, base)
+        left_out = GP(on=on).left_out(source.network, data, base).residual
         for i in range(7):
             unseen, rest = torch.arange(7) % 5 != i % 5, torch.arange(7) != i
             few = values[unseen].numpy()
@@ -87,10 +87,10 @@ def test_a_covariance_that_is_singular_in_float64_stops_no_choice(monkeypatch):
 
     gram = (ConstantKernel(1e6) * RBF(1e4))(x)
     assert np.linalg.matrix_rank(gram) < 9
-    sound, _ = GP(on="target").fit(surrogate("MLP").network, data)
+    sound = GP(on="target").solve(surrogate("MLP").network, data)
     monkeypatch.setattr(GP, "_fit", lambda *_: (sound, x, x.copy(), None))
     monkeypatch.setattr(sys.modules["pac_surrogate.methods.around.process_fit"], "fit_process", smooth)
-    _, left_out = GP(on="target").fit(surrogate("MLP").network, data)
+    left_out = GP(on="target").left_out(surrogate("MLP").network, data).residual
     assert left_out.shape == (9, 1)
 
 

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 import pac_surrogate as pac
 from pac_surrogate.intervals.bands import check_level, cross_validation_band, normal_band, promise, studentised_band
-from pac_surrogate.selection.candidates import Candidate
+from pac_surrogate.predictors import LeftOut
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_simultaneous_bands_of_a_choice_cover_whole_samples(samples):
     level, outputs, covered = 0.9, 50, []
     for _ in range(400):
         residuals = torch.randn(samples, outputs, generator=generator, dtype=torch.float64)
-        candidate = Candidate("shift", Nothing(), residuals)
-        scores = residuals.abs() / candidate.left_out_variance(torch.arange(samples)).sqrt()
+        candidate = LeftOut(Nothing(), residuals)
+        scores = residuals.abs() / candidate.expected(torch.arange(samples)).sqrt()
         deviation = residuals.square().mean(0).sqrt().expand(1, -1)
         mean, apart = torch.zeros(1, outputs).double(), torch.arange(samples)
         lower, upper = studentised_band(mean, deviation, scores, apart, level, simultaneous=True)

@@ -161,5 +161,5 @@ def test_the_linear_algebra_of_numpy_and_scipy_has_one_thread_for_what_is_short(
         assert blas_threads() == {2}
         with numpy_threads_for(LONG):
             assert blas_threads() == {2}
-        pac.GP(on="target").fit(pac.pretrain(DATA, model=MODEL, steps=1).network, DATA[:9])
+        pac.GP(on="target").left_out(pac.pretrain(DATA, model=MODEL, steps=1).network, DATA[:9])
         assert blas_threads() == {2}

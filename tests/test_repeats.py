@@ -11,7 +11,8 @@ from pac_surrogate.intervals.bands import cross_validation_band, order_statistic
 from pac_surrogate.kernels.spectrum import Spectrum
 from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines
 from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
-from pac_surrogate.selection.candidates import RIDGES, Candidate, candidates
+from pac_surrogate.predictors import LeftOut
+from pac_surrogate.selection.candidates import RIDGES, candidates
 from pac_surrogate.selection.stacking import explain, weigh
 
 RNG = np.random.default_rng(0)
@@ -86,21 +87,21 @@ def test_a_process_leaves_repeats_out_together():
     """With the hyper-parameters of a fit that has not seen the fold: the residuals are those of the others alone."""
     x, y = draws(5, 2, seed=1)[input_of], draws(8, 1, seed=2)
     data = pac.Dataset.from_arrays(x.numpy(), y.numpy())
-    process, left_out = pac.GP(on="target").fit(small("MLP").network, data)
-    assert len(process.points) == 8  # every sample counts for the fit
+    found = pac.GP(on="target").left_out(small("MLP").network, data)
+    assert len(found.predictor.points) == 8  # every sample counts for the fit
     for number in range(5):
         rest = input_of % 5 != number  # five inputs are five folds
         kernel = make_kernel("matern", 2, 0)
         fitted, _ = fit_process(x[rest].numpy(), y[rest].numpy() - y[rest].numpy().mean(0), kernel)
         expected = y[~rest].numpy() - y[rest].numpy().mean(0) - fitted.predict(x[~rest].numpy()).reshape(-1, 1)
-        np.testing.assert_allclose(left_out[~rest], expected, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(found.residual[~rest], expected, rtol=1e-6, atol=1e-8)
 
 
 def test_a_sample_given_again_is_weighed_once():
     """The weights of candidates, and the errors that the choice reports, are those of the samples given once."""
     residuals, apart = draws(3, 5, 1) * torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64)[:, None, None], torch.arange(5)
-    found = [Candidate(str(k), small("MLP").network, own) for k, own in enumerate(residuals)]
-    again = [Candidate(str(k), small("MLP").network, own) for k, own in enumerate(residuals[:, input_of])]
+    found = {str(k): LeftOut(small("MLP").network, own) for k, own in enumerate(residuals)}
+    again = {str(k): LeftOut(small("MLP").network, own) for k, own in enumerate(residuals[:, input_of])}
     weights = weigh(residuals, 5)
     shares = share_of_group(input_of)[:, None].sqrt()
     torch.testing.assert_close(weigh(residuals[:, input_of] * shares, 5), weights, rtol=1e-9, atol=1e-12)
@@ -114,10 +115,10 @@ def test_a_sample_given_again_is_weighed_once():
 
 
 def test_a_variance_of_the_others_is_that_of_other_inputs():
-    candidate = Candidate("shift", small("MLP").network, draws(8, 2))
+    candidate = LeftOut(small("MLP").network, draws(8, 2))
     for i in range(8):
-        expected = candidate.left_out[input_of != input_of[i]].square().mean(0)
-        torch.testing.assert_close(candidate.left_out_variance(input_of)[i], expected, rtol=1e-12, atol=0)
+        expected = candidate.residual[input_of != input_of[i]].square().mean(0)
+        torch.testing.assert_close(candidate.expected(input_of)[i], expected, rtol=1e-12, atol=0)
 
 
 def test_an_order_statistic_counts_every_input_once():
@@ -172,7 +173,7 @@ def test_each_input_is_weighed_once_in_a_choice(surrogate):
         mixture = pac.transfer(surrogate, target).predictor
     data = surrogate.scaling.standardise(target.training)
     group = groups_of(torch.as_tensor(data.input_matrix))
-    residuals = torch.stack([candidate.left_out for candidate in candidates(surrogate, data)])
+    residuals = torch.stack([candidate.residual for candidate in candidates(surrogate, data).values()])
     expected = weigh(residuals * share_of_group(group)[:, None].sqrt(), 12)
     kept = expected[expected > 0].sort(descending=True).values
     torch.testing.assert_close(mixture.weights, kept, rtol=1e-6, atol=1e-9)

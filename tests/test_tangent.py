@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import pac_surrogate as pac
+from pac_surrogate.kernels import readout
 from pac_surrogate.kernels import tangent as module_under_test
 from pac_surrogate.kernels.jacobian import output_jacobian
 from pac_surrogate.kernels.tangent import Tangent
@@ -77,7 +78,8 @@ def priors(at):
 )
 def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
     """Whole, in pieces of a few samples, and in pieces of a sample's outputs."""
-    monkeypatch.setattr(module_under_test, "NUMBERS", numbers)
+    for module in (module_under_test, readout):
+        monkeypatch.setattr(module, "NUMBERS", numbers)
     at, a, b = tangent(kind), normal(3, 8, seed=5), normal(2, 8, seed=6)
     for other in (None, b):
         block, shared = at.block(priors(at), a, other), at.shared(priors(at), a, other, combinations=8)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 from torch import nn
 
+from pac_surrogate.curves.folder import checked_folder, surrogate_path
 from pac_surrogate.curves.results import empty_curve, save_curve
 from pac_surrogate.curves.scoring import METRICS, check_metrics, noted, score, under_variables_of
 from pac_surrogate.data.data_warnings import DataWarning
@@ -19,9 +19,6 @@ from pac_surrogate.data.dataset import Dataset, Given, as_dataset
 from pac_surrogate.data.left_out import LeftOutWarning
 from pac_surrogate.data.matching import match_all, match_columns
 from pac_surrogate.files import Variable
-from pac_surrogate.files.netcdf import KINDS
-from pac_surrogate.files.replacing import check_output, check_own_folder
-from pac_surrogate.files.tensors import KINDS as SAVED
 from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.method import Method, Outcome, check_case, learns_outputs, needs_target
 from pac_surrogate.methods.names import Choosable, as_methods
@@ -31,15 +28,13 @@ from pac_surrogate.prepare import prepare, warn_of
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.many import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
-from pac_surrogate.utilities.arguments import as_path, whole_numbers
+from pac_surrogate.utilities.arguments import whole_numbers
 from pac_surrogate.utilities.display import Shown, one_line
 from pac_surrogate.utilities.process import own_settings
 
 if TYPE_CHECKING:
     import xarray as xr
 
-RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # by Windows
-LONGEST_NAME = 200  # bytes of a method's name, from which that of a file is made
 PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
 
 
@@ -104,7 +99,8 @@ def transfer_curve(
             metric is undefined on a test split, as where all fields are zero.
     """
     study = _study(source, target, methods, sizes, seeds)
-    folder = None if out is None else _checked_folder(out, study, surrogates)
+    read = [*_paths(surrogates), *(data.file for data in (study.source, study.target) if data.file is not None)]
+    folder = None if out is None else checked_folder(out, study.methods, read)
     solver = Solver(device, stack_memory, folder / "stacks" if folder else None, progress)
     budget = Budget(steps, source_steps, batch_size, folds)
     (pretrain_steps,) = whole_numbers(pretrain_steps=pretrain_steps)
@@ -270,7 +266,7 @@ def _write(study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], c
         if outcome.sound and cell.size == max(study.sizes) and cell.place[2] == 0
     }
     for name in study.methods:
-        path = _surrogate_path(folder, name)
+        path = surrogate_path(folder, name)
         if name in last:
             last[name].save(path)
         elif path.exists():
@@ -289,30 +285,3 @@ def _paths(given: Any) -> list[Path]:
     """The files among surrogates or their paths."""
     several = [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
     return [Path(one) for one in several if isinstance(one, str | Path)]
-
-
-def _surrogate_path(folder: Path, method: str) -> Path:
-    """Where the surrogate of a method lies; a slash of its name, as in AC/DC, is written as in addresses, %2F."""
-    name = "".join(quote(character, safe="") if character in "/\\%" else character for character in method)
-    return folder / "surrogates" / f"{name}.safetensors"
-
-
-def _checked_folder(out: str | Path, study: _Study, surrogates: Any) -> Path:
-    """The folder of results; one to which they cannot be written is refused, before anything is trained."""
-    folder = as_path("out", out)
-    read = [*_paths(surrogates), *(data.file for data in (study.source, study.target) if data.file is not None)]
-    for name in study.methods:
-        length = len(name.encode(errors="replace"))
-        if not name.strip() or not name.isprintable() or name.split(".")[0].strip().upper() in RESERVED:
-            raise ValueError(
-                f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it"
-            )
-        if length > LONGEST_NAME:
-            raise ValueError(f"with out=, the name of a method has at most {LONGEST_NAME} bytes, got {length}: shorten it")
-        check_output(_surrogate_path(folder, name), SAVED["pac_surrogate"], read)
-    check_output(folder / "curve.nc", KINDS["transfer curve"], read)
-    for table in ("curve.csv", "seconds.csv"):
-        check_output(folder / table, None, read)
-    for own in ("surrogates", "stacks"):
-        check_own_folder(folder / own)
-    return folder

@@ -1,6 +1,7 @@
 """Derivatives of a model with respect to its weights, a few samples at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,6 +54,25 @@ def output_jacobian(
     for i in range(0, len(x), rows):
         own = mix[i : i + rows] if mix is not None and apart else mix
         yield torch.func.vmap(derivative, in_dims=(None, 0, 0 if apart else None))(chosen, x[i : i + rows], own)
+
+
+def pullback(
+    model: nn.Module, weights: Weights, x: Float[Tensor, "sample input"]
+) -> tuple[Float[Tensor, "sample output"], Callable[[Tensor], tuple[Weights]]]:
+    """The outputs f(x), and the function that takes a residual r of their shape to J(x)' r, by the names of the weights."""
+    prediction, pull = torch.func.vjp(lambda w: evaluate(model, w, x)[0], weights)[:2]
+    return prediction, pull
+
+
+def along(
+    model: nn.Module, weights: Weights, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]
+) -> Float[Tensor, "sample output"]:
+    """J(x) change, the derivative of the outputs in a direction of the weights."""
+    moved = {name: change[name].to(x) for name in weights}
+    # J'u is linear in u, and J is its derivative. `torch.func.jvp` would compile for seconds at its first use, and warn.
+    prediction, pull = pullback(model, weights, x)
+    push: Any = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(prediction))[1]
+    return push(moved)[0]
 
 
 def fisher_diagonal(model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]) -> Weights:

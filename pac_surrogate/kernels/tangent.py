@@ -10,17 +10,17 @@ The readout's part of the shared kernel is exact, from the features that the rea
 it is exact too.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.kernels.jacobian import output_jacobian
-from pac_surrogate.models import activation_size, evaluate
+from pac_surrogate.kernels.jacobian import along, output_jacobian, pullback
+from pac_surrogate.kernels.readout import NUMBERS, Readout
+from pac_surrogate.models import evaluate
 from pac_surrogate.models.mlp import MLPNetwork
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.utilities.display import Shown
@@ -28,7 +28,6 @@ from pac_surrogate.utilities.process import threads_for
 
 COMBINATIONS = 12
 KERNEL_ROWS = 4000  # beyond, a kernel does not fit or takes minutes
-NUMBERS = 2**25  # of the derivatives at one piece of the samples; those of two pieces are held at once
 
 Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and combinations of the outputs
 
@@ -60,10 +59,10 @@ class Tangent(Shown):
         outputs = self._outputs(a)
         size = (len(a) * outputs, len(a if b is None else b) * outputs)
         kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
-        direct = self._positions(a) == 1
-        for rows, left, columns, right in self._feature_pairs(a, b) if direct else ():
+        direct = self._readout.positions(a) == 1
+        for rows, left, columns, right in self._readout.pairs(a, b) if direct else ():
             for kernel, variance in zip(kernels, variances, strict=True):
-                for part in self._readout_parts(variance, left, right):  # outputs do not share weights of the readout
+                for part in self._readout.parts(variance, left, right):  # outputs do not share weights of the readout
                     apart = kernel.view(len(a), outputs, -1, outputs)[rows, :, columns].diagonal(dim1=1, dim2=3)
                     apart += part.permute(1, 2, 0)
         for group in self._groups(self._body(variances, direct), size[1]):
@@ -88,10 +87,10 @@ class Tangent(Shown):
         """Shared kernels of several priors between samples a and b (a itself by default); see `block`."""
         size = (len(a), len(a if b is None else b))
         kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
-        direct = self._positions(a) is not None
-        for rows, left, columns, right in self._feature_pairs(a, b) if direct else ():
+        direct = self._readout.positions(a) is not None
+        for rows, left, columns, right in self._readout.pairs(a, b) if direct else ():
             for kernel, variance in zip(kernels, variances, strict=True):
-                for (part,) in self._readout_parts(variance, left, right, mean=True):
+                for (part,) in self._readout.parts(variance, left, right, mean=True):
                     kernel[rows, columns] += part
         mix, share = self._mix(a, combinations, seed)
         names = self._body(variances, direct)
@@ -113,44 +112,40 @@ class Tangent(Shown):
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"]
     ) -> list[Float[Tensor, "sample output"]]:
         """Diagonals of the block kernels of several priors."""
-        direct = self._positions(x) == 1
+        direct = self._readout.positions(x) == 1
         totals = self._squares(variances, self._body(variances, direct), x, None)
         if direct:
-            totals = [t + part for t, part in zip(totals, self._readout_diagonals(variances, x), strict=True)]
+            totals = [t + part for t, part in zip(totals, self._readout.diagonals(variances, x), strict=True)]
         return totals
 
     def shared_diagonals(
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
     ) -> list[Float[Tensor, " sample"]]:
         """Diagonals of the shared kernels of several priors."""
-        direct = self._positions(x) is not None
+        direct = self._readout.positions(x) is not None
         mix, share = self._mix(x, combinations, seed)
         totals = [share * t.sum(1) for t in self._squares(variances, self._body(variances, direct), x, mix)]
         if direct:
-            parts = self._readout_diagonals(variances, x, mean=True)
+            parts = self._readout.diagonals(variances, x, mean=True)
             totals = [t + part[:, 0] for t, part in zip(totals, parts, strict=True)]
         return totals
 
     def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
         """J(x) change, the derivative of the outputs in a direction of the weights."""
-        moved = {name: change[name].to(x) for name in self.start}
-        # J'u is linear in u, and J is its derivative. `torch.func.jvp` would compile for seconds at its first use, and warn.
-        prediction, pull = self._pull(x)
-        push: Any = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(prediction))[1]
-        return push(moved)[0]
+        return along(self.model, self.start, x, change)
 
     def back(self, x: Float[Tensor, "sample input"], residual: Float[Tensor, "sample output"]) -> Weights:
         """J(X)' residual, the transpose of `along`."""
         with torch.no_grad():
-            return dict(self._pull(x)[1](residual)[0])
+            return dict(pullback(self.model, self.start, x)[1](residual)[0])
 
     def predict(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
         """f(x; start)."""
         return evaluate(self.model, self.start, x)[0]
 
-    def _pull(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], Any]:
-        prediction, pull = torch.func.vjp(lambda w: evaluate(self.model, w, x)[0], self.start)[:2]
-        return prediction, pull
+    @cached_property
+    def _readout(self) -> Readout:
+        return Readout(self.model, self.start, self.readout)
 
     def _outputs(self, x: Float[Tensor, "sample input"]) -> int:
         return self.predict(x[:1]).shape[1]
@@ -229,97 +224,6 @@ class Tangent(Shown):
         combined = {name: mix @ self.start[name] for name in self.start if name.startswith(f"{self.readout}.")}
         return output_jacobian(self.model, {**self.start, **combined}, x, names)
 
-    def _positions(self, x: Float[Tensor, "sample input"]) -> int | None:
-        """At how many positions the readout is applied, or None unless the model returns the features that it reads.
-
-        The readout must be affine in the last features, pointwise; see `models`. One sample decides.
-        """
-        names = [f"{self.readout}.weight", f"{self.readout}.bias"]
-        weight = self.start.get(names[0])
-        if weight is None or any(n.startswith(f"{self.readout}.") and n not in names for n in self.start):
-            return None
-        _, found = evaluate(self.model, self.start, x[:1])
-        if weight.ndim < 2 or math.prod(weight.shape[2:]) != 1 or not found or found[-1].shape[1] != weight.shape[1]:
-            return None
-        features = _by_position(found[-1])
-        return features.shape[1] if self._reads(x[:1], features[0].detach(), *names) else None
-
-    def _features(self, x: Float[Tensor, "sample input"]) -> Iterator[tuple[slice, Float[Tensor, "row position feature"]]]:
-        """What the readout reads, some samples at a time: a forward pass holds the features of all layers."""
-        size = max(1, NUMBERS // activation_size(self.model, x.shape[1]))
-        for i in range(0, len(x), size):
-            yield slice(i, min(i + size, len(x))), _by_position(evaluate(self.model, self.start, x[i : i + size])[1][-1])
-
-    def _feature_pairs(
-        self, a: Float[Tensor, "sample input"], b: Float[Tensor, "other input"] | None
-    ) -> Iterator[tuple[slice, Tensor, slice, Tensor]]:
-        """What the readout reads at all pairs of pieces of a and b."""
-        for rows, left in self._features(a):
-            for columns, right in self._features(a if b is None else b):
-                yield rows, left, columns, right
-
-    def _reads(self, x: Tensor, features: Float[Tensor, "position feature"], weight: str, bias: str) -> bool:
-        """Whether the outputs move with the readout as they must; one direction tells.
-
-        At one position output and channel are one, and channels may move each its own way; on a grid, whose order of outputs is
-        the model's affair, all move the same way.
-        """
-        channels, width = self.start[weight].shape[:2]
-        row = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(x)
-        steps = torch.arange(1, channels + 1).to(x) if len(features) == 1 else torch.ones(channels).to(x)
-        change = {name: torch.zeros_like(tensor) for name, tensor in self.start.items()}
-        change[weight] = (steps[:, None] * row).view_as(change[weight])
-        expected = features @ row
-        if bias in self.start:
-            change[bias] = steps
-            expected = expected + 1
-        with torch.no_grad():
-            found = self.along(x, change)[0]
-        expected = (steps[:, None] * expected).flatten()
-        if len(features) > 1:
-            found, expected = found.sort().values, expected.sort().values
-        return found.shape == expected.shape and torch.allclose(
-            found, expected, rtol=1e-8, atol=1e-8 * float(found.abs().max())
-        )
-
-    def _readout_parts(
-        self,
-        variance: Mapping[str, Tensor],
-        left: Float[Tensor, "sample position feature"],
-        right: Float[Tensor, "other position feature"],
-        *,
-        mean: bool = False,
-    ) -> Iterator[Float[Tensor, "channel sample other"]]:
-        """What the readout's weight and its bias add to the kernel of each channel, or to their mean; mean over positions."""
-        weight, bias = self._readout_variances(variance, mean)
-        if bool((weight > 0).any()):
-            same = bool((weight == weight[0]).all())  # then one channel stands for all
-            part = torch.einsum("ipf,of,jpf->oij", left, weight[:1] if same else weight, right) / left.shape[1]
-            yield part.expand(len(weight), -1, -1)
-        if bias is not None and bool((bias > 0).any()):
-            yield bias[:, None, None].expand(-1, len(left), len(right))
-
-    def _readout_diagonals(
-        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, mean: bool = False
-    ) -> list[Float[Tensor, "sample channel"]]:
-        """Diagonals of the sum of `_readout_parts`, for each prior, without the products of different samples."""
-        parts: list[list[Tensor]] = [[] for _ in variances]
-        for _, features in self._features(x):
-            square = features.square().mean(1)
-            for own, variance in zip(parts, variances, strict=True):
-                weight, bias = self._readout_variances(variance, mean)
-                own.append(square @ weight.T if bias is None else square @ weight.T + bias)
-        return [torch.cat(own) for own in parts]
-
-    def _readout_variances(
-        self, variance: Mapping[str, Tensor], mean: bool
-    ) -> tuple[Float[Tensor, "channel feature"], Float[Tensor, " channel"] | None]:
-        """Variances of the readout's weight and bias for each channel, or their means over the channels."""
-        weight, bias = variance[f"{self.readout}.weight"].flatten(1), variance.get(f"{self.readout}.bias")
-        if mean:
-            weight, bias = weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, keepdim=True)
-        return weight, bias
-
 
 def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row output"]:
     """Rows of +-1 that combine the outputs, or the outputs themselves while there are few; float64."""
@@ -327,10 +231,6 @@ def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row outp
         return torch.eye(outputs, dtype=torch.float64)
     signs = torch.randint(2, (combinations, outputs), generator=torch.Generator().manual_seed(seed))
     return signs.double() * 2 - 1
-
-
-def _by_position(features: Float[Tensor, "sample feature *grid"]) -> Float[Tensor, "sample position feature"]:
-    return features.flatten(2).mT if features.ndim > 2 else features[:, None]
 
 
 def _pieces(x: Float[Tensor, "sample input"], outputs: int, rows: int) -> Iterator[Piece]:

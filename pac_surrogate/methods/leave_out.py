@@ -1,4 +1,9 @@
-"""Leaving samples out: a method fitted also without each part of the target samples, for intervals and choices."""
+"""Leaving samples out: a method fitted also without each part of the target samples, for intervals and choices.
+
+Every method can be fitted again, as `LeaveOut` does. A closed form need not be for a choice, which asks for residuals alone:
+`GP`, `ATL`, `RidgeLines` and `linearise` give theirs exactly, as a `LeftOut`. An interval by CV+ predicts new inputs with every
+one of the fits, so that it needs the fits themselves, whatever the method.
+"""
 
 import dataclasses
 from collections.abc import Sequence

@@ -5,6 +5,7 @@ from pac_surrogate.predictors.correction import Correction
 from pac_surrogate.predictors.feature_readout import FeatureReadout
 from pac_surrogate.predictors.folds import Folds
 from pac_surrogate.predictors.gaussian_process import GaussianProcess
+from pac_surrogate.predictors.left_out import LeftOut
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel
 from pac_surrogate.predictors.mixture import Mixture
 from pac_surrogate.predictors.network import Network, build_network
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureReadout",
     "Folds",
     "GaussianProcess",
+    "LeftOut",
     "Linearised",
     "Mixture",
     "Network",

@@ -16,9 +16,9 @@ from pac_surrogate.methods.pulled.l2_sp import L2SP
 from pac_surrogate.methods.tuned.atl import feature_statistics
 from pac_surrogate.methods.tuned.fine_tune import FineTune
 from pac_surrogate.methods.tuned.scratch import Scratch
-from pac_surrogate.predictors import Mixture
+from pac_surrogate.predictors import LeftOut, Mixture
 from pac_surrogate.predictors.choice import Choice
-from pac_surrogate.selection.candidates import Candidate, candidates
+from pac_surrogate.selection.candidates import candidates
 from pac_surrogate.selection.stacking import mix
 from pac_surrogate.utilities.arguments import settings
 
@@ -60,7 +60,7 @@ class Auto:
 
     def adapt(self, case: Case) -> Adaptation:
         """Measure the source's features and fit its process; fit all candidates on the target, weigh them, and say why."""
-        trained = (yield from _trained(case)) if self.trained else []
+        trained = (yield from _trained(case)) if self.trained else {}
         statistics = process = None
         if case.source is not None:
             statistics = yield Measure(feature_statistics, case.surrogate, case.source)
@@ -82,14 +82,14 @@ class Auto:
         return case.answer(surrogate, mix(found, group), *seen)
 
 
-def _trained(case: Case) -> Generator[Any, Any, list[Candidate]]:
+def _trained(case: Case) -> Generator[Any, Any, dict[str, LeftOut]]:
     """The trained candidates of a case, fitted also without parts of the samples."""
     if count_of(case.group) < 2:
-        return []
+        return {}
     methods = {name: method for name, method in TRAINED.items() if case.source is not None or not needs_source(method)}
     outcomes = yield [(LeaveOut(method), case) for method in methods.values()]
-    return [
-        Candidate(name, outcome.surrogate.predictor, outcome.surrogate.folds.residual)
+    return {
+        name: LeftOut(outcome.surrogate.predictor, outcome.surrogate.folds.residual)
         for name, outcome in zip(methods, outcomes, strict=True)
         if outcome.sound and outcome.surrogate.folds is not None
-    ]
+    }

@@ -5,10 +5,10 @@ No gradient step is taken: a choice costs a Jacobian of the samples and a few fa
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
@@ -21,11 +21,10 @@ from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.methods.tuned.atl import ATL, Statistics
 from pac_surrogate.models.weights import Mask, inside, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.predictors import Correction, Predictor
+from pac_surrogate.predictors import Correction, LeftOut, Predictor
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.solvers.closed_form import RATIOS, linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
-from pac_surrogate.utilities.display import Shown
 
 BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel serves
 SPARSITY = 0.8  # of the essential mask among the candidates
@@ -34,47 +33,14 @@ RIDGES = (1.0, 0.1, 0.01, 1e-4, 1e-7)  # of the linear corrections
 PROCESS_SAMPLES = 200  # up to which Gaussian processes are among the candidates
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Candidate(Shown):
-    """A method, fitted, with the residuals that it leaves on samples that it has not seen.
-
-    Attributes:
-        name: of the method.
-        predictor: what predicts.
-        left_out: leave-one-out residuals, standardised.
-        variance: what it expects of the square of each residual, if it is a posterior.
-    """
-
-    name: str
-    predictor: Predictor
-    left_out: Float[Tensor, "sample output"]
-    variance: Float[Tensor, "sample output"] | None = None
-
-    def left_out_variance(self, group: Int[Tensor, " sample"]) -> Float[Tensor, "sample output"]:
-        """Variance that the candidate expects of each sample left out; the others' mean square where it expects none.
-
-        Args:
-            group: number of each sample's input.
-        """
-        if self.variance is not None:
-            return self.variance
-        square, own = self.left_out.square(), torch.bincount(group).double()[group, None]
-        return (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (len(square) - own)
-
-    @property
-    def squared(self) -> Float[Tensor, " sample"]:
-        """Mean squared residual of each sample."""
-        return self.left_out.square().mean(1)
-
-
 def candidates(
     surrogate: Surrogate,
     data: Dataset,
     statistics: Sequence[Statistics] | None = None,
     process: Predictor | None = None,
-    others: Sequence[Candidate] = (),
-) -> list[Candidate]:
-    """Fit all candidates that the case allows; samples of two different inputs or more.
+    others: Mapping[str, LeftOut] = MappingProxyType({}),
+) -> dict[str, LeftOut]:
+    """Fit all candidates that the case allows, by name; samples of two different inputs or more.
 
     Args:
         surrogate: the source, with the target's outputs.
@@ -88,14 +54,14 @@ def candidates(
     """
     network = surrogate.network
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
-    found: list[Candidate] = []
+    found: dict[str, LeftOut] = {}
     knows = not network.new_readout or any(bool(w.any()) for w in readout_weights(surrogate))
     if knows:
-        found.append(Candidate("source unchanged", network, y - _predict(network, x)))
-        found += _around(network, data, x, y)
+        found["source unchanged"] = LeftOut(network, y - _predict(network, x))
+        found |= _around(network, data, x, y)
         if process is not None and not network.new_readout:
-            found.append(Candidate("the source's process", process, y - process.predict(x)))
-            found += _around(process, data, x, y, of=" of the source's process")
+            found["the source's process"] = LeftOut(process, y - process.predict(x))
+            found |= _around(process, data, x, y, of=" of the source's process")
     plans, outputs = plans_around(surrogate), y.shape[1]
     kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
     kernels = kernels if len(data) <= KERNEL_ROWS else []
@@ -103,15 +69,14 @@ def candidates(
         solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
         for name, solution in zip(plans, solved, strict=True):
             assert solution.unseen is not None
-            label = f"{name}, {kernel} kernel" if len(kernels) > 1 else name
-            found.append(Candidate(label, solution.predictor, *solution.unseen))
+            found[f"{name}, {kernel} kernel" if len(kernels) > 1 else name] = solution.unseen
     if len(data) <= PROCESS_SAMPLES:
-        found.append(Candidate("GP on the target", *GP(on="target").fit(network, data)))
+        found["GP on the target"] = GP(on="target").left_out(network, data)
     if statistics is not None:
         # A model without features has none: no candidate here.
         with contextlib.suppress(NotApplicableError):
-            found.append(Candidate("ATL", *ATL().fit(network, data, statistics)))
-    found = [candidate for candidate in (*found, *others) if bool(torch.isfinite(candidate.left_out).all())]
+            found["ATL"] = ATL().left_out(network, data, statistics)
+    found = {name: one for name, one in {**found, **others}.items() if bool(torch.isfinite(one.residual).all())}
     if not found:
         raise NotApplicableError(f"auto has no candidate for {len(data)} samples of new outputs: name a method")
     return found
@@ -151,7 +116,7 @@ def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
 
 def _around(
     base: Predictor, data: Dataset, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"], *, of: str = ""
-) -> list[Candidate]:
+) -> dict[str, LeftOut]:
     """Corrections of a source: a shift, lines, a process of what is left."""
     before = _predict(base, x)
     (samples, outputs), group = y.shape, groups_of(x)
@@ -159,17 +124,16 @@ def _around(
     shift = Correction(base, torch.ones(outputs).double(), residual.mean(0), none)
     own = torch.bincount(group).double()[group, None]
     others = (residual.sum(0) - group_sum(residual, group)) / (samples - own)
-    found = [Candidate(f"shift{of}", shift, residual - others)]
+    found = {f"shift{of}": LeftOut(shift, residual - others)}
     for name, linear in (("linear correction", False), ("linear correction with c'x", True)):
         tried = RidgeLines.grid(before, x, y, RIDGES, linear=linear)
         errors = torch.stack([lines.left_out for lines in tried])
         squares = errors.square().mean(2)
         best = tried[int(squares.mean(1).argmin())]
         corrected = Correction(base, *best.lines(x, linear=linear))
-        found.append(Candidate(name + of, corrected, errors[chosen_by_others(squares, group), torch.arange(samples)]))
+        found[name + of] = LeftOut(corrected, errors[chosen_by_others(squares, group), torch.arange(samples)])
         if of and not linear and samples <= PROCESS_SAMPLES:  # around the network this adds nothing to the one below
-            fitted = GP(on="residual").fit(corrected, data, best.without)
-            found.append(Candidate(f"GP and linear correction{of}", *fitted))
+            found[f"GP and linear correction{of}"] = GP(on="residual").left_out(corrected, data, best.without)
     if samples <= PROCESS_SAMPLES:
-        found.append(Candidate(f"GP on the residual{of}", *GP(on="residual").fit(base, data)))
+        found[f"GP on the residual{of}"] = GP(on="residual").left_out(base, data)
     return found

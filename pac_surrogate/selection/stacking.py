@@ -1,6 +1,6 @@
 """Weights of candidates in an answer, by stacking their leave-one-out residuals, and what is said of the choice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -9,9 +9,8 @@ from scipy.special import stdtr
 from torch import Tensor
 
 from pac_surrogate.data.repeats import count_of, group_mean, share_of_group
-from pac_surrogate.predictors import Mixture
+from pac_surrogate.predictors import LeftOut, Mixture
 from pac_surrogate.predictors.choice import Choice, Score
-from pac_surrogate.selection.candidates import Candidate
 
 SHRINKAGE = 10.0  # of the weights towards those by evidence; 1 did alike on the tuned pairs of benchmarks/choice.py
 LEAST_WEIGHT = 0.01  # members below it are left out
@@ -50,7 +49,7 @@ def weigh(
 
 
 def explain(
-    found: Sequence[Candidate],
+    found: Mapping[str, LeftOut],
     weights: Float[Tensor, " candidate"],
     answer: Float[Tensor, " sample"],
     group: Int[Tensor, " sample"],
@@ -58,19 +57,19 @@ def explain(
     """Say what was chosen, and why.
 
     Args:
-        found: all candidates.
+        found: all candidates by name.
         weights: of them.
         answer: mean squared residual that their mixture leaves on each sample, unseen.
         group: number of each sample's input.
     """
     table, answer = [], group_mean(answer, group)
-    squared = [group_mean(candidate.squared, group) for candidate in found]
-    for candidate, square, weight in sorted(zip(found, squared, weights, strict=True), key=lambda row: float(row[1].mean())):
+    by_name = {name: group_mean(candidate.squared, group) for name, candidate in found.items()}
+    rows = zip(by_name.items(), weights, strict=True)
+    for (name, square), weight in sorted(rows, key=lambda row: float(row[0][1].mean())):
         mean, count = float(square.mean()), len(square)
         spread = float(square.std()) / count**0.5
-        table.append(Score(candidate.name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
+        table.append(Score(name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
     method, *others = (score.name for score in sorted(table, key=lambda score: -score.weight) if score.weight)
-    by_name = {candidate.name: square for candidate, square in zip(found, squared, strict=True)}
     mixed = f", averaged with {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}" if others else ""
     error, best, worst = float(answer.mean()) ** 0.5, table[0].error, table[-1].error
     reason = f"{method}{mixed}: leave-one-out error {error:.3g}; {len(found)} candidates have {best:.3g} to {worst:.3g}"
@@ -90,14 +89,14 @@ def chance_worse(ours: Float[Tensor, " sample"], theirs: Float[Tensor, " sample"
     return float(stdtr(len(difference) - 1, float(difference.mean()) / spread))
 
 
-def mix(found: Sequence[Candidate], group: Int[Tensor, " sample"]) -> Mixture:
+def mix(found: Mapping[str, LeftOut], group: Int[Tensor, " sample"]) -> Mixture:
     """Weigh candidates, and say why.
 
     Args:
-        found: candidates.
+        found: candidates by name.
         group: number of each sample's input.
     """
-    residuals = torch.stack([candidate.left_out for candidate in found])
+    residuals = torch.stack([candidate.residual for candidate in found.values()])
     # Each input counts once, however many samples it has.
     counted = residuals * share_of_group(group)[:, None].sqrt()
     weights = weigh(counted, count_of(group))
@@ -107,10 +106,10 @@ def mix(found: Sequence[Candidate], group: Int[Tensor, " sample"]) -> Mixture:
     others = [weigh(counted[:, fold != k], len(torch.unique(group[fold != k]))) for k in range(folds)]
     apart = torch.stack(others)[fold]
     residual = torch.einsum("nk,kno->no", apart, residuals)
-    variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.left_out_variance(group) for candidate in found]))
+    variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.expected(group) for candidate in found.values()]))
     scores = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
     order = [int(k) for k in weights.argsort(descending=True, stable=True) if weights[k] > 0]
-    members = [found[k] for k in order]
-    squares = torch.stack([member.left_out.square().mean(0) for member in members])
+    members = [list(found.values())[k] for k in order]
+    squares = torch.stack([member.residual.square().mean(0) for member in members])
     choice = explain(found, weights, residual.square().mean(1), group)
     return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares, group)

@@ -30,7 +30,7 @@ from pac_surrogate.kernels.spectrum import Solution, Spectrum
 from pac_surrogate.kernels.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import Plan
-from pac_surrogate.predictors import Linearised, Network, SharedKernel
+from pac_surrogate.predictors import LeftOut, Linearised, Network, SharedKernel
 from pac_surrogate.utilities.display import Shown
 
 RATIOS = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))  # of a free ratio, relative to the kernel's mean diagonal
@@ -96,7 +96,7 @@ class Linearisation(Shown):
         ratio: t^2 / s^2.
         left_out: leave-one-out residuals y_i - f_-i(x_i) at this ratio; None by conjugate gradients.
         left_out_variance: what the others expect of their squares, noise included; None by conjugate gradients.
-        unseen: both, at the ratio that the other samples choose; None by conjugate gradients.
+        unseen: the predictor with both at the ratio that the other samples choose; None by conjugate gradients.
         evidence: log evidence of the residuals; None by conjugate gradients.
         note: what was put in the place of missing strengths, or "".
     """
@@ -106,7 +106,7 @@ class Linearisation(Shown):
     ratio: float
     left_out: Float[Tensor, "sample output"] | None
     left_out_variance: Float[Tensor, "sample output"] | None
-    unseen: tuple[Float[Tensor, "sample output"], Float[Tensor, "sample output"]] | None
+    unseen: LeftOut | None
     evidence: float | None
     note: str
 
@@ -211,7 +211,7 @@ class _Case(Shown):
                 fitted = (x.cpu(), best.coefficients.cpu(), _cpu(prior.variance), best.ratio, best.scale.cpu())
                 offset = None if prior.offset is None else _cpu(prior.offset)
                 predictor = SharedKernel(self.base, offset, *fitted, combinations, seed)
-            found = (best.left_out, best.left_out_variance, unseen, best.evidence)
+            found = (best.left_out, best.left_out_variance, LeftOut(predictor, *unseen), best.evidence)
             results.append(Linearisation(predictor, kernel, best.ratio, *found, prior.note))
         return results
 

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,16 @@ from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.matching import match_all
-from pac_surrogate.data.scaling import Columns
-from pac_surrogate.files import Coordinate, Variable
+from pac_surrogate.data.scaling import Columns, Scaling
+from pac_surrogate.files import Coordinate, DatasetError, Variable
+from pac_surrogate.files.tensors import load_tensors
+from pac_surrogate.models import Architecture
+from pac_surrogate.predictors import PREDICTORS, Folds
 from pac_surrogate.predictors.codec import check_array
 from pac_surrogate.predictors.predictor import check_finite
+from pac_surrogate.utilities.display import one_line
+
+SCHEMA = 1
 
 
 def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
@@ -77,3 +84,36 @@ def coordinate_of(entry: Mapping[str, Any]) -> Coordinate:
     if values.ndim != 1 or values.dtype.kind not in "fiuU":
         raise ValueError("the coordinates of an axis must be one row of numbers or texts")
     return Coordinate(str(entry["name"]), values, str(entry["units"]), str(entry["long_name"]))
+
+
+def read_fields(path: Path, model: Architecture | None) -> dict[str, Any]:
+    """The fields of the surrogate in a file.
+
+    Raises:
+        DatasetError: if the file is missing, damaged or not a surrogate.
+    """
+    tensors, header = load_tensors(path)
+    shown = one_line(path)
+    if not isinstance(header, dict) or header.get("format") != "pac_surrogate":
+        raise DatasetError(f"{shown} holds no surrogate: save one with Surrogate.save")
+    if header.get("schema") != SCHEMA:
+        raise DatasetError(f"{shown} has surrogate schema {one_line(header.get('schema'))}, this version reads {SCHEMA}")
+    try:
+        inputs, outputs = (tuple(variable_of(entry) for entry in header[side]) for side in ("inputs", "outputs"))
+        scaling = Scaling(columns_of(tensors, "inputs", inputs), columns_of(tensors, "outputs", outputs))
+        kind = PREDICTORS[header["predictor"]["kind"]]
+        return {
+            "predictor": kind.from_state(tensors, header["predictor"], inputs, outputs, model),
+            "scaling": scaling,
+            "inputs": inputs,
+            "outputs": outputs,
+            "provenance": dict(header["provenance"]),
+            "folds": Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None,
+            "given_inputs": given_of(header, "inputs", inputs),
+            "given_outputs": given_of(header, "outputs", outputs),
+            "coordinates": {c.name: c for c in map(coordinate_of, header.get("coordinates", []))},
+        }
+    except KeyError as error:
+        raise DatasetError(f"{shown} is not a whole surrogate: it lacks {one_line(error)}") from error
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+        raise DatasetError(f"{shown} is not a whole surrogate: {one_line(error) or type(error).__name__}") from error

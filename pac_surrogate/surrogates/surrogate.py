@@ -16,36 +16,21 @@ from torch import Tensor, nn
 from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
 from pac_surrogate.data.dataset import Dataset, described, open_dataset
 from pac_surrogate.data.matching import match_all, strange_grids
-from pac_surrogate.data.repeats import count_of, group_mean
-from pac_surrogate.data.scaling import (
-    TINY,
-    Scaling,
-    check_reach,
-    name_of_column,
-)
-from pac_surrogate.files import Coordinate, DatasetError, Variable
-from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.intervals.bands import (
-    BAND_NUMBERS,
-    Interval,
-    cross_validation_band,
-    normal_band,
-    promise,
-    studentised_band,
-)
+from pac_surrogate.data.scaling import TINY, Scaling, check_reach, name_of_column
+from pac_surrogate.files import Coordinate, Variable
+from pac_surrogate.files.tensors import save_tensors
+from pac_surrogate.intervals.bands import Interval
 from pac_surrogate.models import Architecture, as_architecture
-from pac_surrogate.models.network import by_pieces
 from pac_surrogate.models.weights import Mask, Weights
-from pac_surrogate.predictors import PREDICTORS, Folds, Mixture, Network, Predictor
+from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
+from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
-from pac_surrogate.surrogates.saved import columns_of, coordinate_of, coordinate_state, given_of, variable_of
+from pac_surrogate.surrogates.saved import SCHEMA, coordinate_state, read_fields
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
-from pac_surrogate.utilities.display import Shown, listed, one_line
+from pac_surrogate.utilities.display import Shown, listed
 from pac_surrogate.utilities.process import own_settings, threads_for
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -207,37 +192,12 @@ class Surrogate(Shown):
             raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
         given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x).detach()
-        promised = None
         scaled = self.standardised(columns)
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
             mean = self.predictor.predict(scaled).double()
-            folds, predictor = self.folds, self.predictor
-            options = {"simultaneous": simultaneous}
-            bounds: Sequence[Tensor]
-            piece = max(1, BAND_NUMBERS // (mean.shape[1] * (1 if folds is None else len(folds.members))))
-            if interval == "jackknife" and folds is not None:
-                promised = promise(level, count_of(folds.group), len(folds.members))
-                calibration = folds.fold, folds.residual, folds.group
-
-                def band(z: Float[Tensor, "row input"]) -> Sequence[Tensor]:
-                    return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
-
-                bounds = by_pieces(band, scaled, piece)
-            elif interval == "jackknife" and isinstance(predictor, Mixture) and predictor.scores is not None:
-                assert predictor.group is not None
-                deviation = predictor.deviation(scaled)
-                bounds = studentised_band(mean, deviation, predictor.scores, predictor.group, level, **options)
-            elif interval == "posterior" and isinstance(predictor, Mixture) and predictor.scores is not None:
-                bounds = normal_band(mean, predictor.deviation(scaled), level, **options)
-            elif interval == "posterior" and folds is not None:
-                (spread,) = by_pieces(lambda z: [folds.predict(z).var(0)], scaled, piece)
-                noise = group_mean(folds.residual.square(), folds.group).mean(0)
-                bounds = normal_band(mean, (spread + noise).sqrt(), level, **options)
-            else:
-                raise ValueError(
-                    "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or "
-                    "more with intervals=True"
-                )
+            bounds, promised = bounds_of(
+                self.predictor, self.folds, scaled, mean, level, interval=interval, simultaneous=simultaneous
+            )
             outside = self.scaling.inputs.outside(columns)
         precision = self._precision(columns)
         restored = [self.scaling.outputs.restore(values).to(precision) for values in (mean, *bounds)]
@@ -370,33 +330,7 @@ class Surrogate(Shown):
             DatasetError: if the file is missing, damaged or not a surrogate.
         """
         path, model = as_path("path", path), None if model is None else as_architecture(model)
-        tensors, header = load_tensors(path)
-        shown = one_line(path)
-        if not isinstance(header, dict) or header.get("format") != "pac_surrogate":
-            raise DatasetError(f"{shown} holds no surrogate: save one with Surrogate.save")
-        if header.get("schema") != SCHEMA:
-            raise DatasetError(f"{shown} has surrogate schema {one_line(header.get('schema'))}, this version reads {SCHEMA}")
-        try:
-            inputs, outputs = (tuple(variable_of(entry) for entry in header[side]) for side in ("inputs", "outputs"))
-            scaling = Scaling(columns_of(tensors, "inputs", inputs), columns_of(tensors, "outputs", outputs))
-            kind = PREDICTORS[header["predictor"]["kind"]]
-            predictor = kind.from_state(tensors, header["predictor"], inputs, outputs, model)
-            folds = Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None
-            return cls(
-                predictor,
-                scaling,
-                inputs,
-                outputs,
-                dict(header["provenance"]),
-                folds,
-                given_of(header, "inputs", inputs),
-                given_of(header, "outputs", outputs),
-                {c.name: c for c in map(coordinate_of, header.get("coordinates", []))},
-            )
-        except KeyError as error:
-            raise DatasetError(f"{shown} is not a whole surrogate: it lacks {one_line(error)}") from error
-        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
-            raise DatasetError(f"{shown} is not a whole surrogate: {one_line(error) or type(error).__name__}") from error
+        return cls(**read_fields(path, model))
 
 
 def as_surrogate(given: Any) -> Surrogate:

@@ -15,7 +15,7 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import groups_of
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.predictors import GaussianProcess, Predictor
+from pac_surrogate.predictors import GaussianProcess, LeftOut, Predictor
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.process import numpy_threads_for
@@ -69,13 +69,13 @@ class GP:
         return case.answer(surrogate, self.solve(surrogate.network, surrogate.scaling.standardise(data)))
 
     def solve(self, base: Predictor, data: Dataset) -> GaussianProcess:
-        """Give the process of standardised samples around a base that gives f_S; see `fit` for what it raises."""
+        """Give the process of standardised samples around a base that gives f_S; see `left_out` for what it raises."""
         return self._fit(base, data)[0]
 
-    def fit(
+    def left_out(
         self, base: Predictor, data: Dataset, without: Callable[[int], Float[Tensor, "sample output"]] | None = None
-    ) -> tuple[GaussianProcess, Float[Tensor, "sample output"]]:
-        """Give the process and its leave-one-out residuals.
+    ) -> LeftOut:
+        """Give the process with its leave-one-out residuals.
 
         A sample is left out of mean and process, and its fold (every fifth input) of the fit of the hyper-parameters: such as
         have seen a sample predict it far too well. With r the values without the mean of the others, C the covariance of all
@@ -105,7 +105,7 @@ class GP:
                     seen = values if without is None else data.output_matrix - without(int(own.argmax())).numpy()
                     applied = inverse[own] @ (seen - seen[~own].mean(0))
                     left_out[own] = np.linalg.pinv(inverse[np.ix_(own, own)], hermitian=True) @ applied
-        return predictor, torch.from_numpy(left_out)
+        return LeftOut(predictor, torch.from_numpy(left_out))
 
     def _fit(
         self, base: Predictor, data: Dataset

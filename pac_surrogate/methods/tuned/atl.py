@@ -20,7 +20,7 @@ from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_strength
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.models import evaluate
-from pac_surrogate.predictors import FeatureReadout, Network
+from pac_surrogate.predictors import FeatureReadout, LeftOut, Network
 from pac_surrogate.predictors.feature_readout import pooled_features
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
@@ -72,13 +72,11 @@ class ATL:
         surrogate = case.for_target()
         if len(case.target) == 0:
             return surrogate
-        readout, _ = self.fit(surrogate.network, surrogate.scaling.standardise(case.target), statistics)
+        readout = self.solve(surrogate.network, surrogate.scaling.standardise(case.target), statistics)
         return case.answer(surrogate, readout, case.source_samples())
 
-    def fit(
-        self, network: Network, data: Dataset, statistics: Sequence[Statistics]
-    ) -> tuple[FeatureReadout, Float[Tensor, "sample output"]]:
-        """Give the readout, and its leave-one-out residuals, for which every fifth input has no part in the choices either.
+    def solve(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> FeatureReadout:
+        """Give the readout.
 
         Args:
             network: the source, with the target's outputs.
@@ -88,44 +86,61 @@ class ATL:
         Raises:
             NotApplicableError: with one sample, or a model without features.
         """
-        if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
-            raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
-        x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
-        with torch.no_grad():
-            prediction, raw = pooled_features(network, x)
-        if len(raw) == 1:
-            raise NotApplicableError(f"ATL reads hidden features; {type(network.module).__name__} returns none")
-        corrects = _has_grid(network, x)
-        target = y - prediction if corrects else y
-        means, deviations = zip(*statistics, strict=True)
-        features = [(f - m) / d for f, m, d in zip(raw, means, deviations, strict=True)]
-        choose, group = _greedy if self.form == "greedy" else _group_lasso, groups_of(x)
-        kept = choose(features, target, self.strengths, group)
+        features, target, group, corrects = _standardised(network, data, statistics)
+        kept = self._chosen(features, target, group)
         layers = tuple(layer for layer, mask in enumerate(kept) if bool(mask.any()))
         mask = torch.cat([kept[layer] for layer in layers])
         chosen = torch.cat([features[layer] for layer in layers], dim=1)
         fitted = fit_readout(chosen[:, mask], target, self.strengths, group)
-        coefficients = torch.zeros(chosen.shape[1], y.shape[1], dtype=torch.float64)
+        coefficients = torch.zeros(chosen.shape[1], target.shape[1], dtype=torch.float64)
         coefficients[mask] = fitted.coefficients
-        mean, deviation = (torch.cat([side[layer] for layer in layers]) for side in (means, deviations))
-        left_out = self._left_out(features, target, group)
-        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects), left_out
+        mean, deviation = (torch.cat([statistics[layer][side] for layer in layers]) for side in (0, 1))
+        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects)
 
-    def _left_out(
+    def left_out(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> LeftOut:
+        """Give the readout with leave-one-out residuals, for which every fifth input has no part in the choices either.
+
+        See `solve` for arguments and what it raises.
+        """
+        features, target, group, _ = _standardised(network, data, statistics)
+        return LeftOut(self.solve(network, data, statistics), self.residuals(features, target, group))
+
+    def _chosen(
+        self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
+    ) -> list[Bool[Tensor, " _feature"]]:
+        choose = _greedy if self.form == "greedy" else _group_lasso
+        return choose(features, target, self.strengths, group)
+
+    def residuals(
         self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
     ) -> Float[Tensor, "sample output"]:
         """Leave-one-out residuals with layers and strength that have not seen the sample's fold."""
-        choose = _greedy if self.form == "greedy" else _group_lasso
         phi, found = torch.cat(list(features), dim=1), torch.empty_like(target)
         for held_out in range(min(FOLDS, count_of(group))):
             rest = group % FOLDS != held_out
             strength, mask = max(self.strengths), torch.ones(phi.shape[1], dtype=torch.bool)
             inside = torch.unique(group[rest], return_inverse=True)[1]
             if count_of(inside) > 1:  # one input alone chooses nothing
-                mask = torch.cat(choose([feature[rest] for feature in features], target[rest], self.strengths, inside))
+                mask = torch.cat(self._chosen([feature[rest] for feature in features], target[rest], inside))
                 strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths, inside).strength
             found[~rest] = fit_readout(phi[:, mask], target, (strength,), group).errors[~rest]
         return found
+
+
+def _standardised(
+    network: Network, data: Dataset, statistics: Sequence[Statistics]
+) -> tuple[list[Tensor], Float[Tensor, "sample output"], Int[Tensor, " sample"], bool]:
+    """Standardised features of each layer, what the readout is to give, groups, and whether it corrects the source."""
+    if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
+        raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
+    x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
+    with torch.no_grad():
+        prediction, raw = pooled_features(network, x)
+    if len(raw) == 1:
+        raise NotApplicableError(f"ATL reads hidden features; {type(network.module).__name__} returns none")
+    corrects = _has_grid(network, x)
+    features = [(feature - mean) / deviation for feature, (mean, deviation) in zip(raw, statistics, strict=True)]
+    return features, y - prediction if corrects else y, groups_of(x), corrects
 
 
 def feature_statistics(surrogate: Surrogate, data: Dataset) -> list[Statistics]:

@@ -1,0 +1,50 @@
+"""The folder of a curve's results: where each belongs, and whether it can be written there."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from pac_surrogate.files.netcdf import KINDS
+from pac_surrogate.files.replacing import check_output, check_own_folder
+from pac_surrogate.files.tensors import KINDS as SAVED
+from pac_surrogate.utilities.arguments import as_path
+from pac_surrogate.utilities.display import one_line
+
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # by Windows
+LONGEST_NAME = 200  # bytes of a method's name, from which that of a file is made
+
+
+def surrogate_path(folder: Path, method: str) -> Path:
+    """Where the surrogate of a method lies; a slash of its name, as in AC/DC, is written as in addresses, %2F."""
+    name = "".join(quote(character, safe="") if character in "/\\%" else character for character in method)
+    return folder / "surrogates" / f"{name}.safetensors"
+
+
+def checked_folder(out: str | Path, names: Iterable[str], read: Sequence[Path]) -> Path:
+    """The folder of results; one to which they cannot be written is refused, before anything is trained.
+
+    Args:
+        out: the folder.
+        names: of the methods.
+        read: files that are read and must stay.
+
+    Raises:
+        ValueError: if a method's name cannot be that of a file.
+        DatasetError: if something else is where a result belongs.
+    """
+    folder = as_path("out", out)
+    for name in names:
+        length = len(name.encode(errors="replace"))
+        if not name.strip() or not name.isprintable() or name.split(".")[0].strip().upper() in RESERVED:
+            raise ValueError(
+                f"with out=, the name of a method becomes that of a file, {one_line(name, 60)!r} cannot: rename it"
+            )
+        if length > LONGEST_NAME:
+            raise ValueError(f"with out=, the name of a method has at most {LONGEST_NAME} bytes, got {length}: shorten it")
+        check_output(surrogate_path(folder, name), SAVED["pac_surrogate"], read)
+    check_output(folder / "curve.nc", KINDS["transfer curve"], read)
+    for table in ("curve.csv", "seconds.csv"):
+        check_output(folder / table, None, read)
+    for own in ("surrogates", "stacks"):
+        check_own_folder(folder / own)
+    return folder

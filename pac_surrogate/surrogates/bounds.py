@@ -1,0 +1,60 @@
+"""Bounds of an interval, in standardised units, from what a surrogate knows of its own errors."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from pac_surrogate.data.repeats import count_of, group_mean
+from pac_surrogate.intervals.bands import BAND_NUMBERS, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.models.network import by_pieces
+from pac_surrogate.predictors import Folds, Mixture, Predictor
+
+
+def bounds_of(
+    predictor: Predictor,
+    folds: Folds | None,
+    x: Float[Tensor, "sample input"],
+    mean: Float[Tensor, "sample output"],
+    level: float,
+    *,
+    interval: str,
+    simultaneous: bool,
+) -> tuple[Sequence[Float[Tensor, "sample output"]], float | None]:
+    """Lower and upper bound, and the coverage that is promised; see `Surrogate.predict_interval`.
+
+    Args:
+        predictor: of the surrogate.
+        folds: its fits without parts of the target samples.
+        x: standardised inputs.
+        mean: prediction there.
+        level: nominal coverage.
+        interval: jackknife | posterior.
+        simultaneous: for all outputs of a sample together.
+
+    Raises:
+        ValueError: if the samples are too few for the level, or none were left out.
+    """
+    piece = max(1, BAND_NUMBERS // (mean.shape[1] * (1 if folds is None else len(folds.members))))
+    if interval == "jackknife" and folds is not None:
+        calibration = folds.fold, folds.residual, folds.group
+
+        def band(z: Float[Tensor, "row input"]) -> Sequence[Tensor]:
+            return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
+
+        return by_pieces(band, x, piece), promise(level, count_of(folds.group), len(folds.members))
+    if isinstance(predictor, Mixture) and predictor.scores is not None:
+        deviation = predictor.deviation(x)
+        if interval == "posterior":
+            return normal_band(mean, deviation, level, simultaneous=simultaneous), None
+        assert predictor.group is not None
+        band_of_scores = studentised_band(mean, deviation, predictor.scores, predictor.group, level, simultaneous=simultaneous)
+        return band_of_scores, None
+    if folds is not None:
+        (spread,) = by_pieces(lambda z: [folds.predict(z).var(0)], x, piece)
+        noise = group_mean(folds.residual.square(), folds.group).mean(0)
+        return normal_band(mean, (spread + noise).sqrt(), level, simultaneous=simultaneous), None
+    raise ValueError(
+        "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or more with "
+        "intervals=True"
+    )
