@@ -186,8 +186,8 @@ MUTATIONS = {
     ),
     "last-layer ridge": (
         "pac_surrogate/methods/tuned/last_layer_ridge.py",
-        "pull = 0.5 * self.strength * y.numel()",
-        "pull = self.strength * y.numel()",
+        "pull = 0.5 * float(plan.strength[name]) * y.numel()",
+        "pull = float(plan.strength[name]) * y.numel()",
         "test_last_layer_ridge",
         "scikit or slope",
     ),
@@ -341,8 +341,8 @@ MUTATIONS = {
     ),
     "choice, layers": (
         "pac_surrogate/methods/tuned/atl.py",
-        "torch.cat(choose([feature[rest] for feature in features], target[rest], self.strengths, inside))",
-        "torch.cat(choose(features, target, self.strengths, group))",
+        "torch.cat(self._chosen([feature[rest] for feature in features], target[rest], inside))",
+        "torch.cat(self._chosen(features, target, group))",
         "test_atl",
         "has_no_part",
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from imports import graph, imported, layers, module_of, part_of
+from mutations import MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "simulators", "benchmarks"))
@@ -95,6 +96,13 @@ def test_the_root_holds_ten_files_at_most_and_no_imports_go_round():
     assert sum(map(len, layers(parts))) == len(parts)
     files = graph(files=True)
     assert sum(map(len, layers(files))) == len(files)
+
+
+def test_every_line_that_is_broken_on_purpose_stands_once_in_its_file():
+    for name, (file, line, broken, test, _) in MUTATIONS.items():
+        assert (ROOT / file).read_text(encoding="utf-8").count(line) == 1, f"{name}: {file} must hold {line!r} once"
+        assert line != broken
+        assert (ROOT / "tests" / f"{test}.py").is_file()
 
 
 def test_the_library_knows_no_simulator_no_benchmark_and_no_test():

@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 import pac_surrogate as pac
 from pac_surrogate.intervals import bands as intervals
 from pac_surrogate.intervals.bands import cross_validation_band
-from pac_surrogate.kernels import jacobian, readout
+from pac_surrogate.kernels import jacobian
+from pac_surrogate.kernels import readout as readouts
 from pac_surrogate.kernels import tangent as tangents
 from pac_surrogate.kernels.tangent import Tangent
 from pac_surrogate.models import activation_size, evaluate_many, initial_weights
@@ -68,7 +69,7 @@ def small_pieces(monkeypatch):
         gaussian_process: ["ROWS"],
         co_kriging: ["ROWS"],
         tangents: ["NUMBERS"],
-        readout: ["NUMBERS"],
+        readouts: ["NUMBERS"],
         jacobian: ["NUMBERS"],
         intervals: ["BAND_NUMBERS"],
     }.items():
