@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pac_surrogate.data.dataset import Dataset, Given, as_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.given import Given, as_dataset
 from pac_surrogate.data.matching import is_numbered
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.methods.case import Budget, Case

@@ -445,7 +445,7 @@ MUTATIONS = {
         "weighed_once_in_a_choice",
     ),
     "order of rows": (
-        "pac_surrogate/data/dataset.py",
+        "pac_surrogate/data/rows.py",
         "return order[np.random.default_rng(0).permutation(samples)]",
         "return np.arange(samples)",
         "test_case",
@@ -571,9 +571,9 @@ MUTATIONS = {
         "without_doubt",
     ),
     "calls, components": (
-        "pac_surrogate/files/native.py",
-        "named = variable.axes != default_axes(variable.name, len(variable.axes))",
-        "named = True",
+        "pac_surrogate/files/variables.py",
+        "named = variable.axes != default_axes(variable.name, len(variable.axes))\n        inside",
+        "named = True\n        inside",
         "test_calls",
         "remedy",
     ),

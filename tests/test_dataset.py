@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pac_surrogate.data import dataset as module
+from pac_surrogate.data import origins as module
 from pac_surrogate.data.dataset import Dataset, open_dataset
 from pac_surrogate.files import DatasetError, DatasetWriter, Variable, validate
 

@@ -15,7 +15,8 @@ from pac_surrogate.curves.folder import checked_folder, surrogate_path
 from pac_surrogate.curves.results import empty_curve, save_curve
 from pac_surrogate.curves.scoring import METRICS, check_metrics, noted, score, under_variables_of
 from pac_surrogate.data.data_warnings import DataWarning
-from pac_surrogate.data.dataset import Dataset, Given, as_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.given import Given, as_dataset
 from pac_surrogate.data.left_out import LeftOutWarning
 from pac_surrogate.data.matching import match_all, match_columns
 from pac_surrogate.files import Variable

@@ -1,85 +1,30 @@
-"""The data type of the library: samples of named inputs and outputs, in memory or still in their file."""
+"""The data type of the library: samples of named inputs and outputs, in memory or still in their file.
+
+The file is longer than 300 lines because the class is public and the descriptions of its methods are long.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, Union, overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float, Integer
 
-from pac_surrogate.data.arrays import as_numbers, check_unlabelled
-from pac_surrogate.files.missing import without_mask
-from pac_surrogate.files.native import (
-    SPLITS,
-    Coordinate,
-    Description,
-    Scaling,
-    Variable,
-    as_axes,
-    check_finite,
-    complete_coordinates,
-    default_axes,
-    make_split,
-    make_subset_order,
-    read_description,
-    read_mark,
-    read_rows,
-)
-from pac_surrogate.files.netcdf import DatasetError
+from pac_surrogate.data.arrays import check_unlabelled
+from pac_surrogate.data.description import describe_arrays
+from pac_surrogate.data.origins import Arrays, DataFile, file_state
+from pac_surrogate.data.rows import Rows, content_order, positions
+from pac_surrogate.files.native import Description, read_description
+from pac_surrogate.files.splits import SPLITS
+from pac_surrogate.files.variables import Coordinate, Scaling, Variable, described
 from pac_surrogate.files.writer import DatasetWriter
-from pac_surrogate.utilities.arguments import as_options, as_path, check_numbers, got, whole_numbers
+from pac_surrogate.utilities.arguments import as_path, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
 
-Rows: TypeAlias = int | np.integer | slice | Sequence[int] | np.ndarray
-Given: TypeAlias = Union["Dataset", Path, str, Sequence[Any]]  # what `as_dataset` takes
 BLOCK_BYTES = 2**26
-UNKNOWN = {
-    **dict.fromkeys(("title", "pair"), "arrays"),
-    **dict.fromkeys(("simulator", "equation"), "unknown"),
-    **dict.fromkeys(("solver_order_measured", "conservation_residual", "cost_seconds_per_sample"), float("nan")),
-    **{"side": "unspecified", "parameters": "{}", "history": "from arrays"},
-}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Arrays(Shown):
-    """Numbers in memory."""
-
-    values: Mapping[str, np.ndarray]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
-
-    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
-        """These rows of a variable, all of them for None."""
-        return self.values[variable.name] if rows is None else self.values[variable.name][rows]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class DataFile(Shown):
-    """Numbers in a file, which must stay the file that it was when it was opened."""
-
-    path: Path
-    samples: int
-    state: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return self.samples
-
-    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
-        """These rows of a variable, all of them for None."""
-        rows = np.arange(self.samples) if rows is None else rows
-        values = read_rows(self.path, variable.name, rows)
-        if file_state(self.path) != self.state:
-            raise DatasetError(f"{self.path}: the file has changed since it was opened: open it again")
-        try:
-            check_finite(variable, values, rows, partial(read_mark, self.path, variable.name))
-        except DatasetError as error:
-            raise DatasetError(f"{self.path}: {error}") from None
-        return values
 
 
 class Dataset(Shown):
@@ -149,42 +94,10 @@ class Dataset(Shown):
             if isinstance(side, Dataset):
                 raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: give its own, data.{name}")
             check_unlabelled(name, side)
-        given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
-        sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
-        arrays = sides[0] | sides[1]
-        if not all(sides) or len(arrays) < len(sides[0]) + len(sides[1]):
-            raise ValueError(f"inputs and outputs of different names are required, got {[*sides[0]]} and {[*sides[1]]}")
-        samples = len(next(iter(arrays.values())))
-        for name, values in arrays.items():
-            if len(values) != samples or samples == 0:
-                raise ValueError(f"variables must have the same number of samples, at least 1; {name} has {len(values)}")
-        axes, units, scaling = (
-            as_options(label, option, arrays, example)
-            for label, option, example in (("axes", axes, ("x",)), ("units", units, "K"), ("scaling", scaling, "log"))
+        arrays, description = describe_arrays(
+            x, y, valid=valid, test=test, seed=seed, axes=axes, units=units, scaling=scaling, attributes=attributes
         )
-        if not isinstance(attributes or {}, Mapping):
-            raise ValueError(f"attributes must be a dictionary, as {{'headline': 'rel_l2'}}, got {got(attributes)}")
-        variables = {
-            name: Variable(
-                name,
-                as_axes(name, axes.get(name, default_axes(name, values.ndim - 1)), values.ndim - 1),
-                values.shape[1:],
-                units.get(name, "1"),
-                scaling=scaling.get(name, "standard"),
-                dtype=values.dtype.name,
-            )
-            for name, values in arrays.items()
-        }
-        for name, values in arrays.items():
-            check_finite(variables[name], values, np.arange(samples))
-        inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
-        (seed,) = whole_numbers(seed=seed)
-        split = make_split(samples, valid=_share("valid", valid, samples), test=_share("test", test, samples), seed=seed)
-        headline = "rel_l2" if any({"x", "y"} & set(variable.axes) for variable in outputs) else "rmse_std"
-        described = {**UNKNOWN, "headline": headline, "seed": seed, **(attributes or {})}
-        coordinates = complete_coordinates([*inputs, *outputs])
-        order = make_subset_order(split, seed=seed)
-        return cls(Arrays(arrays), Description(inputs, outputs, coordinates, described, split, order))
+        return cls(Arrays(arrays), description)
 
     @property
     def coordinates(self) -> dict[str, Coordinate]:
@@ -215,8 +128,8 @@ class Dataset(Shown):
     def __getitem__(self, key: Rows) -> "Dataset": ...
     def __getitem__(self, key: str | Rows) -> "np.ndarray | Dataset":
         if not isinstance(key, str):
-            positions = _positions(key, len(self))
-            return self._pick(positions if self._rows is None else self._rows[positions])
+            rows = positions(key, len(self))
+            return self._pick(rows if self._rows is None else self._rows[rows])
         if key not in self._variables:
             raise ValueError(f"there is no variable {key!r}: this dataset has {', '.join(self._variables)}")
         return self._values(key).copy()
@@ -420,92 +333,3 @@ def open_dataset(path: Path | str) -> Dataset:
     path = as_path("path", path).absolute()
     description = read_description(path)
     return Dataset(DataFile(path, len(description.split), file_state(path)), description)
-
-
-def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
-    """A dataset as it is, the one in a file, or one of arrays (x, y).
-
-    Args:
-        name: of the argument, for the message.
-        given: a Dataset, the path of a data file, or a pair of what `Dataset.from_arrays` takes.
-        outputs: y, where `given` is x alone.
-
-    Raises:
-        ValueError: if it is none of these.
-    """
-    if outputs is not None:
-        if any(
-            isinstance(one, Dataset | Shown | str | Path | bool | int | float | type) or hasattr(one, "adapt")
-            for one in (given, outputs)
-        ):
-            raise ValueError(
-                f"what follows {name} must be the outputs y of an array x of inputs, got {got(given)} and {got(outputs)}: "
-                "give what else there is by name, as in source=..., method=..."
-            )
-        given = (given, outputs)
-    if isinstance(given, Dataset):
-        return given
-    if isinstance(given, str | Path):
-        return open_dataset(given)
-    if isinstance(given, list | tuple) and len(given) == 2:
-        return Dataset.from_arrays(*given)
-    raise ValueError(
-        f"{name} must be a Dataset, the path of a data file, or two arrays (x, y), got {got(given)}: "
-        "Dataset.from_arrays(x, y) makes one"
-    )
-
-
-def described(variable: Variable) -> str:
-    """Name, shape and unit of a variable, as `temperature (time 3, x 32) [K]`."""
-    named = variable.axes != default_axes(variable.name, len(variable.axes))
-    sizes = [f"{axis} {n}" if named else str(n) for axis, n in zip(variable.axes, variable.shape, strict=True)]
-    shape = f" ({', '.join(sizes)})" if sizes else ""
-    return f"{variable.name}{shape}{f' [{variable.units}]' if variable.units != '1' else ''}"
-
-
-def file_state(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced."""
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def content_order(*matrices: Float[np.ndarray, "sample _column"]) -> Integer[np.ndarray, " sample"]:
-    """An order of rows that their content decides: sorted by the columns in turn, then shuffled by a fixed seed."""
-    samples = len(matrices[0])
-    order, rank = np.arange(samples), np.zeros(samples, dtype=np.int64)
-    for column in (column for matrix in matrices for column in matrix.T):
-        if len(order) == 0 or rank[order[-1]] == samples - 1:  # as many ranks as rows: nothing is left to decide
-            break
-        order = np.lexsort((column, rank))
-        rises = (np.diff(rank[order]) > 0) | (np.diff(column[order]) > 0)
-        rank[order] = np.concatenate([[0], np.cumsum(rises)])
-    return order[np.random.default_rng(0).permutation(samples)]
-
-
-def _numbers(name: str, values: Any) -> np.ndarray:
-    array = as_numbers(name, values)
-    if array.ndim == 0:
-        raise ValueError(f"{name} must be an array (sample, ...) of real numbers, got one number")
-    return array
-
-
-def _share(name: str, share: float, samples: int) -> int:
-    check_numbers(**{name: share})
-    if not 0 <= share < 1:
-        raise ValueError(f"valid and test are shares of the samples, at least 0 and below 1, got {share}")
-    return max(1, round(share * samples)) if share else 0
-
-
-def _positions(key: Rows, length: int) -> np.ndarray:
-    if isinstance(key, slice):
-        return np.arange(length)[key]
-    index = np.asarray(without_mask("rows", key, remedy="fill the mask first"))
-    if index.dtype.kind == "b" and index.shape == (length,):
-        return np.flatnonzero(index)
-    if index.ndim > 1 or (index.dtype.kind not in "iu" and index.size):
-        got = f"{index.dtype} of shape {index.shape}"
-        raise ValueError(f"rows are chosen by numbers, a slice, or a mask of length {length}, got {got}")
-    index = np.atleast_1d(index).astype(np.int64)
-    if ((index < -length) | (index >= length)).any():
-        raise IndexError(f"rows must be below {length}, the number of samples, got {index.min()} to {index.max()}")
-    return index % max(1, length)

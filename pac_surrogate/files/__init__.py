@@ -5,12 +5,8 @@ from typing import TYPE_CHECKING, Any
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.native import (
-    Coordinate,
     Description,
-    Variable,
     describe,
-    make_split,
-    make_subset_order,
     read_description,
     read_rows,
     validate,
@@ -23,6 +19,8 @@ from pac_surrogate.files.netcdf import (
     write_xarray,
 )
 from pac_surrogate.files.replacing import replacing
+from pac_surrogate.files.splits import make_split, make_subset_order
+from pac_surrogate.files.variables import Coordinate, Variable
 from pac_surrogate.files.writer import DatasetWriter
 
 if TYPE_CHECKING:

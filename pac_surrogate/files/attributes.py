@@ -6,7 +6,8 @@ LabVIEW store a degree sign so. All texts that are written are valid UTF-8.
 
 import math
 import unicodedata
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import h5py
@@ -63,6 +64,11 @@ def as_text(stored: bytes | str) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def text_checksum(texts: Iterable[str]) -> int:
+    """The CRC-32 of some texts in this order, with a null character between them."""
+    return zlib.crc32("\0".join(texts).encode())
 
 
 def name_of(item: h5py.File | h5py.Dataset) -> str:

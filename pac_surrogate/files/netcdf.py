@@ -1,19 +1,14 @@
-"""HDF5 files that are valid netCDF-4, written and read with h5py alone.
+"""HDF5 files that are valid netCDF-4 are written, and read whole, with h5py alone.
 
 Every dimension is an HDF5 dimension scale attached to every variable that uses it, with or without coordinate values, so that
 netCDF tools and xarray see names. The dimension `sample` is unlimited. Nothing in a file depends on the clock: the same content
 gives the same bytes. Filters are shuffle and gzip, and a checksum (fletcher32) of every chunk; others are no part of netCDF.
 What describes and locates the chunks has checksums in the format of HDF5 1.10, and texts have one in an attribute.
-
-Reading trusts nothing: a size that the stored bytes cannot hold, a link out of the file, or a filter that would load foreign
-code is refused before memory is taken.
 Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 """
 
 import math
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,14 +23,22 @@ from pac_surrogate.files.attributes import (
     DatasetError,
     as_text,
     is_name,
-    name_of,
     read_attribute,
     read_attributes,
+    text_checksum,
     write_attributes,
 )
 from pac_surrogate.files.missing import read_encoding, without_mask
+from pac_surrogate.files.netcdf_reader import (
+    BARE_DIMENSION,
+    dimensions,
+    open_netcdf,
+    open_variables,
+    read_values,
+    variable_names,
+)
 from pac_surrogate.files.replacing import Kind, replacing
-from pac_surrogate.files.storage import StoredRows, create_hdf5, read_hdf5
+from pac_surrogate.files.storage import StoredRows, create_hdf5
 from pac_surrogate.utilities.display import Shown, one_line
 
 if TYPE_CHECKING:
@@ -44,15 +47,6 @@ if TYPE_CHECKING:
 UNLIMITED = "sample"
 CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
-MOST_VARIABLES = 2**9
-MOST_CHUNKS = 2**18
-LARGEST_CHUNK = 2**28
-LARGEST_TEXT = 2**24
-MOST_TEXTS = 2**14  # entries of all variables
-TEXT_BLOCK = 2**26  # bytes that the entries of one read can have
-DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
-FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
-BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,158 +132,6 @@ def read_xarray(path: Path | str) -> "xr.Dataset":
         raise DatasetError(f"{path}: the variables must share their dimensions ({reason}): rewrite the file") from error
 
 
-@contextmanager
-def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever turns out wrong with it is a DatasetError of one line that starts with its path."""
-    path = Path(path)
-    try:
-        if not path.is_file():
-            raise DatasetError("a data file is required here, there is none: check the path, or generate the file")
-        path.open("rb").close()  # so that a missing permission is reported as one
-        if not h5py.is_hdf5(path):
-            with path.open("rb") as other:
-                classic = other.read(3) == b"CDF"
-            if classic:
-                raise DatasetError("a netCDF-4 file is required, this is classic netCDF: convert it with nccopy -k netCDF-4")
-            raise DatasetError("a netCDF-4 (HDF5) file is required, this is another kind of file: check the path")
-        with read_hdf5(path) as file:
-            yield file
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {one_line(error)}") from None
-    except PermissionError as error:
-        raise DatasetError(f"{path}: a file that you may read is required: ask its owner for the permission") from error
-    except BlockingIOError as error:
-        raise DatasetError(f"{path}: the file is being written by another process: wait until that ends") from error
-    except MemoryError as error:
-        raise DatasetError(f"{path}: the memory does not hold what is read: read fewer samples, or free memory") from error
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise DatasetError(f"{path}: the file cannot be read ({one_line(error)}): generate or download it again") from error
-
-
-def variable_names(file: h5py.File) -> list[str]:
-    """The variables of a file in the order of their creation; dimensions without coordinate values are none."""
-    names: list[str] = []
-    if len(file) > MOST_VARIABLES:
-        raise DatasetError(f"a file must have at most {MOST_VARIABLES} variables, this one has {len(file)}: split the file")
-    for stored in map(_as_bytes, file):
-        name = as_text(stored)
-        if file.id.links.get_info(stored).type != h5py.h5l.TYPE_HARD:
-            raise DatasetError(f"variables must be stored in the file, {name!r} is a link: copy what it points to")
-        is_dataset = h5py.h5o.get_info(file.id, stored).type == h5py.h5o.TYPE_DATASET
-        if is_dataset and not str(read_attribute(file[stored], "NAME")).startswith(BARE_DIMENSION):
-            if not is_name(name):
-                raise DatasetError(f"names of variables must be printable, {name!r} is not: rename it")
-            names.append(name)
-    if len(set(names)) < len(names):
-        raise DatasetError(f"variables must have different names, they have {', '.join(names)}: rename one")
-    return names
-
-
-def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset of a file, once its declared size, storage and type are found harmless."""
-    stored = _stored_name(file, name)
-    if stored is None:
-        raise DatasetError(f"the variable {name!r} is required, there is none")
-    dataset = file[stored]
-    try:
-        kind = dataset.dtype
-    except TypeError as error:
-        raise DatasetError(f"{name!r} must hold numbers or texts, it holds neither ({error}): remove it") from error
-    creation = dataset.id.get_create_plist()
-    filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
-    if dataset.is_virtual or dataset.external or not filters <= FILTERS:
-        raise DatasetError(f"{name!r} must be stored in this file, with shuffle and gzip only: rewrite the file")
-    if dataset.shape is None or (kind.kind not in "fiu" and h5py.check_string_dtype(kind) is None):
-        raise DatasetError(f"{name!r} must hold numbers or texts, it holds {kind}: rewrite the file")
-    declared = math.prod(dataset.shape) * kind.itemsize
-    chunk = math.prod(dataset.chunks or ()) * kind.itemsize
-    stored = dataset.id.get_storage_size()
-    if stored > file.id.get_filesize() or declared > DEFLATE_RATIO * stored or chunk > LARGEST_CHUNK:
-        sizes = f"declares {declared} bytes in chunks of {chunk}, and {stored} are stored"
-        raise DatasetError(f"{name!r} must hold what it declares; it {sizes}: generate or download the file again")
-    steps = dataset.chunks or dataset.shape
-    chunks = math.prod(-(-size // step) for size, step in zip(dataset.shape, steps, strict=True) if step)
-    if chunks > MOST_CHUNKS:
-        raise DatasetError(f"{name!r} must be stored in at most {MOST_CHUNKS} chunks, it declares {chunks}: store larger ones")
-    if dataset.chunks:
-        _check_chunks(name, dataset, [creation.get_filter(number)[0] for number in range(creation.get_nfilters())])
-    return dataset
-
-
-def open_variables(file: h5py.File, names: Iterable[str]) -> dict[str, h5py.Dataset]:
-    """The datasets of these names, see `open_variable`, once their texts are found to be few."""
-    datasets = {name: open_variable(file, name) for name in names}
-    texts = 0
-    for name, dataset in datasets.items():
-        texts += _room_for_texts(dataset)
-        if texts > MOST_TEXTS:
-            got = f"with {name!r} there is room for {texts}: number them"
-            raise DatasetError(f"the variables of a file must hold at most {MOST_TEXTS} texts, {got}")
-    return datasets
-
-
-def _room_for_texts(dataset: h5py.Dataset) -> int:
-    """How many texts are read with the texts of a dataset, of which whole chunks are read; 0 if it holds numbers."""
-    return 0 if h5py.check_string_dtype(dataset.dtype) is None else max(dataset.size, math.prod(dataset.chunks or ()))
-
-
-def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
-    """Refuse an index of chunks that cannot be right: in older files it has no checksum.
-
-    Every chunk lies at a place of its own, and only gzip, which gives up where it gains nothing, may have been left out.
-    """
-    deflate = sum(1 << number for number, code in enumerate(filters) if code == h5py.h5z.FILTER_DEFLATE)
-    whole = math.prod(dataset.chunks) * dataset.dtype.itemsize + (4 if h5py.h5z.FILTER_FLETCHER32 in filters else 0)
-    places: set[tuple[int, ...]] = set()
-
-    def check(chunk: Any) -> None:
-        places.add(chunk.chunk_offset)
-        inside = all(
-            start < size and start % step == 0
-            for start, size, step in zip(chunk.chunk_offset, dataset.shape, dataset.chunks, strict=True)
-        )
-        packed = deflate & ~chunk.filter_mask
-        if not inside or chunk.filter_mask & ~deflate or not (packed or chunk.size == whole):
-            raise DatasetError(f"the index of chunks of {name!r} is damaged: generate or download the file again")
-
-    dataset.id.chunk_iter(check)
-    if len(places) < dataset.id.get_num_chunks():
-        raise DatasetError(f"the index of chunks of {name!r} is damaged: generate or download the file again")
-
-
-def dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """The names of a dataset's axes, from its dimension scales."""
-    own = name_of(dataset)
-    if dataset.is_scale and dataset.ndim == 1:
-        return (own,)
-    for axis in range(dataset.ndim):
-        if len(dataset.dims[axis]) != 1:
-            raise DatasetError(f"axis {axis} of {own!r} needs one dimension scale, it has {len(dataset.dims[axis])}")
-    return tuple(name_of(dataset.dims[axis][0]) for axis in range(dataset.ndim))
-
-
-def read_values(dataset: h5py.Dataset) -> np.ndarray:
-    """All values of a dataset from `open_variable`; texts as an array of strings.
-
-    Missing numbers are NaN and packed ones decoded. Integers that are not packed stay integers where none is missing.
-    """
-    if h5py.check_string_dtype(dataset.dtype) is None:
-        return read_encoding(dataset).decode(dataset[()], keep_integers=True)
-    room = _room_for_texts(dataset)
-    texts: list[str] = []
-    length = longest = 0
-    step = max(1, TEXT_BLOCK // dataset.file.id.get_filesize())  # many entries may refer to one text as long as the file
-    for stored in _text_blocks(dataset, step):
-        block = [as_text(text) for text in stored]
-        texts += block
-        length, longest = length + sum(map(len, block)), max(longest, *map(len, block))
-        if length > LARGEST_TEXT or longest * room > LARGEST_TEXT:  # NumPy gives every text the room of the longest
-            raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXT} characters, it holds more")
-    if TEXT_CHECKSUM in dataset.attrs and read_attribute(dataset, TEXT_CHECKSUM) != _text_checksum(texts):
-        raise DatasetError(f"the texts of {name_of(dataset)!r} are damaged: generate or download the file again")
-    return np.array(texts, dtype=np.str_).reshape(dataset.shape)
-
-
 def _kind_name(names: Iterable[str], attributes: Mapping[str, Any]) -> str:
     """Which of `KINDS` has these variables and global attributes."""
     if "schema_version" in attributes:
@@ -313,41 +155,10 @@ KINDS = {
 }
 
 
-def _text_checksum(texts: Iterable[str]) -> int:
-    return zlib.crc32("\0".join(texts).encode())
-
-
-def _text_blocks(dataset: h5py.Dataset, step: int) -> Iterator[Iterable[bytes | str]]:
-    """The texts of a dataset in C order, about `step` at a time."""
-    if dataset.size <= step:
-        yield dataset[()].ravel() if dataset.ndim else [dataset[()]]
-        return
-    for index in np.ndindex(dataset.shape[:-1]):
-        for start in range(0, dataset.shape[-1], step):
-            yield dataset[(*index, slice(start, start + step))]
-
-
 def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
     """How many whole rows of an array come nearest to a chunk of 1 MB."""
     row = max(1, math.prod(shape[1:]) * itemsize)
     return max(1, min(shape[0], round(CHUNK_BYTES / row)))
-
-
-def _stored_name(file: h5py.File, name: str) -> bytes | None:
-    """The name under which a file stores a dataset: `as_text` reads UTF-8, else Latin-1."""
-    if name in ("", ".") or "/" in name or "\0" in name:
-        return None
-    for encoding in ("utf-8", "latin-1"):
-        stored = name.encode(encoding, "ignore")
-        if as_text(stored) != name or not file.id.links.exists(stored):
-            continue
-        if file.id.links.get_info(stored).type == h5py.h5l.TYPE_HARD:
-            return stored if h5py.h5o.get_info(file.id, stored).type == h5py.h5o.TYPE_DATASET else None
-    return None
-
-
-def _as_bytes(name: str | bytes) -> bytes:
-    return name if isinstance(name, bytes) else name.encode()
 
 
 def _dimension_sizes(variables: Mapping[str, NetcdfVariable]) -> dict[str, int]:
@@ -394,7 +205,7 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callabl
     if not values.ndim:
         dataset[()] = values[()]
     if text:
-        dataset.attrs[TEXT_CHECKSUM] = _text_checksum(values.flat)
+        dataset.attrs[TEXT_CHECKSUM] = text_checksum(values.flat)
     if missing:
         dataset.attrs["_FillValue"] = values.dtype.type(np.nan)
     write_attributes(dataset, variable.attributes)

@@ -18,17 +18,13 @@ from pac_surrogate.files.native import (
     CONVENTIONS,
     MEASURED,
     SCHEMA_VERSION,
-    SPLITS,
-    Coordinate,
-    Variable,
     check_attributes,
-    check_finite,
-    check_splits,
-    complete_coordinates,
 )
 from pac_surrogate.files.netcdf import KINDS, NetcdfVariable, rows_per_chunk, write_netcdf
 from pac_surrogate.files.part import Part
 from pac_surrogate.files.replacing import check_output
+from pac_surrogate.files.splits import SPLITS, check_splits
+from pac_surrogate.files.variables import Coordinate, Variable, check_finite, complete_coordinates
 from pac_surrogate.utilities.resolution import check_exact
 
 

@@ -12,12 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from pac_surrogate.data.dataset import Dataset, Given, as_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.given import Given, as_dataset
 from pac_surrogate.files import Variable
 from pac_surrogate.plots.curves import COLOURS
+from pac_surrogate.plots.labels import (
+    LISTS,
+    axis_label,
+    columns_of,
+    group_label,
+    is_line,
+    lines_of,
+    numbers_of,
+    short_number,
+    variable_label,
+    variables_of,
+)
 from pac_surrogate.utilities.arguments import whole_numbers
 
-LISTS = (("feature",), ("channel",))  # axes along which there is no before and after
 DOTS = 200
 
 
@@ -43,7 +55,7 @@ def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str =
     if count < 1:
         raise ValueError(f"one sample or more of each side is needed, got {samples} of {len(source)} and {len(target)}")
     sides = {"source": source, "target": target}
-    axes = {variable.axes for side in sides.values() for variable in _variables(side)} - {(), *LISTS}
+    axes = {variable.axes for side in sides.values() for variable in variables_of(side)} - {(), *LISTS}
     if not axes:
         figure = _draw_table({role: side[:DOTS] for role, side in sides.items()})
     elif axes == {("time",)}:
@@ -56,7 +68,7 @@ def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str =
 
 def _draw_table(sides: Mapping[str, Dataset]) -> Figure:
     """Draw every output over the inputs that are most correlated with it on either side."""
-    tables = {role: (_columns(side, side.inputs), _columns(side, side.outputs)) for role, side in sides.items()}
+    tables = {role: (columns_of(side, side.inputs), columns_of(side, side.outputs)) for role, side in sides.items()}
     outputs = list(dict.fromkeys(label for _, given in tables.values() for label in given))[:3]
     width = min(3, max(len(inputs) for inputs, _ in tables.values()))
     height = 4.5 if len(outputs) == 1 else 0.9 + 2.2 * len(outputs)
@@ -79,7 +91,7 @@ def _draw_table(sides: Mapping[str, Dataset]) -> Figure:
 
 def _draw_trajectories(sides: Mapping[str, Dataset]) -> Figure:
     """Draw a row for every variable, a column for every side, a colour for every sample."""
-    known = {role: {v.name: v for v in _variables(side) if v.axes == ("time",)} for role, side in sides.items()}
+    known = {role: {v.name: v for v in variables_of(side) if v.axes == ("time",)} for role, side in sides.items()}
     order = _side_by_side(known)
     rows = max(map(len, order.values()))
     figure, panels = plt.subplots(
@@ -87,17 +99,17 @@ def _draw_trajectories(sides: Mapping[str, Dataset]) -> Figure:
     )
     places = {}
     for column, (role, side) in zip(panels.T, sides.items(), strict=True):
-        numbers = _columns(side, side.outputs).items()
-        spread = (f"{name} {', '.join(map(_short, values))} {units}" for (name, units), values in numbers)
+        numbers = columns_of(side, side.outputs).items()
+        spread = (f"{name} {', '.join(map(short_number, values))} {units}" for (name, units), values in numbers)
         column[0].set_title("; ".join((f"{role}, {len(side)} samples", *spread)), fontsize=9)
         for panel, name in zip(column, order[role], strict=False):
             places[role, name] = panel
             for colour, values in zip(COLOURS, side[name], strict=False):
                 panel.plot(side.coordinates["time"].values, values, color=colour)
             last = name == order[role][-1]
-            panel.set_xlabel(_axis_label(side, "time") if last else "")
+            panel.set_xlabel(axis_label(side, "time") if last else "")
             first = role == "source" or ("source", name) not in places
-            panel.set_ylabel(_label(known[role][name]) if first else "")
+            panel.set_ylabel(variable_label(known[role][name]) if first else "")
             panel.tick_params(which="both", labelbottom=last, labelleft=first)
         for panel in column[len(order[role]) :]:
             panel.set_axis_off()
@@ -113,12 +125,12 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
     groups: dict[str, dict[str, list[Variable]]] = {}
     known: dict[str, dict[str, None]] = {role: {} for role in sides}
     for role, side in sides.items():
-        for variable in (v for v in _variables(side) if v.axes):
-            key = f"{variable.axes[0]} {variable.units}" if _is_line(variable) else f"image {variable.name}"
+        for variable in (v for v in variables_of(side) if v.axes):
+            key = f"{variable.axes[0]} {variable.units}" if is_line(variable) else f"image {variable.name}"
             groups.setdefault(key, {}).setdefault(role, []).append(variable)
             known[role][key] = None
     order, single = _side_by_side(known), len(groups) == 1
-    headers = {(r, i): [f"{r} {i + 1}", *_numbers(side, i, 2 + single)] for r, side in sides.items() for i in range(count)}
+    headers = {(r, i): [f"{r} {i + 1}", *numbers_of(side, i, 2 + single)] for r, side in sides.items() for i in range(count)}
     rows = max(map(len, order.values()))
     if single:
         figure, panels = plt.subplots(len(sides), count, figsize=(10, 4.5), layout="constrained", squeeze=False)
@@ -133,11 +145,11 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
         for gap in panels[:, count]:
             gap.remove()
     places = {role: dict(zip(order[role], cells[role], strict=False)) for role in sides}
-    outputs = ((side, v) for side in sides.values() for v in side.outputs if v.axes and _is_line(v))
-    colours = dict(zip(dict.fromkeys(label for side, v in outputs for label, _ in _lines(side, v)), COLOURS, strict=False))
+    outputs = ((side, v) for side in sides.values() for v in side.outputs if v.axes and is_line(v))
+    colours = dict(zip(dict.fromkeys(label for side, v in outputs for label, _ in lines_of(side, v)), COLOURS, strict=False))
     for key, found in groups.items():
         shown = {role: places[role][key] for role in found}
-        if _is_line(next(iter(found.values()))[0]):
+        if is_line(next(iter(found.values()))[0]):
             _draw_lines({role: sides[role] for role in found}, found, shown, colours)
         else:
             _draw_images(figure, {role: sides[role] for role in found}, found, shown)
@@ -169,12 +181,12 @@ def _draw_lines(
         for i, panel in enumerate(shown[role]):
             for variable in found[role]:
                 is_input, style = variable in side.inputs, "o-" if (axis,) in LISTS else "-"
-                for label, values in _lines(side, variable):
+                for label, values in lines_of(side, variable):
                     colour = "0.6" if is_input else colours.get(label, "black")
                     width = 1.2 if is_input else 1.8
                     panel.plot(points, values[i], style, color=colour, linewidth=width, markersize=3, label=label)
-            panel.set_xlabel(_axis_label(side, axis), fontsize=8, labelpad=1)
-            panel.set_ylabel(_group_label(side, found[role]) if i == 0 else "", fontsize=8)
+            panel.set_xlabel(axis_label(side, axis), fontsize=8, labelpad=1)
+            panel.set_ylabel(group_label(side, found[role]) if i == 0 else "", fontsize=8)
             panel.tick_params(which="both", labelsize=7, labelleft=i == 0)
     drawn = [sides[role][variable.name] for role in found for variable in found[role]]
     log = all(variable.scaling == "log" for variables in found.values() for variable in variables)
@@ -204,37 +216,17 @@ def _draw_images(
                 aspect="equal" if {across, up} <= {"x", "y", "z"} else "auto",
                 interpolation="nearest",
             )
-            panel.set_xlabel(_axis_label(side, across), fontsize=8, labelpad=1)
-            panel.set_ylabel(_axis_label(side, up) if i == 0 else "", fontsize=8, labelpad=1)
+            panel.set_xlabel(axis_label(side, across), fontsize=8, labelpad=1)
+            panel.set_ylabel(axis_label(side, up) if i == 0 else "", fontsize=8, labelpad=1)
             panel.tick_params(labelsize=7, labelleft=i == 0)
             panel.locator_params(nbins=3)
     bar = figure.colorbar(artist, ax=[panel for role in found for panel in shown[role]], fraction=0.02, pad=0.01)
-    bar.set_label(textwrap.fill(_label(next(iter(found.values()))[0]), 22), fontsize=8)
+    bar.set_label(textwrap.fill(variable_label(next(iter(found.values()))[0]), 22), fontsize=8)
     bar.ax.tick_params(labelsize=7)
     if log:
         ticks = np.geomspace(low, high, 4)
-        bar.set_ticks(list(ticks), labels=[_short(tick, 2) for tick in ticks])
+        bar.set_ticks(list(ticks), labels=[short_number(tick, 2) for tick in ticks])
         bar.ax.minorticks_off()
-
-
-def _variables(side: Dataset) -> tuple[Variable, ...]:
-    return (*side.inputs, *side.outputs)
-
-
-def _is_line(variable: Variable) -> bool:
-    """Whether a variable is a line along its first axis, or a few of them."""
-    return len(variable.axes) == 1 or (len(variable.axes) == 2 and variable.axes[1] == "channel" and variable.shape[1] <= 4)
-
-
-def _lines(side: Dataset, variable: Variable) -> list[tuple[str, np.ndarray]]:
-    """The lines of every sample, by the name of each."""
-    name, values = variable.name.replace("_", " "), side[variable.name]
-    if len(variable.axes) < 2:
-        return [(name, values)]
-    return [
-        (f"{name}, channel {_point(point)}", values[..., i])
-        for i, point in enumerate(side.coordinates[variable.axes[-1]].values)
-    ]
 
 
 def _side_by_side(known: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
@@ -245,50 +237,6 @@ def _side_by_side(known: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 
 def _halves(count: int) -> tuple[slice, slice]:
     return slice(0, count), slice(count + 1, None)
-
-
-def _point(point: Any) -> str:
-    return str(point) if isinstance(point, str) else f"{point:g}"
-
-
-def _label(variable: Variable) -> str:
-    return f"{variable.name.replace('_', ' ')} [{variable.units}]"
-
-
-def _group_label(side: Dataset, variables: Sequence[Variable]) -> str:
-    """The output's name; of several, what they have in common: the unit."""
-    outputs = [variable for variable in variables if variable in side.outputs]
-    return f"[{variables[0].units}]" if len(outputs) > 1 else textwrap.fill(_label(variables[-1]), 22)
-
-
-def _axis_label(side: Dataset, axis: str) -> str:
-    return f"{axis} [{side.coordinates[axis].units}]"
-
-
-def _short(value: float, digits: int = 3) -> str:
-    return f"{float(f'{value:.{digits}g}'):g}"
-
-
-def _columns(side: Dataset, variables: Sequence[Variable]) -> dict[tuple[str, str], np.ndarray]:
-    """Every number of a sample as a column, under its name and its unit."""
-    columns = {}
-    for variable in variables:
-        name = variable.name.replace("_", " ")
-        if not variable.axes:
-            columns[name, variable.units] = side[variable.name]
-        elif variable.axes in LISTS:
-            for i, point in enumerate(side.coordinates[variable.axes[0]].values):
-                columns[f"{name} {_point(point)}", variable.units] = side[variable.name][:, i]
-    return columns
-
-
-def _numbers(side: Dataset, sample: int, digits: int) -> list[str]:
-    """What stands above a sample: its first six numbers, with names and units."""
-    columns = _columns(side, [variable for variable in _variables(side) if not variable.axes])
-    return [
-        f"{name} {_short(values[sample], digits)} {units}".removesuffix(" 1")
-        for (name, units), values in list(columns.items())[:6]
-    ]
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,11 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
-from pac_surrogate.data.dataset import Dataset, described, open_dataset
+from pac_surrogate.data.dataset import Dataset, open_dataset
 from pac_surrogate.data.matching import match_all, strange_grids
 from pac_surrogate.data.scaling import TINY, Scaling, check_reach, name_of_column
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.files.tensors import save_tensors
+from pac_surrogate.files.variables import described
 from pac_surrogate.intervals.bands import Interval
 from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.models.weights import Mask, Weights

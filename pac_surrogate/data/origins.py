@@ -1,0 +1,58 @@
+"""The numbers of a data set have an origin: arrays in memory, or a file from which they are read when they are asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.native import read_mark, read_rows
+from pac_surrogate.files.variables import Variable, check_finite
+from pac_surrogate.utilities.display import Shown
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Arrays(Shown):
+    """Numbers in memory."""
+
+    values: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
+        """These rows of a variable, all of them for None."""
+        return self.values[variable.name] if rows is None else self.values[variable.name][rows]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DataFile(Shown):
+    """Numbers in a file, which must stay the file that it was when it was opened."""
+
+    path: Path
+    samples: int
+    state: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
+        """These rows of a variable, all of them for None."""
+        rows = np.arange(self.samples) if rows is None else rows
+        values = read_rows(self.path, variable.name, rows)
+        if file_state(self.path) != self.state:
+            raise DatasetError(f"{self.path}: the file has changed since it was opened: open it again")
+        try:
+            check_finite(variable, values, rows, partial(read_mark, self.path, variable.name))
+        except DatasetError as error:
+            raise DatasetError(f"{self.path}: {error}") from None
+        return values
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,52 @@
+"""Splits say which samples are for training, for the choice of a model and for the measurement of errors.
+
+The samples to train on also have several orders, of which the first n samples are a subset of size n.
+"""
+
+import numpy as np
+from jaxtyping import Int, Int8
+
+from pac_surrogate.files.attributes import DatasetError
+
+SPLITS = ("train", "valid", "test")
+DRAWS = 20
+
+
+def make_split(samples: int, *, valid: int, test: int, seed: int) -> Int8[np.ndarray, " sample"]:
+    """Choose `valid` and `test` samples at random; the others are for training.
+
+    Raises:
+        ValueError: if nothing is left to train on.
+    """
+    if min(valid, test) < 0 or valid + test >= samples:
+        raise ValueError(f"{samples} samples must leave one to train on, got valid {valid} and test {test}: ask for fewer")
+    split = np.zeros(samples, np.int8)
+    order = np.random.default_rng((seed, 0)).permutation(samples)
+    split[order[:valid]] = 1
+    split[order[valid : valid + test]] = 2
+    return split
+
+
+def make_subset_order(split: Int8[np.ndarray, " sample"], draws: int = DRAWS, *, seed: int) -> Int[np.ndarray, "draw rank"]:
+    """Permutations of the train split; a draw does not depend on how many there are."""
+    train = np.flatnonzero(split == 0)
+    return np.stack([np.random.default_rng((seed, 1, draw)).permutation(train) for draw in range(draws)])
+
+
+def check_splits(split: np.ndarray, order: np.ndarray, samples: int) -> None:
+    """Refuse splits that do not cover the samples, or orders that are no permutation of the train split.
+
+    Raises:
+        DatasetError: naming the first.
+    """
+    if split.shape != (samples,) or split.dtype != np.int8 or not np.isin(split, range(len(SPLITS))).all():
+        raise DatasetError(f"split must be int8 with 0, 1 or 2 for each of {samples} samples, got {split.dtype} {split.shape}")
+    train = np.flatnonzero(split == 0)
+    if order.ndim != 2 or order.dtype.kind not in "iu" or order.shape[1] != len(train):
+        raise DatasetError(f"subset_order must order the {len(train)} samples of the train split, its shape is {order.shape}")
+    for draw, row in enumerate(order):
+        strangers = row[~np.isin(row, train)]
+        if len(strangers):
+            raise DatasetError(f"subset_order must hold samples of the train split only, draw {draw} holds {strangers[0]}")
+        if len(np.unique(row)) != len(row):
+            raise DatasetError(f"subset_order must hold each sample once a draw, draw {draw} repeats one")

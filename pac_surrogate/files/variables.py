@@ -1,0 +1,165 @@
+"""A variable is one input or output of a data set: it has a name, a unit, and axes whose points have coordinates.
+
+What is said of a variable, and the numbers that it holds, are checked here.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Integer, Num, Shaped
+
+from pac_surrogate.files.attributes import DatasetError, is_name
+from pac_surrogate.files.missing import REPAIR, place_of, without_mask
+from pac_surrogate.utilities.arguments import got
+from pac_surrogate.utilities.display import Shown
+
+LAYOUT = ("sample", "split", "subset_order", "draw", "rank")  # names that no variable may take
+Scaling = Literal["standard", "log"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One input or output: its axes without `sample`, and what its numbers mean.
+
+    `scaling` is how a surrogate standardises it; `dtype` is how a file stores or unpacks it, and no part of what it is.
+    """
+
+    name: str
+    axes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    units: str = "1"
+    long_name: str = ""
+    scaling: Scaling = "standard"
+    dtype: str = field(default="float32", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", self.units or "1")
+        object.__setattr__(self, "long_name", self.long_name or self.name)
+        if not (isinstance(self.name, str) and isinstance(self.units, str) and isinstance(self.long_name, str)):
+            raise ValueError(f"the name and the unit of a variable must be texts, got {got(self.name)} and {got(self.units)}")
+        for name in (self.name, *self.axes):
+            if not isinstance(name, str) or not is_name(name):
+                raise ValueError(f"variables and axes need names without slashes and control characters, got {got(name)}")
+        if not self.name or self.name in (*LAYOUT, *self.axes):
+            raise ValueError(f"a variable needs a name other than {', '.join(LAYOUT)} and its axes, got {self.name!r}")
+        if len(self.axes) != len(self.shape) or len(set(self.axes)) != len(self.axes) or set(self.axes) & set(LAYOUT):
+            raise ValueError(f"{self.name} of shape {self.shape} needs one axis name for each axis, got {self.axes}")
+        if min(self.shape, default=1) < 1:
+            raise ValueError(f"{self.name} needs axes of length 1 or more, got shape {self.shape}")
+        if self.scaling not in get_args(Scaling) or self.dtype not in ("float32", "float64"):
+            raise ValueError(
+                f"{self.name} needs scaling 'standard' or 'log' and dtype 'float32' or 'float64', "
+                f"got {self.scaling!r} and {self.dtype!r}"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many numbers one sample has."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Coordinate(Shown):
+    """Where the points of an axis lie: numbers, or names as those of channels."""
+
+    name: str
+    values: Shaped[np.ndarray, " point"]
+    units: str = "1"
+    long_name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", self.units or "1")
+        object.__setattr__(self, "long_name", self.long_name or self.name)
+        values = np.array(self.values, subok=True)  # a copy that refuses to be written: datasets share it
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+
+def default_axes(name: str, count: int) -> tuple[str, ...]:
+    """Names of the axes of a variable to which nobody gave any: `output_0`, `output_1`, ..."""
+    return tuple(f"{name}_{axis}" for axis in range(count))
+
+
+def as_axes(name: str, given: Any, count: int) -> tuple[str, ...]:
+    """The names of a variable's axes; a text is the name of one axis, or a letter for each of several.
+
+    Raises:
+        ValueError: if they are no names.
+    """
+    single = isinstance(given, str) and count == 1
+    axes = (given,) if single else tuple(given) if isinstance(given, str | list | tuple) else (None,)
+    if not all(isinstance(axis, str) for axis in axes):
+        raise ValueError(f"the axes of {name} must be names, as ('time', 'x'), got {got(given)}")
+    return axes
+
+
+def described(variable: Variable) -> str:
+    """Name, shape and unit of a variable, as `temperature (time 3, x 32) [K]`."""
+    named = variable.axes != default_axes(variable.name, len(variable.axes))
+    sizes = [f"{axis} {n}" if named else str(n) for axis, n in zip(variable.axes, variable.shape, strict=True)]
+    shape = f" ({', '.join(sizes)})" if sizes else ""
+    return f"{variable.name}{shape}{f' [{variable.units}]' if variable.units != '1' else ''}"
+
+
+def complete_coordinates(
+    variables: Sequence[Variable], coordinates: Sequence[Coordinate] | Mapping[str, Coordinate] = ()
+) -> dict[str, Coordinate]:
+    """The coordinates of every axis of the variables; an axis without any is numbered from 0.
+
+    Raises:
+        ValueError: if lengths disagree, coordinates are not one row of finite numbers or texts, one is masked, or names clash.
+    """
+    given = coordinates.values() if isinstance(coordinates, Mapping) else coordinates
+    known = {coordinate.name: coordinate for coordinate in given}
+    complete: dict[str, Coordinate] = {}
+    checked: set[str] = set()
+    for variable in variables:
+        for axis, size in zip(variable.axes, variable.shape, strict=True):
+            numbered = Coordinate(axis, np.arange(size, dtype=np.int32), "1", f"number along {axis}")
+            complete[axis] = known.get(axis) or complete.get(axis) or numbered
+            if complete[axis].values.shape == (size,) and axis in checked:
+                continue
+            checked.add(axis)
+            values = without_mask(axis, complete[axis].values, ("point",), remedy="repair it")
+            if values.shape != (size,):
+                raise ValueError(f"axis {axis} of {variable.name} has {size} points, its coordinates have shape {values.shape}")
+            if values.dtype.kind not in "fiuU":
+                raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, they are {values.dtype}")
+            for point in np.flatnonzero(~np.isfinite(values))[:1] if values.dtype.kind == "f" else ():
+                got = f"point {point} is {values[point]}: repair it"
+                raise ValueError(f"the coordinates of {axis} must be finite numbers or texts, {got}")
+    clash = complete.keys() & {variable.name for variable in variables}
+    if clash:
+        raise ValueError(f"axes and variables must have different names, both have {', '.join(clash)}: rename the axis")
+    return complete
+
+
+def check_finite(
+    variable: Variable,
+    values: Num[np.ndarray, "sample ..."],
+    samples: Integer[np.ndarray, " sample"],
+    mark_at: Callable[[tuple[int, ...]], str] = lambda place: "",
+) -> None:
+    """Refuse the first value that is NaN or infinite.
+
+    Args:
+        variable: whose values they are.
+        values: the samples.
+        samples: the numbers that the rows go by.
+        mark_at: what marks the value at a place (sample, *axes) as missing, empty if nothing does.
+
+    Raises:
+        DatasetError: with the name of the variable and where the value is.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        index = np.unravel_index(int((~finite).argmax()), values.shape)
+        named = variable.axes != default_axes(variable.name, len(variable.axes))
+        inside = [int(number) for number in index[1:]] if named or variable.size > 1 else []
+        place = place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *inside])
+        mark = mark_at((int(samples[index[0]]), *map(int, index[1:])))
+        what = f"missing ({mark})" if mark else values[index]
+        raise DatasetError(f"{variable.name} must be finite, it is {what} at {place}: {REPAIR}")
