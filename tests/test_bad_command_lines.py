@@ -126,7 +126,7 @@ def test_sizes_that_no_memory_holds_are_named_with_the_memory_that_they_take(hom
     weights = 2 * 10**9 + 10**9 + 2 * 10**9 + 2
     call(monkeypatch, *PRETRAIN, "--hidden", 10**9)
     assert f"{weights:.2g} weights, whose training takes {weights * 24 / 1e9:.2g} GB" in capsys.readouterr().err
-    monkeypatch.setattr("pac_surrogate.pipeline.memory_bytes", lambda: 24 * (2 * 4 + 4 + 4 * 2 + 2))
+    monkeypatch.setattr("pac_surrogate.models.size.memory_bytes", lambda: 24 * (2 * 4 + 4 + 4 * 2 + 2))
     assert call(monkeypatch, *PRETRAIN, "--hidden", 5, "--steps", 1) == 2
     assert call(monkeypatch, *PRETRAIN[:3], home / "fits", "--hidden", 4, "--steps", 1) == 0
     (home / "fits").unlink()

@@ -20,15 +20,14 @@ class PaddedData:
     """
 
     def __init__(self, datasets: Sequence[Dataset], dtype: torch.dtype, device: torch.device) -> None:
-        distinct = {id(data): data for data in datasets}
-        position = {key: i for i, key in enumerate(distinct)}
+        position = {data: i for i, data in enumerate(dict.fromkeys(datasets))}
         self.lengths = [len(data) for data in datasets]
-        self.which = torch.tensor([position[id(data)] for data in datasets], device=device)
+        self.which = torch.tensor([position[data] for data in datasets], device=device)
         self.widths = list(datasets[0].widths)
-        lengths = torch.tensor([len(data) for data in distinct.values()])
+        lengths = torch.tensor([len(data) for data in position])
         # Inputs and outputs side by side, so that a minibatch is drawn in one go.
-        table = torch.zeros(len(distinct), int(lengths.max()), sum(self.widths), dtype=dtype)
-        for i, data in enumerate(distinct.values()):
+        table = torch.zeros(len(position), int(lengths.max()), sum(self.widths), dtype=dtype)
+        for data, i in position.items():
             for columns, matrix in zip(table[i].split(self.widths, 1), (data.input_matrix, data.output_matrix), strict=True):
                 columns[: len(data)] = torch.as_tensor(np.ascontiguousarray(matrix))
         self.table = table.to(device)

@@ -39,7 +39,7 @@ def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
 
 def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options) -> Path:
     """Where a stack belongs, named by all that its result depends on."""
-    digests = {id(data): data.digest() for run in runs for data in (run.data, run.valid) if data is not None}
+    digests = {data: data.digest() for run in runs for data in (run.data, run.valid) if data is not None}
     settings = [
         (
             run.seed,
@@ -48,8 +48,8 @@ def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options
             run.plan.behaviour,
             run.plan.reparametrisation,
             run.plan.perturbation,
-            digests[id(run.data)],
-            digests.get(id(run.valid)),
+            digests[run.data],
+            None if run.valid is None else digests[run.valid],
         )
         for run in runs
     ]
