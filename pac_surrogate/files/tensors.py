@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pac_surrogate.files.netcdf import DatasetError
+from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, replacing
 from pac_surrogate.utilities.display import one_line
 
