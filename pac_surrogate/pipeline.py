@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ from pac_surrogate.models.size import check_size
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
 from pac_surrogate.prepare import prepare, warn_of, warn_of_strangers
+from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.solvers.training import fit
 from pac_surrogate.surrogates.saved import provenance
@@ -168,8 +169,8 @@ def draw_ticket(
     surrogate: Surrogate | Path | str,
     source: Given,
     *,
-    scheme: str = "IMP",
-    granularity: str = "weight",
+    scheme: Literal["OMP", "IMP", "LMP"] = "IMP",
+    granularity: Granularity = "weight",
     sparsity: float = 0.8,
     radius: float = 0.0,
     attack_steps: int = 3,

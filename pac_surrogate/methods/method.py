@@ -114,24 +114,3 @@ def check_case(method: Method, case: Case) -> None:
         raise ValueError(
             f"{name} cannot give outputs that the source lacks ({outputs}): choose a method that trains on the target"
         )
-
-
-def check_rate(learning_rate: float) -> None:
-    """Refuse a learning rate that is not a positive number.
-
-    Raises:
-        ValueError: in one line.
-    """
-    if not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}")
-
-
-def check_strength(**strengths: float) -> None:
-    """Refuse a strength that is negative or not finite.
-
-    Raises:
-        ValueError: in one line.
-    """
-    for name, strength in strengths.items():
-        if not 0 <= strength < float("inf"):
-            raise ValueError(f"{name} must be finite and not negative, got {strength}")

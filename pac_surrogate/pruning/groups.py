@@ -1,6 +1,7 @@
 """Structured pruning: rows, kernels or channels that are kept or go as one."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -8,7 +9,8 @@ from torch import Tensor
 from pac_surrogate.models.weights import Mask, Weights, prunable
 from pac_surrogate.pruning.scores import keep_highest
 
-GRANULARITIES = ("weight", "row", "kernel", "channel")
+Granularity: TypeAlias = Literal["weight", "row", "kernel", "channel"]
+GRANULARITIES = get_args(Granularity)
 
 
 def keep_highest_groups(

@@ -6,19 +6,28 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, dataclass_transform, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 T = TypeVar("T")
 LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which numbers a field takes, in its annotation: `Annotated[float, Range("positive", lambda value: value > 0)]`."""
+
+    description: str
+    holds: Callable[[Any], bool]
 
 
 @dataclass_transform(frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """A frozen dataclass of plain values: a method, a model.
 
-    Fields that are declared as numbers, booleans, or tuples of numbers or names are checked to be such before the class's own
-    `__post_init__` compares them. One value serves for a tuple of one, and a whole float (1e3) for an integer.
+    Fields that are declared as numbers, also in a `Range`, booleans, one of several texts (`Literal`), or tuples of numbers or
+    names are checked to be such before the class's own `__post_init__` compares them. One value serves for a tuple of one, and
+    a whole float (1e3) for an integer.
     """
     own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
 
@@ -44,8 +53,18 @@ def _example(field: "Field[Any]") -> str:
 
 def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
     """A value as a field of this annotation holds it; annotations of other kinds let everything pass."""
-    if isinstance(kind, UnionType) and get_args(kind)[1:] == (type(None),) and value is not None:
+    if get_origin(kind) in (UnionType, Union) and get_args(kind)[1:] == (NoneType,) and value is not None:
         kind = get_args(kind)[0]
+    if get_origin(kind) is Annotated:
+        plain, allowed = get_args(kind)
+        found = _of_kind(plain, name, value, example)
+        if not allowed.holds(found):
+            raise ValueError(f"{name} must be {allowed.description}, got {got(value)}")
+        return found
+    if get_origin(kind) is Literal and not (isinstance(value, str) and value in get_args(kind)):
+        choices = get_args(kind)
+        listed = " or ".join(choices) if len(choices) == 2 else f"from {', '.join(choices)}"
+        raise ValueError(f"unknown {name} {got(value)}: choose {listed}")
     if kind is bool:
         check_flags(**{name: value})
     if kind is int:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.hyper_parameters import Count
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
 from pac_surrogate.predictors import Network
@@ -36,15 +37,10 @@ class CoKriging:
         starts: of the search for hyper-parameters.
     """
 
-    source_samples: int = 100
-    components: int | None = None
-    starts: int = 2
+    source_samples: Count = 100
+    components: Count | None = None
+    starts: Count = 2
     needs_source: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        for name, number in (("source_samples", self.source_samples), ("components", self.components), ("starts", self.starts)):
-            if number is not None and number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
 
     def adapt(self, case: Case) -> Surrogate:
         """Fit the models on samples of both; see `solve`."""

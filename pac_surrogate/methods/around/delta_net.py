@@ -9,7 +9,8 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.scaling import Scaling, fit_new_outputs
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.models import MLP, DeltaNet, InputAugmentation, MultiFidelity, initial_weights
 from pac_surrogate.models.weights import Weights, inside, prunable
 from pac_surrogate.plan import Plan, make_plan
@@ -33,13 +34,11 @@ class DeltaNetwork:
     """
 
     hidden: tuple[int, ...] = (16, 16)
-    strength: float = 0.01
-    learning_rate: float = 1e-3
+    strength: NotNegative = 0.01
+    learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
         MLP(self.hidden)  # refuses widths that cannot be
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Start g, beside the frozen source, at random with a readout of zeros.

@@ -4,7 +4,7 @@ The fit is scikit-learn's.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,14 +43,8 @@ class GP:
         kernel: matern (5/2) | rbf.
     """
 
-    on: str = "residual"
-    kernel: str = "matern"
-
-    def __post_init__(self) -> None:
-        if self.on not in ("target", "residual", "augmented"):
-            raise ValueError(f"on must be 'target', 'residual' or 'augmented', got {self.on!r}")
-        if self.kernel not in ("matern", "rbf"):
-            raise ValueError(f"kernel must be 'matern' or 'rbf', got {self.kernel!r}")
+    on: Literal["target", "residual", "augmented"] = "residual"
+    kernel: Literal["matern", "rbf"] = "matern"
 
     @property
     def needs_target(self) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.data.repeats import groups_of, repeated
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative
 from pac_surrogate.predictors import Correction
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
@@ -28,11 +28,8 @@ class LinearCorrection:
         linear: with the term c'x.
     """
 
-    strength: float = 0.1
+    strength: NotNegative = 0.1
     linear: bool = False
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
 
     def adapt(self, case: Case) -> Surrogate:
         """Fit the lines, float64."""

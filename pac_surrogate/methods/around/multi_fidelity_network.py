@@ -4,7 +4,8 @@ import torch
 
 from pac_surrogate.methods.around.delta_net import around_source, fresh_start, plan_small_network
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models import MLP, MultiFidelity
 from pac_surrogate.utilities.arguments import settings
 
@@ -26,13 +27,11 @@ class MFNN:
     """
 
     hidden: tuple[int, ...] = (32, 32)
-    strength: float = 0.01
-    learning_rate: float = 1e-3
+    strength: NotNegative = 0.01
+    learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
         MLP(self.hidden)  # refuses widths that cannot be
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Start as the frozen source, or at 0, with a random F_nonlinear that is switched off."""

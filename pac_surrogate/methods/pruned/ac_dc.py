@@ -1,10 +1,11 @@
 """AC/DC: alternating compressed and decompressed training."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
-from pac_surrogate.methods.pruned.sparse_training import check_count, check_sparsity, largest, masked_plan
+from pac_surrogate.methods.hyper_parameters import Count, Positive, Sparsity
+from pac_surrogate.methods.method import Adaptation
+from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
 from pac_surrogate.utilities.arguments import settings
 
 
@@ -24,18 +25,13 @@ class ACDC:
         learning_rate: of Adam.
     """
 
-    sparsity: float = 0.9
-    cycles: int = 4
-    scope: str = "layer"
+    sparsity: Sparsity = 0.9
+    cycles: Count = 4
+    scope: Literal["layer", "global"] = "layer"
     exempt: tuple[str, ...] = ()
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_count(cycles=self.cycles)
-        check_sparsity(self.sparsity, self.scope)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Sparse and dense trainings in turn, all on the source."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from pac_surrogate.methods.hyper_parameters import Sparsity
 from pac_surrogate.methods.pruned.drawing import exempt_of, highest, new_readout
 from pac_surrogate.models.weights import Mask, Weights
 from pac_surrogate.plan import Plan, make_plan
@@ -22,7 +23,7 @@ class TopScores:
         sparsity: exactly round(sparsity x groups) of each tensor's groups are masked, earlier ones first among equals.
     """
 
-    sparsity: float
+    sparsity: Sparsity
 
     def __call__(self, parameters: Weights) -> Weights:
         """Mask the weights of a stack."""

@@ -8,8 +8,10 @@ Peste, Kurtz & Alistarh, CVPR 2022, arXiv:2111.13445.
 from typing import ClassVar
 
 from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.hyper_parameters import Positive, Sparsity
 from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.pruned.ticket import DrawTicket
+from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.utilities.arguments import settings
 
 
@@ -26,9 +28,9 @@ class LTHT:
         learning_rate: of Adam on the source.
     """
 
-    sparsity: float = 0.8
-    granularity: str = "weight"
-    learning_rate: float = 1e-3
+    sparsity: Sparsity = 0.8
+    granularity: Granularity = "weight"
+    learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
 

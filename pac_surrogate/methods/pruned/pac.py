@@ -6,12 +6,13 @@ ICML 2022, arXiv:2206.05703.
 
 import dataclasses
 from collections.abc import Generator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, Problem, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Sparsity
+from pac_surrogate.methods.method import Adaptation, Problem
 from pac_surrogate.models.weights import Mask, inside, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask, random_mask
@@ -39,24 +40,18 @@ class Allocate:
         learning_rate: of Adam.
     """
 
-    sparsity: float = 0.8
-    strength: float = 0.0
-    criterion: str = "magnitude"
-    scope: str = "layer"
+    sparsity: Sparsity = 0.8
+    strength: NotNegative = 0.0
+    criterion: Literal["magnitude", "random"] = "magnitude"
+    scope: Literal["layer", "global"] = "layer"
     exempt: tuple[str, ...] = ()
     min_keep_per_unit: int = 0
     train: bool = True
     keep_redundant: bool = False
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     learns_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity must be in [0, 1), got {self.sparsity}")
-        check_strength(allocate_strength=self.strength)
-        check_rate(self.learning_rate)
-        if self.criterion not in ("magnitude", "random"):
-            raise ValueError(f"unknown criterion {self.criterion!r}: choose magnitude or random")
         if self.keep_redundant and self.train:
             raise ValueError("redundant weights can only keep their values without allocation: set allocate=False")
 
@@ -114,14 +109,10 @@ class Calibrate:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.02
+    strength: NotNegative = 0.02
     train_bias: bool = False
     flip: bool = False
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Train the redundant weights of an allocated source on the target."""
@@ -164,19 +155,19 @@ class PAC:
         allocate_learning_rate: of Adam in Allocate.
     """
 
-    sparsity: float = 0.8
-    strength: float = 0.02
-    allocate_strength: float = 0.0
-    criterion: str = "magnitude"
-    scope: str = "layer"
+    sparsity: Sparsity = 0.8
+    strength: NotNegative = 0.02
+    allocate_strength: NotNegative = 0.0
+    criterion: Literal["magnitude", "random"] = "magnitude"
+    scope: Literal["layer", "global"] = "layer"
     exempt: tuple[str, ...] = ()
     min_keep_per_unit: int = 0
     allocate: bool = True
     keep_redundant: bool = False
     train_bias: bool = False
     flip: bool = False
-    learning_rate: float = 1e-3
-    allocate_learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
+    allocate_learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
         _ = self.steps  # which check their own numbers
@@ -221,14 +212,11 @@ class PackNet:
         allocate_learning_rate: of Adam on the source.
     """
 
-    sparsity: float = 0.8
-    learning_rate: float = 1e-3
-    allocate_learning_rate: float = 1e-3
+    sparsity: Sparsity = 0.8
+    learning_rate: Positive = 1e-3
+    allocate_learning_rate: Positive = 1e-3
 
     needs_source: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _ = self.as_pac
 
     @property
     def as_pac(self) -> PAC:

@@ -9,9 +9,10 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.kernels.jacobian import loss_gradient
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.hyper_parameters import Count, Fraction, Positive, Sparsity
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.problems import Measure
-from pac_surrogate.methods.pruned.sparse_training import check_count, check_sparsity, masked_plan, pruned_first
+from pac_surrogate.methods.pruned.sparse_training import masked_plan, pruned_first
 from pac_surrogate.models.weights import Mask, prunable
 from pac_surrogate.pruning.erk import erk_mask
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -37,20 +38,13 @@ class RigL:
         learning_rate: of Adam.
     """
 
-    sparsity: float = 0.9
-    updates: int = 8
-    drop: float = 0.3
+    sparsity: Sparsity = 0.9
+    updates: Count = 8
+    drop: Fraction = 0.3
     exempt: tuple[str, ...] = ()
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_count(updates=self.updates)
-        if not 0 <= self.drop <= 1:
-            raise ValueError(f"drop must be in [0, 1], got {self.drop}")
-        check_sparsity(self.sparsity)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Prune, then train and move connections in turn, all on the source."""

@@ -1,12 +1,13 @@
 """STR: soft thresholds that are learned with the weights."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
-from pac_surrogate.methods.pruned.sparse_training import check_sparsity, largest, masked_plan
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Sparsity
+from pac_surrogate.methods.method import Adaptation
+from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning.scores import keep_highest
@@ -59,18 +60,13 @@ class STR:
         learning_rate: of Adam.
     """
 
-    sparsity: float = 0.9
-    decay: float = 1e-4
-    scope: str = "layer"
+    sparsity: Sparsity = 0.9
+    decay: NotNegative = 1e-4
+    scope: Literal["layer", "global"] = "layer"
     exempt: tuple[str, ...] = ()
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_sparsity(self.sparsity, self.scope)
-        check_strength(decay=self.decay)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Learn thresholds, then train with the mask, both on the source."""

@@ -38,26 +38,3 @@ def pruned_first(scores: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
     # A weight that is not essential but not zero either was trained since, on a target or in a new readout.
     alive = {name: essential[name] | (weight != 0) for name, weight in surrogate.weights.items()}
     return {name: torch.where(alive[name], score, -1.0) for name, score in scores.items()}
-
-
-def check_sparsity(sparsity: float, scope: str = "layer") -> None:
-    """Refuse a sparsity outside [0, 1) and an unknown scope.
-
-    Raises:
-        ValueError: in one line.
-    """
-    if not 0 <= sparsity < 1:
-        raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
-    if scope not in ("layer", "global"):
-        raise ValueError(f"unknown scope {scope!r}: choose layer or global")
-
-
-def check_count(**counts: int) -> None:
-    """Refuse a number of rounds, cycles, updates below 1.
-
-    Raises:
-        ValueError: in one line.
-    """
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")

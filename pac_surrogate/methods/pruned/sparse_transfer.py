@@ -1,14 +1,18 @@
 """Sparse transfer: a pruned source on a target, its mask kept."""
 
 from dataclasses import field, replace
+from typing import Literal, TypeAlias
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, Method, check_rate, check_strength, needs_source
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation, Method, needs_source
 from pac_surrogate.methods.pruned.gmp import GMP
 from pac_surrogate.models.weights import inside, prunable
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
+
+Regime: TypeAlias = Literal["full", "linear"]
 
 
 @settings
@@ -25,16 +29,13 @@ class SparseTransfer:
     """
 
     recipe: Method = field(default_factory=GMP)
-    regime: str = "full"
-    strength: float = 0.0
-    learning_rate: float = 1e-3
+    regime: Regime = "full"
+    strength: NotNegative = 0.0
+    learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
         if not hasattr(self.recipe, "adapt") or isinstance(self.recipe, type):
             raise ValueError(f"recipe must be a pruning recipe such as GMP(), got {self.recipe!r}")
-        check_regime(self.regime)
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
 
     @property
     def needs_source(self) -> bool:
@@ -73,13 +74,3 @@ def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
     kept = {name: mask | trainable[name] for name, mask in essential.items()}
     strengths = dict.fromkeys(prunable(weights), strength)
     return make_plan(weights, trainable=trainable, anchor=weights, strength=strengths, essential=kept)
-
-
-def check_regime(regime: str) -> None:
-    """Refuse an unknown regime.
-
-    Raises:
-        ValueError: in one line.
-    """
-    if regime not in ("full", "linear"):
-        raise ValueError(f"unknown regime {regime!r}: choose full or linear")

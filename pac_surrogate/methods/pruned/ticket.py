@@ -6,22 +6,23 @@ Learning", DAC 2023, arXiv:2304.11834. Its evidence is image classification.
 
 import math
 from collections.abc import Generator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, Problem, check_rate
+from pac_surrogate.methods.hyper_parameters import Fraction, Positive, Sparsity
+from pac_surrogate.methods.method import Adaptation, Problem
 from pac_surrogate.methods.pruned.drawing import highest, keep
 from pac_surrogate.methods.pruned.learned_mask import learned_mask, mask_plan
-from pac_surrogate.methods.pruned.sparse_transfer import check_regime, kept_plan
+from pac_surrogate.methods.pruned.sparse_transfer import Regime, kept_plan
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
-from pac_surrogate.pruning.groups import GRANULARITIES
+from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
-SCHEMES = ("OMP", "IMP", "LMP")
+Scheme: TypeAlias = Literal["OMP", "IMP", "LMP"]
 ROUND = 0.2  # part of what remains that goes in each round of IMP
 
 
@@ -49,27 +50,19 @@ class DrawTicket:
         ValueError: if the scheme or granularity is unknown, or a number is out of range.
     """
 
-    scheme: str
-    sparsity: float = 0.8
-    granularity: str = "weight"
+    scheme: Scheme
+    sparsity: Sparsity = 0.8
+    granularity: Granularity = "weight"
     radius: float = 0.0
     attack_steps: int = 3
-    learning_rate: float = 1e-3
-    source_learning_rate: float = 1e-3
-    mask_learning_rate: float = 1e-2
-    mask_fraction: float = 1.0
+    learning_rate: Positive = 1e-3
+    source_learning_rate: Positive = 1e-3
+    mask_learning_rate: Positive = 1e-2
+    mask_fraction: Fraction = 1.0
     train_first: bool = True
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
-            raise ValueError(f"unknown scheme {self.scheme!r}: choose from {', '.join(SCHEMES)}")
-        if self.granularity not in GRANULARITIES:
-            raise ValueError(f"unknown granularity {self.granularity!r}: choose from {', '.join(GRANULARITIES)}")
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity must be in [0, 1), got {self.sparsity}")
-        for rate in (self.learning_rate, self.source_learning_rate, self.mask_learning_rate):
-            check_rate(rate)
         _ = self.perturbation  # which checks its own numbers
 
     @property
@@ -140,20 +133,19 @@ class Ticket:
         mask_learning_rate: of Adam on the scores of LMP.
     """
 
-    scheme: str = "OMP"
-    sparsity: float = 0.8
-    granularity: str = "weight"
+    scheme: Scheme = "OMP"
+    sparsity: Sparsity = 0.8
+    granularity: Granularity = "weight"
     radius: float = 0.0
     attack_steps: int = 3
-    regime: str = "full"
-    learning_rate: float = 1e-3
-    source_learning_rate: float = 1e-3
-    mask_learning_rate: float = 1e-2
+    regime: Regime = "full"
+    learning_rate: Positive = 1e-3
+    source_learning_rate: Positive = 1e-3
+    mask_learning_rate: Positive = 1e-2
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _ = self.drawing  # which checks its own numbers
-        check_regime(self.regime)
 
     @property
     def drawing(self) -> DrawTicket:

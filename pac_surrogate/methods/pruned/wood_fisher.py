@@ -1,14 +1,15 @@
 """WoodFisher: prune by second-order scores, then train what is kept."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.hyper_parameters import Count, Positive, Sparsity
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.problems import Measure
-from pac_surrogate.methods.pruned.sparse_training import check_count, check_sparsity, masked_plan, pruned_first
+from pac_surrogate.methods.pruned.sparse_training import masked_plan, pruned_first
 from pac_surrogate.models.weights import Mask, Weights, masked
 from pac_surrogate.pruning.scores import keep_highest
 from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_scores
@@ -36,24 +37,17 @@ class WoodFisher:
         learning_rate: of Adam.
     """
 
-    sparsity: float = 0.9
+    sparsity: Sparsity = 0.9
     update: bool = True
-    damping: float = 1e-2
-    block: int = 256
-    samples: int = 400
+    damping: Positive = 1e-2
+    block: Count = 256
+    samples: Count = 400
     empirical: bool = False
-    scope: str = "layer"
+    scope: Literal["layer", "global"] = "layer"
     exempt: tuple[str, ...] = ()
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_sparsity(self.sparsity, self.scope)
-        check_count(block=self.block, samples=self.samples)
-        if not 0 < self.damping < float("inf"):
-            raise ValueError(f"damping must be positive and finite, got {self.damping}")
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Prune, then train with the mask, both on the source."""

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import Count, NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.models import evaluate
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import make_plan
@@ -68,15 +69,9 @@ class BSS:
         learning_rate: of Adam.
     """
 
-    strength: float = 2e-3
-    count: int = 1
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
-        if self.count < 1:
-            raise ValueError(f"count must be at least 1, got {self.count}")
+    strength: NotNegative = 2e-3
+    count: Count = 1
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, all weights free.

@@ -1,12 +1,15 @@
 """DELTA: hidden features should stay the source's, the more so the more the target needs them."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pulled.resemblance import resemble
 from pac_surrogate.models import CNN, MLP, Architecture, evaluate, evaluate_many
@@ -35,16 +38,10 @@ class DELTA:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.01
-    readout_strength: float = 0.01
-    attention: str = "loss"
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength, readout_strength=self.readout_strength)
-        check_rate(self.learning_rate)
-        if self.attention not in ("loss", "uniform"):
-            raise ValueError(f"unknown attention {self.attention!r}: choose loss or uniform")
+    strength: NotNegative = 0.01
+    readout_strength: NotNegative = 0.01
+    attention: Literal["loss", "uniform"] = "loss"
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, all weights free.

@@ -7,7 +7,8 @@ import torch
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.kernels.jacobian import fisher_diagonal
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import Count, NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.models.weights import Weights, inside, prunable
 from pac_surrogate.plan import Plan, make_plan
@@ -35,19 +36,13 @@ class EWC:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.1
-    readout_strength: float = 0.01
-    epsilon: float = 0.01
-    samples: int = 256
+    strength: NotNegative = 0.1
+    readout_strength: NotNegative = 0.01
+    epsilon: NotNegative = 0.01
+    samples: Count = 256
     biases: bool = True
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ValueError(f"samples must be at least 1, got {self.samples}")
-        check_strength(strength=self.strength, readout_strength=self.readout_strength, epsilon=self.epsilon)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Measure on the source, then start and anchor at it; a new readout starts, and is anchored, at 0."""

@@ -1,7 +1,8 @@
 """L2: fine-tuning with weight decay."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import prunable
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -18,12 +19,8 @@ class L2:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.1
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
+    strength: NotNegative = 0.1
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, anchored at 0."""

@@ -1,7 +1,8 @@
 """L2-SP: fine-tuning that is pulled back to the starting point."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import inside, prunable
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -22,13 +23,9 @@ class L2SP:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.1
-    readout_strength: float = 0.01
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength, readout_strength=self.readout_strength)
-        check_rate(self.learning_rate)
+    strength: NotNegative = 0.1
+    readout_strength: NotNegative = 0.01
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start and anchor at the source; a new readout starts, and is anchored, at 0."""

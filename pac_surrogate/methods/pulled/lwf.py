@@ -1,7 +1,8 @@
 """LwF, learning without forgetting: predictions on target inputs should stay the source's."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.pulled.resemblance import resemble
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -22,12 +23,8 @@ class LwF:
         learning_rate: of Adam.
     """
 
-    strength: float = 2.0
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
+    strength: NotNegative = 2.0
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, all weights free.

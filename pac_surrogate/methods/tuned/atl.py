@@ -4,10 +4,11 @@ Sources: Lee, Kvinge, Howland et al., arXiv:2111.10937; Evci, Dumoulin, Larochel
 arXiv:2201.03529. The rule of selection of the first is not public: what follows is ours.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +18,7 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import count_of, group_mean, groups_of, repeated
 from pac_surrogate.data.scaling import SET_POINT
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, NotApplicableError, check_strength
+from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, LeftOut, Network
@@ -55,16 +56,12 @@ class ATL:
     """
 
     strengths: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))
-    form: str = "greedy"
+    form: Literal["greedy", "group lasso"] = "greedy"
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for strength in self.strengths:
-            check_strength(strengths=strength)
-        if not self.strengths or min(self.strengths) == 0:
+        if not self.strengths or not all(0 < strength < math.inf for strength in self.strengths):
             raise ValueError(f"strengths must be one or more positive numbers, got {self.strengths}: leave out 0")
-        if self.form not in ("greedy", "group lasso"):
-            raise ValueError(f"form must be 'greedy' or 'group lasso', got {self.form!r}")
 
     def adapt(self, case: Case) -> Adaptation:
         """Measure the features on the source; choose layers and strength, and fit the readout; float64."""

@@ -1,7 +1,8 @@
 """Fine-tuning: start at the source, train everything."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import inside
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -16,13 +17,8 @@ class FineTune:
         body_rate: rate of all other layers relative to that; 0.1 is the custom of the Transfer Learning Library (TLlib).
     """
 
-    learning_rate: float = 1e-3
-    body_rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_rate(self.learning_rate)
-        if not 0 <= self.body_rate < float("inf"):
-            raise ValueError(f"body_rate must be finite and not negative, got {self.body_rate}")
+    learning_rate: Positive = 1e-3
+    body_rate: NotNegative = 1.0
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, all weights free."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.files import Variable
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import NotApplicableError, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative
+from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.methods.tuned.linear_probe import readout_plan
 from pac_surrogate.models import evaluate
 from pac_surrogate.plan import Plan
@@ -36,10 +37,7 @@ class LastLayerRidge:
         strength: pulls the readout's weights, not its bias, towards the source's.
     """
 
-    strength: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
+    strength: NotNegative = 0.1
 
     def adapt(self, case: Case) -> Surrogate:
         """Fit the readout, float64.

@@ -1,7 +1,8 @@
 """Linear probe: only the readout trains."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import inside, prunable
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -17,12 +18,8 @@ class LinearProbe:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.0
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
+    strength: NotNegative = 0.0
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, the readout free."""

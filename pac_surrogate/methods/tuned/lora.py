@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.hyper_parameters import Count, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import Weights, inside, prunable
 from pac_surrogate.plan import make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -51,17 +52,10 @@ class LoRA:
         learning_rate: of Adam.
     """
 
-    rank: int = 4
-    scale: float = 4.0
+    rank: Count = 4
+    scale: Positive = 4.0
     train_bias: bool = False
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, got {self.rank}")
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale must be positive and finite, got {self.scale}")
-        check_rate(self.learning_rate)
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Add A and B to the source's weights."""

@@ -1,7 +1,8 @@
 """LP-FT: probe first, then tune everything."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.hyper_parameters import Fraction, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import inside
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -23,15 +24,9 @@ class LPFT:
         probe_learning_rate: of Adam, for the probe.
     """
 
-    probe_share: float = 0.5
-    learning_rate: float = 1e-3
-    probe_learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.probe_share <= 1:
-            raise ValueError(f"probe_share must be in [0, 1], got {self.probe_share}")
-        check_rate(self.probe_learning_rate)
-        check_rate(self.learning_rate)
+    probe_share: Fraction = 0.5
+    learning_rate: Positive = 1e-3
+    probe_learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Probe, then tune, both on the target."""

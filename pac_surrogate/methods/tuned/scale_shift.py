@@ -3,7 +3,8 @@
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.tuned.lora import new_readout
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import make_plan
@@ -42,12 +43,8 @@ class ScaleShift:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.1
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
+    strength: NotNegative = 0.1
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start with scales of 1. The shifted bias trains itself, anchored at the source's: that is t."""

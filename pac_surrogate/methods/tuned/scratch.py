@@ -3,7 +3,8 @@
 from typing import ClassVar
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate, check_strength
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models import initial_weights
 from pac_surrogate.models.weights import prunable
 from pac_surrogate.plan import make_plan
@@ -19,13 +20,9 @@ class Scratch:
         learning_rate: of Adam.
     """
 
-    strength: float = 0.0
-    learning_rate: float = 1e-3
+    strength: NotNegative = 0.0
+    learning_rate: Positive = 1e-3
     needs_target: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_strength(strength=self.strength)
-        check_rate(self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at random, all weights free."""

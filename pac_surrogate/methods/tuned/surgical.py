@@ -1,7 +1,8 @@
 """Surgical fine-tuning: one block of the network trains."""
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, check_rate
+from pac_surrogate.methods.hyper_parameters import Positive
+from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.models.weights import inside
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -21,10 +22,7 @@ class Surgical:
     """
 
     block: str = "first"
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check_rate(self.learning_rate)
+    learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Start at the source, one block free.
