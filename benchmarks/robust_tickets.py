@@ -24,19 +24,17 @@ from outputs import write_figure, write_json
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.methods.case import Budget
-from pac_surrogate.methods.pruned.sparse_transfer import Regime
 from pac_surrogate.methods.pruned.ticket import DrawTicket, Ticket
 from pac_surrogate.prepare import prepare
-from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.runner import Solver
 from pac_surrogate.surrogates.many import predict_many
 
 SCHEMES = ("OMP", "IMP", "LMP")
-GRANULARITIES: tuple[Granularity, ...] = ("weight", "row")
+GRANULARITIES = ("weight", "row")
 RADII = (0.01, 0.05, 0.1)
 RISE = 1.2
 KINDS = {"natural": (0.0, 3), "robust": (1.0, 3), "noise": (1.0, 0)}  # radius in units of the pair's, steps of the attack
-REGIMES: tuple[Regime, ...] = ("linear", "full")
+REGIMES = ("linear", "full")
 PAIRS = (
     "heat_equation",
     "heat_equation_losses",

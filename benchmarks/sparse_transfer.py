@@ -30,7 +30,7 @@ from pac_surrogate.methods.pruned.gmp import GMP
 from pac_surrogate.methods.pruned.lth_t import LTHT
 from pac_surrogate.methods.pruned.rigl import RigL
 from pac_surrogate.methods.pruned.soft_threshold import STR
-from pac_surrogate.methods.pruned.sparse_transfer import Regime, SparseTransfer
+from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer
 from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.prepare import prepare
 from pac_surrogate.pruning import flops, nonzeros
@@ -38,7 +38,7 @@ from pac_surrogate.runner import Solver
 
 RECIPES = {"GMP": GMP, "WoodFisher": WoodFisher, "AC/DC": ACDC, "STR": STR, "RigL": RigL, "LTH-T": LTHT}
 SPARSITIES = (0.8, 0.9, 0.95, 0.98)
-REGIMES: tuple[Regime, ...] = ("linear", "full")
+REGIMES = ("linear", "full")
 PAIRS = (
     "heat_equation",
     "heat_equation_losses",

@@ -102,7 +102,7 @@ def transfer(
     draw: Annotated[int, typer.Option(help="Which stored subset.")] = 0,
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(help="On the target.")] = 1000,
-    source_steps: Annotated[int, typer.Option(help="On the source, for methods with such a stage.")] = 1000,
+    source_steps: Annotated[int, typer.Option(help="On the source, for methods that train on the source.")] = 1000,
     device: Device = "auto",
 ) -> None:
     """Adapt a source surrogate to the first samples of a stored subset of the target."""

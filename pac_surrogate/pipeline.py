@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +22,6 @@ from pac_surrogate.models.size import check_size
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
 from pac_surrogate.prepare import prepare, warn_of, warn_of_strangers
-from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.solvers.training import fit
 from pac_surrogate.surrogates.saved import provenance
@@ -169,8 +168,8 @@ def draw_ticket(
     surrogate: Surrogate | Path | str,
     source: Given,
     *,
-    scheme: Literal["OMP", "IMP", "LMP"] = "IMP",
-    granularity: Granularity = "weight",
+    scheme: str = "IMP",
+    granularity: str = "weight",
     sparsity: float = 0.8,
     radius: float = 0.0,
     attack_steps: int = 3,
@@ -243,7 +242,7 @@ def transfer(
         source: the source training samples of `pretrain`, for methods that train on them.
         seed: of initial weights, masks, minibatches and folds.
         steps: gradient steps on the target.
-        source_steps: gradient steps on the source, for methods with such a stage.
+        source_steps: gradient steps on the source, for methods that train on the source.
         batch_size: samples a step; fewer are used whole.
         folds: of the cross-validation, at most one a sample.
         intervals: also fit without each of at most 10 parts of the samples, in the same stacks, for `predict_interval`; "auto"

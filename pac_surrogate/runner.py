@@ -7,11 +7,13 @@ on when all of them have ended; methods for which others wait are served first.
 
 import dataclasses
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.methods.case import Case, widened
@@ -21,6 +23,7 @@ from pac_surrogate.models.weights import fingerprint
 from pac_surrogate.plan import Plan
 from pac_surrogate.solvers.training import Fit, fit
 from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.arguments import got
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Solver:
 
     def options(self) -> dict[str, Any]:
         """Give these as arguments of `fit`."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return dataclasses.asdict(self)
 
 
 def run(given: Sequence[tuple[Method, Case]], solver: Solver) -> list[Outcome]:
@@ -54,8 +57,11 @@ def run(given: Sequence[tuple[Method, Case]], solver: Solver) -> list[Outcome]:
     """
     runner, caller = _Runner(solver), _Waiter(())
     runner.wait(caller, given)
-    while runner.waiting:
-        runner.solve()
+    while runner.ready or runner.waiting:
+        while runner.ready:
+            runner.advance(*runner.ready.popleft())
+        if runner.waiting:
+            runner.solve()
     if not all(caller.answers):
         raise ValueError("a method must not wait for itself on its own case: change one of them")
     return [outcome for outcome in caller.answers if outcome is not None]
@@ -65,7 +71,7 @@ def run(given: Sequence[tuple[Method, Case]], solver: Solver) -> list[Outcome]:
 class _Waiter:
     """Who waits for methods: one of them, or the caller, whose place is ()."""
 
-    place: tuple[int, ...]  # that of who waits for it, and a number
+    place: tuple[int, ...]  # the place of the first that waits for it, followed by the position in its list
     answers: list[Outcome | None] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -84,14 +90,15 @@ class _Work(_Waiter):
 class _Runner:
     def __init__(self, solver: Solver) -> None:
         self.solver = solver
+        self.ready: deque[tuple[_Work, Any]] = deque()  # methods with the answers that they go on with
         self.waiting: list[tuple[_Work, Train | Measure]] = []
         self.works: dict[Hashable, _Work] = {}
         self.known: dict[Hashable, Any] = {}
-        # Digests are taken once for each object, which is kept here as long.
+        # Digests are taken once for each object.
+        self._tensors: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._contents: dict[Dataset, Hashable] = {}
         self._networks: dict[Surrogate, Hashable] = {}
         self._scaled: dict[Hashable, Dataset] = {}
-        self._first: dict[Hashable, Dataset] = {}  # of equal data the object that was there first
 
     # Methods ---------------------------------------------------------------------------------------------------------------
 
@@ -109,7 +116,7 @@ class _Runner:
             else:  # what had ended before costs nothing now
                 self._hear(waiter, number, dataclasses.replace(work.outcome, seconds=0.0))
         if not asked and isinstance(waiter, _Work):
-            self._advance(waiter, [])
+            self.ready.append((waiter, []))
 
     def _adapt(self, work: _Work, method: Method) -> None:
         """Let a method begin, in the place of the one before."""
@@ -117,21 +124,22 @@ class _Runner:
         _, found = self._step(work, lambda: method.adapt(work.case))
         if isinstance(found, Generator):
             work.generator = found
-            self._advance(work, None)
+            self.ready.append((work, None))
         else:
             self._end(work, found)
 
-    def _advance(self, work: _Work, answer: Any) -> None:
+    def advance(self, work: _Work, answer: Any) -> None:
         """Give a method the answer that it waits for, and take what it asks for next, or what it ends with."""
-        assert work.generator is not None
-        generator = work.generator
+        generator: Any = work.generator
         ended, asked = self._step(work, lambda: generator.send(answer))
         if ended:
             self._end(work, asked)
         elif isinstance(asked, list):
             self.wait(work, asked)
-        else:
+        elif isinstance(asked, Train | Measure):
             self.waiting.append((work, asked))
+        else:
+            raise ValueError(f"adapt of {work.method} must yield Train, Measure or a list of (method, case), got {got(asked)}")
 
     def _step(self, work: _Work, act: Callable[[], Any]) -> tuple[bool, Any]:
         """Whether a method has ended, and with what; what it asks for if not."""
@@ -150,6 +158,8 @@ class _Runner:
         if isinstance(found, Surrogate):
             found = Outcome(found, work.method)
         if not isinstance(found, Outcome):
+            if not hasattr(found, "adapt"):
+                raise ValueError(f"adapt of {work.method} must return a surrogate, an outcome or a method, got {got(found)}")
             self._adapt(work, found)
             return
         if work.generator is not None:
@@ -162,7 +172,7 @@ class _Runner:
         waiter.answers[number] = outcome
         waiter.seconds += outcome.seconds
         if isinstance(waiter, _Work) and all(answer is not None for answer in waiter.answers):
-            self._advance(waiter, waiter.answers)
+            self.ready.append((waiter, waiter.answers))
 
     # Problems --------------------------------------------------------------------------------------------------------------
 
@@ -202,11 +212,11 @@ class _Runner:
             if answer.diverged is not None:
                 self._end(work, Outcome(work.case.surrogate, work.method, diverged=answer.diverged))
             else:
-                self._advance(work, self._trained(problem, answer))
+                self.ready.append((work, self._trained(problem, answer)))
         elif isinstance(answer, NotApplicableError):
             self._end(work, Outcome(work.case.surrogate, work.method, refused=str(answer)))
         else:
-            self._advance(work, answer)
+            self.ready.append((work, answer))
 
     def _measure(self, problem: Measure) -> Any:
         try:
@@ -235,8 +245,7 @@ class _Runner:
         network = surrogate.network
         kept = network.essential if essential is None else essential
         predictor = dataclasses.replace(network, weights=result.weights, essential=kept)
-        data = self._first.setdefault(self._content(problem.data), problem.data)
-        return widened(dataclasses.replace(surrogate, predictor=predictor), data)
+        return widened(dataclasses.replace(surrogate, predictor=predictor), problem.data)
 
     # Content ---------------------------------------------------------------------------------------------------------------
 
@@ -246,13 +255,13 @@ class _Runner:
         if isinstance(problem, Measure):
             return (problem.function, problem.settings, network, data)
         spent = (problem.steps, problem.learning_rate, work.case.budget.batch_size, work.case.seed)
-        return (*spent, _plan(problem.plan), network, data)
+        return (*spent, self._plan(problem.plan), network, data)
 
     def _network(self, surrogate: Surrogate) -> Hashable:
         if surrogate not in self._networks:
             network, sides = surrogate.network, (surrogate.scaling.inputs, surrogate.scaling.outputs)
             columns = [{f.name: getattr(side, f.name) for f in dataclasses.fields(side)} for side in sides]
-            content = fingerprint(network.weights, network.essential or {}, *columns)
+            content = fingerprint(network.weights, network.essential or {}, *columns, known=self._tensors)
             told = (surrogate.inputs, surrogate.outputs, surrogate.given_inputs, surrogate.given_outputs)
             key = (network.shape_key, network.essential is None, network.new_readout, content, told)
             self._networks[surrogate] = key
@@ -277,14 +286,13 @@ class _Runner:
             {"mean": side.mean, "deviation": side.deviation, "log": side.logarithmic}
             for side in (scaling.inputs, scaling.outputs)
         ]
-        key = (fingerprint(*sides), self._content(problem.data))
+        key = (fingerprint(*sides, known=self._tensors), self._content(problem.data))
         if key not in self._scaled:
             self._scaled[key] = scaling.standardise(problem.data)
         return self._scaled[key]
 
-
-def _plan(plan: Plan) -> Hashable:
-    behaviour = plan.behaviour
-    tensors = [plan.start, plan.trainable, plan.anchor, plan.strength, plan.essential or {}]
-    content = fingerprint(*tensors, {} if behaviour is None else behaviour.arrays)
-    return (content, plan.essential is None, tuple(plan.rate.items()), behaviour, plan.reparametrisation, plan.perturbation)
+    def _plan(self, plan: Plan) -> Hashable:
+        behaviour = plan.behaviour
+        tensors = [plan.start, plan.trainable, plan.anchor, plan.strength, plan.essential or {}]
+        content = fingerprint(*tensors, {} if behaviour is None else behaviour.arrays, known=self._tensors)
+        return (content, plan.essential is None, tuple(plan.rate.items()), behaviour, plan.reparametrisation, plan.perturbation)

@@ -198,7 +198,7 @@ def test_damaged_arrays_are_refused(tmp_path):
     [
         (lambda: ATL(strengths=(0.0,)), "positive"),
         (lambda: ATL(strengths=()), "one or more"),
-        (lambda: ATL(strengths=(-1.0,)), "finite and not negative"),
+        (lambda: ATL(strengths=(-1.0,)), "one or more positive numbers"),
         (lambda: ATL(form="best"), "form must be"),
         (lambda: pac.transfer(surrogate("MLP"), dataset("MLP", 4, 2), method=ATL()), "trains on source data"),
     ],

@@ -384,7 +384,7 @@ def test_each_serves_single_precision_and_without_samples_gives_the_source_back(
     [
         (lambda: DELTA(strength=-1.0), "strength must be finite and not negative, got -1.0"),
         (lambda: DELTA(readout_strength=float("nan")), "readout_strength must be finite and not negative, got nan"),
-        (lambda: DELTA(attention="luck"), "unknown attention 'luck': choose loss or uniform"),
+        (lambda: DELTA(attention="luck"), "attention must be 'loss' or 'uniform', got 'luck'"),
         (lambda: DELTA(learning_rate=0.0), "learning_rate must be positive"),
         (lambda: LwF(strength=float("inf")), "strength must be finite and not negative, got inf"),
         (lambda: LwF(learning_rate=-1.0), "learning_rate must be positive"),

@@ -395,7 +395,7 @@ def test_the_flipped_mask_trains_exactly_the_essential_weights():
         (lambda: pac.Scratch(strength=-1.0), "strength must be finite and not negative"),
         (lambda: pac.FineTune(body_rate=-1.0), "body_rate must be finite and not negative"),
         (lambda: pac.FineTune(learning_rate=0.0), "learning_rate must be positive"),
-        (lambda: pac.PAC(criterion="luck"), "unknown criterion 'luck'"),
+        (lambda: pac.PAC(criterion="luck"), "criterion must be 'magnitude' or 'random', got 'luck'"),
         (lambda: pac.PAC(keep_redundant=True), "set allocate=False"),
     ],
 )

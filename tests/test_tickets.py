@@ -255,12 +255,12 @@ def test_a_mask_of_an_earlier_transfer_is_forgotten_when_a_ticket_is_drawn():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Ticket("SNIP"), "unknown scheme 'SNIP': choose from OMP, IMP, LMP"),
-        (lambda: Ticket(granularity="column"), "unknown granularity 'column': choose from weight, row, kernel, channel"),
-        (lambda: Ticket(regime="half"), "unknown regime 'half': choose full or linear"),
+        (lambda: Ticket("SNIP"), "scheme must be 'OMP', 'IMP' or 'LMP', got 'SNIP'"),
+        (lambda: Ticket(granularity="column"), "granularity must be 'weight', 'row', 'kernel' or 'channel', got 'column'"),
+        (lambda: Ticket(regime="half"), "regime must be 'full' or 'linear', got 'half'"),
         (lambda: Ticket(sparsity=1.0), r"sparsity must be in \[0, 1\), got 1.0"),
         (lambda: LTHT(sparsity=-0.1), r"sparsity must be in \[0, 1\), got -0.1"),
-        (lambda: LTHT(granularity="column"), "unknown granularity 'column'"),
+        (lambda: LTHT(granularity="column"), "granularity must be 'weight'"),
         (lambda: LTHT(learning_rate=0.0), "learning_rate must be positive and finite, got 0.0"),
         (lambda: Ticket(radius=-1.0), "a perturbation needs a finite radius >= 0 and steps >= 0, got radius=-1.0, steps=3"),
         (lambda: Ticket(attack_steps=-1), "a perturbation needs a finite radius >= 0 and steps >= 0"),

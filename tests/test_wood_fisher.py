@@ -169,7 +169,7 @@ def test_pruning_takes_the_least_scores_at_the_exact_count_and_the_update_lowers
         (lambda: WoodFisher(damping=0.0), "damping must be positive and finite, got 0.0"),
         (lambda: WoodFisher(block=0), "block must be at least 1, got 0"),
         (lambda: WoodFisher(samples=0), "samples must be at least 1, got 0"),
-        (lambda: WoodFisher(scope="unit"), "unknown scope 'unit'"),
+        (lambda: WoodFisher(scope="unit"), "scope must be 'layer' or 'global', got 'unit'"),
         (lambda: wood_fisher_scores({"w": torch.ones(1, 2)}, {"w": torch.ones(1, 2, 2).double()}), "no inverse in float64"),
     ],
 )

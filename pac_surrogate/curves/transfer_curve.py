@@ -200,9 +200,10 @@ def _pretrained(study: _Study, model: Architecture, steps: int, batch_size: int,
 
 def _cells(study: _Study, given: Sequence[Surrogate], budget: Budget, *, new_outputs: bool) -> list[_Cell]:
     """Plan the cells that have an answer: every method on the same case of each size and seed."""
-    source = study.source.train
+    # Under the variables of each surrogate once: otherwise every case might hold a copy of its own.
+    sources = [prepare(surrogate, study.target.train, study.source.train).source for surrogate in given]
     cases = {
-        (j, k): prepare(given[k], study.target.subset(seed, size), source).case(budget, seed)
+        (j, k): prepare(given[k], study.target.subset(seed, size), sources[k]).case(budget, seed)
         for j, size in enumerate(study.sizes)
         for k, seed in enumerate(study.seeds)
     }

@@ -1,4 +1,4 @@
-"""What is chosen by leaving samples out must be chosen without the sample that judges it, and without its repeats."""
+"""Nested cross-validation: a sample judges a setting that the other samples have chosen, without its repeats."""
 
 import torch
 from jaxtyping import Float, Int

@@ -10,7 +10,7 @@ import torch
 from pac_surrogate.data.repeats import count_of
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.leave_out import parts_of
-from pac_surrogate.methods.method import Adaptation, Method, Problem, learns_outputs, needs_source, needs_target
+from pac_surrogate.methods.method import Adaptation, Method, Problem, learns_outputs, needs_target
 from pac_surrogate.surrogates.many import predict_many
 
 FEWEST = 4  # below this many inputs of target samples the first candidate serves
@@ -31,11 +31,6 @@ class CrossValidated:
     candidates: tuple[Method, ...]
 
     @property
-    def needs_source(self) -> bool:
-        """Whether one of them does."""
-        return any(map(needs_source, self.candidates))
-
-    @property
     def needs_target(self) -> bool:
         """Whether the first does, which serves without samples."""
         return needs_target(self.candidates[0])
@@ -48,8 +43,7 @@ class CrossValidated:
     def adapt(self, case: Case) -> Adaptation:
         """Wait for all candidates without each fold; the best goes on."""
         errors = yield from self.errors(case)
-        sound = bool(len(errors)) and bool(np.isfinite(errors).any())
-        return self.candidates[int(np.nanargmin(errors)) if sound else 0]
+        return self.candidates[int(np.nanargmin(errors)) if np.isfinite(errors).any() else 0]
 
     def errors(self, case: Case) -> Generator[Problem, Any, list[float]]:
         """Mean squared error of each candidate on samples held out; none where they need not be told apart."""

@@ -1,8 +1,8 @@
 """Leaving samples out: a method fitted also without each part of the target samples, for intervals and choices.
 
-Every method can be fitted again, as `LeaveOut` does. A closed form need not be for a choice, which asks for residuals alone:
-`GP`, `ATL`, `RidgeLines` and `linearise` give theirs exactly, as a `LeftOut`. An interval by CV+ predicts new inputs with every
-one of the fits, so that it needs the fits themselves, whatever the method.
+Every method can be fitted again, as `LeaveOut` does. For a choice, which asks for residuals alone, a closed form need not be
+fitted again: `GP`, `ATL`, `RidgeLines` and `linearise` give theirs exactly, as a `LeftOut`. An interval by CV+ predicts new
+inputs with every one of the fits, so that it needs the fits themselves, whatever the method.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pac_surrogate.data.repeats import count_of
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.method import Adaptation, Method, learns_outputs, needs_source, needs_target
+from pac_surrogate.methods.method import Adaptation, Method
 from pac_surrogate.predictors import Folds
 from pac_surrogate.surrogates.surrogate import Surrogate
 
@@ -39,28 +39,14 @@ class LeaveOut:
     method: Method
     parts: int = PARTS
 
-    @property
-    def needs_source(self) -> bool:
-        """Whether the method does."""
-        return needs_source(self.method)
-
-    @property
-    def needs_target(self) -> bool:
-        """Whether the method does."""
-        return needs_target(self.method)
-
-    @property
-    def learns_outputs(self) -> bool:
-        """Whether the method does."""
-        return learns_outputs(self.method)
-
     def adapt(self, case: Case) -> Adaptation:
         """Wait for all fits together; a method that leaves samples out by itself goes on in place of this."""
         if getattr(self.method, "leaves_out", False):
             return self.method
         held_out = parts_of(case.group, case.seed, self.parts) if count_of(case.group) > 1 else []
         rest = [case.without(part) for part in held_out]
-        # In the order that they would have alone, so that each fit is that of a transfer with these samples, to the last bit.
+        # In the order that they would have alone, so that each fit is that of a transfer with these samples, to the last bit:
+        # unless the source holds a column at a set point, whose scale is that of all target samples.
         rest = [dataclasses.replace(one, target=one.target.training) for one in rest]
         whole, *others = yield [(self.method, one) for one in (case, *rest)]
         if not others or not all(outcome.sound for outcome in (whole, *others)):

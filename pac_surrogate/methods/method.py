@@ -102,14 +102,14 @@ def check_case(method: Method, case: Case) -> None:
     Raises:
         ValueError: in one line.
     """
-    first, *others = getattr(method, "candidates", (method,))
-    name = type(first).__name__
-    for candidate in (first, *others):
+    candidates = getattr(method, "candidates", (method,))
+    name = type(candidates[0]).__name__
+    for candidate in candidates:
         if case.source is None and needs_source(candidate):
             raise ValueError(f"{type(candidate).__name__} trains on source data: pass source=<source training samples>")
-    if len(case.target) == 0 and needs_target(first):
+    if len(case.target) == 0 and needs_target(method):
         raise ValueError(f"{name} has no answer without target samples: give at least 1")
-    if not (same_variables(case.target.outputs, case.surrogate.outputs) or learns_outputs(first)):
+    if not (same_variables(case.target.outputs, case.surrogate.outputs) or learns_outputs(method)):
         outputs = ", ".join(variable.name for variable in case.target.outputs)
         raise ValueError(
             f"{name} cannot give outputs that the source lacks ({outputs}): choose a method that trains on the target"

@@ -34,7 +34,7 @@ class Measure(Shown):
     """Apply a pure function, function(surrogate, data, *settings); it is applied once for all who ask for the same.
 
     Attributes:
-        function: of a module, so that its name tells it apart.
+        function: defined at the top of a module: one function object is one measurement.
         surrogate: a network.
         data: samples, of the surrogate's variables; the function gets them in its scales.
         settings: plain values, further arguments.

@@ -4,11 +4,10 @@ Nothing here changes a tensor in place. A *stack* has a leading `run` axis on ev
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 Weights = dict[str, Tensor]
 Mask = dict[str, Tensor]
@@ -58,35 +57,32 @@ def unstack(stacked: Mapping[str, Tensor]) -> list[Weights]:
     return [{name: tensor[run].clone() for name, tensor in stacked.items()} for run in range(count)]
 
 
-def fingerprint(*named: Mapping[str, Tensor]) -> bytes:
-    """A digest of tensors with their names; that of a large tensor is kept as long as the tensor lives and is not changed."""
+def fingerprint(*named: Mapping[str, Tensor], known: MutableMapping[Tensor, bytes] | None = None) -> bytes:
+    """A digest of tensors with their names.
+
+    Args:
+        named: the tensors.
+        known: remembers the digests of large tensors, which must not change meanwhile.
+    """
     # Each part says how long it is, so that no two lists of tensors give the same bytes.
-    content = [part for tensors in named for part in _parts(tensors)]
-    return hashlib.blake2b(b"".join(content), digest_size=16).digest()
-
-
-def _parts(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
-    yield f"{len(tensors)} tensors ".encode()
-    for name, tensor in tensors.items():
-        yield repr((name, tensor.dtype, *tensor.shape)).encode()
-        yield _bits(tensor) if tensor.numel() < LARGE else _kept_digest(tensor)
+    content, known = hashlib.blake2b(digest_size=16), {} if known is None else known
+    for tensors in named:
+        content.update(f"{len(tensors)} tensors ".encode())
+        for name, tensor in tensors.items():
+            content.update(repr((name, tensor.dtype, *tensor.shape)).encode())
+            content.update(_bits(tensor) if tensor.numel() < LARGE else _digest_of(tensor, known))
+    return content.digest()
 
 
 def _bits(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().numpy().tobytes()
 
 
-_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # version and digest of tensors that were asked for
-
-
-def _kept_digest(tensor: Tensor) -> bytes:
-    if tensor.is_inference():  # of which torch does not tell whether it was changed
-        return hashlib.blake2b(_bits(tensor), digest_size=16).digest()
-    version, known = _KNOWN.get(tensor, (None, b""))
-    if version != tensor._version:
-        known = hashlib.blake2b(_bits(tensor), digest_size=16).digest()
-        _KNOWN[tensor] = (tensor._version, known)
-    return known
+def _digest_of(tensor: Tensor, known: MutableMapping[Tensor, bytes]) -> bytes:
+    found = known.get(tensor)
+    if found is None:
+        found = known[tensor] = hashlib.blake2b(_bits(tensor), digest_size=16).digest()
+    return found
 
 
 def digest(settings: object, tensors: Iterable[Mapping[str, Tensor]]) -> str:

@@ -1,7 +1,6 @@
 """Structured pruning: rows, kernels or channels that are kept or go as one."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,8 +8,7 @@ from torch import Tensor
 from pac_surrogate.models.weights import Mask, Weights, prunable
 from pac_surrogate.pruning.scores import keep_highest
 
-Granularity: TypeAlias = Literal["weight", "row", "kernel", "channel"]
-GRANULARITIES = get_args(Granularity)
+GRANULARITIES = ("weight", "row", "kernel", "channel")
 
 
 def keep_highest_groups(

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from pac_surrogate.data.repeats import count_of, groups_of
+from pac_surrogate.data.repeats import count_of
 from pac_surrogate.methods.around.source_process import source_process
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.leave_out import LeaveOut
@@ -60,16 +60,9 @@ class Auto:
 
     def adapt(self, case: Case) -> Adaptation:
         """Measure the source's features and fit its process; fit all candidates on the target, weigh them, and say why."""
-        trained = (yield from _trained(case)) if self.trained else {}
-        statistics = process = None
-        if case.source is not None:
-            statistics = yield Measure(feature_statistics, case.surrogate, case.source)
-            process = yield Measure(source_process, case.surrogate, case.source)
         seen = () if case.source is None else (case.source,)
-        surrogate = case.for_target()
-        network, data = surrogate.network, surrogate.scaling.standardise(case.target)
-        group = groups_of(torch.from_numpy(data.input_matrix))
-        inputs = count_of(group)
+        surrogate, inputs = case.for_target(), count_of(case.group)
+        network = surrogate.network
         if inputs < 2 and network.new_readout:
             raise NotApplicableError(
                 f"a choice for outputs that the source lacks takes target samples of 2 different inputs, got {inputs}"
@@ -78,14 +71,18 @@ class Auto:
             why = "no sample can be left out" if inputs else "there are no target samples"
             choice = Choice("source unchanged", "", f"the source as it is: {why}", ())
             return case.answer(surrogate, Mixture(torch.ones(1, dtype=torch.float64), (network,), choice), *seen)
+        trained = (yield from _trained(case)) if self.trained else {}
+        statistics = process = None
+        if case.source is not None:
+            statistics = yield Measure(feature_statistics, case.surrogate, case.source)
+            process = yield Measure(source_process, case.surrogate, case.source)
+        data = surrogate.scaling.standardise(case.target)
         found = candidates(surrogate, data, statistics, process, trained)
-        return case.answer(surrogate, mix(found, group), *seen)
+        return case.answer(surrogate, mix(found, case.group), *seen)
 
 
 def _trained(case: Case) -> Generator[Any, Any, dict[str, LeftOut]]:
     """The trained candidates of a case, fitted also without parts of the samples."""
-    if count_of(case.group) < 2:
-        return {}
     methods = {name: method for name, method in TRAINED.items() if case.source is not None or not needs_source(method)}
     outcomes = yield [(LeaveOut(method), case) for method in methods.values()]
     return {

@@ -39,7 +39,8 @@ def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
 
 def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options) -> Path:
     """Where a stack belongs, named by all that its result depends on."""
-    digests = {data: data.digest() for run in runs for data in (run.data, run.valid) if data is not None}
+    distinct = dict.fromkeys(data for run in runs for data in (run.data, run.valid) if data is not None)
+    digests = {data: data.digest() for data in distinct}
     settings = [
         (
             run.seed,

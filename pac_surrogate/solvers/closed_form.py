@@ -260,14 +260,17 @@ def _choose(
     spectrum: Spectrum, ratios: Sequence[float], by: str
 ) -> tuple[Solution, tuple[Float[Tensor, "sample output"], Float[Tensor, "sample output"]]]:
     """The best ratio, of equal ones the first; residuals and variances at the ratios that the other samples choose."""
-    best, least, squares = None, math.inf, []
-    for ratio in ratios:  # one solution at a time: fields of many outputs are large
+
+    def loss(solution: Solution) -> float:
+        return solution.error if by == "leave-one-out" else -solution.evidence
+
+    best = spectrum.solve(ratios[0])
+    squares = [best.left_out.square().mean(1)]
+    for ratio in ratios[1:]:  # one solution at a time: fields of many outputs are large
         solution = spectrum.solve(ratio)
         squares.append(solution.left_out.square().mean(1))
-        score = solution.error if by == "leave-one-out" else -solution.evidence
-        if best is None or score < least:
-            best, least = solution, score
-    assert best is not None
+        if loss(solution) < loss(best):
+            best = solution
     chosen = chosen_by_others(torch.stack(squares), spectrum.group)
     residual, variance = torch.empty_like(best.left_out), torch.empty_like(best.left_out_variance)
     for place in chosen.unique().tolist():

@@ -43,11 +43,10 @@ def bounds_of(
             return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
 
         return by_pieces(band, x, piece), promise(level, count_of(folds.group), len(folds.members))
-    if isinstance(predictor, Mixture) and predictor.scores is not None:
+    if isinstance(predictor, Mixture) and predictor.scores is not None and predictor.group is not None:
         deviation = predictor.deviation(x)
         if interval == "posterior":
             return normal_band(mean, deviation, level, simultaneous=simultaneous), None
-        assert predictor.group is not None
         band_of_scores = studentised_band(mean, deviation, predictor.scores, predictor.group, level, simultaneous=simultaneous)
         return band_of_scores, None
     if folds is not None:

@@ -22,7 +22,7 @@ from pac_surrogate.files.tensors import save_tensors
 from pac_surrogate.files.variables import described
 from pac_surrogate.intervals.bands import Interval
 from pac_surrogate.models import Architecture, as_architecture
-from pac_surrogate.models.weights import Mask, Weights
+from pac_surrogate.models.weights import Mask, Weights, inside
 from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
@@ -115,6 +115,12 @@ class Surrogate(Shown):
     def readout(self) -> str:
         """Name of the network's readout module."""
         return str(self.network.module.readout_name)
+
+    @property
+    def new_readout(self) -> set[str]:
+        """Names of the readout's weights, if the source has no values for them because the outputs are new; else none."""
+        own = inside(self.weights, self.readout) if self.network.new_readout else {}
+        return {name for name, belongs in own.items() if bool(belongs)}
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.

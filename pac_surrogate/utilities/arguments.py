@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 T = TypeVar("T")
 LARGEST_SEED = 2**63 - 1
@@ -15,7 +15,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers a field takes, in its annotation: `Annotated[float, Range("positive", lambda value: value > 0)]`."""
+    """Which values a field takes, in its annotation: `Annotated[float, Range("positive", lambda value: value > 0)]`."""
 
     description: str
     holds: Callable[[Any], bool]
@@ -25,9 +25,9 @@ class Range:
 def settings(cls: type[T]) -> type[T]:
     """A frozen dataclass of plain values: a method, a model.
 
-    Fields that are declared as numbers, also in a `Range`, booleans, one of several texts (`Literal`), or tuples of numbers or
-    names are checked to be such before the class's own `__post_init__` compares them. One value serves for a tuple of one, and
-    a whole float (1e3) for an integer.
+    Fields that are declared as numbers, booleans, values in a `Range`, or tuples of numbers or names are checked to be such
+    before the class's own `__post_init__` compares them. One value serves for a tuple of one, and a whole float (1e3) for an
+    integer.
     """
     own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
 
@@ -61,10 +61,6 @@ def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
         if not allowed.holds(found):
             raise ValueError(f"{name} must be {allowed.description}, got {got(value)}")
         return found
-    if get_origin(kind) is Literal and not (isinstance(value, str) and value in get_args(kind)):
-        choices = get_args(kind)
-        listed = " or ".join(choices) if len(choices) == 2 else f"from {', '.join(choices)}"
-        raise ValueError(f"unknown {name} {got(value)}: choose {listed}")
     if kind is bool:
         check_flags(**{name: value})
     if kind is int:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.case import Case, widened
 from pac_surrogate.methods.hyper_parameters import Count
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
@@ -46,7 +46,7 @@ class CoKriging:
         """Fit the models on samples of both; see `solve`."""
         source, surrogate = case.source_samples(), case.for_target()
         if len(case.target) == 0:
-            return surrogate
+            return widened(surrogate, source)
         low = case.surrogate.scaling.standardise(source[: self.source_samples])
         predictor = self.solve(surrogate.network, low, surrogate.scaling.standardise(case.target))
         return case.answer(surrogate, predictor, source)

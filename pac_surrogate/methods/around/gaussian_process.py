@@ -4,7 +4,7 @@ The fit is scikit-learn's.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import groups_of
 from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import GaussianProcess, LeftOut, Predictor
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -43,12 +44,12 @@ class GP:
         kernel: matern (5/2) | rbf.
     """
 
-    on: Literal["target", "residual", "augmented"] = "residual"
-    kernel: Literal["matern", "rbf"] = "matern"
+    on: Annotated[str, one_of("target", "residual", "augmented")] = "residual"
+    kernel: Annotated[str, one_of("matern", "rbf")] = "matern"
 
     @property
     def needs_target(self) -> bool:
-        """A process on the target alone makes nothing of the source."""
+        """A process on the target alone ignores the source."""
         return self.on == "target"
 
     def adapt(self, case: Case) -> Surrogate:

@@ -1,7 +1,5 @@
 """A Gaussian process of the source samples: where outputs are few and smooth, a better source than the network."""
 
-from typing import Literal
-
 import torch
 
 from pac_surrogate.data.dataset import Dataset
@@ -11,7 +9,7 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 
 OUTPUTS = 8  # more need a process each, or components
 SAMPLES = 200  # the fit takes time of the cube of these
-KERNELS: tuple[Literal["matern", "rbf"], ...] = ("matern", "rbf")
+KERNELS = ("matern", "rbf")
 
 
 def source_process(surrogate: Surrogate, data: Dataset) -> GaussianProcess | None:

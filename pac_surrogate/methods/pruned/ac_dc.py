@@ -1,9 +1,9 @@
 """AC/DC: alternating compressed and decompressed training."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import Count, Positive, Sparsity
+from pac_surrogate.methods.hyper_parameters import Count, Positive, Scope, Sparsity
 from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
 from pac_surrogate.utilities.arguments import settings
@@ -27,7 +27,7 @@ class ACDC:
 
     sparsity: Sparsity = 0.9
     cycles: Count = 4
-    scope: Literal["layer", "global"] = "layer"
+    scope: Scope = "layer"
     exempt: tuple[str, ...] = ()
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Annotated, TypeAlias
 
-import torch
 from torch import Tensor
 
+from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.models.weights import Mask, inside, masked
-from pac_surrogate.pruning.groups import keep_highest_groups
+from pac_surrogate.models.weights import Mask, masked
+from pac_surrogate.pruning.groups import GRANULARITIES, keep_highest_groups
 from pac_surrogate.surrogates.surrogate import Surrogate
+
+Granularity: TypeAlias = Annotated[str, one_of(*GRANULARITIES)]
 
 
 def keep(surrogate: Surrogate, weights: Mapping[str, Tensor], mask: Mask) -> Surrogate:
@@ -28,9 +31,3 @@ def highest(surrogate: Surrogate, scores: Mapping[str, Tensor], sparsity: float,
 def exempt_of(surrogate: Surrogate, granularity: str) -> tuple[str, ...]:
     """What is not pruned: a readout that would lose whole outputs, or that is new."""
     return (surrogate.readout,) if granularity != "weight" or surrogate.network.new_readout else ()
-
-
-def new_readout(surrogate: Surrogate) -> Mask:
-    """The readout if its outputs are new, else nothing."""
-    nothing = dict.fromkeys(surrogate.weights, torch.tensor(False))
-    return inside(surrogate.weights, surrogate.readout) if surrogate.network.new_readout else nothing

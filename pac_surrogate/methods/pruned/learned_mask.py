@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pac_surrogate.methods.hyper_parameters import Sparsity
-from pac_surrogate.methods.pruned.drawing import exempt_of, highest, new_readout
+from pac_surrogate.methods.pruned.drawing import exempt_of, highest
 from pac_surrogate.models.weights import Mask, Weights
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning.groups import group_scores
@@ -58,9 +58,10 @@ def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_r
     mask = highest(surrogate, sizes, sparsity, granularity)
     groups = group_scores(sizes, granularity=granularity, exempt=exempt_of(surrogate, granularity))
     scores = {f"{n}/score": g / g.mean().clamp_min(torch.finfo(g.dtype).tiny) for n, g in groups.items()}
+    trained = scores.keys() | surrogate.new_readout
     return make_plan(
         {**weights, **scores},
-        trainable={**new_readout(surrogate), **{name: torch.tensor(True) for name in scores}},
+        trainable={name: torch.tensor(name in trained) for name in (*weights, *scores)},
         rate=dict.fromkeys(weights, readout_rate),
         essential=mask,
         reparametrisation=TopScores(sparsity),

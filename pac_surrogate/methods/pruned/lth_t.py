@@ -10,8 +10,8 @@ from typing import ClassVar
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Positive, Sparsity
 from pac_surrogate.methods.method import Adaptation
+from pac_surrogate.methods.pruned.drawing import Granularity
 from pac_surrogate.methods.pruned.ticket import DrawTicket
-from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.utilities.arguments import settings
 
 

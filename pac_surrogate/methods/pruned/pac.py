@@ -6,14 +6,14 @@ ICML 2022, arXiv:2206.05703.
 
 import dataclasses
 from collections.abc import Generator
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Sparsity
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Scope, Sparsity, one_of
 from pac_surrogate.methods.method import Adaptation, Problem
-from pac_surrogate.models.weights import Mask, inside, masked, prunable, redundant
+from pac_surrogate.models.weights import Mask, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask, random_mask
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -42,8 +42,8 @@ class Allocate:
 
     sparsity: Sparsity = 0.8
     strength: NotNegative = 0.0
-    criterion: Literal["magnitude", "random"] = "magnitude"
-    scope: Literal["layer", "global"] = "layer"
+    criterion: Annotated[str, one_of("magnitude", "random")] = "magnitude"
+    scope: Scope = "layer"
     exempt: tuple[str, ...] = ()
     min_keep_per_unit: int = 0
     train: bool = True
@@ -128,8 +128,8 @@ class Calibrate:
         trainable = dict(redundant(essential))
         if self.flip:
             trainable |= {name: essential[name] for name in names}
-            if surrogate.network.new_readout:  # it is 0 and knows nothing: frozen, it would pass on nothing
-                trainable |= {name: mask for name, mask in inside(weights, surrogate.readout).items() if bool(mask)}
+            # A new readout is 0 and knows nothing: frozen, it would pass on nothing.
+            trainable |= {name: torch.tensor(True) for name in surrogate.new_readout}
         if self.train_bias:
             trainable |= {name: torch.tensor(True) for name in weights if name not in names}
         return make_plan(weights, trainable=trainable, anchor=weights, strength=dict.fromkeys(names, self.strength))
@@ -158,8 +158,8 @@ class PAC:
     sparsity: Sparsity = 0.8
     strength: NotNegative = 0.02
     allocate_strength: NotNegative = 0.0
-    criterion: Literal["magnitude", "random"] = "magnitude"
-    scope: Literal["layer", "global"] = "layer"
+    criterion: Annotated[str, one_of("magnitude", "random")] = "magnitude"
+    scope: Scope = "layer"
     exempt: tuple[str, ...] = ()
     min_keep_per_unit: int = 0
     allocate: bool = True

@@ -1,11 +1,11 @@
 """STR: soft thresholds that are learned with the weights."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Sparsity
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Scope, Sparsity
 from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
 from pac_surrogate.models.weights import Weights
@@ -62,7 +62,7 @@ class STR:
 
     sparsity: Sparsity = 0.9
     decay: NotNegative = 1e-4
-    scope: Literal["layer", "global"] = "layer"
+    scope: Scope = "layer"
     exempt: tuple[str, ...] = ()
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True

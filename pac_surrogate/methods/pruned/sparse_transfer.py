@@ -1,10 +1,10 @@
 """Sparse transfer: a pruned source on a target, its mask kept."""
 
 from dataclasses import field, replace
-from typing import Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, one_of
 from pac_surrogate.methods.method import Adaptation, Method, needs_source
 from pac_surrogate.methods.pruned.gmp import GMP
 from pac_surrogate.models.weights import inside, prunable
@@ -12,7 +12,7 @@ from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
-Regime: TypeAlias = Literal["full", "linear"]
+Regime: TypeAlias = Annotated[str, one_of("full", "linear")]
 
 
 @settings
@@ -69,8 +69,7 @@ def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
     readout = inside(weights, surrogate.readout)
     trainable = readout
     if regime == "full":
-        new = surrogate.network.new_readout
-        trainable = {name: readout[name] if new and bool(readout[name]) else mask for name, mask in essential.items()}
+        trainable = essential | {name: readout[name] for name in surrogate.new_readout}
     kept = {name: mask | trainable[name] for name, mask in essential.items()}
     strengths = dict.fromkeys(prunable(weights), strength)
     return make_plan(weights, trainable=trainable, anchor=weights, strength=strengths, essential=kept)

@@ -6,23 +6,22 @@ Learning", DAC 2023, arXiv:2304.11834. Its evidence is image classification.
 
 import math
 from collections.abc import Generator
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import torch
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import Fraction, Positive, Sparsity
+from pac_surrogate.methods.hyper_parameters import Fraction, Positive, Sparsity, one_of
 from pac_surrogate.methods.method import Adaptation, Problem
-from pac_surrogate.methods.pruned.drawing import highest, keep
+from pac_surrogate.methods.pruned.drawing import Granularity, highest, keep
 from pac_surrogate.methods.pruned.learned_mask import learned_mask, mask_plan
 from pac_surrogate.methods.pruned.sparse_transfer import Regime, kept_plan
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
-from pac_surrogate.pruning.groups import Granularity
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
-Scheme: TypeAlias = Literal["OMP", "IMP", "LMP"]
+Scheme: TypeAlias = Annotated[str, one_of("OMP", "IMP", "LMP")]
 ROUND = 0.2  # part of what remains that goes in each round of IMP
 
 

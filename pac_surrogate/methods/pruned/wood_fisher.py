@@ -1,12 +1,12 @@
 """WoodFisher: prune by second-order scores, then train what is kept."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import Count, Positive, Sparsity
+from pac_surrogate.methods.hyper_parameters import Count, Positive, Scope, Sparsity
 from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pruned.sparse_training import masked_plan, pruned_first
@@ -43,7 +43,7 @@ class WoodFisher:
     block: Count = 256
     samples: Count = 400
     empirical: bool = False
-    scope: Literal["layer", "global"] = "layer"
+    scope: Scope = "layer"
     exempt: tuple[str, ...] = ()
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True

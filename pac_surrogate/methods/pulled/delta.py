@@ -1,6 +1,6 @@
 """DELTA: hidden features should stay the source's, the more so the more the target needs them."""
 
-from typing import Literal
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, one_of
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pulled.resemblance import resemble
@@ -40,7 +40,7 @@ class DELTA:
 
     strength: NotNegative = 0.01
     readout_strength: NotNegative = 0.01
-    attention: Literal["loss", "uniform"] = "loss"
+    attention: Annotated[str, one_of("loss", "uniform")] = "loss"
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:

@@ -6,11 +6,11 @@ import torch
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.kernels.jacobian import fisher_diagonal
-from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.case import Case, widened
 from pac_surrogate.methods.hyper_parameters import Count, NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
-from pac_surrogate.models.weights import Weights, inside, prunable
+from pac_surrogate.models.weights import Weights, prunable
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
@@ -31,7 +31,7 @@ class EWC:
         strength: alpha.
         readout_strength: beta, on the weight tensors of a new readout, whose Fisher information no source knows.
         epsilon: least pull, as a part of the mean one; ours.
-        samples: the first so many source samples tell F.
+        samples: F is estimated from the first so many samples of the source.
         biases: pull biases and norm layers too; without them F = 1 and epsilon = 0 are L2-SP.
         learning_rate: of Adam.
     """
@@ -48,18 +48,18 @@ class EWC:
         """Measure on the source, then start and anchor at it; a new readout starts, and is anchored, at 0."""
         fisher = yield Measure(fisher_information, case.surrogate, case.source_samples(), (self.samples,))
         surrogate = case.for_target()
-        return (yield case.on_target(surrogate, self.pull(surrogate, fisher), self.learning_rate))
+        adapted = yield case.on_target(surrogate, self.pull(surrogate, fisher), self.learning_rate)
+        return widened(adapted, case.source_samples())
 
     def pull(self, surrogate: Surrogate, fisher: Weights) -> Plan:
         """The Plan, given the Fisher information of the source's weights."""
-        weights, network, names = surrogate.weights, surrogate.network, prunable(surrogate.weights)
-        new = inside(weights, surrogate.readout) if network.new_readout else dict.fromkeys(weights, torch.tensor(False))
+        weights, new, names = surrogate.weights, surrogate.new_readout, prunable(surrogate.weights)
         strength: dict[str, float | torch.Tensor] = {
             name: self.strength * (fisher[name] + self.epsilon)
             for name in weights
-            if not bool(new[name]) and (self.biases or name in names)
+            if name not in new and (self.biases or name in names)
         }
-        strength |= {name: self.readout_strength for name in names if bool(new[name])}
+        strength |= {name: self.readout_strength for name in names if name in new}
         return make_plan(weights, anchor=weights, strength=strength)
 
 

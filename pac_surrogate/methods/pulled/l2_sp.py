@@ -3,7 +3,7 @@
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.models.weights import inside, prunable
+from pac_surrogate.models.weights import prunable
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
 
@@ -30,8 +30,7 @@ class L2SP:
     def adapt(self, case: Case) -> Adaptation:
         """Start and anchor at the source; a new readout starts, and is anchored, at 0."""
         surrogate = case.for_target()
-        weights, network = surrogate.weights, surrogate.network
-        new = inside(weights, surrogate.readout) if network.new_readout else dict.fromkeys(weights, False)
-        strength = {name: self.readout_strength if bool(new[name]) else self.strength for name in prunable(weights)}
+        weights, new = surrogate.weights, surrogate.new_readout
+        strength = {name: self.readout_strength if name in new else self.strength for name in prunable(weights)}
         plan = make_plan(weights, anchor=weights, strength=strength)
         return (yield case.on_target(surrogate, plan, self.learning_rate))

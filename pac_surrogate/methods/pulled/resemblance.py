@@ -17,7 +17,7 @@ class Resemblance:
 
         1/2 sum_l sum_c a_lc mean_x |h_lc(x; w) - h_lc(x; w_S)|^2  +  lambda mean_x mean_o |f_o(x; w) - f_o(x; w_S)|^2
 
-    On grids |.|^2 is the mean over the points. The reference is run again in every step, for minibatches and disturbed inputs
+    On grids |.|^2 is the mean over the points. The reference is run again in every step, for minibatches and perturbed inputs
     change what it sees.
 
     Args:

@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +17,8 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import count_of, group_mean, groups_of, repeated
 from pac_surrogate.data.scaling import SET_POINT
-from pac_surrogate.methods.case import Case
+from pac_surrogate.methods.case import Case, widened
+from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.models import evaluate
@@ -45,7 +46,7 @@ class ATL:
         minimise  mean (phi c + b - y)^2 + strength/2 ||c||^2      for each output, over (c, b)
 
     phi are the standardised features of the chosen layers, layer 0 the input. The strength minimises the exact leave-one-out
-    error of `leave_one_out`. Greedy: the layer of the largest fall is added while the error falls by more than one standard
+    error of `fit_readout`. Greedy: the layer of the largest fall is added while the error falls by more than one standard
     error (of the paired differences). Group lasso: the features of the largest coefficients of a group lasso stay. The last
     layer alone is always a candidate. Features on a grid are averaged over it; as that loses the grid, the readout then
     corrects the source's prediction instead of replacing it.
@@ -56,7 +57,7 @@ class ATL:
     """
 
     strengths: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))
-    form: Literal["greedy", "group lasso"] = "greedy"
+    form: Annotated[str, one_of("greedy", "group lasso")] = "greedy"
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -68,7 +69,7 @@ class ATL:
         statistics = yield Measure(feature_statistics, case.surrogate, case.source_samples())
         surrogate = case.for_target()
         if len(case.target) == 0:
-            return surrogate
+            return widened(surrogate, case.source_samples())
         readout = self.solve(surrogate.network, surrogate.scaling.standardise(case.target), statistics)
         return case.answer(surrogate, readout, case.source_samples())
 

@@ -1,17 +1,14 @@
 """LoRA: the source's weights change by matrices of low rank."""
 
 import math
-from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Count, Positive
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.models.weights import Weights, inside, prunable
+from pac_surrogate.models.weights import Weights, prunable
 from pac_surrogate.plan import make_plan
-from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
 
@@ -61,7 +58,7 @@ class LoRA:
         """Add A and B to the source's weights."""
         surrogate, generator = case.for_target(), case.generator()
         weights = surrogate.weights
-        full = new_readout(surrogate)
+        full = surrogate.new_readout
         names = tuple(name for name in prunable(weights) if name not in full)
         if self.train_bias:
             full |= {name for name, weight in weights.items() if weight.ndim < 2}
@@ -74,11 +71,3 @@ class LoRA:
         trainable = {name: torch.tensor(name in factors or name in full) for name in (*weights, *factors)}
         plan = make_plan(weights | factors, trainable=trainable, reparametrisation=LowRank(names, self.scale / self.rank))
         return (yield case.on_target(surrogate, plan, self.learning_rate))
-
-
-def new_readout(surrogate: Surrogate) -> set[str]:
-    """Names of the tensors that have no source value: those of a new readout."""
-    if not surrogate.network.new_readout:
-        return set()
-    found: Mapping[str, Tensor] = inside(surrogate.weights, surrogate.readout)
-    return {name for name, is_readout in found.items() if bool(is_readout)}

@@ -3,7 +3,7 @@
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Fraction, Positive
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.models.weights import inside
+from pac_surrogate.methods.tuned.linear_probe import readout_plan
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
 
@@ -31,7 +31,5 @@ class LPFT:
     def adapt(self, case: Case) -> Adaptation:
         """Probe, then tune, both on the target."""
         surrogate = case.for_target()
-        weights = surrogate.weights
-        probe = make_plan(weights, trainable=inside(weights, surrogate.readout), anchor=weights)
-        probed = yield case.on_target(surrogate, probe, self.probe_learning_rate, self.probe_share)
+        probed = yield case.on_target(surrogate, readout_plan(surrogate, 0.0), self.probe_learning_rate, self.probe_share)
         return (yield case.on_target(probed, make_plan(probed.weights), self.learning_rate, 1.0 - self.probe_share))

@@ -5,7 +5,6 @@ import torch
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.methods.tuned.lora import new_readout
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -50,7 +49,7 @@ class ScaleShift:
         """Start with scales of 1. The shifted bias trains itself, anchored at the source's: that is t."""
         surrogate = case.for_target()
         weights = surrogate.weights
-        free = new_readout(surrogate)
+        free = surrogate.new_readout
         shifted = {name for name, w in weights.items() if w.ndim == 1 and name.endswith("bias") and name not in free}
         names = tuple(name for name in weights if name not in free | shifted)
         scales = {f"{name}:scale": scales_of(weights[name]) for name in names}

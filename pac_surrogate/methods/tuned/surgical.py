@@ -1,5 +1,7 @@
 """Surgical fine-tuning: one block of the network trains."""
 
+import torch
+
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Positive
 from pac_surrogate.methods.method import Adaptation
@@ -34,6 +36,5 @@ class Surgical:
         weights = surrogate.weights
         ends = {"first": next(iter(weights)).rpartition(".")[0], "last": surrogate.readout}
         trainable = inside(weights, ends.get(self.block, self.block))
-        if surrogate.network.new_readout:
-            trainable = {name: trainable[name] | new for name, new in inside(weights, surrogate.readout).items()}
+        trainable |= {name: torch.tensor(True) for name in surrogate.new_readout}
         return (yield case.on_target(surrogate, make_plan(weights, trainable=trainable), self.learning_rate))
