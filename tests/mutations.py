@@ -95,8 +95,8 @@ MUTATIONS = {
     ),
     "PackNet": (
         "pac_surrogate/methods/pruned/pac.py",
-        "strength=0.0,\n            learning_rate",
-        "strength=0.02,\n            learning_rate",
+        "strength=0.0, learning_rate=target",
+        "strength=0.02, learning_rate=target",
         "test_methods",
         "truth_3",
     ),

@@ -313,7 +313,7 @@ def test_a_pruned_source_keeps_its_mask_and_all_that_is_around_it_is_essential()
 @pytest.mark.parametrize("method", [DeltaNetwork, InputAugmentation, MFNN])
 @pytest.mark.parametrize("options", [{"strength": -1.0}, {"learning_rate": 0.0}, {"hidden": ()}, {"hidden": (4, 0)}])
 def test_hyper_parameters_out_of_range_are_refused(method, options):
-    with pytest.raises(ValueError, match=r"must be|needs one or more hidden widths"):
+    with pytest.raises(ValueError, match=r"must be"):
         method(**options)
 
 

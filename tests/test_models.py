@@ -556,8 +556,8 @@ def test_the_widest_periodic_kernel_that_is_allowed_runs():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pac.MLP(hidden=()), "one or more hidden widths"),
-        (lambda: pac.MLP(hidden=(8, 0)), r"at least 1, got hidden=\(8, 0\)"),
+        (lambda: pac.MLP(hidden=()), "hidden must be one or more widths"),
+        (lambda: pac.MLP(hidden=(8, 0)), r"at least 1, got a tuple of 2"),
         (lambda: pac.MLP(activation="sine"), "unknown activation 'sine': choose from gelu, relu, silu, tanh"),
         (lambda: pac.CNN(activation="sine"), "unknown activation 'sine'"),
         (lambda: pac.CNN(kernel=4), "an odd kernel width, got kernel=4"),

@@ -233,6 +233,86 @@ def test_a_measurement_is_made_once_for_all_who_ask_for_the_same():
     assert [method.told for method in methods] == [[2.0 * scaled], [2.0 * scaled], [3.0 * scaled]]
 
 
+def test_measurements_on_other_data_of_other_networks_and_by_other_functions_are_others():
+    measured = []
+
+    def measure(surrogate, data):
+        measured.append(len(data))
+        return float(data.output_matrix.sum()) + float(surrogate.weights["readout.bias"].sum())
+
+    def another(surrogate, data):
+        return -measure(surrogate, data)
+
+    @dataclass(frozen=True)
+    class Measuring:
+        function: Callable[..., float]
+        told: list[float] = field(default_factory=list, compare=False)
+
+        def adapt(self, case):
+            self.told.append((yield Measure(self.function, case.surrogate, case.target)))
+            return case.surrogate
+
+    start = surrogate("MLP")
+    bias = {**start.weights, "readout.bias": start.weights["readout.bias"] + 1}
+    moved = dataclasses.replace(start, predictor=dataclasses.replace(start.network, weights=bias))
+    methods, cases = [Measuring(measure), Measuring(another)], [case(), case(samples=5), case(start=moved)]
+    outcomes([method for method in methods for _ in cases], *cases * 2)
+    assert len(measured) == 6
+    for told, sign in zip((method.told for method in methods), (1, -1), strict=True):
+        expected = [
+            sign
+            * (
+                float(one.surrogate.scaling.standardise(one.target).output_matrix.sum())
+                + float(one.surrogate.weights["readout.bias"].sum())
+            )
+            for one in cases
+        ]
+        assert sorted(told) == sorted(expected)  # the same sums in the same order: equal to the last bit
+
+
+def test_a_source_with_other_samples_is_another_case():
+    @dataclass(frozen=True)
+    class Seeing:
+        seen: list[int] = field(default_factory=list, compare=False)
+
+        def adapt(self, case):
+            self.seen.append(len(case.source))
+            return case.surrogate
+
+    method, own = Seeing(), case()
+    outcomes([method] * 3, own, own, dataclasses.replace(own, source=own.source[:7]))
+    assert method.seen == [20, 7]
+
+
+@pytest.mark.parametrize("given", [(1, 2), None, 3.0])
+def test_a_method_that_asks_for_or_gives_something_else_is_named(given):
+    @dataclass(frozen=True)
+    class Asking:
+        def adapt(self, case):
+            yield given
+
+    @dataclass(frozen=True)
+    class Giving:
+        def adapt(self, case):
+            return given
+
+    for method, said in ((Asking(), "Asking.*must yield"), (Giving(), "Giving.*must return")):
+        with pytest.raises(ValueError, match=said) as caught:
+            outcome(method, case())
+        assert "\n" not in str(caught.value)
+
+
+def test_a_method_may_wait_for_closed_forms_as_often_as_it_likes():
+    @dataclass(frozen=True)
+    class Patient:
+        def adapt(self, case):
+            for seed in range(1500):  # more than Python's calls within calls
+                yield [(pac.SourceUnchanged(), dataclasses.replace(case, seed=seed))]
+            return case.surrogate
+
+    assert outcome(Patient(), case()).sound
+
+
 # Failures -------------------------------------------------------------------------------------------------------------------
 
 

@@ -121,6 +121,16 @@ def test_a_digest_tells_settings_names_shapes_precisions_and_every_bit_apart():
     assert digest(0, [{"a": transposed.T}]) == digest(0, [{"a": transposed.T.contiguous()}])  # memory layout is no content
 
 
+def test_a_digest_sees_a_change_that_torch_does_not_count_and_a_memory_of_digests_tells_bits_apart():
+    w, known = {"a": torch.arange(2000.0)}, {}
+    before = digest(0, [w]), fingerprint(w, known=known)
+    assert fingerprint(w, known=known) == before[1] == fingerprint({"a": w["a"].clone()})
+    assert len(known) == 1
+    w["a"].data[0] = 1.0  # which leaves the tensor's version as it is
+    assert digest(0, [w]) != before[0]
+    assert fingerprint(w) != before[1]
+
+
 # Plans --------------------------------------------------------------------------------------------------------------------
 
 

@@ -13,15 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pac_surrogate.files.attributes import (
-    TEXT_CHECKSUM,
-    DatasetError,
-    as_text,
-    is_name,
-    name_of,
-    read_attribute,
-    text_checksum,
-)
+from pac_surrogate.files.attributes import TEXT_CHECKSUM, DatasetError, as_text, is_name, name_of, read_attribute, text_checksum
 from pac_surrogate.files.missing import read_encoding
 from pac_surrogate.files.storage import read_hdf5
 from pac_surrogate.utilities.display import one_line

@@ -18,21 +18,30 @@ from pac_surrogate.models.network import Architecture, evaluate_stack
 
 
 @dataclass(frozen=True)
-class DeltaNet:
-    """A sum: prediction = f(x) + g(x), with f the base and g a multilayer perceptron.
+class Composite:
+    """What the composites have in common.
 
     Args:
-        base: architecture of f.
-        base_outputs: what f predicts, and so the sum.
-        hidden: widths of g.
+        base: architecture of the network f that is built on.
+        base_outputs: what f predicts.
+        hidden: widths of the small network.
     """
 
     base: Architecture
     base_outputs: tuple[Variable, ...]
-    hidden: tuple[int, ...] = (16, 16)
+    hidden: tuple[int, ...] = (32, 32)
 
     def __post_init__(self) -> None:
-        _as_tuples(self)
+        """Lists have no hash; widths are refused as an MLP's are."""
+        object.__setattr__(self, "hidden", MLP(self.hidden).hidden)
+        object.__setattr__(self, "base_outputs", tuple(self.base_outputs))
+
+
+@dataclass(frozen=True)
+class DeltaNet(Composite):
+    """A sum: prediction = f(x) + g(x), with f the base and g a multilayer perceptron."""
+
+    hidden: tuple[int, ...] = (16, 16)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CompositeNetwork":
         """The network for these variables.
@@ -48,21 +57,8 @@ class DeltaNet:
 
 
 @dataclass(frozen=True)
-class InputAugmentation:
-    """A chain: prediction = h(x, f(x)), with f the base and h a multilayer perceptron.
-
-    Args:
-        base: architecture of f.
-        base_outputs: what f predicts.
-        hidden: widths of h.
-    """
-
-    base: Architecture
-    base_outputs: tuple[Variable, ...]
-    hidden: tuple[int, ...] = (32, 32)
-
-    def __post_init__(self) -> None:
-        _as_tuples(self)
+class InputAugmentation(Composite):
+    """A chain: prediction = h(x, f(x)), with f the base and h a multilayer perceptron."""
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CompositeNetwork":
         """The network for these variables."""
@@ -71,24 +67,12 @@ class InputAugmentation:
 
 
 @dataclass(frozen=True)
-class MultiFidelity:
+class MultiFidelity(Composite):
     """A linear and a nonlinear correlation: prediction = F_linear(x, f(x)) + tanh(a) F_nonlinear(x, f(x)), f the base.
 
     Fresh weights have a = 0.
     Source: Meng & Karniadakis, J. Comput. Phys. 401, 109020 (2020), arXiv:1903.00104.
-
-    Args:
-        base: architecture of f.
-        base_outputs: what f predicts.
-        hidden: widths of F_nonlinear.
     """
-
-    base: Architecture
-    base_outputs: tuple[Variable, ...]
-    hidden: tuple[int, ...] = (32, 32)
-
-    def __post_init__(self) -> None:
-        _as_tuples(self)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CompositeNetwork":
         """The network for these variables."""
@@ -176,9 +160,3 @@ def _inner(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _width(variables: Sequence[Variable]) -> int:
     return sum(variable.size for variable in variables)
-
-
-def _as_tuples(architecture: DeltaNet | InputAugmentation | MultiFidelity) -> None:
-    """Lists have no hash; widths are refused as an MLP's are."""
-    object.__setattr__(architecture, "hidden", MLP(architecture.hidden).hidden)
-    object.__setattr__(architecture, "base_outputs", tuple(architecture.base_outputs))

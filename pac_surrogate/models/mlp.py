@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,7 +11,11 @@ from torch import Tensor, nn
 from pac_surrogate.files import Variable
 from pac_surrogate.models.activations import activation
 from pac_surrogate.models.mlp_gradient import MLPGradient
-from pac_surrogate.utilities.arguments import settings
+from pac_surrogate.utilities.arguments import Range, settings
+
+Widths: TypeAlias = Annotated[
+    tuple[int, ...], Range("one or more widths of at least 1", lambda widths: len(widths) > 0 and min(widths) >= 1)
+]
 
 
 @settings
@@ -22,12 +27,10 @@ class MLP:
         activation: gelu | relu | silu | tanh.
     """
 
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Widths = (128, 128)
     activation: str = "gelu"
 
     def __post_init__(self) -> None:
-        if not self.hidden or any(width < 1 for width in self.hidden):
-            raise ValueError(f"MLP needs one or more hidden widths of at least 1, got hidden={self.hidden}")
         activation(self.activation)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "MLPNetwork":

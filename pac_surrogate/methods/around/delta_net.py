@@ -11,7 +11,8 @@ from pac_surrogate.data.scaling import Scaling, fit_new_outputs
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
-from pac_surrogate.models import MLP, DeltaNet, InputAugmentation, MultiFidelity, initial_weights
+from pac_surrogate.models import DeltaNet, InputAugmentation, MultiFidelity, initial_weights
+from pac_surrogate.models.mlp import Widths
 from pac_surrogate.models.weights import Weights, inside, prunable
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.predictors import build_network
@@ -33,12 +34,9 @@ class DeltaNetwork:
         learning_rate: of Adam.
     """
 
-    hidden: tuple[int, ...] = (16, 16)
+    hidden: Widths = (16, 16)
     strength: NotNegative = 0.01
     learning_rate: Positive = 1e-3
-
-    def __post_init__(self) -> None:
-        MLP(self.hidden)  # refuses widths that cannot be
 
     def adapt(self, case: Case) -> Adaptation:
         """Start g, beside the frozen source, at random with a readout of zeros.

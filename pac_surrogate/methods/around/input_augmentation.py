@@ -6,8 +6,8 @@ from pac_surrogate.methods.around.delta_net import around_source, fresh_start, p
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.models import MLP
 from pac_surrogate.models import InputAugmentation as Chain
+from pac_surrogate.models.mlp import Widths
 from pac_surrogate.utilities.arguments import settings
 
 
@@ -24,13 +24,10 @@ class InputAugmentation:
         learning_rate: of Adam.
     """
 
-    hidden: tuple[int, ...] = (32, 32)
+    hidden: Widths = (32, 32)
     strength: NotNegative = 0.01
     learning_rate: Positive = 1e-3
     needs_target: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        MLP(self.hidden)  # refuses widths that cannot be
 
     def adapt(self, case: Case) -> Adaptation:
         """Start h, behind the frozen source, at random."""

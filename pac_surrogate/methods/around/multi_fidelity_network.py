@@ -6,7 +6,8 @@ from pac_surrogate.methods.around.delta_net import around_source, fresh_start, p
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.models import MLP, MultiFidelity
+from pac_surrogate.models import MultiFidelity
+from pac_surrogate.models.mlp import Widths
 from pac_surrogate.utilities.arguments import settings
 
 
@@ -26,12 +27,9 @@ class MFNN:
         learning_rate: of Adam.
     """
 
-    hidden: tuple[int, ...] = (32, 32)
+    hidden: Widths = (32, 32)
     strength: NotNegative = 0.01
     learning_rate: Positive = 1e-3
-
-    def __post_init__(self) -> None:
-        MLP(self.hidden)  # refuses widths that cannot be
 
     def adapt(self, case: Case) -> Adaptation:
         """Start as the frozen source, or at 0, with a random F_nonlinear that is switched off."""

@@ -218,16 +218,7 @@ class PackNet:
 
     needs_source: ClassVar[bool] = True
 
-    @property
-    def as_pac(self) -> PAC:
-        """PAC of these settings."""
-        return PAC(
-            sparsity=self.sparsity,
-            strength=0.0,
-            learning_rate=self.learning_rate,
-            allocate_learning_rate=self.allocate_learning_rate,
-        )
-
     def adapt(self, case: Case) -> Adaptation:
         """Do as PAC does."""
-        return self.as_pac.adapt(case)
+        target, source = self.learning_rate, self.allocate_learning_rate
+        return PAC(self.sparsity, strength=0.0, learning_rate=target, allocate_learning_rate=source).adapt(case)

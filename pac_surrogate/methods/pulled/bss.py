@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Count, NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
-from pac_surrogate.models import evaluate
+from pac_surrogate.methods.pulled.resemblance import feature_widths
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import make_plan
 from pac_surrogate.utilities.arguments import settings
@@ -85,11 +85,7 @@ class BSS:
                 f"BSS with count={self.count} needs at least {self.count + 2} target samples for a spectrum, got {samples}: "
                 f"use FineTune"
             )
-        row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
-        with torch.no_grad():
-            _, features = evaluate(surrogate.network.module, surrogate.weights, row)
-        if not features:
-            raise NotApplicableError("BSS needs a model that returns (prediction, features), this one returns no features")
+        feature_widths(surrogate, "BSS")
         arrays = {"strength": torch.tensor(0.5 * self.strength, dtype=torch.float64)}
         plan = make_plan(surrogate.weights, behaviour=SpectralShrinkage(self.count, arrays))
         return (yield case.on_target(surrogate, plan, self.learning_rate))

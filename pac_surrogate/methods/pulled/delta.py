@@ -11,8 +11,8 @@ from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, one_of
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
-from pac_surrogate.methods.pulled.resemblance import resemble
-from pac_surrogate.models import CNN, MLP, Architecture, evaluate, evaluate_many
+from pac_surrogate.methods.pulled.resemblance import feature_widths, resemble
+from pac_surrogate.models import CNN, MLP, Architecture, evaluate_many
 from pac_surrogate.models.weights import inside, prunable
 from pac_surrogate.plan import make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -70,14 +70,7 @@ def uniform_attention(surrogate: Surrogate) -> tuple[Float[Tensor, " _channel"],
     Raises:
         NotApplicableError: if the model gives no features.
     """
-    row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
-    with torch.no_grad():
-        _, features = evaluate(surrogate.network.module, surrogate.weights, row)
-    if not features:
-        raise NotApplicableError(
-            "DELTA needs a model that returns (prediction, features), this one returns no features: use L2SP"
-        )
-    return tuple(torch.ones(feature.shape[1], dtype=torch.float64) for feature in features)
+    return tuple(torch.ones(width, dtype=torch.float64) for width in feature_widths(surrogate, "DELTA"))
 
 
 def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, " _channel"], ...]:

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pac_surrogate.models import evaluate_stack
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.models import evaluate, evaluate_stack
 from pac_surrogate.models.weights import Weights
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,23 @@ def resemble(
 
 def _reference(arrays: Weights) -> Weights:
     return {name.removeprefix("reference/"): tensor for name, tensor in arrays.items() if name.startswith("reference/")}
+
+
+def feature_widths(surrogate: Surrogate, name: str) -> list[int]:
+    """How many channels each feature layer has.
+
+    Args:
+        surrogate: whose network is asked.
+        name: of the method, for the message.
+
+    Raises:
+        NotApplicableError: if the model gives no features.
+    """
+    row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
+    with torch.no_grad():
+        _, features = evaluate(surrogate.network.module, surrogate.weights, row)
+    if not features:
+        raise NotApplicableError(
+            f"{name} needs a model that returns (prediction, features), this one returns no features: use L2SP"
+        )
+    return [feature.shape[1] for feature in features]
