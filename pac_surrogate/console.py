@@ -93,17 +93,18 @@ def print_line(line: str) -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise a StoppedError; the second of them ends the process at once."""
+    """Ctrl-C and SIGTERM raise a StoppedError; the second of them ends the process at once. Ignored ones stay ignored."""
+    before: dict[int, Any] = {}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in STOPPING:
+        for each in before:
             signal.signal(each, signal.SIG_DFL)
         raise StoppedError(number)
 
     if threading.current_thread() is not threading.main_thread():  # others get no signals
         yield
         return
-    before = {each: signal.signal(each, stop) for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN}
+    before |= {each: signal.signal(each, stop) for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN}
     try:
         yield
     finally:

@@ -182,6 +182,22 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
         call(monkeypatch, "validate", "x")
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Ctrl-C is heard, also by tests that a shell runs in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_that_was_ignored_stays_ignored_when_another_stops_the_run(home, monkeypatch):
+    monkeypatch.chdir(home)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    monkeypatch.setattr(pac.solvers.training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    assert call(monkeypatch, *PRETRAIN, "--hidden", 4) == 143
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 @pytest.mark.parametrize(("number", "code", "how"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 @pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")
 def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tmp_path, monkeypatch, capsys, number, code, how):
