@@ -13,6 +13,7 @@ from cases import dataset, same, surrogate
 
 import pac_surrogate as pac
 from pac_surrogate import runner
+from pac_surrogate.files import Coordinate
 from pac_surrogate.methods.cross_validated import CrossValidated
 from pac_surrogate.methods.leave_out import LeaveOut, parts_of
 from pac_surrogate.methods.method import NotApplicableError, Outcome
@@ -22,6 +23,7 @@ from pac_surrogate.methods.pulled.resemblance import resemble
 from pac_surrogate.methods.tuned.lora import LowRank
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
+from pac_surrogate.predictors import Folds
 from pac_surrogate.solvers.training import fit
 from pac_surrogate.surrogates.many import predict_many
 
@@ -282,6 +284,111 @@ def test_a_source_with_other_samples_is_another_case():
     method, own = Seeing(), case()
     outcomes([method] * 3, own, own, dataclasses.replace(own, source=own.source[:7]))
     assert method.seen == [20, 7]
+
+
+def folds_of(network):
+    apart, zeros = torch.arange(2), torch.zeros(2, 8, dtype=torch.float64)
+    return Folds((network, network), apart, zeros, apart, torch.ones_like(zeros), zeros)
+
+
+def with_predictor(start, **changes):
+    return dataclasses.replace(start, predictor=dataclasses.replace(start.network, **changes))
+
+
+CHANGES = {
+    "coordinates": lambda start: dataclasses.replace(start, coordinates={"x": Coordinate("x", np.arange(3.0))}),
+    "folds": lambda start: dataclasses.replace(start, folds=folds_of(start.network)),
+    "layout of inputs": lambda start: dataclasses.replace(start, given_inputs=start.inputs),
+    "layout of outputs": lambda start: dataclasses.replace(start, given_outputs=start.outputs),
+    "unit": lambda start: dataclasses.replace(
+        start, inputs=(dataclasses.replace(start.inputs[0], units="K"), *start.inputs[1:])
+    ),
+    "new readout": lambda start: with_predictor(start, new_readout=True),
+    "mask": lambda start: with_predictor(start, essential={n: torch.ones_like(w).bool() for n, w in start.weights.items()}),
+    "range": lambda start: dataclasses.replace(
+        start, scaling=dataclasses.replace(start.scaling, inputs=lower(start.scaling.inputs))
+    ),
+}
+
+
+def lower(scaling):
+    return dataclasses.replace(scaling, inputs=dataclasses.replace(scaling.inputs, low=scaling.inputs.low - 1))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_method_is_followed_again_where_a_surrogate_would_hand_on_something_else(change):
+    @dataclass(frozen=True)
+    class Counted:
+        calls: list[int] = field(default_factory=list, compare=False)
+
+        def adapt(self, case):
+            self.calls.append(1)
+            return case.surrogate
+
+    method, start = Counted(), surrogate("MLP")
+    own = case(start=start)
+    outcomes([method] * 3, own, dataclasses.replace(own), dataclasses.replace(own, surrogate=CHANGES[change](start)))
+    assert len(method.calls) == 2
+
+
+def test_data_are_taken_in_the_scales_of_each_surrogate():
+    """Scales that differ in the logarithm alone: the same mean and deviation, other numbers."""
+
+    def standardised(surrogate, data):
+        return data.input_matrix
+
+    @dataclass(frozen=True)
+    class Measuring:
+        told: list[Any] = field(default_factory=list, compare=False)
+
+        def adapt(self, case):
+            self.told.append((yield Measure(standardised, case.surrogate, case.target)))
+            return case.surrogate
+
+    method, start = Measuring(), surrogate("MLP")
+    columns, positive = start.scaling.inputs, case().target
+    positive = positive.with_matrices(np.abs(positive.input_matrix) + 0.1, positive.output_matrix)
+    logarithmic = dataclasses.replace(columns, logarithmic=~columns.logarithmic)
+    other = dataclasses.replace(start, scaling=dataclasses.replace(start.scaling, inputs=logarithmic))
+    cases = [dataclasses.replace(case(), surrogate=one, target=positive) for one in (start, other)]
+    outcomes([method] * 2, *cases)
+    for told, one in zip(method.told, (start, other), strict=True):
+        np.testing.assert_array_equal(told, one.scaling.standardise(positive).input_matrix)
+
+
+def test_runs_stand_in_a_stack_in_the_order_of_their_methods_whoever_was_ready_first(monkeypatch):
+    """So that a result does not hang, by rounding, on how often a method has waited before."""
+
+    @dataclass(frozen=True)
+    class Late:
+        def adapt(self, case):
+            yield []
+            return (yield case.on_target(case.surrogate, make_plan(case.surrogate.weights), 1e-3))
+
+    rates = []
+    monkeypatch.setattr(
+        runner, "fit", lambda *given, **options: rates.append(options["learning_rate"]) or fit(*given, **options)
+    )
+    outcomes([Late(), Tuned(rate=2e-3)], *[case()] * 2)
+    assert rates == [[1e-3, 2e-3]]
+
+
+def test_fits_without_a_part_see_their_samples_in_the_order_of_their_content():
+    @dataclass(frozen=True)
+    class Seeing:
+        seen: list[Any] = field(default_factory=list, compare=False)
+
+        def adapt(self, case):
+            self.seen.append(case.target)
+            return case.surrogate
+
+    method, own = Seeing(), case(samples=9)
+    outcome(LeaveOut(method, parts=3), own)
+    assert [len(target) for target in method.seen] == [9, 6, 6, 6]
+    for target in method.seen[1:]:
+        np.testing.assert_array_equal(target.input_matrix, target.training.input_matrix)
+    order = [own.without(part).target.input_matrix for part in parts_of(own.group, own.seed, 3)]
+    assert any(not np.array_equal(a, b.input_matrix) for a, b in zip(order, method.seen[1:], strict=True))  # or it said nothing
 
 
 @pytest.mark.parametrize("given", [(1, 2), None, 3.0])
