@@ -305,9 +305,7 @@ CHANGES = {
     ),
     "new readout": lambda start: with_predictor(start, new_readout=True),
     "mask": lambda start: with_predictor(start, essential={n: torch.ones_like(w).bool() for n, w in start.weights.items()}),
-    "range": lambda start: dataclasses.replace(
-        start, scaling=dataclasses.replace(start.scaling, inputs=lower(start.scaling.inputs))
-    ),
+    "range": lambda start: dataclasses.replace(start, scaling=lower(start.scaling)),
 }
 
 
