@@ -389,6 +389,36 @@ def test_fits_without_a_part_see_their_samples_in_the_order_of_their_content():
     assert any(not np.array_equal(a, b.input_matrix) for a, b in zip(order, method.seen[1:], strict=True))  # or it said nothing
 
 
+def test_without_a_sound_fit_of_all_samples_there_are_no_folds():
+    @dataclass(frozen=True)
+    class FewAlone:
+        def adapt(self, case):
+            if len(case.target) == 9:
+                raise NotApplicableError("nine are too many")
+            return case.surrogate
+
+    found = outcome(LeaveOut(FewAlone(), parts=3), case(samples=9))
+    assert found.refused == "nine are too many"
+    assert found.surrogate.folds is None
+
+
+def test_folds_of_new_outputs_predict_in_the_scales_of_the_whole_fit():
+    """Each fold scales a new output by its own samples; what it predicts is the same in physical units."""
+    data = dataset("MLP", 9, 3, 0.4, "pressure")
+    own = case_of(surrogate("MLP"), data, steps=3)
+    whole = outcome(LeaveOut(pac.FineTune(), parts=3), own).surrogate
+    parts = parts_of(own.group, own.seed, 3)
+    x = torch.as_tensor(whole.scaling.standardise(own.target).input_matrix)
+    predicted = whole.folds.predict(x)
+    for number, part in enumerate(parts):
+        alone = own.without(part)
+        fitted = outcome(pac.FineTune(), dataclasses.replace(alone, target=alone.target.training)).surrogate
+        assert not torch.equal(fitted.scaling.outputs.deviation, whole.scaling.outputs.deviation)
+        physical = fitted.scaling.outputs.restore(fitted.predictor.predict(x).double())
+        # Restored by either scale: float64, numbers of order 1.
+        torch.testing.assert_close(whole.scaling.outputs.restore(predicted[number]), physical, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("given", [(1, 2), None, 3.0])
 def test_a_method_that_asks_for_or_gives_something_else_is_named(given):
     @dataclass(frozen=True)
