@@ -463,7 +463,9 @@ def test_a_method_that_fails_ends_alone_and_is_not_advanced_any_more(how):
     assert sick.reached == ["second", "closed"]
     for expected, found in ((before, first), (after, last)):
         assert found.sound
-        assert same(expected.surrogate.weights, found.surrogate.weights)
+        weights = found.surrogate.weights
+        # In float64, whether two runs share a stack or three changes sums of order 1 by their rounding, in 15 steps of Adam.
+        assert all(float((weights[n] - w).abs().max()) < 1e-10 for n, w in expected.surrogate.weights.items())
 
 
 def test_a_method_that_is_refused_at_once_ends_alone():
