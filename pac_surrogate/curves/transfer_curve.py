@@ -114,8 +114,9 @@ def transfer_curve(
     if given is None:
         given = _pretrained(study, as_architecture(model), pretrain_steps, batch_size, solver)
     source, target = study.source.train, study.target.train
-    warn_of(given[0], target, source, prepare(given[0], target, source), stacklevel=4)
-    cells = _cells(study, given, budget, new_outputs=test is None)
+    prepared = [prepare(surrogate, target, source) for surrogate in given]
+    warn_of(given[0], target, source, prepared[0], stacklevel=4)
+    cells = _cells(study, given, [one.source for one in prepared], budget, new_outputs=test is None)
     outcomes = run([(cell.method, cell.case) for cell in cells], solver)
     curve = _scored(study, cells, outcomes, test, comments)
     curve.attrs |= {"model": repr(given[0].network.architecture), "budget": _spent(study, given[0], budget)}
@@ -198,10 +199,13 @@ def _pretrained(study: _Study, model: Architecture, steps: int, batch_size: int,
     return pretrain_seeds(source.train, model=model, **options)  # type: ignore[arg-type]
 
 
-def _cells(study: _Study, given: Sequence[Surrogate], budget: Budget, *, new_outputs: bool) -> list[_Cell]:
-    """Plan the cells that have an answer: every method on the same case of each size and seed."""
-    # Under the variables of each surrogate once: otherwise every case might hold a copy of its own.
-    sources = [prepare(surrogate, study.target.train, study.source.train).source for surrogate in given]
+def _cells(
+    study: _Study, given: Sequence[Surrogate], sources: Sequence[Dataset | None], budget: Budget, *, new_outputs: bool
+) -> list[_Cell]:
+    """Plan the cells that have an answer: every method on the same case of each size and seed.
+
+    `sources` are the source samples under the variables of each surrogate; brought there anew, every case would hold a copy.
+    """
     cases = {
         (j, k): prepare(given[k], study.target.subset(seed, size), sources[k]).case(budget, seed)
         for j, size in enumerate(study.sizes)

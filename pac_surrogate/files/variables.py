@@ -4,6 +4,7 @@ What is said of a variable, and the numbers that it holds, are checked here.
 """
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -76,6 +77,11 @@ class Coordinate(Shown):
         values = np.array(self.values, subok=True)  # a copy that refuses to be written: datasets share it
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
+
+
+def variable_of(entry: Mapping[str, Any]) -> Variable:
+    """A variable from its fields as JSON, which `dataclasses.asdict` gives."""
+    return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
 
 
 def default_axes(name: str, count: int) -> tuple[str, ...]:

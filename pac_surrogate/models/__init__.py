@@ -8,7 +8,7 @@ readout reads, pointwise on its last axes.
 """
 
 from pac_surrogate.models.cnn import CNN
-from pac_surrogate.models.composite import COMPOSITES, DeltaNet, InputAugmentation, MultiFidelity
+from pac_surrogate.models.composite import Composite, DeltaNet, InputAugmentation, MultiFidelity
 from pac_surrogate.models.given import as_architecture
 from pac_surrogate.models.mlp import MLP
 from pac_surrogate.models.module import Module
@@ -24,9 +24,9 @@ from pac_surrogate.models.network import (
 
 __all__ = [
     "CNN",
-    "COMPOSITES",
     "MLP",
     "Architecture",
+    "Composite",
     "DeltaNet",
     "InputAugmentation",
     "Module",

@@ -80,9 +80,6 @@ class MultiFidelity(Composite):
         return CompositeNetwork(self, self.base.build(inputs, self.base_outputs), small)
 
 
-COMPOSITES = (DeltaNet, InputAugmentation, MultiFidelity)
-
-
 class CompositeNetwork(nn.Module):
     """The module that a composite builds. Its features are those of the base, then those of the small network.
 

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +11,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.files import Variable
-from pac_surrogate.models import CNN, COMPOSITES, MLP, Architecture, Module, activation_size, check_model, evaluate
+from pac_surrogate.files.variables import variable_of
+from pac_surrogate.models import CNN, MLP, Architecture, Composite, Module, activation_size, check_model, evaluate
+from pac_surrogate.models.composite import DeltaNet, InputAugmentation, MultiFidelity
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.models.weights import Mask, Weights, sparsity
 from pac_surrogate.predictors.predictor import check_finite, part, shapes
 from pac_surrogate.utilities.display import Shown
 
-ARCHITECTURES: dict[str, type] = {"MLP": MLP, "CNN": CNN} | {kind.__name__: kind for kind in COMPOSITES}
+ARCHITECTURES: dict[str, type] = {kind.__name__: kind for kind in (MLP, CNN, DeltaNet, InputAugmentation, MultiFidelity)}
 PREDICT_NUMBERS = 2**25  # activations of one batch of a prediction
 
 
@@ -74,7 +75,7 @@ class Network(Shown):
         tensors = {f"weights/{name}": weight for name, weight in self.weights.items()}
         tensors |= {f"essential/{name}": mask for name, mask in (self.essential or {}).items()}
         innermost = self.architecture
-        while isinstance(innermost, COMPOSITES):
+        while isinstance(innermost, Composite):
             innermost = innermost.base
         if isinstance(innermost, Module):
             tensors |= {f"buffers/{name}": buffer for name, buffer in innermost.module.named_buffers()}
@@ -132,7 +133,7 @@ def _description(architecture: Architecture) -> dict[str, Any]:
     kind = type(architecture).__name__
     if isinstance(architecture, Module):
         return {"kind": kind, "class": type(architecture.module).__qualname__}
-    if isinstance(architecture, COMPOSITES):
+    if isinstance(architecture, Composite):
         outputs = [dataclasses.asdict(variable) for variable in architecture.base_outputs]
         base = _description(architecture.base)
         return {"kind": kind, "hidden": architecture.hidden, "base_outputs": outputs, "base": base}
@@ -143,12 +144,9 @@ def _architecture(saved: Mapping[str, Any], model: Architecture | None) -> Archi
     """The architecture of a description, with `model` for the innermost if there is one."""
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
     kind: str = given.pop("kind")
-    if kind in (composite.__name__ for composite in COMPOSITES):
+    if issubclass(ARCHITECTURES.get(kind, object), Composite):
         given["base"] = _architecture(given["base"], model)
-        given["base_outputs"] = tuple(
-            Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
-            for entry in given["base_outputs"]
-        )
+        given["base_outputs"] = tuple(map(variable_of, given["base_outputs"]))
     elif model is not None:
         return model
     elif kind not in ARCHITECTURES:

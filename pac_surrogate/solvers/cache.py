@@ -14,7 +14,7 @@ from pac_surrogate.files import DatasetError
 from pac_surrogate.files.attributes import LONGEST_MESSAGE
 from pac_surrogate.files.replacing import check_output, check_own_folder
 from pac_surrogate.files.tensors import UncheckedError, load_tensors, save_tensors
-from pac_surrogate.models import CNN, COMPOSITES, MLP
+from pac_surrogate.models import CNN, MLP, Composite
 from pac_surrogate.models.weights import Weights, digest, unstack
 from pac_surrogate.solvers.runs import Fit, Options, Run
 from pac_surrogate.utilities.display import one_line
@@ -29,7 +29,7 @@ def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
         DatasetError: if a link or a file is in its place.
     """
     architecture = getattr(model, "architecture", None)
-    while isinstance(architecture, COMPOSITES):
+    while isinstance(architecture, Composite):
         architecture = architecture.base
     if folder is None or not isinstance(architecture, MLP | CNN):
         return None

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import operator
 import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,6 +17,7 @@ from pac_surrogate.data.matching import match_all
 from pac_surrogate.data.scaling import Columns, Scaling
 from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors
+from pac_surrogate.files.variables import variable_of
 from pac_surrogate.models import Architecture
 from pac_surrogate.predictors import PREDICTORS, Folds
 from pac_surrogate.predictors.codec import check_array
@@ -54,11 +54,6 @@ def columns_of(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Var
     if bool((saved["deviation"] < 0).any()) or bool((saved["low"] > saved["high"]).any()):  # 0 means that nothing varied
         raise ValueError(f"the scaling of the {side} has a negative deviation, or a range whose ends are exchanged")
     return Columns(**saved)
-
-
-def variable_of(entry: Mapping[str, Any]) -> Variable:
-    """A variable as saved."""
-    return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
 
 
 def given_of(header: Mapping[str, Any], side: str, own: Sequence[Variable]) -> tuple[Variable, ...] | None:

@@ -84,7 +84,26 @@ class ATL:
         Raises:
             NotApplicableError: with one sample, or a model without features.
         """
+        return self._fit(network, statistics, *_standardised(network, data, statistics))
+
+    def left_out(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> LeftOut:
+        """Give the readout with leave-one-out residuals, for which every fifth input has no part in the choices either.
+
+        See `solve` for arguments and what it raises.
+        """
         features, target, group, corrects = _standardised(network, data, statistics)
+        readout = self._fit(network, statistics, features, target, group, corrects)
+        return LeftOut(readout, self.residuals(features, target, group))
+
+    def _fit(
+        self,
+        network: Network,
+        statistics: Sequence[Statistics],
+        features: Sequence[Tensor],
+        target: Float[Tensor, "sample output"],
+        group: Int[Tensor, " sample"],
+        corrects: bool,
+    ) -> FeatureReadout:
         kept = self._chosen(features, target, group)
         layers = tuple(layer for layer, mask in enumerate(kept) if bool(mask.any()))
         mask = torch.cat([kept[layer] for layer in layers])
@@ -94,14 +113,6 @@ class ATL:
         coefficients[mask] = fitted.coefficients
         mean, deviation = (torch.cat([statistics[layer][side] for layer in layers]) for side in (0, 1))
         return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects)
-
-    def left_out(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> LeftOut:
-        """Give the readout with leave-one-out residuals, for which every fifth input has no part in the choices either.
-
-        See `solve` for arguments and what it raises.
-        """
-        features, target, group, _ = _standardised(network, data, statistics)
-        return LeftOut(self.solve(network, data, statistics), self.residuals(features, target, group))
 
     def _chosen(
         self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
