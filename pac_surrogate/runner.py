@@ -153,7 +153,7 @@ class _Runner:
         finally:
             work.seconds += time.perf_counter() - began
 
-    def _end(self, work: _Work, found: Surrogate | Outcome | Method) -> None:
+    def _end(self, work: _Work, found: Any) -> None:
         """Note how a method ended, and tell those that wait for it, each of which bears a part of the seconds."""
         if isinstance(found, Surrogate):
             found = Outcome(found, work.method)
