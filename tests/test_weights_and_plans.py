@@ -121,6 +121,22 @@ def test_a_digest_tells_settings_names_shapes_precisions_and_every_bit_apart():
     assert digest(0, [{"a": transposed.T}]) == digest(0, [{"a": transposed.T.contiguous()}])  # memory layout is no content
 
 
+@pytest.mark.parametrize("numbers", [3, 5000])  # few, and so many that a runner remembers their digest
+def test_a_digest_sees_numbers_that_were_changed_in_place_however_that_was_done(numbers):
+    """Changes through `.data`, NumPy or torch.no_grad leave the tensor the same object, the first two also its version."""
+    weight = torch.arange(1.0, 1.0 + numbers)
+    found = [digest("settings", [{"w": weight}])]
+    weight.data.mul_(3)
+    found.append(digest("settings", [{"w": weight}]))
+    weight.numpy()[-1] = 0.5
+    found.append(digest("settings", [{"w": weight}]))
+    with torch.no_grad():
+        weight[0] = -7.0
+    found.append(digest("settings", [{"w": weight}]))
+    assert len(set(found)) == 4
+    assert found[-1] == digest("settings", [{"w": weight.clone()}])
+
+
 # Plans --------------------------------------------------------------------------------------------------------------------
 
 
