@@ -531,7 +531,7 @@ SEEING = {
     "co-kriging": pac.CoKriging(source_samples=20),
     "PAC": pac.PAC(),
     "auto": "auto",
-    "WoodFisher": pac.SparseTransfer(pac.WoodFisher()),
+    "WoodFisher": pac.SparseTransfer(pac.WoodFisher(sparsity=0.5)),
 }
 BLIND = {"fine-tune": pac.FineTune(), "L2-SP": pac.L2SP()}
 

@@ -284,7 +284,7 @@ def test_a_measurement_is_made_once_for_all_who_ask_for_the_same():
 def test_measurements_that_differ_in_one_thing_are_two(other):
     MEASURED.clear()
     found = told(measurement(), measurement(**other))
-    assert MEASURED == [6, other.get("samples", 6)]
+    assert [len(data) for data in (measurement().data, measurement(**other).data)] == MEASURED
     assert found == [*told(measurement()), *told(measurement(**other))]
     assert found[0] != found[1]
 
@@ -294,7 +294,8 @@ def relabelled(start, side, **changes):
 
 
 def with_folds(start):
-    rest = Folds((start.predictor,) * 2, *(torch.arange(2), torch.ones(2, 8), torch.arange(2), torch.ones(2, 8), torch.ones(2, 8)))
+    ones = torch.ones(2, 8)
+    rest = Folds((start.predictor,) * 2, torch.arange(2), ones, torch.arange(2), ones, ones)
     return dataclasses.replace(start, folds=rest)
 
 
@@ -383,6 +384,7 @@ def test_runs_on_equal_data_in_equal_scales_hold_one_copy(trained):
 
 @pytest.mark.parametrize("how", ["diverged", "refused", "measured"])
 def test_a_method_that_fails_ends_alone_and_is_not_advanced_any_more(how):
+    """Its neighbours end as they do beside one that does not fail, but for the rounding of stacks of another size."""
     own, neighbours = case(), [Tuned("a", times=3), Tuned("b", 5e-3, times=3)]
     sick, sound = Failing(how), Tuned("c", 2e-3, times=3)
     before, _, after = outcomes([neighbours[0], sound, neighbours[1]], own)
@@ -393,7 +395,8 @@ def test_a_method_that_fails_ends_alone_and_is_not_advanced_any_more(how):
     assert sick.reached == ["second", "closed"]
     for expected, found in ((before, first), (after, last)):
         assert found.sound
-        assert same(expected.surrogate.weights, found.surrogate.weights)
+        weights = found.surrogate.weights
+        assert all(float((weights[n] - w).abs().max()) < 1e-10 for n, w in expected.surrogate.weights.items())  # as above
 
 
 def test_a_method_that_is_refused_at_once_ends_alone():
