@@ -115,7 +115,7 @@ def difference_of(one: np.ndarray, other: np.ndarray) -> float:
     scale = float(np.abs(one).max())
     with np.errstate(invalid="ignore"):
         away = np.abs(one - other)[apart] / (scale or 1.0)
-    return float(np.nan_to_num(away, nan=np.inf).max())
+    return max(float(np.nan_to_num(away, nan=np.inf).max()), float(np.finfo(np.float64).tiny))
 
 
 def compare(before: Values, after: Values) -> dict[str, float]:
