@@ -112,7 +112,7 @@ def difference_of(one: np.ndarray, other: np.ndarray) -> float:
     apart = one != other
     if not apart.any():  # the sign of a zero
         return np.inf
-    scale = float(np.abs(one).max())
+    scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
     with np.errstate(invalid="ignore"):
         away = np.abs(one - other)[apart] / (scale or 1.0)
     return max(float(np.nan_to_num(away, nan=np.inf).max()), float(np.finfo(np.float64).tiny))

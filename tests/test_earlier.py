@@ -72,7 +72,7 @@ def test_data_files_are_read() -> None:
 
 
 def test_stacks_that_the_trainer_of_then_left_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stacks are named by the trainer's number, and otherwise, since: all are trained anew, and the curve is the same."""
+    """Other things have entered the name of a stack since: all are trained anew, and the curve is the same."""
     served = []
 
     def loaded(path: Path, *arguments: object) -> object:
