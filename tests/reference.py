@@ -8,11 +8,14 @@ precisions, places of NaN or signs of zeros differ. Write both on one machine, w
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,11 +82,20 @@ def bounds(adapted: pac.Surrogate, data: pac.Dataset, key: str) -> Values:
     return {f"{key}/{name}": values for name, values in found.items()}
 
 
+def numbers_of(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of nested dictionaries, each with its path."""
+    if isinstance(content, dict):
+        for key, part in content.items():
+            yield from numbers_of(part, f"{name}/{key}" if name else key)
+    else:
+        yield name, np.array(content)
+
+
 def read(folder: Path) -> Values:
-    """All numbers and texts of a folder that was written.
+    """All numbers and texts of a folder that was written; the oscillators' rollouts are no curves, and lie in JSON.
 
     Raises:
-        ValueError: if a benchmark has left no curve there.
+        ValueError: if a benchmark has left no numbers there.
     """
     with np.load(folder / "choices.npz") as stored:
         found = dict(stored)
@@ -91,9 +103,12 @@ def read(folder: Path) -> Values:
         curve = pac.open_curve(path)
         label = path.parent.relative_to(folder / "results")
         found |= {f"{label}/{name}": variable.values for name, variable in curve.variables.items()}
+    for path in sorted(folder.glob("results/**/rollout.json")):
+        label = path.parent.relative_to(folder / "results")
+        found |= {f"{label}/{name}": values for name, values in numbers_of(json.loads(path.read_text(encoding="utf-8")))}
     missing = set(CURVES) - {name.split("/")[0] for name in found}
     if missing:
-        raise ValueError(f"{folder} holds no curve of {', '.join(sorted(missing))}: write it again")
+        raise ValueError(f"{folder} holds no numbers of {', '.join(sorted(missing))}: write it again")
     return found
 
 
@@ -115,7 +130,7 @@ def difference_of(one: np.ndarray, other: np.ndarray) -> float:
     scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
     with np.errstate(invalid="ignore"):
         away = np.abs(one - other)[apart] / (scale or 1.0)
-    return max(float(np.nan_to_num(away, nan=np.inf).max()), float(np.finfo(np.float64).tiny))
+    return max(float(np.nan_to_num(away, nan=np.inf, posinf=np.inf).max()), float(np.finfo(np.float64).tiny))
 
 
 def compare(before: Values, after: Values) -> dict[str, float]:
