@@ -79,6 +79,20 @@ MUTATIONS = {
         "test_runner",
         "test",
     ),
+    "runner, measurements": (
+        "pac_surrogate/runner.py",
+        "return (problem.function, problem.settings, network, data)",
+        "return (problem.function, problem.settings, network)",
+        "test_runner",
+        "measurements_that_differ",
+    ),
+    "runner, source": (
+        "pac_surrogate/runner.py",
+        "self._content(case.target), source, case.budget",
+        "self._content(case.target), case.budget",
+        "test_runner",
+        "differ_in_one_thing",
+    ),
     "runner, divergence": (
         "pac_surrogate/runner.py",
         "if answer.diverged is not None:",

@@ -3,15 +3,19 @@
     python tests/reference.py write before                 the quick benchmarks' curves, choices and intervals: some minutes
     python tests/reference.py compare before after         the largest difference of each
 
-A number of 0 means equal to the last bit. Write both on one machine, with one version of each library.
+A number of 0 means equal to the last bit, signs of zeros too; inf means that something is missing, or that texts, shapes,
+precisions, places of NaN or signs of zeros differ. Write both on one machine, with one version of each library.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,45 +66,82 @@ def choices(folder: Path) -> Values:
             found[f"{key}/table"] = np.array(table).reshape(-1, 3)
             found[f"{key}/names"] = np.array([score.name for score in adapted.choice.table])
             if size >= 10:  # fewer leave no interval of 90 %
-                interval = adapted.predict_interval(target.test)
-                found |= {f"{key}/lower": interval.lower, f"{key}/upper": interval.upper}
+                found |= bounds(adapted, target.test, key)
         for label, method in METHODS.items():
             adapted = pac.transfer(surrogate, target.train[:10], method=method, **options)
-            interval = adapted.predict_interval(target.test)
-            key = f"interval/{label}/{name}"
-            found |= {f"{key}/mean": interval.mean, f"{key}/lower": interval.lower, f"{key}/upper": interval.upper}
+            found |= bounds(adapted, target.test, f"interval/{label}/{name}")
         print(f"  {name}", flush=True)
     return found
 
 
+def bounds(adapted: pac.Surrogate, data: pac.Dataset, key: str) -> Values:
+    """Intervals, which samples they call extrapolated, and the range of inputs by which they do."""
+    interval, inputs = adapted.predict_interval(data), adapted.scaling.inputs
+    found = {name: np.asarray(getattr(interval, name)) for name in ("mean", "lower", "upper", "extrapolates")}
+    found |= {"lowest input": inputs.low.numpy(), "highest input": inputs.high.numpy()}
+    return {f"{key}/{name}": values for name, values in found.items()}
+
+
+def numbers_of(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of nested dictionaries, each with its path."""
+    if isinstance(content, dict):
+        for key, part in content.items():
+            yield from numbers_of(part, f"{name}/{key}" if name else key)
+    else:
+        yield name, np.array(content)
+
+
 def read(folder: Path) -> Values:
-    """All numbers and texts of a folder that was written."""
+    """All numbers and texts of a folder that was written; the oscillators' rollouts are no curves, and lie in JSON.
+
+    Raises:
+        ValueError: if a benchmark has left no numbers there.
+    """
     with np.load(folder / "choices.npz") as stored:
         found = dict(stored)
     for path in sorted(folder.glob("results/**/curve.nc")):
         curve = pac.open_curve(path)
         label = path.parent.relative_to(folder / "results")
         found |= {f"{label}/{name}": variable.values for name, variable in curve.variables.items()}
+    for path in sorted(folder.glob("results/**/rollout.json")):
+        label = path.parent.relative_to(folder / "results")
+        found |= {f"{label}/{name}": values for name, values in numbers_of(json.loads(path.read_text(encoding="utf-8")))}
+    missing = set(CURVES) - {name.split("/")[0] for name in found}
+    if missing:
+        raise ValueError(f"{folder} holds no numbers of {', '.join(sorted(missing))}: write it again")
     return found
 
 
+def difference_of(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference relative to the largest size; 0 only of equal bits, infinite where something else differs."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return np.inf
+    if one.dtype.kind != "f":
+        return 0.0 if np.array_equal(one, other) else np.inf
+    missing = np.isnan(one)
+    if not np.array_equal(missing, np.isnan(other)):
+        return np.inf
+    one, other = one[~missing], other[~missing]  # what bits a NaN has says nothing
+    if one.tobytes() == other.tobytes():
+        return 0.0
+    apart = one != other
+    if not apart.any():  # the sign of a zero
+        return np.inf
+    scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
+    with np.errstate(invalid="ignore"):
+        away = np.abs(one - other)[apart] / (scale or 1.0)
+    return max(float(np.nan_to_num(away, nan=np.inf, posinf=np.inf).max()), float(np.finfo(np.float64).tiny))
+
+
 def compare(before: Values, after: Values) -> dict[str, float]:
-    """The largest difference in each group, relative to the largest size there; infinite where something else differs."""
+    """The largest difference in each group; see `difference_of`."""
     worst: dict[str, float] = {}
     for name in sorted(before.keys() | after.keys()):
         group = "/".join(name.split("/")[:2])
-        one, other = before.get(name), after.get(name)
-        if one is None or other is None or one.shape != other.shape:
-            difference = np.inf
-        elif one.dtype.kind == "f":
-            same = (one == other) | (np.isnan(one) & np.isnan(other))
-            scale = float(np.nanmax(np.abs(one))) if one.size and not np.isnan(one).all() else 1.0
-            away = np.abs(one - other)[~same] / (scale or 1.0)
-            difference = float(np.nan_to_num(away, nan=np.inf).max(initial=0.0))
-        else:
-            difference = 0.0 if np.array_equal(one, other) else np.inf
+        there = name in before and name in after
+        difference = difference_of(before[name], after[name]) if there else np.inf
         if difference == np.inf:
-            print(f"  {name}: other shape, text or place of what is missing")
+            print(f"  {name}: missing, or another shape, precision, text, place of NaN or sign of a zero")
         worst[group] = max(worst.get(group, 0.0), difference)
     return worst
 
@@ -116,7 +157,10 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / "choices.npz", **choices(folder))  # type: ignore[arg-type]  # of NumPy's own stubs
         return curves(folder)
-    before, after = map(read, given.folders)
+    try:
+        before, after = map(read, given.folders)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     worst = compare(before, after)
     for group, difference in worst.items():
         print(f"{group:50} {difference:.1e}")

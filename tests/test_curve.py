@@ -418,3 +418,16 @@ def test_what_a_method_cannot_serve_is_n_a_with_its_reason_and_its_neighbours_ha
     assert float(again["rel_l2"][0, 0, 0]) == float(again["rel_l2"][0, 0, 1])  # one source for both seeds, and none trained
     with pytest.raises(ValueError, match="give a model to pretrain, or 2 surrogates, one for each seed"):
         pac.transfer_curve(SOURCE, TARGET, methods={"a": pac.SourceUnchanged()}, sizes=(4,), seeds=2, surrogates=given[:1])
+
+
+def test_weights_that_were_changed_in_place_are_another_source_though_the_folder_holds_stacks(tmp_path):
+    start = pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(40, 40)), steps=2)
+    weight = start.weights["hidden.1.weight"]
+    assert weight.numel() == 1600  # so many that a runner remembers their digest
+    options = {"methods": {"FT": pac.FineTune()}, "sizes": (6,), "seeds": 1, "surrogates": [start], "steps": 5, "device": "cpu"}
+    before = pac.transfer_curve(SOURCE, TARGET, **options, out=tmp_path)
+    weight.data.mul_(3)
+    after = pac.transfer_curve(SOURCE, TARGET, **options, out=tmp_path)
+    np.testing.assert_array_equal(after["rmse"], pac.transfer_curve(SOURCE, TARGET, **options)["rmse"])
+    assert (after["rmse"] != before["rmse"]).all()
+    assert len(list((tmp_path / "stacks").iterdir())) == 2

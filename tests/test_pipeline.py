@@ -1,7 +1,5 @@
 """Pretraining, tuning and transfer as a user calls them."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -177,22 +175,3 @@ def test_masking_a_pac_surrogate_gives_back_the_source_that_prune_and_allocate_m
     allocated = pac.prune_and_allocate(surrogate, source, sparsity=0.8, steps=50)
     for name, weight in masked(whole.weights, whole.essential).items():
         assert torch.equal(weight, allocated.weights[name])
-
-
-SEEING = [pac.EWC(), pac.ATL(), pac.CoKriging(source_samples=20, starts=1), pac.PAC(), pac.Auto()]
-
-
-@pytest.mark.parametrize("samples", [0, 6])
-@pytest.mark.parametrize("method", [*SEEING, pac.FineTune(), pac.L2SP()], ids=repr)
-def test_the_range_of_the_inputs_is_that_of_all_data_that_a_method_has_seen(method, samples):
-    draws = np.random.default_rng(0)
-    inside, wide = draws.uniform(0, 1, (40, 1)), draws.uniform(-3, 3, (40, 1))
-    start = pac.pretrain(pac.Dataset.from_arrays(inside, np.sin(inside)), model=pac.MLP(hidden=(8,)), steps=5)
-    source = pac.Dataset.from_arrays(wide, np.sin(wide))
-    target = pac.Dataset.from_arrays(inside[:6], np.cos(inside[:6]))[:samples]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        adapted = pac.transfer(start, target, method=method, source=source, steps=2, source_steps=2, intervals=False)
-    seen = np.concatenate([inside, wide]) if method in SEEING else inside
-    columns = adapted.scaling.inputs
-    assert (float(columns.low[0]), float(columns.high[0])) == (seen.min(), seen.max())

@@ -521,3 +521,48 @@ def test_columns_are_matched_by_name_and_new_ones_have_none():
     other = pac.Dataset.from_arrays({"conductivity": np.ones(2), "z": np.ones(2)}, np.ones(2)).inputs
     assert match_columns("inputs", ours, other).tolist() == [8, -1]
     assert by_hand("MLP").arranged(dataset("MLP", 3, 0)).inputs == ours
+
+
+# The range of the inputs ----------------------------------------------------------------------------------------------------
+
+SEEING = {
+    "EWC": pac.EWC(),
+    "ATL": pac.ATL(),
+    "co-kriging": pac.CoKriging(source_samples=20),
+    "PAC": pac.PAC(),
+    "auto": "auto",
+    "WoodFisher": pac.SparseTransfer(pac.WoodFisher(sparsity=0.5)),
+}
+BLIND = {"fine-tune": pac.FineTune(), "L2-SP": pac.L2SP()}
+
+
+def sines(low, high, samples):
+    x = np.linspace(low, high, samples)
+    return pac.Dataset.from_arrays({"a": x}, {"u": np.sin(2 * x)})
+
+
+@pytest.fixture(scope="module")
+def of_unit_interval():
+    return pac.pretrain(sines(0.0, 1.0, 30), model=pac.MLP(hidden=(5, 4)), steps=2)
+
+
+@pytest.mark.parametrize("samples", [0, 6])
+@pytest.mark.parametrize("name", [*SEEING, *BLIND])
+def test_the_range_of_inputs_holds_those_of_source_samples_where_the_method_sees_them(name, samples, of_unit_interval):
+    """The surrogate was pretrained on inputs in [0, 1], target samples lie within, source samples are given in [-3, 3]."""
+    if name == "co-kriging":
+        pytest.importorskip("smt", reason="co-kriging is fitted by smt, which is an extra")
+    target = sines(0.2, 0.8, 6)[:samples]
+    method = (SEEING | BLIND)[name]
+    found = transferred(of_unit_interval, target, method, sines(-3.0, 3.0, 31), steps=2, source_steps=2)
+    assert found.sound
+    inputs = found.surrogate.scaling.inputs
+    assert (inputs.low.tolist(), inputs.high.tolist()) == (([-3.0], [3.0]) if name in SEEING else ([0.0], [1.0]))
+    # A twentieth of the width more on either side counts as within: 0.3 of [-3, 3], 0.05 of [0, 1].
+    asked = torch.tensor([[-3.4], [-3.2], [-0.1], [-0.04], [0.5], [1.04], [1.1], [3.2], [3.4]])
+    inside = slice(1, -1) if name in SEEING else slice(3, -3)
+    assert not inputs.outside(asked)[inside].any()
+    assert int(inputs.outside(asked).sum()) == (2 if name in SEEING else 6)
+    mean, deviation = of_unit_interval.scaling.inputs.mean, of_unit_interval.scaling.inputs.deviation
+    assert torch.equal(inputs.mean, mean)  # the range alone is wider: the scale is that of the pretraining
+    assert torch.equal(inputs.deviation, deviation)
