@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simulators.burgers import Burgers
-from simulators.fourier import resample
-from simulators.kuramoto_sivashinsky import KuramotoSivashinsky
-from simulators.navier_stokes import NavierStokes
-from simulators.periodic_fields import Waves
-from simulators.periodic_law import Law, solve_periodic
+from simulators.numerics.fourier import resample
+from simulators.periodic.burgers import Burgers
+from simulators.periodic.field_ensemble import Waves
+from simulators.periodic.kuramoto_sivashinsky import KuramotoSivashinsky
+from simulators.periodic.navier_stokes import NavierStokes
+from simulators.periodic.semilinear import Law, solve_periodic
 
 
 @dataclass(frozen=True)

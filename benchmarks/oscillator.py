@@ -37,9 +37,9 @@ from pac_surrogate.runner import Solver
 from pac_surrogate.runner import run as run_methods
 from pac_surrogate.surrogates.many import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate
-from simulators.oscillators import Oscillators
+from simulators.numerics.runge_kutta import solve_dopri5
+from simulators.odes.oscillators import Oscillators
 from simulators.pairs import find_pair
-from simulators.runge_kutta import solve_dopri5
 
 STEP, STEPS, STARTS, SOURCE = 0.1, 100, 100, 4000
 METHODS = (

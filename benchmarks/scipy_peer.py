@@ -8,10 +8,10 @@ import scipy.fft
 from evolutions import Evolution
 from scipy.integrate import solve_ivp
 
-from simulators.lorenz import Lorenz63
-from simulators.lotka_volterra import PredatorsAndPrey
-from simulators.oscillators import Oscillators
-from simulators.trajectories import Trajectories
+from simulators.odes.lorenz import Lorenz63
+from simulators.odes.lotka_volterra import PredatorsAndPrey
+from simulators.odes.oscillators import Oscillators
+from simulators.odes.trajectory_ensemble import Trajectories
 
 Slope = Callable[[float, np.ndarray], Any]
 System = Callable[..., tuple[Slope, list[float]]]  # from a row's inputs, in the order of the ensemble, to slope and start

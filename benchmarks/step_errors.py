@@ -26,8 +26,8 @@ from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
 from simulators.ensemble import Ensemble, Side
 from simulators.generate import CHUNK_CELLS
+from simulators.numerics.step_error import LostSolutionError, error_limit, tolerate
 from simulators.pairs import PAIRS, find_pair
-from simulators.step_error import LostSolutionError, error_limit, tolerate
 
 ESTIMATED, MEASURED, ROUNDS, FINER = 64, 16, 9, 4
 HARDWARE = "Intel Xeon, 2 cores, one thread"
@@ -35,10 +35,11 @@ TEXT = f"""\
 ## Time steps
 
 Every solver with fixed steps estimates the error that they make. It refuses a sample for which this is above 0.1 of the
-solution, or whose solution is not finite, in a line with the sample, the time and the remedy (`simulators/step_error.py`;
-`tolerate(limit)` sets another limit, and `tolerate(math.inf)` estimates nothing). ETDRK4 and the classical Runge-Kutta method
-compare steps with an embedded solution of order 3; the heat equation takes differences of its last temperatures; the leapfrog
-knows its error of phases from the initial field. Shallow water follows its waves, and refuses what is not finite.
+solution, or whose solution is not finite, in a line with the sample, the time and the remedy
+(`simulators/numerics/step_error.py`; `tolerate(limit)` sets another limit, and `tolerate(math.inf)` estimates nothing). ETDRK4
+and the classical Runge-Kutta method compare steps with an embedded solution of order 3; the heat equation takes differences of
+its last temperatures; the leapfrog knows its error of phases from the initial field. Shallow water follows its waves, and
+refuses what is not finite.
 
 Estimated: the largest of {ESTIMATED} samples. Measured: the largest distance from the outputs of {FINER} times the steps on
 the same cells, relative to them, of {MEASURED} of these samples. Cost: of the estimate, as a share of the processor time of
@@ -48,9 +49,9 @@ relative to the largest temperature, most of which has decayed in the outputs; t
 waves weigh more than in the outputs."""
 LONG = """\
 Three sources have an estimate above 1 %. Their steps are long on purpose, since that is what makes them cheap.
-`navier_stokes` and `membranes` stay below the limit. `lorenz_63` has the limit 1 (`looseness` in `simulators/lorenz.py`): its
-steps alone are off by a tenth or more, and chaos multiplies that within the time reported, which no estimate of steps
-contains. All other steps are accurate to 1 %."""
+`navier_stokes` and `membranes` stay below the limit. `lorenz_63` has the limit 1 (`looseness` in
+`simulators/odes/lorenz.py`): its steps alone are off by a tenth or more, and chaos multiplies that within the time reported,
+which no estimate of steps contains. All other steps are accurate to 1 %."""
 Arrays = Mapping[str, torch.Tensor]
 
 

@@ -1,6 +1,6 @@
 """Batched solvers of the equations behind the data: torch in, torch out, one sample a row."""
 
-from simulators.boundaries import Dirichlet, Neumann, Periodic, Robin
-from simulators.heat import Heat, solve_heat
+from simulators.heat.heat_equation import Heat, solve_heat
+from simulators.numerics.boundaries import Dirichlet, Neumann, Periodic, Robin
 
 __all__ = ["Dirichlet", "Heat", "Neumann", "Periodic", "Robin", "solve_heat"]

@@ -20,7 +20,7 @@ class Ensemble(Protocol):
 
     @property
     def simulator(self) -> str:
-        """Dotted name of the solver."""
+        """Name of the solver in data files; it stays when modules move, so that files that stand are left alone."""
 
     @property
     def equation(self) -> str:

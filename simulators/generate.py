@@ -29,7 +29,7 @@ from pac_surrogate.files import (
 )
 from pac_surrogate.utilities.memory import memory_bytes
 from simulators.ensemble import Pair, Side
-from simulators.step_error import LostSolutionError
+from simulators.numerics.step_error import LostSolutionError
 
 Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 

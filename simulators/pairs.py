@@ -1,13 +1,16 @@
 """All pairs of simulators: a cheap source with thousands of samples and a dear target with hundreds."""
 
 from simulators.ensemble import Pair
-from simulators.field_pairs import FIELDS
-from simulators.heat_pairs import HEAT
-from simulators.periodic_pairs import PERIODIC
-from simulators.table_pairs import TABLES
-from simulators.trajectory_pairs import TRAJECTORIES
+from simulators.heat.pairs import HEAT
+from simulators.odes.pairs import TRAJECTORIES
+from simulators.periodic.pairs import PERIODIC
+from simulators.porous.pairs import POROUS
+from simulators.steady.pairs import STEADY
+from simulators.tables.pairs import TABLES
+from simulators.water.pairs import WATER
+from simulators.waves.pairs import WAVES
 
-PAIRS = {pair.name: pair for pair in (*HEAT, *PERIODIC, *TRAJECTORIES, *FIELDS, *TABLES)}
+PAIRS = {pair.name: pair for pair in (*HEAT, *PERIODIC, *TRAJECTORIES, *WAVES, *WATER, *STEADY, *POROUS, *TABLES)}
 
 
 def find_pair(name: str) -> Pair:

@@ -2,16 +2,19 @@
 
     python tests/imports.py                 prints each part with those that it imports, the lowest first
     python tests/imports.py --files         the same of the files of every folder
+    python tests/imports.py --of simulators [--files]        the same of another package of the repository
 
 Prints how many parts and arrows there are and how deep they lie; exit status 1 if there is a cycle.
 """
 
+import argparse
 import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-LIBRARY = Path(__file__).parent.parent / "pac_surrogate"
+ROOT = Path(__file__).parent.parent
+LIBRARY = ROOT / "pac_surrogate"
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -24,33 +27,34 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def module_of(name: str) -> Path | None:
-    """The file of the library that a full name lies in, None for what is not the library's."""
-    package, *rest = name.split(".")
-    if package != "pac_surrogate":
+def module_of(name: str, package: Path = LIBRARY) -> Path | None:
+    """The file of the package that a full name lies in, None for what is not the package's."""
+    first, *rest = name.split(".")
+    if first != package.name:
         return None
     while rest:
-        for path in (LIBRARY.joinpath(*rest).with_suffix(".py"), LIBRARY.joinpath(*rest, "__init__.py")):
+        for path in (package.joinpath(*rest).with_suffix(".py"), package.joinpath(*rest, "__init__.py")):
             if path.exists():
                 return path
         rest.pop()
-    return LIBRARY / "__init__.py"
+    return package / "__init__.py"
 
 
-def part_of(path: Path, *, files: bool = False) -> str:
+def part_of(path: Path, package: Path = LIBRARY, *, files: bool = False) -> str:
     """The part that a file belongs to."""
-    inside = path.relative_to(LIBRARY).with_suffix("")
+    inside = path.relative_to(package).with_suffix("")
     return ".".join(inside.parts) if files else inside.parts[0]
 
 
-def graph(*, files: bool = False) -> dict[str, set[str]]:
+def graph(package: Path = LIBRARY, *, files: bool = False) -> dict[str, set[str]]:
     """Parts, and those that each imports, but for itself; `__init__.py` files alone are none."""
     found: dict[str, set[str]] = {}
-    for path in sorted(LIBRARY.rglob("*.py")):
-        if path.name == "__init__.py" and (files or path.parent == LIBRARY):
+    for path in sorted(package.rglob("*.py")):
+        if path.name == "__init__.py" and (files or path.parent == package):
             continue
-        here = part_of(path, files=files)
-        others = {part_of(other, files=files) for other in map(module_of, imported(path)) if other is not None}
+        here = part_of(path, package, files=files)
+        modules = (module_of(name, package) for name in imported(path))
+        others = {part_of(module, package, files=files) for module in modules if module is not None}
         found.setdefault(here, set()).update(others - {here, "__init__"})
     return {part: {other for other in others if other in found} for part, others in found.items()}
 
@@ -66,7 +70,11 @@ def layers(parts: dict[str, set[str]]) -> list[list[str]]:
 
 
 def main() -> None:
-    parts = graph(files="--files" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--of", default=LIBRARY.name, choices=("pac_surrogate", "simulators"), help="the package")
+    parser.add_argument("--files", action="store_true", help="files, not folders")
+    flags = parser.parse_args()
+    parts = graph(ROOT / flags.of, files=flags.files)
     rows = layers(parts)
     for depth, row in enumerate(rows):
         for part in row:

@@ -76,7 +76,7 @@ def test_oscillators_are_rolled_out_and_the_truth_itself_has_no_error(script, ca
     import oscillator  # its functions, with the exact change of a step in place of a surrogate's
     import torch
 
-    from simulators.oscillators import Oscillators
+    from simulators.odes.oscillators import Oscillators
 
     harmonic = Oscillators()
     start = torch.tensor([[1.0, 0.0, 0.0], [0.3, -1.2, 0.5]], dtype=torch.float64)

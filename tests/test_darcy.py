@@ -14,10 +14,10 @@ from scipy.sparse.linalg import spsolve
 from torch import pi
 from torch.nn.functional import avg_pool2d
 
-from simulators.block_tridiagonal import solve_five_point
-from simulators.darcy import Darcy
 from simulators.ensemble import Ensemble
-from simulators.porous_flow import solve_darcy
+from simulators.numerics.block_tridiagonal import solve_five_point
+from simulators.porous.darcy import solve_darcy
+from simulators.porous.darcy_ensemble import Darcy
 
 LENGTHS = [1.5, 0.8]  # neither is 1, so that a factor forgotten shows
 CLOSED = [(0.0, 0.0), (0.0, 0.0)]

@@ -11,11 +11,11 @@ import torch
 from scipy.linalg import toeplitz
 from torch import pi
 
-from simulators.blobs import random_blobs
-from simulators.elliptic import apply_elliptic, solve_elliptic
 from simulators.ensemble import Ensemble
-from simulators.helmholtz import Helmholtz, ScreenedPoisson
-from simulators.poisson import AnisotropicPoisson, SteadyAdvectionDiffusion, speed_of_ratio
+from simulators.steady.blobs import random_blobs
+from simulators.steady.helmholtz_ensemble import Helmholtz, ScreenedPoisson
+from simulators.steady.poisson_ensemble import AnisotropicPoisson, SteadyAdvectionDiffusion, speed_of_ratio
+from simulators.steady.poisson_helmholtz import apply_elliptic, solve_elliptic
 
 LENGTHS = [1.5, 0.8]  # neither is 1, so that a factor forgotten shows
 

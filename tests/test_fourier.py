@@ -7,8 +7,8 @@ import mpmath
 import pytest
 import torch
 
-from simulators.exponential_step import ExponentialStep
-from simulators.fourier import PeriodicBox, resample
+from simulators.numerics.exponential_step import ExponentialStep
+from simulators.numerics.fourier import PeriodicBox, resample
 
 LENGTH = 3.0
 

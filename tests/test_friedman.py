@@ -14,7 +14,7 @@ from sklearn.datasets import make_friedman1
 
 from pac_surrogate.files import Variable
 from simulators.ensemble import Ensemble
-from simulators.friedman import Friedman, solve_friedman
+from simulators.tables.friedman import Friedman, solve_friedman
 
 
 def generator(seed=0):

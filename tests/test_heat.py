@@ -9,7 +9,7 @@ import torch
 from torch import pi
 
 from simulators import Dirichlet, Neumann, Periodic, Robin, solve_heat
-from simulators.step_error import LostSolutionError, tolerate
+from simulators.numerics.step_error import LostSolutionError, tolerate
 
 LENGTH, CAPACITY = 2.0, 3.0  # neither is 1, so that a factor forgotten shows
 

@@ -121,8 +121,39 @@ def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
 def test_simulators_know_of_the_library_its_file_writer_alone_and_only_where_files_are_written():
     for path in sources(SIMULATORS):
         known = {name for name in imports(tree(path)) if name.split(".")[0] == "pac_surrogate"}
-        assert not known or path.name in ("__main__.py", "generate.py"), path
+        assert not known or path in (SIMULATORS / "__main__.py", SIMULATORS / "generate.py"), path
         assert all(name.startswith(("pac_surrogate.files.", *CONSOLE)) for name in known), path
+
+
+PHYSICS = sorted(path.name for path in SIMULATORS.iterdir() if (path / "__init__.py").exists() and path.name != "numerics")
+
+
+def imported_simulators(path):
+    """Parts of the simulators that a file of theirs imports; `__init__` is the face of them all."""
+    modules = (module_of(name, SIMULATORS) for name in imported(path))
+    return {part_of(module, SIMULATORS) for module in modules if module is not None}
+
+
+@pytest.mark.parametrize("folder", ["numerics", *PHYSICS])
+def test_a_physics_imports_no_other_and_the_numerics_import_none(folder):
+    allowed = {"numerics"} if folder == "numerics" else {folder, "numerics", "ensemble", "quantities"}
+    for path in sources(SIMULATORS / folder):
+        assert imported_simulators(path) <= allowed, path
+
+
+def test_that_check_sees_the_imports_between_simulators_that_there_are():
+    assert len(PHYSICS) >= 8
+    assert {part_of(path, SIMULATORS) for path in sources(SIMULATORS)} == {
+        *PHYSICS,
+        *("numerics", "__init__", "__main__", "ensemble", "generate", "pairs", "quantities"),
+    }
+    assert imported_simulators(SIMULATORS / "heat" / "pairs.py") == {"heat", "ensemble"}
+    assert imported_simulators(SIMULATORS / "steady" / "blobs.py") == {"quantities"}
+    assert imported_simulators(SIMULATORS / "waves" / "wave_equation.py") == {"numerics"}
+    assert imported_simulators(SIMULATORS / "pairs.py") == {*PHYSICS, "ensemble"}
+    for files in (False, True):
+        parts = graph(SIMULATORS, files=files)
+        assert sum(map(len, layers(parts))) == len(parts)
 
 
 def gradients_followed(path):

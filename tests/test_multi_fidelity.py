@@ -11,8 +11,8 @@ import torch
 
 from pac_surrogate.files import Variable
 from simulators.ensemble import Ensemble
-from simulators.multi_fidelity import MultiFidelity, solve_multi_fidelity
-from simulators.multi_fidelity_families import FAMILIES
+from simulators.tables.multi_fidelity import MultiFidelity, solve_multi_fidelity
+from simulators.tables.multi_fidelity_families import FAMILIES
 
 LEVELS = ("high", "low")
 

@@ -10,13 +10,13 @@ import torch
 from scipy.special import ellipj, ellipk, lambertw
 
 from simulators.ensemble import Ensemble
-from simulators.lorenz import Lorenz63, Lorenz96, lorenz63_field, lorenz96_field
-from simulators.lotka_volterra import PredatorsAndPrey, lotka_volterra_field
-from simulators.oscillators import Oscillators, oscillator_field
-from simulators.pendulum import Pendulums, pendulum_field, pendulum_period
-from simulators.runge_kutta import solve_dopri5, solve_rk4
-from simulators.sir import Epidemics, sir_field
-from simulators.step_error import tolerate
+from simulators.numerics.runge_kutta import solve_dopri5, solve_rk4
+from simulators.numerics.step_error import tolerate
+from simulators.odes.lorenz import Lorenz63, Lorenz96, lorenz63_field, lorenz96_field
+from simulators.odes.lotka_volterra import PredatorsAndPrey, lotka_volterra_field
+from simulators.odes.oscillators import Oscillators, oscillator_field
+from simulators.odes.pendulum import Pendulums, pendulum_field, pendulum_period
+from simulators.odes.sir import Epidemics, sir_field
 
 
 @pytest.fixture(autouse=True)

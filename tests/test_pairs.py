@@ -16,10 +16,10 @@ from pac_surrogate.files import read_description, read_rows, validate
 from simulators.__main__ import app
 from simulators.ensemble import Pair, Shift
 from simulators.generate import generate
+from simulators.heat.rod_ensemble import Rods
+from simulators.numerics.step_error import LostSolutionError, tolerate
+from simulators.odes.pairs import TRAJECTORIES
 from simulators.pairs import PAIRS, find_pair
-from simulators.rods import Rods
-from simulators.step_error import LostSolutionError, tolerate
-from simulators.trajectory_pairs import TRAJECTORIES
 
 ROLES = ("source", "target")
 

@@ -8,19 +8,19 @@ from itertools import pairwise
 import pytest
 import torch
 
-from simulators.advection_diffusion import AdvectionDiffusion
-from simulators.allen_cahn import AllenCahn
-from simulators.burgers import Burgers
 from simulators.ensemble import Ensemble
-from simulators.fisher_kpp import FisherKPP
-from simulators.fourier import PeriodicBox, resample
-from simulators.gray_scott import GrayScott
-from simulators.korteweg_de_vries import KortewegDeVries
-from simulators.kuramoto_sivashinsky import KuramotoSivashinsky
-from simulators.navier_stokes import NavierStokes
-from simulators.periodic_fields import PeriodicFields, Waves
-from simulators.periodic_law import solve_periodic
-from simulators.step_error import TOLERANCE, LostSolutionError, tolerate
+from simulators.numerics.fourier import PeriodicBox, resample
+from simulators.numerics.step_error import TOLERANCE, LostSolutionError, tolerate
+from simulators.periodic.advection_diffusion import AdvectionDiffusion
+from simulators.periodic.allen_cahn import AllenCahn
+from simulators.periodic.burgers import Burgers
+from simulators.periodic.field_ensemble import PeriodicFields, Waves
+from simulators.periodic.fisher_kpp import FisherKPP
+from simulators.periodic.gray_scott import GrayScott
+from simulators.periodic.korteweg_de_vries import KortewegDeVries
+from simulators.periodic.kuramoto_sivashinsky import KuramotoSivashinsky
+from simulators.periodic.navier_stokes import NavierStokes
+from simulators.periodic.semilinear import solve_periodic
 
 TAU = 2 * math.pi
 
@@ -226,7 +226,7 @@ def test_burgers_is_solved_or_refused_and_never_lost_in_silence():
 
 @pytest.mark.parametrize("block", [128, 2**16])
 def test_a_lost_sample_is_named_whatever_the_blocks_and_does_not_touch_the_others(block, monkeypatch):
-    monkeypatch.setattr("simulators.periodic_law.BLOCK", block)
+    monkeypatch.setattr("simulators.periodic.semilinear.BLOCK", block)
     start = torch.sin(TAU * grid(128)) * tensor(0.1, 0.2, 5.0, 0.1)[:, None]
     numbers, times = {"viscosity": torch.full((4,), 0.001, dtype=torch.float64)}, tensor(0.1, 0.5)
     with pytest.raises(LostSolutionError, match=r"sample 2 is lost by time t = 0\.\d+: .* take more than 20 steps") as refusal:
@@ -486,7 +486,7 @@ def test_every_output_time_is_reached_whatever_the_others():
 def test_blocks_of_rows_change_nothing(monkeypatch):
     ensemble, inputs = EVERY["navier-stokes"], drawn("navier-stokes", 5)
     whole, _ = ensemble.solve(inputs)
-    monkeypatch.setattr("simulators.periodic_law.BLOCK", 2 * 64 * 64)
+    monkeypatch.setattr("simulators.periodic.semilinear.BLOCK", 2 * 64 * 64)
     blocks, _ = ensemble.solve(inputs)
     torch.testing.assert_close(whole["vorticity"], blocks["vorticity"], rtol=0, atol=1e-12)
 
@@ -503,7 +503,7 @@ def test_a_coarse_solver_interpolates_its_answer_by_waves():
 
 
 def test_a_sample_is_named_by_its_place_in_the_batch_whatever_the_blocks(monkeypatch):
-    monkeypatch.setattr("simulators.periodic_law.BLOCK", 32)
+    monkeypatch.setattr("simulators.periodic.semilinear.BLOCK", 32)
     start, viscosity = torch.zeros(5, 32).double(), tensor(0.1, 0.1, 0.1, -0.1, 0.1)
     with pytest.raises(ValueError, match="in sample 3"):
         solve_periodic(Burgers(), start, {"viscosity": viscosity}, tensor(0.1), lengths=[1.0], steps=1)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from simulators.random_inputs import Modes, random_field, random_numbers, random_periodic_field, refine
+from simulators.numerics.random_inputs import Modes, random_field, random_numbers, random_periodic_field, refine
 
 FAMILIES = ["sine", "cosine", "fourier"]
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from simulators import runge_kutta
-from simulators.runge_kutta import dopri5_step, rk4_step, solve_dopri5, solve_rk4
-from simulators.step_error import TOLERANCE, LostSolutionError, tolerate
+from simulators.numerics import runge_kutta
+from simulators.numerics.runge_kutta import dopri5_step, rk4_step, solve_dopri5, solve_rk4
+from simulators.numerics.step_error import TOLERANCE, LostSolutionError, tolerate
 
 ECCENTRICITIES = torch.tensor([0.0, 0.2, 0.5], dtype=torch.float64)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import pi
 
-from simulators.basins import Basins
 from simulators.ensemble import Ensemble
-from simulators.finite_volume import LIMITERS, face_values
-from simulators.shallow_water import hll_flux, solve_shallow_water
+from simulators.numerics.finite_volume import LIMITERS, face_values
+from simulators.water.basin_ensemble import Basins
+from simulators.water.shallow_water import hll_flux, solve_shallow_water
 
 GRAVITY, LENGTH = 9.81, 2.0
 ROUND, CLOSED = ("periodic", "periodic"), ("wall", "wall")

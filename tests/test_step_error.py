@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from simulators.step_error import TOLERANCE, LostSolutionError, error_limit, refuse_lost, refuse_not_finite, tolerate
+from simulators.numerics.step_error import TOLERANCE, LostSolutionError, error_limit, refuse_lost, refuse_not_finite, tolerate
 
 NAN, INF = math.nan, math.inf
 TIMES = [0.5, 1.0, 2.0]

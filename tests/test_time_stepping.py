@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.special import eval_legendre
 
-from simulators.time_stepping import euler_step, legendre_stages, legendre_step
+from simulators.numerics.time_stepping import euler_step, legendre_stages, legendre_step
 
 ZERO = torch.zeros(1, dtype=torch.float64)
 

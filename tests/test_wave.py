@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import pi
 
-from simulators.boundaries import Dirichlet, Neumann, Periodic, Robin
 from simulators.ensemble import Ensemble
-from simulators.membranes import Membranes
-from simulators.step_error import LostSolutionError, tolerate
-from simulators.strings import Strings
-from simulators.wave import solve_wave
+from simulators.numerics.boundaries import Dirichlet, Neumann, Periodic, Robin
+from simulators.numerics.step_error import LostSolutionError, tolerate
+from simulators.waves.membrane_ensemble import Membranes
+from simulators.waves.string_ensemble import Strings
+from simulators.waves.wave_equation import solve_wave
 
 LENGTH = 2.0  # not 1, so that a factor forgotten shows
 SPEEDS = torch.tensor([0.7, 1.6], dtype=torch.float64)

@@ -1,0 +1,1 @@
+"""Heat conduction: its solver, and rods and plates with random temperatures."""

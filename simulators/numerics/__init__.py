@@ -1,0 +1,1 @@
+"""What solvers of many equations share: boundaries, steps in time and their errors, Fourier modes, random inputs."""

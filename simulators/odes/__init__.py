@@ -1,0 +1,1 @@
+"""Ordinary differential equations: a file for each system, and their trajectories from random starts."""

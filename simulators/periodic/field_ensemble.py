@@ -1,0 +1,160 @@
+"""Random periodic fields that evolve by a law: what every `semilinear.Law` is to a pair."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simulators.numerics.fourier import resample
+from simulators.numerics.random_inputs import random_numbers, random_periodic_field
+from simulators.periodic.semilinear import Law, solve_periodic
+from simulators.quantities import Coordinate, Quantity, grid_points
+
+Arrays = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Random periodic fields: Gaussian with a stated spectrum, or bounded by a logistic function of such a field.
+
+    Attributes:
+        mean: of the field.
+        deviation: root mean square of the field about its mean.
+        modes: the most waves along an axis.
+        cutoff: number of waves from which the spectrum falls.
+        power: m waves deviate as (1 + m^2 / cutoff^2)^(-power / 2).
+        between: None, or the range onto which the field is squashed: low + (high - low) / (1 + exp(-field)).
+    """
+
+    mean: float = 0.0
+    deviation: float = 1.0
+    modes: int = 8
+    cutoff: float = 3.0
+    power: float = 4.0
+    between: tuple[float, float] | None = None
+
+    def draw(self, generator: torch.Generator, samples: int, points: tuple[int, ...]) -> Float[Tensor, "sample ..."]:
+        """Draw values at the points of a periodic grid."""
+        field = random_periodic_field(generator, samples, points, modes=self.modes, cutoff=self.cutoff, power=self.power)
+        field = self.mean + self.deviation * field
+        if self.between is None:
+            return field
+        low, high = self.between
+        return low + (high - low) * torch.sigmoid(field)
+
+
+@dataclass(frozen=True)
+class PeriodicFields:
+    """A periodic box, 1-D or square, on which a random field evolves by a law.
+
+    The initial field is stored at the reported points; what is solved is the shortest sum of waves through them. A solver
+    with fewer points than reported leaves out the waves it cannot hold and interpolates its answer by waves.
+
+    Attributes:
+        law: the equation with the ranges of its numbers.
+        waves: the initial field.
+        time: at which the field is reported [s].
+        length: of the box along each axis [m].
+        axes: 1 or 2.
+        reported: points in the data along each axis.
+        points: of the solver along each axis.
+        steps: time steps of the solver.
+    """
+
+    law: Law
+    waves: Waves
+    time: float
+    length: float = 1.0
+    axes: int = 1
+    reported: int = 64
+    points: int = 128
+    steps: int = 64
+
+    @property
+    def simulator(self) -> str:
+        """The law's class, without this folder: the name that data files know."""
+        return f"{type(self.law).__module__}.{type(self.law).__name__}".replace("simulators.periodic.", "simulators.")
+
+    @property
+    def scheme(self) -> str:
+        """Exact in time for linear laws."""
+        return "Fourier; exact in time" if self.law.degree == 1 else "Fourier; ETDRK4, order 4"
+
+    @property
+    def order(self) -> float:
+        """In time; in space there is round-off only."""
+        return float("nan") if self.law.degree == 1 else 4.0
+
+    @property
+    def equation(self) -> str:
+        """The law's."""
+        return self.law.equation
+
+    @property
+    def invariant(self) -> str:
+        """The law's."""
+        return self.law.invariant
+
+    @property
+    def size(self) -> int:
+        """Values on the solver's grid."""
+        return len(self.law.evolved) * self.points**self.axes
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        """The initial field and the numbers of the law."""
+        return (self._on_grid(self.law.initial, self.law.initial.long_name), *(drawn for drawn, _ in self.law.numbers))
+
+    @property
+    def outputs(self) -> tuple[Quantity, ...]:
+        """The fields at the reported time."""
+        return tuple(self._on_grid(field, f"{field.long_name} after {self.time:g} s") for field in self.law.evolved)
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """The reported points."""
+        return tuple(grid_points(axis, self.reported, self.length) for axis in "xy"[: self.axes])
+
+    def draw(self, generator: torch.Generator, samples: int) -> Arrays:
+        """Draw inputs as they are stored, float32."""
+        field = self.waves.draw(generator, samples, self._grid(self.reported))
+        numbers = random_numbers(generator, samples, [bounds for _, bounds in self.law.numbers])
+        names = [drawn.name for drawn, _ in self.law.numbers]
+        return {self.law.initial.name: field.float()} | dict(zip(names, numbers.float().unbind(1), strict=True))
+
+    def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
+        """Return the outputs of stored inputs, and by how much the law's invariant is missed, relative.
+
+        Args:
+            inputs: as `draw` returns them.
+            refinement: factor on steps; the grid stays, as Fourier modes leave no error in space that falls with an order.
+        """
+        numbers = {name: values.double() for name, values in inputs.items() if name != self.law.initial.name}
+        field = inputs[self.law.initial.name].double()
+        start = self.law.start(resample(field, self._grid(self.points)))
+        end = solve_periodic(
+            self.law,
+            start,
+            numbers,
+            start.new_tensor([self.time]),
+            lengths=[self.length] * self.axes,
+            steps=max(1, round(self.steps * refinement)),
+        )[:, 0]
+        fields = end.unbind(1) if end.ndim > self.axes + 1 else (end,)
+        outputs = {q.name: self._to_reported(values) for q, values in zip(self.law.evolved, fields, strict=True)}
+        return outputs, self.law.residual(numbers, start, end, self.length)
+
+    def _grid(self, points: int) -> tuple[int, ...]:
+        return (points,) * self.axes
+
+    def _on_grid(self, field: Quantity, long_name: str) -> Quantity:
+        return Quantity(field.name, ("x", "y")[: self.axes], self._grid(self.reported), field.units, long_name)
+
+    def _to_reported(self, field: Tensor) -> Tensor:
+        stride = field.shape[1] // self.reported
+        if stride * self.reported != field.shape[1]:
+            return resample(field, self._grid(self.reported))
+        for axis in range(1, field.ndim):
+            field = field[(slice(None),) * axis + (slice(None, None, stride),)]
+        return field

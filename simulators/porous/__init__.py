@@ -1,0 +1,1 @@
+"""Flow through porous media, Darcy's law: its solver, and squares of random permeability."""

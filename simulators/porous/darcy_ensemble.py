@@ -1,0 +1,130 @@
+"""Porous squares of random permeability under Darcy's law, with or without a hole."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simulators.numerics.coarse_grids import to_reported, to_solver
+from simulators.numerics.random_inputs import Modes, random_field
+from simulators.porous.darcy import solve_darcy
+from simulators.quantities import Coordinate, Quantity, cell_centres
+
+Arrays = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Darcy:
+    """-div(k grad p) = f on a square of random permeability k, whose sides are held at p = 0 or drive a flow.
+
+    The logarithm of k is band-limited, so that its averages over the reported cells determine the solution. A solver with
+    fewer cells starts from their block averages and interpolates its answer; one with more averages its answer. A hole is
+    a square about the centre with its sides on faces of all grids. Its corners bend the flow by three quarters of a turn,
+    and the error falls as h^(4/3) there, not as h^2.
+
+    Attributes:
+        cells: of the solver along each axis; a multiple or a divisor of `reported`.
+        median: of k, permeability over viscosity, of sand and water [m^2/(Pa s)].
+        log_deviation: root mean square of log(k / median).
+        injection: f, the same everywhere [1/s].
+        pressure_drop: None holds all sides at p = 0; a number holds x low at it and x high at 0, without flow through the
+            other two [Pa].
+        hole_radius: half the side of the hole [m]; 0 for none.
+        hole_held: whether the hole is held at p = 0, a well; otherwise nothing flows into it. Inside, p is given as 0.
+        length: of a side [m].
+        modes: half waves along each axis in log(k).
+        cutoff: half waves from which its spectrum falls.
+        reported: cells in the data along each axis.
+    """
+
+    cells: int = 64
+    median: float = 1e-8
+    log_deviation: float = 1.0
+    injection: float = 1e-4
+    pressure_drop: float | None = None
+    hole_radius: float = 0.0
+    hole_held: bool = False
+    length: float = 1.0
+    modes: int = 8
+    cutoff: float = 6.0
+    reported: int = 32
+
+    simulator = "simulators.porous_flow.solve_darcy"
+    scheme = "finite volumes, order 2; block Cholesky"
+    invariant = "balance of mass"
+
+    @property
+    def order(self) -> float:
+        """Of the error in the cells' width; NaN with a hole: 4/3 in the limit, of which grids that one uses show little."""
+        return 2.0 if self.hole_radius == 0 else float("nan")
+
+    @property
+    def size(self) -> int:
+        """Cells of the solver; while it eliminates it keeps `cells` times as many numbers, still within a cache's reach."""
+        return self.cells**2
+
+    @property
+    def equation(self) -> str:
+        """In words for a file."""
+        drop = self.pressure_drop
+        sides = "p = 0 on all sides" if drop is None else f"p = {drop:g} Pa at x = 0, p = 0 at x = length, no flow through y"
+        hole = "p = 0" if self.hole_held else "no flow"
+        inside = f"; {hole} at a square hole about the centre, hole_radius half its side" if self.hole_radius else ""
+        return f"-div(permeability grad p) = injection; {sides}{inside}"
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        """The permeability."""
+        name = "permeability over viscosity, cell averages of its logarithm"
+        return (Quantity("permeability", ("x", "y"), (self.reported, self.reported), "m2 Pa-1 s-1", name, scaling="log"),)
+
+    @property
+    def outputs(self) -> tuple[Quantity, ...]:
+        """The pressure."""
+        return (Quantity("pressure", ("x", "y"), (self.reported, self.reported), "Pa", "pressure, cell averages"),)
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """The reported cells."""
+        return tuple(cell_centres(axis, self.reported, self.length) for axis in "xy")
+
+    def draw(self, generator: torch.Generator, samples: int) -> Arrays:
+        """Draw inputs as they are stored, float32."""
+        modes = [Modes("cosine", self.modes)] * 2
+        logarithm = self.log_deviation * random_field(generator, samples, self.reported, modes, cutoff=self.cutoff, power=2)
+        return {"permeability": (self.median * torch.exp(logarithm)).float()}
+
+    def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
+        """Return the outputs of stored inputs, and by how much each sample's mass balance fails, relative.
+
+        Args:
+            inputs: as `draw` returns them.
+            refinement: factor on cells.
+
+        Raises:
+            ValueError: if a side of the hole falls between faces.
+        """
+        cells, drop = round(self.cells * refinement), self.pressure_drop
+        permeability = torch.exp(to_solver(torch.log(inputs["permeability"].double()), Modes("cosine", self.modes), cells))
+        hole = self._hole(permeability, cells)
+        flow = solve_darcy(
+            permeability if self.hole_held else torch.where(hole, 0, permeability),
+            torch.full_like(permeability, self.injection),
+            lengths=[self.length, self.length],
+            pressures=[(0.0, 0.0)] * 2 if drop is None else [(drop, 0.0), (None, None)],
+            held=hole if self.hole_held else None,
+        )
+        pressure = to_reported(flow.pressure, self.reported)
+        return {"pressure": torch.where(self._hole(pressure, self.reported), 0, pressure)}, flow.residual()
+
+    def _hole(self, field: Tensor, cells: int) -> Bool[Tensor, "x y"]:
+        """Return which of the cells along each axis are in the hole."""
+        half = self.hole_radius * cells / self.length
+        if half and (cells % 2 or abs(half - round(half)) > 1e-9 or not half < cells / 2):
+            raise ValueError(
+                f"hole_radius must be a multiple of the cells' width and below half the side, got {self.hole_radius:g} m for"
+                f" {cells} cells of {self.length / cells:g} m: choose one for the solver's and the reported cells"
+            )
+        inside = (torch.arange(cells, device=field.device) + 0.5 - cells / 2).abs() < half
+        return inside[:, None] & inside

@@ -1,0 +1,1 @@
+"""Functions of a few numbers in closed form, with cheap and dear versions."""

@@ -1,0 +1,1 @@
+"""The shallow water equations: their solver, and basins with random surfaces."""

@@ -1,0 +1,1 @@
+"""The wave equation: its solver, and strings and membranes with random displacements."""
