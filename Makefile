@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
 
-.PHONY: heat test numerical test-processors test-ranges soak lint types clean
+.PHONY: heat test numerical test-processors test-ranges soak package lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
@@ -57,6 +57,11 @@ test-ranges: $(VENV)/.installed
 soak: $(VENV)/.installed-test
 	$(BIN)/python tests/fuzz.py --mutants 1000
 	$(BIN)/python tests/soak.py
+
+# What a release needs: sdist and wheel, and the README's first example with the wheel alone in an empty environment.
+package: $(VENV)/.installed
+	$(INSTALL) build
+	$(BIN)/python tests/package.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -86,7 +86,7 @@ def answers(name, inputs, refinement=1.0):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_law_draws_what_it_says_and_solves_it(name):
+def test_an_ensemble_draws_what_it_says_and_solves_it(name):
     ensemble, inputs = EVERY[name], drawn(name)
     assert isinstance(ensemble, Ensemble)
     shape = (ensemble.reported,) * ensemble.axes
@@ -105,7 +105,7 @@ def test_a_law_draws_what_it_says_and_solves_it(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_error_falls_with_the_steps_as_the_law_says(name):
+def test_the_error_falls_with_the_steps_as_the_scheme_says(name):
     inputs, ensemble = drawn(name, 1), EVERY[name]
     found = [replace(ensemble, steps=r * ensemble.steps).solve(inputs)[0] for r in (1, 2, 4)]
     fields = [torch.stack(list(outputs.values())) for outputs in found]
@@ -525,7 +525,7 @@ def test_a_sample_is_named_by_its_place_in_the_batch_whatever_the_blocks(monkeyp
         ),
     ],
 )
-def test_laws_refuse_constants_without_a_sense(make, message):
+def test_pdes_refuse_constants_without_a_sense(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

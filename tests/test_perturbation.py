@@ -1,4 +1,4 @@
-"""Disturbed inputs: what the adversary finds, what the trainer minimises, and that neighbours in a stack do not matter."""
+"""Perturbed inputs: what the adversary finds, what the trainer minimises, and that neighbours in a stack do not matter."""
 
 import numpy as np
 import pytest

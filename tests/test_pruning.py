@@ -45,7 +45,7 @@ def pruned_count(mask):
     seed=st.integers(0, 99),
     criterion=st.sampled_from([magnitude_mask, random_mask]),
 )
-def test_exactly_the_rounded_share_of_a_tensor_goes_however_many_weights_tie(shape, rho, levels, seed, criterion):
+def test_exactly_the_rounded_fraction_of_a_tensor_goes_however_many_weights_tie(shape, rho, levels, seed, criterion):
     options = {"generator": generator(seed)} if criterion is random_mask else {}
     # One level of magnitude is a tensor of equal weights, four are many ties.
     w = {"w": torch.randint(levels, shape, generator=generator(seed)) - 1.5}

@@ -59,7 +59,7 @@ def test_lp_ft_lies_between_fine_tuning_and_the_probe_and_ends_in_both():
     assert not same(tuned.weights, probed.weights)
 
 
-def test_the_shares_of_lp_ft_are_one_budget():
+def test_both_trainings_of_lp_ft_together_use_one_budget():
     for fraction in (0.0, 0.25, 0.5, 1.0):
         asking = problems(LPFT(probe_fraction=fraction), case("MLP"))
         probe = next(asking)

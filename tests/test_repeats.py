@@ -34,7 +34,7 @@ def test_equal_and_nearly_equal_inputs_are_one_and_others_are_not():
     assert groups_of(chain).tolist() == [0, 0, 0, 0]  # each is equal to the next
 
 
-def test_sums_means_and_shares_are_those_of_the_groups():
+def test_sums_means_and_sample_weights_are_those_of_the_groups():
     values = draws(8, 2)
     for i in range(8):
         own = values[input_of == input_of[i]]

@@ -224,7 +224,7 @@ def test_a_sample_is_outside_if_any_column_leaves_the_range_by_more_than_the_mar
     assert scaling.outside(x).tolist() == [False, False, False, True, True, True]
 
 
-def test_the_margin_of_a_logarithmic_range_is_a_share_of_its_decades():
+def test_the_margin_of_a_logarithmic_range_is_a_fraction_of_its_decades():
     x = 10.0 ** np.linspace(-6, 0, 20)
     scaling = fit_scaling(pac.Dataset.from_arrays({"k": x}, draws(20), scaling={"k": "log"})).inputs
     asked = torch.tensor(

@@ -64,7 +64,7 @@ def test_tensors_of_two_axes_or_more_can_be_pruned():
     assert prunable(w) == ["hidden.0.weight", "readout.weight", "convolution.weight"]
 
 
-def test_sparsity_is_the_pruned_share_of_the_weight_tensors_biases_not_counted():
+def test_sparsity_is_the_pruned_fraction_of_the_weight_tensors_biases_not_counted():
     essential = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights().items()}
     assert sparsity(essential) == 0.0
     essential["hidden.0.weight"][0] = False  # 3 of 12 + 8
