@@ -1,7 +1,7 @@
 """Build sdist and wheel, install the wheel in an empty environment and run the README's first example there: `make package`.
 
-`python -m build` builds the wheel from the sdist, which shows that the sdist is complete. The example runs in an empty folder, where
-nothing of the repository can be imported by accident.
+`python -m build` builds the wheel from the sdist, which shows that the sdist is complete. The example runs in an empty folder,
+where nothing of the repository can be imported by accident.
 """
 
 import os
