@@ -203,8 +203,8 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
         "Pairs of simulators: a cheap source with thousands of samples and a dear target with hundreds. Every solver is batched"
         " in torch float64 and runs on any device; every ensemble draws random inputs and solves them. This page is generated"
         " by `python benchmarks/verification.py`: its pictures and numbers come from the data files that it has written."
-        " `tests/test_*.py` hold the solvers to exact solutions, observed orders, conserved quantities and symmetries; here is"
-        " what `simulators.generate` measures whenever it writes a file.\n"
+        " `tests/simulators/test_*.py` hold the solvers to exact solutions, observed orders, conserved quantities and"
+        " symmetries; here is what `simulators.generate` measures whenever it writes a file.\n"
     )
     yield "## What is verified\n"
     yield (

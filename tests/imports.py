@@ -13,8 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-LIBRARY = ROOT / "pac_surrogate"
+from paths import LIBRARY, ROOT
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -6,11 +6,9 @@ All calls are made in one other process, where no type checker answers before th
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from paths import ROOT
 
 BEGINNING = """
 import json, sys, warnings

@@ -5,14 +5,11 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import BENCHMARKS
 
 import pac_surrogate as pac
-
-ROOT = Path(__file__).parent.parent
-BENCHMARKS = ROOT / "benchmarks"
 
 
 def python(*arguments, cwd, check=True):

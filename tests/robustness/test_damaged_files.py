@@ -15,6 +15,7 @@ import fuzz
 import h5py
 import numpy as np
 import pytest
+from paths import EARLIER, TESTS
 
 import pac_surrogate as pac
 from pac_surrogate.files import (
@@ -155,7 +156,7 @@ for size in range(0, 400_000, 20_000):
 
 
 def test_the_interpreter_ends_in_peace_after_a_full_disk(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path / "data.h5")]
+    command = [sys.executable, "-c", FULL, str(TESTS), str(tmp_path / "data.h5")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -379,7 +380,7 @@ def test_a_flipped_bit_of_a_scalar_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_without_checksums_is_read(whole: bytes, path: Path) -> None:
-    earlier = Path(__file__).parent / "earlier" / "data.h5"
+    earlier = EARLIER / "data.h5"
     with h5py.File(earlier) as file:
         assert not any(file[name].fletcher32 for name in file if isinstance(file[name], h5py.Dataset))
     found, wanted = fuzz.digest(fuzz.read_native(earlier)), fuzz.digest(fuzz.read_native(path))
@@ -553,7 +554,7 @@ def test_the_middle_of_a_long_message_is_left_out() -> None:
 
 @pytest.mark.parametrize("bit", [0, 1])
 def test_a_filter_that_the_index_of_an_earlier_file_leaves_out_is_refused(path: Path, bit: int) -> None:
-    earlier = (Path(__file__).parent / "earlier" / "data.h5").read_bytes()
+    earlier = (EARLIER / "data.h5").read_bytes()
     path.write_bytes(earlier)
     with h5py.File(path) as file:
         size = file["u"].id.get_chunk_info(0).size

@@ -6,15 +6,15 @@ Trainings are cut to a few steps, which changes numbers, and no line of what is 
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from paths import ROOT
 
 import pac_surrogate as pac
 from pac_surrogate import cli, pipeline, runner
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = re.findall(r"^    pac-surrogate (.*)$", README, re.MULTILINE)
 STEPS = 5

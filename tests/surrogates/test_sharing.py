@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paths import ROOT, TESTS
 from torch import nn
 
 import pac_surrogate as pac
@@ -172,8 +173,8 @@ def test_threads_that_enter_and_leave_by_turns_compute_in_our_settings_and_leave
 
 FORK = """
 import sys, warnings
-sys.path.insert(0, {root!r})
-from tests.test_sharing import forked_answers
+sys.path[:0] = [{tests!r}, {folder!r}]
+from test_sharing import forked_answers
 sys.exit(forked_answers())
 """
 
@@ -198,10 +199,9 @@ def forked_answers():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_predicts_the_same_bits_though_its_parent_s_threads_are_gone():
-    root = Path(__file__).parent.parent
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FORK.format(root=str(root))],
-        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(root)},
+        [sys.executable, "-W", "error", "-c", FORK.format(tests=str(TESTS), folder=str(Path(__file__).parent))],
+        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=180,

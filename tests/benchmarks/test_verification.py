@@ -5,17 +5,17 @@ import math
 import runpy
 import shutil
 import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from paths import BENCHMARKS
 from PIL import Image
 
 from pac_surrogate.files import read_description
 from simulators.pairs import PAIRS
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "verification.py"
+SCRIPT = BENCHMARKS / "verification.py"
 CHOSEN = ("heat_equation", "burgers", "forrester")
 
 

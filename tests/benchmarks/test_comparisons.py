@@ -4,15 +4,13 @@ import csv
 import json
 import runpy
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import BENCHMARKS
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files of version 0.1.0, before its methods got one frame: `earlier/make.py` wrote them, and they are never written again."""
+"""Files of version 0.1.0, before its methods got one frame: `tests/earlier/make.py` wrote them; they are never written anew."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from paths import EARLIER
 
 import pac_surrogate as pac
 from pac_surrogate.solvers import training
 from pac_surrogate.solvers.cache import load_stack
 
-EARLIER = Path(__file__).parent / "earlier"
 VALUES = np.load(EARLIER / "values.npz")
 NAMES = sorted({key.rpartition("/")[0] for key in VALUES.files})
 

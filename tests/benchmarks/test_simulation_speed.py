@@ -10,13 +10,13 @@ import statistics
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from paths import BENCHMARKS, ROOT
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks/simulation_speed.py"
+SCRIPT = BENCHMARKS / "simulation_speed.py"
 INSTALLED = importlib.util.find_spec("exponax") is not None
 
 
@@ -208,7 +208,6 @@ def test_the_end_of_the_process_that_runs_exponax_is_told_by_its_last_words(modu
 
 def test_no_benchmark_hides_a_package():
     """A script's own folder comes first where Python looks for modules."""
-    root = SCRIPT.parent.parent
-    packages = {path.parent.name for path in root.glob("*/__init__.py")}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert {"pac_surrogate", "simulators"} <= packages
     assert not packages & {path.stem for path in SCRIPT.parent.iterdir()}

@@ -4,15 +4,12 @@ import ast
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import NOT_NUMERICAL
 from imports import graph, imported, layers, module_of, part_of
 from mutations import MUTATIONS
-
-ROOT = Path(__file__).parent.parent
-LIBRARY, SIMULATORS, BENCHMARKS = (ROOT / name for name in ("pac_surrogate", "simulators", "benchmarks"))
+from paths import BENCHMARKS, LIBRARY, ROOT, SIMULATORS, file_of
 
 # Every part of the library, a folder or a file at its root, imports from the rows above its own and from itself alone.
 LAYERS = (
@@ -103,13 +100,14 @@ def test_every_line_that_is_broken_on_purpose_stands_once_in_its_file():
     for name, (file, line, broken, test, _) in MUTATIONS.items():
         assert (ROOT / file).read_text(encoding="utf-8").count(line) == 1, f"{name}: {file} must hold {line!r} once"
         assert line != broken
-        assert (ROOT / "tests" / f"{test}.py").is_file(), f"{name}: there is no tests/{test}.py"
+        assert file_of(test).is_file(), name
 
 
 def test_the_tests_that_are_not_numerical_are_there():
     for name in NOT_NUMERICAL:
         file, _, test = name.partition("::")
-        assert f"def {test.partition('[')[0]}" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"there is no {name}"
+        path = file_of(file.removesuffix(".py"))
+        assert f"def {test.partition('[')[0]}" in path.read_text(encoding="utf-8"), f"there is no {name}"
 
 
 def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
