@@ -2,12 +2,12 @@
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 
 import pytest
 from paths import BENCHMARKS
+from running import run_script
 
 import pac_surrogate as pac
 
@@ -61,11 +61,8 @@ def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
     ],
 )
 def test_bad_flags_are_one_line_and_exit_2(results, arguments, message, monkeypatch, capsys):
-    monkeypatch.chdir(results)
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    monkeypatch.setattr(sys, "argv", ["heat_equation.py", "--quick", "--out", "bad", *arguments])
     with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(BENCHMARKS / "heat_equation.py"), run_name="__main__")
+        run_script(monkeypatch, BENCHMARKS / "heat_equation.py", results, "--quick", "--out", "bad", *arguments)
     assert end.value.code == 2
     errors = capsys.readouterr().err
     assert message in errors

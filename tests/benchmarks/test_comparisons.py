@@ -2,12 +2,11 @@
 
 import csv
 import json
-import runpy
-import sys
 
 import numpy as np
 import pytest
 from paths import BENCHMARKS
+from running import run_script
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
@@ -16,12 +15,9 @@ import pac_surrogate as pac
 @pytest.fixture
 def script(monkeypatch, tmp_path):
     """Run a script in this process, in a folder of its own; to start another takes longer than the run."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(BENCHMARKS)
 
     def execute(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", *map(str, arguments)])
-        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+        run_script(monkeypatch, BENCHMARKS / f"{name}.py", tmp_path, "--quick", *arguments)
         return tmp_path / f"results/{name}_quick"
 
     return execute

@@ -5,7 +5,6 @@ import importlib
 import importlib.util
 import io
 import json
-import runpy
 import statistics
 import subprocess
 import sys
@@ -15,17 +14,14 @@ import numpy as np
 import pytest
 import torch
 from paths import BENCHMARKS, ROOT
+from running import run_script
 
 SCRIPT = BENCHMARKS / "simulation_speed.py"
 INSTALLED = importlib.util.find_spec("exponax") is not None
 
 
 def execute(monkeypatch, folder, *arguments):
-    """Run the script in this process: to start another takes longer than the run."""
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--quick", *arguments])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    run_script(monkeypatch, SCRIPT, folder, "--quick", *arguments)
 
 
 @pytest.fixture(scope="module")

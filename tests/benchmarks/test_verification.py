@@ -4,13 +4,13 @@ import json
 import math
 import runpy
 import shutil
-import sys
 
 import h5py
 import numpy as np
 import pytest
 from paths import BENCHMARKS
 from PIL import Image
+from running import exit_status, run_script
 
 from pac_surrogate.files import read_description
 from simulators.pairs import PAIRS
@@ -21,14 +21,7 @@ CHOSEN = ("heat_equation", "burgers", "forrester")
 
 def run(folder, *flags, monkeypatch):
     """Run the script as a user does, but in this process; return its exit status."""
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, flags)])
-    try:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    except SystemExit as stop:
-        return stop.code
-    return 0
+    return exit_status(run_script, monkeypatch, SCRIPT, folder, *flags)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cases import surrogate as small
+from drawing import normal as draws
 
 import pac_surrogate as pac
 from pac_surrogate.data.repeats import NEAR, count_of, group_mean, group_sum, groups_of, repeated, share_of_group
@@ -17,10 +18,6 @@ from pac_surrogate.selection.stacking import explain, weigh
 
 RNG = np.random.default_rng(0)
 input_of = torch.tensor([0, 1, 2, 1, 3, 4, 0, 1])  # two, three, and three single ones
-
-
-def draws(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def test_equal_and_nearly_equal_inputs_are_one_and_others_are_not():

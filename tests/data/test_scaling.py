@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from drawing import normal_array as draws
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,10 +13,6 @@ import pac_surrogate as pac
 from pac_surrogate.data.scaling import MARGIN, Columns, fit_new_outputs, fit_scaling, scaled_for
 
 DOUBLE = torch.float64
-
-
-def draws(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def standardised(x, y, **options):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from conftest import NOT_NUMERICAL
-from imports import graph, imported, layers, module_of, part_of
+from imports import graph, imported, imported_in, layers, module_of, part_of
 from mutations import MUTATIONS
 from paths import BENCHMARKS, LIBRARY, ROOT, SIMULATORS, file_of
 
@@ -40,16 +40,6 @@ def sources(folder):
 
 def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-def imports(node):
-    """Full names of all that is imported anywhere in a file, in functions and for type checkers too."""
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            assert not child.level, "imports here are absolute"
-            yield from (f"{child.module}.{alias.name}" for alias in child.names)
 
 
 def dotted(node):
@@ -112,13 +102,13 @@ def test_the_tests_that_are_not_numerical_are_there():
 
 def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
     for path in sources(LIBRARY):
-        packages = {name.split(".")[0] for name in imports(tree(path))}
+        packages = {name.split(".")[0] for name in imported_in(tree(path))}
         assert packages.isdisjoint({"simulators", "benchmarks", "tests"}), path
 
 
 def test_simulators_know_of_the_library_its_file_writer_alone_and_only_where_files_are_written():
     for path in sources(SIMULATORS):
-        known = {name for name in imports(tree(path)) if name.split(".")[0] == "pac_surrogate"}
+        known = {name for name in imported_in(tree(path)) if name.split(".")[0] == "pac_surrogate"}
         assert not known or path in (SIMULATORS / "__main__.py", SIMULATORS / "generate.py"), path
         assert all(name.startswith(("pac_surrogate.files.", *CONSOLE)) for name in known), path
 
@@ -156,7 +146,7 @@ def test_that_check_sees_the_imports_between_simulators_that_there_are():
 
 def gradients_followed(path):
     """Optimisers and gradients with respect to weights in a file: what makes a training loop."""
-    names = {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)} | set(imports(tree(path)))
+    names = {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)} | set(imported_in(tree(path)))
     return {
         name
         for name in names
@@ -185,7 +175,7 @@ def test_nothing_is_ever_unpickled_or_evaluated(folder):
     assert paths
     for path in paths:
         module = tree(path)
-        assert UNPICKLING.isdisjoint(part for name in imports(module) for part in name.split(".")), path
+        assert UNPICKLING.isdisjoint(part for name in imported_in(module) for part in name.split(".")), path
         for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
             name = dotted(call.func)
             assert name not in ("eval", "exec", "torch.load", "torch.jit.load", "torch.hub.load"), f"{path}:{call.lineno}"
@@ -201,7 +191,7 @@ def test_optional_packages_are_imported_only_where_they_are_needed():
     extras = {"h5netcdf", "smt", "exponax", "dask", "distributed", "onnx", "onnxruntime", "numba", "beartype", "hypothesis"}
     for path in sources(LIBRARY):
         top = ast.Module([node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-        assert extras.isdisjoint(name.split(".")[0] for name in imports(top)), path
+        assert extras.isdisjoint(name.split(".")[0] for name in imported_in(top)), path
 
 
 # The public face, in a process that has imported nothing yet ---------------------------------------------------------------

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from adapting import transferred
 from cases import MODELS, dataset, surrogate
+from closed_forms import solve
 
 import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
@@ -15,10 +15,6 @@ from pac_surrogate.methods.tuned.atl import ATL, _greedy, _group_lasso, feature_
 from pac_surrogate.predictors import FeatureReadout, build_network
 from pac_surrogate.predictors.feature_readout import pooled_features
 from pac_surrogate.surrogates.surrogate import Surrogate
-
-
-def solve(method, kind, samples, dtype=torch.float64):
-    return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
 
 
 def statistics_of(source, kind="MLP"):

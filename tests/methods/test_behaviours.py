@@ -8,6 +8,7 @@ import pytest
 import torch
 from adapting import case_of, outcome, outcomes, plan_of
 from cases import dataset, same
+from cases import largest_difference as distance
 from torch import nn
 from torch.nn import functional
 
@@ -48,10 +49,6 @@ def planned(method, kind, output="temperature", model=None):
 def follow(start, plan, data, **options):
     given = {"steps": 40, "learning_rate": 1e-3, "dtype": torch.float64, "schedule": "cosine", "device": "cpu"} | options
     return pac.fit(start.network.module, [plan], [data], seeds=[0], **given)[0].weights
-
-
-def distance(a, b):
-    return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
 def moved(weights, seed=3):

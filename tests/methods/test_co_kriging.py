@@ -7,18 +7,15 @@ import numpy as np
 import pytest
 import torch
 from adapting import transferred
+from cases import initial_surrogate
 
 import pac_surrogate as pac
-from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.methods.around import co_kriging
 from pac_surrogate.methods.around.co_kriging import CoKriging, fit_levels
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.models import initial_weights
 from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
-from pac_surrogate.predictors import build_network
-from pac_surrogate.surrogates.surrogate import Surrogate
 
 pytest.importorskip("smt", reason="co-kriging is fitted by smt, which is an extra")
 
@@ -30,9 +27,7 @@ def forrester(x):
 
 def surrogate(data, model=None):
     """A source of known weights, not trained: co-kriging takes the samples, the network says only how large its error is."""
-    network = build_network(model or pac.MLP(hidden=(4,)), data.inputs, data.outputs)
-    weights = initial_weights(network.module, torch.Generator().manual_seed(0))
-    return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(data), data.inputs, data.outputs)
+    return initial_surrogate(model or pac.MLP(hidden=(4,)), data, torch.float32)
 
 
 def solve(method, source, target, model=None):

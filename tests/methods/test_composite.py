@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from adapting import case_of, outcome, outcomes, training_of
+from adapting import case_of, outcome, outcomes, sound, training_of
+from cases import bits, initial_surrogate
 from torch import nn
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from pac_surrogate.methods.around.delta_net import DeltaNetwork
 from pac_surrogate.methods.around.input_augmentation import InputAugmentation
 from pac_surrogate.methods.around.multi_fidelity_network import MFNN
 from pac_surrogate.methods.method import NotApplicableError, check_case
-from pac_surrogate.models import DeltaNet, MultiFidelity, evaluate, evaluate_stack, initial_weights
+from pac_surrogate.models import DeltaNet, MultiFidelity, evaluate, evaluate_stack
 from pac_surrogate.models import InputAugmentation as Chain
 from pac_surrogate.models.weights import stack
 from pac_surrogate.predictors import build_network
@@ -43,10 +44,7 @@ def dataset(kind, samples, seed, name="temperature", points=8):
 
 
 def surrogate(kind, dtype=DOUBLE):
-    source = dataset(kind, 60, 1)
-    network = build_network(MODELS[kind], source.inputs, source.outputs)
-    weights = {n: w.to(dtype) for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(source), source.inputs, source.outputs)
+    return initial_surrogate(MODELS[kind], dataset(kind, 60, 1), dtype)
 
 
 def case(surrogate, data, source=None, *, seed=0, steps=30):
@@ -54,9 +52,7 @@ def case(surrogate, data, source=None, *, seed=0, steps=30):
 
 
 def solve(method, *given, **options):
-    result = outcome(method, case(*given, **options))
-    assert result.sound
-    return result.surrogate
+    return sound(method, case(*given, **options))
 
 
 def started(source, method, data, seed=5):
@@ -64,10 +60,6 @@ def started(source, method, data, seed=5):
     asked = training_of(method, case(source, data, seed=seed))
     predictor = dataclasses.replace(asked.surrogate.network, weights=asked.plan.start)
     return dataclasses.replace(asked.surrogate, predictor=predictor), asked.plan
-
-
-def bits(tensor):
-    return tensor.contiguous().view({4: torch.int32, 8: torch.int64}[tensor.element_size()])
 
 
 def composite(make, kind="MLP", seed=0):

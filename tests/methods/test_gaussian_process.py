@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from adapting import transferred
 from cases import MODELS, dataset, surrogate
+from closed_forms import solve, standardised
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from torch import nn
@@ -21,15 +21,6 @@ from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import GaussianProcess, build_network
 from pac_surrogate.surrogates.surrogate import Surrogate
-
-
-def solve(method, kind, samples, dtype=torch.float64):
-    return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
-
-
-def standardised(kind, samples):
-    source = surrogate(kind)
-    return source, source.scaling.standardise(dataset(kind, samples, 10, 0.4))
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import closed_forms
 import numpy as np
 import pytest
 import torch
-from adapting import case_of, plan_of, transferred
+from adapting import case_of, plan_of
 from cases import MODELS, dataset, surrogate
+from closed_forms import solve
 from sklearn.linear_model import Ridge
 from torch import nn
 
@@ -22,17 +24,12 @@ from pac_surrogate.surrogates.outputs import with_outputs_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 
-def solve(method, kind, samples, dtype=torch.float64):
-    return transferred(surrogate(kind, dtype), dataset(kind, 60, 10, 0.4)[:samples], method, dataset(kind, 60, 1), steps=5)
-
-
 def solved_on(source, strength, data):
     return minimiser(source, readout_plan(source, strength), data)
 
 
 def standardised(kind, samples):
-    source = surrogate(kind)
-    data = source.scaling.standardise(dataset(kind, samples, 10, 0.4))
+    source, data = closed_forms.standardised(kind, samples)
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
     return source, data, x, y
 

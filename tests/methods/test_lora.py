@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from adapting import case_of, outcome, outcomes, plan_of
+from adapting import case_of, outcome, outcomes, plan_of, sound
 from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
@@ -27,9 +27,7 @@ def case(source, data, seed=0):
 
 
 def solve(method, source, data):
-    result = outcome(method, case(source, data))
-    assert result.sound
-    return result.surrogate
+    return sound(method, case(source, data))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

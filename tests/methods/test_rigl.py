@@ -1,44 +1,24 @@
 """RigL: Erdős–Rényi-kernel densities that meet their total, and connections that move without changing in number."""
 
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
 from adapting import case_of, problems, training_of, trainings, untrained
+from field_cases import MODELS, dataset, surrogate
 
 import pac_surrogate as pac
-from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.kernels.jacobian import loss_gradient
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pruned.rigl import RigL, moved, regrow
-from pac_surrogate.models import initial_weights
 from pac_surrogate.models.weights import prunable
-from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import erk_mask, erk_sparsities
-from pac_surrogate.surrogates.surrogate import Surrogate
 
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1)}
 SHAPES = {"lift": (24, 3, 3, 3), "block": (24, 24, 3, 3), "wide": (64, 32), "bias": (64,), "readout": (2, 64)}
 WEIGHTS = {
     name: torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(i))
     for i, (name, shape) in enumerate(SHAPES.items())
 }
-
-
-def dataset(kind, samples=60):
-    generator = np.random.default_rng(1)
-    field = generator.normal(size=(samples, 8))
-    axes = {"initial": ("x",), "final": ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field}, {"final": np.tanh(np.roll(field, 1, axis=1))}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    data = dataset(kind)
-    network = build_network(MODELS[kind], data.inputs, data.outputs)
-    weights = {n: w.to(dtype) for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(data), data.inputs, data.outputs)
 
 
 def case_for(kind, start, samples=60):

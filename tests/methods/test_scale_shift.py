@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from adapting import case_of, outcome, outcomes, plan_of
+from adapting import case_of, outcome, outcomes, plan_of, sound
 from cases import MODELS, bits, dataset, surrogate
 from torch import nn
 
@@ -22,9 +22,7 @@ def case(source, data, seed=0, steps=100):
 
 
 def solve(method, source, data, steps=100):
-    result = outcome(method, case(source, data, steps=steps))
-    assert result.sound
-    return result.surrogate
+    return sound(method, case(source, data, steps=steps))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from adapting import case_of, outcome, outcomes, plan_of, problems, trainings, untrained
 from cases import MODELS, bits, dataset, surrogate
+from granularities import grouped
 from torch import nn
 
 import pac_surrogate as pac
@@ -33,16 +34,6 @@ def case_for(kind, *, target=6, start=None, name="temperature", source_steps=30)
 
 def solve(kind, *methods, **options):
     return [result.surrogate for result in outcomes(list(methods), case_for(kind, **options))]
-
-
-AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}  # how many axes a group has; negative: all but that many
-
-
-def grouped(tensor, granularity):
-    """The tensor as (group, weight in the group)."""
-    axes = AXES[granularity]
-    leading = tensor.ndim - axes if axes >= 0 else -axes
-    return tensor.reshape(int(np.prod(tensor.shape[:leading])), -1)
 
 
 # One shot, and rounds -------------------------------------------------------------------------------------------------------

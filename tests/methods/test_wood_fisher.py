@@ -1,28 +1,16 @@
 """WoodFisher: the surgeon's scores and step on models where both are known, and the bound on its work."""
 
-import dataclasses
-
-import numpy as np
 import pytest
 import torch
 from adapting import case_of, training_of, untrained
+from drawing import normal
+from field_cases import MODELS, dataset, surrogate
 from torch import nn
 
-import pac_surrogate as pac
-from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.kernels.jacobian import output_jacobian
 from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
-from pac_surrogate.models import initial_weights
 from pac_surrogate.models.weights import prunable
-from pac_surrogate.predictors import build_network
 from pac_surrogate.pruning import fisher_blocks, surgeon_update, wood_fisher_scores
-from pac_surrogate.surrogates.surrogate import Surrogate
-
-MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1)}
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 class Line(nn.Module):
@@ -34,20 +22,6 @@ class Line(nn.Module):
 
     def forward(self, x):
         return x @ self.weight.T, ()
-
-
-def dataset(kind, samples=60):
-    generator = np.random.default_rng(1)
-    field = generator.normal(size=(samples, 8))
-    axes = {"initial": ("x",), "final": ("x",)} if kind == "CNN" else {}
-    return pac.Dataset.from_arrays({"initial": field}, {"final": np.tanh(np.roll(field, 1, axis=1))}, axes=axes)
-
-
-def surrogate(kind, dtype=torch.float64):
-    data = dataset(kind)
-    network = build_network(MODELS[kind], data.inputs, data.outputs)
-    weights = {n: w.to(dtype) for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    return Surrogate(dataclasses.replace(network, weights=weights), fit_scaling(data), data.inputs, data.outputs)
 
 
 def tensors(data):

@@ -1,25 +1,17 @@
 """Structured pruning: which groups go, how many, and what has none."""
 
-import numpy as np
 import pytest
 import torch
+from granularities import AXES, grouped
 
 from pac_surrogate.pruning.groups import group_scores, keep_highest_groups
 
 SHAPES = {"a.weight": (6, 5), "b.weight": (4, 3, 5), "c.weight": (4, 3, 3, 5), "readout.weight": (2, 4, 1), "b.bias": (4,)}
-AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}  # how many axes a group has; negative: all but that many
 
 
 def random_weights(seed=0):
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in SHAPES.items()}
-
-
-def grouped(tensor, granularity):
-    """The tensor as (group, weight in the group)."""
-    axes = AXES[granularity]
-    leading = tensor.ndim - axes if axes >= 0 else -axes
-    return tensor.reshape(int(np.prod(tensor.shape[:leading])), -1)
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.34, 0.6])

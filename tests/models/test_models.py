@@ -4,8 +4,10 @@ import copy
 
 import pytest
 import torch
+from drawing import normal as numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from modules import Fourier
 from torch import nn
 from torch.nn import functional
 
@@ -31,10 +33,6 @@ PLATE = (
     (Variable("initial", ("x", "y"), (8, 4)), Variable("conductivity")),
     (Variable("velocity", ("x", "y", "channel"), (8, 4, 2)),),
 )
-
-
-def numbers(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
 def random_weights(model, seed=0, scale=0.5):
@@ -360,18 +358,6 @@ class WithFeatures(Plain):
         return self.head(h), (h,)
 
 
-class Fourier(nn.Module):
-    """Random Fourier features: constants that no training moves."""
-
-    def __init__(self, seed=0):
-        super().__init__()
-        self.register_buffer("frequencies", torch.randn(9, 5, generator=torch.Generator().manual_seed(seed)))
-        self.head = nn.Linear(5, 8)
-
-    def forward(self, x):
-        return self.head(torch.cos(x @ self.frequencies))
-
-
 def test_a_module_of_the_users_predicts_as_it_does_by_itself():
     for module in (Plain(), WithFeatures()):
         model = pac.Module(module).build(*ROD)
@@ -385,7 +371,7 @@ def test_a_module_of_the_users_predicts_as_it_does_by_itself():
 
 
 def test_a_stack_of_the_users_modules_with_group_and_layer_norm_is_every_run_alone():
-    for module in (Plain(), WithFeatures(), Fourier()):
+    for module in (Plain(), WithFeatures(), Fourier(9, 8)):
         model = pac.Module(module).build(*ROD)
         check_model(model)
         runs = [random_weights(model, seed) for seed in range(3)]
@@ -400,7 +386,7 @@ def test_a_stack_of_the_users_modules_with_group_and_layer_norm_is_every_run_alo
 
 
 def test_constants_of_a_module_follow_the_precision_and_the_device_of_its_inputs():
-    module = Fourier()
+    module = Fourier(9, 8)
     model = pac.Module(module).build(*ROD)
     w, x = random_weights(model), numbers(3, 9)
     expected = functional.linear(torch.cos(x @ module.frequencies.double()), w["module.head.weight"], w["module.head.bias"])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from drawing import generator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +15,6 @@ from pac_surrogate.pruning.scores import keep_highest
 DOUBLE = torch.float64
 SHAPES = st.lists(st.integers(1, 7), min_size=2, max_size=4)
 SPARSITIES = st.floats(0, 1, exclude_max=True)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def network(inputs=5, hidden=8, outputs=3, seed=0):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,10 +23,6 @@ def weights(seed=0, dtype=DOUBLE):
 
 def random_essential(seed=1):
     return {name: weight > 0 for name, weight in weights(seed).items()}
-
-
-def bits(tensor):
-    return tensor.view(torch.int64 if tensor.dtype == DOUBLE else torch.int32)
 
 
 # Weights ------------------------------------------------------------------------------------------------------------------

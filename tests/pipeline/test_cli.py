@@ -7,6 +7,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from running import command_line
 
 import pac_surrogate as pac
 import pac_surrogate.curves.transfer_curve  # before a test replaces what it imports
@@ -34,12 +35,8 @@ def source_surrogate(files):
 
 def run(arguments):
     """Call the command line in this process."""
-    sys.argv = ["pac-surrogate", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    return 0
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return command_line(monkeypatch, *arguments)
 
 
 def test_describe_and_validate_a_generated_file(files, capsys):

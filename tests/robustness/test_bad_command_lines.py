@@ -10,10 +10,11 @@ import time
 import h5py
 import numpy as np
 import pytest
+from running import command_line as call
 
 import pac_surrogate as pac
 import pac_surrogate.curves.transfer_curve  # before a test replaces what it imports
-from pac_surrogate import cli, console
+from pac_surrogate import console
 from simulators import __main__ as simulators
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -46,16 +47,6 @@ def content(folder):
     return {
         str(path): (path.lstat().st_mode, path.lstat().st_mtime_ns, path.lstat().st_ino) for path in sorted(folder.rglob("*"))
     }
-
-
-def call(monkeypatch, *arguments, main=cli.main):
-    """The exit code of a command line in this process."""
-    monkeypatch.setattr(sys, "argv", ["pac-surrogate", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 NO_DATA = ("missing", "empty", "text", "huge", "folder", "pipe", "dangling", "/dev/null", "s", "", "a\n\x1b[31mb", "x" * 300)

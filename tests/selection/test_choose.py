@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from drawing import generator
 from scipy.optimize import minimize
 from scipy.stats import ttest_rel
 
@@ -20,10 +21,6 @@ from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.selection.auto import TRAINED, Auto
 from pac_surrogate.selection.candidates import RIDGES, candidates
 from pac_surrogate.selection.stacking import WEIGHED, chance_worse, weigh
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def case(kind="shifted", samples=12, seed=0):

@@ -9,8 +9,10 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from drawing import generator
 from scipy.sparse import diags_array
 from scipy.sparse.linalg import spsolve
+from solving import centres, orders, tensor
 from torch import pi
 from torch.nn.functional import avg_pool2d
 
@@ -24,26 +26,10 @@ CLOSED = [(0.0, 0.0), (0.0, 0.0)]
 THROUGH = [(2.0, -1.0), (None, None)]
 
 
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def rough(samples, x, y, decades=2.0, seed=0):
     """Permeabilities that jump from cell to cell over so many decades, and positive sources."""
     uniform = torch.rand(2, samples, x, y, generator=generator(seed), dtype=torch.float64)
     return 10 ** (decades * uniform[0]), uniform[1]
-
-
-def centres(cells, length):
-    return (torch.arange(cells).double() + 0.5) * length / cells
-
-
-def orders(errors):
-    return [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
 
 
 # The direct solver

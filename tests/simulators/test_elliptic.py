@@ -8,7 +8,9 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from drawing import generator
 from scipy.linalg import toeplitz
+from solving import tensor
 from torch import pi
 
 from simulators.ensemble import Ensemble
@@ -18,14 +20,6 @@ from simulators.steady.poisson_ensemble import AnisotropicPoisson, SteadyAdvecti
 from simulators.steady.poisson_helmholtz import apply_elliptic, solve_elliptic
 
 LENGTHS = [1.5, 0.8]  # neither is 1, so that a factor forgotten shows
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def relative(found, exact):

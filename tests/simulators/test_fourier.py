@@ -6,19 +6,13 @@ from itertools import pairwise
 import mpmath
 import pytest
 import torch
+from drawing import normal as noise
+from solving import grid
 
 from simulators.numerics.exponential_step import ExponentialStep
 from simulators.numerics.fourier import PeriodicBox, resample
 
 LENGTH = 3.0
-
-
-def grid(points, length=LENGTH):
-    return torch.arange(points, dtype=torch.float64) * length / points
-
-
-def noise(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def smooth(box, shape):
@@ -38,7 +32,7 @@ def test_modes_and_grid_are_inverse_on_fields_made_of_the_kept_modes(points, deg
 
 def test_derivatives_are_those_of_waves():
     box = PeriodicBox((32, 48), (LENGTH, 2.0), 1, noise(1))
-    x, y = grid(32)[:, None], grid(48, 2.0)[None]
+    x, y = grid(32, LENGTH)[:, None], grid(48, 2.0)[None]
     p, q = 2 * math.pi * 3 / LENGTH, 2 * math.pi * 5 / 2.0
     field = torch.sin(p * x) * torch.cos(q * y)
     modes = box.to_modes(field)
@@ -66,8 +60,8 @@ def test_resampling_passes_through_the_points_and_leaves_out_what_does_not_fit()
     field = smooth(box, (2,))
     torch.testing.assert_close(resample(field, [48])[:, ::3], field, rtol=0, atol=1e-13)
     torch.testing.assert_close(resample(resample(field, [40]), [16]), field, rtol=0, atol=1e-13)
-    long, short = torch.cos(4 * math.pi / LENGTH * grid(32)), torch.sin(14 * math.pi / LENGTH * grid(32))
-    kept = torch.cos(4 * math.pi / LENGTH * grid(8))
+    long, short = torch.cos(4 * math.pi / LENGTH * grid(32, LENGTH)), torch.sin(14 * math.pi / LENGTH * grid(32, LENGTH))
+    kept = torch.cos(4 * math.pi / LENGTH * grid(8, LENGTH))
     torch.testing.assert_close(resample((long + short)[None], [8])[0], kept, rtol=0, atol=1e-14)
     shortest = torch.tensor([1.0, -1.0] * 8, dtype=torch.float64)[None]  # between the points it may be any wave's
     assert float(resample(shortest, [32]).abs().max()) < 1e-15

@@ -9,16 +9,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from drawing import generator
 from scipy.special import sici
 from sklearn.datasets import make_friedman1
 
 from pac_surrogate.files import Variable
 from simulators.ensemble import Ensemble
 from simulators.tables.friedman import Friedman, solve_friedman
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def uniform(samples, features=10, seed=0):

@@ -8,6 +8,7 @@ from math import cos, exp, log, pi, sin, sqrt
 
 import pytest
 import torch
+from drawing import generator
 
 from pac_surrogate.files import Variable
 from simulators.ensemble import Ensemble
@@ -15,10 +16,6 @@ from simulators.tables.multi_fidelity import MultiFidelity, solve_multi_fidelity
 from simulators.tables.multi_fidelity_families import FAMILIES
 
 LEVELS = ("high", "low")
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def at(function, fidelity, *points):

@@ -8,6 +8,8 @@ import jaxtyping
 import pytest
 import torch
 from scipy.special import ellipj, ellipk, lambertw
+from solving import drawn as draw
+from solving import tensor
 
 from simulators.ensemble import Ensemble
 from simulators.numerics.runge_kutta import solve_dopri5, solve_rk4
@@ -24,10 +26,6 @@ def check_shapes_once(request, monkeypatch):
     """Check signatures in one test of each ensemble: a check takes longer than the step that it checks."""
     checked = request.function is test_an_ensemble_draws_and_solves_what_it_says
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", not checked)
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 ZERO = tensor(0.0)
@@ -284,10 +282,6 @@ ENSEMBLES = {
     "epidemics that stay": Epidemics(waning=0.02),
 }
 every_ensemble = pytest.mark.parametrize("ensemble", ENSEMBLES.values(), ids=ENSEMBLES)
-
-
-def draw(ensemble, samples, seed=0):
-    return ensemble.draw(torch.Generator().manual_seed(seed), samples)
 
 
 @every_ensemble

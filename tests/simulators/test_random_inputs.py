@@ -4,14 +4,11 @@ import math
 
 import pytest
 import torch
+from drawing import generator
 
 from simulators.numerics.random_inputs import Modes, random_field, random_numbers, random_periodic_field, refine
 
 FAMILIES = ["sine", "cosine", "fourier"]
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

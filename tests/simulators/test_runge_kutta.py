@@ -1,13 +1,13 @@
 """Runge-Kutta methods on exact solutions; their orders, tolerances, steps and rows."""
 
 import math
-from itertools import pairwise
 
 import jaxtyping
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+from solving import orders, refusal_of, tensor
 
 from simulators.numerics import runge_kutta
 from simulators.numerics.runge_kutta import dopri5_step, rk4_step, solve_dopri5, solve_rk4
@@ -21,10 +21,6 @@ def check_shapes_once(request, monkeypatch):
     """Check signatures in one test of all solvers: a check takes longer than the step that it checks."""
     checked = request.function is test_single_precision_is_solved_in_double
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", not checked)
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def kepler(time, state):
@@ -68,10 +64,6 @@ def fixed_dopri5(field, start, end, steps):
         state, slopes = dopri5_step(field, time, state, torch.full_like(time, step), slope)
         slope = slopes[-1]
     return state
-
-
-def orders(errors):
-    return [math.log2(float(coarse / fine)) for coarse, fine in pairwise(errors)]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -224,9 +216,7 @@ def test_single_precision_is_solved_in_double():
 
 
 def estimated(field, start, times, steps):
-    with pytest.raises(LostSolutionError) as refusal, tolerate(0):
-        solve_rk4(field, start, times, steps=steps)
-    return refusal.value
+    return refusal_of(solve_rk4, field, start, times, steps=steps)
 
 
 def decay(rates):

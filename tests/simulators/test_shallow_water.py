@@ -7,6 +7,7 @@ from itertools import pairwise
 import jaxtyping
 import pytest
 import torch
+from solving import LENGTH, centres, drawn, orders, tensor
 from torch import pi
 
 from simulators.ensemble import Ensemble
@@ -14,21 +15,9 @@ from simulators.numerics.finite_volume import LIMITERS, face_values
 from simulators.water.basin_ensemble import Basins
 from simulators.water.shallow_water import hll_flux, solve_shallow_water
 
-GRAVITY, LENGTH = 9.81, 2.0
+GRAVITY = 9.81
 ROUND, CLOSED = ("periodic", "periodic"), ("wall", "wall")
 LIMITED = ("minmod", "van Leer", "monotonized central")
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def centres(cells):
-    return (torch.arange(cells, dtype=torch.float64) + 0.5) * LENGTH / cells
-
-
-def orders(errors):
-    return [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
 
 
 def channel(depth, velocity, *times, **options):
@@ -357,10 +346,6 @@ BASINS = {
     "with friction": (Basins(cells=128, time=0.5, friction=0.5), 1),
     "first order": (Basins(limiter="first order", cells=64, modes=3, time=0.5), 2),
 }
-
-
-def drawn(ensemble, samples=2, seed=0):
-    return ensemble.draw(torch.Generator().manual_seed(seed), samples)
 
 
 @pytest.mark.parametrize("ensemble", [Basins(cells=64), Basins(cells=64, dam=(0.2, 0.8))], ids=["smooth", "dam"])

@@ -7,6 +7,8 @@ from itertools import pairwise
 import jaxtyping
 import pytest
 import torch
+from drawing import normal as rough
+from solving import LENGTH, centres, drawn, orders, refusal_of, root_mean_square, tensor
 from torch import pi
 
 from simulators.ensemble import Ensemble
@@ -16,29 +18,8 @@ from simulators.waves.membrane_ensemble import Membranes
 from simulators.waves.string_ensemble import Strings
 from simulators.waves.wave_equation import solve_wave
 
-LENGTH = 2.0  # not 1, so that a factor forgotten shows
 SPEEDS = torch.tensor([0.7, 1.6], dtype=torch.float64)
 HELD, FREE, JOINED = Dirichlet(), Neumann(), Periodic()
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def centres(cells, length=LENGTH):
-    return (torch.arange(cells, dtype=torch.float64) + 0.5) * length / cells
-
-
-def root_mean_square(values):
-    return float(values.square().mean().sqrt())
-
-
-def orders(errors):
-    return [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
-
-
-def rough(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def near(found, expected, atol=1e-12):
@@ -121,9 +102,7 @@ def test_standing_waves_are_of_order_two_in_time(kind, damping):
 
 
 def estimated(*body, **settings):
-    with pytest.raises(LostSolutionError) as refusal, tolerate(0):
-        solve_wave(*body, **settings)
-    return refusal.value
+    return refusal_of(solve_wave, *body, **settings)
 
 
 @pytest.mark.parametrize("kind", MODES)
@@ -433,10 +412,6 @@ ENSEMBLES = {
     "membranes, held": Membranes(reported=32, cells=32),
     "membranes, free and damped": Membranes(reported=32, cells=32, sides="free", damping=100.0),
 }
-
-
-def drawn(ensemble, samples=2, seed=0):
-    return ensemble.draw(torch.Generator().manual_seed(seed), samples)
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)

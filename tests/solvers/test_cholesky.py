@@ -2,14 +2,11 @@
 
 import pytest
 import torch
+from drawing import normal
 
 from pac_surrogate.kernels.cholesky import cholesky
 
 EPS = torch.finfo(torch.float64).eps
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def test_the_factor_gives_the_matrix_back_one_by_one_or_together():

@@ -5,35 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import initial_network
+from drawing import normal
+from modules import Line
 from scipy.stats import multivariate_normal
-from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.kernels.spectrum import Spectrum
 from pac_surrogate.methods.pulled.resemblance import resemble
-from pac_surrogate.models import evaluate, initial_weights
+from pac_surrogate.models import evaluate
 from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
-from pac_surrogate.predictors import Linearised, build_network
+from pac_surrogate.predictors import Linearised
 from pac_surrogate.solvers.closed_form import FALLBACK, _choose, linearise, prior_of
 from pac_surrogate.solvers.training import fit
 
 INPUTS, SAMPLES, SEVERAL = 4, 9, 3
-
-
-class Line(nn.Module):
-    """A linear model, with the inputs as features of its readout if so wished."""
-
-    def __init__(self, outputs):
-        super().__init__()
-        self.readout = nn.Linear(INPUTS, outputs)
-
-    def forward(self, x):
-        return self.readout(x)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def data_of(outputs, samples=SAMPLES):
@@ -43,9 +30,8 @@ def data_of(outputs, samples=SAMPLES):
 def case(outputs=SEVERAL, model=None, samples=SAMPLES, dtype=torch.float64):
     """A network, its inputs and outputs."""
     data = data_of(outputs, samples)
-    network = build_network(model or pac.Module(Line(outputs)), data.inputs, data.outputs)
-    weights = {n: w.to(dtype) for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    return dataclasses.replace(network, weights=weights), normal(samples, INPUTS, seed=3), normal(samples, outputs, seed=4)
+    network = initial_network(model or pac.Module(Line(INPUTS, outputs)), data, dtype)
+    return network, normal(samples, INPUTS, seed=3), normal(samples, outputs, seed=4)
 
 
 def around(weights, seed, size=1.0):

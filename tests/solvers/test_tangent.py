@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from cases import initial_network
+from drawing import normal
 from torch import nn
 
 import pac_surrogate as pac
@@ -10,8 +12,7 @@ from pac_surrogate.kernels import readout
 from pac_surrogate.kernels import tangent as module_under_test
 from pac_surrogate.kernels.jacobian import output_jacobian
 from pac_surrogate.kernels.tangent import Tangent
-from pac_surrogate.models import evaluate, initial_weights
-from pac_surrogate.predictors import build_network
+from pac_surrogate.models import evaluate
 
 
 class Own(nn.Module):
@@ -42,16 +43,11 @@ MODELS = {
 }
 
 
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def tangent(kind, outputs=8):
     axes = {"a": ("x",), "b": ("x",)} if kind == "CNN" else {}
     data = pac.Dataset.from_arrays({"a": np.zeros((2, 8))}, {"b": np.zeros((2, outputs))}, axes=axes)
-    network = build_network(MODELS[kind](outputs), data.inputs, data.outputs)
-    weights = {n: w.double() for n, w in initial_weights(network.module, torch.Generator().manual_seed(1)).items()}
-    return Tangent(network.module, weights, network.module.readout_name)
+    network = initial_network(MODELS[kind](outputs), data, seed=1)
+    return Tangent(network.module, network.weights, network.module.readout_name)
 
 
 def derivatives(at, x):

@@ -8,6 +8,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from cases import largest_difference
 from safetensors.torch import save_file
 from torch import nn
 
@@ -90,10 +91,6 @@ def by_hand(model: nn.Module, plan: Plan, data, steps, rate):
             w.grad = torch.where(plan.trainable[name], w.grad, 0.0)
         adam.step()
     return {name: w.detach() for name, w in weights.items()}, torch.tensor(history, dtype=DOUBLE)
-
-
-def largest_difference(a, b):
-    return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
 @pytest.mark.parametrize("kind", ["MLP", "CNN", "user's module"])

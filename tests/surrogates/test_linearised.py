@@ -5,38 +5,26 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from cases import initial_network
+from drawing import normal
+from modules import Line
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
-from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.models import evaluate, initial_weights
+from pac_surrogate.models import evaluate
 from pac_surrogate.models.weights import inside
 from pac_surrogate.plan import make_plan
-from pac_surrogate.predictors import build_network
 from pac_surrogate.solvers.closed_form import linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 OUTPUTS = 16  # more than there are combinations of
 
 
-class Line(nn.Module):
-    def __init__(self, outputs):
-        super().__init__()
-        self.readout = nn.Linear(8, outputs)
-
-    def forward(self, x):
-        return self.readout(x)
-
-
-MODELS = {"MLP": pac.MLP(hidden=(6, 5)), "CNN": pac.CNN(channels=3, blocks=1), "own": pac.Module(Line(OUTPUTS))}
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+MODELS = {"MLP": pac.MLP(hidden=(6, 5)), "CNN": pac.CNN(channels=3, blocks=1), "own": pac.Module(Line(8, OUTPUTS))}
 
 
 def dataset(kind, outputs=OUTPUTS, samples=6):
@@ -49,9 +37,8 @@ def dataset(kind, outputs=OUTPUTS, samples=6):
 def solved(kind, kernel, outputs=OUTPUTS, only=None, dtype=torch.float64, offset=0.3, **options):
     """A surrogate in closed form, and its standardised samples."""
     data = dataset(kind, outputs)
-    network = build_network(MODELS[kind], data.inputs, data.outputs)
-    weights = {n: w.to(dtype) for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    network, scaling = dataclasses.replace(network, weights=weights), fit_scaling(data)
+    network, scaling = initial_network(MODELS[kind], data, dtype), fit_scaling(data)
+    weights = network.weights
     x, y = (torch.as_tensor(m) for m in (scaling.standardise(data).input_matrix, scaling.standardise(data).output_matrix))
     trainable = True if only is None else {n: m.expand_as(weights[n]) for n, m in inside(weights, only).items()}
     anchor = {n: w + offset * normal(*w.shape, seed=5).to(dtype) for n, w in weights.items()}
@@ -66,9 +53,8 @@ def fresh(x, samples=11):
 
 def test_mean_and_variance_are_scikit_learns_of_a_process_with_a_linear_kernel():
     data = dataset("own", 1)
-    network = build_network(pac.Module(Line(1)), data.inputs, data.outputs)
-    weights = {n: w.double() for n, w in initial_weights(network.module, torch.Generator().manual_seed(0)).items()}
-    network = dataclasses.replace(network, weights=weights)
+    network = initial_network(pac.Module(Line(8, 1)), data)
+    weights = network.weights
     x, y = torch.as_tensor(data.input_matrix), torch.as_tensor(data.output_matrix)
     plan = make_plan(weights, anchor=weights, strength=0.2)
     before = [evaluate(network.module, weights, rows)[0].numpy() for rows in (x, fresh(x))]

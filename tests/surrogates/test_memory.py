@@ -6,6 +6,8 @@ The largest array that is made is counted, not the memory of the process: the co
 import numpy as np
 import pytest
 import torch
+from cases import initial_network
+from drawing import normal
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,14 +19,13 @@ from pac_surrogate.kernels import jacobian
 from pac_surrogate.kernels import readout as readouts
 from pac_surrogate.kernels import tangent as tangents
 from pac_surrogate.kernels.tangent import Tangent
-from pac_surrogate.models import activation_size, evaluate_many, initial_weights
+from pac_surrogate.models import activation_size, evaluate_many
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import (
     CoKriging,
     Correction,
     FeatureReadout,
     GaussianProcess,
-    build_network,
     co_kriging,
     feature_readout,
     gaussian_process,
@@ -55,10 +56,6 @@ class Largest(TorchDispatchMode):
         return found
 
 
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.fixture
 def small_pieces(monkeypatch):
     """The budget of every piece, as if a computer had little memory."""
@@ -79,9 +76,7 @@ def small_pieces(monkeypatch):
 
 def base(inputs=INPUTS, outputs=OUTPUTS, model=None):
     data = pac.Dataset.from_arrays(np.zeros((2, inputs)), np.zeros((2, outputs)))
-    built = build_network(model or pac.MLP(hidden=(FEATURES,)), data.inputs, data.outputs)
-    weights = {n: w.double() for n, w in initial_weights(built.module, torch.Generator().manual_seed(1)).items()}
-    return type(built)(built.architecture, built.module, weights)
+    return initial_network(model or pac.MLP(hidden=(FEATURES,)), data, seed=1)
 
 
 def closed(kernel, samples=SAMPLES, inputs=INPUTS, outputs=OUTPUTS):

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawing import normal_array as draws
+from modules import Fourier
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -32,10 +34,6 @@ from pac_surrogate.surrogates.saved import provenance
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 DOUBLE = torch.float64
-
-
-def draws(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def table(samples=30, seed=0):
@@ -450,16 +448,6 @@ SAVED = {
 }
 
 
-class Fourier(nn.Module):
-    def __init__(self, seed):
-        super().__init__()
-        self.register_buffer("frequencies", torch.randn(3, 5, generator=torch.Generator().manual_seed(seed)))
-        self.head = nn.Linear(5, 4)
-
-    def forward(self, x):
-        return self.head(torch.cos(x @ self.frequencies))
-
-
 def model_of(surrogate):
     architecture = surrogate.network.architecture if not isinstance(surrogate.predictor, Correction) else None
     return architecture if isinstance(architecture, pac.Module) else None
@@ -515,16 +503,16 @@ def test_loading_leaves_torchs_random_stream_where_it_was(tmp_path):
 
 
 def test_a_module_of_the_users_is_loaded_only_with_its_code_and_brings_its_constants(tmp_path):
-    surrogate = surrogate_of(table(), pac.Module(Fourier(seed=0)))
+    surrogate = surrogate_of(table(), pac.Module(Fourier(3, 4, seed=0)))
     surrogate.save(tmp_path / "s")
     with pytest.raises(DatasetError, match=r"a module of your own \(Fourier\): pass model=pac\.Module") as caught:
         Surrogate.load(tmp_path / "s")
     assert one_line(caught)
-    fresh = Fourier(seed=1)  # another process draws other frequencies
+    fresh = Fourier(3, 4, seed=1)  # another process draws other frequencies
     loaded = Surrogate.load(tmp_path / "s", model=pac.Module(fresh))
     x = inputs_of(surrogate)
     assert np.array_equal(loaded.predict(x), surrogate.predict(x))
-    assert torch.equal(fresh.frequencies, Fourier(seed=1).frequencies)  # the user's module is not touched
+    assert torch.equal(fresh.frequencies, Fourier(3, 4, seed=1).frequencies)  # the user's module is not touched
     with pytest.raises(DatasetError, match="the buffers of Linear do not fit") as caught:
         Surrogate.load(tmp_path / "s", model=pac.Module(nn.Linear(3, 4)))
     assert one_line(caught)
