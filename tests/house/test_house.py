@@ -9,7 +9,7 @@ import pytest
 from conftest import NOT_NUMERICAL
 from imports import graph, imported, imported_in, layers, module_of, part_of
 from mutations import MUTATIONS
-from paths import BENCHMARKS, LIBRARY, ROOT, SIMULATORS, file_of
+from paths import BENCHMARKS, LIBRARY, ROOT, SIMULATORS, TESTS, file_of
 
 # Every part of the library, a folder or a file at its root, imports from the rows above its own and from itself alone.
 LAYERS = (
@@ -98,6 +98,14 @@ def test_the_tests_that_are_not_numerical_are_there():
         file, _, test = name.partition("::")
         path = file_of(file.removesuffix(".py"))
         assert f"def {test.partition('[')[0]}" in path.read_text(encoding="utf-8"), f"there is no {name}"
+
+
+def test_every_test_file_lies_in_a_folder_and_is_found_by_its_name():
+    files = [path for path in sources(TESTS) if path.name.startswith("test_")]
+    assert len(files) > 75
+    for path in files:
+        assert path.parent.parent == TESTS, path
+        assert file_of(path.stem) == path
 
 
 def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
