@@ -36,7 +36,7 @@ from prices import measure_prices, print_prices
 from regret import Cell, draw, report_cells, write_cells
 
 import pac_surrogate as pac
-from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.intervals.bands import studentised_band
 from pac_surrogate.predictors import Mixture
 from pac_surrogate.runner import Solver
@@ -142,7 +142,7 @@ def measure(adapted: Surrogate, target: pac.Dataset) -> dict[str, Any]:
     """Error on the test split, and coverage and width of the intervals that the sample size allows."""
     predictor, outputs = adapted.predictor, adapted.scaling.outputs
     assert isinstance(predictor, Mixture)
-    assert predictor.scores is not None
+    assert predictor.studentised is not None
     assert predictor.group is not None
     assert adapted.choice is not None
     test = adapted.scaling.standardise(target.test)
@@ -154,7 +154,7 @@ def measure(adapted: Surrogate, target: pac.Dataset) -> dict[str, Any]:
         spread = float(outputs.restore(y).std(0).mean())
         for level in LEVELS:
             try:
-                lower, upper = studentised_band(mean, deviation, predictor.scores, predictor.group, level)
+                lower, upper = studentised_band(mean, deviation, predictor.studentised, predictor.group, level)
             except ValueError:  # too few samples for this level
                 found |= {f"covered_{level:g}": None, f"width_{level:g}": None}
                 continue

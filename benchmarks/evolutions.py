@@ -11,14 +11,14 @@ from simulators.periodic.burgers import Burgers
 from simulators.periodic.field_ensemble import Waves
 from simulators.periodic.kuramoto_sivashinsky import KuramotoSivashinsky
 from simulators.periodic.navier_stokes import NavierStokes
-from simulators.periodic.semilinear import Law, solve_periodic
+from simulators.periodic.semilinear import SemilinearPDE, solve_periodic
 
 
 @dataclass(frozen=True)
 class Evolution:
-    """Fields that evolve by a law in equal steps; all rows have the same viscosity."""
+    """Fields that evolve by a PDE in equal steps; all rows have the same viscosity."""
 
-    law: Law
+    pde: SemilinearPDE
     waves: Waves
     length: float
     viscosity: float
@@ -44,9 +44,9 @@ class Evolution:
 
     def solve(self, initial: Tensor, refinement: int = 1) -> Tensor:
         """Return the fields at the end by our solver."""
-        name = self.law.numbers[0][0].name
+        name = self.pde.numbers[0][0].name
         return solve_periodic(
-            self.law,
+            self.pde,
             initial,
             {name: initial.new_full((len(initial),), self.viscosity)},
             torch.tensor([self.steps * self.step], dtype=torch.float64),

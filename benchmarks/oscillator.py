@@ -29,7 +29,7 @@ from outputs import write_figure, write_json
 from torch import Tensor
 
 import pac_surrogate as pac
-from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.names import as_method
 from pac_surrogate.prepare import prepare
@@ -112,14 +112,14 @@ def roll_out(
 ) -> dict[str, dict[str, Any]]:
     """Errors of every method: name -> measure -> (size, seed)."""
     few = spending.samples or SOURCE
-    cheap, dear = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
+    cheap, expensive = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
     seeds = range(spending.seeds)
     solver = Solver(device)
     surrogates = sources(cheap, pac.MLP(hidden=(64, 64), activation="tanh"), spending, solver)
     train = cheap.train
     budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
     cases = [
-        prepare(surrogates[seed], dear.subset(seed, size), train).case(budget, seed)
+        prepare(surrogates[seed], expensive.subset(seed, size), train).case(budget, seed)
         for size in spending.sizes
         for seed in seeds
     ]
@@ -134,7 +134,7 @@ def roll_out(
     errors = {
         "trajectory": np.sqrt((((found - true) / scale) ** 2).mean((1, 2, 3))).reshape(shape),
         "energy": np.sqrt(((energy(target, found) - energy(target, true)) ** 2).mean((1, 2))).reshape(shape) / spread,
-        "step": np.array([step_error(s, dear) for s in adapted]).reshape(shape),
+        "step": np.array([step_error(s, expensive) for s in adapted]).reshape(shape),
     }
     return {name: {measure: values[i].tolist() for measure, values in errors.items()} for i, name in enumerate(methods)}
 

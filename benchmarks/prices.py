@@ -12,7 +12,7 @@ from comparison import model_of, open_pair, sources
 from leaderboard import Setting
 
 import pac_surrogate as pac
-from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.runner import Solver
 from pac_surrogate.selection.candidates import BLOCK_ROWS, plans_around
 from pac_surrogate.solvers.closed_form import RATIOS, linearise

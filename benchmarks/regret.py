@@ -77,7 +77,7 @@ def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, An
     """Print regret and coverage as tables; return what they say."""
     summary: dict[str, Any] = {}
     print("\nregret: error of auto over that of the best method in hindsight, cell by cell (pair, size, seed)")
-    print("| half | n | cells | geometric mean | median | worst tenth | better than fine-tune, % | negative transfer, % |")
+    print("| half | n | cells | geometric mean | median | 90th percentile | better than fine-tune, % | negative transfer, % |")
     print("|---|---|---|---|---|---|---|---|")
     for half in HALVES:
         for label, chosen in _sizes([cell for cell in cells if cell.half == half]):

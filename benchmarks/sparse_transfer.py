@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 
 import pac_surrogate as pac
 from pac_surrogate import runner
-from pac_surrogate.curves.scoring import METRICS
+from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.pruned.ac_dc import ACDC
 from pac_surrogate.methods.pruned.gmp import GMP

@@ -4,8 +4,8 @@
     python benchmarks/step_errors.py --pairs burgers lorenz_63 --out /tmp/steps.md
 
 Prints a section of `simulators/README.md` and writes it to a file, from where `benchmarks/verification.py` takes it. A row for
-each side that is solved in fixed steps: exact laws, closed forms, steady fields, and steps that follow a tolerance or the
-waves have none.
+each side that is solved in fixed steps: linear PDEs that
+are solved exactly, closed forms, steady fields, and steps that follow a tolerance or the waves have none.
 """
 
 import argparse

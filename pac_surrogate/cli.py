@@ -82,7 +82,7 @@ def pretrain(
         device=device,
     )
     surrogate.save(out)
-    typer.echo(f"{out}: {_score(surrogate, data)}")
+    typer.echo(f"{out}: {_error_line(surrogate, data)}")
 
 
 @_example(
@@ -127,7 +127,7 @@ def transfer(
         device=device,
     )
     adapted.save(out)
-    typer.echo(f"{out}: {chosen}, n = {size}, {_score(adapted, data)}")
+    typer.echo(f"{out}: {chosen}, n = {size}, {_error_line(adapted, data)}")
     if adapted.choice is not None:
         typer.echo(str(adapted.choice))
     essential = getattr(adapted.predictor, "essential", None)
@@ -235,7 +235,7 @@ def _check_surrogate(out: Path, *inputs: Path) -> None:
 
 def _check_headline(data: Any) -> str:
     """The metric of a data file; one that there is not is refused before any work."""
-    from pac_surrogate.curves.scoring import METRICS
+    from pac_surrogate.curves.errors import METRICS
 
     headline = str(data.attributes.get("headline", "rel_l2"))
     if headline not in METRICS:
@@ -245,9 +245,9 @@ def _check_headline(data: Any) -> str:
     return headline
 
 
-def _score(surrogate: Any, data: Any) -> str:
+def _error_line(surrogate: Any, data: Any) -> str:
     """The headline error on the test split, or why there is none: the surrogate is saved by then, so that is no error."""
-    from pac_surrogate.curves.scoring import METRICS
+    from pac_surrogate.curves.errors import METRICS
     from pac_surrogate.data.left_out import UndefinedMetricError
     from pac_surrogate.surrogates.many import predict_many
 

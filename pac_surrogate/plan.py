@@ -1,11 +1,12 @@
 """A transfer method is a prior on the weights; its `Plan` says which.
 
-    minimise  mean squared error(w)  +  1/2 sum_k strength_k (w_k - anchor_k)^2  [+ behaviour]
+    minimise  mean squared error(w)  +  1/2 sum_k strength_k (w_k - anchor_k)^2  [+ R(w)]
     from w = start, over the trainable weights; every other weight keeps `start` bit for bit
 
 The mean runs over samples and outputs, both in the surrogate's standardised units. Three optional fields widen this, each for
-several methods: a `behaviour` adds a term that is no function of the weights alone, a `reparametrisation` makes the model's
-weights of those that train, and a `perturbation` of the inputs.
+several methods: a functional `regulariser` R adds a term that depends on what the network computes from the samples, a
+`reparametrisation` makes the model's weights of those that train, and a `perturbation` adds adversarial or random noise to the
+inputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,11 @@ from pac_surrogate.utilities.display import Shown
 
 
 @runtime_checkable
-class Behaviour(Protocol):
+class FunctionalRegulariser(Protocol):
     """A term of the objective that looks at what the model does with a batch.
 
     A frozen dataclass. What differs from run to run is in `arrays` (a field with `compare=False, repr=False`); what is left of
-    it compares, hashes and has a repr, and runs of equal behaviours share a stack.
+    it compares, hashes and has a repr, and runs of equal regularisers share a stack.
     """
 
     @property
@@ -40,11 +41,11 @@ class Behaviour(Protocol):
         arrays: Weights,
         model: nn.Module,
         x: Float[Tensor, "run sample input"],
-        share: Float[Tensor, "run sample"],
+        sample_weight: Float[Tensor, "run sample"],
         prediction: Float[Tensor, "run sample output"],
         features: tuple[Tensor, ...],
     ) -> Float[Tensor, " run"]:
-        """Return the term of each run; a row of share 0 is padding and must not count."""
+        """Return the term of each run; a row of weight 0 is padding and must not count."""
         ...
 
 
@@ -74,7 +75,7 @@ class Plan(Shown):
         strength: how hard, not negative; it carries the factor 1/2.
         rate: learning rate of a tensor relative to the run's (fine-tuning with a slow body).
         essential: the mask that the result carries; None passes on that of the source.
-        behaviour: a further term of the objective.
+        regulariser: a functional regulariser, a further term of the objective.
         reparametrisation: the model's weights as a function of `start`'s tensors, whose names and shapes are then its own.
         perturbation: how the inputs of every step are perturbed.
     """
@@ -85,7 +86,7 @@ class Plan(Shown):
     strength: Weights
     rate: dict[str, float]
     essential: Mask | None = None
-    behaviour: Behaviour | None = None
+    regulariser: FunctionalRegulariser | None = None
     reparametrisation: Reparametrisation | None = None
     perturbation: Perturbation | None = None
 
@@ -109,7 +110,7 @@ def make_plan(
     strength: float | Mapping[str, float | Tensor] = 0.0,
     rate: Mapping[str, float] | None = None,
     essential: Mask | None = None,
-    behaviour: Behaviour | None = None,
+    regulariser: FunctionalRegulariser | None = None,
     reparametrisation: Reparametrisation | None = None,
     perturbation: Perturbation | None = None,
 ) -> Plan:
@@ -122,7 +123,7 @@ def make_plan(
         strength: one number for all weights, or numbers or tensors by name (absent names: 0).
         rate: relative learning rates by name (absent names: 1).
         essential: the mask that the result carries; None passes on that of the source.
-        behaviour: a further term of the objective.
+        regulariser: a functional regulariser, a further term of the objective.
         reparametrisation: the model's weights as a function of these.
         perturbation: of the inputs.
 
@@ -157,7 +158,7 @@ def make_plan(
         strength={n: torch.as_tensor(strengths.get(n, 0.0), dtype=torch.float64) for n in start},
         rate={n: float((rate or {}).get(n, 1.0)) for n in start},
         essential=essential,
-        behaviour=behaviour,
+        regulariser=regulariser,
         reparametrisation=reparametrisation,
         perturbation=perturbation,
     )

@@ -292,7 +292,14 @@ class _Runner:
         return self._scaled[key]
 
     def _plan(self, plan: Plan) -> Hashable:
-        behaviour = plan.behaviour
+        regulariser = plan.regulariser
         tensors = [plan.start, plan.trainable, plan.anchor, plan.strength, plan.essential or {}]
-        content = fingerprint(*tensors, {} if behaviour is None else behaviour.arrays, known=self._tensors)
-        return (content, plan.essential is None, tuple(plan.rate.items()), behaviour, plan.reparametrisation, plan.perturbation)
+        content = fingerprint(*tensors, {} if regulariser is None else regulariser.arrays, known=self._tensors)
+        return (
+            content,
+            plan.essential is None,
+            tuple(plan.rate.items()),
+            regulariser,
+            plan.reparametrisation,
+            plan.perturbation,
+        )

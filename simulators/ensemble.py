@@ -12,6 +12,7 @@ from simulators.quantities import Coordinate, Quantity
 
 Shift = Literal["parameter", "physics", "fidelity", "boundary", "input", "noise", "output", "negative"]
 Difficulty = Literal["easy", "moderate", "hard"]
+STORED_AS = {"pde": "law"}  # names in data files of fields that have been renamed since the first version
 
 
 @runtime_checkable
@@ -95,6 +96,7 @@ class Side:
     def parameters(self) -> dict[str, Any]:
         """The ensemble's numbers, and the noise if there is any."""
         numbers = asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+        numbers = {STORED_AS.get(name, name): value for name, value in numbers.items()}
         return numbers | ({"noise": self.noise} if self.noise else {})
 
     def counts(self, samples: int | None = None) -> tuple[int, int, int]:
@@ -115,7 +117,7 @@ class Side:
         """Draw inputs from a stream that belongs to this side and this seed alone."""
         return self.ensemble.draw(self._stream(f"{seed}"), samples)
 
-    def disturb(
+    def add_noise(
         self, outputs: dict[str, Float[Tensor, "sample ..."]], seed: int, first: int, measured: list[bool]
     ) -> dict[str, Float[Tensor, "sample ..."]]:
         """Add noise to the outputs of those samples that count as measured; each sample has a stream of its own.
@@ -152,7 +154,7 @@ class Pair:
             it: below 0.2, below 0.4, above 0.4 of `headline`; "hard" where the outputs are others.
         headline: the metric of its tables.
         source: the cheap side.
-        target: the dear side.
+        target: the expensive side.
     """
 
     name: str
@@ -185,12 +187,12 @@ def make_pair(
         shift: what kind of change.
         difficulty: see `Pair`.
         source: the cheap ensemble.
-        target: the dear one.
+        target: the expensive ensemble.
         headline: the metric of its tables.
         counts: train, valid and test samples of the source.
         resolved: of source and target, see `Side`.
         noise: of source and target, see `Side`.
     """
     cheap = Side(f"{name} source", source, *counts, resolved[0], noise[0])
-    dear = Side(f"{name} target", target, 320, 80, 200, resolved[1], noise[1])
-    return Pair(name, title, shift, difficulty, headline, cheap, dear)
+    expensive = Side(f"{name} target", target, 320, 80, 200, resolved[1], noise[1])
+    return Pair(name, title, shift, difficulty, headline, cheap, expensive)

@@ -119,7 +119,7 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
             outputs = {name: values.cpu() for name, values in outputs.items()}
             _check_finite(side, first, some, outputs)
             measured = description["split"][first : first + chunk] != TEST
-            outputs = side.disturb(outputs, seed, first, measured.tolist())
+            outputs = side.add_noise(outputs, seed, first, measured.tolist())
             writer.write({name: values.numpy() for name, values in {**some, **outputs}.items()})
             progress.update(task, completed=writer.written)
         when = f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
@@ -154,12 +154,12 @@ def _describe(pair: Pair, role: str, side: Side, counts: tuple[int, int, int], s
 
 
 def _stands(path: Path, description: dict[str, Any]) -> bool:
-    """Whether the file is whole and was written from this description, whatever the versions."""
+    """Whether the file is whole and was written from this description; its versions and the wording of its title may differ."""
     try:
         found = read_description(path)
     except DatasetError:
         return False
-    wanted = {name: value for name, value in description["attributes"].items() if name != "versions"}
+    wanted = {name: value for name, value in description["attributes"].items() if name not in ("title", "versions")}
     wanted["parameters"] = json.dumps(wanted["parameters"], sort_keys=True)
     return (
         (found.inputs, found.outputs) == (description["inputs"], description["outputs"])

@@ -1,4 +1,4 @@
-"""All pairs of simulators: a cheap source with thousands of samples and a dear target with hundreds."""
+"""All pairs of simulators: a cheap source with thousands of samples and an expensive target with hundreds."""
 
 from simulators.ensemble import Pair
 from simulators.heat.pairs import HEAT

@@ -313,8 +313,8 @@ MUTATIONS = {
     ),
     "granularity": (
         "pac_surrogate/pruning/groups.py",
-        "return score.mean(-1, keepdim=True)",
-        "return score.sum(-1, keepdim=True)",
+        "return importance.mean(-1, keepdim=True)",
+        "return importance.sum(-1, keepdim=True)",
         "test_groups",
         "l1_norm",
     ),
@@ -446,14 +446,14 @@ MUTATIONS = {
     ),
     "repeats, order statistics": (
         "pac_surrogate/intervals/bands.py",
-        "place = (share[order].cumsum(0) < rank - 1e-6)",
-        "place = (torch.ones_like(share)[order].cumsum(0) < rank - 1e-6)",
+        "place = (sample_weight[order].cumsum(0) < rank - 1e-6)",
+        "place = (torch.ones_like(sample_weight)[order].cumsum(0) < rank - 1e-6)",
         "test_repeats",
         "order_statistic",
     ),
     "repeats, weights": (
         "pac_surrogate/selection/stacking.py",
-        "counted = residuals * share_of_group(group)[:, None].sqrt()",
+        "counted = residuals * sample_weights(group)[:, None].sqrt()",
         "counted = residuals",
         "test_repeats",
         "weighed_once_in_a_choice",

@@ -62,9 +62,9 @@ def choices(folder: Path) -> Values:
             assert adapted.choice is not None
             key = f"auto/{name}/{size}"
             found[f"{key}/prediction"] = adapted.predict(target.test).reshape(len(target.test), -1)
-            table = [(score.error, score.standard_error, score.weight) for score in adapted.choice.table]
+            table = [(one.error, one.standard_error, one.weight) for one in adapted.choice.table]
             found[f"{key}/table"] = np.array(table).reshape(-1, 3)
-            found[f"{key}/names"] = np.array([score.name for score in adapted.choice.table])
+            found[f"{key}/names"] = np.array([one.name for one in adapted.choice.table])
             if size >= 10:  # fewer leave no interval of 90 %
                 found |= bounds(adapted, target.test, key)
         for label, method in METHODS.items():

@@ -72,7 +72,7 @@ def break_even(
         target_cost: of one target sample [s].
         training_cost: of pretraining and transfer [s]; `curve["seconds"]` is what a transfer took.
         predictions: how many are wanted, if the cost of running the target for them is.
-        level: share of the resamples within the interval.
+        level: fraction of the resamples within the interval.
         resamples: how many.
         seed: of the resamples.
         metric: a variable of the curve, the headline metric by default.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pac_surrogate.curves.scoring import FIELD_METRICS, METRICS
+from pac_surrogate.curves.errors import FIELD_METRICS, METRICS
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.netcdf import read_xarray, write_xarray
 from pac_surrogate.files.replacing import replacing
@@ -130,12 +130,12 @@ def summarise(curve: "xr.Dataset | Path | str", metric: str | None = None) -> "x
     """
     curve = as_curve(curve, metric)
     errors = curve[metric or curve.attrs["headline"]]
-    shares = [0.25, 0.5, 0.75]
+    quantiles = [0.25, 0.5, 0.75]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for cells that are n/a in every seed
-        quartiles = errors.quantile(shares, dim="seed", skipna=True)
+        quartiles = errors.quantile(quantiles, dim="seed", skipna=True)
         if np.isinf(errors).any():  # between infinities NumPy interpolates to NaN, which would read as n/a
-            below, above = (errors.quantile(shares, dim="seed", skipna=True, method=side) for side in ("lower", "higher"))
+            below, above = (errors.quantile(quantiles, dim="seed", skipna=True, method=side) for side in ("lower", "higher"))
             quartiles = quartiles.where(np.isfinite(below + above), below + above).where(below != above, below)
     named = {name: quartiles.sel(quantile=q, drop=True) for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))}
     summary = named["median"].to_dataset(name="median").assign(low=named["low"], high=named["high"])

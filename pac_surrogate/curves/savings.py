@@ -102,7 +102,7 @@ def samples_needed_interval(
         curve: from `transfer_curve`, or the path of a saved one.
         method: name of a method of the curve.
         error: to be reached.
-        level: share of the resamples within the interval.
+        level: fraction of the resamples within the interval.
         resamples: how many.
         seed: of the resamples.
         metric: a variable of the curve, the headline metric by default.
@@ -134,7 +134,7 @@ def samples_saved(
         method: name of a method of the curve.
         error: to be reached by both.
         against: names of the references, or one; by default scratch and fine-tune, those of them that the curve has.
-        level: share of the resamples within an interval.
+        level: fraction of the resamples within an interval.
         resamples: how many.
         seed: of the resamples.
         metric: a variable of the curve, the headline metric by default.
@@ -207,9 +207,9 @@ def first_sizes(
     before = np.maximum(at - 1, 0)
     earlier, value = (np.take_along_axis(medians, i[None], 0)[0] for i in (before, at))
     between = enough.any(0) & (at > 0) & (sizes[before] > 0) & np.isfinite(earlier)
-    share = np.divide(earlier - error, earlier - value, out=np.ones_like(value), where=between)
+    fraction = np.divide(earlier - error, earlier - value, out=np.ones_like(value), where=between)
     ratio = np.divide(sizes[at], sizes[before], out=np.ones_like(value), where=between)
-    return np.where(enough.any(0), np.where(between, sizes[before] * ratio**share, sizes[at]), math.inf)
+    return np.where(enough.any(0), np.where(between, sizes[before] * ratio**fraction, sizes[at]), math.inf)
 
 
 def needed_of(needed: Float[np.ndarray, " resample"], level: float) -> SamplesNeeded:

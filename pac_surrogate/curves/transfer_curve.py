@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from pac_surrogate.curves.errors import METRICS, check_metrics, errors_of, noted, under_variables_of
 from pac_surrogate.curves.folder import checked_folder, surrogate_path
 from pac_surrogate.curves.results import empty_curve, save_curve
-from pac_surrogate.curves.scoring import METRICS, check_metrics, noted, score, under_variables_of
 from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.given import Given, as_dataset
@@ -91,9 +91,9 @@ def transfer_curve(
     Returns:
         Dimensions (approach, size, seed); an approach is a method, by its name here. Variables: the metrics, `source_error`
         (the headline metric on the source's test split: what is forgotten), `diverged` (training, or a prediction of the test
-        split, was not finite), `seconds` (share of the batched time) and `chosen` (the method with its hyper-parameters). n/a
-        is NaN, also for all cells of a metric that the test split leaves undefined. What a metric leaves out is its attribute
-        `comment`.
+        split, was not finite), `seconds` (its part of the batched time) and `chosen` (the method with its hyper-parameters).
+        n/a is NaN, also for all cells of a metric that the test split leaves undefined. What a metric leaves out is its
+        attribute `comment`.
 
     Raises:
         ValueError: if sizes exceed the data, seeds the stored draws, data or surrogates do not fit together, or the headline
@@ -118,7 +118,7 @@ def transfer_curve(
     warn_of(given[0], target, source, prepared[0], stacklevel=4)
     cells = _cells(study, given, [one.source for one in prepared], budget, new_outputs=test is None)
     outcomes = run([(cell.method, cell.case) for cell in cells], solver)
-    curve = _scored(study, cells, outcomes, test, comments)
+    curve = _measured(study, cells, outcomes, test, comments)
     curve.attrs |= {"model": repr(given[0].network.architecture), "budget": _spent(study, given[0], budget)}
     if folder is not None:
         _write(study, cells, outcomes, curve, folder)
@@ -223,7 +223,7 @@ def _cells(
     return cells
 
 
-def _scored(
+def _measured(
     study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], test: Dataset | None, comments: dict[str, str]
 ) -> "xr.Dataset":
     """Predict the test samples of the target, and of the source, and measure."""
@@ -242,7 +242,7 @@ def _scored(
             if not np.isfinite(prediction).all():
                 numbers["diverged"][place] = True
                 continue
-            for name, error in noted(comments, "target", score, prediction, samples).items():
+            for name, error in noted(comments, "target", errors_of, prediction, samples).items():
                 numbers[name][place] = error
         if test is None:
             continue

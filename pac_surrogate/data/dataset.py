@@ -76,8 +76,8 @@ class Dataset(Shown):
         Args:
             x: an array, the variable "input", or a dictionary of names and arrays.
             y: likewise, the variable "output"; an array (sample,) is a scalar.
-            valid: share of the samples to choose a model with.
-            test: share of the samples to measure errors with.
+            valid: fraction of the samples to choose a model with.
+            test: fraction of the samples to measure errors with.
             seed: of the splits and of the 20 orders of the train split.
             axes: of a variable, by its name, the names of its axes without `sample`; "input_0", "input_1", ... unless given.
                 Models and metrics know time, x, y and channel.
@@ -88,7 +88,7 @@ class Dataset(Shown):
 
         Raises:
             ValueError: if lengths disagree, values are missing or no finite real numbers, a table or labelled array is given,
-                integers are larger than float64 holds exactly, or a share leaves nothing to train on.
+                integers are larger than float64 holds exactly, or a fraction leaves nothing to train on.
         """
         for name, side in (("x", x), ("y", y)):
             if isinstance(side, Dataset):

@@ -66,7 +66,7 @@ def describe_arrays(
         check_finite(variables[name], values, np.arange(samples))
     inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
     (seed,) = whole_numbers(seed=seed)
-    split = make_split(samples, valid=_share("valid", valid, samples), test=_share("test", test, samples), seed=seed)
+    split = make_split(samples, valid=_fraction("valid", valid, samples), test=_fraction("test", test, samples), seed=seed)
     headline = "rel_l2" if any({"x", "y"} & set(variable.axes) for variable in outputs) else "rmse_std"
     described = {**UNKNOWN, "headline": headline, "seed": seed, **(attributes or {})}
     coordinates = complete_coordinates([*inputs, *outputs])
@@ -81,8 +81,8 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _share(name: str, share: float, samples: int) -> int:
-    check_numbers(**{name: share})
-    if not 0 <= share < 1:
-        raise ValueError(f"valid and test are shares of the samples, at least 0 and below 1, got {share}")
-    return max(1, round(share * samples)) if share else 0
+def _fraction(name: str, fraction: float, samples: int) -> int:
+    check_numbers(**{name: fraction})
+    if not 0 <= fraction < 1:
+        raise ValueError(f"valid and test are fractions of the samples, at least 0 and below 1, got {fraction}")
+    return max(1, round(fraction * samples)) if fraction else 0

@@ -58,16 +58,16 @@ def rel_l2_per_sample(
 def rmse_std(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Standardised error: sqrt(mean e^2) / std y over the samples, then the mean over outputs.
 
-    The deviation divides by the number of samples, so that predicting the mean of the test set scores exactly 1. Outputs whose
-    range is at most 16 roundings of their largest value have no scale and are left out of the mean; a warning names those
+    The deviation divides by the number of samples, so that predicting the mean of the test set has exactly the error 1. Outputs
+    whose range is at most 16 roundings of their largest value have no scale and are left out of the mean; a warning names those
     that the prediction misses by more than the others.
 
     Raises:
         UndefinedMetricError: if no output varies.
     """
-    shares, missed = _standardised("rmse_std", prediction, target)
+    relative, missed = _standardised("rmse_std", prediction, target)
     warn_of_constants("rmse_std", missed)
-    return float(shares.mean())
+    return float(relative.mean())
 
 
 @_quiet
@@ -92,10 +92,10 @@ def r2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sampl
     Raises:
         UndefinedMetricError: if no output varies.
     """
-    shares, missed = _standardised("r2", prediction, target)
+    relative, missed = _standardised("r2", prediction, target)
     warn_of_constants("r2", missed)
     with np.errstate(over="ignore", invalid="ignore"):
-        return float((1 - shares**2).mean())
+        return float((1 - relative**2).mean())
 
 
 def max_error(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
@@ -132,7 +132,7 @@ def vrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
     """Variance-scaled error of The Well: sqrt(mean_space e^2 / (var_space y + 1e-7)), mean over samples, times and channels.
 
     The variance divides by points - 1, as in the package `the_well` 1.2.0, where it is the square of `torch.std`: predicting
-    the mean of each field scores sqrt((points - 1) / points).
+    the mean of each field has the error sqrt((points - 1) / points).
 
     Raises:
         UndefinedMetricError: if there is only one point in space.
@@ -269,13 +269,13 @@ def _standardised(metric: str, prediction: np.ndarray, target: np.ndarray) -> tu
     if not vary.any():
         raise UndefinedMetricError(f"{metric} needs an output that varies over the samples, none of {len(vary)} does: use rmse")
     missed, spread = root_mean_square(error, 0), deviation(values, (0,))
-    shares = ratios(missed, spread, vary)
+    relative = ratios(missed, spread, vary)
     # Points on the boundary of a field are constant, and a network misses them a little, as it does the points inside: that
-    # is usual, and the others speak for them. They do not for a constant that is missed by a larger share of its own size (or,
-    # if it is 0, of the usual deviation) than any other of its deviation: that error would be left out in silence.
+    # is usual, and the others speak for them. They do not for a constant that is missed by a larger fraction of its own size
+    # (or, if it is 0, of the usual deviation) than any other of its deviation: that error would be left out in silence.
     size = np.abs(values).max(0)
     usual = np.where(size > 0, size, np.median(spread[vary]))
-    return shares, ~vary & (missed > np.maximum(shares.max() * usual, resolution(given)))
+    return relative, ~vary & (missed > np.maximum(relative.max() * usual, resolution(given)))
 
 
 def _fields(values: np.ndarray, axes: Sequence[str]) -> np.ndarray:

@@ -40,8 +40,8 @@ def count_of(group: Int[Tensor, " sample"]) -> int:
     return int(group.max()) + 1 if len(group) else 0
 
 
-def share_of_group(group: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-    """One over the number of samples of each sample's input: the shares of an input's samples add up to 1."""
+def sample_weights(group: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
+    """Give each sample one over the number of samples of its input, so that the weights of every input add up to 1."""
     return 1 / torch.bincount(group).double()[group]
 
 
@@ -59,6 +59,6 @@ def group_sum(values: Float[Tensor, "sample ..."], group: Int[Tensor, " sample"]
 
 def group_mean(values: Float[Tensor, "sample ..."], group: Int[Tensor, " sample"]) -> Float[Tensor, "group ..."]:
     """Mean over the samples of each input."""
-    share = share_of_group(group).to(values)
-    weighted = values * share.view(-1, *(1,) * (values.ndim - 1))
+    weight = sample_weights(group).to(values)
+    weighted = values * weight.view(-1, *(1,) * (values.ndim - 1))
     return values.new_zeros(count_of(group), *values.shape[1:]).index_add(0, group, weighted)

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pac_surrogate.data.repeats import count_of, group_sum, share_of_group
+from pac_surrogate.data.repeats import count_of, group_sum, sample_weights
 from pac_surrogate.utilities.display import Shown
 
 BAND_NUMBERS = 2**24  # bounds of the samples at one piece of the new inputs
@@ -80,10 +80,10 @@ def cross_validation_band(
         simultaneous: bounds that hold for all outputs at once: R_i = max over outputs of |residual| / its root mean square over
             the other samples, as a new sample has no part in it either.
     """
-    rank, share = check_level(level, count_of(group)), share_of_group(group)
+    rank, sample_weight = check_level(level, count_of(group)), sample_weights(group)
     size = residual.abs()
     if simultaneous:
-        square = share[:, None] * residual.square()
+        square = sample_weight[:, None] * residual.square()
         least = torch.finfo(residual.dtype).tiny
         others = (square.sum(0) - group_sum(square, group)).clamp_min(0.0) / (count_of(group) - 1)
         scale = (square.sum(0) / count_of(group)).sqrt()
@@ -92,18 +92,20 @@ def cross_validation_band(
     rows = max(1, BAND_NUMBERS // residual.numel())
     for i in range(0, len(lower), rows):
         around = left_out[:, i : i + rows][fold]
-        lower[i : i + rows] = -order_statistic(size[:, None] - around, share, rank)
-        upper[i : i + rows] = order_statistic(around + size[:, None], share, rank)
+        lower[i : i + rows] = -order_statistic(size[:, None] - around, sample_weight, rank)
+        upper[i : i + rows] = order_statistic(around + size[:, None], sample_weight, rank)
     return lower, upper
 
 
-def order_statistic(values: Float[Tensor, "sample ..."], share: Float[Tensor, " sample"], rank: int) -> Float[Tensor, "..."]:
-    """The least of the values at which the shares of those that are no larger reach the rank."""
+def order_statistic(
+    values: Float[Tensor, "sample ..."], sample_weight: Float[Tensor, " sample"], rank: int
+) -> Float[Tensor, "..."]:
+    """The least of the values at which the weights of those that are no larger add up to the rank."""
     ordered, order = values.sort(0)
-    if bool((share == 1).all()):
+    if bool((sample_weight == 1).all()):
         return ordered[rank - 1]
     # Shares such as three thirds add up to 1 but for rounding.
-    place = (share[order].cumsum(0) < rank - 1e-6).sum(0, keepdim=True).clamp_max(len(values) - 1)
+    place = (sample_weight[order].cumsum(0) < rank - 1e-6).sum(0, keepdim=True).clamp_max(len(values) - 1)
     return ordered.gather(0, place)[0]
 
 
@@ -120,7 +122,7 @@ def promise(level: float, samples: int, folds: int) -> float:
 def studentised_band(
     mean: Float[Tensor, "row output"],
     deviation: Float[Tensor, "row output"],
-    scores: Float[Tensor, "sample output"],
+    studentised: Float[Tensor, "sample output"],
     group: Int[Tensor, " sample"],
     level: float,
     *,
@@ -131,14 +133,14 @@ def studentised_band(
     Args:
         mean: predictions.
         deviation: their standard deviations.
-        scores: |residual| / deviation of the samples, each left out.
+        studentised: |residual| / deviation of the samples, each left out.
         group: number of each sample's input.
         level: 1 - alpha.
-        simultaneous: one q for all outputs, of the largest score of each sample.
+        simultaneous: one q for all outputs, of the largest studentised residual of each sample.
     """
     rank = check_level(level, count_of(group))
-    ranked = scores.amax(1, keepdim=True) if simultaneous else scores
-    quantile = order_statistic(ranked, share_of_group(group), rank)
+    ranked = studentised.amax(1, keepdim=True) if simultaneous else studentised
+    quantile = order_statistic(ranked, sample_weights(group), rank)
     return mean - quantile * deviation, mean + quantile * deviation
 
 

@@ -27,7 +27,7 @@ def output_jacobian(
         weights: where to differentiate; their precision is that of the result.
         x: standardised inputs.
         names: tensors to differentiate by, all by default.
-        mix: combinations of the outputs that are differentiated in their place, (row, output), or of each sample's own,
+        mix: projections of the outputs that are differentiated in their place, (row, output), or of each sample's own,
             (sample, row, output).
 
     Yields:

@@ -6,7 +6,7 @@ With J(x) the Jacobian of the outputs at the start and D the prior's variance of
     shared   k[i, j] = mean over o of  J_o(x_i) D J_o(x_j)'                samples^2, for any number of outputs
 
 The readout's part of the shared kernel is exact, from the features that the readout reads. The body's part is the mean over
-`combinations` random v, v_o = +-1, of (v'J) D (v'J)' / outputs, whose expectation it is; with no more outputs than combinations
+`projections` random v, v_o = +-1, of (v'J) D (v'J)' / outputs, whose expectation it is; with no more outputs than projections
 it is exact too.
 """
 
@@ -26,10 +26,10 @@ from pac_surrogate.models.weights import Weights
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.process import threads_for
 
-COMBINATIONS = 12
+PROJECTIONS = 12
 KERNEL_ROWS = 4000  # beyond, a kernel does not fit or takes minutes
 
-Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and combinations of the outputs
+Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and projections of the outputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,7 +81,7 @@ class Tangent(Shown):
         a: Float[Tensor, "sample input"],
         b: Float[Tensor, "other input"] | None = None,
         *,
-        combinations: int = COMBINATIONS,
+        projections: int = PROJECTIONS,
         seed: int = 0,
     ) -> list[Float[Tensor, "sample other"]]:
         """Shared kernels of several priors between samples a and b (a itself by default); see `block`."""
@@ -92,7 +92,7 @@ class Tangent(Shown):
             for kernel, variance in zip(kernels, variances, strict=True):
                 for (part,) in self._readout.parts(variance, left, right, mean=True):
                     kernel[rows, columns] += part
-        mix, share = self._mix(a, combinations, seed)
+        mix, scale = self._mix(a, projections, seed)
         names = self._body(variances, direct)
         numbers = sum(self.start[name].numel() for name in names)
         for some in mix.split(max(1, NUMBERS // max(1, size[1] * numbers))) if names else ():
@@ -103,9 +103,9 @@ class Tangent(Shown):
             ]
             for rows, columns, products in self._products(variances, names, *pieces, summed=True):
                 for kernel, product in zip(kernels, products, strict=True):
-                    kernel[rows, columns] += share * product
+                    kernel[rows, columns] += scale * product
                     if b is None and rows != columns:
-                        kernel[columns, rows] += share * product.T
+                        kernel[columns, rows] += scale * product.T
         return kernels
 
     def block_diagonals(
@@ -119,12 +119,12 @@ class Tangent(Shown):
         return totals
 
     def shared_diagonals(
-        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, combinations: int, seed: int
+        self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, projections: int, seed: int
     ) -> list[Float[Tensor, " sample"]]:
         """Diagonals of the shared kernels of several priors."""
         direct = self._readout.positions(x) is not None
-        mix, share = self._mix(x, combinations, seed)
-        totals = [share * t.sum(1) for t in self._squares(variances, self._body(variances, direct), x, mix)]
+        mix, scale = self._mix(x, projections, seed)
+        totals = [scale * t.sum(1) for t in self._squares(variances, self._body(variances, direct), x, mix)]
         if direct:
             parts = self._readout.diagonals(variances, x, mean=True)
             totals = [t + part[:, 0] for t, part in zip(totals, parts, strict=True)]
@@ -150,11 +150,11 @@ class Tangent(Shown):
     def _outputs(self, x: Float[Tensor, "sample input"]) -> int:
         return self.predict(x[:1]).shape[1]
 
-    def _mix(self, x: Float[Tensor, "sample input"], combinations: int, seed: int) -> tuple[Float[Tensor, "row output"], float]:
-        """Combinations of the outputs, and what the sum over them is to be multiplied with."""
+    def _mix(self, x: Float[Tensor, "sample input"], projections: int, seed: int) -> tuple[Float[Tensor, "row output"], float]:
+        """Random projections of the outputs, and the factor of the sum over them."""
         outputs = self._outputs(x)
-        mix = mixes(outputs, combinations, seed).to(x.device)
-        return mix, 1 / (outputs if outputs <= combinations else outputs * combinations)
+        mix = mixes(outputs, projections, seed).to(x.device)
+        return mix, 1 / (outputs if outputs <= projections else outputs * projections)
 
     def _body(self, variances: Sequence[Mapping[str, Tensor]], direct: bool) -> list[str]:
         """Tensors in which a prior varies anything, less the readout's where its part comes from the features."""
@@ -193,7 +193,7 @@ class Tangent(Shown):
                 yield rows, columns, products
 
     def _rows(self, x: Tensor, names: Sequence[str], mix: Tensor | None, summed: bool) -> Weights:
-        """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the combinations."""
+        """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the projections."""
         pieces = list(self._jacobian(x, names, mix))
         found = {name: torch.cat([piece[name].flatten(1) for piece in pieces]) for name in names}
         return found if summed else {name: rows.reshape(-1, self.start[name].numel()) for name, rows in found.items()}
@@ -217,7 +217,7 @@ class Tangent(Shown):
         return list(torch.cat(found, dim=1).unbind(2))
 
     def _jacobian(self, x: Tensor, names: Sequence[str], mix: Tensor | None) -> Iterator[Weights]:
-        """Derivatives of the outputs, or of combinations of them."""
+        """Derivatives of the outputs, or of projections of them."""
         if mix is None or not isinstance(self.model, MLPNetwork):
             return output_jacobian(self.model, self.start, x, names, mix)
         # Combined outputs are those of a combined readout: then the cost does not know how many outputs there are.
@@ -225,11 +225,11 @@ class Tangent(Shown):
         return output_jacobian(self.model, {**self.start, **combined}, x, names)
 
 
-def mixes(outputs: int, combinations: int, seed: int) -> Float[Tensor, "row output"]:
+def mixes(outputs: int, projections: int, seed: int) -> Float[Tensor, "row output"]:
     """Rows of +-1 that combine the outputs, or the outputs themselves while there are few; float64."""
-    if outputs <= combinations:
+    if outputs <= projections:
         return torch.eye(outputs, dtype=torch.float64)
-    signs = torch.randint(2, (combinations, outputs), generator=torch.Generator().manual_seed(seed))
+    signs = torch.randint(2, (projections, outputs), generator=torch.Generator().manual_seed(seed))
     return signs.double() * 2 - 1
 
 

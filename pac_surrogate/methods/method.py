@@ -60,7 +60,7 @@ class Outcome(Shown):
     Attributes:
         surrogate: the adapted surrogate; the case's own where the method diverged or was refused.
         method: the method, with its hyper-parameters, that gave it: of a choice among several the chosen one.
-        seconds: its share of what its problems took.
+        seconds: its part of the time that its problems took.
         diverged: the step at which a training diverged, or None.
         refused: why the method cannot serve the case, or None.
     """

@@ -100,7 +100,7 @@ def make_described(kind: type, **values: Any) -> Any:
 
 
 def grid(method: Any, **values: Any) -> tuple[Any, ...]:
-    """Make every combination of hyper-parameters; the first serves where there are too few samples to choose.
+    """Make a method of every element of the Cartesian product of the values; the first serves where samples are too few.
 
     grid(PAC, sparsity=(0.8, 0.5), strength=(0.02, 0.2))
 

@@ -40,7 +40,7 @@ def plot_savings(
         methods: which, and in which order, or one; all by default.
         against: references, a panel for each; those that the curve does not have are left out.
         metric: a variable of the curve, the headline metric by default.
-        level: share of the resamples within a band.
+        level: fraction of the resamples within a band.
         resamples: how many.
         seed: of the resamples.
         highlight: drawn thicker and on top.

@@ -9,7 +9,7 @@ from pac_surrogate.utilities.display import Shown
 
 
 @dataclass(frozen=True)
-class Score:
+class CandidateError:
     """How a candidate did on samples that it had not seen.
 
     Attributes:
@@ -42,7 +42,7 @@ class Choice(Shown):
     method: str
     runner_up: str
     reason: str
-    table: tuple[Score, ...]
+    table: tuple[CandidateError, ...]
     worse_than_source: float | None = None
     worse_than_scratch: float | None = None
 
@@ -60,7 +60,7 @@ class Choice(Shown):
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
-        width = max(len(score.name) for score in self.table) if self.table else 0
+        width = max(len(one.name) for one in self.table) if self.table else 0
         lines = [f"{s.name:{width}s}  {s.error:9.4f} +- {s.standard_error:.4f}  weight {s.weight:.2f}" for s in self.table]
         return "\n".join([self.reason, *lines])
 
@@ -71,7 +71,7 @@ class Choice(Shown):
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "Choice":
         """Rebuild from plain values."""
-        return cls(**{**saved, "table": tuple(Score(**score) for score in saved["table"])})
+        return cls(**{**saved, "table": tuple(CandidateError(**one) for one in saved["table"])})
 
 
 def _chance(chance: float | None) -> str | None:

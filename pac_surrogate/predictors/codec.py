@@ -30,6 +30,7 @@ class Coded(Shown):
     not_negative: ClassVar[tuple[str, ...]] = ()
     numbered: ClassVar[str] = "member"  # prefix of the members' names in a file, and their dimension
     counts: ClassVar[range] = range(0)  # how many members there may be
+    stored_as: ClassVar[Mapping[str, str]] = {}  # names in files of fields that have been renamed since the first version
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Refuse what is read from a file and fits the annotations alone.
@@ -52,7 +53,7 @@ class Coded(Shown):
             return described
 
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            name, value, hint = field.name, getattr(self, field.name), _hint(field)
+            name, value, hint = self.stored_as.get(field.name, field.name), getattr(self, field.name), _hint(field)
             if hasattr(hint, "dim_str"):
                 tensors |= {} if value is None else {self.prefix + name: value.contiguous()}
             elif hint == Weights:
@@ -111,8 +112,8 @@ class Coded(Shown):
             elif hasattr(hint, "from_json"):
                 read[name] = hint.from_json(description[name]) if description[name] else None
             else:
-                read[name] = cls._plain(name, hint, description[name])
-        strange = set(part(tensors, cls.prefix)) - set(read)
+                read[name] = cls._plain(name, hint, description[cls.stored_as.get(name, name)])
+        strange = set(part(tensors, cls.prefix)) - {cls.stored_as.get(name, name) for name in read}
         if strange:
             raise ValueError(f"{cls.called} does not fit: it has no {one_line(cls.prefix + min(strange))}")
         made = cls(**read)
@@ -123,8 +124,8 @@ class Coded(Shown):
     def _array(
         cls, name: str, hint: Any, tensors: Mapping[str, Tensor], sizes: dict[str, int], *, optional: bool
     ) -> Tensor | None:
-        saved = cls.prefix + name
-        if saved not in tensors and name == "group" and "sample" in sizes:  # files of before had no repeats in mind
+        saved = cls.prefix + cls.stored_as.get(name, name)
+        if saved not in tensors and name == "group" and "sample" in sizes:  # the first version did not group repeats
             return torch.arange(sizes["sample"])
         if saved not in tensors and optional:
             return None

@@ -32,7 +32,7 @@ class GaussianProcess(Coded):
         mean: (output,).
         amplitudes: (term,).
         inverse_lengths: (term, factor, dimension); 0 where a factor does not look at a dimension.
-        projection: (output, score); no scores unless augmented.
+        projection: (output, component): principal components of the base's prediction; none unless augmented.
     """
 
     called: ClassVar[str] = "the Gaussian process"
@@ -48,7 +48,7 @@ class GaussianProcess(Coded):
     mean: Float[Tensor, " output"]
     amplitudes: Float[Tensor, " term"]
     inverse_lengths: Float[Tensor, "term factor dimension"]
-    projection: Float[Tensor, "output score"]
+    projection: Float[Tensor, "output component"]
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, float64."""
@@ -73,10 +73,10 @@ class GaussianProcess(Coded):
         return total
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse unknown kernels, and scores or a base that do not go with `on`."""
-        on, kernel, inputs, scores = self.on, self.kernel, sizes["input"], sizes["score"]
+        """Refuse unknown kernels, and components or a base that do not go with `on`."""
+        on, kernel, inputs, components = self.on, self.kernel, sizes["input"], sizes["component"]
         known = on in ("target", "residual", "augmented") and kernel in ("matern", "rbf")
         if not known or (on == "target") != (self.base is None):
             raise ValueError(f"a Gaussian process on {on!r} with kernel {kernel!r} is unknown, or its base is missing")
-        if sizes["dimension"] != inputs + scores or (on == "augmented") != (scores > 0):
-            raise ValueError(f"the Gaussian process on {on} does not fit: its points must have {inputs} inputs and the scores")
+        if sizes["dimension"] != inputs + components or (on == "augmented") != (components > 0):
+            raise ValueError(f"the Gaussian process on {on} does not fit: points must have {inputs} inputs and the components")

@@ -91,9 +91,11 @@ class SharedKernel(ClosedForm):
         prior: variance of each weight, in units of the scale.
         ratio: t^2 / s^2.
         scale: s^2 of each output.
-        combinations: of the outputs, from which the body's part of the kernel is made.
-        seed: of the combinations.
+        projections: how many random projections of the outputs there are, from which the body's part of the kernel is made.
+        seed: of the projections.
     """
+
+    stored_as: ClassVar[Mapping[str, str]] = {"projections": "combinations"}
 
     base: Network
     offset: Weights | None
@@ -102,7 +104,7 @@ class SharedKernel(ClosedForm):
     prior: Weights
     ratio: float
     scale: Float[Tensor, " output"]
-    combinations: int
+    projections: int
     seed: int
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
@@ -114,7 +116,7 @@ class SharedKernel(ClosedForm):
         size = batch_size or max(1, min(_batch(self.base, x), CROSS_NUMBERS // len(inputs)))
 
         def mean(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, "row output"]]:
-            (cross,) = tangent.shared([prior], rows, inputs, combinations=self.combinations, seed=self.seed)
+            (cross,) = tangent.shared([prior], rows, inputs, projections=self.projections, seed=self.seed)
             prediction = tangent.predict(rows) + cross @ coefficients
             return [prediction if self.offset is None else prediction + tangent.along(rows, self.offset)]
 
@@ -125,10 +127,10 @@ class SharedKernel(ClosedForm):
         return variances([self], x)[0]
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse also impossible numbers of combinations and seeds."""
+        """Refuse also impossible numbers of projections and seeds."""
         super().check(sizes)
-        if not 1 <= self.combinations <= 10_000 or not 0 <= self.seed < 2**63:
-            raise ValueError("the closed form has an impossible number of combinations or seed")
+        if not 1 <= self.projections <= 10_000 or not 0 <= self.seed < 2**63:
+            raise ValueError("the closed form has an impossible number of projections or seed")
 
 
 def variances(
@@ -158,7 +160,7 @@ def variances(
 
 def _alike(one: Linearised | SharedKernel, other: Linearised | SharedKernel) -> bool:
     """Whether two have the same derivatives at the same samples."""
-    kinds = [(type(m), getattr(m, "combinations", 0), getattr(m, "seed", 0), m.base.architecture) for m in (one, other)]
+    kinds = [(type(m), getattr(m, "projections", 0), getattr(m, "seed", 0), m.base.architecture) for m in (one, other)]
     ours, theirs = one.base.weights, other.base.weights
     same = kinds[0] == kinds[1] and torch.equal(one.inputs, other.inputs)
     return same and (ours is theirs or all(torch.equal(ours[name], theirs[name]) for name in ours))
@@ -189,11 +191,11 @@ def _shared_variances(
 ) -> list[Float[Tensor, "sample output"]]:
     first, priors = members[0], [_to(member.prior, x) for member in members]
     inputs, tangent = first.inputs.to(x.device), _tangent(first.base, x)
-    shared = functools.partial(tangent.shared, priors, combinations=first.combinations, seed=first.seed)
+    shared = functools.partial(tangent.shared, priors, projections=first.projections, seed=first.seed)
     factors = _factors(shared(inputs), members)
 
     def unscaled(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, " row"]]:
-        wholes = tangent.shared_diagonals(priors, rows, combinations=first.combinations, seed=first.seed)
+        wholes = tangent.shared_diagonals(priors, rows, projections=first.projections, seed=first.seed)
         seen = [
             torch.linalg.solve_triangular(factor, cross.T, upper=False).square().sum(0)
             for factor, cross in zip(factors, shared(rows, inputs), strict=True)

@@ -23,20 +23,21 @@ class Mixture(Coded):
         weights: (member,), not negative, of sum 1.
         members: predictors between the same standardised inputs and outputs.
         choice: how the members were chosen, if they were.
-        scores: |leave-one-out residual| of the mixture over its deviation, (sample, output).
+        studentised: |leave-one-out residual| of the mixture over its deviation, (sample, output).
         squares: mean squared leave-one-out residual of each member, (member, output): the variance of one that has none.
         group: number of each sample's input, (sample,); those of equal input were left out together.
     """
 
     called: ClassVar[str] = "the mixture"
     prefix: ClassVar[str] = "mixture/"
-    not_negative: ClassVar[tuple[str, ...]] = ("weights", "scores", "squares")
+    not_negative: ClassVar[tuple[str, ...]] = ("weights", "studentised", "squares")
     counts: ClassVar[range] = range(1, 65)
+    stored_as: ClassVar[Mapping[str, str]] = {"studentised": "scores"}
 
     weights: Float[Tensor, " member"]
     members: tuple[Predictor, ...]
     choice: Choice | None = None
-    scores: Float[Tensor, "sample output"] | None = None
+    studentised: Float[Tensor, "sample output"] | None = None
     squares: Float[Tensor, "member output"] | None = None
     group: Int[Tensor, " sample"] | None = None
 
@@ -67,7 +68,7 @@ class Mixture(Coded):
             raise ValueError("the weights of the mixture must have the sum 1")
         if any(isinstance(member, Mixture) for member in self.members):
             raise ValueError("a mixture has no mixtures as members")
-        if (self.squares is None) != (self.scores is None):
+        if (self.squares is None) != (self.studentised is None):
             raise ValueError("the mixture does not fit: it has one of mixture/scores and mixture/squares alone")
         if self.group is not None:
             check_groups(self.group)

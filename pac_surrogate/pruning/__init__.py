@@ -2,11 +2,11 @@
 
 from pac_surrogate.pruning.cost import flops, nonzeros
 from pac_surrogate.pruning.erk import erk_mask, erk_sparsities
-from pac_surrogate.pruning.groups import group_scores, keep_highest_groups
+from pac_surrogate.pruning.groups import group_importance, keep_highest_groups
+from pac_surrogate.pruning.importance import dead_units, report
 from pac_surrogate.pruning.magnitude import magnitude_mask
 from pac_surrogate.pruning.random import random_mask
-from pac_surrogate.pruning.scores import dead_units, report
-from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_scores
+from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_importance
 
 __all__ = [
     "dead_units",
@@ -14,12 +14,12 @@ __all__ = [
     "erk_sparsities",
     "fisher_blocks",
     "flops",
-    "group_scores",
+    "group_importance",
     "keep_highest_groups",
     "magnitude_mask",
     "nonzeros",
     "random_mask",
     "report",
     "surgeon_update",
-    "wood_fisher_scores",
+    "wood_fisher_importance",
 ]

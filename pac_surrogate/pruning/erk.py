@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from pac_surrogate.models.weights import Mask, prunable
-from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.pruning.importance import keep_highest
 
 
 def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> dict[str, float]:
@@ -41,19 +41,19 @@ def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Se
     return dict.fromkeys(names, 0.0)
 
 
-def erk_mask(scores: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> Mask:
-    """Mark the weights of highest score in each tensor as essential, at Erdős–Rényi-kernel densities.
+def erk_mask(importance: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> Mask:
+    """Mark the most important weights of each tensor as essential, at Erdős–Rényi-kernel densities.
 
-    Counts are rounded so that exactly round(sparsity x N) of all N weights go, each layer's within one of its own share.
+    Counts are rounded so that exactly round(sparsity x N) of all N weights go, each layer's within one of its own density.
 
     Raises:
         ValueError: if a layer would have nothing left.
     """
-    mask = keep_highest(scores, 0.0, exempt=exempt)
+    mask = keep_highest(importance, 0.0, exempt=exempt)
     total, gone = 0.0, 0
-    for name, share in erk_sparsities(scores, sparsity, exempt=exempt).items():
-        size = scores[name].numel()
-        total += share * size
+    for name, density in erk_sparsities(importance, sparsity, exempt=exempt).items():
+        size = importance[name].numel()
+        total += density * size
         count = round(round(total, 6)) - gone  # the sum of all shares is sparsity x N up to rounding of floats
         gone += count
         if count >= size:
@@ -61,5 +61,5 @@ def erk_mask(scores: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[
                 f"sparsity {sparsity} at Erdős–Rényi-kernel densities leaves nothing of {name} ({size} weights): "
                 f"lower it or exempt it"
             )
-        mask |= keep_highest({name: scores[name]}, count / size)
+        mask |= keep_highest({name: importance[name]}, count / size)
     return mask

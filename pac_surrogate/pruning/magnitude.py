@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from pac_surrogate.models.weights import Mask
-from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.pruning.importance import keep_highest
 
 
 def magnitude_mask(
@@ -20,5 +20,5 @@ def magnitude_mask(
 
     `scope="global"` at high sparsity can disconnect a small network: look at `dead_units`.
     """
-    scores = {name: weight.abs() for name, weight in weights.items()}
-    return keep_highest(scores, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)
+    importance = {name: weight.abs() for name, weight in weights.items()}
+    return keep_highest(importance, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)

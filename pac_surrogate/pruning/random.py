@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pac_surrogate.models.weights import Mask
-from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.pruning.importance import keep_highest
 
 
 def random_mask(
@@ -19,5 +19,5 @@ def random_mask(
     min_keep_per_unit: int = 0,
 ) -> Mask:
     """Essential mask drawn uniformly, with the same exact count as `magnitude_mask`."""
-    scores = {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
-    return keep_highest(scores, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)
+    importance = {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
+    return keep_highest(importance, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)

@@ -31,7 +31,7 @@ def fisher_blocks(
 
     which is the Fisher matrix of Gaussian outputs of unit variance. With `empirical` a sample's one row is instead the gradient
     of its squared error, sum_o (f_o - y_o) df_o/dw: the paper's, which vanishes where the source fits its data. If samples x
-    outputs is above 2,000, each sample's rows are random +-1 combinations of its outputs, of a fixed seed: F in expectation.
+    outputs is above 2,000, each sample's rows are random +-1 projections of its outputs, of a fixed seed: F in expectation.
 
     Args:
         model: the module.
@@ -53,7 +53,7 @@ def fisher_blocks(
         with torch.no_grad():
             mix = (evaluate(model, double, x)[0] - y)[:, None]
     else:
-        mix = _combinations(*y.shape)
+        mix = _projections(*y.shape)
     for piece in output_jacobian(model, double, x, names, mix):
         for name in names:
             rows = piece[name].flatten(0, 1).flatten(1)
@@ -62,7 +62,7 @@ def fisher_blocks(
     return {name: total[name] / max(1, len(x)) + damping * torch.eye(block, dtype=torch.float64) for name in names}
 
 
-def _combinations(samples: int, outputs: int) -> Float[Tensor, "sample row output"]:
+def _projections(samples: int, outputs: int) -> Float[Tensor, "sample row output"]:
     """Rows z of each sample with E sum_r z_r z_r' = I: the outputs themselves while there are few, random signs beyond."""
     rows = max(1, ROWS // max(1, samples))
     if outputs <= rows:
@@ -71,8 +71,8 @@ def _combinations(samples: int, outputs: int) -> Float[Tensor, "sample row outpu
     return signs / rows**0.5
 
 
-def wood_fisher_scores(weights: Mapping[str, Tensor], fisher: Mapping[str, Tensor]) -> Weights:
-    """Score of each weight, w_i^2 / (2 [F^-1]_ii): the rise of the loss if it goes and its block makes up for it.
+def wood_fisher_importance(weights: Mapping[str, Tensor], fisher: Mapping[str, Tensor]) -> Weights:
+    """Importance of each weight, w_i^2 / (2 [F^-1]_ii): the rise of the loss if it goes and its block makes up for it.
 
     Source: Singh & Alistarh, NeurIPS 2020, arXiv:2004.14340 (whose Woodbury updates give the same inverse).
 
@@ -81,20 +81,20 @@ def wood_fisher_scores(weights: Mapping[str, Tensor], fisher: Mapping[str, Tenso
         fisher: of `fisher_blocks`.
 
     Returns:
-        Scores in float64; 0 for tensors that have no Fisher matrix.
+        Importance in float64; 0 for tensors that have no Fisher matrix.
 
     Raises:
         ValueError: if a block has no inverse in float64.
     """
-    scores = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
+    importance = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
     for name, blocks in fisher.items():
         factor, singular = cholesky(blocks)
         if bool(singular.any()):
             raise ValueError(f"the Fisher matrix of {name} has no inverse in float64: raise damping")
         inverse = torch.cholesky_inverse(factor).diagonal(dim1=1, dim2=2).flatten()
         weight = weights[name].double()
-        scores[name] = weight.square() / (2 * inverse[: weight.numel()].view_as(weight))
-    return scores
+        importance[name] = weight.square() / (2 * inverse[: weight.numel()].view_as(weight))
+    return importance
 
 
 def surgeon_update(weights: Mapping[str, Tensor], mask: Mask, fisher: Mapping[str, Tensor]) -> Weights:

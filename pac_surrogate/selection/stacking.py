@@ -8,9 +8,9 @@ from scipy.optimize import nnls
 from scipy.special import stdtr
 from torch import Tensor
 
-from pac_surrogate.data.repeats import count_of, group_mean, share_of_group
+from pac_surrogate.data.repeats import count_of, group_mean, sample_weights
 from pac_surrogate.predictors import LeftOut, Mixture
-from pac_surrogate.predictors.choice import Choice, Score
+from pac_surrogate.predictors.choice import CandidateError, Choice
 
 SHRINKAGE = 10.0  # of the weights towards those by evidence; 1 did alike on the tuned pairs of benchmarks/choice.py
 LEAST_WEIGHT = 0.01  # members below it are left out
@@ -68,12 +68,12 @@ def explain(
     for (name, square), weight in sorted(rows, key=lambda row: float(row[0][1].mean())):
         mean, count = float(square.mean()), len(square)
         spread = float(square.std()) / count**0.5
-        table.append(Score(name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
-    method, *others = (score.name for score in sorted(table, key=lambda score: -score.weight) if score.weight)
+        table.append(CandidateError(name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
+    method, *others = (one.name for one in sorted(table, key=lambda one: -one.weight) if one.weight)
     mixed = f", averaged with {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}" if others else ""
     error, best, worst = float(answer.mean()) ** 0.5, table[0].error, table[-1].error
     reason = f"{method}{mixed}: leave-one-out error {error:.3g}; {len(found)} candidates have {best:.3g} to {worst:.3g}"
-    runner_up = next((score.name for score in table if score.name != method), "")
+    runner_up = next((one.name for one in table if one.name != method), "")
     source, scratch = by_name.get("source unchanged"), by_name.get("scratch", by_name.get("GP on the target"))
     return Choice(method, runner_up, reason, tuple(table), chance_worse(answer, source), chance_worse(answer, scratch))
 
@@ -98,7 +98,7 @@ def mix(found: Mapping[str, LeftOut], group: Int[Tensor, " sample"]) -> Mixture:
     """
     residuals = torch.stack([candidate.residual for candidate in found.values()])
     # Each input counts once, however many samples it has.
-    counted = residuals * share_of_group(group)[:, None].sqrt()
+    counted = residuals * sample_weights(group)[:, None].sqrt()
     weights = weigh(counted, count_of(group))
     # Weights that have seen a sample's residuals make too little of them, so each sample is weighed by the others.
     fold = group % WEIGHED
@@ -107,9 +107,9 @@ def mix(found: Mapping[str, LeftOut], group: Int[Tensor, " sample"]) -> Mixture:
     apart = torch.stack(others)[fold]
     residual = torch.einsum("nk,kno->no", apart, residuals)
     variance = torch.einsum("nk,kno->no", apart, torch.stack([candidate.expected(group) for candidate in found.values()]))
-    scores = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
+    studentised = residual.abs() / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
     order = [int(k) for k in weights.argsort(descending=True, stable=True) if weights[k] > 0]
     members = [list(found.values())[k] for k in order]
     squares = torch.stack([member.residual.square().mean(0) for member in members])
     choice = explain(found, weights, residual.square().mean(1), group)
-    return Mixture(weights[order], tuple(member.predictor for member in members), choice, scores, squares, group)
+    return Mixture(weights[order], tuple(member.predictor for member in members), choice, studentised, squares, group)

@@ -10,11 +10,11 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Inputs (run, sample, input), outputs (run, sample, output), and each sample's share of its run's mean (run, sample)."""
+"""Inputs (run, sample, input), outputs (run, sample, output), and each sample's weight in its run's mean (run, sample)."""
 
 
 class PaddedData:
-    """Datasets of several lengths as one tensor; padding rows have share 0 of their run's mean.
+    """Datasets of several lengths as one tensor; padding rows have weight 0 in their run's mean.
 
     Runs that share a dataset share its memory until a batch is drawn.
     """
@@ -32,7 +32,7 @@ class PaddedData:
                 columns[: len(data)] = torch.as_tensor(np.ascontiguousarray(matrix))
         self.table = table.to(device)
         inside = torch.arange(table.shape[1]) < lengths[:, None]
-        self.share = (inside.to(dtype) / lengths[:, None].to(dtype)).to(device)
+        self.sample_weight = (inside.to(dtype) / lengths[:, None].to(dtype)).to(device)
 
     def batches(self, seeds: Sequence[int], batch_size: int | None, steps: int) -> Iterator[Batch]:
         """One batch a step: all samples, or each run's own minibatches."""
@@ -42,7 +42,7 @@ class PaddedData:
                 yield whole
             return
         block = 256  # steps whose order is drawn at once
-        share = torch.full((len(seeds), batch_size), 1.0 / batch_size, dtype=self.table.dtype, device=self.table.device)
+        sample_weight = torch.full((len(seeds), batch_size), 1.0 / batch_size, dtype=self.table.dtype, device=self.table.device)
         for done in range(0, steps, block):
             count = min(block, steps - done)
             orders = (
@@ -53,12 +53,12 @@ class PaddedData:
             for rows in order:
                 drawn = self.table.flatten(0, 1).index_select(0, rows.flatten())
                 x, y = drawn.unflatten(0, rows.shape).split(self.widths, -1)
-                yield x, y, share
+                yield x, y, sample_weight
 
     def whole(self, rows: slice) -> Batch:
         """These rows of every run."""
         x, y = (part.contiguous() for part in self.table[self.which, rows].split(self.widths, -1))
-        return x, y, self.share[self.which, rows]
+        return x, y, self.sample_weight[self.which, rows]
 
 
 def minibatch_order(seed: int, rows: int, batch_size: int, steps: int, *, first: int = 0) -> Int[Tensor, "step batch"]:

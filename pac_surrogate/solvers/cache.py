@@ -46,7 +46,7 @@ def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options
             run.seed,
             run.learning_rate,
             run.plan.rate,
-            run.plan.behaviour,
+            run.plan.regulariser,
             run.plan.reparametrisation,
             run.plan.perturbation,
             digests[run.data],
@@ -55,7 +55,7 @@ def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options
         for run in runs
     ]
     plans = [part for run in runs for part in (run.plan.start, run.plan.trainable, run.plan.anchor, run.plan.strength)]
-    plans += [run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None]
+    plans += [run.plan.regulariser.arrays for run in runs if run.plan.regulariser is not None]
     name = digest((TRAINER, version("pac_surrogate"), model.architecture, options, settings), plans)
     return folder / f"{name}.safetensors"
 

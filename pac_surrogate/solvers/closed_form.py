@@ -27,7 +27,7 @@ from torch import Tensor
 from pac_surrogate.data.leave_one_out import chosen_by_others
 from pac_surrogate.data.repeats import groups_of
 from pac_surrogate.kernels.spectrum import Solution, Spectrum
-from pac_surrogate.kernels.tangent import COMBINATIONS, KERNEL_ROWS, Tangent
+from pac_surrogate.kernels.tangent import KERNEL_ROWS, PROJECTIONS, Tangent
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import LeftOut, Linearised, Network, SharedKernel
@@ -63,7 +63,7 @@ def prior_of(plan: Plan) -> Prior:
     Raises:
         ValueError: if the Plan has a term that is no prior on the weights.
     """
-    for name in ("behaviour", "reparametrisation", "perturbation"):
+    for name in ("regulariser", "reparametrisation", "perturbation"):
         if getattr(plan, name) is not None:
             raise ValueError(f"a plan with a {name} has no closed form: train it instead")
     start = {name: weight.double() for name, weight in plan.start.items()}
@@ -121,7 +121,7 @@ def linearise(
     ratio: float | Sequence[float] | None = None,
     by: str = "leave-one-out",
     block_rows: int = KERNEL_ROWS,
-    combinations: int = COMBINATIONS,
+    projections: int = PROJECTIONS,
     seed: int = 0,
 ) -> list[Linearisation]:
     """Solve Plans of one start in closed form, in float64 on the device of x; they share the derivatives of the samples.
@@ -136,8 +136,8 @@ def linearise(
             kernel, are a grid from which `by` chooses.
         by: leave-one-out, or evidence.
         block_rows: see `kernel`; rows are samples x outputs.
-        combinations: of the outputs, in the shared kernel.
-        seed: of the combinations.
+        projections: how many random projections of the outputs make the shared kernel.
+        seed: of the projections.
 
     Raises:
         ValueError: if there are no samples or too many, starts differ, a Plan has no closed form, or an option is unknown.
@@ -146,8 +146,8 @@ def linearise(
         raise ValueError(f"unknown kernel {kernel!r}: choose auto, block, shared or cg")
     if by not in ("leave-one-out", "evidence"):
         raise ValueError(f"choose a ratio by leave-one-out or evidence, got {by!r}")
-    if combinations < 1:
-        raise ValueError(f"combinations must be at least 1, got {combinations}")
+    if projections < 1:
+        raise ValueError(f"projections must be at least 1, got {projections}")
     if len(x) == 0:
         raise ValueError("a closed form needs at least one sample, got none")
     if not plans:
@@ -158,7 +158,7 @@ def linearise(
     kernel = kernel if kernel != "auto" else "block" if y.numel() <= block_rows else "shared"
     ratios = [_ratios(prior, ratio, y.numel()) for prior in priors]
     case = _Case(replace(network, weights={n: w.double() for n, w in plans[0].start.items()}), x.double(), y.double())
-    return case.solve(priors, ratios, kernel, by, combinations, seed)
+    return case.solve(priors, ratios, kernel, by, projections, seed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,7 +180,7 @@ class _Case(Shown):
         ratios: Sequence[float | tuple[float, ...]],
         kernel: str,
         by: str,
-        combinations: int,
+        projections: int,
         seed: int,
     ) -> list[Linearisation]:
         """Solve several priors of this start."""
@@ -198,7 +198,7 @@ class _Case(Shown):
         if kernel == "block":
             kernels = tangent.block(variances, x)
         else:
-            kernels = tangent.shared(variances, x, combinations=combinations, seed=seed)
+            kernels = tangent.shared(variances, x, projections=projections, seed=seed)
         results, group = [], groups_of(x).to(x.device)
         for prior, gram, r, tried in zip(priors, kernels, residuals, ratios, strict=True):
             spectrum = Spectrum.of(gram, r, group, shared=kernel == "shared")
@@ -210,7 +210,7 @@ class _Case(Shown):
             else:
                 fitted = (x.cpu(), best.coefficients.cpu(), _cpu(prior.variance), best.ratio, best.scale.cpu())
                 offset = None if prior.offset is None else _cpu(prior.offset)
-                predictor = SharedKernel(self.base, offset, *fitted, combinations, seed)
+                predictor = SharedKernel(self.base, offset, *fitted, projections, seed)
             found = (best.left_out, best.left_out_variance, LeftOut(predictor, *unseen), best.evidence)
             results.append(Linearisation(predictor, kernel, best.ratio, *found, prior.note))
         return results

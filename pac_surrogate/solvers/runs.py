@@ -30,7 +30,7 @@ class Fit(Shown):
         objective: the Plan's objective before each step (of the step's minibatch, where there are minibatches).
         diverged: the first step whose objective was not finite, or None.
         valid_error: the least mean squared error on the validation data, or None.
-        seconds: the run's share of its stack's time.
+        seconds: the run's part of its stack's time.
     """
 
     weights: Weights

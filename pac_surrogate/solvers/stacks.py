@@ -33,7 +33,7 @@ def stacks_of(model: nn.Module, runs: list[Run], options: Options, stack_memory:
         plan = run.plan
         live = tuple(bool(mask.any()) for mask in plan.trainable.values())
         attack = None if plan.perturbation is None else plan.perturbation.steps
-        extras = (plan.behaviour, plan.reparametrisation, attack, {name: w.shape for name, w in plan.start.items()})
+        extras = (plan.regulariser, plan.reparametrisation, attack, {name: w.shape for name, w in plan.start.items()})
         if extras not in widened:
             widened.append(extras)
         return run.rows < len(run.data), run.valid is not None, widened.index(extras), live
@@ -44,7 +44,7 @@ def stacks_of(model: nn.Module, runs: list[Run], options: Options, stack_memory:
     filled = 0  # rows of the stack that hold samples
     # Runs that nothing pulls come first: where a whole stack is such, it does without the pull.
     for run in sorted(runs, key=lambda run: (*kinds[run.index], run.rows, pulled(run), run.index)):
-        arrays = run.plan.behaviour.arrays if run.plan.behaviour is not None else {}
+        arrays = run.plan.regulariser.arrays if run.plan.regulariser is not None else {}
         size = sum(tensor.numel() for part in (run.plan.start, arrays) for tensor in part.values())
         memory = (len(stack) + 1) * options.dtype.itemsize * (12 * size + 2 * run.rows * width)
         # Padding to the largest costs time: sizes that differ by more than half share a stack only if that is small.

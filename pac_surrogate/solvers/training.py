@@ -178,11 +178,11 @@ class _Task:
     def __init__(self, model: nn.Module, runs: list[Run], options: Options, gradient: Weights) -> None:
         self.model, self.runs, self.rows = model, runs, [run.rows for run in runs]
         self.gradient = gradient
-        self.behaviour, self.reparametrisation = runs[0].plan.behaviour, runs[0].plan.reparametrisation
+        self.regulariser, self.reparametrisation = runs[0].plan.regulariser, runs[0].plan.reparametrisation
         self.perturbations = [run.plan.perturbation for run in runs if run.plan.perturbation is not None]
-        arrays = [run.plan.behaviour.arrays for run in runs if run.plan.behaviour is not None]
+        arrays = [run.plan.regulariser.arrays for run in runs if run.plan.regulariser is not None]
         self.arrays = {n: w.to(options.device, options.dtype) for n, w in stack(arrays).items()} if arrays else {}
-        written_out = self.behaviour is None and self.reparametrisation is None and hasattr(model, "gradient_stack")
+        written_out = self.regulariser is None and self.reparametrisation is None and hasattr(model, "gradient_stack")
         self.by_chain_rule = model.gradient_stack(gradient) if written_out else None  # type: ignore[operator]  # a method
         self.entered: tuple[Tensor, Tensor] | None = None
 
@@ -191,16 +191,16 @@ class _Task:
         return weights if self.reparametrisation is None else self.reparametrisation(weights)
 
     def add_gradient(self, weights: Weights, batch: Batch, step: int) -> Float[Tensor, " run"]:
-        """Return the mean squared error, with the behaviour's term, at the weights, and add its gradient to `gradient`."""
-        x, y, share = batch
+        """Return the mean squared error, with the regulariser's term, at the weights, and add its gradient to `gradient`."""
+        x, y, sample_weight = batch
         if self.perturbations:
             seen = self.seen(weights)
             origin = random_start([run.seed for run in self.runs], self.rows, step, x)
-            x = perturbed(x, self.perturbations, origin, lambda at: self._slope_by_inputs(seen, at, y, share))
+            x = perturbed(x, self.perturbations, origin, lambda at: self._slope_by_inputs(seen, at, y, sample_weight))
         found: list[Tensor] = []
 
         def slope(prediction: Tensor) -> Tensor:
-            error, by_prediction = mean_squared_error(prediction, y, share)
+            error, by_prediction = mean_squared_error(prediction, y, sample_weight)
             found.append(error)
             return by_prediction
 
@@ -213,8 +213,8 @@ class _Task:
             leaves = {name: weight.detach().requires_grad_(name in self.gradient) for name, weight in weights.items()}
             prediction, features = evaluate_stack(self.model, self.seen(leaves), x)
             roots, slopes = [prediction], [slope(prediction.detach())]
-            if self.behaviour is not None:
-                term = self.behaviour.term(self.arrays, self.model, x, share, prediction, features)
+            if self.regulariser is not None:
+                term = self.regulariser.term(self.arrays, self.model, x, sample_weight, prediction, features)
                 found[0] = found[0] + term.detach()
                 roots, slopes = [prediction, term], [*slopes, torch.ones_like(term)]
         for name, tensor in self.gradient.items():
@@ -222,9 +222,9 @@ class _Task:
         torch.autograd.backward(roots, slopes)
         return found[0]
 
-    def _slope_by_inputs(self, weights: Weights, at: Tensor, y: Tensor, share: Tensor) -> Tensor:
+    def _slope_by_inputs(self, weights: Weights, at: Tensor, y: Tensor, sample_weight: Tensor) -> Tensor:
         """Gradient of the runs' errors with respect to the inputs."""
         with torch.enable_grad():
             moved = at.detach().requires_grad_()
             prediction, _ = evaluate_stack(self.model, weights, moved)
-        return torch.autograd.grad(prediction, moved, mean_squared_error(prediction.detach(), y, share)[1])[0]
+        return torch.autograd.grad(prediction, moved, mean_squared_error(prediction.detach(), y, sample_weight)[1])[0]

@@ -15,18 +15,20 @@ from pac_surrogate.solvers.runs import Options
 
 
 def mean_squared_error(
-    prediction: Float[Tensor, "run sample output"], y: Float[Tensor, "run sample output"], share: Float[Tensor, "run sample"]
+    prediction: Float[Tensor, "run sample output"],
+    y: Float[Tensor, "run sample output"],
+    sample_weight: Float[Tensor, "run sample"],
 ) -> tuple[Float[Tensor, " run"], Float[Tensor, "run sample output"]]:
     """Mean squared error of each run, and its derivative by the prediction.
 
     Args:
         prediction: of the stack.
         y: outputs.
-        share: of each sample in its run's mean.
+        sample_weight: of each sample in its run's mean.
     """
     difference = prediction - y
-    error = torch.linalg.vecdot(torch.linalg.vector_norm(difference, dim=2).square_(), share) / y.shape[-1]
-    return error, difference.mul_((share * (2 / y.shape[-1])).unsqueeze(-1))
+    error = torch.linalg.vecdot(torch.linalg.vector_norm(difference, dim=2).square_(), sample_weight) / y.shape[-1]
+    return error, difference.mul_((sample_weight * (2 / y.shape[-1])).unsqueeze(-1))
 
 
 class Best:
@@ -59,9 +61,9 @@ class Best:
     def _mean_squared_error(self, data: PaddedData, weights: Weights, chunk: int = 256) -> Float[Tensor, " run"]:
         total = torch.zeros_like(self.error)
         for first in range(0, max(data.lengths), chunk):
-            x, y, share = data.whole(slice(first, first + chunk))
+            x, y, sample_weight = data.whole(slice(first, first + chunk))
             prediction, _ = evaluate_stack(self.model, weights, x)
-            total += mean_squared_error(prediction, y, share)[0]
+            total += mean_squared_error(prediction, y, sample_weight)[0]
         return total
 
     def weights_or(self, last: Weights) -> Weights:

@@ -43,12 +43,14 @@ def bounds_of(
             return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
 
         return by_pieces(band, x, piece), promise(level, count_of(folds.group), len(folds.members))
-    if isinstance(predictor, Mixture) and predictor.scores is not None and predictor.group is not None:
+    if isinstance(predictor, Mixture) and predictor.studentised is not None and predictor.group is not None:
         deviation = predictor.deviation(x)
         if interval == "posterior":
             return normal_band(mean, deviation, level, simultaneous=simultaneous), None
-        band_of_scores = studentised_band(mean, deviation, predictor.scores, predictor.group, level, simultaneous=simultaneous)
-        return band_of_scores, None
+        studentised = studentised_band(
+            mean, deviation, predictor.studentised, predictor.group, level, simultaneous=simultaneous
+        )
+        return studentised, None
     if folds is not None:
         (spread,) = by_pieces(lambda z: [folds.predict(z).var(0)], x, piece)
         noise = group_mean(folds.residual.square(), folds.group).mean(0)

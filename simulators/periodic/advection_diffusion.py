@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class AdvectionDiffusion(Law):
+class AdvectionDiffusion(SemilinearPDE):
     """u_t + c u_x = D u_xx: a profile drifts at c and spreads.
 
     A wave of wavenumber k is multiplied by exp(-(i c k + D k^2) t), exactly; the mean is conserved.

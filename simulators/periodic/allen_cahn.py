@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class AllenCahn(Law):
+class AllenCahn(SemilinearPDE):
     """u_t = (e^2 lap u + u - u^3) / tau: two phases, u = -1 and 1, part by interfaces of width e and let them shrink.
 
     The free energy <e^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4> never grows. A flat interface tanh(x / (sqrt(2) e)) rests.

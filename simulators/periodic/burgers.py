@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class Burgers(Law):
+class Burgers(SemilinearPDE):
     """u_t + (c + s u) u_x = nu u_xx: waves steepen into fronts as thin as nu allows.
 
     The mean is conserved; the energy falls as d/dt <u^2> / 2 = -nu <u_x^2>. For c = 0, s = 1 the Cole-Hopf transform

@@ -1,4 +1,4 @@
-"""Random periodic fields that evolve by a law: what every `semilinear.Law` is to a pair."""
+"""Random periodic fields that evolve by a semilinear PDE: the ensemble of every equation in this folder."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from simulators.numerics.fourier import resample
 from simulators.numerics.random_inputs import random_numbers, random_periodic_field
-from simulators.periodic.semilinear import Law, solve_periodic
+from simulators.periodic.semilinear import SemilinearPDE, solve_periodic
 from simulators.quantities import Coordinate, Quantity, grid_points
 
 Arrays = dict[str, Tensor]
@@ -46,13 +46,13 @@ class Waves:
 
 @dataclass(frozen=True)
 class PeriodicFields:
-    """A periodic box, 1-D or square, on which a random field evolves by a law.
+    """A periodic box, 1-D or square, on which a random field evolves by a semilinear PDE.
 
     The initial field is stored at the reported points; what is solved is the shortest sum of waves through them. A solver
     with fewer points than reported leaves out the waves it cannot hold and interpolates its answer by waves.
 
     Attributes:
-        law: the equation with the ranges of its numbers.
+        pde: the equation with the ranges of its numbers.
         waves: the initial field.
         time: at which the field is reported [s].
         length: of the box along each axis [m].
@@ -62,7 +62,7 @@ class PeriodicFields:
         steps: time steps of the solver.
     """
 
-    law: Law
+    pde: SemilinearPDE
     waves: Waves
     time: float
     length: float = 1.0
@@ -73,43 +73,43 @@ class PeriodicFields:
 
     @property
     def simulator(self) -> str:
-        """The law's class, without this folder: the name that data files know."""
-        return f"{type(self.law).__module__}.{type(self.law).__name__}".replace("simulators.periodic.", "simulators.")
+        """The name of the class of the PDE without this folder, as data files have it."""
+        return f"{type(self.pde).__module__}.{type(self.pde).__name__}".replace("simulators.periodic.", "simulators.")
 
     @property
     def scheme(self) -> str:
-        """Exact in time for linear laws."""
-        return "Fourier; exact in time" if self.law.degree == 1 else "Fourier; ETDRK4, order 4"
+        """Exact in time for linear PDEs."""
+        return "Fourier; exact in time" if self.pde.degree == 1 else "Fourier; ETDRK4, order 4"
 
     @property
     def order(self) -> float:
         """In time; in space there is round-off only."""
-        return float("nan") if self.law.degree == 1 else 4.0
+        return float("nan") if self.pde.degree == 1 else 4.0
 
     @property
     def equation(self) -> str:
-        """The law's."""
-        return self.law.equation
+        """That of the PDE."""
+        return self.pde.equation
 
     @property
     def invariant(self) -> str:
-        """The law's."""
-        return self.law.invariant
+        """That of the PDE."""
+        return self.pde.invariant
 
     @property
     def size(self) -> int:
         """Values on the solver's grid."""
-        return len(self.law.evolved) * self.points**self.axes
+        return len(self.pde.evolved) * self.points**self.axes
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
-        """The initial field and the numbers of the law."""
-        return (self._on_grid(self.law.initial, self.law.initial.long_name), *(drawn for drawn, _ in self.law.numbers))
+        """The initial field and the numbers of the PDE."""
+        return (self._on_grid(self.pde.initial, self.pde.initial.long_name), *(drawn for drawn, _ in self.pde.numbers))
 
     @property
     def outputs(self) -> tuple[Quantity, ...]:
         """The fields at the reported time."""
-        return tuple(self._on_grid(field, f"{field.long_name} after {self.time:g} s") for field in self.law.evolved)
+        return tuple(self._on_grid(field, f"{field.long_name} after {self.time:g} s") for field in self.pde.evolved)
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
@@ -119,22 +119,22 @@ class PeriodicFields:
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
         """Draw inputs as they are stored, float32."""
         field = self.waves.draw(generator, samples, self._grid(self.reported))
-        numbers = random_numbers(generator, samples, [bounds for _, bounds in self.law.numbers])
-        names = [drawn.name for drawn, _ in self.law.numbers]
-        return {self.law.initial.name: field.float()} | dict(zip(names, numbers.float().unbind(1), strict=True))
+        numbers = random_numbers(generator, samples, [bounds for _, bounds in self.pde.numbers])
+        names = [drawn.name for drawn, _ in self.pde.numbers]
+        return {self.pde.initial.name: field.float()} | dict(zip(names, numbers.float().unbind(1), strict=True))
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much the law's invariant is missed, relative.
+        """Return the outputs of stored inputs, and by how much the invariant of the PDE is missed, relative.
 
         Args:
             inputs: as `draw` returns them.
             refinement: factor on steps; the grid stays, as Fourier modes leave no error in space that falls with an order.
         """
-        numbers = {name: values.double() for name, values in inputs.items() if name != self.law.initial.name}
-        field = inputs[self.law.initial.name].double()
-        start = self.law.start(resample(field, self._grid(self.points)))
+        numbers = {name: values.double() for name, values in inputs.items() if name != self.pde.initial.name}
+        field = inputs[self.pde.initial.name].double()
+        start = self.pde.start(resample(field, self._grid(self.points)))
         end = solve_periodic(
-            self.law,
+            self.pde,
             start,
             numbers,
             start.new_tensor([self.time]),
@@ -142,8 +142,8 @@ class PeriodicFields:
             steps=max(1, round(self.steps * refinement)),
         )[:, 0]
         fields = end.unbind(1) if end.ndim > self.axes + 1 else (end,)
-        outputs = {q.name: self._to_reported(values) for q, values in zip(self.law.evolved, fields, strict=True)}
-        return outputs, self.law.residual(numbers, start, end, self.length)
+        outputs = {q.name: self._to_reported(values) for q, values in zip(self.pde.evolved, fields, strict=True)}
+        return outputs, self.pde.residual(numbers, start, end, self.length)
 
     def _grid(self, points: int) -> tuple[int, ...]:
         return (points,) * self.axes

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class FisherKPP(Law):
+class FisherKPP(SemilinearPDE):
     """u_t = D u_xx + r u (1 - u): a population spreads and grows until it fills its place.
 
     A density between 0 and 1 stays there; a front invades u = 0 at the speed 2 sqrt(r D), and

@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class GrayScott(Law):
+class GrayScott(SemilinearPDE):
     """u_t = D_u lap u - u v^2 + F (1 - u), v_t = D_v lap v + u v^2 - (F + K) v: a fed reaction that makes spots and stripes.
 
     Begins with v given and u = 1 - 2 v. u = 1, v = 0 rests; concentrations stay positive.

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers
+from simulators.periodic.semilinear import Numbers, SemilinearPDE
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class KortewegDeVries(Law):
+class KortewegDeVries(SemilinearPDE):
     """u_t + 6 u u_x + delta u_xxx = 0: long waves break up into solitons.
 
     Mean, momentum <u^2> and energy <delta u_x^2 / 2 - u^3> are conserved; in time the scheme keeps the mean to round-off and

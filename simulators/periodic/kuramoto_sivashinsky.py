@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class KuramotoSivashinsky(Law):
+class KuramotoSivashinsky(SemilinearPDE):
     """u_t + u u_x + u_xx + nu u_xxxx = 0: long waves grow, short ones decay, and what saturates them is chaos.
 
     A small wave grows as exp((k^2 - nu k^4) t); the mean is conserved. For nu = 1 on a box of 22 m neighbours part at 0.04 1/s.

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simulators.numerics.fourier import PeriodicBox
-from simulators.periodic.semilinear import Law, Numbers, not_negative
+from simulators.periodic.semilinear import Numbers, SemilinearPDE, not_negative
 from simulators.quantities import Quantity, number
 
 
 @dataclass(frozen=True)
-class NavierStokes(Law):
+class NavierStokes(SemilinearPDE):
     """w_t + (u w)_x + (v w)_y = nu lap w - mu w - A q cos(q y), with u = psi_y, v = -psi_x, lap psi = -w, q = 2 pi n / L.
 
     The transport is evaluated as (d_xx - d_yy)(u v) + d_xy (v^2 - u^2), which takes four transforms in the place of five. The

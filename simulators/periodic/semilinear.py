@@ -22,7 +22,7 @@ UNSEEN = (
 BLOCK = 2**16  # grid values advanced together on a CPU: what a step works on stays in a core's cache
 
 
-class Law(ABC):
+class SemilinearPDE(ABC):
     """A periodic evolution equation; a subclass is a frozen dataclass of the ranges in which its numbers are drawn.
 
     Attributes:
@@ -75,7 +75,7 @@ class Law(ABC):
 
 
 def solve_periodic(
-    law: Law,
+    pde: SemilinearPDE,
     initial: Float[Tensor, "sample ..."],
     numbers: Numbers,
     times: Float[Tensor, " time"],
@@ -91,14 +91,14 @@ def solve_periodic(
     Of every sample one step in eight, and at least eight in each interval between output times, is compared with an embedded
     solution of order 3 (see `ExponentialStep.error`), and stands for those before it. The distances, relative to the modes at
     their times, are added up: an estimate of the relative error that the steps make, from above, by a factor up to 10 where it
-    is 1 % or more, and by hundreds where it is tiny. It takes one evaluation of N more than the steps do. Laws without N
+    is 1 % or more, and by hundreds where it is tiny. It takes one evaluation of N more than the steps do. Equations without N
     are solved exactly.
 
     Args:
-        law: L and N.
+        pde: L and N.
         initial: u at the grid points x_i = i length / points, (sample, x), (sample, x, y), or with an axis of coupled
             fields after `sample`. It is solved in its own precision.
-        numbers: parameters of the law that differ from sample to sample.
+        numbers: parameters of the PDE that differ from sample to sample.
         times: output times t [s], not negative, in order.
         lengths: of the box along each axis [m].
         steps: time steps in each interval between output times (the first begins at 0).
@@ -107,7 +107,7 @@ def solve_periodic(
         u at the times.
 
     Raises:
-        ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the law;
+        ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the PDE;
             a `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
             `step_error.tolerate`.
     """
@@ -126,15 +126,15 @@ def solve_periodic(
             raise ValueError(f"{name} must be finite, it is not in sample {int(broken.nonzero()[0])}")
         spread[name] = values.to(initial).reshape(-1, *(1,) * (initial.ndim - 1))
     del spread["initial"]
-    box = PeriodicBox(initial.shape[-axes:], lengths, law.degree, initial)
-    linear = law.linear(box, spread)
+    box = PeriodicBox(initial.shape[-axes:], lengths, pde.degree, initial)
+    linear = pde.linear(box, spread)
     linear = linear.expand(torch.broadcast_shapes(linear.shape, (len(initial), *(1,) * (initial.ndim - 1))))
     rows = max(1, BLOCK // initial[0].numel()) if initial.device.type == "cpu" else len(initial)
     blocks, errors = [], []
     for first in range(0, len(initial), rows):
         some = slice(first, first + rows)
         numbers = {name: values[some] for name, values in spread.items()}
-        nonlinear = law.nonlinear(box, numbers) if law.degree > 1 else None
+        nonlinear = pde.nonlinear(box, numbers) if pde.degree > 1 else None
         solution, error, ends = _evolve(box, linear[some], nonlinear, initial[some], moments, steps)
         blocks.append(solution)
         errors.append(error)

@@ -1,1 +1,1 @@
-"""Functions of a few numbers in closed form, with cheap and dear versions."""
+"""Functions of a few numbers in closed form, in a cheap and an expensive version."""

@@ -1,4 +1,4 @@
-"""Closed-form functions with a cheap and a dear version, as tables: many inputs with names and units, one number out."""
+"""Closed-form functions with a low-fidelity and a high-fidelity version: named inputs with units, and one number out."""
 
 import math
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ class Family:
         name: in `FAMILIES`.
         bounds: of the inputs, in the order of the columns.
         output: what is computed.
-        high: the dear version, of points (sample, input).
+        high: the high-fidelity version, of points (sample, input).
         low: the cheap version.
         source: where high and low come from.
     """

@@ -21,7 +21,7 @@ TABLES = (
     *(
         make_pair(
             name,
-            f"{title}: cheap formula, then dear",
+            f"{title}: low-fidelity formula, then high-fidelity",
             "fidelity",
             difficulty,
             MultiFidelity(name, "low", "sobol"),

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import pac_surrogate as pac
-from pac_surrogate.curves.scoring import METRICS, score
+from pac_surrogate.curves.errors import METRICS, errors_of
 from pac_surrogate.data import metrics
 from pac_surrogate.data.left_out import LeftOutWarning
 
@@ -76,7 +76,7 @@ def test_every_number_of_a_curve_is_that_of_the_transfer_it_stands_for(folder):
     cell = {"approach": "PAC", "size": 6, "seed": 1}
     x = adapted.scaling.inputs.standardise(np_to_torch(TARGET.test.input_matrix))
     prediction = adapted.scaling.outputs.restore(adapted.predictor.predict(x).double()).numpy()
-    for name, value in score(prediction, TARGET.test).items():
+    for name, value in errors_of(prediction, TARGET.test).items():
         # float32 training; another stack adds in another order.
         assert float(curve[name].loc[cell]) == pytest.approx(value, rel=1e-3), name
     assert not bool(curve["diverged"].loc[cell])
@@ -290,9 +290,9 @@ def test_a_metric_that_the_test_split_leaves_undefined_is_n_a_and_the_others_are
     assert undefined == {"rmse_std", "r2"}
     assert np.isfinite(curve.drop_vars([*undefined, "chosen"]).to_array()).all()
     zero = table(np.zeros(200), **TEST).with_matrices(X, np.zeros((200, 2)))
-    scores = score(np.full((60, 2), 0.5), zero.test)
-    assert {name for name, value in scores.items() if math.isnan(value)} == {"rel_l2", "rmse_std", "r2", "nrmse", "vrmse"}
-    assert scores["rmse"] == scores["mae"] == scores["max_error"] == 0.5
+    errors = errors_of(np.full((60, 2), 0.5), zero.test)
+    assert {name for name, value in errors.items() if math.isnan(value)} == {"rel_l2", "rmse_std", "r2", "nrmse", "vrmse"}
+    assert errors["rmse"] == errors["mae"] == errors["max_error"] == 0.5
 
 
 def test_a_variable_that_leaves_a_metric_undefined_is_left_out_of_its_mean_over_variables():
@@ -301,12 +301,12 @@ def test_a_variable_that_leaves_a_metric_undefined_is_left_out_of_its_mean_over_
     data = pac.Dataset.from_arrays({"inputs": X}, outputs, **TEST, axes=axes)
     prediction = data.test.output_matrix * np.repeat([1.0, 1.2, 1.4], [6, 6, 1])
     with pytest.warns(LeftOutWarning) as caught:
-        scores = score(prediction, data.test)
+        errors = errors_of(prediction, data.test)
     left_out = "leaves out 1 of 3 variables, for which it is undefined"
     assert said_of(caught) == [f"nrmse {left_out}", f"vrmse {left_out}"]
-    assert scores["nrmse"] == pytest.approx((0.2 + 0.4) / 2, rel=1e-12)
+    assert errors["nrmse"] == pytest.approx((0.2 + 0.4) / 2, rel=1e-12)
     temperature = metrics.vrmse(1.2 * data.test["temperature"], data.test["temperature"], axes=("x",))
-    assert scores["vrmse"] == pytest.approx((0.0 + temperature) / 2, rel=1e-12)
+    assert errors["vrmse"] == pytest.approx((0.0 + temperature) / 2, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_resampled_medians_have_the_distribution_of_a_median_of_draws_with_repla
     assert medians[0, 0] == 3.0
     for value in range(1, 6):
         below = [sum(math.comb(5, k) * p**k * (1 - p) ** (5 - k) for k in (3, 4, 5)) for p in ((value - 1) / 5, value / 5)]
-        share = float((medians[0, 1:] == value).mean())
-        assert share == pytest.approx(below[1] - below[0], abs=0.015)  # four standard errors of a share in 20000
+        fraction = float((medians[0, 1:] == value).mean())
+        assert fraction == pytest.approx(below[1] - below[0], abs=0.015)  # four standard errors of a fraction in 20000
     reached = float(np.isfinite(first_sizes(sizes, medians, 4.0)[1:]).mean())
     assert reached == pytest.approx(0.942, abs=0.007)  # P(median <= 4) = 0.94208
     curve = curve_of({"a": errors}, (8,))

@@ -129,7 +129,7 @@ def test_splits_share_out_every_sample_once() -> None:
     parts = [numbers_of(part) for part in (data.train, data.valid, data.test)]
     assert [len(part) for part in parts] == [35, 5, 10]
     assert sorted(np.concatenate(parts)) == NUMBERS.tolist()
-    assert len(Dataset.from_arrays(np.ones(30), np.ones(30), valid=0.01).valid) == 1  # a share that is asked for is not empty
+    assert len(Dataset.from_arrays(np.ones(30), np.ones(30), valid=0.01).valid) == 1  # not empty if above 0
 
 
 def test_a_split_is_known_to_be_empty_before_it_is_asked_for() -> None:

@@ -126,7 +126,7 @@ def test_what_is_left_out_must_be_predicted_finite_all_the_same(bad: float) -> N
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_target_that_is_not_finite_gives_no_finite_score(bad: float) -> None:
+def test_a_target_that_is_not_finite_gives_no_finite_error(bad: float) -> None:
     target = np.random.default_rng(6).normal(size=(6, 4))
     prediction = target + 0.1
     target[2, 1] = bad
@@ -135,7 +135,7 @@ def test_a_target_that_is_not_finite_gives_no_finite_score(bad: float) -> None:
     assert not np.isfinite([value(prediction, target, axes=("x",)) for value in (metrics.nrmse, metrics.vrmse)]).any()
 
 
-def test_the_mean_of_the_test_set_scores_one_in_rmse_std_and_zero_in_r2() -> None:
+def test_the_mean_of_the_test_set_has_rmse_std_one_and_r2_zero() -> None:
     target = np.random.default_rng(0).normal(loc=7.0, scale=[0.1, 1.0, 10.0], size=(40, 3))
     prediction = np.broadcast_to(target.mean(0), target.shape)
     assert metrics.rmse_std(prediction, target) == pytest.approx(1.0, rel=EXACT)
@@ -203,8 +203,8 @@ def test_an_offset_costs_a_deviation_no_digits() -> None:
 def test_a_constant_output_is_warned_of_where_the_prediction_misses_it_by_more_than_it_misses_the_others() -> None:
     varying = np.random.default_rng(4).normal(scale=100.0, size=(30, 3))
     target = np.hstack([varying, np.full((30, 1), 293.0), np.zeros((30, 1))])
-    shares = np.array([0.02, 0.1, 0.06])
-    error, usual = shares * varying.std(0), np.median(varying.std(0))  # a zero has the size of the deviations
+    relative = np.array([0.02, 0.1, 0.06])
+    error, usual = relative * varying.std(0), np.median(varying.std(0))  # a zero has the size of the deviations
     assert metrics.rmse_std(target, target) == 0.0  # all are met exactly
     for constant, zero, named in (
         (0.09 * 293, 0.09 * usual, ""),
@@ -213,7 +213,7 @@ def test_a_constant_output_is_warned_of_where_the_prediction_misses_it_by_more_t
         (0.11 * 293, 0.11 * usual, "outputs 3, 4, counted from 0"),
     ):
         prediction = target + np.array([*error, constant, zero])
-        for metric, expected in ((metrics.rmse_std, shares.mean()), (metrics.r2, 1 - (shares**2).mean())):
+        for metric, expected in ((metrics.rmse_std, relative.mean()), (metrics.r2, 1 - (relative**2).mean())):
             line = f"^{metric.__name__} leaves out outputs that do not vary, .*: {named}; see max_error$"
             with pytest.warns(LeftOutWarning, match=line) if named else nullcontext():
                 assert metric(prediction, target) == pytest.approx(expected, rel=EXACT)
@@ -354,7 +354,7 @@ def test_no_value_depends_on_batches(first: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_test_set_taken_twice_and_shuffled_scores_the_same(seed: int) -> None:
+def test_a_test_set_taken_twice_and_shuffled_has_the_same_errors(seed: int) -> None:
     prediction, target = random_fields(seed=seed)
     order = np.random.default_rng(seed).permutation(np.tile(np.arange(5), 2))
     twice = all_metrics(prediction[order], target[order])
@@ -376,7 +376,7 @@ def test_the_mean_error_never_exceeds_the_root_mean_square_nor_that_the_maximum(
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_prediction_that_is_not_finite_gives_no_finite_score_and_no_warning(bad: float) -> None:
+def test_a_prediction_that_is_not_finite_gives_no_finite_error_and_no_warning(bad: float) -> None:
     prediction, target = random_fields()
     prediction = prediction.copy()
     prediction[2, 1, 0, 3, 0] = bad
@@ -384,7 +384,7 @@ def test_a_prediction_that_is_not_finite_gives_no_finite_score_and_no_warning(ba
 
 
 @pytest.mark.parametrize("exponent", [664, -565])  # 1e200 and 1e-170, whose squares overflow and vanish
-def test_a_change_of_units_changes_scores_by_its_power_however_large(exponent: int) -> None:
+def test_a_change_of_units_changes_errors_by_its_power_however_large(exponent: int) -> None:
     prediction, target = random_fields()
     before, after = all_metrics(prediction, target), all_metrics(np.ldexp(prediction, exponent), np.ldexp(target, exponent))
     for name in before.keys() - {"vrmse"}:

@@ -7,7 +7,7 @@ from cases import surrogate as small
 from drawing import normal as draws
 
 import pac_surrogate as pac
-from pac_surrogate.data.repeats import NEAR, count_of, group_mean, group_sum, groups_of, repeated, share_of_group
+from pac_surrogate.data.repeats import NEAR, count_of, group_mean, group_sum, groups_of, repeated, sample_weights
 from pac_surrogate.intervals.bands import cross_validation_band, order_statistic, studentised_band
 from pac_surrogate.kernels.spectrum import Spectrum
 from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines
@@ -37,7 +37,7 @@ def test_sums_means_and_shares_are_those_of_the_groups():
         own = values[input_of == input_of[i]]
         torch.testing.assert_close(group_sum(values, input_of)[i], own.sum(0), rtol=1e-14, atol=1e-15)
         torch.testing.assert_close(group_mean(values, input_of)[input_of[i]], own.mean(0), rtol=1e-14, atol=1e-15)
-        assert float(share_of_group(input_of)[i]) == 1 / len(own)
+        assert float(sample_weights(input_of)[i]) == 1 / len(own)
     assert count_of(input_of) == 5
     assert [members.tolist() for members in repeated(input_of)] == [[0, 6], [1, 3, 7]]
 
@@ -100,8 +100,8 @@ def test_a_sample_given_again_is_weighed_once():
     found = {str(k): LeftOut(small("MLP").network, own) for k, own in enumerate(residuals)}
     again = {str(k): LeftOut(small("MLP").network, own) for k, own in enumerate(residuals[:, input_of])}
     weights = weigh(residuals, 5)
-    shares = share_of_group(input_of)[:, None].sqrt()
-    torch.testing.assert_close(weigh(residuals[:, input_of] * shares, 5), weights, rtol=1e-9, atol=1e-12)
+    weights_of_samples = sample_weights(input_of)[:, None].sqrt()
+    torch.testing.assert_close(weigh(residuals[:, input_of] * weights_of_samples, 5), weights, rtol=1e-9, atol=1e-12)
     once, twice = (
         explain(some, weights, residuals[1][rows].square().mean(1), group)
         for some, rows, group in ((found, apart, apart), (again, input_of, input_of))
@@ -120,22 +120,22 @@ def test_a_variance_of_the_others_is_that_of_other_inputs():
 
 def test_an_order_statistic_counts_every_input_once():
     values = torch.tensor([3.0, 1.0, 2.0, 1.0, 5.0, 4.0, 3.0, 1.0], dtype=torch.float64)
-    share = share_of_group(input_of)  # the value of each input once: 1, 2, 3, 4, 5
-    assert [float(order_statistic(values, share, rank)) for rank in range(1, 6)] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    weight = sample_weights(input_of)  # the value of each input once: 1, 2, 3, 4, 5
+    assert [float(order_statistic(values, weight, rank)) for rank in range(1, 6)] == [1.0, 2.0, 3.0, 4.0, 5.0]
     apart = torch.arange(8)
-    assert float(order_statistic(values, share_of_group(apart), 5)) == 3.0
+    assert float(order_statistic(values, sample_weights(apart), 5)) == 3.0
 
 
 def test_bands_of_repeated_samples_are_those_of_the_samples_given_once():
-    residual, scores, around, deviation = draws(5, 2), draws(5, 2).abs(), draws(5, 3, 2), draws(3, 2, seed=4).abs()
+    residual, studentised, around, deviation = draws(5, 2), draws(5, 2).abs(), draws(5, 3, 2), draws(3, 2, seed=4).abs()
     apart, mean = torch.arange(5), torch.zeros(3, 2, dtype=torch.float64)
     for simultaneous in (False, True):
         options = {"simultaneous": simultaneous}
         once = cross_validation_band(around, apart, residual, apart, 0.8, **options)
         again = cross_validation_band(around, input_of, residual[input_of], input_of, 0.8, **options)
         torch.testing.assert_close(once, again, rtol=1e-12, atol=1e-14)
-        once = studentised_band(mean, deviation, scores, apart, 0.8, **options)
-        assert torch.equal(once[1], studentised_band(mean, deviation, scores[input_of], input_of, 0.8, **options)[1])
+        once = studentised_band(mean, deviation, studentised, apart, 0.8, **options)
+        assert torch.equal(once[1], studentised_band(mean, deviation, studentised[input_of], input_of, 0.8, **options)[1])
     with pytest.raises(ValueError, match=r"level 0\.9 needs 9 target samples, got 5"):
         cross_validation_band(around, input_of, residual[input_of], input_of, 0.9)
 
@@ -171,7 +171,7 @@ def test_each_input_is_weighed_once_in_a_choice(surrogate):
     data = surrogate.scaling.standardise(target.training)
     group = groups_of(torch.as_tensor(data.input_matrix))
     residuals = torch.stack([candidate.residual for candidate in candidates(surrogate, data).values()])
-    expected = weigh(residuals * share_of_group(group)[:, None].sqrt(), 12)
+    expected = weigh(residuals * sample_weights(group)[:, None].sqrt(), 12)
     kept = expected[expected > 0].sort(descending=True).values
     torch.testing.assert_close(mixture.weights, kept, rtol=1e-6, atol=1e-9)
     assert float((weigh(residuals, 12).sort(descending=True).values[: len(kept)] - kept).abs().max()) > 1e-3

@@ -566,10 +566,10 @@ def test_hostile_files_are_refused_before_memory_is_taken(copied: Path, change: 
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(share=st.floats(0, 0.999))
-def test_a_truncated_file_is_an_error_of_one_line(written: Path, tmp_path: Path, share: float) -> None:
+@given(fraction=st.floats(0, 0.999))
+def test_a_truncated_file_is_an_error_of_one_line(written: Path, tmp_path: Path, fraction: float) -> None:
     whole = written.read_bytes()
-    (tmp_path / "cut.h5").write_bytes(whole[: int(share * len(whole))])
+    (tmp_path / "cut.h5").write_bytes(whole[: int(fraction * len(whole))])
     for read in (validate, read_description, describe, read_netcdf):
         with pytest.raises(DatasetError, match=r"cut\.h5: ") as raised:
             read(tmp_path / "cut.h5")

@@ -163,7 +163,7 @@ def gradients_followed(path):
     }
 
 
-# jacobian.py differentiates for those who measure (Fisher information, scores); adam.py is the step of the training loop.
+# jacobian.py differentiates for those who measure (Fisher information, importance); adam.py is the step of the training loop.
 ELSEWHERE = {"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_"}}
 
 

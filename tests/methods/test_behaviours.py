@@ -56,11 +56,11 @@ def moved(weights, seed=3):
     return {n: w + 0.3 * torch.randn(w.shape, generator=generator, dtype=w.dtype) for n, w in weights.items()}
 
 
-def term(behaviours, model, weights, x, share):
+def term(regularisers, model, weights, x, sample_weight):
     """The term of a stack."""
-    arrays = {name: tensor.double() for name, tensor in stack([b.arrays for b in behaviours]).items()}
+    arrays = {name: tensor.double() for name, tensor in stack([b.arrays for b in regularisers]).items()}
     weights = weights if isinstance(weights, dict) else stack(weights)
-    return behaviours[0].term(arrays, model, x, share, *evaluate_stack(model, weights, x))
+    return regularisers[0].term(arrays, model, x, sample_weight, *evaluate_stack(model, weights, x))
 
 
 def linear_network_module():
@@ -87,31 +87,33 @@ def test_the_term_is_its_equation_and_padding_does_not_count(kind):
     now = moved(start.weights)
     (f, h), (f_source, h_source) = (evaluate(start.network.module, w, x) for w in (now, start.weights))
     attention = [torch.rand(a.shape[1], generator=torch.Generator().manual_seed(1)).double() for a in h]
-    behaviour = resemble(start.weights, attention=attention, prediction=0.7)
+    regulariser = resemble(start.weights, attention=attention, prediction=0.7)
     expected = 0.7 * float(np.mean((f - f_source).numpy() ** 2))
     for a, ours, theirs in zip(attention, h, h_source, strict=True):
         for channel in range(len(a)):
             squared = (ours[:, channel] - theirs[:, channel]).reshape(5, -1).numpy() ** 2
             expected += 0.5 * float(a[channel]) * squared.mean()
     padded = torch.cat([x, torch.full((3, 9), 5.0, dtype=torch.float64)])[None]
-    share = torch.tensor([[0.2] * 5 + [0.0] * 3], dtype=torch.float64)
-    found = term([behaviour], start.network.module, [now], padded, share)
+    sample_weight = torch.tensor([[0.2] * 5 + [0.0] * 3], dtype=torch.float64)
+    found = term([regulariser], start.network.module, [now], padded, sample_weight)
     assert found.shape == (1,)
     assert float(found) == pytest.approx(expected, rel=1e-12)  # sums of 100 terms in another order
-    assert float(term([behaviour], start.network.module, [start.weights], padded, share)) == 0.0
+    assert float(term([regulariser], start.network.module, [start.weights], padded, sample_weight)) == 0.0
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_gradient_follows_the_network_and_not_the_reference(kind):
     start, data = scaled(kind, 3, model=NARROW[kind])
-    x, share = torch.as_tensor(data.input_matrix)[None], torch.full((1, 3), 1 / 3, dtype=torch.float64)
+    x, sample_weight = torch.as_tensor(data.input_matrix)[None], torch.full((1, 3), 1 / 3, dtype=torch.float64)
     _, features = evaluate(start.network.module, start.weights, x[0])
-    behaviour = resemble(start.weights, attention=[torch.ones(h.shape[1]).double() for h in features], prediction=0.7)
+    regulariser = resemble(start.weights, attention=[torch.ones(h.shape[1]).double() for h in features], prediction=0.7)
     names, values = zip(*moved(start.weights).items(), strict=True)
     values = [value.requires_grad_() for value in values]
 
     def value(*tensors):
-        return term([behaviour], start.network.module, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
+        return term(
+            [regulariser], start.network.module, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, sample_weight
+        )
 
     assert torch.autograd.gradcheck(value, values, atol=1e-7)
 
@@ -123,8 +125,8 @@ def test_the_gradient_follows_the_network_and_not_the_reference(kind):
 def test_delta_with_attention_0_is_fine_tuning_with_its_readout_term(kind):
     start, data = scaled(kind)
     plan = planned(DELTA(strength=3.0, readout_strength=0.4), kind)
-    zeros = [torch.zeros_like(plan.behaviour.arrays[f"attention/{layer}"]) for layer in plan.behaviour.layers]
-    none = dataclasses.replace(plan, behaviour=resemble(start.weights, attention=zeros))
+    zeros = [torch.zeros_like(plan.regulariser.arrays[f"attention/{layer}"]) for layer in plan.regulariser.layers]
+    none = dataclasses.replace(plan, regulariser=resemble(start.weights, attention=zeros))
     tuned = planned(pac.FineTune(), kind)
     strength = tuned.strength | {"readout.weight": torch.tensor(0.4, dtype=torch.float64)}
     tuned = dataclasses.replace(tuned, strength=strength, anchor=start.weights)
@@ -270,11 +272,11 @@ def test_the_spectral_term_is_the_tail_of_the_run_s_own_spectrum_whatever_the_pa
     last = evaluate(start.network.module, start.weights, x)[1][-1]
     matrix = last.mean(-1) if kind == "CNN" else last
     squared = np.sort(np.linalg.svd(matrix.numpy(), compute_uv=False) ** 2)
-    behaviour = SpectralShrinkage(count, {"strength": torch.tensor(0.3, dtype=torch.float64)})
+    regulariser = SpectralShrinkage(count, {"strength": torch.tensor(0.3, dtype=torch.float64)})
     for padding in (0, 2, 20):
         padded = torch.cat([x, torch.full((padding, 9), 5.0, dtype=torch.float64)])[None]
-        share = torch.tensor([[1 / rows] * rows + [0.0] * padding], dtype=torch.float64)
-        found = float(term([behaviour], start.network.module, [start.weights], padded, share))
+        sample_weight = torch.tensor([[1 / rows] * rows + [0.0] * padding], dtype=torch.float64)
+        found = float(term([regulariser], start.network.module, [start.weights], padded, sample_weight))
         assert found == pytest.approx(0.3 * squared[:count].sum(), rel=1e-8)  # 1e-16 of the largest against the smallest
     assert squared[0] > 1e-9
 
@@ -283,13 +285,15 @@ def test_the_spectral_term_is_the_tail_of_the_run_s_own_spectrum_whatever_the_pa
 def test_the_gradient_of_the_spectral_term_is_that_of_finite_differences(kind, rows):
     start, data = scaled(kind, rows, model=pac.CNN(channels=4, blocks=1, kernel=1) if kind == "CNN" else None)
     x = torch.cat([torch.as_tensor(data.input_matrix), torch.zeros(4, 9).double()])[None]
-    share = torch.tensor([[1 / rows] * rows + [0.0] * 4], dtype=torch.float64)
-    behaviour = SpectralShrinkage(2, {"strength": torch.tensor(50.0, dtype=torch.float64)})
+    sample_weight = torch.tensor([[1 / rows] * rows + [0.0] * 4], dtype=torch.float64)
+    regulariser = SpectralShrinkage(2, {"strength": torch.tensor(50.0, dtype=torch.float64)})
     names, values = zip(*moved(start.weights).items(), strict=True)
     values = [value.requires_grad_() for value in values]
 
     def value(*tensors):
-        return term([behaviour], start.network.module, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, share)
+        return term(
+            [regulariser], start.network.module, {n: t[None] for n, t in zip(names, tensors, strict=True)}, x, sample_weight
+        )
 
     assert torch.autograd.gradcheck(value, values, atol=1e-6)
     slopes = torch.autograd.grad(value(*values).sum(), values, allow_unused=True)
@@ -300,8 +304,8 @@ def test_a_rank_deficient_batch_has_a_gradient():
     start, data = scaled("MLP", 6)
     rows = torch.as_tensor(data.input_matrix)[[0, 0, 1, 1, 2, 2]][None]
     weights = {name: weight[None].clone().requires_grad_() for name, weight in start.weights.items()}
-    behaviour = SpectralShrinkage(4, {"strength": torch.tensor(1.0, dtype=torch.float64)})
-    value = term([behaviour], start.network.module, weights, rows, torch.full((1, 6), 1 / 6, dtype=torch.float64))
+    regulariser = SpectralShrinkage(4, {"strength": torch.tensor(1.0, dtype=torch.float64)})
+    value = term([regulariser], start.network.module, weights, rows, torch.full((1, 6), 1 / 6, dtype=torch.float64))
     slopes = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True)
     assert all(bool(torch.isfinite(slope).all()) for slope in slopes if slope is not None)
     assert float(value.detach()) > 0  # the fourth smallest is the smallest of the three distinct rows
@@ -319,10 +323,10 @@ def test_bss_shrinks_the_smallest_singular_value_and_strength_0_is_fine_tuning()
 def test_a_run_that_is_not_finite_stays_alone_with_it():
     start, data = scaled("MLP", 6)
     sick = {name: torch.full_like(weight, torch.nan) for name, weight in start.weights.items()}
-    x, share = torch.as_tensor(data.input_matrix)[None], torch.full((1, 6), 1 / 6, dtype=torch.float64)
-    behaviour = SpectralShrinkage(1, {"strength": torch.tensor(1.0, dtype=torch.float64)})
-    both = term([behaviour] * 2, start.network.module, [sick, start.weights], x.repeat(2, 1, 1), share.repeat(2, 1))
-    alone = term([behaviour], start.network.module, [start.weights], x, share)
+    x, sample_weight = torch.as_tensor(data.input_matrix)[None], torch.full((1, 6), 1 / 6, dtype=torch.float64)
+    regulariser = SpectralShrinkage(1, {"strength": torch.tensor(1.0, dtype=torch.float64)})
+    both = term([regulariser] * 2, start.network.module, [sick, start.weights], x.repeat(2, 1, 1), sample_weight.repeat(2, 1))
+    alone = term([regulariser], start.network.module, [start.weights], x, sample_weight)
     assert torch.isnan(both[0])
     assert float(both[1]) == pytest.approx(float(alone), rel=1e-10)
 

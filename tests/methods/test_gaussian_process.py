@@ -34,13 +34,13 @@ def test_predictions_are_scikit_learns(on, kernel, kind, samples):
     with torch.no_grad():
         before, after = (source.network.predict(x).numpy() for x in (torch.as_tensor(data.input_matrix), fresh))
     values = data.output_matrix - (before if on == "residual" else 0.0)
-    scores = fitted.projection.numpy()
-    z, fresh_z = np.c_[data.input_matrix, before @ scores], np.c_[fresh.numpy(), after @ scores]
-    process, back = fit_process(z, values - values.mean(0), make_kernel(kernel, 9, scores.shape[1]))
+    components = fitted.projection.numpy()
+    z, fresh_z = np.c_[data.input_matrix, before @ components], np.c_[fresh.numpy(), after @ components]
+    process, back = fit_process(z, values - values.mean(0), make_kernel(kernel, 9, components.shape[1]))
     theirs = process.predict(fresh_z) @ back + values.mean(0) + (after if on == "residual" else 0.0)
     np.testing.assert_allclose(fitted.predict(fresh).detach(), theirs, atol=1e-10)  # rounding: one kernel, written twice
     assert float(np.std(theirs - values.mean(0))) > 1e-6  # five samples may be noise, to the evidence; not all of it
-    assert (on == "augmented") == (scores.shape[1] > 0)
+    assert (on == "augmented") == (components.shape[1] > 0)
 
 
 @pytest.mark.parametrize("on", ["target", "residual"])
@@ -90,7 +90,7 @@ def test_many_inputs_share_a_length_scale():
     x, y = generator.normal(size=(10, 13)), generator.normal(size=(10, 2))
     assert fit_process(x, y, make_kernel("matern", 13, 0))[0].kernel_.theta.size == 3
     assert fit_process(x[:, :12], y, make_kernel("matern", 12, 0))[0].kernel_.theta.size == 2 + 12
-    # amplitudes 2, noise 1, length scales of x twice, and of 2 scores
+    # amplitudes 2, noise 1, length scales of x twice, and of 2 components
     assert fit_process(np.c_[x, y], y, make_kernel("matern", 13, 2))[0].kernel_.theta.size == 3 + 2 + 2
 
 

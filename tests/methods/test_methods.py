@@ -107,9 +107,9 @@ def test_the_same_seed_gives_the_same_plan_and_no_plan_changes_what_it_is_given(
         for part in ("start", "trainable", "anchor", "strength"):
             assert same(*(getattr(plan, part) for plan in plans))
         assert plans[0].reparametrisation == plans[1].reparametrisation
-        if plans[0].behaviour is not None:
-            assert plans[0].behaviour == plans[1].behaviour
-            assert same(*(plan.behaviour.arrays for plan in plans))
+        if plans[0].regulariser is not None:
+            assert plans[0].regulariser == plans[1].regulariser
+            assert same(*(plan.regulariser.arrays for plan in plans))
     assert same(*(surrogate.predictor.state()[0] for surrogate in (end, same_end)))
     source = surrogate(kind)
     before = copied(source.weights)

@@ -43,7 +43,7 @@ def scaled(kind, samples=6, output="temperature"):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_lp_ft_is_the_probe_then_fine_tuning_each_with_its_part_of_the_steps(kind):
-    (both,) = solve(kind, LPFT(probe_share=0.3, learning_rate=2e-3, probe_learning_rate=5e-3))
+    (both,) = solve(kind, LPFT(probe_fraction=0.3, learning_rate=2e-3, probe_learning_rate=5e-3))
     (probed,) = solve(kind, pac.LinearProbe(learning_rate=5e-3), steps=18)
     tuned = outcome(pac.FineTune(learning_rate=2e-3), case(kind, start=probed, steps=42))
     assert same(both.weights, tuned.surrogate.weights)
@@ -52,7 +52,7 @@ def test_lp_ft_is_the_probe_then_fine_tuning_each_with_its_part_of_the_steps(kin
 
 def test_lp_ft_lies_between_fine_tuning_and_the_probe_and_ends_in_both():
     none, tuned, all_of_it, probed = solve(
-        "MLP", LPFT(probe_share=0.0), pac.FineTune(), LPFT(probe_share=1.0), pac.LinearProbe()
+        "MLP", LPFT(probe_fraction=0.0), pac.FineTune(), LPFT(probe_fraction=1.0), pac.LinearProbe()
     )
     assert same(none.weights, tuned.weights)
     assert same(all_of_it.weights, probed.weights)
@@ -60,10 +60,10 @@ def test_lp_ft_lies_between_fine_tuning_and_the_probe_and_ends_in_both():
 
 
 def test_the_shares_of_lp_ft_are_one_budget():
-    for share in (0.0, 0.25, 0.5, 1.0):
-        asking = problems(LPFT(probe_share=share), case("MLP"))
+    for fraction in (0.0, 0.25, 0.5, 1.0):
+        asking = problems(LPFT(probe_fraction=fraction), case("MLP"))
         probe = next(asking)
-        assert (probe.steps, asking.send(probe.surrogate).steps) == (60 * share, 60 * (1 - share))
+        assert (probe.steps, asking.send(probe.surrogate).steps) == (60 * fraction, 60 * (1 - fraction))
 
 
 def test_lp_ft_learns_new_outputs():
@@ -281,8 +281,8 @@ def test_ewc_serves_single_precision_and_without_samples_gives_the_source_back()
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LPFT(probe_share=1.2), r"probe_share must be in \[0, 1\], got 1.2"),
-        (lambda: LPFT(probe_share=float("nan")), r"probe_share must be in \[0, 1\], got nan"),
+        (lambda: LPFT(probe_fraction=1.2), r"probe_fraction must be in \[0, 1\], got 1.2"),
+        (lambda: LPFT(probe_fraction=float("nan")), r"probe_fraction must be in \[0, 1\], got nan"),
         (lambda: LPFT(learning_rate=0.0), "learning_rate must be positive"),
         (lambda: LPFT(probe_learning_rate=-1.0), "learning_rate must be positive"),
         (lambda: Surgical(learning_rate=float("inf")), "learning_rate must be positive"),
@@ -303,7 +303,7 @@ def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
 def test_each_in_a_stack_with_others_is_that_one_alone(kind):
     methods = (
         LPFT(),
-        LPFT(probe_share=0.2),
+        LPFT(probe_fraction=0.2),
         Surgical(),
         Surgical("last"),
         EWC(),

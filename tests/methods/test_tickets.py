@@ -13,7 +13,7 @@ from torch import nn
 import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.methods.case import Budget
-from pac_surrogate.methods.pruned.learned_mask import TopScores
+from pac_surrogate.methods.pruned.learned_mask import TopImportance
 from pac_surrogate.methods.pruned.lth_t import LTHT
 from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer
 from pac_surrogate.methods.pruned.ticket import DrawTicket, Ticket, rounds_to
@@ -45,9 +45,9 @@ def test_omp_masks_the_weights_that_were_trained_on_the_source(kind, granularity
     (asked,), (trained,), ticket = trainings(DrawTicket("OMP", sparsity=0.5, granularity=granularity), case)
     assert asked.data is case.source
     assert all(bool(mask.all()) for mask in asked.plan.trainable.values())
-    scores = {name: weight.abs() for name, weight in trained.weights.items()}
+    importance = {name: weight.abs() for name, weight in trained.weights.items()}
     exempt = () if granularity == "weight" else ("readout",)
-    mask = keep_highest_groups(scores, 0.5, granularity=granularity, exempt=exempt)
+    mask = keep_highest_groups(importance, 0.5, granularity=granularity, exempt=exempt)
     for name, weight in trained.weights.items():
         assert torch.equal(ticket.essential[name], mask[name])
         assert torch.equal(bits(ticket.weights[name]), bits(torch.where(mask[name], weight, 0.0)))
@@ -121,7 +121,7 @@ def test_a_robust_ticket_differs_from_a_natural_one_by_the_perturbation_alone(sc
         """All that tells the trainings but their perturbations."""
         plans = [one.plan for one in asked]
         tensors = [fingerprint(p.start, p.trainable, p.anchor, p.strength, p.essential or {}) for p in plans]
-        rest = [(p.rate, p.behaviour, p.reparametrisation, p.essential is None) for p in plans]
+        rest = [(p.rate, p.regulariser, p.reparametrisation, p.essential is None) for p in plans]
         return tensors, rest, [(one.data, one.steps, one.learning_rate) for one in asked]
 
     assert without(robust) == without(natural) == without(noisy)
@@ -138,7 +138,7 @@ def test_a_robust_ticket_differs_from_a_natural_one_by_the_perturbation_alone(sc
 # A learned mask -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_straight_through_gradient_is_the_sign_of_the_score_times_weight_times_slope():
+def test_the_straight_through_gradient_is_the_sign_of_the_importance_times_weight_times_slope():
     weight = torch.tensor([[[2.0, -3.0], [5.0, 7.0]]], dtype=torch.float64)
     slope = torch.tensor([[[1.0, 10.0], [100.0, 1000.0]]], dtype=torch.float64)
     for shape, values, mask, expected in (
@@ -146,13 +146,13 @@ def test_the_straight_through_gradient_is_the_sign_of_the_score_times_weight_tim
         ((1, 2, 2), [0.3, -0.1, -0.4, 0.2], [[1, 0], [1, 0]], [2.0, 30.0, -500.0, 7000.0]),
         ((1, 2, 1), [-0.3, 0.4], [[0, 0], [1, 1]], [-(2.0 - 30.0), 500.0 + 7000.0]),  # rows: the sum over the group
     ):
-        scores = torch.tensor(values, dtype=torch.float64).view(shape).requires_grad_()
-        seen = TopScores(0.5)({"w": weight, "w/score": scores, "b": weight})
+        importance = torch.tensor(values, dtype=torch.float64).view(shape).requires_grad_()
+        seen = TopImportance(0.5)({"w": weight, "w/importance": importance, "b": weight})
         assert list(seen) == ["w", "b"]
         assert torch.equal(seen["b"], weight)
         assert torch.equal(seen["w"], weight * torch.tensor(mask, dtype=torch.float64))  # exactly 0 and 1
         (seen["w"] * slope).sum().backward()
-        assert scores.grad.flatten().tolist() == expected
+        assert importance.grad.flatten().tolist() == expected
 
 
 @pytest.mark.parametrize(("kind", "granularity"), [("MLP", "weight"), ("MLP", "row"), ("CNN", "kernel"), ("CNN", "channel")])
@@ -208,7 +208,7 @@ def test_on_the_target_kept_weights_train_or_the_readout_alone_densely(scheme, r
     (result,) = solve("MLP", method, name=name)
     if scheme == "LMP" and name == "another":  # a new readout has no mask
         assert bool(ticket.essential["readout.weight"].all())
-        assert bool((ticket.weights["readout.weight"] != 0).all())  # and trains, or scores would have no gradient
+        assert bool((ticket.weights["readout.weight"] != 0).all())  # and trains, or the importance would have no gradient
     for weight_name, weight in result.weights.items():
         mask, readout = result.essential[weight_name], weight_name.startswith("readout")
         assert bool((weight[~mask] == 0).all())

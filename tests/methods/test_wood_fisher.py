@@ -1,4 +1,4 @@
-"""WoodFisher: the surgeon's scores and step on models where both are known, and the bound on its work."""
+"""WoodFisher: the surgeon's importance and step on models where both are known, and the bound on its work."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 from pac_surrogate.kernels.jacobian import output_jacobian
 from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.models.weights import prunable
-from pac_surrogate.pruning import fisher_blocks, surgeon_update, wood_fisher_scores
+from pac_surrogate.pruning import fisher_blocks, surgeon_update, wood_fisher_importance
 
 
 class Line(nn.Module):
@@ -29,19 +29,19 @@ def tensors(data):
 
 
 @pytest.mark.parametrize("block", [4, 8])
-def test_scores_of_a_linear_model_are_those_of_the_optimal_brain_surgeon(block):
+def test_the_importance_in_a_linear_model_is_that_of_the_optimal_brain_surgeon(block):
     x, y, weight = normal(30, 4), normal(30, 2, seed=1), normal(2, 4, seed=2)
     fisher = fisher_blocks(Line(4, 2), {"weight": weight}, x, y, damping=0.03, block=block)
     inverse = torch.linalg.inv(x.T @ x / 30 + 0.03 * torch.eye(4, dtype=torch.float64))
     by_hand = weight.square() / (2 * inverse.diagonal())
-    scores = wood_fisher_scores({"weight": weight}, fisher)["weight"]
-    assert float((scores - by_hand).abs().max()) < 1e-12  # condition number below 100
+    importance = wood_fisher_importance({"weight": weight}, fisher)["weight"]
+    assert float((importance - by_hand).abs().max()) < 1e-12  # condition number below 100
     # Each is the rise of the damped loss at its own minimiser with that weight held at 0.
     hessian = torch.block_diag(*[x.T @ x / 30 + 0.03 * torch.eye(4, dtype=torch.float64)] * 2)
     mask = torch.ones(2, 4, dtype=torch.bool)
     mask[1, 2] = False
     step = (surgeon_update({"weight": weight}, {"weight": mask}, fisher)["weight"] - weight).flatten()
-    assert float(0.5 * step @ hessian @ step - scores[1, 2]) == pytest.approx(0, abs=1e-12)
+    assert float(0.5 * step @ hessian @ step - importance[1, 2]) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_surgeons_step_is_the_constrained_minimiser_and_blocks_do_not_see_each_other():
@@ -113,13 +113,13 @@ def test_many_outputs_are_mixed_at_random_and_keep_the_expectation():
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_pruning_takes_the_least_scores_at_the_exact_count_and_the_update_lowers_the_damage(kind, dtype):
+def test_pruning_takes_the_least_important_weights_at_the_exact_count_and_the_update_lowers_the_damage(kind, dtype):
     source = surrogate(kind, dtype)
     data = source.scaling.standardise(dataset(kind))
     x, _ = tensors(data)
     before, errors = source.predictor.predict(x), {}
     fisher = fisher_blocks(source.network.module, source.weights, *tensors(data))
-    scores = wood_fisher_scores(source.weights, fisher)
+    importance = wood_fisher_importance(source.weights, fisher)
     for update in (False, True):
         asked = training_of(WoodFisher(sparsity=0.3, update=update), case_of(source, dataset(kind)[:0], dataset(kind)))
         pruned = untrained(asked).network
@@ -127,7 +127,7 @@ def test_pruning_takes_the_least_scores_at_the_exact_count_and_the_update_lowers
             kept, weight = pruned.essential[name], pruned.weights[name]
             assert weight.dtype == dtype
             assert int((~kept).sum()) == round(0.3 * kept.numel())
-            assert scores[name][kept].min() >= scores[name][~kept].max()
+            assert importance[name][kept].min() >= importance[name][~kept].max()
             assert not weight[~kept].signbit().any()
             assert not weight[~kept].any()
             assert torch.equal(weight[kept], source.weights[name][kept]) == (not update)
@@ -144,7 +144,7 @@ def test_pruning_takes_the_least_scores_at_the_exact_count_and_the_update_lowers
         (lambda: WoodFisher(block=0), "block must be at least 1, got 0"),
         (lambda: WoodFisher(samples=0), "samples must be at least 1, got 0"),
         (lambda: WoodFisher(scope="unit"), "scope must be 'layer' or 'global', got 'unit'"),
-        (lambda: wood_fisher_scores({"w": torch.ones(1, 2)}, {"w": torch.ones(1, 2, 2).double()}), "no inverse in float64"),
+        (lambda: wood_fisher_importance({"w": torch.ones(1, 2)}, {"w": torch.ones(1, 2, 2).double()}), "no inverse in float64"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(make, message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from granularities import AXES, grouped
 
-from pac_surrogate.pruning.groups import group_scores, keep_highest_groups
+from pac_surrogate.pruning.groups import group_importance, keep_highest_groups
 
 SHAPES = {"a.weight": (6, 5), "b.weight": (4, 3, 5), "c.weight": (4, 3, 3, 5), "readout.weight": (2, 4, 1), "b.bias": (4,)}
 
@@ -20,8 +20,8 @@ def test_exactly_the_groups_of_smallest_mean_size_go_and_masks_are_constant_on_g
     weights = random_weights()
     if granularity in ("kernel", "channel"):
         del weights["a.weight"]
-    scores = {name: weight.abs() for name, weight in weights.items()}
-    mask = keep_highest_groups(scores, sparsity, granularity=granularity, exempt=("readout",))
+    importance = {name: weight.abs() for name, weight in weights.items()}
+    mask = keep_highest_groups(importance, sparsity, granularity=granularity, exempt=("readout",))
     for name, weight in weights.items():
         assert mask[name].shape == weight.shape
         if name in ("readout.weight", "b.bias"):
@@ -35,10 +35,10 @@ def test_exactly_the_groups_of_smallest_mean_size_go_and_masks_are_constant_on_g
             assert float(size[~kept[:, 0]].max()) < float(size[kept[:, 0]].min())
 
 
-def test_the_score_of_a_group_is_its_l1_norm_over_its_size():
-    scores = {"w": torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]])}
+def test_the_importance_of_a_group_is_its_l1_norm_over_its_size():
+    importance = {"w": torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]])}
     for granularity, expected in (("row", [1.5, 3.5, 5.5, 7.5]), ("kernel", [1.5, 3.5, 5.5, 7.5]), ("channel", [2.5, 6.5])):
-        assert group_scores(scores, granularity=granularity)["w"].flatten().tolist() == expected
+        assert group_importance(importance, granularity=granularity)["w"].flatten().tolist() == expected
 
 
 def test_among_equal_groups_the_earlier_goes_first():

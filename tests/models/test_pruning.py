@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pac_surrogate.models.weights import prunable, sparsity
 from pac_surrogate.pruning import dead_units, magnitude_mask, random_mask, report
-from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.pruning.importance import keep_highest
 
 DOUBLE = torch.float64
 SHAPES = st.lists(st.integers(1, 7), min_size=2, max_size=4)
@@ -213,7 +213,7 @@ def test_a_random_mask_keeps_every_weight_equally_often():
     draws = 2000
     g = generator(0)
     kept = sum(random_mask({"w": torch.zeros(4, 5)}, 0.7, generator=g)["w"].double() for _ in range(draws)) / draws
-    # Each of the 20 shares has standard error sqrt(0.3 x 0.7 / 2000) = 0.0102; the largest of 20 stays below 4 of them.
+    # Each of the 20 fractions has standard error sqrt(0.3 x 0.7 / 2000) = 0.0102; the largest of 20 stays below 4 of them.
     assert (kept - 0.3).abs().max() < 0.041
 
 
@@ -245,11 +245,11 @@ def test_what_cannot_be_pruned_is_refused_in_one_line(rho, options, message):
 def test_weights_that_are_not_finite_are_refused_by_name_but_do_not_matter_where_nothing_is_pruned(bad):
     w = network()
     w["readout.weight"][0, 0] = bad
-    with pytest.raises(ValueError, match=r"pruning needs finite scores; those of readout\.weight are not"):
+    with pytest.raises(ValueError, match=r"pruning needs finite weights; the importance of some of readout\.weight is not"):
         magnitude_mask(w, 0.5)
     assert magnitude_mask(w, 0.5, exempt=["readout"])["readout.weight"].all()
 
 
-def test_scores_may_be_negative_and_only_their_order_counts():
-    scores = {"w": torch.tensor([[-3.0, -1.0], [-2.0, 0.5]])}
-    assert keep_highest(scores, 0.5)["w"].tolist() == [[False, True], [False, True]]
+def test_importance_may_be_negative_and_only_their_order_counts():
+    importance = {"w": torch.tensor([[-3.0, -1.0], [-2.0, 0.5]])}
+    assert keep_highest(importance, 0.5)["w"].tolist() == [[False, True], [False, True]]

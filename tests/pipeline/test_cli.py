@@ -55,10 +55,10 @@ def test_describe_and_validate_a_generated_file(files, capsys):
         ("rel_l2", 0.0, "not measured: rel_l2 divides by the norm of the target, which is zero in all 4 samples: use rmse"),
     ],
 )
-def test_a_score_that_there_is_not_is_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
+def test_an_error_that_is_not_defined_is_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
     data = pac.Dataset.from_arrays(np.ones((20, 1)), factor * np.ones((20, 1)), test=0.2, attributes={"headline": headline})
     monkeypatch.setattr("pac_surrogate.surrogates.many.predict_many", lambda surrogates, datasets: [np.ones((4, 1))])
-    assert re.fullmatch(line, cli._score(None, data))
+    assert re.fullmatch(line, cli._error_line(None, data))
 
 
 @pytest.mark.filterwarnings("ignore::pac_surrogate.data.data_warnings.ExtrapolationWarning")

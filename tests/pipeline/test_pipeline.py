@@ -26,7 +26,7 @@ def surrogate():
 
 def test_a_pretrained_surrogate_predicts_unseen_source_data(surrogate):
     error = surrogate.predict(SOURCE.test.x) - SOURCE.test.y
-    assert np.sqrt(np.mean(error**2)) / SOURCE.test.y.std() < 0.15  # predicting the mean scores 1
+    assert np.sqrt(np.mean(error**2)) / SOURCE.test.y.std() < 0.15  # predicting the mean has the error 1
 
 
 def test_the_seed_decides_the_weights_and_repeats_bit_for_bit(surrogate):
@@ -62,12 +62,12 @@ def test_tuning_chooses_the_candidate_of_least_held_out_error_and_never_sees_oth
     data = TARGET.train[:10]
     result = transferred(surrogate, data, candidates, steps=300)
     assert result.method == candidates[1]
-    scores = errors_of(candidates, prepare(surrogate, data, None).case(Budget(steps=300), 0))
-    assert scores[1] < scores[0]
+    errors = errors_of(candidates, prepare(surrogate, data, None).case(Budget(steps=300), 0))
+    assert errors[1] < errors[0]
     # A rate of 1e-9 is the unchanged source, whose held-out error over all folds is its error on the data.
     truth, guess = data.y, surrogate.predict(data.x)
     deviation = float(surrogate.scaling.outputs.deviation[0])
-    assert scores[0] == pytest.approx(np.mean((guess - truth) ** 2) / deviation**2, rel=1e-4)
+    assert errors[0] == pytest.approx(np.mean((guess - truth) ** 2) / deviation**2, rel=1e-4)
     assert transferred(surrogate, TARGET.train[:3], candidates, steps=5).method == candidates[0]
 
 

@@ -420,7 +420,7 @@ def test_of_a_dataset_with_splits_only_the_train_rows_are_seen():
     ]
     np.testing.assert_array_equal(answers[0], answers[1])
     assert np.abs(answers[0] - answers[2]).max() > 1e-4
-    assert pac.transfer(surrogate, target, source=whole).predictor.scores.shape == (15, 1)
+    assert pac.transfer(surrogate, target, source=whole).predictor.studentised.shape == (15, 1)
 
 
 def test_exchanged_and_foreign_data_are_warned_of(surrogate):

@@ -158,10 +158,12 @@ PLANS = {
     "rate": lambda w: make_plan(w, rate={"readout.bias": 0.5}),
     "essential": lambda w: make_plan(w, essential=essential_of(w, True)),
     "other essential": lambda w: make_plan(w, essential=essential_of(w, False)),
-    "behaviour": lambda w: make_plan(w, behaviour=resemble(w, prediction=1.0)),
-    "numbers of a behaviour": lambda w: make_plan(w, behaviour=resemble(w, prediction=2.0)),
-    "settings of a behaviour": lambda w: make_plan(w, behaviour=SpectralShrinkage(1, {"strength": torch.ones(()).double()})),
-    "other settings": lambda w: make_plan(w, behaviour=SpectralShrinkage(2, {"strength": torch.ones(()).double()})),
+    "regulariser": lambda w: make_plan(w, regulariser=resemble(w, prediction=1.0)),
+    "numbers of a regulariser": lambda w: make_plan(w, regulariser=resemble(w, prediction=2.0)),
+    "settings of a regulariser": lambda w: make_plan(
+        w, regulariser=SpectralShrinkage(1, {"strength": torch.ones(()).double()})
+    ),
+    "other settings": lambda w: make_plan(w, regulariser=SpectralShrinkage(2, {"strength": torch.ones(()).double()})),
     "perturbation": lambda w: make_plan(w, perturbation=Perturbation(radius=0.05)),
     "reparametrisation": lambda w: make_plan(w, reparametrisation=LowRank((), 1.0)),
 }

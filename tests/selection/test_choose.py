@@ -100,7 +100,7 @@ def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
     assert errors[0] < 1.1 * errors[1] < errors[2]  # the guard against negative transfer
 
 
-def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
+def test_studentised_residuals_are_those_of_the_mixture_weighed_without_the_sample():
     surrogate, source, target, x, y = case(samples=30)
     adapted = pac.transfer(surrogate, target, source=source)
     mixture, data = adapted.predictor, adapted.scaling.standardise(target.training)
@@ -114,7 +114,7 @@ def test_scores_are_residuals_of_the_mixture_weighed_without_the_sample():
             others = own.residual[torch.arange(30) != i].square().mean(0)
             expected = others if own.variance is None else own.variance[i]
             residual, variance = residual + weight * own.residual[i], variance + weight * expected
-        torch.testing.assert_close(mixture.scores[i], residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(mixture.studentised[i], residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
     band = adapted.predict_interval(x, 0.9)
     # 60 test samples, 30 to calibrate by: two standard errors are 0.11 (the draw of the 30) and 0.08.
     assert 0.75 < np.mean((band.lower <= y) & (y <= band.upper)) < 1.0
@@ -207,7 +207,7 @@ def test_a_damaged_mixture_is_refused(tmp_path):
     for name, wrong, said in (
         ("weights", torch.nan, "must be finite and not negative, mixture/weights is not"),
         ("weights", 1.0, "the weights of the mixture must have the sum 1"),
-        ("scores", torch.nan, "must be finite and not negative"),
+        ("scores", torch.nan, "must be finite and not negative"),  # as files call the studentised residuals
         ("squares", -1.0, "must be finite and not negative"),
     ):
         damaged = tensors | {f"mixture/{name}": torch.full_like(tensors[f"mixture/{name}"], wrong)}
@@ -220,7 +220,7 @@ def test_trained_candidates_are_judged_on_samples_that_they_have_not_seen():
     surrogate, source, target, _, _ = case(samples=5)
     spent = {"source": source, "steps": 7, "source_steps": 7}
     adapted = pac.transfer(surrogate, target, method=Auto(trained=True), **spent)
-    errors = {score.name: score.error for score in adapted.choice.table}
+    errors = {one.name: one.error for one in adapted.choice.table}
     scaling = surrogate.scaling.outputs
     for name in ("PAC", "fine-tune", "scratch"):
         residuals = []
@@ -233,7 +233,7 @@ def test_trained_candidates_are_judged_on_samples_that_they_have_not_seen():
         assert errors[name] == pytest.approx(float(torch.cat(residuals).square().mean().sqrt()), rel=1e-3)
     assert set(TRAINED) < set(errors)
     alone = pac.transfer(surrogate, target, method=Auto(trained=True), steps=7)
-    names = {score.name for score in alone.choice.table}
+    names = {one.name for one in alone.choice.table}
     assert "PAC" not in names  # it trains on the source
     assert "fine-tune" in names
 
@@ -253,9 +253,9 @@ def test_the_choice_says_what_it_weighed_and_survives_saving(tmp_path):
     surrogate, source, target, x, _ = case()
     adapted = pac.transfer(surrogate, target, source=source)
     choice = adapted.choice
-    assert choice.table == tuple(sorted(choice.table, key=lambda score: score.error))
-    assert sum(score.weight for score in choice.table) == pytest.approx(1, abs=1e-9)
-    assert choice.method == max(choice.table, key=lambda score: score.weight).name
+    assert choice.table == tuple(sorted(choice.table, key=lambda one: one.error))
+    assert sum(one.weight for one in choice.table) == pytest.approx(1, abs=1e-9)
+    assert choice.method == max(choice.table, key=lambda one: one.weight).name
     assert choice.runner_up != choice.method
     assert choice.method in choice.reason
     assert str(choice).count("\n") == len(choice.table)
@@ -304,7 +304,7 @@ def test_a_surrogate_of_new_outputs_is_a_source_like_any_other_in_its_next_trans
         first = pac.transfer(surrogate, new, method=pac.FineTune(), steps=5, intervals=False)
     second = pac.transfer(first, new[:8])
     assert second.choice.worse_than_source is not None
-    assert {"source unchanged", "shift", "all weights"} <= {score.name for score in second.choice.table}
+    assert {"source unchanged", "shift", "all weights"} <= {one.name for one in second.choice.table}
 
 
 def test_auto_is_no_candidate_among_others():

@@ -409,7 +409,7 @@ def test_the_ensemble_converges_with_its_order(name):
     (order,) = orders([float((coarse - fine).norm()) for coarse, fine in pairwise(answers)])
     if ensemble.hole_radius:
         assert math.isnan(ensemble.order)
-        assert 4 / 3 < order < 2  # the corners' share of the error is still small beside the smooth one's
+        assert 4 / 3 < order < 2  # the corners' part of the error is still small beside that of the smooth field
     else:
         assert order == pytest.approx(ensemble.order, abs=0.05)
 

@@ -156,8 +156,8 @@ def test_draws_are_uniform_and_belong_to_their_seed():
     assert first.dtype == torch.float32
     assert torch.equal(first, again)
     assert not torch.isclose(first[:50], other[:50], rtol=0, atol=1e-7).any()
-    shares = torch.stack([((first >= k / 4) & (first < (k + 1) / 4)).double().mean(0) for k in range(4)])
-    assert (shares - 0.25).abs().max() < 0.014  # 40 shares, one deviation of each is 0.003
+    fractions = torch.stack([((first >= k / 4) & (first < (k + 1) / 4)).double().mean(0) for k in range(4)])
+    assert (fractions - 0.25).abs().max() < 0.014  # 40 fractions, one deviation of each is 0.003
     outputs, residual = ensemble.solve({"features": first[:3]}, refinement=4)
     torch.testing.assert_close(outputs, ensemble.solve({"features": first[:3]})[0], rtol=0, atol=0)
     assert outputs["y"].shape == residual.shape == (3,)

@@ -312,8 +312,8 @@ def test_a_solution_that_is_not_finite_is_refused_with_what_it_was_computed_from
 
 def test_what_a_solver_refuses_is_told_with_the_samples_and_the_parameters(tmp_path):
     pair = find_pair("burgers")
-    thin = replace(pair.target.ensemble.law, viscosity=(-0.02, -0.01))
-    broken = replace(pair, source=replace(pair.source, ensemble=replace(pair.target.ensemble, law=thin)))
+    thin = replace(pair.target.ensemble.pde, viscosity=(-0.02, -0.01))
+    broken = replace(pair, source=replace(pair.source, ensemble=replace(pair.target.ensemble, pde=thin)))
     message = r"burgers source, samples 0 to 5 of \{.*viscosity.*\}: viscosity must not be negative, got -0.0.* in sample 0"
     with pytest.raises(ValueError, match=message) as refusal:
         generate(broken, tmp_path, samples=6)

@@ -1,4 +1,4 @@
-"""Every periodic law against what is known of it, and the solver that they share."""
+"""Every periodic PDE against what is known of it, and the solver that they share."""
 
 import contextlib
 import math
@@ -26,18 +26,18 @@ from simulators.periodic.semilinear import solve_periodic
 TAU = 2 * math.pi
 
 
-def solve(law, initial, numbers, end, *, length=1.0, steps=100):
+def solve(pde, initial, numbers, end, *, length=1.0, steps=100):
     """The field of each row at the end."""
     numbers = {name: torch.as_tensor(value, dtype=torch.float64).expand(len(initial)) for name, value in numbers.items()}
-    axes = initial.ndim - (2 if len(law.evolved) > 1 else 1)
-    return solve_periodic(law, initial, numbers, tensor(end), lengths=[length] * axes, steps=steps)[:, 0]
+    axes = initial.ndim - (2 if len(pde.evolved) > 1 else 1)
+    return solve_periodic(pde, initial, numbers, tensor(end), lengths=[length] * axes, steps=steps)[:, 0]
 
 
 def largest(values):
     return float(values.abs().max())
 
 
-# An ensemble of each law, small and smooth, on which all of them are held against what they share ------------------------
+# An ensemble of each PDE, small and smooth, on which all of them are held against what they share ------------------------
 
 FLOW = PeriodicFields(
     NavierStokes((0.01, 0.02)), Waves(deviation=8.0, modes=3), time=0.5, axes=2, reported=32, points=64, steps=30
@@ -61,7 +61,7 @@ EVERY = {
         steps=10,
     ),
     "navier-stokes": FLOW,
-    "navier-stokes, forced": replace(FLOW, law=NavierStokes((0.01, 0.02), drag=0.1, forcing=1.0)),
+    "navier-stokes, forced": replace(FLOW, pde=NavierStokes((0.01, 0.02), drag=0.1, forcing=1.0)),
 }
 
 
@@ -81,7 +81,7 @@ def test_a_law_draws_what_it_says_and_solves_it(name):
     shape = (ensemble.reported,) * ensemble.axes
     assert [(q.name, q.shape) for q in ensemble.inputs] == [(key, tuple(v.shape[1:])) for key, v in inputs.items()]
     assert inputs[ensemble.inputs[0].name].shape == (3, *shape)
-    for quantity, (low, high) in ensemble.law.numbers:
+    for quantity, (low, high) in ensemble.pde.numbers:
         assert bool(((low <= inputs[quantity.name] * (1 + 1e-6)) & (inputs[quantity.name] <= high * (1 + 1e-6))).all())
     outputs, residual = ensemble.solve(inputs)
     assert [(q.name, q.shape) for q in ensemble.outputs] == [(key, tuple(v.shape[1:])) for key, v in outputs.items()]
@@ -143,7 +143,7 @@ ODD = {"burgers": -1, "kuramoto-sivashinsky": -1, "allen-cahn": 1, "fisher-kpp":
 def test_a_mirror_image_ends_as_the_mirror_image(name, sign):
     ensemble = EVERY[name]
     if name == "burgers":
-        ensemble = replace(ensemble, law=Burgers((0.01, 0.03)))
+        ensemble = replace(ensemble, pde=Burgers((0.01, 0.03)))
     inputs = ensemble.draw(torch.Generator().manual_seed(2), 1)
     key, out = ensemble.inputs[0].name, ensemble.outputs[0].name
     before = ensemble.solve(inputs)[0][out]
@@ -244,11 +244,11 @@ def test_an_estimate_takes_one_evaluation_more_and_none_without_a_limit(monkeypa
     assert torch.equal(*found)
 
 
-@pytest.mark.parametrize("law", [Burgers(), Burgers(drift=0.9)])
-def test_burgers_looks_the_same_from_a_moving_place(law):
+@pytest.mark.parametrize("pde", [Burgers(), Burgers(drift=0.9)])
+def test_burgers_looks_the_same_from_a_moving_place(pde):
     x, nu, t, speed = grid(128), 0.05, 0.5, 0.3
-    found = solve(law, cole_hopf(x, 0, nu, c=speed)[None], {"viscosity": nu}, t, steps=400)
-    exact = cole_hopf(x - law.drift * t, t, nu, c=speed)
+    found = solve(pde, cole_hopf(x, 0, nu, c=speed)[None], {"viscosity": nu}, t, steps=400)
+    exact = cole_hopf(x - pde.drift * t, t, nu, c=speed)
     assert largest(found[0] - exact) < 1e-10
 
 
@@ -275,7 +275,7 @@ def test_a_soliton_travels_at_its_speed_and_keeps_its_shape():
 
 
 def test_korteweg_de_vries_keeps_momentum_and_energy_with_order_four_or_better():
-    law, length, x = KortewegDeVries(), 20.0, grid(128, 20.0)
+    pde, length, x = KortewegDeVries(), 20.0, grid(128, 20.0)
     start = (torch.cos(TAU * x / length) + 0.3 * torch.sin(2 * TAU * x / length))[None]
 
     def energy(u):
@@ -285,7 +285,7 @@ def test_korteweg_de_vries_keeps_momentum_and_energy_with_order_four_or_better()
 
     drifts = []
     for steps in (400, 800):
-        end = solve(law, start, {"dispersion": 1.3}, 3.0, length=length, steps=steps)
+        end = solve(pde, start, {"dispersion": 1.3}, 3.0, length=length, steps=steps)
         drifts.append((largest(end.square().mean(1) / start.square().mean(1) - 1), largest(energy(end) / energy(start) - 1)))
         assert largest(end.mean(1) - start.mean(1)) < 1e-14
     for coarse, fine in zip(*drifts, strict=True):
@@ -323,11 +323,11 @@ def test_a_flat_interface_rests_and_uniform_phases_follow_their_equation():
 
 
 def test_the_free_energy_of_allen_cahn_falls_at_every_moment():
-    law = AllenCahn(bias=0.2)
+    pde = AllenCahn(bias=0.2)
     start = Waves(modes=4, deviation=0.8).draw(torch.Generator().manual_seed(0), 4, (128,))
     width, times = torch.full((4,), 0.03, dtype=torch.float64), torch.linspace(0, 3, 16).double()
-    states = solve_periodic(law, start, {"width": width}, times, lengths=[1.0], steps=10)
-    energy = torch.stack([law._free_energy(width, state, 1.0) for state in states.unbind(1)], 1)
+    states = solve_periodic(pde, start, {"width": width}, times, lengths=[1.0], steps=10)
+    energy = torch.stack([pde._free_energy(width, state, 1.0) for state in states.unbind(1)], 1)
     assert bool((energy.diff(dim=1) < 0).all())
     assert bool((energy[:, 0] - energy[:, -1] > 0.05).all())
 
@@ -372,8 +372,8 @@ def test_a_front_of_fisher_kpp_that_begins_steep_has_twice_the_root_of_growth_an
 
 def test_uniform_concentrations_react_as_their_two_equations_say():
     feed, kill, t, v = 0.04, 0.06, 60.0, 0.3
-    law, field = GrayScott(), torch.full((1, 8, 8), v, dtype=torch.float64)
-    found = solve(law, law.start(field), {"feed": feed, "kill": kill}, t, steps=800)
+    pde, field = GrayScott(), torch.full((1, 8, 8), v, dtype=torch.float64)
+    found = solve(pde, pde.start(field), {"feed": feed, "kill": kill}, t, steps=800)
     state, steps = tensor(1 - 2 * v, v), 4000
 
     def rate(y):
@@ -388,14 +388,14 @@ def test_uniform_concentrations_react_as_their_two_equations_say():
         state = state + h / 6 * (a + 2 * b + 2 * c + rate(state + h * c))
     torch.testing.assert_close(found[0, :, 3, 5], state, rtol=0, atol=1e-8)
     torch.testing.assert_close(found[0], found[0, :, :1, :1].expand(2, 8, 8), rtol=0, atol=1e-14)
-    rest = solve(law, law.start(torch.zeros(1, 8, 8).double()), {"feed": feed, "kill": kill}, t)
+    rest = solve(pde, pde.start(torch.zeros(1, 8, 8).double()), {"feed": feed, "kill": kill}, t)
     torch.testing.assert_close(rest[0, 0], torch.ones(8, 8).double(), rtol=0, atol=1e-13)
 
 
 def test_small_waves_of_the_substrate_decay_by_feed_and_diffusion():
-    law, feed, t, k = GrayScott(diffusivity_u=3e-3), 0.04, 5.0, TAU
+    pde, feed, t, k = GrayScott(diffusivity_u=3e-3), 0.04, 5.0, TAU
     u = 1 + 0.01 * torch.cos(k * grid(16))[:, None].expand(16, 16)
-    found = solve(law, torch.stack([u, 0 * u])[None], {"feed": feed, "kill": 0.06}, t)
+    found = solve(pde, torch.stack([u, 0 * u])[None], {"feed": feed, "kill": 0.06}, t)
     torch.testing.assert_close(found[0, 0], 1 + (u - 1) * math.exp(-(feed + 3e-3 * k**2) * t), rtol=0, atol=1e-13)
 
 
@@ -408,8 +408,8 @@ def test_taylor_green_vortices_decay_as_they_should():
 
 def test_the_transport_of_vorticity_is_that_of_its_definition():
     start = Waves(modes=4).draw(torch.Generator().manual_seed(0), 2, (32, 32))
-    law, box, fine = NavierStokes(), PeriodicBox((32, 32), (1, 1), 2, start), PeriodicBox((96, 96), (1, 1), 1, start)
-    found = box.to_grid(law.nonlinear(box, {})(box.to_modes(start)))
+    pde, box, fine = NavierStokes(), PeriodicBox((32, 32), (1, 1), 2, start), PeriodicBox((96, 96), (1, 1), 1, start)
+    found = box.to_grid(pde.nonlinear(box, {})(box.to_modes(start)))
     modes = fine.to_modes(resample(start, (96, 96)))
     stream = torch.where(fine.laplacian == 0, 0, -modes / fine.laplacian)
     ikx, iky = fine.derivative
@@ -447,10 +447,10 @@ def test_the_enstrophy_of_a_decaying_flow_falls_at_every_moment():
 
 def test_a_force_drives_kolmogorovs_flow_from_rest():
     # w = -A q / (nu q^2 + mu) (1 - exp(-(nu q^2 + mu) t)) cos(q y): the transport of a parallel flow vanishes.
-    law, nu, t = NavierStokes(drag=0.3, forcing=0.7, forced_waves=3), 0.002, 1.5
+    pde, nu, t = NavierStokes(drag=0.3, forcing=0.7, forced_waves=3), 0.002, 1.5
     q = 3 * TAU / 2.0
     rate, y = nu * q**2 + 0.3, grid(32, 2.0)[None]
-    found = solve(law, torch.zeros(1, 32, 32).double(), {"viscosity": nu}, t, length=2.0, steps=40)
+    found = solve(pde, torch.zeros(1, 32, 32).double(), {"viscosity": nu}, t, length=2.0, steps=40)
     exact = -0.7 * q / rate * (1 - math.exp(-rate * t)) * torch.cos(q * y)
     torch.testing.assert_close(found[0], exact.expand(32, 32), rtol=0, atol=1e-7)
 
@@ -518,8 +518,8 @@ def test_laws_refuse_constants_without_a_sense(make, message):
 
 
 def flow_forced_at(waves):
-    law = NavierStokes(forcing=1.0, forced_waves=waves)
-    return solve(law, torch.zeros(1, 32, 32).double(), {"viscosity": 0.1}, 0.1, steps=1)
+    pde = NavierStokes(forcing=1.0, forced_waves=waves)
+    return solve(pde, torch.zeros(1, 32, 32).double(), {"viscosity": 0.1}, 0.1, steps=1)
 
 
 @pytest.mark.parametrize(

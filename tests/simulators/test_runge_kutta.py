@@ -85,23 +85,23 @@ def test_dormand_prince_steps_are_of_order_five(problem):
     assert errors[-1] < 1e-8
 
 
-def local_errors(share):
+def local_errors(fraction):
     """Error estimate, and errors of the end and of the dense output, of one step of each of two sizes."""
     rows = []
     for size in (0.024, 0.012):
-        times = tensor(0.7, 0.7 + share * size, 0.7 + size)
+        times = tensor(0.7, 0.7 + fraction * size, 0.7 + size)
         start, inside, end = exact_kepler(ECCENTRICITIES, times).unbind(1)
         step = torch.full_like(ECCENTRICITIES, size)
         found, slopes = dopri5_step(kepler, step, start, step, kepler(step, start))
-        between = runge_kutta._interpolate(start, found, slopes, step, torch.full_like(step, share))
+        between = runge_kutta._interpolate(start, found, slopes, step, torch.full_like(step, fraction))
         estimate = size * runge_kutta._combine(runge_kutta.ERROR, slopes)
         rows.append([value.norm() for value in (estimate, found - end, between - inside)])
     return zip(*rows, strict=True)
 
 
-@pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
-def test_of_one_step_the_error_falls_with_power_six_its_estimate_and_the_dense_output_with_five(share):
-    estimate, error, dense = local_errors(share)
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 0.9])
+def test_of_one_step_the_error_falls_with_power_six_its_estimate_and_the_dense_output_with_five(fraction):
+    estimate, error, dense = local_errors(fraction)
     assert orders(estimate) == pytest.approx([5], abs=0.15)
     assert orders(error) == pytest.approx([6], abs=0.3)  # round-off forbids steps that would be nearer to the leading power
     assert orders(dense) == pytest.approx([5], abs=0.15)

@@ -276,13 +276,13 @@ def test_what_has_no_closed_form_is_refused_in_one_line():
     pulled = make_plan(network.weights, strength=0.1)
     wrong = [
         ("a plan with a perturbation", dataclasses.replace(pulled, perturbation=Perturbation(0.1, 1)), {}),
-        ("a plan with a behaviour", dataclasses.replace(pulled, behaviour=resemble(network.weights, prediction=0.1)), {}),
+        ("a plan with a regulariser", dataclasses.replace(pulled, regulariser=resemble(network.weights, prediction=0.1)), {}),
         ("a plan with a reparametrisation", dataclasses.replace(pulled, reparametrisation=dict), {}),
         ("unknown kernel 'full'", pulled, {"kernel": "full"}),
         ("got 'luck'", pulled, {"by": "luck"}),
         ("positive and finite", pulled, {"ratio": 0.0}),
         ("positive and finite", pulled, {"ratio": []}),
-        ("combinations must be at least 1", pulled, {"combinations": 0}),
+        ("projections must be at least 1", pulled, {"projections": 0}),
         ("shape", pulled, {"y": y[:, :1]}),
         ("finite", pulled, {"y": y / 0}),
         ("at least one sample", pulled, {"x": x[:0], "y": y[:0]}),

@@ -125,7 +125,7 @@ def test_the_objective_under_noise_is_that_of_the_random_start():
     assert abs(expected / np.mean(residual**2) - 1) > 1e-4  # and not that of the inputs themselves
 
 
-def test_training_follows_the_gradient_at_the_disturbed_inputs():
+def test_training_follows_the_gradient_at_the_perturbed_inputs():
     """Adam's first step is minus the rate in the sign of each gradient; one sample, its worst case flips a sign."""
     data = pac.Dataset.from_arrays(np.array([[0.1, 1.0]]), np.array([[-1.0]]))
     model = pac.Module(nn.Linear(2, 1)).build(data.inputs, data.outputs)
@@ -134,7 +134,7 @@ def test_training_follows_the_gradient_at_the_disturbed_inputs():
     for perturbation in (None, Perturbation(0.5, 3)):
         (result,) = train(model, [weights], [data], [perturbation], steps=1)
         moved.append((result.weights["module.weight"] - weights["module.weight"]).sign().flatten().tolist())
-    assert moved == [[-1.0, -1.0], [1.0, -1.0]]  # residual 1.96 > 0; disturbed, the first input is 0.1 - 0.5 < 0
+    assert moved == [[-1.0, -1.0], [1.0, -1.0]]  # residual 1.96 > 0; perturbed, the first input is 0.1 - 0.5 < 0
 
 
 @pytest.mark.parametrize("attack_steps", [0, 3])

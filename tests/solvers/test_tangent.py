@@ -78,7 +78,7 @@ def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
         monkeypatch.setattr(module, "NUMBERS", numbers)
     at, a, b = tangent(kind), normal(3, 8, seed=5), normal(2, 8, seed=6)
     for other in (None, b):
-        block, shared = at.block(priors(at), a, other), at.shared(priors(at), a, other, combinations=8)
+        block, shared = at.block(priors(at), a, other), at.shared(priors(at), a, other, projections=8)
         for i, variance in enumerate(priors(at)):
             right = a if other is None else other
             whole = by_hand(at, variance, a, right, "iow,w,jpw->iojp").reshape(len(a) * 8, -1)
@@ -89,8 +89,8 @@ def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
             (diagonal,) = at.block_diagonals([variance], a)
             torch.testing.assert_close(diagonal.flatten(), at.block([variance], a)[0].diagonal(), rtol=0, atol=1e-12)
             torch.testing.assert_close(
-                at.shared_diagonals([variance], a, combinations=8, seed=0)[0],
-                at.shared([variance], a, combinations=8)[0].diagonal(),
+                at.shared_diagonals([variance], a, projections=8, seed=0)[0],
+                at.shared([variance], a, projections=8)[0].diagonal(),
                 rtol=0,
                 atol=1e-12,
             )
@@ -105,8 +105,8 @@ def test_the_diagonals_are_those_of_the_kernels(kind, part):
     for prior in priors(at):
         variance = {n: v * (part == "both" or last[n] == (part == "readout")) for n, v in prior.items()}
         (block,), (own,) = at.block([variance], x), at.block_diagonals([variance], x)
-        (shared,) = at.shared([variance], x, combinations=3)
-        (mean,) = at.shared_diagonals([variance], x, combinations=3, seed=0)
+        (shared,) = at.shared([variance], x, projections=3)
+        (mean,) = at.shared_diagonals([variance], x, projections=3, seed=0)
         # All terms are squares, so nothing cancels: a few hundred roundings of 1e-16.
         torch.testing.assert_close(own.flatten(), block.diagonal(), rtol=1e-12, atol=0)
         torch.testing.assert_close(mean, shared.diagonal(), rtol=1e-12, atol=0)
@@ -123,23 +123,23 @@ def test_a_mask_is_a_weighting(kind):
 
 
 @pytest.mark.parametrize("kind", ["MLP", "CNN"])
-def test_the_readouts_part_needs_no_combinations(kind):
-    """With only the readout free, two combinations of eight outputs give the exact mean, for the features do."""
+def test_the_readouts_part_needs_no_projections(kind):
+    """With only the readout free, two projections of eight outputs give the exact mean, for the features do."""
     at, x = tangent(kind), normal(4, 8, seed=5)
     readout = {n: normal(*w.shape, seed=3).square() * n.startswith("readout.") for n, w in at.start.items()}
     exact = by_hand(at, readout, x, x, "iow,w,jow->ij") / 8
-    torch.testing.assert_close(at.shared([readout], x, combinations=2)[0], exact, rtol=0, atol=1e-12)
+    torch.testing.assert_close(at.shared([readout], x, projections=2)[0], exact, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["MLP", "none"])
-def test_combinations_come_nearer_like_the_root_of_their_number(kind):
+def test_projections_come_nearer_like_the_root_of_their_number(kind):
     at, x, seeds = tangent(kind, outputs=300), normal(3, 8, seed=5), range(24)
     body = {n: torch.full_like(w, float("readout" not in n and "head" not in n)) for n, w in at.start.items()}
     exact = by_hand(at, body, x, x, "iow,w,jow->ij") / 300
     counts = (4, 16, 64, 256)
     errors = []
     for count in counts:
-        found = torch.stack([at.shared([body], x, combinations=count, seed=seed)[0] for seed in seeds])
+        found = torch.stack([at.shared([body], x, projections=count, seed=seed)[0] for seed in seeds])
         errors.append(float((found - exact).square().mean().sqrt() / exact.norm()))
         # No bias: the mean over seeds is nearer by their root, three of its deviations at the most.
         assert float((found.mean(0) - exact).norm() / exact.norm()) < 3 * 3 * errors[-1] / len(seeds) ** 0.5
@@ -158,7 +158,7 @@ def test_along_and_back_are_the_derivatives_and_each_others_transpose(kind):
         torch.testing.assert_close(pulled[name].flatten(), torch.einsum("iow,io->w", found, residual), rtol=0, atol=1e-12)
 
 
-def test_derivatives_of_combinations_are_combinations_of_the_derivatives(monkeypatch):
+def test_derivatives_of_projections_are_projections_of_the_derivatives(monkeypatch):
     at, x = tangent("MLP"), normal(5, 8, seed=5)
     rows, own, common = derivatives(at, x), normal(5, 3, 8, seed=6), normal(3, 8, seed=7)
     for numbers in (2**24, 700, 1):

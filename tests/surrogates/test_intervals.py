@@ -87,9 +87,9 @@ def test_what_is_promised_is_the_bound_of_the_theorems():
 
 
 def test_studentised_bounds_scale_with_the_deviation_and_take_the_order_statistic():
-    scores = torch.tensor([[0.5], [2.0], [1.0], [3.0]], dtype=torch.float64)
+    studentised = torch.tensor([[0.5], [2.0], [1.0], [3.0]], dtype=torch.float64)
     mean, deviation = torch.zeros(2, 1, dtype=torch.float64), torch.tensor([[1.0], [4.0]], dtype=torch.float64)
-    lower, upper = studentised_band(mean, deviation, scores, torch.arange(4), 0.6)  # ceil(5 x 0.6) = third of four
+    lower, upper = studentised_band(mean, deviation, studentised, torch.arange(4), 0.6)  # ceil(5 x 0.6) = third of four
     assert upper[:, 0].tolist() == [2.0, 8.0]
     assert lower[:, 0].tolist() == [-2.0, -8.0]
 
@@ -198,12 +198,12 @@ def test_simultaneous_bands_of_a_choice_cover_whole_samples(samples):
     for _ in range(400):
         residuals = torch.randn(samples, outputs, generator=generator, dtype=torch.float64)
         candidate = LeftOut(Nothing(), residuals)
-        scores = residuals.abs() / candidate.expected(torch.arange(samples)).sqrt()
+        studentised = residuals.abs() / candidate.expected(torch.arange(samples)).sqrt()
         deviation = residuals.square().mean(0).sqrt().expand(1, -1)
         mean, apart = torch.zeros(1, outputs).double(), torch.arange(samples)
-        lower, upper = studentised_band(mean, deviation, scores, apart, level, simultaneous=True)
+        lower, upper = studentised_band(mean, deviation, studentised, apart, level, simultaneous=True)
         new = torch.randn(200, outputs, generator=generator, dtype=torch.float64)
         covered.append(float(((lower <= new) & (new <= upper)).all(1).double().mean()))
-    # The rank gives 0.9 for exchangeable scores; a new sample is judged by n residuals where the left out have n - 1. Three
+    # The rank gives 0.9 for exchangeable residuals; a new sample is judged by n residuals where the left out have n - 1. Three
     # standard errors of 400 draws of a band are 0.02. With its own residual in the scale it would be 0.22 for 9 samples.
     assert 0.86 < np.mean(covered) < 0.98

@@ -21,7 +21,7 @@ from pac_surrogate.plan import make_plan
 from pac_surrogate.solvers.closed_form import linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-OUTPUTS = 16  # more than there are combinations of
+OUTPUTS = 16  # more than there are projections of
 
 
 MODELS = {"MLP": pac.MLP(hidden=(6, 5)), "CNN": pac.CNN(channels=3, blocks=1), "own": pac.Module(Line(8, OUTPUTS))}
@@ -134,7 +134,7 @@ def test_gradients_with_respect_to_the_inputs_flow_through(kind, kernel):
         ("ratio", -1.0),
         ("ratio", "much"),
         ("ratio", float("nan")),
-        ("combinations", 0),
+        ("combinations", 0),  # as files call the number of projections
         ("combinations", 10**9),
         ("combinations", 2.5),
         ("seed", -1),

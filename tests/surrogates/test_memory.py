@@ -86,8 +86,8 @@ def closed(kernel, samples=SAMPLES, inputs=INPUTS, outputs=OUTPUTS):
 
 
 def process(on, samples=SAMPLES, inputs=INPUTS, outputs=OUTPUTS):
-    scores = 2 if on == "augmented" else 0
-    dimension = inputs + scores
+    components = 2 if on == "augmented" else 0
+    dimension = inputs + components
     return GaussianProcess(
         None if on == "target" else base(inputs, outputs),
         on,
@@ -97,7 +97,7 @@ def process(on, samples=SAMPLES, inputs=INPUTS, outputs=OUTPUTS):
         mean=normal(outputs),
         amplitudes=torch.ones(1).double(),
         inverse_lengths=torch.full((1, 1, dimension), 0.3).double(),
-        projection=normal(outputs, scores),
+        projection=normal(outputs, components),
     )
 
 
@@ -188,7 +188,7 @@ def test_few_samples_of_many_inputs_components_or_features_make_no_larger_piece(
     predict, x = WIDE[kind](), normal(400, 200 if kind in ("process", "co-kriging") else INPUTS, seed=4)
     with torch.no_grad(), Largest() as largest:
         predict(x)
-    # 400 rows times 200 inputs or components would be 80,000 numbers, times 3 kernels of 12 combinations 14,400.
+    # 400 rows times 200 inputs or components would be 80,000 numbers, times 3 kernels of 12 projections 14,400.
     assert largest.numbers <= BUDGET
 
 
@@ -196,7 +196,7 @@ def test_few_samples_of_many_inputs_components_or_features_make_no_larger_piece(
 def test_the_diagonal_of_a_kernel_needs_no_kernel(kernel, small_pieces):
     own = base()
     at, prior = Tangent(own.module, own.weights, "readout"), {n: torch.ones_like(w) for n, w in own.weights.items()}
-    options = {"combinations": 12, "seed": 0} if kernel == "shared" else {}
+    options = {"projections": 12, "seed": 0} if kernel == "shared" else {}
     with torch.no_grad(), Largest() as largest:
         getattr(at, f"{kernel}_diagonals")([prior], normal(500, INPUTS, seed=4), **options)
     # The kernel of 500 samples would be 250,000 numbers.

@@ -120,7 +120,7 @@ def test_in_a_notebook_it_is_a_table_whose_texts_are_escaped(shown):
     assert "output (32) [&lt;b&gt;K&lt;/b&gt; &amp; so on]" in strange
     assert "<b>" not in strange
     page = shown["choice"]._repr_html_()
-    assert all(html.escape(score.name) in page for score in shown["choice"].table)  # the whole table of candidates
+    assert all(html.escape(one.name) in page for one in shown["choice"].table)  # the whole table of candidates
 
 
 def test_results_can_be_compared_and_be_keys(shown):

@@ -21,7 +21,7 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.process import numpy_threads_for
 
-SCORES = 3  # principal components of the source's prediction among the inputs, at most
+COMPONENTS = 3  # principal components of the source's prediction among the inputs, at most
 SAMPLES = 1000  # the fit takes time of the cube of these
 FOLDS = 5  # fits of the hyper-parameters without a part of the samples, for the residuals of those
 
@@ -128,9 +128,9 @@ class GP:
         return predictor, z, values, kernel
 
 
-def _principal(prediction: Float[np.ndarray, "sample output"]) -> Float[np.ndarray, "output score"]:
+def _principal(prediction: Float[np.ndarray, "sample output"]) -> Float[np.ndarray, "output component"]:
     """Projection onto the leading principal components, scaled so that the first has unit deviation."""
     _, values, right = np.linalg.svd(prediction - prediction.mean(0), full_matrices=False)
-    count = max(1, min(SCORES, int((values > 1e-8 * values[0]).sum()), len(prediction) - 1))
+    count = max(1, min(COMPONENTS, int((values > 1e-8 * values[0]).sum()), len(prediction) - 1))
     scale = values[0] / len(prediction) ** 0.5
     return right[:count].T / (scale if scale > 0 else 1.0)

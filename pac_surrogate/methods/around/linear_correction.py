@@ -108,12 +108,12 @@ class RidgeLines(Shown):
     def left_out(self) -> Float[Tensor, "sample output"]:
         """Leave-one-out residuals, exact."""
         seen = self.inverse @ self.before
-        share = 1 / (1 + (self.before * seen).sum(0))
+        factor = 1 / (1 + (self.before * seen).sum(0))
         applied = self.apply(self.residual)
-        left_out = applied / (self.inverse.diagonal()[:, None] - seen.square() * share)
+        left_out = applied / (self.inverse.diagonal()[:, None] - seen.square() * factor)
         for members in repeated(self.group):
             own = seen[members].T
-            blocks = self.inverse[members][:, members] - share[:, None, None] * own[:, :, None] * own[:, None, :]
+            blocks = self.inverse[members][:, members] - factor[:, None, None] * own[:, :, None] * own[:, None, :]
             left_out[members] = torch.linalg.solve(blocks, applied[members].T[..., None])[..., 0].T
         return left_out
 

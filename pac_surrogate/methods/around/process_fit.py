@@ -49,8 +49,8 @@ def _lengths(dimensions: int) -> int:
     return dimensions if dimensions <= SEPARATE else 1
 
 
-def make_kernel(kind: str, inputs: int, scores: int) -> Kernel:
-    """Compose the kernel of `GP` for points (x, scores of f_S(x)); without scores it is a plain one of x."""
+def make_kernel(kind: str, inputs: int, components: int) -> Kernel:
+    """Compose the kernel of `GP` for points (x, principal components of f_S(x)), or a plain kernel of x without components."""
 
     def part(first: int, last: int) -> Kernel:
         # Two standard normal points are sqrt(2 d) apart.
@@ -59,14 +59,14 @@ def make_kernel(kind: str, inputs: int, scores: int) -> Kernel:
         return _On(shape, first, last)
 
     constant, noise = ConstantKernel(1.0, AMPLITUDES), WhiteKernel(1e-2, NOISE)
-    if not scores:
+    if not components:
         return constant * part(0, inputs) + noise
-    related = constant * part(0, inputs) * part(inputs, inputs + scores)
+    related = constant * part(0, inputs) * part(inputs, inputs + components)
     return related + ConstantKernel(0.1, AMPLITUDES) * part(0, inputs) + noise
 
 
 def decode(
-    theta: Float[np.ndarray, " parameter"], inputs: int, scores: int
+    theta: Float[np.ndarray, " parameter"], inputs: int, components: int
 ) -> tuple[Float[np.ndarray, " term"], Float[np.ndarray, "term factor dimension"]]:
     """Amplitudes and inverse length scales from scikit-learn's logarithms, in the order in which `make_kernel` composes."""
     values = list(np.exp(theta))
@@ -74,16 +74,16 @@ def decode(
     terms: list[list[np.ndarray]] = []
 
     def factor(first: int, last: int) -> Float[np.ndarray, " dimension"]:
-        inverse = np.zeros(inputs + scores)
+        inverse = np.zeros(inputs + components)
         lengths = [values.pop(0) for _ in range(_lengths(last - first))]
         inverse[first:last] = 1 / np.array(lengths)
         return inverse
 
-    for looks_at_source in (True, False) if scores else (False,):
+    for looks_at_source in (True, False) if components else (False,):
         amplitudes.append(values.pop(0))
         factors = [factor(0, inputs)]
-        if scores:
-            factors.append(factor(inputs, inputs + scores) if looks_at_source else np.zeros(inputs + scores))
+        if components:
+            factors.append(factor(inputs, inputs + components) if looks_at_source else np.zeros(inputs + components))
         terms.append(factors)
     return np.array(amplitudes), np.array(terms)
 

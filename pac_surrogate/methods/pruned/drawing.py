@@ -20,10 +20,10 @@ def keep(surrogate: Surrogate, weights: Mapping[str, Tensor], mask: Mask) -> Sur
     return replace(surrogate, predictor=replace(surrogate.network, weights=masked(weights, mask), essential=mask))
 
 
-def highest(surrogate: Surrogate, scores: Mapping[str, Tensor], sparsity: float, granularity: str) -> Mask:
+def highest(surrogate: Surrogate, importance: Mapping[str, Tensor], sparsity: float, granularity: str) -> Mask:
     """The essential mask, or the reason why this network has none: too few groups, no convolutions, a diverged source."""
     try:
-        return keep_highest_groups(scores, sparsity, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+        return keep_highest_groups(importance, sparsity, granularity=granularity, exempt=exempt_of(surrogate, granularity))
     except ValueError as error:
         raise NotApplicableError(str(error)) from error
 

@@ -7,17 +7,17 @@ from pac_surrogate.methods.hyper_parameters import Sparsity
 from pac_surrogate.methods.pruned.drawing import exempt_of, highest
 from pac_surrogate.models.weights import Mask, Weights
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.pruning.groups import group_scores
+from pac_surrogate.pruning.groups import group_importance
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
 
 @settings
-class TopScores:
-    """Weights times the mask of the highest |s| of each tensor, with a straight-through gradient to the scores s.
+class TopImportance:
+    """Weights times the mask of the highest |s| of each tensor, with a straight-through gradient to the importance s.
 
     The mask is exactly 0 or 1 forwards, and backwards as if it were |s|: dL/ds = sign(s) sum over the group of w dL/d(w mask).
-    Scores are named `<weight>/score`; a tensor without them is passed on as it is.
+    The importance of a tensor is named `<weight>/importance`; a tensor without one is passed on as it is.
 
     Args:
         sparsity: exactly round(sparsity x groups) of each tensor's groups are masked, earlier ones first among equals.
@@ -27,50 +27,50 @@ class TopScores:
 
     def __call__(self, parameters: Weights) -> Weights:
         """Mask the weights of a stack."""
-        weights = {name: tensor for name, tensor in parameters.items() if not name.endswith("/score")}
+        weights = {name: tensor for name, tensor in parameters.items() if not name.endswith("/importance")}
         return {
-            name: weight * self._mask(parameters[f"{name}/score"]) if f"{name}/score" in parameters else weight
+            name: weight * self._mask(parameters[f"{name}/importance"]) if f"{name}/importance" in parameters else weight
             for name, weight in weights.items()
         }
 
-    def _mask(self, scores: Tensor) -> Tensor:
-        size = scores.abs()
+    def _mask(self, importance: Tensor) -> Tensor:
+        size = importance.abs()
         flat = size.detach().flatten(1)
         gone = torch.argsort(flat, dim=1, stable=True)[:, : round(self.sparsity * flat.shape[1])]
-        mask = torch.ones_like(flat).scatter_(1, gone, 0.0).view_as(scores)
+        mask = torch.ones_like(flat).scatter_(1, gone, 0.0).view_as(importance)
         return mask + (size - size.detach())
 
 
 def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_rate: float) -> Plan:
-    """Learn which weights to keep on the target (LMP): scores train, the weights are frozen; start at the mask by magnitude.
+    """Learn on the target which weights to keep (LMP): their importance trains, starting from the magnitude; they are frozen.
 
-    Scores start at the group's mean |w| over that of its tensor. A new readout is 0 and would pass on nothing: it is not
-    masked and trains along.
+    The importance starts at the group's mean |w| over that of its tensor. A new readout is 0 and would pass on nothing: it
+    is not masked and trains along.
 
     Args:
         surrogate: the source, with the target's outputs.
         sparsity: fraction of the groups of each tensor that is masked.
         granularity: weight | row | kernel | channel.
-        readout_rate: learning rate of a new readout, relative to that of the scores.
+        readout_rate: learning rate of a new readout, relative to that of the importance.
     """
     weights = surrogate.weights
     sizes = {name: weight.abs() for name, weight in weights.items()}
     mask = highest(surrogate, sizes, sparsity, granularity)
-    groups = group_scores(sizes, granularity=granularity, exempt=exempt_of(surrogate, granularity))
-    scores = {f"{n}/score": g / g.mean().clamp_min(torch.finfo(g.dtype).tiny) for n, g in groups.items()}
-    trained = scores.keys() | surrogate.new_readout
+    groups = group_importance(sizes, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+    importance = {f"{n}/importance": g / g.mean().clamp_min(torch.finfo(g.dtype).tiny) for n, g in groups.items()}
+    trained = importance.keys() | surrogate.new_readout
     return make_plan(
-        {**weights, **scores},
-        trainable={name: torch.tensor(name in trained) for name in (*weights, *scores)},
+        {**weights, **importance},
+        trainable={name: torch.tensor(name in trained) for name in (*weights, *importance)},
         rate=dict.fromkeys(weights, readout_rate),
         essential=mask,
-        reparametrisation=TopScores(sparsity),
+        reparametrisation=TopImportance(sparsity),
     )
 
 
 def learned_mask(surrogate: Surrogate, granularity: str) -> Mask:
     """Read the learned mask off the masked weights: a group is pruned where all of it is 0."""
     present = {name: (weight != 0).to(weight.dtype) for name, weight in surrogate.weights.items()}
-    groups = group_scores(present, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+    groups = group_importance(present, granularity=granularity, exempt=exempt_of(surrogate, granularity))
     kept = {n: groups[n] > 0 if n in groups else torch.tensor(True) for n in present}
     return {name: group.expand_as(present[name]).contiguous() for name, group in kept.items()}

@@ -170,7 +170,7 @@ class PAC:
     allocate_learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
-        _ = self.steps  # which check their own numbers
+        _ = self.stages  # which check their own numbers
 
     @property
     def needs_source(self) -> bool:
@@ -178,7 +178,7 @@ class PAC:
         return self.allocate
 
     @property
-    def steps(self) -> tuple[Allocate, Calibrate]:
+    def stages(self) -> tuple[Allocate, Calibrate]:
         """Steps 1 and 2, and step 3."""
         allocate = Allocate(
             sparsity=self.sparsity,
@@ -195,7 +195,7 @@ class PAC:
 
     def adapt(self, case: Case) -> Adaptation:
         """Prune and allocate on the source, calibrate on the target."""
-        allocate, calibrate = self.steps
+        allocate, calibrate = self.stages
         allocated = yield from allocate.adapt(case)
         return (yield from calibrate.adapt(dataclasses.replace(case, surrogate=allocated)))
 

@@ -49,8 +49,8 @@ class RigL:
     def adapt(self, case: Case) -> Adaptation:
         """Prune, then train and move connections in turn, all on the source."""
         trained, segments = case.surrogate, self.updates + 1
-        scores = pruned_first({name: weight.abs() for name, weight in trained.weights.items()}, trained)
-        mask = erk_mask(scores, self.sparsity, exempt=self.exempt)
+        importance = pruned_first({name: weight.abs() for name, weight in trained.weights.items()}, trained)
+        mask = erk_mask(importance, self.sparsity, exempt=self.exempt)
         for update in range(1, segments + 1):
             plan = masked_plan(trained.weights, mask)
             trained = yield case.on_source(trained, plan, self.learning_rate, 1 / segments)

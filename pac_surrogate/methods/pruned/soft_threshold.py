@@ -10,7 +10,7 @@ from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.pruning.importance import keep_highest
 from pac_surrogate.utilities.arguments import settings
 
 TRAINED = 0.75  # of the steps; the rest trains what is kept at the exact sparsity
@@ -84,12 +84,12 @@ class STR:
         weights, sigmoid(s) the magnitude of the largest weight that is to go (the paper starts dense and from scratch). A
         sigmoid stays below 1, so a tensor whose magnitudes do not starts less sparse.
         """
-        scores = {name: weight.abs() for name, weight in weights.items()}
-        mask = keep_highest(scores, self.sparsity, exempt=self.exempt)
+        importance = {name: weight.abs() for name, weight in weights.items()}
+        mask = keep_highest(importance, self.sparsity, exempt=self.exempt)
         names = tuple(name for name, kept in mask.items() if not bool(kept.all()))
         start = dict(weights)
         for name in names:
-            threshold = scores[name][~mask[name]].max().clamp(LEAST, 1 - LEAST)
+            threshold = importance[name][~mask[name]].max().clamp(LEAST, 1 - LEAST)
             start[key(name)] = torch.logit(threshold)[None]
         decayed = [name for name, tensor in start.items() if tensor.ndim >= 2 or name not in weights]
         return make_plan(

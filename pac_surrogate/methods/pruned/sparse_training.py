@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pac_surrogate.models.weights import Mask, Weights, masked
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.pruning.scores import keep_highest
+from pac_surrogate.pruning.importance import keep_highest
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 
@@ -26,15 +26,15 @@ def masked_plan(weights: Weights, mask: Mask) -> Plan:
 
 def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str, ...]) -> Mask:
     """The weights of largest magnitude; those that were pruned before go first, so masks of rising sparsities are nested."""
-    scores = {name: weight.abs() for name, weight in surrogate.weights.items()}
-    return keep_highest(pruned_first(scores, surrogate), sparsity, scope=scope, exempt=exempt)
+    importance = {name: weight.abs() for name, weight in surrogate.weights.items()}
+    return keep_highest(pruned_first(importance, surrogate), sparsity, scope=scope, exempt=exempt)
 
 
-def pruned_first(scores: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
-    """Scores (not negative) with -1 for the weights that were pruned before: they are the first to go again."""
+def pruned_first(importance: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
+    """Give the importance (not negative), with -1 for weights that are pruned already, so that they are pruned first."""
     essential = surrogate.essential
     if essential is None:
-        return dict(scores)
+        return dict(importance)
     # A weight that is not essential but not zero either was trained since, on a target or in a new readout.
     alive = {name: essential[name] | (weight != 0) for name, weight in surrogate.weights.items()}
-    return {name: torch.where(alive[name], score, -1.0) for name, score in scores.items()}
+    return {name: torch.where(alive[name], size, -1.0) for name, size in importance.items()}

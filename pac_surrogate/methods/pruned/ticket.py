@@ -41,7 +41,7 @@ class DrawTicket:
         attack_steps: of the adversary; 0 is plain noise.
         learning_rate: of a new readout while LMP learns its mask.
         source_learning_rate: of Adam on the source.
-        mask_learning_rate: of the scores of LMP.
+        mask_learning_rate: of the learned importance of LMP.
         mask_fraction: of the target's steps, in which LMP learns its mask.
         train_first: False starts from the pretrained weights as they are.
 
@@ -84,8 +84,8 @@ class DrawTicket:
             plan = make_plan(source.weights, perturbation=self.perturbation)
             source = yield case.on_source(source, plan, self.source_learning_rate, fraction)
         if self.scheme == "OMP":
-            scores = {name: weight.abs() for name, weight in source.weights.items()}
-            return keep(source, source.weights, highest(source, scores, self.sparsity, self.granularity))
+            importance = {name: weight.abs() for name, weight in source.weights.items()}
+            return keep(source, source.weights, highest(source, importance, self.sparsity, self.granularity))
         if self.scheme == "LMP":
             source = case.for_target(source)
             plan = mask_plan(source, self.sparsity, self.granularity, self.learning_rate / self.mask_learning_rate)
@@ -103,8 +103,8 @@ class DrawTicket:
             plan = make_plan(ticket.weights, trainable=mask, perturbation=self.perturbation)
             trained = yield case.on_source(ticket, plan, self.source_learning_rate, fraction)
             # What went in an earlier round goes first, so masks are nested even among weights of 0.
-            scores = {name: torch.where(mask[name], weight.abs(), -1.0) for name, weight in trained.weights.items()}
-            mask = highest(trained, scores, sparsity, self.granularity)
+            importance = {name: torch.where(mask[name], weight.abs(), -1.0) for name, weight in trained.weights.items()}
+            mask = highest(trained, importance, sparsity, self.granularity)
             ticket = keep(trained, rewind, mask)
         return ticket
 
@@ -115,7 +115,7 @@ class Ticket:
 
         OMP  train all weights on the source, prune once by magnitude
         IMP  the same weights; then, in rounds: train what is kept on the source, prune 20 % of it, rewind the rest
-        LMP  the same weights; then learn the mask on the target, by straight-through scores on frozen weights
+        LMP  the same weights; then learn the mask on the target, by straight-through gradients to the weights' importance
 
     All three begin by training all weights on the source for the same number of steps whether the ticket is robust or natural,
     so a robust ticket differs from a natural one by the perturbed inputs alone.
@@ -129,7 +129,7 @@ class Ticket:
         regime: full trains all kept weights on the target, linear the readout alone.
         learning_rate: of Adam on the target.
         source_learning_rate: of Adam on the source.
-        mask_learning_rate: of Adam on the scores of LMP.
+        mask_learning_rate: of Adam on the learned importance of LMP.
     """
 
     scheme: Scheme = "OMP"

@@ -1,4 +1,4 @@
-"""WoodFisher: prune by second-order scores, then train what is kept."""
+"""WoodFisher: prune by second-order importance, then train what is kept."""
 
 from typing import ClassVar
 
@@ -11,15 +11,15 @@ from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pruned.sparse_training import masked_plan, pruned_first
 from pac_surrogate.models.weights import Mask, Weights, masked
-from pac_surrogate.pruning.scores import keep_highest
-from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_scores
+from pac_surrogate.pruning.importance import keep_highest
+from pac_surrogate.pruning.wood_fisher import fisher_blocks, surgeon_update, wood_fisher_importance
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
 
 @settings
 class WoodFisher:
-    """Prune once by second-order scores with the surgeon's update, then train with the mask.
+    """Prune once by second-order importance with the surgeon's update, then train with the mask.
 
     F is the Gauss-Newton matrix by default (ours: the paper's empirical Fisher vanishes on a regression source that fits), and
     all weights go at once (ours; the paper also prunes gradually).
@@ -76,6 +76,6 @@ def pruned(
     weights = surrogate.weights
     x, y = (torch.as_tensor(m[:samples]) for m in (data.input_matrix, data.output_matrix))
     fisher = fisher_blocks(surrogate.network.module, weights, x, y, damping=damping, block=block, empirical=empirical)
-    scores = pruned_first(wood_fisher_scores(weights, fisher), surrogate)
-    mask = keep_highest(scores, sparsity, scope=scope, exempt=exempt)
+    importance = pruned_first(wood_fisher_importance(weights, fisher), surrogate)
+    mask = keep_highest(importance, sparsity, scope=scope, exempt=exempt)
     return surgeon_update(weights, mask, fisher) if update else masked(weights, mask), mask

@@ -34,18 +34,18 @@ class SpectralShrinkage:
         arrays: Weights,
         model: nn.Module,
         x: Float[Tensor, "run sample input"],
-        share: Float[Tensor, "run sample"],
+        sample_weight: Float[Tensor, "run sample"],
         prediction: Float[Tensor, "run sample output"],
         features: tuple[Tensor, ...],
     ) -> Float[Tensor, " run"]:
         """Return the term of each run."""
         last = features[-1]
-        matrix = last.flatten(2).unflatten(2, (last.shape[2], -1)).mean(-1) * (share > 0)[..., None]
+        matrix = last.flatten(2).unflatten(2, (last.shape[2], -1)).mean(-1) * (sample_weight > 0)[..., None]
         # LAPACK refuses a stack for one value that is not finite: a run that diverges must stay alone with it.
         sound = torch.isfinite(matrix).flatten(1).all(1)
         squared = torch.linalg.svdvals(torch.where(sound[:, None, None], matrix, 0.0)).square()
         # Rows of zeros add singular values of 0 at the end; a run's own are the first of the falling order.
-        own = (share > 0).sum(-1, keepdim=True).clamp(max=last.shape[2])
+        own = (sample_weight > 0).sum(-1, keepdim=True).clamp(max=last.shape[2])
         place = torch.arange(squared.shape[1], device=squared.device)
         smallest = (squared * ((place < own) & (place >= own - self.count))).sum(-1)
         return arrays["strength"] * torch.where(sound, smallest, torch.nan)
@@ -87,5 +87,5 @@ class BSS:
             )
         feature_widths(surrogate, "BSS")
         arrays = {"strength": torch.tensor(0.5 * self.strength, dtype=torch.float64)}
-        plan = make_plan(surrogate.weights, behaviour=SpectralShrinkage(self.count, arrays))
+        plan = make_plan(surrogate.weights, regulariser=SpectralShrinkage(self.count, arrays))
         return (yield case.on_target(surrogate, plan, self.learning_rate))

@@ -59,7 +59,7 @@ class DELTA:
             weights,
             anchor=weights,
             strength={name: self.readout_strength for name in prunable(weights) if bool(readout[name])},
-            behaviour=resemble(weights, attention=[self.strength * a for a in attention]),
+            regulariser=resemble(weights, attention=[self.strength * a for a in attention]),
         )
         return (yield case.on_target(surrogate, plan, self.learning_rate))
 

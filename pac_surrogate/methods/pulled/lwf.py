@@ -37,5 +37,5 @@ class LwF:
             raise NotApplicableError(
                 "LwF needs the source's outputs, got others, and a network has one readout: use DELTA or L2SP"
             )
-        plan = make_plan(surrogate.weights, behaviour=resemble(surrogate.weights, prediction=0.5 * self.strength))
+        plan = make_plan(surrogate.weights, regulariser=resemble(surrogate.weights, prediction=0.5 * self.strength))
         return (yield case.on_target(surrogate, plan, self.learning_rate))

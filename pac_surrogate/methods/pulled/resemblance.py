@@ -1,4 +1,4 @@
-"""A behaviour: the network should go on doing what a reference does on the samples at hand."""
+"""A functional regulariser that keeps what the network computes on the samples near what a reference network computes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,18 +35,18 @@ class Resemblance:
         arrays: Weights,
         model: nn.Module,
         x: Float[Tensor, "run sample input"],
-        share: Float[Tensor, "run sample"],
+        sample_weight: Float[Tensor, "run sample"],
         prediction: Float[Tensor, "run sample output"],
         features: tuple[Tensor, ...],
     ) -> Float[Tensor, " run"]:
         """Return the term of each run."""
         with torch.no_grad():
             held, held_features = evaluate_stack(model, _reference(arrays), x)
-        total = arrays["prediction"] * ((prediction - held).square().mean(-1) * share).sum(-1)
+        total = arrays["prediction"] * ((prediction - held).square().mean(-1) * sample_weight).sum(-1)
         for layer in self.layers:
             attention = arrays[f"attention/{layer}"][:, None]
             change = (features[layer] - held_features[layer]).square().flatten(2).unflatten(2, (attention.shape[-1], -1))
-            total = total + 0.5 * ((change.mean(-1) * attention).sum(-1) * share).sum(-1)
+            total = total + 0.5 * ((change.mean(-1) * attention).sum(-1) * sample_weight).sum(-1)
         return total
 
 

@@ -208,9 +208,9 @@ def fit_readout(
         left_out = applied / (left.square() @ remainder)[:, None]
         for members in repeated(group):
             left_out[members] = torch.linalg.solve((left[members] * remainder) @ left[members].T, applied[members])
-        score = float(left_out.square().mean())
-        if score < best * (1 - 1e-9):  # a fall by rounding is none
-            best, strength, errors = score, tried, left_out
+        error = float(left_out.square().mean())
+        if error < best * (1 - 1e-9):  # a fall by rounding is none
+            best, strength, errors = error, tried, left_out
     shrunk = values / (values.square() + 0.5 * samples * strength)
     coefficients = right.T @ (shrunk[:, None] * rotated[: len(values)])
     intercept = target.mean(0) - features.mean(0) @ coefficients

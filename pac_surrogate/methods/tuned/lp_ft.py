@@ -19,17 +19,17 @@ class LPFT:
     Source: Kumar, Raghunathan, Jones, Ma & Liang, ICLR 2022 (arXiv:2202.10054).
 
     Args:
-        probe_share: part of the steps that the probe takes, in [0, 1]; 0 is fine-tuning, 1 the linear probe.
+        probe_fraction: fraction of the steps that the probe takes, in [0, 1]; 0 is fine-tuning, 1 the linear probe.
         learning_rate: of Adam, for all weights.
         probe_learning_rate: of Adam, for the probe.
     """
 
-    probe_share: Fraction = 0.5
+    probe_fraction: Fraction = 0.5
     learning_rate: Positive = 1e-3
     probe_learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Probe, then tune, both on the target."""
         surrogate = case.for_target()
-        probed = yield case.on_target(surrogate, readout_plan(surrogate, 0.0), self.probe_learning_rate, self.probe_share)
-        return (yield case.on_target(probed, make_plan(probed.weights), self.learning_rate, 1.0 - self.probe_share))
+        probed = yield case.on_target(surrogate, readout_plan(surrogate, 0.0), self.probe_learning_rate, self.probe_fraction)
+        return (yield case.on_target(probed, make_plan(probed.weights), self.learning_rate, 1.0 - self.probe_fraction))

@@ -1,4 +1,4 @@
-"""From scores to an essential mask: exactly how many weights go, ties, floors, and what pruning cut off."""
+"""From the importance of weights to an essential mask: exact counts, ties, floors, and what pruning disconnects."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from pac_surrogate.models.weights import Mask, prunable
 
 
 def keep_highest(
-    scores: Mapping[str, Tensor],
+    importance: Mapping[str, Tensor],
     sparsity: float,
     *,
     scope: str = "layer",
     exempt: Sequence[str] = (),
     min_keep_per_unit: int = 0,
 ) -> Mask:
-    """Mark the weights of highest score as essential; exactly round(sparsity x N) of each tensor go.
+    """Mark the most important weights as essential; exactly round(sparsity x N) of each tensor are pruned.
 
-    Only weight tensors (two axes or more) are pruned; everything is essential on biases and norm layers. Among equal scores the
-    earlier weight goes first, so the count is exact with ties.
+    Only weight tensors (two axes or more) are pruned; everything is essential on biases and norm layers. Of equally important
+    weights the earlier is pruned first, so the count is exact with ties.
 
     Args:
-        scores: a score for every weight.
+        importance: of every weight.
         sparsity: fraction to prune, in [0, 1).
         scope: the count holds for each tensor, or for all of them together.
         exempt: tensors or modules that are not pruned.
@@ -40,42 +40,44 @@ def keep_highest(
         raise ValueError(f"unknown scope {scope!r}: choose layer or global")
     if min_keep_per_unit < 0:
         raise ValueError(f"min_keep_per_unit must not be negative, got {min_keep_per_unit}")
-    spared = {module: [n for n in scores if n == module or n.startswith(f"{module}.")] for module in exempt}
+    spared = {module: [n for n in importance if n == module or n.startswith(f"{module}.")] for module in exempt}
     for module, names in spared.items():
         if not names:
-            raise ValueError(f"exempt names {module!r}, which holds no weights; the tensors are: {', '.join(scores)}")
-    names = [name for name in prunable(scores) if not any(name in held for held in spared.values())]
-    mask = {name: torch.ones_like(score, dtype=torch.bool) for name, score in scores.items()}
+            raise ValueError(f"exempt names {module!r}, which holds no weights; the tensors are: {', '.join(importance)}")
+    names = [name for name in prunable(importance) if not any(name in held for held in spared.values())]
+    mask = {name: torch.ones_like(own, dtype=torch.bool) for name, own in importance.items()}
     groups = [[name] for name in names] if scope == "layer" else [names] if names else []
     for group in groups:
-        flat = torch.cat([scores[name].detach().flatten() for name in group])
+        flat = torch.cat([importance[name].detach().flatten() for name in group])
         if not bool(torch.isfinite(flat).all()):
-            raise ValueError(f"pruning needs finite scores; those of {', '.join(group)} are not: did the source diverge?")
+            raise ValueError(
+                f"pruning needs finite weights; the importance of some of {', '.join(group)} is not: did the source diverge?"
+            )
         gone = round(sparsity * len(flat))
         if gone == len(flat):
             raise ValueError(
                 f"sparsity {sparsity} leaves nothing of {', '.join(group)} ({len(flat)} weights): lower it or exempt it"
             )
         kept = ~_lowest(flat, gone)
-        for name, part in zip(group, kept.split([scores[name].numel() for name in group]), strict=True):
-            own = part.view_as(scores[name])
-            mask[name] = _with_floor(own, scores[name], min_keep_per_unit) if min_keep_per_unit else own
+        for name, part in zip(group, kept.split([importance[name].numel() for name in group]), strict=True):
+            own = part.view_as(importance[name])
+            mask[name] = _with_floor(own, importance[name], min_keep_per_unit) if min_keep_per_unit else own
     return mask
 
 
-def _lowest(scores: Float[Tensor, " weight"], count: int) -> Bool[Tensor, " weight"]:
-    """Mark so many of the lowest scores, of equal ones the first; in linear time, which sorting is not."""
+def _lowest(importance: Float[Tensor, " weight"], count: int) -> Bool[Tensor, " weight"]:
+    """Mark the `count` least important weights, of equal ones the first, in linear time; sorting takes more."""
     if count == 0:
-        return torch.zeros_like(scores, dtype=torch.bool)
-    last = scores.kthvalue(count).values
-    lowest = scores < last
-    ties = torch.nonzero(scores == last)[: count - int(lowest.sum()), 0]
+        return torch.zeros_like(importance, dtype=torch.bool)
+    last = importance.kthvalue(count).values
+    lowest = importance < last
+    ties = torch.nonzero(importance == last)[: count - int(lowest.sum()), 0]
     lowest[ties] = True
     return lowest
 
 
-def _with_floor(mask: Tensor, score: Tensor, floor: int) -> Tensor:
-    rows = score.detach().flatten(1)
+def _with_floor(mask: Tensor, importance: Tensor, floor: int) -> Tensor:
+    rows = importance.detach().flatten(1)
     highest = torch.argsort(rows, dim=1, descending=True, stable=True)[:, :floor]
     return mask | torch.zeros_like(rows, dtype=torch.bool).scatter_(1, highest, True).view_as(mask)
 
@@ -91,8 +93,8 @@ def report(essential: Mapping[str, Tensor]) -> str:
     lines = []
     for name, count in dead.items():
         kept, total, units = int(essential[name].sum()), essential[name].numel(), essential[name].shape[0]
-        share = 1 - kept / total if total else math.nan
+        fraction = 1 - kept / total if total else math.nan
         lines.append(
-            f"{name}: {kept} of {total} weights essential (sparsity {share:.3f}), {count} of {units} units without input"
+            f"{name}: {kept} of {total} weights essential (sparsity {fraction:.3f}), {count} of {units} units without input"
         )
     return "\n".join(lines)

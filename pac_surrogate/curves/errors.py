@@ -1,4 +1,4 @@
-"""Scores of predictions by every metric, and what metrics leave out, said once for a curve."""
+"""The error of a prediction by every metric, and one comment for a whole curve on what the metrics leave out."""
 
 import math
 import warnings
@@ -43,7 +43,7 @@ def check_metrics(headline: str, target: Dataset, source: Dataset | None) -> dic
         except UndefinedMetricError as error:
             remedy = "as the headline in the target's attributes"
             raise ValueError(f"the headline metric must be defined on the {side}'s test split: {error}, {remedy}") from None
-    noted(comments, "target", score, target.output_matrix, target)
+    noted(comments, "target", errors_of, target.output_matrix, target)
     return comments
 
 
@@ -61,13 +61,13 @@ def noted(comments: dict[str, str], side: str, measure: Callable[..., Any], *arg
     return found
 
 
-def score(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict[str, float]:
-    """Score a prediction of a dataset's output matrix by every metric that applies to it.
+def errors_of(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict[str, float]:
+    """Measure the error of a prediction of a dataset's output matrix by every metric that applies to it.
 
     NaN where the data leave a metric undefined. `nrmse` and `vrmse` are means over the variables with a grid that define them.
     """
     truth = data.output_matrix
-    scores = {name: _defined(metric, prediction, truth) for name, metric in METRICS.items()}
+    errors = {name: _defined(metric, prediction, truth) for name, metric in METRICS.items()}
     last = np.cumsum([variable.size for variable in data.outputs])
     for name, metric in FIELD_METRICS.items():
         values = [
@@ -79,8 +79,8 @@ def score(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict
         if 0 < len(defined) < len(values):
             line = f"{name} leaves out {len(values) - len(defined)} of {len(values)} variables, for which it is undefined"
             warnings.warn(LeftOutWarning(line, name), stacklevel=2)
-        scores[name] = float(np.mean(defined)) if defined else None
-    return {name: math.nan if value is None else value for name, value in scores.items()}
+        errors[name] = float(np.mean(defined)) if defined else None
+    return {name: math.nan if value is None else value for name, value in errors.items()}
 
 
 def _defined(metric: Callable[..., float], *arguments: Any, **options: Any) -> float | None:
