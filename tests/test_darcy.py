@@ -102,7 +102,7 @@ def test_a_system_without_a_held_value_is_refused():
     centre, along_x, along_y, right = five_point(3, 8, 8)
     centre[1, 0] -= 1
     with pytest.raises(
-        ValueError, match="the system of sample 1 is singular to double precision: every cell must hang together"
+        ValueError, match="the system of sample 1 is singular to double precision: every cell must be connected"
     ):
         solve_five_point(centre, along_x, along_y, right)
     centre[1, 0] -= 1
