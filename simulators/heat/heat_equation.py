@@ -177,7 +177,7 @@ def _advance(conduction: Conduction, time: Tensor, state: State, step: float, sc
 def _check_body(initial: Tensor, conductivity: Tensor, source: Source | None, coefficients: Tensor | None) -> None:
     shape, samples = tuple(initial.shape), tuple(initial.shape[:1])
     if initial.ndim not in (2, 3) or min(shape[1:]) < 2:
-        raise ValueError(f"initial must be (sample, x) or (sample, x, y) with two cells or more an axis, got {shape}")
+        raise ValueError(f"initial must be (sample, x) or (sample, x, y) with two cells or more per axis, got {shape}")
     if conductivity.shape not in (shape, samples):
         raise ValueError(f"conductivity must have shape {samples} or {shape}, got {tuple(conductivity.shape)}")
     if isinstance(source, Tensor) and source.shape != shape:
@@ -203,9 +203,9 @@ def _check_setting(
     scheme: str,
 ) -> None:
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one per axis, got {tuple(lengths)}")
     if len(boundaries) != axes or any(len(pair) != 2 for pair in boundaries):
-        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one an axis, got {len(boundaries)}")
+        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one per axis, got {len(boundaries)}")
     for axis, (low, high) in zip("xy", boundaries, strict=False):
         if isinstance(low, Periodic) != isinstance(high, Periodic):
             raise ValueError(f"both boundaries along {axis} must be periodic, or neither; got one: make the other Periodic()")

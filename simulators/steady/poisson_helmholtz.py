@@ -140,7 +140,7 @@ def _check(
             f"a field needs an even number of points along each axis, got {tuple(field.shape[1:])}: add or drop one"
         )
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one per axis, got {tuple(lengths)}")
     zeros = diffusion.new_zeros(samples, axes, dtype=torch.float64)
     diffusion = _double(diffusion)
     velocity = zeros if velocity is None else _double(velocity)

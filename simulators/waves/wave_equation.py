@@ -189,7 +189,7 @@ def _check_body(u: Tensor, v: Tensor, speed: Tensor, damping: float | Tensor) ->
     """Refuse what does not fit, and return the damping of each sample."""
     shape, samples = tuple(u.shape), tuple(u.shape[:1])
     if u.ndim not in (2, 3) or min(shape[1:]) < 2:
-        raise ValueError(f"displacement must be (sample, x) or (sample, x, y) with two cells or more an axis, got {shape}")
+        raise ValueError(f"displacement must be (sample, x) or (sample, x, y) with two cells or more per axis, got {shape}")
     if v.shape != u.shape:
         raise ValueError(f"velocity must have the shape of displacement, {shape}, got {tuple(v.shape)}")
     if speed.shape not in (shape, samples):
@@ -211,9 +211,9 @@ def _check_body(u: Tensor, v: Tensor, speed: Tensor, damping: float | Tensor) ->
 
 def _check_setting(axes: int, lengths: Sequence[float], boundaries: Sequence[tuple[Boundary, Boundary]], step: float) -> None:
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one per axis, got {tuple(lengths)}")
     if len(boundaries) != axes or any(len(pair) != 2 for pair in boundaries):
-        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one an axis, got {len(boundaries)}")
+        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one per axis, got {len(boundaries)}")
     for axis, (low, high) in zip("xy", boundaries, strict=False):
         if isinstance(low, Periodic) != isinstance(high, Periodic):
             raise ValueError(f"both boundaries along {axis} must be periodic, or neither; got one: make the other Periodic()")
