@@ -349,7 +349,7 @@ REFUSED = {
     r"a pressure must be finite, or None for a side without flow, got \[nan, 0\.0": {
         "pressures": [(math.nan, 0.0), (0.0, 0.0)]
     },
-    "the pressure of a side or of a cell must be held, none is: give one a number": {"pressures": [(None, None)] * 2},
+    "the pressure of a side or of a cell must be held, none is: replace a None by a number": {"pressures": [(None, None)] * 2},
     "the system of sample 1 is singular to double precision": {"permeability": MOAT},
 }
 
