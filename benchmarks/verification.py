@@ -1,16 +1,16 @@
-"""Generate some samples of every pair, draw them, and hold what was measured of its simulators against what they declare.
+"""Generate some samples of every pair, plot them, and compare the measured properties of its simulators with the declared ones.
 
     python benchmarks/verification.py                             all pairs, 200 source samples each: minutes on 2 cores
     python benchmarks/verification.py --pairs heat_equation burgers --page /tmp/page
     python benchmarks/verification.py --quick --pairs heat_equation --page /tmp/page      6 samples: seconds
 
-Writes <page>/README.md with a table of what is verified, a table of the pairs and a section for each, a picture of each in
-<page>/pictures, and a JSON file of all numbers; prints the first table. Orders, residuals and costs are those that
-`simulators.generate` has measured and written into the data files; a file that stands with the same configuration is not
+Writes <page>/README.md with a table of verified properties, a table of the pairs and a section for each pair, a picture of
+each pair in <page>/pictures, and a JSON file of all numbers; prints the first table. Orders, residuals and costs are those that
+`simulators.generate` has measured and written into the data files; a complete file with the same configuration is not
 written again. The section on time steps is the one that `benchmarks/step_errors.py` has written.
 
-Exit status: 0; 1 if an order differs from the declared one by more than 0.15 or a file breaks the layout, with a list; 2 for
-a bad flag.
+Exit status: 0; 1 with a list if an order differs from the declared one by more than 0.15 or a file violates the layout; 2 for
+an invalid flag.
 """
 
 import argparse
@@ -52,10 +52,10 @@ Record = dict[str, Any]
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
+    """A parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the flags."""
+        """Report an invalid flag."""
         raise ValueError(message)
 
 
@@ -65,11 +65,11 @@ PAGE = Kind("a page of this command", lambda path: path.read_text(encoding="utf-
 
 def arguments() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_SAMPLES} source samples a pair; costs mean nothing")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_SAMPLES} source samples per pair; costs mean nothing")
     parser.add_argument("--pairs", nargs="+", metavar="NAME", help="some pairs; `python -m simulators list` prints all")
     parser.add_argument("--data", type=Path, default=Path("data/verification"), help="folder of the data files")
-    parser.add_argument("--samples", type=int, default=200, help="source samples of a pair; also the most that a target gets")
-    parser.add_argument("--seed", type=int, default=0, help="of inputs, splits and subsets")
+    parser.add_argument("--samples", type=int, default=200, help="source samples per pair; also the maximum for a target")
+    parser.add_argument("--seed", type=int, default=0, help="seed of inputs, splits and subsets")
     parser.add_argument("--device", default="cpu", help="where the solvers run: cpu or cuda")
     parser.add_argument("--page", type=Path, help="folder of the page: simulators, or results/verification for some pairs")
     parser.add_argument(
@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    with console.keeping("finished data files are kept, the same command goes on from there"):
+    with console.keeping("finished data files are kept, the same command continues from there"):
         return make_page(arguments())
 
 
@@ -119,7 +119,7 @@ def make_page(flags: argparse.Namespace) -> int:
 
 
 def measure(pair: Pair, role: str, path: Path) -> Record:
-    """What a file says of its simulator beside what its ensemble declares, and what is wrong with it."""
+    """Return the properties that the file states, those that its ensemble declares, and the differences as faults."""
     side = getattr(pair, role)
     ensemble = side.ensemble
     attributes = read_description(path).attributes
@@ -149,14 +149,14 @@ def draw(pair: Pair, paths: Mapping[str, Path], picture: Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     plt.close(figure)
-    # A third of the bytes, and the same for the same data: no metadata.
+    # The palette saves two thirds of the bytes; without metadata the same data give the same file.
     image = Image.open(drawn).convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
     with replacing(picture) as temporary:
         image.save(temporary, format="PNG", optimize=True)
 
 
 def palette() -> Image.Image:
-    """The colours of our figures: both colour maps, greys, and lines with their soft edges."""
+    """Return the colours of our figures: both colour maps, greys, and lines with their antialiased edges."""
     maps = [mpl.colormaps[name](np.linspace(0, 1, count))[:, :3] for name, count in (("viridis", 88), ("RdBu_r", 89))]
     greys = np.linspace(0, 1, 32)[:, None].repeat(3, 1)
     edges = [1 - np.linspace(0.1, 1, 9)[:, None] * (1 - np.array(mpl.colors.to_rgb(colour))) for colour in COLOURS[:5]]
@@ -167,13 +167,13 @@ def palette() -> Image.Image:
 
 
 def verification_table(records: Sequence[Record]) -> list[str]:
-    """A row for every simulator that is set up in another way; of several sides, the range of what was measured."""
+    """Return a row for each set of declared properties, with the range of the measured ones over the sides that share it."""
     rows: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         declared = (record["equation"], record["scheme"], f"{record['order']:.3g}", record["invariant"])
         rows.setdefault(declared, []).append(record)
     lines = [
-        "| equation | scheme | order | measured | invariant | residual | ms a sample | pairs |",
+        "| equation | scheme | order | measured | invariant | residual | ms per sample | pairs |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for (equation, scheme, order, invariant), sides in rows.items():
@@ -192,7 +192,7 @@ def verification_table(records: Sequence[Record]) -> list[str]:
 
 
 def spread(numbers: Sequence[str]) -> str:
-    """Least to largest of numbers as they are printed."""
+    """Return the range of printed numbers, from the smallest to the largest."""
     known = sorted((number for number in set(numbers) if number != "nan"), key=float)
     return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else "n/a"
 
@@ -200,28 +200,28 @@ def spread(numbers: Sequence[str]) -> str:
 def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str], foot: Mapping[str, Any]) -> Iterator[str]:
     yield HEADING
     yield (
-        "Pairs of simulators: a cheap source with thousands of samples and an expensive target with hundreds. Every solver is"
-        " batched in torch float64 and runs on any device; every ensemble draws random inputs and solves them. This page is"
-        " generated by `python benchmarks/verification.py`: its pictures and numbers come from the data files that it has"
-        " written. `tests/simulators/test_*.py` hold the solvers to exact solutions, observed orders, conserved quantities and"
-        " symmetries; here is what `simulators.generate` measures whenever it writes a file.\n"
+        "Each pair of simulators has a cheap source with thousands of samples and an expensive target with hundreds. Every"
+        " solver is batched in torch float64 and runs on any device; every ensemble draws random inputs and solves the equation"
+        " for them. This page is generated by `python benchmarks/verification.py`: its pictures and numbers come from the data"
+        " files that it has written. `tests/simulators/test_*.py` compare the solvers with exact solutions, observed orders,"
+        " conserved quantities and symmetries; this page shows what `simulators.generate` measures whenever it writes a file.\n"
     )
     yield "## What is verified\n"
     yield (
-        "Order: that of the error's fall with the width of cells and steps, declared, and measured on two samples under"
-        " refinement by 1, 2 and 4 (n/a: exact up to round-off or a tolerance). Residual: how far the invariant is missed,"
-        " relative, at most, over 64 samples or all. Where several sides share a row: least to largest.\n"
+        "Order: the declared order of convergence in the width of cells and steps, and the order measured on two samples under"
+        " refinement by 1, 2 and 4 (n/a: exact up to round-off or a tolerance). Residual: the largest relative violation of the"
+        " invariant over 64 samples, or over all if there are fewer. Rows that several sides share state ranges.\n"
     )
     yield from table
     if faults:
-        yield "\nWhat is not as declared:\n"
+        yield "\nDifferences from the declared properties:\n"
         yield from (f"- {fault}" for fault in faults)
     if len(pairs) == len(PAIRS) and STEPS.exists():
         yield f"\n{STEPS.read_text(encoding='utf-8').strip()}"
     yield "\n## Pairs\n"
     yield (
-        "Difficulty: error of the unchanged source surrogate on the target, below 0.2 easy, below 0.4 moderate"
-        " (`benchmarks/difficulty.py`). Samples: train + valid + test, source and target, as"
+        "Difficulty: the error of the unchanged source surrogate on the target, easy below 0.2, moderate below 0.4, otherwise"
+        " hard (`benchmarks/difficulty.py`). Samples: train + valid + test of the source, then of the target, as"
         " `python -m simulators generate` writes them.\n"
     )
     yield "| pair | shift | difficulty | headline | source, then target | samples |"
@@ -233,7 +233,7 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
     for pair in pairs:
         yield from section(pair)
     yield "\n---\n"
-    run = f"{foot['date']}, seed {foot['seed']}, {foot['samples']} source samples a pair"
+    run = f"{foot['date']}, seed {foot['seed']}, {foot['samples']} source samples per pair"
     yield f"{run}, {foot['hardware']}, torch {foot['torch']}: `{foot['command']}`"
 
 
@@ -253,7 +253,7 @@ def section(pair: Pair) -> Iterator[str]:
 
 
 def changes(source: Side, target: Side) -> Iterator[str]:
-    """What differs between two sides, "name: source's -> target's"."""
+    """Yield the differences between two sides as "name: source's value -> target's value"."""
     for name, before, after in differences(
         {"simulator": source.ensemble.simulator, "outputs": names(source), **source.parameters},
         {"simulator": target.ensemble.simulator, "outputs": names(target), **target.parameters},
@@ -266,7 +266,7 @@ def names(side: Side) -> list[str]:
 
 
 def differences(source: Mapping[str, Any], target: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Entries of nested dictionaries that differ, as (dotted name, source's, target's); what is missing is None."""
+    """Yield the entries of nested dictionaries that differ, as (dotted name, source's, target's); a missing one is None."""
     for name in dict.fromkeys((*source, *target)):
         before, after = source.get(name), target.get(name)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -284,12 +284,12 @@ def write_value(value: Any) -> str:
 
 
 def without_nan(record: Record) -> Record:
-    """JSON knows no NaN: null."""
+    """Replace NaN by None, because JSON has null but no NaN."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()}
 
 
 def origin(flags: argparse.Namespace, samples: int) -> dict[str, Any]:
-    """What made these results."""
+    """Return the settings and the machine with which these results were made."""
     cuda = flags.device.startswith("cuda")
     threads = torch.get_num_threads()
     hardware = f"{platform.machine()}, {os.cpu_count()} cores, {threads} thread{'s' if threads > 1 else ''}"

@@ -1,4 +1,4 @@
-"""Batched solvers of the equations behind the data: torch in, torch out, one sample a row."""
+"""Batched solvers of the equations behind the data: they take and return torch tensors with one sample per row."""
 
 from simulators.heat.heat_equation import Heat, solve_heat
 from simulators.numerics.boundaries import Dirichlet, Neumann, Periodic, Robin

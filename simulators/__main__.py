@@ -1,4 +1,4 @@
-"""The console of the simulators: `python -m simulators list | describe NAME | generate NAME`."""
+"""The command line of the simulators: `python -m simulators list | describe NAME | generate NAME`."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
 from simulators.quantities import Quantity
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Pairs of simulators: what there is, and their data.")
-Name = Annotated[str, typer.Argument(help="Name of a pair, as `list` gives it.")]
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and generate the pairs of simulators.")
+Name = Annotated[str, typer.Argument(help="Name of a pair, as `list` prints it.")]
 
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Print what is wrong in a line and exit with 2; a warning is a line too."""
-    warnings.showwarning = console.show_warning  # a user of the console has no use for our file and line
+    """Report an error in one line and exit with status 2; report each warning in one line."""
+    warnings.showwarning = console.show_warning  # the file and line of our code do not help a user of the command line
     try:
         yield
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -62,17 +62,17 @@ def describe_pair(name: Name) -> None:
 @app.command("generate")
 def generate_pair(
     name: Name,
-    out: Annotated[Path, typer.Option(help="Folder that holds a folder for each pair.")] = Path("data"),
-    samples: Annotated[int | None, typer.Option(help="Source samples in all; caps the target's too.")] = None,
-    seed: Annotated[int, typer.Option(help="Of inputs, splits and subsets.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder in which each pair has its own folder.")] = Path("data"),
+    samples: Annotated[int | None, typer.Option(help="Source samples in all splits; also the target's maximum.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random inputs, splits and subsets.")] = 0,
     device: Annotated[str, typer.Option(help="Where the solver runs: cpu or cuda.")] = "cpu",
-    chunk: Annotated[int | None, typer.Option(help="Samples solved at once; no result depends on it.")] = None,
+    chunk: Annotated[int | None, typer.Option(help="Samples solved at once; the results do not depend on it.")] = None,
 ) -> None:
-    """Write the source.h5 and target.h5 of a pair; interrupted, it goes on where it stopped.
+    """Write the source.h5 and target.h5 of a pair; after an interruption, the same command continues where it stopped.
 
     Example: python -m simulators generate heat_equation --samples 200
     """
-    kept = f"finished files and samples are kept in {out / name}, the same command goes on from there"
+    kept = f"finished files and samples are kept in {out / name}, the same command continues from there"
     with console.keeping(kept), _one_line():
         generate(find_pair(name), out, samples=samples, seed=seed, device=device, chunk=chunk, say=typer.echo)
 

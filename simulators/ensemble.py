@@ -1,4 +1,4 @@
-"""What a simulator is to a pair, and what a pair is: random inputs, their solver, and two sides that share them."""
+"""The interface of a simulator (`Ensemble`: random inputs and their solver), and pairs of two simulators."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -12,56 +12,56 @@ from simulators.quantities import Coordinate, Quantity
 
 Shift = Literal["parameter", "physics", "fidelity", "boundary", "input", "noise", "output", "negative"]
 Difficulty = Literal["easy", "moderate", "hard"]
-STORED_AS = {"pde": "law"}  # names in data files of fields that have been renamed since the first version
+STORED_AS = {"pde": "law"}  # fields renamed since the first version, and the names that data files still use for them
 
 
 @runtime_checkable
 class Ensemble(Protocol):
-    """Random inputs and their solver, as a frozen dataclass whose fields are numbers that JSON can hold."""
+    """Random inputs and their solver: a frozen dataclass whose fields can be written as JSON."""
 
     @property
     def simulator(self) -> str:
-        """Name of the solver in data files; it stays when modules move, so that files that stand are left alone."""
+        """Name of the solver in data files; it does not change when modules move, so that existing files stay valid."""
 
     @property
     def equation(self) -> str:
-        """What is solved."""
+        """The equation that is solved."""
 
     @property
     def scheme(self) -> str:
-        """How, in a few words for tables."""
+        """The numerical scheme, in a few words for tables."""
 
     @property
     def order(self) -> float:
-        """Of the error's fall as `refinement` grows; NaN if round-off is all the error there is."""
+        """Order of convergence as `refinement` grows; NaN if round-off is the only error."""
 
     @property
     def invariant(self) -> str:
-        """What `solve` holds the solution against: what is conserved or balanced; "" if nothing is."""
+        """The conserved or balanced quantity that `solve` checks; "" if no such quantity exists."""
 
     @property
     def size(self) -> int:
-        """Cells of the solver, or whatever else one sample keeps in memory."""
+        """Number of cells of the solver, or of other values that one sample keeps in memory."""
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
-        """What `draw` returns."""
+        """Descriptions of the arrays that `draw` returns."""
 
     @property
     def outputs(self) -> tuple[Quantity, ...]:
-        """What `solve` returns."""
+        """Descriptions of the outputs that `solve` returns."""
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """Where the cells of each axis lie."""
+        """Coordinates of the cells or points along each axis."""
 
     def draw(self, generator: torch.Generator, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
-        """Draw inputs as they are stored, float32, all samples at once."""
+        """Draw the inputs of all samples at once, in float32 as they are stored."""
 
     def solve(
         self, inputs: dict[str, Float[Tensor, "sample ..."]], refinement: float = 1
     ) -> tuple[dict[str, Float[Tensor, "sample ..."]], Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much the invariant is missed, relative; NaN without one.
+        """Return the outputs of stored inputs, and the relative violation of the invariant; NaN if there is no invariant.
 
         Args:
             inputs: as `draw` returns them, on any device.
@@ -74,14 +74,14 @@ class Side:
     """One side of a pair.
 
     Attributes:
-        name: of the pair and the side; names the stream of its random numbers.
+        name: names of the pair and the side; it identifies the stream of random numbers.
         ensemble: inputs and solver.
-        train: samples in the train split.
-        valid: samples in the valid split.
-        test: samples in the test split.
-        resolved: refinement from which the cells resolve the inputs: an order of convergence is measured from there on.
-        noise: standard deviation of the normal error of every output in the train and valid splits, in the outputs' unit.
-            Test samples are free of it, so that errors are errors against the truth.
+        train: number of samples in the train split.
+        valid: number of samples in the valid split.
+        test: number of samples in the test split.
+        resolved: the smallest refinement at which the cells resolve the inputs; the order of convergence is measured from it.
+        noise: standard deviation of the normal noise on every output in the train and valid splits, in the outputs' unit.
+            Test samples have no noise, so that errors are measured against the truth.
     """
 
     name: str
@@ -94,16 +94,16 @@ class Side:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The ensemble's numbers, and the noise if there is any."""
-        numbers = asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+        """The parameters of the ensemble, and the noise if it is not 0."""
+        numbers = asdict(self.ensemble)  # type: ignore[call-overload]  # a protocol cannot declare that it is a dataclass
         numbers = {STORED_AS.get(name, name): value for name, value in numbers.items()}
         return numbers | ({"noise": self.noise} if self.noise else {})
 
     def counts(self, samples: int | None = None) -> tuple[int, int, int]:
-        """Return the sizes of (train, valid, test), shrunk or stretched alike to a total of `samples`.
+        """Return the sizes of (train, valid, test), scaled by one factor to a total of `samples`.
 
         Raises:
-            ValueError: if there is not one sample for each split.
+            ValueError: if `samples` does not leave at least one sample for each split.
         """
         total = self.train + self.valid + self.test
         if samples is None or samples == total:
@@ -114,19 +114,19 @@ class Side:
         return samples - valid - test, valid, test
 
     def draw(self, seed: int, samples: int) -> dict[str, Float[Tensor, "sample ..."]]:
-        """Draw inputs from a stream that belongs to this side and this seed alone."""
+        """Draw inputs from a stream of random numbers that only this side with this seed uses."""
         return self.ensemble.draw(self._stream(f"{seed}"), samples)
 
     def add_noise(
         self, outputs: dict[str, Float[Tensor, "sample ..."]], seed: int, first: int, measured: list[bool]
     ) -> dict[str, Float[Tensor, "sample ..."]]:
-        """Add noise to the outputs of those samples that count as measured; each sample has a stream of its own.
+        """Add noise to the outputs of the samples marked as measured; each sample has its own stream of random numbers.
 
         Args:
-            outputs: of consecutive samples.
-            seed: of the file.
-            first: number of the first of them.
-            measured: which of them get noise.
+            outputs: outputs of consecutive samples.
+            seed: seed of the file.
+            first: number of the first of these samples.
+            measured: for each sample, whether it gets noise.
         """
         if not self.noise:
             return outputs
@@ -147,12 +147,13 @@ class Pair:
     """A source and a target with the same inputs and outputs.
 
     Attributes:
-        name: also that of its folder.
-        title: what changes from source to target.
-        shift: what kind of change.
-        difficulty: error of the unchanged source surrogate on the target's test inputs, as `benchmarks/difficulty.py` measures
-            it: below 0.2, below 0.4, above 0.4 of `headline`; "hard" where the outputs are others.
-        headline: the metric of its tables.
+        name: name of the pair and of its folder.
+        title: description of what changes from source to target.
+        shift: kind of the change.
+        difficulty: class of the error of the unchanged source surrogate on the target's test inputs, in the metric `headline`,
+            which `benchmarks/difficulty.py` measures: "easy" below 0.2, "moderate" below 0.4, "hard" above; also "hard" if
+            source and target have different outputs.
+        headline: the metric in its tables.
         source: the cheap side.
         target: the expensive side.
     """
@@ -179,19 +180,19 @@ def make_pair(
     resolved: tuple[float, float] = (1.0, 1.0),
     noise: tuple[float, float] = (0.0, 0.0),
 ) -> Pair:
-    """Return a pair whose sides are named after it, the target with 320 train, 80 valid and 200 test samples.
+    """Return a pair whose sides are named after it and whose target has 320 train, 80 valid and 200 test samples.
 
     Args:
-        name: of the pair.
-        title: what changes from source to target.
-        shift: what kind of change.
-        difficulty: see `Pair`.
+        name: name of the pair.
+        title: description of what changes from source to target.
+        shift: kind of the change.
+        difficulty: class of difficulty, see `Pair`.
         source: the cheap ensemble.
         target: the expensive ensemble.
-        headline: the metric of its tables.
-        counts: train, valid and test samples of the source.
-        resolved: of source and target, see `Side`.
-        noise: of source and target, see `Side`.
+        headline: the metric in its tables.
+        counts: numbers of train, valid and test samples of the source.
+        resolved: smallest resolving refinement of source and target, see `Side`.
+        noise: standard deviation of the noise of source and target, see `Side`.
     """
     cheap = Side(f"{name} source", source, *counts, resolved[0], noise[0])
     expensive = Side(f"{name} target", target, 320, 80, 200, resolved[1], noise[1])

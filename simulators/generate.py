@@ -1,4 +1,4 @@
-"""Write the data files of a pair; with `__main__` the only file here that knows pac_surrogate, and of it the writer."""
+"""Write the data files of a pair; only this file and `__main__` import pac_surrogate, this one for its file writer."""
 
 import json
 import math
@@ -33,11 +33,11 @@ from simulators.numerics.step_error import LostSolutionError
 
 Arrays = Mapping[str, Float[Tensor, "sample ..."]]
 
-CHUNK_CELLS = {"cpu": 25_000, "cuda": 4_000_000}  # in a core's cache; enough to fill a GPU
+CHUNK_CELLS = {"cpu": 25_000, "cuda": 4_000_000}  # what fits into a core's cache; what fills a GPU
 TIMED = 64  # samples on which cost and conservation are measured
 REFINED = 2  # samples on which the order is measured
-ORDER_BYTES = 400  # of a sample's places in the stored subsets, while they are drawn
-TEST = 2  # the split of samples that stay free of noise
+ORDER_BYTES = 400  # memory per sample while the order of the stored subsets is drawn
+TEST = 2  # number of the test split, whose samples get no noise
 
 
 def generate(
@@ -50,19 +50,19 @@ def generate(
     chunk: int | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Path]:
-    """Write `<out>/<pair>/source.h5` and `target.h5`, or leave alone those that stand with the same configuration.
+    """Write `<out>/<pair>/source.h5` and `target.h5`, except files that are complete and have the same configuration.
 
-    All inputs are drawn before the first is solved, so they are the same bits for any `chunk` and any device. A run
-    that is interrupted goes on where it stopped.
+    All inputs are drawn before the first is solved, so that they are bitwise the same for any `chunk` and any device. After
+    an interruption, the same call continues where the run stopped.
 
     Args:
-        pair: from `pairs.PAIRS`.
-        out: folder that holds a folder for each pair.
+        pair: an entry of `pairs.PAIRS`.
+        out: folder in which each pair has its own folder.
         samples: number of source samples, train, valid and test together; also the most that the target gets.
-        seed: of inputs, splits and subsets.
+        seed: seed of the random inputs, splits and subsets.
         device: where the solver runs.
-        chunk: samples solved at once; by default as many as keep a core's cache or a GPU full.
-        say: called with one line for each file.
+        chunk: number of samples solved at once; by default as many as fill a core's cache or a GPU.
+        say: function that is called with one line for each file.
 
     Returns:
         The path of each side.
@@ -87,7 +87,7 @@ def generate(
         paths[role] = Path(out) / pair.name / f"{role}.h5"
         description = _describe(pair, role, side, side.counts(total), seed)
         if _stands(paths[role], description):
-            say(f"{paths[role]} stands with this configuration: left alone")
+            say(f"{paths[role]} exists with this configuration: left unchanged")
         else:
             seconds = _write(paths[role], side, description, seed, place, chunk)
             say(f"{paths[role]}: {description['samples']} samples in {seconds:.1f} s")
@@ -95,7 +95,7 @@ def generate(
 
 
 def _write(path: Path, side: Side, description: dict[str, Any], seed: int, device: torch.device, chunk: int | None) -> float:
-    """Solve what is not yet on disk, measure, finish; return the seconds that it took."""
+    """Solve the samples that are not yet in the file, measure the solver and finish the file; return the seconds taken."""
     begin, samples = time.perf_counter(), description["samples"]
     inputs = side.draw(seed, samples)
     chunk = chunk or max(1, CHUNK_CELLS[device.type] // side.ensemble.size)
@@ -128,7 +128,7 @@ def _write(path: Path, side: Side, description: dict[str, Any], seed: int, devic
 
 
 def _describe(pair: Pair, role: str, side: Side, counts: tuple[int, int, int], seed: int) -> dict[str, Any]:
-    """Return what the writer is told before the first sample."""
+    """Return the arguments that the writer needs before the first sample."""
     train, valid, test = counts
     split = make_split(train + valid + test, valid=valid, test=test, seed=seed)
     ensemble = side.ensemble
@@ -154,7 +154,7 @@ def _describe(pair: Pair, role: str, side: Side, counts: tuple[int, int, int], s
 
 
 def _stands(path: Path, description: dict[str, Any]) -> bool:
-    """Whether the file is whole and was written from this description; its versions and the wording of its title may differ."""
+    """Return whether the file is complete and was written from this description; versions and title may differ."""
     try:
         found = read_description(path)
     except DatasetError:
@@ -171,7 +171,7 @@ def _stands(path: Path, description: dict[str, Any]) -> bool:
 
 
 def _check_finite(side: Side, first: int, inputs: Arrays, outputs: Arrays) -> None:
-    """Refuse a solution that is not finite, with what it was computed from."""
+    """Check that the solution is finite; the error states the inputs and parameters of the first sample that is not."""
     for name, values in outputs.items():
         broken = (~torch.isfinite(values)).reshape(len(values), -1).any(1).nonzero().flatten().tolist()
         if broken:
@@ -184,7 +184,7 @@ def _check_finite(side: Side, first: int, inputs: Arrays, outputs: Arrays) -> No
 
 
 def _measure(side: Side, inputs: Arrays, device: torch.device, chunk: int) -> dict[str, float]:
-    """Measure cost and conservation on some samples, and the order of convergence on fewer, twice refined."""
+    """Measure cost and conservation on `TIMED` samples, and the order of convergence on `REFINED`, which are refined twice."""
     some = {name: values[:TIMED].to(device) for name, values in inputs.items()}
     begin, residuals, samples = time.perf_counter(), [], len(next(iter(some.values())))
     for first in range(0, samples, chunk):
@@ -199,7 +199,7 @@ def _measure(side: Side, inputs: Arrays, device: torch.device, chunk: int) -> di
 
 
 def _measure_order(side: Side, inputs: Arrays) -> float:
-    """Return the order at which answers converge under refinement; NaN where the ensemble says that it has none."""
+    """Return the order at which the outputs converge under refinement; NaN if the ensemble declares no order."""
     if math.isnan(side.ensemble.order):
         return math.nan
     changes = [0.0, 0.0]

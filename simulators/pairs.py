@@ -1,4 +1,4 @@
-"""All pairs of simulators: a cheap source with thousands of samples and an expensive target with hundreds."""
+"""All pairs of simulators: each has a cheap source with thousands of samples and an expensive target with hundreds."""
 
 from simulators.ensemble import Pair
 from simulators.heat.pairs import HEAT
@@ -14,10 +14,10 @@ PAIRS = {pair.name: pair for pair in (*HEAT, *PERIODIC, *TRAJECTORIES, *WAVES, *
 
 
 def find_pair(name: str) -> Pair:
-    """Return the pair of that name.
+    """Return the pair with this name.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no pair has this name.
     """
     if name not in PAIRS:
         raise ValueError(f"there is no pair {name!r}: choose one of {', '.join(PAIRS)}")

@@ -1,4 +1,4 @@
-"""How a simulator names what it takes and gives, for files and tables."""
+"""Descriptions of the inputs, outputs and coordinates of a simulator, for files and tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Quantity:
-    """One array, a sample a row.
+    """One array with a sample in each row.
 
     Attributes:
-        name: of the variable.
-        axes: without `sample`.
-        shape: length of each axis.
-        units: as UDUNITS writes them.
-        long_name: for people.
-        scaling: how a surrogate should scale it; "log" for what is positive and spans decades.
+        name: name of the variable.
+        axes: names of the axes without `sample`.
+        shape: length of each of these axes.
+        units: units as UDUNITS writes them.
+        long_name: description for readers.
+        scaling: how a surrogate should scale it; "log" for positive values that span decades.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Coordinate:
-    """Where the cells of an axis lie."""
+    """Positions of the cells or points along an axis."""
 
     name: str
     values: tuple[float, ...]
@@ -43,7 +43,7 @@ def cell_centres(name: str, cells: int, length: float) -> Coordinate:
 
 
 def grid_points(name: str, points: int, length: float, units: str = "m") -> Coordinate:
-    """Return the points i length / points of a periodic axis."""
+    """Return the points i length / points, i = 0, 1, ..., of a periodic axis."""
     return Coordinate(name, tuple(i * length / points for i in range(points)), units, f"{name} of the grid point")
 
 
@@ -53,5 +53,5 @@ def output_times(values: Sequence[float], units: str = "s") -> Coordinate:
 
 
 def number(name: str, units: str, long_name: str, scaling: Literal["standard", "log"] = "standard") -> Quantity:
-    """Return the description of one number a sample."""
+    """Return the description of one number per sample."""
     return Quantity(name, (), (), units, long_name, scaling)

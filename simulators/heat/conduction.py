@@ -1,4 +1,4 @@
-"""Heat flows between the cells of a grid: the spatial half of `heat_equation`."""
+"""Heat flows between the cells of a grid: the spatial discretisation of `heat_equation`."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,27 +17,27 @@ Source = Float[Tensor, " sample *cells"] | Callable[[Tensor], Float[Tensor, " sa
 class Conduction:
     """c du_i/dt = sum over faces of (heat flow into the cell) / h + f_i on cell-centred finite volumes.
 
-    Each flow leaves one cell and enters its neighbour, so the energy balance holds to round-off.
+    Each flow leaves one cell and enters its neighbour, so that the energy balance holds to round-off.
 
-    - Inside, the flow is k_face (U_{i+1} - U_i) / h with U(u) = u + b_1 u^2/2 + b_2 u^3/3 + ..., the Kirchhoff
-      transform: exact for steady flow in one dimension. Of the conductivities given at the centres the face takes the
-      harmonic mean, two half cells in series: exact for layers that meet at a face, where an arithmetic mean would
-      let heat through an insulating layer.
-    - At a Dirichlet boundary the same over half a cell; at a Robin boundary half a cell, with k at the last cell's
-      temperature, in series with the film. First order in the flow at that one face, second order in u.
+    - Inside, the flow is k_face (U_{i+1} - U_i) / h, where U(u) = u + b_1 u^2/2 + b_2 u^3/3 + ... is the Kirchhoff
+      transform; this is exact for steady flow in one dimension. The conductivity at a face is the harmonic mean of those
+      at the two centres (two half cells in series). It is exact for layers that meet at a face, where an arithmetic mean
+      would let heat through an insulating layer.
+    - At a Dirichlet boundary the same formula holds over half a cell. At a Robin boundary half a cell, with k at the last
+      cell's temperature, is in series with the film: first order in the flow at this face, second order in u.
 
-    Called with a time and a state it gives the rates of (temperature, energies: through each boundary, released).
+    A call with a time and a state returns the rates of (temperature, energies: through each boundary, released).
     Source: Patankar, Numerical Heat Transfer and Fluid Flow (1980), chapter 4; LeVeque, Finite Difference Methods
     (SIAM 2007), chapter 2.
 
     Args:
-        initial: temperature at the cell centres [K], float64; gives shape and device.
+        initial: temperature at the cell centres [K], float64; it defines shape and device.
         conductivity: k at u = 0 [W/(m K)], one number or one field per sample.
-        lengths: of the domain along each axis [m].
-        boundaries: (low, high) along each axis.
-        source: f [W/m^3], or a function of time, or None.
+        lengths: lengths of the domain along each axis [m].
+        boundaries: boundaries (low, high) along each axis.
+        source: heat source f [W/m^3], or a function of time, or None.
         coefficients: b_1, b_2, ... of each sample [1/K, 1/K^2, ...], or None.
-        capacity: c [J/(m^3 K)].
+        capacity: volumetric heat capacity c [J/(m^3 K)].
 
     Raises:
         ValueError: if a value at a boundary does not fit.
@@ -69,7 +69,7 @@ class Conduction:
             self.faces.append(_harmonic_mean(centres.narrow(along, 0, faces), centres.narrow(along, 1, faces)) / h**2)
             first, last = centres.narrow(along, 0, 1), centres.narrow(along, -1, 1)
             if isinstance(low, Periodic):
-                first = last = _harmonic_mean(first, last) / 2  # the way to the next centre is a cell, not half of one
+                first = last = _harmonic_mean(first, last) / 2  # the next centre is a cell away, not half a cell
             self.ends.append((self._end(low, first * (2 / h)), self._end(high, last * (2 / h))))
         self.constant_rate = None if self.coefficients else self._rate(torch.ones_like(initial.flatten(1)[:, 0]))
 
@@ -94,10 +94,10 @@ class Conduction:
         return heating / self.capacity, torch.stack([*entering, released], 1)
 
     def rate(self, temperature: Float[Tensor, " sample *cells"]) -> Float[Tensor, " sample"]:
-        """Bound the fastest rate at which a cell relaxes to its neighbours [1/s]; eigenvalues reach twice as far.
+        """Return an upper bound of the rates at which cells relax to their neighbours [1/s]; eigenvalues are at most twice it.
 
         Raises:
-            ValueError: if k(u) is not positive at some temperature of a cell or a surrounding.
+            ValueError: if k(u) is not positive at the temperature of a cell or of the surroundings.
         """
         if self.constant_rate is not None:
             return self.constant_rate
@@ -117,7 +117,7 @@ class Conduction:
         return self._rate(bound)
 
     def _rate(self, factor: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-        """Return the largest sum of conductances around a cell, all conductivities `factor` times those at u = 0."""
+        """Return the largest relaxation rate of a cell if all conductivities are `factor` times those at u = 0."""
         total = torch.zeros((), dtype=torch.float64, device=factor.device)
         for along, (faces, h, ends) in enumerate(zip(self.faces, self.spacings, self.ends, strict=True), start=1):
             rows = like_rows(factor, faces)
@@ -128,7 +128,7 @@ class Conduction:
         return total.flatten(1).amax(1) / self.capacity
 
     def _end(self, boundary: Boundary, half_cell: Tensor) -> "_End":
-        """Prepare a boundary; `half_cell` is the conductance from the last centre to it, or across a periodic one."""
+        """Prepare a boundary; `half_cell` is the conductance from the last centre to it, or across a periodic boundary."""
         given = spread_values(boundary, len(half_cell), half_cell.device)
         values = {name: like_rows(value, half_cell) for name, value in given.items()}
         none = torch.zeros_like(half_cell)
@@ -137,7 +137,7 @@ class Conduction:
         return _End(type(boundary), half_cell, outside, self._potential(outside), film, flux)
 
     def _inflow(self, end: "_End", cell: Tensor, opposite: Tensor) -> Tensor:
-        """Return the heat flow through a boundary into its last cells [W/m^2], `opposite` those at the other end."""
+        """Return the heat flow through a boundary into its cells [W/m^2]; `opposite` are the cells at the other end."""
         if end.kind is Periodic:
             return end.half_cell * (self._potential(opposite) - self._potential(cell))
         if end.kind is Dirichlet:
@@ -165,7 +165,7 @@ class Conduction:
 
 @dataclass(frozen=True)
 class _End:
-    """A boundary in tensors that broadcast against its cells."""
+    """A boundary as tensors that broadcast against its cells."""
 
     kind: type
     half_cell: Tensor
@@ -180,7 +180,7 @@ def _harmonic_mean(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _conductance(end: _End, half_cell: Tensor) -> Tensor:
-    """Return the conductance from the last cell's centre to what is outside [W/(m^2 K)]."""
+    """Return the conductance from the last cell's centre to the outside temperature [W/(m^2 K)]."""
     if end.kind is Neumann:
         return torch.zeros_like(half_cell)
     return 1 / (end.film + 1 / half_cell) if end.kind is Robin else half_cell

@@ -15,24 +15,24 @@ from simulators.numerics.boundaries import Boundary, Periodic
 from simulators.numerics.step_error import error_limit, refuse_lost, refuse_not_finite
 from simulators.numerics.time_stepping import State, check_times, euler_step, legendre_stages, legendre_step
 
-# The error of a step is C step^(p+1) times the derivative of order p + 1. Euler: C = 1/2. Legendre with s stages: C = 1/6 minus
-# the third coefficient of its stability polynomial, from 1/10 (s = 3) to 1/18 (s large); this is the largest. The differences
-# of the last temperatures are derivatives half of p + 1 steps earlier, when a mode that decays was larger.
+# The error of a step is C step^(p+1) times the derivative of order p + 1. For Euler, C = 1/2. For Legendre with s stages, C is
+# 1/6 minus the third coefficient of the stability polynomial, from 1/10 (s = 3) to 1/18 (large s); the largest is used. The
+# differences of the last temperatures are derivatives (p + 1) / 2 steps earlier, when a decaying mode was larger.
 ORDERS = {"legendre": 2, "euler": 1}
 CONSTANTS = {"legendre": 1 / 10, "euler": 1 / 2}
 
 
 @dataclass(frozen=True)
 class Heat:
-    """What `solve_heat` returns; energies are per unit of the transverse area (J/m^2 in 1-D, J/m in 2-D).
+    """The result of `solve_heat`; energies are per unit of the transverse area (J/m^2 in 1-D, J/m in 2-D).
 
     Attributes:
-        temperature: at the cell centres at the requested times [K].
-        boundary_energy: entered through each boundary since t = 0; boundaries are ordered x low, x high, y low, y high.
-        source_energy: released by the source term since t = 0.
+        temperature: temperature at the cell centres at the requested times [K].
+        boundary_energy: energy that has entered through each boundary since t = 0, in the order x low, x high, y low, y high.
+        source_energy: energy that the source has released since t = 0.
         content: heat stored, relative to u = 0, at t = 0 and then at the requested times.
-        magnitude: the most that was stored, flowed through one boundary or was released, signs set aside: what the
-            round-off of a balance is proportional to.
+        magnitude: largest absolute energy that was stored, flowed through one boundary or was released; the round-off error
+            of the balance is proportional to it.
     """
 
     temperature: Float[Tensor, "sample time *cells"]
@@ -63,44 +63,44 @@ def solve_heat(
 ) -> Heat:
     """Solve c u_t = div(k grad u) + f on an interval or a rectangle, one body per row.
 
-    k = conductivity(x) (1 + b_1 u + b_2 u^2 + ...). Cell-centred finite volumes, second order in space: see
-    `conduction.Conduction`. In time
+    Here k = conductivity(x) (1 + b_1 u + b_2 u^2 + ...). In space, cell-centred finite volumes of second order are used, see
+    `conduction.Conduction`. The schemes in time are
 
-    - "legendre": Runge-Kutta-Legendre, order 2, with as many stages for each row as its stiffness needs, so that
-      `step` is chosen for accuracy alone;
-    - "euler": forward Euler, order 1. Under its limit, step * (sum of conductances around a cell) / (c h) <= 1 in
-      every cell (in 1-D c h^2 / (2 k) inside, c h^2 / (3 k) beside a Dirichlet boundary), and without a source or a
-      given flux, no temperature leaves the range of the initial and the surrounding ones.
+    - "legendre": Runge-Kutta-Legendre, order 2, with as many stages for each row as its stiffness requires, so that only
+      accuracy limits `step`;
+    - "euler": forward Euler, order 1, whose limit is step * (sum of conductances around a cell) / (c h) <= 1 in every
+      cell (in 1-D a step of c h^2 / (2 k) inside, c h^2 / (3 k) beside a Dirichlet boundary). Without a source or a given
+      flux, no temperature then leaves the range of the initial temperatures and those of the surroundings.
 
-    Every row is computed alone: no result depends on which rows share the batch.
+    Every row is computed separately: no result depends on the other rows of the batch.
 
-    The error in time is estimated at the output times. A mode that decays as exp(-r t) errs by C (r step)^(p+1) of itself in
-    each step of a scheme of order p, so that its error at time t is t / step times that of the last step. The difference of
-    order p + 1 of the last temperatures gives it for all modes at once. The estimate is relative to the largest norm of the
-    temperature at t = 0 and at the times so far; it is 1 to 4 times the error where steps resolve the decay, see `CONSTANTS`.
-    Where the times leave fewer than p + 1 equal steps in a row, all is solved once more in steps of half the length, at three
-    times the cost, and the change is the estimate. An error under a source that has faded since is not seen, nor is the
-    error of the grid.
+    The error in time is estimated at the output times. In each step of a scheme of order p, a mode that decays as exp(-r t) has
+    a relative error of C (r step)^(p+1), so that its error at time t is t / step times that of the last step. The difference
+    of order p + 1 of the last temperatures gives this error for all modes at once. The estimate is relative to the largest
+    norm of the temperature at t = 0 and at the times so far; it is 1 to 4 times the error where steps resolve the decay, see
+    `CONSTANTS`. If the output times leave fewer than p + 1 equal steps in a row, the problem is solved again with steps of half
+    the length, at three times the total cost, and the change is the estimate. The estimate includes neither errors caused by a
+    source that has faded since nor the error of the grid.
 
     Args:
         initial: temperature at the cell centres at t = 0 [K], (sample, x) or (sample, x, y).
         conductivity: k at u = 0 [W/(m K)], not negative; one number or one field per sample.
         times: output times t [s], not negative, in order.
-        lengths: of the domain along x (and y) [m].
-        boundaries: (low, high) along x (and y).
+        lengths: lengths of the domain along x (and y) [m].
+        boundaries: boundaries (low, high) along x (and y).
         step: longest time step [s]; the interval between two output times is divided evenly.
-        source: f [W/m^3] at the cell centres, or a function of time (shaped to broadcast against a field) returning it.
+        source: f [W/m^3] at the cell centres, or a function of time (shaped to broadcast against a field) that returns it.
         temperature_coefficients: b_1, b_2, ... [1/K, 1/K^2, ...] of each sample; None if k does not depend on u.
         capacity: volumetric heat capacity c [J/(m^3 K)].
         scheme: "legendre" or "euler".
 
     Returns:
-        Temperatures and the energies that balance them, float64.
+        Temperatures and the energies of their balance, float64.
 
     Raises:
         ValueError: if a shape does not fit, a value is not finite, a conductivity or a time is negative, k(u) falls to
             0 or below, only one of two opposite boundaries is periodic, or Euler's step is above its limit; a
-            `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
+            `LostSolutionError` if the solution is not finite or its estimated error is above `step_error.TOLERANCE`, see
             `step_error.tolerate`.
     """
     initial = initial.to(torch.float64)
@@ -129,11 +129,11 @@ def solve_heat(
 def _march(
     conduction: Conduction, initial: Tensor, moments: list[float], counts: list[int], scheme: str
 ) -> tuple[list[State], list[Tensor]]:
-    """Take `counts` steps to each output time.
+    """Take the number of steps in `counts` to each output time.
 
     Returns:
-        The states at t = 0 and at the times, and the norm of the error at those times that end enough equal steps for their
-        differences; none if errors are not estimated.
+        The states at t = 0 and at the times, and the norms of the error at those times that follow enough equal steps to form
+        the differences; no norms if errors are not estimated.
     """
     state, now, length, power = conduction.start(initial), 0.0, 0.0, ORDERS[scheme] + 1
     states, errors, recent, passed = [state], [], [initial], 0.0
@@ -161,12 +161,12 @@ def _norm(field: Float[Tensor, " sample *cells"]) -> Float[Tensor, " sample"]:
 
 
 def _advance(conduction: Conduction, time: Tensor, state: State, step: float, scheme: str) -> State:
-    """Take one step after checking that it is stable for the present conductivities."""
+    """Take one step after checking that it is stable for the current conductivities."""
     rate = conduction.rate(state[0])
     if scheme == "legendre":
         return legendre_step(conduction, time, state, step, legendre_stages(step, 2.1 * rate))  # k(u) may grow 5 % a step
     if not bool((step * rate <= 1 + 1e-12).all()):
-        sample = int(rate.argmax())  # of what is not a number, if there is any
+        sample = int(rate.argmax())  # argmax finds a NaN first
         raise ValueError(
             f"Euler needs a step of at most {1 / float(rate[sample]):.6g} s in sample {sample}, got {step:.6g} s:"
             ' shorten it, or use scheme="legendre"'
@@ -177,7 +177,7 @@ def _advance(conduction: Conduction, time: Tensor, state: State, step: float, sc
 def _check_body(initial: Tensor, conductivity: Tensor, source: Source | None, coefficients: Tensor | None) -> None:
     shape, samples = tuple(initial.shape), tuple(initial.shape[:1])
     if initial.ndim not in (2, 3) or min(shape[1:]) < 2:
-        raise ValueError(f"initial must be (sample, x) or (sample, x, y) with two cells or more an axis, got {shape}")
+        raise ValueError(f"initial must be (sample, x) or (sample, x, y) with two cells or more per axis, got {shape}")
     if conductivity.shape not in (shape, samples):
         raise ValueError(f"conductivity must have shape {samples} or {shape}, got {tuple(conductivity.shape)}")
     if isinstance(source, Tensor) and source.shape != shape:
@@ -203,9 +203,9 @@ def _check_setting(
     scheme: str,
 ) -> None:
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one per axis, got {tuple(lengths)}")
     if len(boundaries) != axes or any(len(pair) != 2 for pair in boundaries):
-        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one an axis, got {len(boundaries)}")
+        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one per axis, got {len(boundaries)}")
     for axis, (low, high) in zip("xy", boundaries, strict=False):
         if isinstance(low, Periodic) != isinstance(high, Periodic):
             raise ValueError(f"both boundaries along {axis} must be periodic, or neither; got one: make the other Periodic()")

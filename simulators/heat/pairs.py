@@ -7,7 +7,7 @@ from simulators.heat.rod_ensemble import Rods
 HEAT = (
     make_pair(
         "heat_equation",
-        "rods with cold ends, of a material that conducts up to nine times better",
+        "rods with cold ends, then rods of a material that conducts up to nine times better",
         "parameter",
         "moderate",
         Rods((5.0, 15.0), None),

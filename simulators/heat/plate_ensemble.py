@@ -20,21 +20,21 @@ class Plates:
     """c u_t = div(k grad u) on a square whose sides are held at u = 0, u the temperature above the surroundings.
 
     The initial temperature and the logarithm of k are band-limited, so that their averages over the reported cells
-    determine the solution. A solver with fewer cells starts from block averages of both and interpolates its answer;
-    one with more starts from the fields themselves and averages its answer.
+    determine the solution. A solver with fewer cells starts from block averages of both and interpolates its solution;
+    a solver with more cells starts from the exact fields and averages its solution.
 
     Attributes:
-        cells: of the solver along each axis; a multiple or a divisor of `reported`.
+        cells: number of cells of the solver along each axis, a multiple or a divisor of `reported`.
         median_conductivity: median of k [W/(m K)].
         log_deviation: root mean square of log(k / median).
         deviation: root mean square of the initial temperature [K].
-        time: at which the temperature is reported [s].
-        length: of a side [m].
-        capacity: volumetric heat capacity c, of steel [J/(m^3 K)].
-        modes: half waves along each axis in both fields.
-        cutoff: half waves from which the spectra of both fall.
-        reported: cells in the data along each axis.
-        steps: time steps of the solver.
+        time: time at which the temperature is reported [s].
+        length: length of a side [m].
+        capacity: volumetric heat capacity c, by default that of steel [J/(m^3 K)].
+        modes: number of half waves along each axis in both fields.
+        cutoff: number of half waves from which the spectra of both fall.
+        reported: number of cells in the data along each axis.
+        steps: number of time steps of the solver.
     """
 
     cells: int
@@ -57,7 +57,7 @@ class Plates:
 
     @property
     def size(self) -> int:
-        """Cells of the solver."""
+        """Number of cells of the solver."""
         return self.cells**2
 
     @property
@@ -83,7 +83,7 @@ class Plates:
         return tuple(cell_centres(axis, self.reported, self.length) for axis in "xy")
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         sines, cosines = [Modes("sine", self.modes)] * 2, [Modes("cosine", self.modes)] * 2
         initial = self.deviation * random_field(generator, samples, self.reported, sines, cutoff=self.cutoff, power=2)
         logarithm = self.log_deviation * random_field(generator, samples, self.reported, cosines, cutoff=self.cutoff, power=2)
@@ -91,7 +91,7 @@ class Plates:
         return {"initial_temperature": initial.float(), "conductivity": conductivity.float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample's energy balance fails, relative.
+        """Return the outputs of stored inputs, and the relative error of each sample's energy balance.
 
         Args:
             inputs: as `draw` returns them.

@@ -18,24 +18,24 @@ Arrays = dict[str, Tensor]
 class Rods:
     """c u_t = (k(u) u_x)_x on (0, length), u the temperature above the surroundings.
 
-    The initial temperature is band-limited, so that its averages over the reported cells determine the solution; the
-    solver runs on finer cells and its answer is averaged back.
+    The initial temperature is band-limited, so that its averages over the reported cells determine the solution. The
+    solver uses finer cells, and its solution is averaged over the reported cells.
 
     Attributes:
         conductivity: range of k at u = 0, drawn uniformly [W/(m K)].
-        heat_transfer: at both ends [W/(m^2 K)]; 0 insulates, None holds the ends at u = 0.
+        heat_transfer: coefficient at both ends [W/(m^2 K)]; 0 insulates the ends, None holds them at u = 0.
         temperature_coefficients: b_1, b_2, ... of k(u) = k (1 + b_1 u + b_2 u^2 + ...) [1/K, 1/K^2, ...].
-        mean: of the initial temperature [K].
+        mean: mean of the initial temperature [K].
         deviation: root mean square of the initial temperature about its mean [K].
-        time: at which the temperature is reported [s].
-        length: of the rod [m].
-        capacity: volumetric heat capacity c, of steel [J/(m^3 K)].
-        modes: half waves in the initial temperature.
-        cutoff: half waves from which its spectrum falls.
-        reported: cells in the data.
-        cells: cells of the solver, a multiple of `reported`.
-        steps: time steps of the solver.
-        cold_start: whether the initial temperature vanishes at the ends; None: if they are held at u = 0.
+        time: time at which the temperature is reported [s].
+        length: length of the rod [m].
+        capacity: volumetric heat capacity c, by default that of steel [J/(m^3 K)].
+        modes: number of half waves in the initial temperature.
+        cutoff: number of half waves from which its spectrum falls.
+        reported: number of cells in the data.
+        cells: number of cells of the solver, a multiple of `reported`.
+        steps: number of time steps of the solver.
+        cold_start: whether the initial temperature vanishes at the ends; with None it does if they are held at u = 0.
     """
 
     conductivity: tuple[float, float]
@@ -60,12 +60,12 @@ class Rods:
 
     @property
     def size(self) -> int:
-        """Cells of the solver."""
+        """Number of cells of the solver."""
         return self.cells
 
     @property
     def equation(self) -> str:
-        """In words for a file."""
+        """The equation and the boundary conditions, for data files."""
         factor = " (1 + b_1 u + b_2 u^2 + ...)" if self.temperature_coefficients else ""
         losing = "k du/dn = -heat_transfer u" if self.heat_transfer else "k du/dn = 0"
         ends = "u = 0" if self.heat_transfer is None else losing
@@ -92,14 +92,14 @@ class Rods:
         return (cell_centres("x", self.reported, self.length),)
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         field = random_field(generator, samples, self.reported, [self._modes()], cutoff=self.cutoff, power=2)
         low, high = self.conductivity
         conductivity = low + (high - low) * torch.rand(samples, generator=generator, dtype=torch.float64)
         return {"initial_temperature": (self.mean + self.deviation * field).float(), "conductivity": conductivity.float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample's energy balance fails, relative.
+        """Return the outputs of stored inputs, and the relative error of each sample's energy balance.
 
         Args:
             inputs: as `draw` returns them.

@@ -1,1 +1,1 @@
-"""What solvers of many equations share: boundaries, steps in time and their errors, Fourier modes, random inputs."""
+"""Numerics that the solvers share: boundaries, time steps and their errors, Fourier modes, and random inputs."""

@@ -7,7 +7,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-LEAST_HOLD = 1e-13  # of a part's diagonals: a hundred times what round-off may leave of a part that nothing holds
+LEAST_HOLD = 1e-13  # of a component's diagonal: a hundred times what round-off may leave where no value is held
 
 
 def solve_five_point(
@@ -18,20 +18,21 @@ def solve_five_point(
 ) -> Float[Tensor, "sample x y"]:
     """Solve the symmetric positive definite systems c p - a (neighbours along x) - b (neighbours along y) = r.
 
-    Block Cholesky elimination from one x to the next: with the tridiagonal matrix A_i of the column at x_i and the
-    diagonal one D_i that couples it to the column before, S_i = A_i - D_i inv(S_{i-1}) D_i. No step depends on the values,
-    so that rows do not know of each other. For n x n cells a sample takes about 2 n^4 operations and keeps n^3 numbers.
-    (A step of iterative refinement was tried and gained nothing: what is left over is what rounding p to double leaves.)
+    Block Cholesky elimination proceeds from one x to the next: with the tridiagonal matrix A_i of the column at x_i and the
+    diagonal matrix D_i that couples it to the previous column, S_i = A_i - D_i inv(S_{i-1}) D_i. The sequence of steps does
+    not depend on the values, so that samples do not influence each other. For n x n cells a sample needs about 2 n^4
+    operations and a memory of n^3 numbers. (A step of iterative refinement was tried and gained nothing: the remaining
+    residual is due to rounding p to double precision.)
     Source: Golub & Van Loan, Matrix Computations (4th edition, 2013), section 4.5.
 
     Args:
-        centre: c.
-        along_x: a between each cell and the next along x, not negative.
-        along_y: b between each cell and the next along y, not negative.
-        right: r.
+        centre: coefficients c.
+        along_x: coefficients a between each cell and the next along x, not negative.
+        along_y: coefficients b between each cell and the next along y, not negative.
+        right: right-hand sides r.
 
     Returns:
-        p.
+        The solutions p.
 
     Raises:
         ValueError: if a system is singular or indefinite in double precision.
@@ -43,11 +44,12 @@ def solve_five_point(
 
 
 def _check_held(centre: Tensor, along_x: Tensor, along_y: Tensor) -> None:
-    """Refuse a system with a part that nothing holds, whatever round-off would make of its pivots.
+    """Check that every connected component of cells has a held value, regardless of the sign that round-off gives its pivots.
 
-    A part is what hangs together by coefficients other than 0. The rows of a part that nothing holds add up to 0, and it is
-    singular; in double precision they add up to a few roundings of the diagonals (4 neighbours a row: at most 1e-15 of their
-    sum). So the sum over a part, of c less its neighbours' coefficients, must stand well above that.
+    A component is a set of cells that are connected by coefficients other than 0. Without a held value its rows add up to 0
+    and its matrix is singular; in double precision they add up to a few roundings of the diagonal entries (with 4 neighbours
+    per row: at most 1e-15 of the sum of these entries). The sum of c less the neighbours' coefficients over a component must
+    therefore be well above that.
     """
     coupled = centre.detach().cpu().clone()
     x, y = along_x.detach().cpu(), along_y.detach().cpu()
@@ -70,14 +72,15 @@ def _check_held(centre: Tensor, along_x: Tensor, along_y: Tensor) -> None:
 
 
 def _check_condition(reach: Float[Tensor, "sample x y"]) -> None:
-    """Refuse a system of which some cells hang together with a held value by coefficients that round-off swallows.
+    """Check that no cells are connected to the held values only by coefficients that are lost in round-off.
 
-    No coefficient is negative, so neither is any entry of inv(A), and with D the diagonal the largest entry of inv(A) D 1 is
-    the maximum norm of inv(A) D. For a group of cells it is at least the sum of their diagonals over what holds the group: 1e13
-    at `LEAST_HOLD`, where the solution has three digits left, and 1e15 or more, or below 0, where round-off alone holds it.
+    No coefficient is negative, so no entry of inv(A) is negative either. With the diagonal D, the largest entry of inv(A) D 1
+    is therefore the maximum norm of inv(A) D. For a group of cells it is at least the sum of their diagonal entries divided by
+    the coefficients that connect the group to held values. It is 1e13 at `LEAST_HOLD`, where the solution has three digits
+    left, and 1e15 or more, or negative, where only round-off keeps the matrix from being singular.
 
     Args:
-        reach: inv(A) D 1.
+        reach: the vectors inv(A) D 1.
     """
     _refuse(~((reach > 0) & (reach < 1 / LEAST_HOLD)).all((1, 2)))
 
@@ -85,8 +88,8 @@ def _check_condition(reach: Float[Tensor, "sample x y"]) -> None:
 def _refuse(singular: Bool[Tensor, " sample"]) -> None:
     if bool(singular.any()):
         raise ValueError(
-            f"the system of sample {int(singular.nonzero()[0])} is singular to double precision: every cell must hang together"
-            " with a held value, through coefficients that span fewer decades"
+            f"the system of sample {int(singular.nonzero()[0])} is singular to double precision: every cell must be connected"
+            " to a held value, through coefficients that span fewer decades"
         )
 
 
@@ -94,7 +97,7 @@ def _eliminate(centre: Tensor, along_x: Tensor, along_y: Tensor) -> list[Tensor]
     """Return the inverse of each S_i, (sample, y, y)."""
     inverses: list[Tensor] = []
     for i in range(centre.shape[1]):
-        block = torch.diag_embed(centre[:, i]) - torch.diag_embed(along_y[:, i], -1)  # above the diagonal none is read
+        block = torch.diag_embed(centre[:, i]) - torch.diag_embed(along_y[:, i], -1)  # only the lower triangle is read
         if inverses:
             block -= along_x[:, i - 1, :, None] * inverses[-1] * along_x[:, i - 1, None, :]
         factor, failed = torch.linalg.cholesky_ex(block)
@@ -104,7 +107,7 @@ def _eliminate(centre: Tensor, along_x: Tensor, along_y: Tensor) -> list[Tensor]
 
 
 def _substitute(inverses: list[Tensor], along_x: Tensor, right: Tensor) -> Tensor:
-    """Solve with the inverses at hand: forwards, then backwards."""
+    """Solve with the given inverses by forward and backward substitution."""
     columns: list[Tensor] = []
     for i, inverse in enumerate(inverses):
         known = right[:, i] if i == 0 else right[:, i] + along_x[:, i - 1] * columns[-1]

@@ -1,4 +1,4 @@
-"""What happens at a boundary of the domain. Values are one number, or one per sample."""
+"""Boundary conditions of a domain; each value is one number, or one number per sample."""
 
 from dataclasses import dataclass, fields
 from typing import TypeAlias
@@ -12,10 +12,10 @@ Value: TypeAlias = float | Float[Tensor, " sample"]
 
 @dataclass(frozen=True)
 class Dirichlet:
-    """The boundary is held at a temperature: u = temperature.
+    """A boundary that is held at a temperature: u = temperature.
 
     Attributes:
-        temperature: [K].
+        temperature: temperature of the boundary [K].
     """
 
     temperature: Value = 0.0
@@ -23,10 +23,10 @@ class Dirichlet:
 
 @dataclass(frozen=True)
 class Neumann:
-    """A given heat flow enters: k du/dn = flux, n pointing outwards; 0 is an insulated boundary.
+    """A boundary through which a given heat flow enters: k du/dn = flux, n pointing outwards; 0 insulates the boundary.
 
     Attributes:
-        flux: [W/m^2], positive heats.
+        flux: heat flow into the body [W/m^2]; a positive flux heats it.
     """
 
     flux: Value = 0.0
@@ -34,7 +34,7 @@ class Neumann:
 
 @dataclass(frozen=True)
 class Robin:
-    """Heat is exchanged with the surroundings: k du/dn = coefficient (ambient - u), n pointing outwards.
+    """A boundary that exchanges heat with the surroundings: k du/dn = coefficient (ambient - u), n pointing outwards.
 
     Attributes:
         coefficient: heat transfer coefficient [W/(m^2 K)], not negative.
@@ -47,7 +47,7 @@ class Robin:
 
 @dataclass(frozen=True)
 class Periodic:
-    """The boundary continues at the opposite one, which must be periodic too."""
+    """A boundary that is joined to the opposite one, which must be periodic too."""
 
 
 Boundary: TypeAlias = Dirichlet | Neumann | Robin | Periodic
@@ -57,8 +57,8 @@ def spread_values(boundary: Boundary, samples: int, device: torch.device) -> dic
     """Return the values of a boundary in float64, one per sample, by name.
 
     Raises:
-        ValueError: if a value is not finite or is not one number or one per sample, or if a heat transfer coefficient
-            is negative.
+        ValueError: if a value is not finite, if it is neither one number nor one per sample, or if a heat transfer
+            coefficient is negative.
     """
     spread = {}
     for field in fields(boundary):

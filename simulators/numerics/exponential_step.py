@@ -1,4 +1,4 @@
-"""ETDRK4: one step of a stiff diagonal system with a nonlinear rest."""
+"""ETDRK4: one time step of a system with a stiff diagonal linear part and a nonlinear remainder."""
 
 import math
 from collections.abc import Callable
@@ -6,24 +6,24 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-CONTOUR = 16  # points of the trapezoidal rule on a circle: its error is the Taylor coefficient of that order, 1e-15
+CONTOUR = 16  # points of the trapezoidal rule on a circle; its error is the Taylor coefficient of order 16, about 1e-15
 
 
 class ExponentialStep:
-    """One step of ETDRK4 for v' = L v + N(v), L diagonal: exact for N = 0, order 4 otherwise, no limit from stiff L.
+    """One step of ETDRK4 for v' = L v + N(v), L diagonal: exact for N = 0, otherwise order 4; a stiff L does not limit it.
 
         a = e^{hL/2} v + Q N(v),  b = e^{hL/2} v + Q N(a),  c = e^{hL/2} a + Q (2 N(b) - N(v))
         v(t + h) = e^{hL} v + f_1 N(v) + 2 f_2 (N(a) + N(b)) + f_3 N(c)
 
     With z = h L the coefficients Q = h (e^{z/2} - 1)/z, f_1 = h (-4 - z + e^z (4 - 3 z + z^2))/z^3,
-    f_2 = h (2 + z + e^z (z - 2))/z^3, f_3 = h (-4 - 3 z - z^2 + e^z (4 - z))/z^3 cancel badly near z = 0; they are entire, so
-    each is the mean of its formula over a circle of radius 1 about z. The whole circle: taking the real part over half of
-    it holds only for real L.
+    f_2 = h (2 + z + e^z (z - 2))/z^3, f_3 = h (-4 - 3 z - z^2 + e^z (4 - z))/z^3 suffer from cancellation near z = 0. They are
+    entire functions, so each is computed as the mean of its formula over a circle of radius 1 about z. The mean is over the
+    full circle, because the real part of the mean over half of it is correct only for real L.
     Source: Cox & Matthews, J. Comput. Phys. 176 (2002); Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005).
 
     Args:
-        linear: L, real or complex, shaped to broadcast against the state.
-        step: h [s].
+        linear: diagonal of L, real or complex, shaped to broadcast against the state.
+        step: time step h [s].
     """
 
     def __init__(self, linear: Tensor, step: float) -> None:
@@ -46,7 +46,7 @@ class ExponentialStep:
         return self.whole * modes if nonlinear is None else self.advance(modes, nonlinear(modes), nonlinear)[0]
 
     def advance(self, modes: Tensor, first: Tensor, nonlinear: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Advance modes by one step, and keep what `error` needs.
+        """Advance modes by one step, and return what `error` needs as well.
 
         Args:
             modes: v(t).
@@ -68,8 +68,8 @@ class ExponentialStep:
     def error(self, last: Tensor, following: Tensor) -> Tensor:
         """Return the distance of v(t + h) from an embedded solution of order 3, f_3 (N(c) - N(v(t + h))).
 
-        That solution has N(v(t + h)) in the place of N(c), which meets the same conditions up to order 3. The distance falls
-        with h^4 and the error of a step with h^5: it is an estimate from above.
+        In that solution N(v(t + h)) replaces N(c), which satisfies the same conditions up to order 3. The distance falls with
+        h^4 and the error of a step with h^5, so that the distance is an upper estimate of the error.
         Source: Whalley, Brio & Moloney, J. Comput. Phys. 280 (2015) 579-601.
 
         Args:

@@ -1,4 +1,4 @@
-"""Real periodic fields and the Fourier modes that stand for them, products free of aliasing."""
+"""Fourier modes of real periodic fields, with products that are free of aliasing."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from torch import Tensor
 
 
 class PeriodicBox:
-    """A uniform grid on a periodic box and the Fourier modes that stand for real fields on it.
+    """A uniform grid on a periodic box and the Fourier modes of real fields on it.
 
-    Of each axis with N points the modes |m| < N / (degree + 1) are kept. A product of `degree` fields made of them, formed on
-    the grid and projected back onto them, is free of aliasing (Orszag 1971: 2/3 of the modes for quadratic, 1/2 for cubic
-    terms). The last axis keeps m >= 0 only, the others are ordered 0, 1, ..., -2, -1.
+    Along an axis with N points the modes |m| < N / (degree + 1) are kept. A product of `degree` fields made of these modes,
+    formed on the grid and projected back onto the modes, is free of aliasing (Orszag 1971: 2/3 of the modes for quadratic, 1/2
+    for cubic terms). The last axis has only the modes m >= 0; those of the other axis are ordered 0, 1, ..., -2, -1.
 
     Args:
-        points: N of each axis, one or two, even.
-        lengths: of the box along each axis [m].
-        degree: of the nonlinear term, 1 if there is none.
-        like: gives device and precision.
+        points: N of each of the one or two axes, even.
+        lengths: lengths of the box along each axis [m].
+        degree: degree of the nonlinear term as a polynomial, 1 if there is no such term.
+        like: tensor with the device and the precision of the result.
 
     Attributes:
-        derivative: i k of each axis, shaped to multiply modes [1/m].
-        laplacian: -|k|^2, real [1/m^2].
+        derivative: symbol i k of the derivative along each axis, shaped to multiply modes [1/m].
+        laplacian: symbol -|k|^2 of the Laplacian, real [1/m^2].
 
     Raises:
         ValueError: if a number of points is odd or keeps no mode but the mean, or a length is not positive.
@@ -32,9 +32,9 @@ class PeriodicBox:
     def __init__(self, points: Sequence[int], lengths: Sequence[float], degree: int, like: Tensor) -> None:
         for count in points:
             if count % 2 or count <= degree + 1:
-                raise ValueError(f"a periodic grid needs an even number of points above {degree + 1} an axis, got {count}")
+                raise ValueError(f"a periodic grid needs an even number of points above {degree + 1} per axis, got {count}")
         if len(points) != len(lengths) or not all(0 < length < math.inf for length in lengths):
-            raise ValueError(f"lengths must be {len(points)} positive number(s) [m], one an axis, got {tuple(lengths)}")
+            raise ValueError(f"lengths must be {len(points)} positive number(s) [m], one per axis, got {tuple(lengths)}")
         self.points, self.lengths, self.degree = tuple(points), tuple(lengths), degree
         self.highest = [math.ceil(count / (degree + 1)) - 1 for count in points]
         derivative = []
@@ -48,7 +48,7 @@ class PeriodicBox:
         self.laplacian: Tensor = torch.stack(torch.broadcast_tensors(*(-ik.imag.square() for ik in derivative))).sum(0)
 
     def to_modes(self, field: Float[Tensor, "... x"]) -> Complex[Tensor, "... mode"]:
-        """Project a field on the grid onto the modes; the mode 0 is the mean."""
+        """Project a field on the grid onto the modes; mode 0 is the mean."""
         modes = torch.fft.rfft(field, norm="forward")[..., : self.highest[-1] + 1]
         if len(self.points) == 2:
             most = self.highest[0]
@@ -57,7 +57,7 @@ class PeriodicBox:
         return modes
 
     def to_grid(self, modes: Complex[Tensor, "... mode"]) -> Float[Tensor, "... x"]:
-        """Return the values at the grid points."""
+        """Return the values of modes at the grid points."""
         if len(self.points) == 2:
             most, count = self.highest[0], self.points[0]
             padded = modes.new_zeros(*modes.shape[:-2], count, modes.shape[-1])
@@ -68,10 +68,10 @@ class PeriodicBox:
 
 
 def resample(field: Float[Tensor, " sample *points"], points: Sequence[int]) -> Float[Tensor, " sample *other"]:
-    """Return the values at other grid points of the shortest sums of waves through periodic fields.
+    """Return the values at other grid points of the trigonometric interpolants of periodic fields.
 
-    Onto fewer points the waves that those cannot tell from longer ones are left out; what lies at the highest wave of
-    either grid is left out too, unless the numbers of points agree.
+    On fewer points, waves that these points cannot distinguish from longer ones are left out. Along an axis whose number of
+    points changes, the wave of half as many periods as points (the Nyquist mode) of either grid is left out too.
     """
     for axis, count in enumerate(points, start=1):
         known = field.shape[axis]

@@ -1,8 +1,8 @@
-"""Random inputs: smooth fields with a stated spectrum, and numbers spread over a box.
+"""Random inputs: smooth fields with a given spectrum, and numbers spread over a box.
 
-Fields are sums of modes on (0, 1) or its square: averaged over the cells of a grid (`random_field`), or periodic and given
-at grid points (`random_periodic_field`). A field is band-limited, so its averages over enough cells determine it: `refine`
-moves it to another grid exactly.
+Fields are sums of modes on (0, 1) or its square: either averages over the cells of a grid (`random_field`), or periodic fields
+at grid points (`random_periodic_field`). A field is band-limited, so that its averages over enough cells determine it: `refine`
+converts it to another grid exactly.
 """
 
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ class Modes:
     - "fourier": 1, sqrt(2) sin(n pi x), sqrt(2) cos(n pi x), n = 2, 4, ...; periodic fields.
 
     Attributes:
-        family: which of them.
-        count: how many.
+        family: one of the three families.
+        count: number of modes.
     """
 
     family: Literal["sine", "cosine", "fourier"]
     count: int
 
     def numbers(self) -> Float[Tensor, " mode"]:
-        """Return n, half waves over the interval, of each mode."""
+        """Return the number n of half waves over the interval, for each mode."""
         order = torch.arange(self.count, dtype=torch.float64)
         return {"sine": order + 1, "cosine": order, "fourier": 2 * torch.ceil(order / 2)}[self.family]
 
     def averages(self, cells: int) -> Float[Tensor, "mode x"]:
-        """Return the average of each mode over each of equal cells."""
+        """Return the average of each mode over each of `cells` equal cells."""
         centres = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
         numbers = self.numbers()[:, None]
         waves = torch.sinc(numbers / 2 / cells) * torch.exp(1j * torch.pi * numbers * centres)
@@ -48,15 +48,15 @@ class Modes:
 def random_field(
     generator: torch.Generator, samples: int, cells: int, modes: Sequence[Modes], *, cutoff: float, power: float
 ) -> Float[Tensor, " sample *cells"]:
-    """Draw Gaussian fields whose coefficients deviate as (1 + |n|^2 / cutoff^2)^(-power / 2), n half waves an axis.
+    """Draw Gaussian fields; for n half waves per axis, coefficients deviate as (1 + |n|^2 / cutoff^2)^(-power / 2).
 
     Args:
-        generator: a CPU generator; all samples are drawn at once, so that no later batch size matters.
-        samples: how many fields.
-        cells: along each axis.
-        modes: of each axis, one or two.
+        generator: a CPU generator; all samples are drawn at once, so that the fields do not depend on later batch sizes.
+        samples: number of fields.
+        cells: number of cells along each axis.
+        modes: modes along each of the one or two axes.
         cutoff: number of half waves from which the spectrum falls.
-        power: how fast it falls.
+        power: exponent with which it falls.
 
     Returns:
         Averages over the cells, float64; the mean square of a field over the domain is 1 on average.
@@ -71,7 +71,7 @@ def random_field(
 
 
 def refine(field: Float[Tensor, " sample *cells"], cells: int, modes: Sequence[Modes]) -> Float[Tensor, " sample *fine"]:
-    """Return the averages over other cells of fields made of the given modes, from averages over as many or more cells.
+    """Return averages over other cells of fields made of the given modes, from averages over at least as many cells as modes.
 
     Raises:
         ValueError: if there are fewer cells than modes.
@@ -89,12 +89,12 @@ def random_periodic_field(
     """Draw periodic Gaussian fields of mean 0: |m| waves over the box deviate as (1 + |m|^2 / cutoff^2)^(-power / 2).
 
     Args:
-        generator: a CPU generator; all samples are drawn at once, and the same fields whatever the grid.
-        samples: how many fields.
-        points: along each axis, more than twice `modes`.
-        modes: the most waves along an axis.
+        generator: a CPU generator; all samples are drawn at once, and the fields do not depend on the grid.
+        samples: number of fields.
+        points: number of points along each axis, more than twice `modes`.
+        modes: largest number of waves along an axis.
         cutoff: number of waves from which the spectrum falls.
-        power: how fast it falls.
+        power: exponent with which it falls.
 
     Returns:
         Values at the points i / points, float64; the mean square of a field over the box is 1 on average.
@@ -103,7 +103,7 @@ def random_periodic_field(
         ValueError: if the grid is too coarse for the modes.
     """
     if min(points) <= 2 * modes:
-        raise ValueError(f"a grid for {modes} waves needs more than {2 * modes} points an axis, got {min(points)}")
+        raise ValueError(f"a grid for {modes} waves needs more than {2 * modes} points per axis, got {min(points)}")
     waves = torch.cat([torch.arange(modes + 1), torch.arange(-modes, 0)]).double()
     square = torch.zeros(())
     for _ in points:
@@ -127,13 +127,13 @@ def random_numbers(
 
     Args:
         generator: a CPU generator; the designs of scipy.stats.qmc take their seed from it.
-        samples: how many points.
+        samples: number of points.
         bounds: (low, high) of each number.
-        design: "uniform" draws each point alone; "latin hypercube" puts one point into each of `samples` equal slices of
-            every axis; "sobol" takes the first points of a scrambled Sobol sequence.
+        design: "uniform" draws the points independently; "latin hypercube" puts one point into each of `samples` equal slices
+            of every axis; "sobol" takes the first points of a scrambled Sobol sequence.
 
     Returns:
-        Points, float64.
+        The points, float64.
 
     Raises:
         ValueError: if a bound is not finite or a low one is above its high one, or the design is unknown.
@@ -144,7 +144,7 @@ def random_numbers(
     if design == "uniform":
         unit = torch.rand(samples, len(bounds), generator=generator, dtype=torch.float64)
     else:
-        from scipy.stats import qmc  # which takes longer to load than a small ensemble to draw
+        from scipy.stats import qmc  # imported here because loading it takes longer than drawing a small ensemble
 
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         if design == "latin hypercube":

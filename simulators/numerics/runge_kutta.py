@@ -1,7 +1,7 @@
-"""Runge-Kutta methods for y' = f(t, y), one system per row: classical order 4, and Dormand-Prince 5(4) with steps of its own.
+"""Runge-Kutta methods for y' = f(t, y), one system per row: classical order 4, and Dormand-Prince 5(4) with adaptive steps.
 
-Rows never meet: between them there are only elementwise operations, and norms are maxima over a row's own components, which
-no order of summation can change.
+Rows are independent: all operations are elementwise, and norms are maxima over the components of one row, which do not depend
+on an order of summation.
 """
 
 import math
@@ -16,7 +16,8 @@ from simulators.numerics.time_stepping import check_times, ends_of_steps
 
 Field = Callable[[Float[Tensor, " sample"], Float[Tensor, "sample component"]], Float[Tensor, "sample component"]]
 
-# Dormand & Prince (1980), RK5(4)7M: nodes, stages (the last is the solution of order 5), and its distance from that of order 4.
+# RK5(4)7M of Dormand & Prince (1980): nodes, stages (the last row gives the solution of order 5), and the weights of its
+# distance from the solution of order 4.
 NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 STAGES = (
     (1 / 5,),
@@ -38,9 +39,9 @@ DENSE = (
     69997945 / 29380423,
 )
 
-SAFETY = 0.9  # of the step that the error estimate would just allow
-LEAST, MOST = 0.2, 10.0  # factors from one step to the next
-ROUND_OFF = 1e-10  # a component that is smaller than this share of a row's largest is what rounding of the others has left
+SAFETY = 0.9  # fraction of the longest step that the error estimate allows
+LEAST, MOST = 0.2, 10.0  # bounds of the factor from one step to the next
+ROUND_OFF = 1e-10  # components below this fraction of the largest one in their row are round-off errors of the others
 TINY = torch.finfo(torch.float64).tiny
 
 
@@ -54,14 +55,14 @@ def rk4_step(
     """Advance by one step of the classical Runge-Kutta method, order 4.
 
     Args:
-        field: f(t, y).
+        field: right-hand side f.
         time: t of each row.
         state: y.
         step: time step.
         first: f(t, y).
 
     Returns:
-        The state at t + step, and the fourth slope. With f(t + step, y(t + step)) in its place the method would be of order 3.
+        The state at t + step, and the fourth slope. If f(t + step, y(t + step)) replaced it, the method would have order 3.
     """
     middle = time + step / 2
     second = field(middle, torch.add(state, first, alpha=step / 2))
@@ -77,20 +78,20 @@ def dopri5_step(
     step: Float[Tensor, " sample"],
     slope: Float[Tensor, "sample component"],
 ) -> tuple[Float[Tensor, "sample component"], list[Float[Tensor, "sample component"]]]:
-    """Advance by one step of Dormand & Prince's method, order 5, a step size for each row.
+    """Advance by one step of Dormand & Prince's method, order 5, with a step size for each row.
 
     Source: Dormand & Prince, J. Comput. Appl. Math. 6 (1980) 19-26.
 
     Args:
-        field: f(t, y).
+        field: right-hand side f.
         time: t of each row.
         state: y.
         step: time step of each row.
-        slope: f(t, y), which the step before has computed as its last slope.
+        slope: f(t, y), which the previous step has computed as its last slope.
 
     Returns:
-        The state at t + step, and seven slopes, the last of them f(t + step, y(t + step)). step * sum(ERROR * slopes) is the
-        distance from the solution of order 4.
+        The state at t + step, and seven slopes, the last of which is f(t + step, y(t + step)). The distance from the solution
+        of order 4 is step * sum(ERROR * slopes).
     """
     slopes, end, column = [slope], state, step[:, None]
     for node, weights in zip(NODES[1:], STAGES, strict=True):
@@ -104,25 +105,26 @@ def solve_rk4(
 ) -> Float[Tensor, "sample time component"]:
     """Solve y' = f(t, y), y(0) = start, by the classical Runge-Kutta method of order 4 with equal steps.
 
-    Every step of every row is compared with an embedded solution of order 3, which has f(t + step, y(t + step)) in the place of
-    the fourth slope. The distances of each component are added up, relative to the largest value that it ever has: of the worst
-    component this is an estimate of what the steps do wrong, from above, as the distance falls with step^4 and the error of a
-    step with step^5. How the system enlarges an error afterwards is not in it: over a third of an orbit of eccentricity 0.5
-    by five, and chaos without bound. It takes one evaluation of f more than the steps do; a lost solution is computed twice.
+    Every step of every row is compared with an embedded solution of order 3, in which f(t + step, y(t + step)) replaces the
+    fourth slope. The distances of each component are added up, relative to the largest absolute value that the component takes;
+    the estimated error is the sum of the worst component. It is an upper estimate of the errors that the steps make, because
+    the distance falls with step^4 and the error of a step with step^5. It does not include how the system amplifies an error
+    afterwards: by a factor of five over a third of an orbit of eccentricity 0.5, and without bound in chaos. The estimate needs
+    one more evaluation of f in all; a lost solution is computed twice.
     Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (Springer 1993), sections II.1 and II.4.
 
     Args:
-        field: f(t, y); rows must not depend on each other.
+        field: right-hand side f; rows must not depend on each other.
         start: y at t = 0.
         times: output times, not negative, in order.
-        steps: from one output time to the next, and from 0 to the first.
+        steps: number of steps from one output time to the next, and from 0 to the first.
 
     Returns:
         y at the output times, float64.
 
     Raises:
-        ValueError: if the start is not finite, times are negative or out of order, or there is no step; a
-            `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
+        ValueError: if the start is not finite, times are negative or out of order, or `steps` is below 1; a
+            `LostSolutionError` if the solution is not finite or its estimated error is above `step_error.TOLERANCE`, see
             `step_error.tolerate`.
     """
     state, moments = _check(start, times)
@@ -131,7 +133,7 @@ def solve_rk4(
     remedy = f"take more than {steps} steps between output times"
     solution, error, _, _ = _march(field, state, moments, steps, tell=False)
     if not bool((error <= error_limit()).all()):
-        _, _, errors, ends = _march(field, state, moments, steps, tell=True)  # once more, to say when it was lost
+        _, _, errors, ends = _march(field, state, moments, steps, tell=True)  # once more, to find when it was lost
         refuse_lost(torch.stack([*errors[:-1], error]), ends, remedy)
     refuse_not_finite(solution, moments, remedy)
     return solution
@@ -143,8 +145,8 @@ def _march(
     """Take the steps of `solve_rk4`.
 
     Returns:
-        The solution at the times; its estimated error; to tell, also that error up to the end of every step, relative to the
-        largest values up to there, and these ends.
+        The solution at the times and its estimated error; then, if `tell` is true, the estimated error up to the end of every
+        step, relative to the largest values up to there, and the times of these ends.
     """
     now, states, errors, ends = 0.0, [], [], []
     watched, distance, largest = error_limit() < math.inf, torch.zeros_like(state), state.abs()
@@ -179,22 +181,22 @@ def solve_dopri5(
     atol: float = 1e-8,
     most_steps: int = 10_000,
 ) -> Float[Tensor, "sample time component"]:
-    """Solve y' = f(t, y), y(0) = start, by the method of Dormand & Prince, order 5(4), every row with steps of its own.
+    """Solve y' = f(t, y), y(0) = start, by the method of Dormand & Prince, order 5(4), with adaptive steps in every row.
 
-    A step is accepted if max |error| / (atol + rtol max(|y|, |y_end|)) <= 1 over the components of its row; error is the
-    distance between the solutions of orders 5 and 4, and the one of order 5 goes on. The next step is 0.9 error^(-1/5)
-    times this one, at least 0.2 and at most 10 times, at most 1 after a rejection. Steps know nothing of the output times:
-    there the dense output of order 4 is evaluated, whose error falls with the tolerance as that of the steps. A row that has
-    arrived idles, with steps of 0, until all have.
+    A step is accepted if max |error| / (atol + rtol max(|y|, |y_end|)) <= 1 over the components of its row, where error is the
+    distance between the solutions of orders 5 and 4; the solution of order 5 is continued. The next step is 0.9 error^(-1/5)
+    times this one; this factor is at least 0.2 and at most 10, or at most 1 after a rejection. Except for the last one, the
+    output times do not influence the steps: the dense output of order 4 is evaluated there, and its error falls with the
+    tolerance like that of the steps. A row that has reached the last time takes steps of 0 until all rows have.
     Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (Springer 1993), sections II.4-II.6.
 
     Args:
-        field: f(t, y); rows must not depend on each other.
+        field: right-hand side f; rows must not depend on each other.
         start: y at t = 0.
         times: output times, not negative, in order.
         rtol: tolerance of the error of a step, relative to the component.
         atol: absolute tolerance, in the units of the components.
-        most_steps: of each row, rejected ones included.
+        most_steps: largest number of steps of each row, including rejected ones.
 
     Returns:
         y at the output times, float64.
@@ -209,7 +211,7 @@ def solve_dopri5(
     if not 0 < atol < math.inf:
         raise ValueError(f"atol must be positive and finite, got {atol:.3g}")
     outputs, final, rows = state.new_tensor(moments), moments[-1], torch.arange(len(state), device=state.device)
-    found = state[:, None].repeat(1, len(moments), 1)  # output times of 0 are answered with this
+    found = state[:, None].repeat(1, len(moments), 1)  # the start is the solution at output times of 0
     done = (outputs <= 0).sum().expand(len(state))
     time = state.new_zeros(len(state))
     most = torch.full_like(time, MOST)
@@ -231,7 +233,7 @@ def solve_dopri5(
         passed = torch.where(accepted, torch.searchsorted(outputs, arrived, right=True), done)
         row = torch.repeat_interleave(rows, passed - done)
         if len(row):
-            after = torch.arange(1, len(row) + 1, device=row.device) - (passed - done).cumsum(0)[row]  # 0 at a row's last
+            after = torch.arange(1, len(row) + 1, device=row.device) - (passed - done).cumsum(0)[row]  # 0 at the last output
             column = passed[row] - 1 + after
             share = (outputs[column] - time[row]) / reach[row]
             found[row, column] = _interpolate(state[row], end[row], [k[row] for k in slopes], reach[row], share)
@@ -276,14 +278,14 @@ def _first_step(field: Field, state: Tensor, slope: Tensor, final: float, rtol: 
 
 
 def _power(values: Shaped[Tensor, " sample"], exponent: float) -> Shaped[Tensor, " sample"]:
-    """Return values^exponent, the same bits wherever in a batch: torch.pow rounds the last few elements differently."""
+    """Return values^exponent, bitwise equal at any place in a batch: torch.pow rounds the last few elements differently."""
     return values.log().mul_(exponent).exp_()
 
 
 def _describe_failure(time: Tensor, step: Tensor, final: float, count: int) -> str:
     row = int(torch.where(time < final, step, math.inf).nan_to_num(nan=0).argmin())
     return (
-        f"row {row} has only come to t = {float(time[row]):.6g} of {final:g} after {count} steps, the last of"
+        f"row {row} has reached only t = {float(time[row]):.6g} of {final:g} after {count} steps, the last of"
         f" {float(step[row]):.3g}: it is stiff or blowing up; loosen the tolerance, end earlier or raise most_steps"
     )
 

@@ -1,4 +1,4 @@
-"""When a solver with fixed steps has lost the solution: what it estimates of its own error, and what it refuses."""
+"""The limit of the estimated error of solvers with fixed steps, and the error that is raised when a solution is lost."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,24 +9,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# The largest estimated error of the time steps, relative to the solution. At the limit of stability a single step of the
-# classical Runge-Kutta method has an estimate of 1.5 or more, one of the leapfrog 1/3: an instability passes 0.1 within a step,
-# before it has grown. The two sides of a pair differ by 0.2 or more where there is much to transfer; an error of half of that
-# could not be told from the shift. The steps of all pairs but one are below it, see `simulators/README.md`.
+# The largest permitted error estimate of the time steps, relative to the solution. At the limit of stability the estimate of a
+# single step is 1.5 or more for the classical Runge-Kutta method and 1/3 for the leapfrog, so that an instability exceeds 0.1
+# within one step, before it has grown. The two sides of a pair differ by 0.2 or more where there is much to transfer; an error
+# of half of that could not be distinguished from the shift. All pairs but one are below the limit, see `simulators/README.md`.
 TOLERANCE = 0.1
 
 _LIMIT = ContextVar("limit", default=TOLERANCE)
 
 
 class LostSolutionError(ValueError):
-    """A solver with fixed steps has lost the solution of a sample.
+    """The error that a solver with fixed steps raises when it has lost the solution of a sample.
 
     Args:
-        sample: its number.
-        time: by which the solution was lost.
-        error: estimated up to the end, relative to the solution; infinite if the solution is not finite.
-        limit: which the error is above.
-        remedy: what to do, in a few words.
+        sample: number of the sample.
+        time: time by which the solution was lost.
+        error: estimated error up to the end, relative to the solution; infinite if the solution is not finite.
+        limit: limit that the error exceeds.
+        remedy: what the user can do, in a few words.
     """
 
     def __init__(self, sample: int, time: float, error: float, limit: float, remedy: str) -> None:
@@ -36,25 +36,25 @@ class LostSolutionError(ValueError):
         super().__init__(f"the solution of sample {sample} is lost by time t = {time:.6g}: {what}; {remedy}")
 
     def move(self, first: int) -> "LostSolutionError":
-        """Return the same error of a batch that begins with the sample of this number."""
+        """Return the same error for a batch whose first sample has the number `first`."""
         return LostSolutionError(first + self.sample, self.time, self.error, self.limit, self.remedy)
 
 
 @contextmanager
 def tolerate(limit: float) -> Iterator[None]:
-    """Within this context solvers refuse above another estimated error, relative to the solution, than `TOLERANCE`.
+    """Set a limit of the estimated relative error other than `TOLERANCE` for the solvers called within this context.
 
         with tolerate(math.inf):
             rough = solve_periodic(...)
 
     Args:
-        limit: not negative; with `math.inf` nothing is estimated, and only what is not finite is refused.
+        limit: the limit, not negative; with `math.inf` no error is estimated, and only non-finite solutions are refused.
 
     Raises:
         ValueError: if the limit is negative or not a number.
     """
     if not limit >= 0:
-        raise ValueError(f"limit must be 0 or more, got {limit}: math.inf estimates nothing")
+        raise ValueError(f"limit must be 0 or more, got {limit}: use math.inf to estimate no error")
     before = _LIMIT.set(limit)
     try:
         yield
@@ -63,20 +63,21 @@ def tolerate(limit: float) -> Iterator[None]:
 
 
 def error_limit() -> float:
-    """Return the limit that holds here; infinite if nothing is to be estimated."""
+    """Return the limit of the current context; infinite if no error is to be estimated."""
     return _LIMIT.get()
 
 
 def refuse_lost(errors: Float[Tensor, "time sample"], times: Sequence[float], remedy: str) -> None:
-    """Refuse samples whose estimated error at the last time passes the limit.
+    """Check that no sample's estimated error at the last time exceeds the limit.
 
     Args:
-        errors: made up to each time, relative to the solution; NaN where that is not finite.
-        times: t.
-        remedy: what to do, in a few words.
+        errors: estimated error up to each time, relative to the solution; NaN where the solution is not finite.
+        times: the times t.
+        remedy: what the user can do, in a few words.
 
     Raises:
-        LostSolutionError: if there is one; of the worst sample, among equals of the first that was lost.
+        LostSolutionError: if an error exceeds the limit; it states the sample with the largest error, and of several with
+            the same error the one that was lost first.
     """
     lost, final = ~(errors <= error_limit()), errors[-1].nan_to_num(nan=math.inf, posinf=math.inf)
     if bool(lost[-1].any()):
@@ -86,15 +87,15 @@ def refuse_lost(errors: Float[Tensor, "time sample"], times: Sequence[float], re
 
 
 def refuse_not_finite(solution: Float[Tensor, "sample time ..."], times: Sequence[float], remedy: str) -> None:
-    """Refuse a solution that is not finite.
+    """Check that a solution is finite.
 
     Args:
-        solution: at the times.
-        times: t.
-        remedy: what to do, in a few words.
+        solution: solution at the times.
+        times: the times t.
+        remedy: what the user can do, in a few words.
 
     Raises:
-        LostSolutionError: if a value is not finite; of the sample that was lost first.
+        LostSolutionError: if a value is not finite; it states the sample that was lost first.
     """
     finite = torch.isfinite(solution).flatten(2).all(2) if solution.ndim > 2 else torch.isfinite(solution)
     if not bool(finite.all()):

@@ -1,7 +1,7 @@
 """Explicit steps for dissipative systems y' = f(t, y), one system per row: forward Euler and Runge-Kutta-Legendre.
 
-A state is a tuple of tensors that all lead with `sample`; whatever must be accumulated with the scheme's own
-weights (energy through a boundary) is one more tensor of the state.
+A state is a tuple of tensors whose first axis is `sample`. A quantity that must be accumulated with the weights of the scheme,
+such as the energy through a boundary, is one more tensor of the state.
 """
 
 import math
@@ -14,11 +14,11 @@ from torch import Tensor
 State = tuple[Tensor, ...]
 Derivative = Callable[[Float[Tensor, " sample"], State], State]
 
-MOST_STAGES = 999  # beyond, round-off inside a step (of order stages^2 * 2e-16) passes 1e-10
+MOST_STAGES = 999  # with more, round-off inside a step (of order stages^2 * 2e-16) exceeds 1e-10
 
 
 def like_rows(values: Shaped[Tensor, " sample"], state: Tensor) -> Tensor:
-    """View one number per row so that it broadcasts against a tensor that leads with `sample`."""
+    """View one number per row so that it broadcasts against a tensor whose first axis is `sample`."""
     return values.reshape(-1, *(1,) * (state.ndim - 1))
 
 
@@ -26,7 +26,7 @@ def check_times(times: Float[Tensor, "..."]) -> list[float]:
     """Return output times as numbers.
 
     Raises:
-        ValueError: if there is none, or one is not finite, negative or out of order.
+        ValueError: if no time is given, or if a time is not finite, negative or out of order.
     """
     moments = [float(time) for time in times] if times.ndim == 1 else []
     if not moments:
@@ -39,18 +39,18 @@ def check_times(times: Float[Tensor, "..."]) -> list[float]:
 
 
 def ends_of_steps(begin: float, end: float, steps: int) -> list[float]:
-    """Return the times at which equal steps from `begin` to `end` arrive, the last of them exactly there."""
+    """Return the times at which equal steps from `begin` to `end` end; the last one is exactly `end`."""
     step = (end - begin) / max(1, steps)
     return [begin + i * step for i in range(1, steps)] + [end] * (steps > 0)
 
 
 def euler_step(derivative: Derivative, time: Float[Tensor, " sample"], state: State, step: float) -> State:
-    """Advance by y + step f(t, y): order 1, stable for step * radius <= 2.
+    """Advance to y + step f(t, y): order 1, stable for step * radius <= 2, radius being the spectral radius of df/dy.
 
     Args:
-        derivative: f(t, y); slopes come in the order of the state.
+        derivative: f, which returns slopes in the order of the state.
         time: t of each row [s].
-        state: y, tensors that lead with `sample`.
+        state: y, tensors whose first axis is `sample`.
         step: time step [s].
 
     Returns:
@@ -60,17 +60,17 @@ def euler_step(derivative: Derivative, time: Float[Tensor, " sample"], state: St
 
 
 def legendre_stages(step: float, radius: Float[Tensor, " sample"]) -> Int[Tensor, " sample"]:
-    """Fewest stages that make a Runge-Kutta-Legendre step stable, for each row.
+    """Return the smallest number of stages that makes a Runge-Kutta-Legendre step stable, for each row.
 
-    The step reaches -(s^2 + s - 2) / 2 along the negative real axis. Only odd s are used: with an even one the
-    stability polynomial is 1 at the far end, so that the stiffest mode would never decay.
+    A step with s stages is stable down to -(s^2 + s - 2) / 2 on the negative real axis. Only odd s are used: for an even s
+    the stability polynomial is 1 at that end, so that the stiffest mode would never decay.
 
     Args:
         step: time step [s].
-        radius: bound of the spectral radius of df/dy [1/s].
+        radius: upper bound of the spectral radius of df/dy [1/s].
 
     Returns:
-        s, odd, at least 3.
+        The numbers of stages s, odd and at least 3.
 
     Raises:
         ValueError: if a row needs more than 999 stages.
@@ -98,16 +98,16 @@ def legendre_step(
         Y_j = mu Y_{j-1} + nu Y_{j-2} + (1 - mu - nu) Y_0 + mu w step (f(Y_{j-1}) - (1 - b_{j-1}) f(Y_0))
         mu = (2 j - 1) / j * b_j / b_{j-1},  nu = -(j - 1) / j * b_j / b_{j-2}
 
-    A row differs from its neighbours only in w and in the stage at which it stops, so rows with any number of stages
-    advance together and none depends on another. Preferred to Runge-Kutta-Chebyshev (Sommeijer, Shampine & Verwer 1997)
-    for this, for coefficients without a damping parameter, and for damping stiff modes more: past the first minimum
-    of the stability polynomial they keep at most 0.77 of themselves a step, against 0.95.
+    Rows differ only in w and in the stage at which they stop, so that rows with different numbers of stages advance together
+    and do not depend on each other. This is one reason to prefer the scheme to Runge-Kutta-Chebyshev (Sommeijer, Shampine &
+    Verwer 1997). The others are that its coefficients have no damping parameter and that it damps stiff modes more: beyond the
+    first minimum of the stability polynomial, a step leaves at most 0.77 of a mode, against 0.95.
     Source: Meyer, Balsara & Aslam, J. Comput. Phys. 257 (2014) 594-626.
 
     Args:
-        derivative: f(t, y); slopes come in the order of the state.
+        derivative: f, which returns slopes in the order of the state.
         time: t of each row [s].
-        state: y, tensors that lead with `sample`.
+        state: y, tensors whose first axis is `sample`.
         step: time step [s].
         stages: s of each row, from `legendre_stages`.
 
@@ -123,7 +123,7 @@ def legendre_step(
     for j in range(2, most + 1):
         mu = (2 * j - 1) / j * _weight(j) / _weight(j - 1)
         nu = -(j - 1) / j * _weight(j) / _weight(j - 2)
-        passed = (4 / 3 if j == 2 else float(j * j - j - 2)) / width  # part of the step behind stage j - 1
+        passed = (4 / 3 if j == 2 else float(j * j - j - 2)) / width  # fraction of the step at which stage j - 1 lies
         slopes = derivative(time + step * torch.clamp(passed, max=1), current)
         following = []
         for y, w, first, before, now, slope in zip(state, reach, start, previous, current, slopes, strict=True):

@@ -1,1 +1,1 @@
-"""Ordinary differential equations: a file for each system, and their trajectories from random starts."""
+"""Ordinary differential equations: a file for each system, and ensembles of trajectories from random initial values."""

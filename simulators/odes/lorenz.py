@@ -12,19 +12,19 @@ from simulators.quantities import Coordinate, Quantity, number
 
 
 def lorenz63_field(rho: Float[Tensor, " sample"], sigma: float = 10.0, beta: float = 8 / 3) -> Field:
-    """Return the slopes of x' = sigma (y - x), y' = rho x - y - x z, z' = x y - beta z, and of the work done on the energy.
+    """Return the right-hand side of x' = sigma (y - x), y' = rho x - y - x z, z' = x y - beta z, with the work on the energy.
 
-    (x^2 + y^2 + z^2) / 2 changes by W, W' = -sigma x^2 - y^2 - beta z^2 + (sigma + rho) x y. With (sigma, rho, beta) =
-    (10, 28, 8/3) neighbours part as exp(0.906 t).
+    The energy (x^2 + y^2 + z^2) / 2 changes by the work W, W' = -sigma x^2 - y^2 - beta z^2 + (sigma + rho) x y. For (sigma,
+    rho, beta) = (10, 28, 8/3) neighbouring trajectories separate as exp(0.906 t).
     Source: Lorenz, J. Atmos. Sci. 20 (1963) 130-141; exponent: Sprott, Chaos and Time-Series Analysis (Oxford 2003).
 
     Args:
-        rho: Rayleigh number over its critical value.
+        rho: Rayleigh number divided by its critical value.
         sigma: Prandtl number.
         beta: aspect ratio.
 
     Returns:
-        The field of (x, y, z, W).
+        The right-hand side for the state (x, y, z, W).
     """
 
     def field(time: Float[Tensor, " sample"], state: Float[Tensor, "sample 4"]) -> Float[Tensor, "sample 4"]:
@@ -37,16 +37,16 @@ def lorenz63_field(rho: Float[Tensor, " sample"], sigma: float = 10.0, beta: flo
 
 
 def lorenz96_field(forcing: Float[Tensor, " sample"]) -> Field:
-    """Return the slopes of x_i' = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + F on a ring, and of the work done on the energy.
+    """Return the right-hand side of x_i' = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + F on a ring, with the work on the energy.
 
-    sum x_i^2 / 2 changes by W, W' = sum x_i (F - x_i): advection conserves it.
+    The energy sum x_i^2 / 2 changes by the work W, W' = sum x_i (F - x_i); advection conserves it.
     Source: Lorenz, Predictability: a problem partly solved (ECMWF Seminar on Predictability, 1996).
 
     Args:
         forcing: F of each sample.
 
     Returns:
-        The field of (x_0, ..., x_{n-1}, W), n at least 4.
+        The right-hand side for the state (x_0, ..., x_{n-1}, W), n at least 4.
     """
 
     def field(time: Float[Tensor, " sample"], state: Float[Tensor, "sample component"]) -> Float[Tensor, "sample component"]:
@@ -65,7 +65,7 @@ class Lorenz63(Trajectories):
     Attributes:
         horizontal: range of x and of y at t = 0.
         vertical: range of z at t = 0.
-        rho: range of the Rayleigh number over its critical value.
+        rho: range of the Rayleigh number divided by its critical value.
         sigma: Prandtl number.
         beta: aspect ratio.
     """
@@ -77,7 +77,7 @@ class Lorenz63(Trajectories):
     beta: float = 8 / 3
     time: float = 2.2
 
-    looseness = 10.0  # rk4 is here to be the cheap side of a pair: long steps, and errors of the order of the solution
+    looseness = 10.0  # rk4 serves as the cheap side of a pair, with long steps and errors of the order of the solution
     equation = "x' = sigma (y - x), y' = rho x - y - x z, z' = x y - beta z"
     invariant = "balance of energy"
 
@@ -110,8 +110,8 @@ class Lorenz96(Trajectories):
     """x_i' = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + forcing on a ring over about two Lyapunov times.
 
     Attributes:
-        sites: on the ring, 4 or more.
-        sensors: sites that are reported; none for all.
+        sites: number of sites on the ring, 4 or more.
+        sensors: sites that are reported; an empty tuple for all sites.
         initial: range of every x_i at t = 0.
         forcing: range of F.
     """
@@ -134,7 +134,7 @@ class Lorenz96(Trajectories):
 
     @property
     def outputs(self) -> tuple[Quantity, ...]:
-        """The variables at the sensors, which the name tells."""
+        """The variables at the sensors, whose sites are part of the name."""
         shape = (self.reported, len(self._sensors()))
         name = "_".join(("value", *map(str, self.sensors)))
         return (Quantity(name, ("time", "channel"), shape, "1", "x at the sensors"),)

@@ -12,18 +12,18 @@ from simulators.quantities import Quantity, number
 
 
 def lotka_volterra_field(rates: Float[Tensor, "sample 4"], crowding: float = 0.0) -> Field:
-    """Return the slopes of ln x and ln y, x' = x (a - e x - b y), y' = y (d x - c), and of what crowding does to V.
+    """Return the right-hand side of x' = x (a - e x - b y), y' = y (d x - c) in ln x and ln y, with the change of V.
 
-    Logarithms keep both populations positive and their relative errors even. V = d x - c ln x + b y - a ln y is conserved
-    but for crowding, which changes it by W, W' = -e x (d x - c).
+    Logarithms keep both populations positive and control their relative errors. V = d x - c ln x + b y - a ln y is conserved
+    except for crowding, which changes it by W, W' = -e x (d x - c).
     Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (Springer 1993), section I.16.
 
     Args:
         rates: a, b, c, d of each sample: growth and predation of prey, death and growth of predators.
-        crowding: e, of prey among themselves.
+        crowding: coefficient e of the competition of prey among themselves.
 
     Returns:
-        The field of (ln x, ln y, W).
+        The right-hand side for the state (ln x, ln y, W).
     """
     growth, predation, death, conversion = rates.unbind(1)
 
@@ -37,7 +37,7 @@ def lotka_volterra_field(rates: Float[Tensor, "sample 4"], crowding: float = 0.0
 
 @dataclass(frozen=True, kw_only=True)
 class PredatorsAndPrey(Trajectories):
-    """x' = x (growth - crowding x - predation y), y' = y (conversion x - death), populations in units of their own.
+    """x' = x (growth - crowding x - predation y), y' = y (conversion x - death), with populations without dimension.
 
     Attributes:
         prey: range of x at t = 0.
@@ -46,8 +46,8 @@ class PredatorsAndPrey(Trajectories):
         predation: range of the predators' effect on prey [1/year].
         death: range of the predators' death rate [1/year].
         conversion: range of the prey's effect on predators [1/year].
-        crowding: of prey among themselves [1/year].
-        time: of the last report [years].
+        crowding: coefficient of the competition of prey among themselves [1/year].
+        time: time of the last report [years].
     """
 
     prey: Bounds = (0.5, 2.0)

@@ -1,4 +1,4 @@
-"""Oscillators: harmonic, damped, forced and of Duffing, one equation with four coefficients."""
+"""Harmonic, damped, forced and Duffing oscillators: one equation with four coefficients."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from simulators.quantities import Quantity, number
 
 
 def oscillator_field(alpha: float, beta: float, gamma: float, delta: float) -> Field:
-    """Return the slopes of q' = p, p' = -alpha q - beta q^3 - gamma p + delta cos t, and of the work done on H.
+    """Return the right-hand side of q' = p, p' = -alpha q - beta q^3 - gamma p + delta cos t, with the work on H.
 
-    H = p^2 / 2 + alpha q^2 / 2 + beta q^4 / 4 changes by W, W' = -gamma p^2 + delta p cos t.
+    The energy H = p^2 / 2 + alpha q^2 / 2 + beta q^4 / 4 changes by the work W, W' = -gamma p^2 + delta p cos t.
 
     Args:
         alpha: linear stiffness; negative for a double well.
@@ -23,7 +23,7 @@ def oscillator_field(alpha: float, beta: float, gamma: float, delta: float) -> F
         delta: amplitude of the forcing.
 
     Returns:
-        The field of (q, p, W).
+        The right-hand side for the state (q, p, W).
     """
 
     def field(time: Float[Tensor, " sample"], state: Float[Tensor, "sample 3"]) -> Float[Tensor, "sample 3"]:
@@ -37,16 +37,16 @@ def oscillator_field(alpha: float, beta: float, gamma: float, delta: float) -> F
 
 @dataclass(frozen=True, kw_only=True)
 class Oscillators(Trajectories):
-    """q' = p, p' = -alpha q - beta q^3 - gamma p + delta cos t from random q and p, without dimensions.
+    """q' = p, p' = -alpha q - beta q^3 - gamma p + delta cos t from random q and p, in dimensionless form.
 
-    The four settings (alpha, beta, gamma, delta) are one equation each: harmonic (1, 0, 0, 0), Duffing (-1, 1, 0, 0), forced
-    (-0.2, 0.2, 0, 0.15), damped (1, 0, 0.1, 0). No coefficient is an input: two settings differ in physics alone, and a
-    surrogate's two inputs can be drawn as a plane.
+    Four settings of (alpha, beta, gamma, delta) give four oscillators: harmonic (1, 0, 0, 0), Duffing (-1, 1, 0, 0), forced
+    (-0.2, 0.2, 0, 0.15), damped (1, 0, 0.1, 0). No coefficient is an input: two settings differ only in physics, and a
+    surrogate has two inputs, which can be shown in a plane.
     Source of the settings: Myung et al., PAC-Net (ICML 2022), arXiv:2206.05703.
 
     Attributes:
         coefficients: alpha, beta, gamma, delta.
-        report: "states", q and p, or "energy", H.
+        report: "states" for q and p, or "energy" for H.
         position: range of q at t = 0.
         momentum: range of p at t = 0.
     """

@@ -65,7 +65,7 @@ TRAJECTORIES = (
     ),
     make_pair(
         "pendulum",
-        "a pendulum taken as linear, then as it is",
+        "a linearised pendulum, then the nonlinear pendulum",
         "physics",
         "moderate",
         Pendulums(angle=(-1.0, 1.0), linear=True),
@@ -102,7 +102,7 @@ TRAJECTORIES = (
     ),
     make_pair(
         "lorenz_96",
-        "a ring of weather seen at two of its sites, then at two opposite ones",
+        "weather on a ring observed at two neighbouring sites, then at the two opposite sites",
         "output",
         "hard",
         Lorenz96(sensors=(0, 1)),

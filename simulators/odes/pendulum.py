@@ -1,4 +1,4 @@
-"""The pendulum, at any angle or at small ones."""
+"""The pendulum, nonlinear or linearised for small angles."""
 
 import math
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from simulators.quantities import Quantity, number
 
 
 def pendulum_field(stiffness: Float[Tensor, " sample"], damping: float, *, linear: bool = False) -> Field:
-    """Return the slopes of a'' = -stiffness sin(a) - damping a', and of the work of the damping.
+    """Return the right-hand side of a'' = -stiffness sin(a) - damping a', with the work of the damping.
 
     Args:
         stiffness: gravity / length [1/s^2].
-        damping: of the angular velocity [1/s].
-        linear: put a in the place of sin(a).
+        damping: damping of the angular velocity [1/s].
+        linear: whether a replaces sin(a).
 
     Returns:
-        The field of (a, a', W), W' = -damping a'^2.
+        The right-hand side for the state (a, a', W), W' = -damping a'^2.
     """
 
     def field(time: Float[Tensor, " sample"], state: Float[Tensor, "sample 3"]) -> Float[Tensor, "sample 3"]:
@@ -43,8 +43,8 @@ def pendulum_period(
 
     Args:
         amplitude: largest angle, below pi [rad].
-        length: of the pendulum [m].
-        gravity: acceleration [m/s^2].
+        length: length of the pendulum [m].
+        gravity: gravitational acceleration [m/s^2].
 
     Returns:
         Period [s].
@@ -68,10 +68,10 @@ class Pendulums(Trajectories):
         angle: range of a at t = 0 [rad].
         velocity: range of a' at t = 0 [rad/s].
         length: range of the pendulum's length [m].
-        damping: of the angular velocity [1/s].
-        gravity: acceleration [m/s^2].
-        linear: put a in the place of sin(a), which is right for small angles.
-        time: of the last report [s].
+        damping: damping of the angular velocity [1/s].
+        gravity: gravitational acceleration [m/s^2].
+        linear: whether a replaces sin(a), an approximation for small angles.
+        time: time of the last report [s].
     """
 
     angle: Bounds = (-2.0, 2.0)
@@ -87,7 +87,7 @@ class Pendulums(Trajectories):
 
     @property
     def equation(self) -> str:
-        """In words for a file."""
+        """The equation, for data files."""
         return f"a'' = -(gravity / length) {'a' if self.linear else 'sin(a)'} - damping a'"
 
     @property

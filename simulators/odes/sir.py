@@ -12,19 +12,19 @@ from simulators.quantities import Quantity, number
 
 
 def sir_field(transmission: Float[Tensor, " sample"], recovery: Float[Tensor, " sample"], waning: float = 0.0) -> Field:
-    """Return the slopes of ln S, ln I and R: S' = -beta S I + omega R, I' = beta S I - gamma I, R' = gamma I - omega R.
+    """Return the right-hand side of S' = -beta S I + omega R, I' = beta S I - gamma I, R' = gamma I - omega R in ln S, ln I, R.
 
-    Logarithms keep fractions positive and the relative error of I even while it grows from and falls to very little. Without
-    waning, ln S + R beta / gamma is conserved, and therefore S_end = S_0 exp(-beta / gamma (1 - S_end - R_0)).
+    Logarithms keep the fractions positive and control the relative error of I while I is very small. Without waning,
+    ln S + R beta / gamma is conserved, and therefore S_end = S_0 exp(-beta / gamma (1 - S_end - R_0)).
     Source: Kermack & McKendrick, Proc. R. Soc. A 115 (1927) 700-721.
 
     Args:
-        transmission: beta [1/day].
-        recovery: gamma [1/day].
-        waning: omega, rate at which immunity is lost [1/day].
+        transmission: transmission rate beta [1/day].
+        recovery: recovery rate gamma [1/day].
+        waning: rate omega at which immunity is lost [1/day].
 
     Returns:
-        The field of (ln S, ln I, R, 0); S + I + R = 1 needs nothing that changes it.
+        The right-hand side for the state (ln S, ln I, R, W), W' = 0, because S + I + R = 1 does not change.
     """
 
     def field(time: Float[Tensor, " sample"], state: Float[Tensor, "sample 4"]) -> Float[Tensor, "sample 4"]:
@@ -46,7 +46,7 @@ class Epidemics(Trajectories):
         infected: range of I at t = 0.
         immune: range of R at t = 0.
         waning: rate at which immunity is lost [1/day].
-        time: of the last report [days].
+        time: time of the last report [days].
     """
 
     transmission: Bounds = (0.3, 0.6)

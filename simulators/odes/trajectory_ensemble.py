@@ -1,4 +1,4 @@
-"""Ensembles of ordinary differential equations: numbers in, trajectories out, and a balance that samples are held against."""
+"""Ensembles of ordinary differential equations: they take numbers, return trajectories and check a balance for each sample."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,20 +20,21 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectories(ABC):
-    """What all ensembles of y' = f(t, y) have in common: draws, times, integrators and the check of a balance.
+    """The common part of all ensembles of y' = f(t, y): random inputs, times, integrators and the check of a balance.
 
-    An ensemble says what it draws and between which bounds (`_ranges`), where its system starts (`_start`), how it moves
-    (`_field`), and what is reported of it (`_report`). It also names a quantity whose change is known (`_content`); what
-    changes it is integrated as the last component of the state, from 0, with the same scheme.
+    A subclass defines the inputs with their bounds (`_ranges`), the initial state (`_start`), the right-hand side (`_field`)
+    and the outputs (`_report`). It also defines a quantity whose change is known (`_content`); the rate of this change is
+    integrated as the last component of the state, from 0, with the same scheme.
 
     Attributes:
-        time: of the last report, in the unit of `time_units`.
-        reported: times of report, equally spaced; the first is not 0.
-        integrator: "dopri5", order 5 with steps as long as the tolerance lets each sample take, or "rk4", order 4 with
+        time: time of the last report, in the unit of `time_units`.
+        reported: number of report times, equally spaced; the first is not 0.
+        integrator: "dopri5", order 5 with steps that the tolerance determines for each sample, or "rk4", order 4 with
             equal steps.
-        tolerance: of dopri5, relative and absolute; refinement r divides it by r^5, and the mean step by r.
-        steps: of rk4 between two reports, times the refinement.
-        design: of the draws, see `random_numbers`; what has the scaling "log" is drawn uniformly in its logarithm.
+        tolerance: relative and absolute tolerance of dopri5; a refinement of r divides it by r^5, and the mean step by r.
+        steps: number of steps of rk4 between two reports, which the refinement multiplies.
+        design: sampling design of the inputs, see `random_numbers`; inputs with the scaling "log" are drawn uniformly in
+            their logarithm.
     """
 
     time: float = 10.0
@@ -59,28 +60,28 @@ class Trajectories(ABC):
 
     @property
     def scheme(self) -> str:
-        """In words for tables."""
+        """The integrator, in words for tables."""
         adaptive = f"Dormand-Prince, order 5, tolerance {self.tolerance:g}"
         return adaptive if self.integrator == "dopri5" else f"Runge-Kutta, order 4, {self.steps} steps a report"
 
     @property
     def order(self) -> float:
-        """Of rk4; NaN for dopri5, whose error follows its tolerance step by step and no order over a few samples."""
+        """Order of rk4; NaN for dopri5, whose error follows the tolerance and shows no clear order over a few samples."""
         return {"dopri5": math.nan, "rk4": 4.0}[self.integrator]
 
     @property
     @abstractmethod
     def equation(self) -> str:
-        """In words for a file."""
+        """The equation, for data files."""
 
     @property
     @abstractmethod
     def invariant(self) -> str:
-        """The balance."""
+        """The name of the balance."""
 
     @property
     def size(self) -> int:
-        """Numbers in the state and the parameters of a sample."""
+        """Number of initial values and parameters of a sample, plus one for the balance."""
         return 1 + sum(math.prod(quantity.shape) for quantity in self.inputs)
 
     @property
@@ -91,16 +92,16 @@ class Trajectories(ABC):
     @property
     @abstractmethod
     def outputs(self) -> tuple[Quantity, ...]:
-        """What is reported."""
+        """The reported trajectories."""
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """The times of report."""
+        """The report times."""
         values = [self.time * (i + 1) / self.reported for i in range(self.reported)]
         return (output_times(values, self.time_units),)
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         bounds, widths = [], []
         for quantity, (low, high) in self._ranges():
             if quantity.scaling == "log" and low <= 0:
@@ -116,7 +117,7 @@ class Trajectories(ABC):
         return drawn
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the trajectories of stored inputs, and by how much each sample's balance fails, relative.
+        """Return the trajectories of stored inputs, and the relative error of each sample's balance.
 
         Args:
             inputs: as `draw` returns them.
@@ -140,24 +141,24 @@ class Trajectories(ABC):
 
     @abstractmethod
     def _ranges(self) -> tuple[tuple[Quantity, Bounds], ...]:
-        """Inputs and the bounds of each."""
+        """Return the inputs and the bounds of each."""
 
     @abstractmethod
     def _start(self, inputs: Arrays) -> Float[Tensor, "sample component"]:
-        """State at t = 0, without the last component."""
+        """Return the state at t = 0, without the last component."""
 
     @abstractmethod
     def _field(self, inputs: Arrays) -> Field:
-        """Slopes; the last is the rate at which the content is changed."""
+        """Return the right-hand side; its last component is the rate at which the content changes."""
 
     @abstractmethod
     def _content(self, inputs: Arrays, states: Float[Tensor, "sample time component"]) -> Float[Tensor, "sample time term"]:
-        """Terms of the quantity whose change is the last component."""
+        """Return the terms of the quantity whose change is the last component of the state."""
 
     @abstractmethod
     def _report(self, inputs: Arrays, states: Float[Tensor, "sample time component"]) -> tuple[Tensor, ...]:
-        """Outputs in their order."""
+        """Return the values of the outputs, in their order."""
 
     def _trajectory(self, name: str, units: str, long_name: str, scaling: Literal["standard", "log"] = "standard") -> Quantity:
-        """Describe one number as it changes."""
+        """Return the description of one number that changes over the report times."""
         return Quantity(name, ("time",), (self.reported,), units, long_name, scaling)

@@ -11,7 +11,7 @@ from simulators.quantities import Quantity, number
 
 @dataclass(frozen=True)
 class AdvectionDiffusion(SemilinearPDE):
-    """u_t + c u_x = D u_xx: a profile drifts at c and spreads.
+    """u_t + c u_x = D u_xx: a profile drifts with the velocity c and spreads.
 
     A wave of wavenumber k is multiplied by exp(-(i c k + D k^2) t), exactly; the mean is conserved.
 
@@ -30,12 +30,12 @@ class AdvectionDiffusion(SemilinearPDE):
 
     @property
     def numbers(self) -> tuple[tuple[Quantity, tuple[float, float]], ...]:
-        """Velocity and diffusivity."""
+        """The velocity and the diffusivity."""
         return (
             (number("velocity", "m s-1", "velocity of the carrier"), self.velocity),
             (number("diffusivity", "m2 s-1", "diffusivity", "log"), self.diffusivity),
         )
 
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
-        """-i c k - D k^2."""
+        """Return -i c k - D k^2."""
         return not_negative(numbers, "diffusivity", "m^2/s") * box.laplacian - numbers["velocity"] * box.derivative[0]

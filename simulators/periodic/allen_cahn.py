@@ -14,15 +14,15 @@ from simulators.quantities import Quantity, number
 
 @dataclass(frozen=True)
 class AllenCahn(SemilinearPDE):
-    """u_t = (e^2 lap u + u - u^3) / tau: two phases, u = -1 and 1, part by interfaces of width e and let them shrink.
+    """u_t = (e^2 lap u + u - u^3) / tau: two phases, u = -1 and u = 1, separate at interfaces of width e, which shrink.
 
-    The free energy <e^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4> never grows. A flat interface tanh(x / (sqrt(2) e)) rests.
+    The free energy <e^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4> never grows. A flat interface tanh(x / (sqrt(2) e)) is stationary.
     Source: Allen & Cahn, Acta Metallurgica 27 (1979) 1085-1095.
 
     Attributes:
         width: range of e [m].
-        bias: h of an added term (1 - u^2) h, which makes the phase u = 1 the stronger one; 0 for none.
-        time_scale: tau [s].
+        bias: coefficient h of an additional term (1 - u^2) h, which favours the phase u = 1; 0 for no such term.
+        time_scale: time scale tau [s].
     """
 
     width: tuple[float, float] = (0.02, 0.04)
@@ -58,7 +58,7 @@ class AllenCahn(SemilinearPDE):
         return rest
 
     def residual(self, numbers: Numbers, before: Tensor, after: Tensor, length: float) -> Float[Tensor, " sample"]:
-        """Return by how much the free energy grew, 0 if it fell."""
+        """Return the relative growth of the free energy, 0 if it fell."""
         start, end = (self._free_energy(numbers["width"], field, length) for field in (before, after))
         return ((end - start) / start.abs()).clamp(min=0)
 

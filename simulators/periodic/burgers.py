@@ -12,16 +12,16 @@ from simulators.quantities import Quantity, number
 
 @dataclass(frozen=True)
 class Burgers(SemilinearPDE):
-    """u_t + (c + s u) u_x = nu u_xx: waves steepen into fronts as thin as nu allows.
+    """u_t + (c + s u) u_x = nu u_xx: waves steepen into fronts whose width depends on nu.
 
     The mean is conserved; the energy falls as d/dt <u^2> / 2 = -nu <u_x^2>. For c = 0, s = 1 the Cole-Hopf transform
-    u = -2 nu phi_x / phi solves it where phi solves the heat equation.
+    u = -2 nu phi_x / phi is a solution if phi solves the heat equation.
     Source: Hopf, Comm. Pure Appl. Math. 3 (1950) 201-230.
 
     Attributes:
         viscosity: range of nu, not negative [m^2/s].
-        steepening: s; 0 leaves advection and diffusion.
-        drift: c [m/s].
+        steepening: coefficient s of the nonlinear term; with 0, advection and diffusion remain.
+        drift: constant velocity c [m/s].
     """
 
     viscosity: tuple[float, float] = (0.005, 0.02)
@@ -34,7 +34,7 @@ class Burgers(SemilinearPDE):
 
     @property
     def degree(self) -> int:  # type: ignore[override]
-        """Quadratic, if it steepens at all."""
+        """Degree 2, or 1 without steepening."""
         return 2 if self.steepening else 1
 
     @property
@@ -43,11 +43,11 @@ class Burgers(SemilinearPDE):
         return ((number("viscosity", "m2 s-1", "kinematic viscosity", "log"), self.viscosity),)
 
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
-        """-nu k^2 - i c k."""
+        """Return -nu k^2 - i c k."""
         diffusion = not_negative(numbers, "viscosity", "m^2/s") * box.laplacian
         return diffusion - self.drift * box.derivative[0] if self.drift else diffusion
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
-        """-(s / 2) (u^2)_x."""
+        """Return -(s / 2) (u^2)_x."""
         factor = -self.steepening / 2 * box.derivative[0]
         return lambda modes: box.to_modes(box.to_grid(modes).square_()) * factor

@@ -1,4 +1,4 @@
-"""Random periodic fields that evolve by a semilinear PDE: the ensemble of every equation in this folder."""
+"""Random periodic fields that evolve by a semilinear PDE: the ensemble for every equation in this folder."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ Arrays = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Waves:
-    """Random periodic fields: Gaussian with a stated spectrum, or bounded by a logistic function of such a field.
+    """Random periodic fields: Gaussian with a given spectrum, or a logistic function of such a field.
 
     Attributes:
-        mean: of the field.
+        mean: mean of the field.
         deviation: root mean square of the field about its mean.
-        modes: the most waves along an axis.
+        modes: largest number of waves along an axis.
         cutoff: number of waves from which the spectrum falls.
-        power: m waves deviate as (1 + m^2 / cutoff^2)^(-power / 2).
-        between: None, or the range onto which the field is squashed: low + (high - low) / (1 + exp(-field)).
+        power: exponent of the spectrum; the mode of m waves deviates as (1 + m^2 / cutoff^2)^(-power / 2).
+        between: None, or the range (low, high) onto which the field is mapped: low + (high - low) / (1 + exp(-field)).
     """
 
     mean: float = 0.0
@@ -48,18 +48,18 @@ class Waves:
 class PeriodicFields:
     """A periodic box, 1-D or square, on which a random field evolves by a semilinear PDE.
 
-    The initial field is stored at the reported points; what is solved is the shortest sum of waves through them. A solver
-    with fewer points than reported leaves out the waves it cannot hold and interpolates its answer by waves.
+    The initial field is stored at the reported points; the solver starts from its trigonometric interpolant. A solver with
+    fewer points than reported leaves out the waves that its grid does not resolve, and its solution is interpolated likewise.
 
     Attributes:
-        pde: the equation with the ranges of its numbers.
-        waves: the initial field.
-        time: at which the field is reported [s].
-        length: of the box along each axis [m].
-        axes: 1 or 2.
-        reported: points in the data along each axis.
-        points: of the solver along each axis.
-        steps: time steps of the solver.
+        pde: the equation with the ranges of its parameters.
+        waves: distribution of the initial field.
+        time: time at which the field is reported [s].
+        length: length of the box along each axis [m].
+        axes: number of axes, 1 or 2.
+        reported: number of points in the data along each axis.
+        points: number of points of the solver along each axis.
+        steps: number of time steps of the solver.
     """
 
     pde: SemilinearPDE
@@ -73,37 +73,37 @@ class PeriodicFields:
 
     @property
     def simulator(self) -> str:
-        """The name of the class of the PDE without this folder, as data files have it."""
+        """The name of the class of the PDE without the name of this folder, as in existing data files."""
         return f"{type(self.pde).__module__}.{type(self.pde).__name__}".replace("simulators.periodic.", "simulators.")
 
     @property
     def scheme(self) -> str:
-        """Exact in time for linear PDEs."""
+        """The scheme, which is exact in time for linear PDEs."""
         return "Fourier; exact in time" if self.pde.degree == 1 else "Fourier; ETDRK4, order 4"
 
     @property
     def order(self) -> float:
-        """In time; in space there is round-off only."""
+        """Order in time; NaN for linear PDEs. In space the error does not fall with an order."""
         return float("nan") if self.pde.degree == 1 else 4.0
 
     @property
     def equation(self) -> str:
-        """That of the PDE."""
+        """The equation of the PDE."""
         return self.pde.equation
 
     @property
     def invariant(self) -> str:
-        """That of the PDE."""
+        """The invariant of the PDE."""
         return self.pde.invariant
 
     @property
     def size(self) -> int:
-        """Values on the solver's grid."""
+        """Number of values on the solver's grid."""
         return len(self.pde.evolved) * self.points**self.axes
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
-        """The initial field and the numbers of the PDE."""
+        """The initial field and the random parameters of the PDE."""
         return (self._on_grid(self.pde.initial, self.pde.initial.long_name), *(drawn for drawn, _ in self.pde.numbers))
 
     @property
@@ -117,18 +117,18 @@ class PeriodicFields:
         return tuple(grid_points(axis, self.reported, self.length) for axis in "xy"[: self.axes])
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         field = self.waves.draw(generator, samples, self._grid(self.reported))
         numbers = random_numbers(generator, samples, [bounds for _, bounds in self.pde.numbers])
         names = [drawn.name for drawn, _ in self.pde.numbers]
         return {self.pde.initial.name: field.float()} | dict(zip(names, numbers.float().unbind(1), strict=True))
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much the invariant of the PDE is missed, relative.
+        """Return the outputs of stored inputs, and the relative violation of the PDE's invariant.
 
         Args:
             inputs: as `draw` returns them.
-            refinement: factor on steps; the grid stays, as Fourier modes leave no error in space that falls with an order.
+            refinement: factor on steps; the grid is unchanged, as the error of Fourier modes does not fall with an order.
         """
         numbers = {name: values.double() for name, values in inputs.items() if name != self.pde.initial.name}
         field = inputs[self.pde.initial.name].double()

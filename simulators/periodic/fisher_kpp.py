@@ -13,15 +13,15 @@ from simulators.quantities import Quantity, number
 
 @dataclass(frozen=True)
 class FisherKPP(SemilinearPDE):
-    """u_t = D u_xx + r u (1 - u): a population spreads and grows until it fills its place.
+    """u_t = D u_xx + r u (1 - u): a population spreads and grows up to its capacity.
 
-    A density between 0 and 1 stays there; a front invades u = 0 at the speed 2 sqrt(r D), and
+    A density between 0 and 1 stays between them; a front invades u = 0 at the speed 2 sqrt(r D), and
     (1 + exp((x - 5 t sqrt(r D / 6)) sqrt(r / (6 D))))^-2 solves the equation.
     Source: Fisher, Ann. Eugenics 7 (1937); Ablowitz & Zeppetella, Bull. Math. Biol. 41 (1979) 835-840.
 
     Attributes:
         diffusivity: range of D, not negative [m^2/s].
-        growth: r [1/s]; 0 leaves diffusion.
+        growth: growth rate r [1/s]; with 0, diffusion remains.
     """
 
     diffusivity: tuple[float, float] = (0.001, 0.01)
@@ -34,7 +34,7 @@ class FisherKPP(SemilinearPDE):
 
     @property
     def degree(self) -> int:  # type: ignore[override]
-        """Quadratic, if it grows at all."""
+        """Degree 2, or 1 without growth."""
         return 2 if self.growth else 1
 
     @property
@@ -47,10 +47,10 @@ class FisherKPP(SemilinearPDE):
         return self.growth + not_negative(numbers, "diffusivity", "m^2/s") * box.laplacian
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
-        """-r u^2."""
+        """Return -r u^2."""
         return lambda modes: box.to_modes(box.to_grid(modes).square_()).mul_(-self.growth)
 
     def residual(self, numbers: Numbers, before: Tensor, after: Tensor, length: float) -> Float[Tensor, " sample"]:
-        """Return by how much the density leaves its bounds."""
+        """Return the largest distance of the density from its bounds, 0 if it stays within them."""
         after = after.flatten(1)
         return (after - after.clamp(0, 1)).abs().amax(1)

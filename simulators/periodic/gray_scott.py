@@ -14,16 +14,16 @@ from simulators.quantities import Quantity, number
 
 @dataclass(frozen=True)
 class GrayScott(SemilinearPDE):
-    """u_t = D_u lap u - u v^2 + F (1 - u), v_t = D_v lap v + u v^2 - (F + K) v: a fed reaction that makes spots and stripes.
+    """u_t = D_u lap u - u v^2 + F (1 - u), v_t = D_v lap v + u v^2 - (F + K) v: a reaction that forms spots and stripes.
 
-    Begins with v given and u = 1 - 2 v. u = 1, v = 0 rests; concentrations stay positive.
+    It begins with a given v and u = 1 - 2 v. The state u = 1, v = 0 is stationary; concentrations stay positive.
     Source: Pearson, Science 261 (1993) 189-192.
 
     Attributes:
         feed: range of F, not negative [1/s].
         kill: range of K, not negative [1/s].
-        diffusivity_u: D_u [m^2/s].
-        diffusivity_v: D_v [m^2/s].
+        diffusivity_u: diffusivity D_u of u [m^2/s].
+        diffusivity_v: diffusivity D_v of v [m^2/s].
     """
 
     feed: tuple[float, float] = (0.03, 0.05)
@@ -42,7 +42,7 @@ class GrayScott(SemilinearPDE):
 
     @property
     def numbers(self) -> tuple[tuple[Quantity, tuple[float, float]], ...]:
-        """Feed and kill rates."""
+        """The feed and kill rates."""
         return (
             (number("feed", "s-1", "rate at which the substrate is fed"), self.feed),
             (number("kill", "s-1", "rate at which the activator is removed beyond the feed's"), self.kill),
@@ -54,13 +54,13 @@ class GrayScott(SemilinearPDE):
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name):g} m^2/s")
 
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
-        """-D_u k^2 - F and -D_v k^2 - F - K."""
+        """Return -D_u k^2 - F and -D_v k^2 - F - K."""
         feed, kill = (not_negative(numbers, name, "1/s") for name in ("feed", "kill"))
         substrate = self.diffusivity_u * box.laplacian - feed
         return torch.cat([substrate, self.diffusivity_v * box.laplacian - feed - kill], dim=1)
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
-        """F - u v^2 and u v^2."""
+        """Return F - u v^2 and u v^2."""
         signs = torch.tensor([-1.0, 1.0], dtype=box.laplacian.dtype, device=box.laplacian.device)
         signs = signs.reshape(2, *(1,) * len(box.points))
         feed = numbers["feed"].flatten()
@@ -78,5 +78,5 @@ class GrayScott(SemilinearPDE):
         return torch.stack([1 - 2 * field, field], dim=1)
 
     def residual(self, numbers: Numbers, before: Tensor, after: Tensor, length: float) -> Float[Tensor, " sample"]:
-        """Return how far below 0 a concentration falls."""
+        """Return how far a concentration falls below 0."""
         return (-after.flatten(1).amin(1)).clamp(min=0)

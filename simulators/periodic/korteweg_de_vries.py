@@ -15,8 +15,8 @@ from simulators.quantities import Quantity, number
 class KortewegDeVries(SemilinearPDE):
     """u_t + 6 u u_x + delta u_xxx = 0: long waves break up into solitons.
 
-    Mean, momentum <u^2> and energy <delta u_x^2 / 2 - u^3> are conserved; in time the scheme keeps the mean to round-off and
-    the others to order 4. A soliton (c / 2) sech^2(sqrt(c / delta) (x - c t) / 2) travels at c.
+    The mean, the momentum <u^2> and the energy <delta u_x^2 / 2 - u^3> are conserved; in time the scheme conserves the mean to
+    round-off and the others to order 4. A soliton (c / 2) sech^2(sqrt(c / delta) (x - c t) / 2) travels at the speed c.
     Source: Drazin & Johnson, Solitons (Cambridge 1989), chapter 2.
 
     Attributes:
@@ -37,11 +37,11 @@ class KortewegDeVries(SemilinearPDE):
         return ((number("dispersion", "m3 s-1", "dispersion"), self.dispersion),)
 
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
-        """-delta (i k)^3."""
+        """Return -delta (i k)^3."""
         return -numbers["dispersion"] * box.derivative[0] ** 3
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
-        """-3 (u^2)_x."""
+        """Return -3 (u^2)_x."""
         factor = -3 * box.derivative[0]
         return lambda modes: box.to_modes(box.to_grid(modes).square_()) * factor
 

@@ -12,9 +12,10 @@ from simulators.quantities import Quantity, number
 
 @dataclass(frozen=True)
 class KuramotoSivashinsky(SemilinearPDE):
-    """u_t + u u_x + u_xx + nu u_xxxx = 0: long waves grow, short ones decay, and what saturates them is chaos.
+    """u_t + u u_x + u_xx + nu u_xxxx = 0: long waves grow, short waves decay, and the saturated flow is chaotic.
 
-    A small wave grows as exp((k^2 - nu k^4) t); the mean is conserved. For nu = 1 on a box of 22 m neighbours part at 0.04 1/s.
+    A small wave grows as exp((k^2 - nu k^4) t); the mean is conserved. For nu = 1 on a box of 22 m, neighbouring solutions
+    separate at a rate of 0.04 1/s.
     Source: Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214-1233; Cvitanovic et al., SIAM J. Appl. Dyn. Syst. 9 (2010).
 
     Attributes:
@@ -38,6 +39,6 @@ class KuramotoSivashinsky(SemilinearPDE):
         return -box.laplacian - not_negative(numbers, "hyperviscosity", "m^4/s") * box.laplacian**2
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
-        """-(u^2)_x / 2."""
+        """Return -(u^2)_x / 2."""
         factor = -0.5 * box.derivative[0]
         return lambda modes: box.to_modes(box.to_grid(modes).square_()) * factor

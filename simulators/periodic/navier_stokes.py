@@ -17,16 +17,16 @@ from simulators.quantities import Quantity, number
 class NavierStokes(SemilinearPDE):
     """w_t + (u w)_x + (v w)_y = nu lap w - mu w - A q cos(q y), with u = psi_y, v = -psi_x, lap psi = -w, q = 2 pi n / L.
 
-    The transport is evaluated as (d_xx - d_yy)(u v) + d_xy (v^2 - u^2), which takes four transforms in the place of five. The
-    forcing is that of Kolmogorov's flow, a force A sin(q y) along x. Without it energy <u^2 + v^2> / 2 and enstrophy
+    The transport is evaluated as (d_xx - d_yy)(u v) + d_xy (v^2 - u^2), which takes four transforms instead of five. The
+    forcing is that of Kolmogorov flow, a force A sin(q y) along x. Without it the energy <u^2 + v^2> / 2 and the enstrophy
     <w^2> / 2 never grow, and for nu = mu = 0 both are conserved up to the scheme's error in time.
     Source: Canuto et al., Spectral Methods in Fluid Dynamics (1988), chapter 7; Basdevant, J. Comput. Phys. 50 (1983) 209-214.
 
     Attributes:
         viscosity: range of nu, not negative [m^2/s].
-        drag: mu, not negative [1/s].
-        forcing: A [m/s^2].
-        forced_waves: n, waves of the force over the box.
+        drag: drag coefficient mu, not negative [1/s].
+        forcing: amplitude A of the force [m/s^2].
+        forced_waves: number n of waves of the force over the box.
     """
 
     viscosity: tuple[float, float] = (1e-3, 3e-3)
@@ -43,7 +43,7 @@ class NavierStokes(SemilinearPDE):
 
     @property
     def invariant(self) -> str:  # type: ignore[override]
-        """Forced flows have none."""
+        """The enstrophy; "" for forced flows, which have no invariant."""
         return "" if self.forcing else "enstrophy, never growing"
 
     @property
@@ -56,11 +56,11 @@ class NavierStokes(SemilinearPDE):
             raise ValueError(f"drag must not be negative, got {self.drag:g} 1/s")
 
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
-        """-nu k^2 - mu."""
+        """Return -nu k^2 - mu."""
         return not_negative(numbers, "viscosity", "m^2/s") * box.laplacian - self.drag
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor]:
-        """Return the transport, negative, and the curl of the force."""
+        """Return the negative transport plus the curl of the force."""
         along_x, along_y = box.derivative
         inverse = torch.where(box.laplacian == 0, 0, -1 / box.laplacian)
         to_u, to_v = along_y * inverse, -along_x * inverse
@@ -82,6 +82,6 @@ class NavierStokes(SemilinearPDE):
         return rest
 
     def residual(self, numbers: Numbers, before: Tensor, after: Tensor, length: float) -> Float[Tensor, " sample"]:
-        """Return by how much the enstrophy grew, 0 if it fell; NaN for a forced flow."""
+        """Return the relative growth of the enstrophy, 0 if it fell; NaN for a forced flow."""
         start, end = (field.square().flatten(1).mean(1) for field in (before, after))
         return torch.full_like(end, math.nan) if self.forcing else ((end - start) / start).clamp(min=0)

@@ -37,7 +37,7 @@ VORTICES = PeriodicFields(NavierStokes((1e-3, 2e-3)), Waves(deviation=6.0, modes
 PERIODIC = (
     make_pair(
         "advection_diffusion",
-        "a profile that drifts and spreads, then under the wind and in the medium of one site, inside the source's ranges",
+        "a profile that drifts and spreads, then one with velocity and diffusivity from a narrow part of the source's ranges",
         "parameter",
         "easy",
         CARRIED,
@@ -78,7 +78,7 @@ PERIODIC = (
     ),
     make_pair(
         "burgers_reversed",
-        "waves carried to the right, then to the left: what the source knows of places is wrong",
+        "waves carried to the right, then waves carried to the left, for which the source predicts wrong positions",
         "negative",
         "hard",
         replace(STEEP, pde=Burgers((0.01, 0.02), drift=0.6), waves=Waves(deviation=0.3, modes=6), time=0.4),

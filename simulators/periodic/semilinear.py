@@ -1,4 +1,4 @@
-"""Periodic problems u_t = L u + N(u), L diagonal in Fourier modes: an equation is its L and its N."""
+"""Periodic problems u_t = L u + N(u) with L diagonal in Fourier modes; a subclass of `SemilinearPDE` defines L and N."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,21 +16,19 @@ from simulators.quantities import Quantity
 
 Numbers = Mapping[str, Tensor]
 
-UNSEEN = (
-    8  # steps that an estimate stands for; fewer in an interval of less than its square, so that there are as many estimates
-)
-BLOCK = 2**16  # grid values advanced together on a CPU: what a step works on stays in a core's cache
+UNSEEN = 8  # steps per error estimate; an interval of fewer than 64 steps has fewer per estimate, to keep 8 estimates
+BLOCK = 2**16  # grid values that are advanced together on a CPU, so that the arrays of a step stay in a core's cache
 
 
 class SemilinearPDE(ABC):
-    """A periodic evolution equation; a subclass is a frozen dataclass of the ranges in which its numbers are drawn.
+    """A periodic evolution equation; a subclass is a frozen dataclass of the ranges from which its parameters are drawn.
 
     Attributes:
-        equation: what is solved.
-        invariant: what is conserved, or bounded; "" if nothing is.
-        degree: of N as a polynomial in u; 1 if there is none.
-        initial: what the initial field is, without axes.
-        evolved: what evolves, without axes: one field, or a few coupled ones.
+        equation: the equation that is solved.
+        invariant: the conserved or bounded quantity; "" if none exists.
+        degree: degree of N as a polynomial in u; 1 without N.
+        initial: description of the initial field, without axes.
+        evolved: descriptions of the evolving field, or of a few coupled fields, without axes.
     """
 
     equation: str
@@ -42,7 +40,7 @@ class SemilinearPDE(ABC):
     @property
     @abstractmethod
     def numbers(self) -> tuple[tuple[Quantity, tuple[float, float]], ...]:
-        """The numbers that differ from sample to sample, and the range in which each is drawn."""
+        """The parameters that differ from sample to sample, and the range from which each is drawn."""
 
     @abstractmethod
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
@@ -50,25 +48,25 @@ class SemilinearPDE(ABC):
 
         Args:
             box: grid and modes.
-            numbers: by name, shaped to broadcast against modes.
+            numbers: parameters by name, shaped to broadcast against modes.
         """
 
     def nonlinear(self, box: PeriodicBox, numbers: Numbers) -> Callable[[Tensor], Tensor] | None:
-        """Return the function that takes the modes of u to those of N(u); None if there is no N."""
+        """Return the function that maps the modes of u to those of N(u); None without N."""
         return None
 
     def start(self, field: Tensor) -> Tensor:
-        """Return what evolves from the initial field: itself, or (sample, field, ...)."""
+        """Return the state at t = 0 for an initial field: the field itself, or coupled fields (sample, field, ...)."""
         return field
 
     def residual(self, numbers: Numbers, before: Tensor, after: Tensor, length: float) -> Float[Tensor, " sample"]:
-        """Return by how much each sample's invariant is missed, relative; NaN without one.
+        """Return the relative violation of each sample's invariant; NaN if there is no invariant.
 
         Args:
-            numbers: by name, one a sample.
-            before: what evolves, at the grid points, at t = 0.
-            after: at the end.
-            length: of the box [m].
+            numbers: parameters by name, one number per sample.
+            before: state at the grid points at t = 0.
+            after: state at the end.
+            length: length of the box [m].
         """
         change = (after.flatten(1).mean(1) - before.flatten(1).mean(1)).abs()
         return change / before.flatten(1).square().mean(1).sqrt().clamp(min=torch.finfo(before.dtype).tiny)
@@ -85,30 +83,31 @@ def solve_periodic(
 ) -> Float[Tensor, "sample time ..."]:
     """Solve u_t = L u + N(u) on a periodic box, one field (or a few coupled ones) per row.
 
-    Fourier modes in space, free of aliasing (see `PeriodicBox`): the error falls faster than any power of the spacing for
-    smooth fields. ETDRK4 in time, order 4 (see `ExponentialStep`). A field loses the modes that are not kept before t = 0.
+    In space the solution is expanded in Fourier modes free of aliasing (see `PeriodicBox`): for smooth fields the error falls
+    faster than any power of the spacing. In time ETDRK4 is used, order 4 (see `ExponentialStep`). The initial field is first
+    projected onto the modes that are kept.
 
-    Of every sample one step in eight, and at least eight in each interval between output times, is compared with an embedded
-    solution of order 3 (see `ExponentialStep.error`), and stands for those before it. The distances, relative to the modes at
-    their times, are added up: an estimate of the relative error that the steps make, from above, by a factor up to 10 where it
-    is 1 % or more, and by hundreds where it is tiny. It takes one evaluation of N more than the steps do. Equations without N
-    are solved exactly.
+    In every sample, one step in eight, and at least eight in each interval between output times if it has as many, is compared
+    with an embedded solution of order 3 (see `ExponentialStep.error`); its distance also counts for the steps since the last
+    comparison. The sum of the distances, relative to the modes at their times, is an upper estimate of the relative error that
+    the steps make: too large by a factor of up to 10 if the error is 1 % or more, and by hundreds if it is tiny. It needs one
+    more evaluation of N in all. Equations without N are solved exactly.
 
     Args:
-        pde: L and N.
+        pde: the PDE with its L and N.
         initial: u at the grid points x_i = i length / points, (sample, x), (sample, x, y), or with an axis of coupled
             fields after `sample`. It is solved in its own precision.
         numbers: parameters of the PDE that differ from sample to sample.
         times: output times t [s], not negative, in order.
-        lengths: of the box along each axis [m].
-        steps: time steps in each interval between output times (the first begins at 0).
+        lengths: lengths of the box along each axis [m].
+        steps: number of time steps in each interval between output times (the first begins at 0).
 
     Returns:
-        u at the times.
+        u at the output times.
 
     Raises:
         ValueError: if a shape does not fit, a value is not finite, a time is out of order, or the grid does not fit the PDE;
-            a `LostSolutionError` if the solution is not finite or its estimated error above `step_error.TOLERANCE`, see
+            a `LostSolutionError` if the solution is not finite or its estimated error is above `step_error.TOLERANCE`, see
             `step_error.tolerate`.
     """
     moments = check_times(times)
@@ -154,7 +153,10 @@ def _evolve(
     moments: list[float],
     steps: int,
 ) -> tuple[Tensor, list[Tensor], list[float]]:
-    """Return the solution at the times, what steps add to its relative error, and until when; nothing if none is estimated."""
+    """Return the solution at the times, the estimated errors that groups of steps add, and the times at which the groups end.
+
+    The lists of errors and times are empty if no error is estimated.
+    """
     modes, now, length, advance, solution = box.to_modes(initial), 0.0, 0.0, None, []
     errors: list[Tensor] = []
     ends: list[float] = []
@@ -186,10 +188,10 @@ def _norm(modes: Tensor) -> Float[Tensor, " sample"]:
 
 
 def not_negative(numbers: Numbers, name: str, units: str) -> Tensor:
-    """Return the numbers of that name after checking their sign.
+    """Return the parameter with this name after checking its sign.
 
     Raises:
-        ValueError: if one is negative.
+        ValueError: if the value of a sample is negative.
     """
     values = numbers[name]
     if bool((values < 0).any()):

@@ -1,1 +1,1 @@
-"""Flow through porous media, Darcy's law: its solver, and squares of random permeability."""
+"""Flow through porous media by Darcy's law: its solver, and squares of random permeability."""

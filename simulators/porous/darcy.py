@@ -15,12 +15,12 @@ Sides = Sequence[tuple[float | None, float | None]]
 
 @dataclass(frozen=True)
 class Flow:
-    """What `solve_darcy` returns; flows are per unit of depth [m^2/s].
+    """The result of `solve_darcy`; flows are per unit of depth [m^2/s].
 
     Attributes:
-        pressure: at the cell centres [Pa].
-        outflow: leaves through x low, x high, y low, y high, and into held cells.
-        injected: by the source.
+        pressure: pressure at the cell centres [Pa].
+        outflow: flows out through the sides x low, x high, y low, y high, and into held cells.
+        injected: flow that the source injects.
     """
 
     pressure: Float[Tensor, "sample x y"]
@@ -28,7 +28,7 @@ class Flow:
     injected: Float[Tensor, " sample"]
 
     def residual(self) -> Float[Tensor, " sample"]:
-        """Return |what leaves - what is injected|, relative to the largest of them."""
+        """Return |total outflow - injected|, relative to the largest of these flows."""
         largest = torch.cat([self.outflow, self.injected[:, None]], 1).abs().amax(1)
         return (self.outflow.sum(1) - self.injected).abs() / largest.clamp(min=torch.finfo(largest.dtype).tiny)
 
@@ -43,31 +43,31 @@ def solve_darcy(
 ) -> Flow:
     """Solve -div(k grad p) = f on a rectangle, one body per row.
 
-    Cell-centred finite volumes of order 2: the flow through a face is that of two half cells in series, (harmonic mean of
-    k) (difference of p) / h, so that layers along the axes are exact. The system is solved directly: see
-    `block_tridiagonal`. A cell whose k is 0 is solid: nothing flows, its source is left out and its pressure given as 0.
+    The scheme is cell-centred finite volumes of order 2: the flow through a face is that through two half cells in series,
+    (harmonic mean of k) (difference of p) / h, which is exact for layers along the axes. The system is solved directly, see
+    `block_tridiagonal`. A cell with k = 0 is solid: it has no flow, its source is ignored and its pressure is set to 0.
     Source: Aziz & Settari, Petroleum Reservoir Simulation (1979), chapter 3.
 
     Args:
-        permeability: over viscosity, k, not negative [m^2/(Pa s)].
-        source: f, volume injected per volume and time [1/s].
-        lengths: of the rectangle along x and y [m].
-        pressures: (low, high) along x and along y at which the sides are held [Pa]; None for a side without flow.
+        permeability: permeability divided by viscosity, k, not negative [m^2/(Pa s)].
+        source: volume f injected per volume and time [1/s].
+        lengths: lengths of the rectangle along x and y [m].
+        pressures: pressures (low, high) along x and along y at which the sides are held [Pa]; None for a side without flow.
         held: cells that are held at p = 0 up to their faces, like a drain or a well.
 
     Returns:
-        Pressures and the flows that balance, float64.
+        Pressures and the flows of the mass balance, float64.
 
     Raises:
-        ValueError: if a shape does not fit, a value is not finite, a permeability is negative, nothing is held, or a
-            region is cut off from all that is held.
+        ValueError: if a shape does not fit, a value is not finite, a permeability is negative, no pressure is held, or a
+            region is not connected to any held pressure.
     """
     permeability, source = permeability.to(torch.float64), source.to(torch.float64)
     _check(permeability, source, lengths, pressures, held)
     cells = permeability.shape[1:]
     width, height = (length / count for length, count in zip(lengths, cells, strict=True))
     drained = torch.zeros_like(permeability[0], dtype=torch.bool) if held is None else held
-    conductivity = torch.where(drained, torch.inf, permeability)  # so that the face is at the cell's pressure
+    conductivity = torch.where(drained, torch.inf, permeability)  # infinite, so that the cell's pressure holds up to its face
     along_x, drain = _couple(conductivity, drained, height / width)
     along_y, drain_y = _couple(conductivity.mT, drained.mT, width / height)
     along_y, drain = along_y.mT, drain + drain_y.mT
@@ -90,7 +90,7 @@ def solve_darcy(
 
 
 def _couple(conductivity: Tensor, drained: Tensor, aspect: float) -> tuple[Tensor, Tensor]:
-    """Return the conductances between cells along the first axis, and from each cell to drained neighbours there."""
+    """Return the conductances between cells along the first axis, and those from each cell to drained neighbours."""
     low, high = conductivity[:, :-1], conductivity[:, 1:]
     face = aspect * 2 / (1 / low + 1 / high)
     drain = torch.zeros_like(conductivity)
@@ -100,7 +100,7 @@ def _couple(conductivity: Tensor, drained: Tensor, aspect: float) -> tuple[Tenso
 
 
 def _sides(rim: Tensor, pressures: Sides, aspects: tuple[float, float]) -> list[tuple[tuple[slice | int, ...], Tensor, float]]:
-    """Return for x low, x high, y low, y high: where their cells are, the conductances to them and their pressure."""
+    """Return for the sides x low, x high, y low, y high: the index of their cells, the conductances, and the pressure."""
     sides: list[tuple[tuple[slice | int, ...], Tensor, float]] = []
     for axis, pair in enumerate(pressures):
         for end, pressure in zip((0, -1), pair, strict=True):
@@ -141,4 +141,4 @@ def _check(
     if not all(math.isfinite(pressure) for pressure in given):
         raise ValueError(f"a pressure must be finite, or None for a side without flow, got {given} Pa")
     if not given and (held is None or not bool(held.any())):
-        raise ValueError("the pressure of a side or of a cell must be held, none is: give one a number in the place of None")
+        raise ValueError("the pressure of a side or of a cell must be held, none is: replace a None by a number")

@@ -16,26 +16,26 @@ Arrays = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Darcy:
-    """-div(k grad p) = f on a square of random permeability k, whose sides are held at p = 0 or drive a flow.
+    """-div(k grad p) = f on a square of random permeability k, with p = 0 on all sides or a pressure drop along x.
 
     The logarithm of k is band-limited, so that its averages over the reported cells determine the solution. A solver with
-    fewer cells starts from their block averages and interpolates its answer; one with more averages its answer. A hole is
-    a square about the centre with its sides on faces of all grids. Its corners bend the flow by three quarters of a turn,
-    and the error falls as h^(4/3) there, not as h^2.
+    fewer cells starts from block averages of these and interpolates its solution; a solver with more cells averages its
+    solution. A hole is a square at the centre whose sides lie on faces of all grids. The flow turns around its corners, whose
+    angle in the domain is three quarters of a full turn, and there the error falls as h^(4/3), not as h^2.
 
     Attributes:
-        cells: of the solver along each axis; a multiple or a divisor of `reported`.
-        median: of k, permeability over viscosity, of sand and water [m^2/(Pa s)].
+        cells: number of cells of the solver along each axis, a multiple or a divisor of `reported`.
+        median: median of k, permeability divided by viscosity, of water in sand [m^2/(Pa s)].
         log_deviation: root mean square of log(k / median).
-        injection: f, the same everywhere [1/s].
-        pressure_drop: None holds all sides at p = 0; a number holds x low at it and x high at 0, without flow through the
-            other two [Pa].
-        hole_radius: half the side of the hole [m]; 0 for none.
-        hole_held: whether the hole is held at p = 0, a well; otherwise nothing flows into it. Inside, p is given as 0.
-        length: of a side [m].
-        modes: half waves along each axis in log(k).
-        cutoff: half waves from which its spectrum falls.
-        reported: cells in the data along each axis.
+        injection: uniform source f [1/s].
+        pressure_drop: None holds all sides at p = 0; a number is the pressure of x low, with x high at 0 and no flow through
+            the other two sides [Pa].
+        hole_radius: half the side of the hole [m]; 0 for no hole.
+        hole_held: whether the hole is held at p = 0, like a well; otherwise there is no flow into it. Inside, p is set to 0.
+        length: length of a side [m].
+        modes: number of half waves along each axis in log(k).
+        cutoff: number of half waves from which its spectrum falls.
+        reported: number of cells in the data along each axis.
     """
 
     cells: int = 64
@@ -56,17 +56,17 @@ class Darcy:
 
     @property
     def order(self) -> float:
-        """Of the error in the cells' width; NaN with a hole: 4/3 in the limit, of which grids that one uses show little."""
+        """Order in the width of the cells; NaN with a hole, as its limit of 4/3 hardly shows on grids of practical size."""
         return 2.0 if self.hole_radius == 0 else float("nan")
 
     @property
     def size(self) -> int:
-        """Cells of the solver; while it eliminates it keeps `cells` times as many numbers, still within a cache's reach."""
+        """Number of cells of the solver; the elimination keeps `cells` times as many numbers, which still fit into a cache."""
         return self.cells**2
 
     @property
     def equation(self) -> str:
-        """In words for a file."""
+        """The equation and the boundary conditions, for data files."""
         drop = self.pressure_drop
         sides = "p = 0 on all sides" if drop is None else f"p = {drop:g} Pa at x = 0, p = 0 at x = length, no flow through y"
         hole = "p = 0" if self.hole_held else "no flow"
@@ -90,20 +90,20 @@ class Darcy:
         return tuple(cell_centres(axis, self.reported, self.length) for axis in "xy")
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         modes = [Modes("cosine", self.modes)] * 2
         logarithm = self.log_deviation * random_field(generator, samples, self.reported, modes, cutoff=self.cutoff, power=2)
         return {"permeability": (self.median * torch.exp(logarithm)).float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample's mass balance fails, relative.
+        """Return the outputs of stored inputs, and the relative error of each sample's mass balance.
 
         Args:
             inputs: as `draw` returns them.
             refinement: factor on cells.
 
         Raises:
-            ValueError: if a side of the hole falls between faces.
+            ValueError: if a side of the hole does not lie on faces.
         """
         cells, drop = round(self.cells * refinement), self.pressure_drop
         permeability = torch.exp(to_solver(torch.log(inputs["permeability"].double()), Modes("cosine", self.modes), cells))
@@ -119,7 +119,7 @@ class Darcy:
         return {"pressure": torch.where(self._hole(pressure, self.reported), 0, pressure)}, flow.residual()
 
     def _hole(self, field: Tensor, cells: int) -> Bool[Tensor, "x y"]:
-        """Return which of the cells along each axis are in the hole."""
+        """Return the mask of the cells that lie in the hole, on a grid with `cells` cells along each axis."""
         half = self.hole_radius * cells / self.length
         if half and (cells % 2 or abs(half - round(half)) > 1e-9 or not half < cells / 2):
             raise ValueError(

@@ -1,1 +1,1 @@
-"""Steady fields on a periodic square, Poisson's and Helmholtz's equations: their solver, and fields that random blobs drive."""
+"""Poisson's and Helmholtz's equations on a periodic square: their solver, and ensembles with random blobs as sources."""

@@ -1,4 +1,4 @@
-"""Sources of steady fields: random blobs on a periodic square, after Subramanian et al. 2023, and what their problems share."""
+"""Random blobs on a periodic square as sources, after Subramanian et al. 2023, and the base class of their problems."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,22 @@ def random_blobs(
     width: float = 1 / 32,
     sparsities: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8),
 ) -> Float[Tensor, "sample x y"]:
-    """Draw sums of Gaussians on a square grid of centres about the middle of the unit square, made periodic.
+    """Draw periodic sums of Gaussians whose centres form a square grid in the middle of the unit square.
 
-    Each sample draws one of the sparsities, and each of its Gaussians is left out with that probability (one always
-    stays); the others have heights drawn uniformly from (0.001, 1). The sum is divided by its largest value.
+    Each sample draws one of the sparsities, and each of its Gaussians is left out with that probability, except that at least
+    one remains. The others have heights drawn uniformly from (0.001, 1). The sum is divided by its largest value.
     Source: Subramanian et al., NeurIPS 2023, arXiv:2306.00258, and the data generation published with it.
 
     Args:
-        generator: a CPU generator; all samples are drawn at once, and the same fields whatever the points.
-        samples: how many fields.
-        points: i / points along each axis.
-        blobs: Gaussians along each axis, their centres two widths apart.
+        generator: a CPU generator; all samples are drawn at once, and the fields do not depend on the number of points.
+        samples: number of fields.
+        points: number of points i / points along each axis.
+        blobs: number of Gaussians along each axis, with centres two widths apart.
         width: standard deviation of a Gaussian, as a fraction of the side.
         sparsities: probabilities that a Gaussian is left out.
 
     Returns:
-        Values at the points, float64, the largest of them 1.
+        Values at the points, float64; the largest value is 1.
 
     Raises:
         ValueError: if the points do not resolve the Gaussians, or the grid of centres is wider than the square.
@@ -57,14 +57,14 @@ def random_blobs(
 
 @dataclass(frozen=True, kw_only=True)
 class DrivenByBlobs:
-    """What the steady problems on a periodic square driven by random blobs have in common.
+    """The common part of the steady problems on a periodic square whose sources are random blobs.
 
     Attributes:
-        points: along each axis, of solver and data.
-        blobs: Gaussians along each axis.
-        width: standard deviation of a Gaussian, as a fraction of the side; `points` times it must be 2 or more.
-        sparsities: fractions of the Gaussians that are left out, one of them drawn for each sample.
-        length: of a side [m].
+        points: number of points along each axis, in the solver and in the data.
+        blobs: number of Gaussians along each axis.
+        width: standard deviation of a Gaussian, as a fraction of the side; `points` times `width` must be 2 or more.
+        sparsities: probabilities that a Gaussian is left out; one of them is drawn for each sample.
+        length: length of a side [m].
     """
 
     points: int = 64
@@ -80,7 +80,7 @@ class DrivenByBlobs:
 
     @property
     def size(self) -> int:
-        """Points, of a handful of arrays."""
+        """Number of points of one field."""
         return self.points**2
 
     @property
@@ -89,5 +89,5 @@ class DrivenByBlobs:
         return tuple(grid_points(axis, self.points, self.length) for axis in "xy")
 
     def draw_source(self, generator: torch.Generator, samples: int) -> Float[Tensor, "sample x y"]:
-        """Draw right-hand sides, float64."""
+        """Draw right-hand sides in float64."""
         return random_blobs(generator, samples, self.points, blobs=self.blobs, width=self.width, sparsities=self.sparsities)

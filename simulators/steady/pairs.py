@@ -7,7 +7,7 @@ from simulators.steady.poisson_ensemble import AnisotropicPoisson, SteadyAdvecti
 STEADY = (
     make_pair(
         "poisson",
-        "anisotropic diffusion, then more anisotropic than any of the source's",
+        "anisotropic diffusion, then diffusion more anisotropic than any of the source's",
         "parameter",
         "hard",
         AnisotropicPoisson((1.0, 5.0)),
@@ -15,7 +15,7 @@ STEADY = (
     ),
     make_pair(
         "poisson_advection",
-        "diffusion with the wind neglected, then with it",
+        "diffusion with advection neglected, then with advection",
         "physics",
         "hard",
         SteadyAdvectionDiffusion(ratio=(0.1, 0.3), advected=False),

@@ -1,4 +1,4 @@
-"""Steady diffusion and advection on a periodic square, driven by random blobs, after Subramanian et al. 2023."""
+"""Steady diffusion and advection on a periodic square with random blobs as sources, after Subramanian et al. 2023."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ Arrays = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class AnisotropicPoisson(DrivenByBlobs):
-    """-div(K grad u) = f on a periodic square, f random blobs less their mean, K = diffusivity R' diag(1, e) R.
+    """-div(K grad u) = f on a periodic square, f random blobs minus their mean, K = diffusivity R' diag(1, e) R.
 
-    SYS-1 of Subramanian et al., NeurIPS 2023, arXiv:2306.00258, on 64 points an axis instead of 128: their blobs are
-    resolved to 3e-9 by 64. The angle of the rotation R is drawn uniformly from half a turn.
+    This is SYS-1 of Subramanian et al., NeurIPS 2023, arXiv:2306.00258, on 64 points per axis instead of 128; 64 points resolve
+    their blobs to 3e-9. The angle of the rotation R is drawn uniformly from half a turn.
 
     Attributes:
-        eigenvalue: range of e, drawn uniformly; theirs are (1, 5), and (5, 10) for a shift.
-        diffusivity: of the weak direction [m^2/s].
+        eigenvalue: range from which e is drawn uniformly; theirs are (1, 5), and (5, 10) after a shift.
+        diffusivity: diffusivity in the weak direction [m^2/s].
     """
 
     eigenvalue: tuple[float, float] = (1.0, 5.0)
@@ -43,7 +43,7 @@ class AnisotropicPoisson(DrivenByBlobs):
         return (Quantity("solution", ("x", "y"), (self.points, self.points), "1", "concentration, of mean 0"),)
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         low, high = self.eigenvalue
         source = self.draw_source(generator, samples)
         excess, turn = torch.rand(2, samples, generator=generator, dtype=torch.float64)
@@ -56,17 +56,17 @@ class AnisotropicPoisson(DrivenByBlobs):
         }
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample fails its equation, relative.
+        """Return the outputs of stored inputs, and the relative residual of each sample's equation.
 
         Args:
             inputs: as `draw` returns them.
-            refinement: without effect: the points resolve the source, and the solution is exact.
+            refinement: has no effect, because the points resolve the source and the solution is exact.
         """
         return self._solve(inputs, None)
 
     def _solve(self, inputs: Arrays, velocity: Tensor | None) -> tuple[Arrays, Float[Tensor, " sample"]]:
         source = inputs["source"].double()
-        source = source - source.mean((1, 2), keepdim=True)  # what storing in single precision has left of it
+        source = source - source.mean((1, 2), keepdim=True)  # removes the mean that rounding to single precision has left
         diffusion, lengths = diffusion_tensor(inputs), [self.length] * 2
         solution = solve_elliptic(source, diffusion=diffusion, velocity=velocity, lengths=lengths)
         back = apply_elliptic(solution, diffusion=diffusion, velocity=velocity, lengths=lengths)
@@ -77,14 +77,14 @@ class AnisotropicPoisson(DrivenByBlobs):
 class SteadyAdvectionDiffusion(AnisotropicPoisson):
     """v . grad u - div(K grad u) = f on a periodic square, with K and f of `AnisotropicPoisson`.
 
-    SYS-2 of Subramanian et al., NeurIPS 2023, arXiv:2306.00258. The direction of v is drawn uniformly, and its speed is the
-    one at which norm(v . grad u) / norm(div(K grad u)) takes a value drawn uniformly from `ratio`. (They scale K down as v
-    grows, which scales u alone, and look the speed up in a table of mean ratios.)
+    This is SYS-2 of Subramanian et al., NeurIPS 2023, arXiv:2306.00258. The direction of v is drawn uniformly. Its speed is the
+    one at which norm(v . grad u) / norm(div(K grad u)) has a value drawn uniformly from `ratio`. (They scale K down as v
+    grows, which only scales u, and take the speed from a table of mean ratios.)
 
     Attributes:
-        ratio: range of advection to diffusion; theirs is (0.2, 1).
-        advected: False leaves v . grad u out; v is drawn and stored all the same, so that such an ensemble and one with
-            advection make a pair.
+        ratio: range of the ratio of advection to diffusion; theirs is (0.2, 1).
+        advected: whether the equation has the term v . grad u; without it v is still drawn and stored, so that such an
+            ensemble and one with advection form a pair.
     """
 
     ratio: tuple[float, float] = (0.2, 1.0)
@@ -92,7 +92,7 @@ class SteadyAdvectionDiffusion(AnisotropicPoisson):
 
     @property
     def equation(self) -> str:  # type: ignore[override]  # a class attribute of the base
-        """In words for a file."""
+        """The equation, for data files."""
         advection = "velocity . grad u" if self.advected else "0 (velocity neglected)"
         return f"{advection} - div(K grad u) = source, K = [[xx, xy], [xy, yy]] of diffusion; periodic, mean 0"
 
@@ -102,7 +102,7 @@ class SteadyAdvectionDiffusion(AnisotropicPoisson):
         return (*super().inputs, *(number(f"velocity_{axis}", "m s-1", f"velocity along {axis}") for axis in "xy"))
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         inputs = super().draw(generator, samples)
         low, high = self.ratio
         ratio, turn = torch.rand(2, samples, generator=generator, dtype=torch.float64)
@@ -114,11 +114,11 @@ class SteadyAdvectionDiffusion(AnisotropicPoisson):
         return {**inputs, "velocity_x": velocity[:, 0], "velocity_y": velocity[:, 1]}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample fails its equation, relative.
+        """Return the outputs of stored inputs, and the relative residual of each sample's equation.
 
         Args:
             inputs: as `draw` returns them.
-            refinement: without effect: the points resolve the source, and the solution is exact.
+            refinement: has no effect, because the points resolve the source and the solution is exact.
         """
         velocity = torch.stack([inputs["velocity_x"], inputs["velocity_y"]], 1).double()
         return self._solve(inputs, velocity if self.advected else None)
@@ -139,21 +139,21 @@ def speed_of_ratio(
 ) -> Float[Tensor, " sample"]:
     """Return the speed at which norm(v . grad u) / norm(div(K grad u)) is the given ratio.
 
-    Wave by wave with d = k . K k and a = k . direction, u = f / (d + i speed a): as the speed grows the power in
-    advection, speed^2 a^2 |u|^2, grows and that in diffusion, d^2 |u|^2, falls, so that bisection finds the one solution.
+    For each wave, u = f / (d + i speed a) with d = k . K k and a = k . direction. As the speed grows, the power in advection,
+    speed^2 a^2 |u|^2, grows and the power in diffusion, d^2 |u|^2, falls, so that bisection finds the unique solution.
 
     Args:
-        ratio: positive.
-        direction: unit vectors.
-        source: f of mean 0.
+        ratio: the ratio of each sample, positive.
+        direction: unit vectors along v.
+        source: f, with mean 0.
         diffusion: K [m^2/s].
-        length: of a side of the periodic square [m].
+        length: length of a side of the periodic square [m].
 
     Returns:
         Speeds [m/s], to twelve digits.
 
     Raises:
-        ValueError: if no speed will do: waves across the direction diffuse however fast the others are advected.
+        ValueError: if no speed gives the ratio, because waves perpendicular to the direction diffuse at any speed.
     """
     x, y = wave_numbers(source, [length] * 2)
     odd_x, odd_y = without_nyquist(x), without_nyquist(y)
@@ -174,6 +174,6 @@ def speed_of_ratio(
     if bool(lost.any()):
         i = int(lost.nonzero()[0])
         raise ValueError(
-            f"no speed makes advection {float(ratio[i]):.6g} times diffusion in sample {i}: lower the ratio, below 1 or so"
+            f"no speed makes advection {float(ratio[i]):.6g} times diffusion in sample {i}: lower the ratio to below about 1"
         )
     return 10 ** ((low + high) / 2)

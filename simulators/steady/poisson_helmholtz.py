@@ -1,4 +1,4 @@
-"""Steady linear equations with constant coefficients on a periodic box, many samples at once, by Fourier series."""
+"""Fourier solver of steady linear equations with constant coefficients on a periodic box, many samples at once."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-RESONANCE = 1e-10  # symbols smaller than this beside their terms lose ten of sixteen digits or more
-LEAST_DIFFUSION = 1e-14  # of a tensor's largest eigenvalue: some fifty times what round-off may make of a smallest one of 0
-ROUND_OFF = 1e-6  # of a mean that should be 0; fields stored in single precision keep 1e-7
+RESONANCE = 1e-10  # a symbol below this fraction of its terms has lost ten or more of sixteen digits
+LEAST_DIFFUSION = 1e-14  # smallest ratio of a tensor's eigenvalues, about fifty times what round-off may make of 0
+ROUND_OFF = 1e-6  # largest relative mean of a field whose mean should be 0; rounding to single precision leaves 1e-7
 
 
 def solve_elliptic(
@@ -23,20 +23,20 @@ def solve_elliptic(
 ) -> Shaped[Tensor, " sample *points"]:
     """Solve -div(K grad u) + v . grad u + w u = f on a periodic box, one problem per row.
 
-    A wave exp(i k . x) of f is divided by the symbol k . K k + i v . k + w: exact, but for round-off, for every f that
-    its points resolve. On the points, a wave of half their number has no first and no mixed derivative (its sine
-    vanishes there), but it has a second one.
+    Each wave exp(i k . x) of f is divided by the symbol k . K k + i v . k + w. This is exact up to round-off for every f that
+    the points resolve. The wave of half as many periods as points has no first and no mixed derivative (its sine vanishes at
+    the points), but it has a second derivative.
 
-    Where w = 0 the mean of u is free and set to 0; the mean of f must then be 0, and what round-off has left of it is
-    removed. A negative w makes the equation Helmholtz's, an imaginary part gives it absorption.
+    If w = 0, the mean of u is undetermined and set to 0; the mean of f must then be 0, and its round-off error is removed. With
+    a negative w the equation is Helmholtz's; an imaginary part of w is an absorption.
     Source: Trefethen, Spectral Methods in MATLAB (SIAM 2000), chapter 3.
 
     Args:
-        source: f at the points i length / points, (sample, x) or (sample, x, y), real or complex; points are even.
+        source: f at the points i length / points, (sample, x) or (sample, x, y), real or complex; numbers of points are even.
         diffusion: K, symmetric and positive definite, (axis, axis) for each sample [m^2/s].
         velocity: v [m/s]; None for 0.
         reaction: w [1/s], real or complex; None for 0.
-        lengths: of the box along each axis [m].
+        lengths: lengths of the box along each axis [m].
 
     Returns:
         u in the units of f times seconds, in double precision; complex if f or w is.
@@ -65,17 +65,17 @@ def apply_elliptic(
     reaction: Shaped[Tensor, " sample"] | None = None,
     lengths: Sequence[float],
 ) -> Shaped[Tensor, " sample *points"]:
-    """Return -div(K grad u) + v . grad u + w u of a field u: what `solve_elliptic` inverts.
+    """Return -div(K grad u) + v . grad u + w u of a field u, the operator that `solve_elliptic` inverts.
 
     Args:
         field: u at the points i length / points.
         diffusion: K, symmetric and positive definite [m^2/s].
         velocity: v [m/s]; None for 0.
         reaction: w [1/s], real or complex; None for 0.
-        lengths: of the box along each axis [m].
+        lengths: lengths of the box along each axis [m].
 
     Raises:
-        ValueError: as `solve_elliptic`, the mean and resonances excepted.
+        ValueError: as in `solve_elliptic`, except for the mean and resonances.
     """
     field = _double(field)
     diffusion, velocity, reaction = _check(field, diffusion, velocity, reaction, lengths)
@@ -95,7 +95,7 @@ def wave_numbers(field: Shaped[Tensor, " sample *points"], lengths: Sequence[flo
 
 
 def without_nyquist(wave: Float[Tensor, "points ..."]) -> Float[Tensor, "points ..."]:
-    """Return wave numbers along an axis for odd derivatives: the wave of half as many periods as points has none."""
+    """Return wave numbers along an axis for odd derivatives, in which the wave of half as many periods as points has 0."""
     odd = wave.clone()
     odd[len(wave) // 2] = 0
     return odd
@@ -133,14 +133,14 @@ def _double(values: Tensor) -> Tensor:
 def _check(
     field: Tensor, diffusion: Tensor, velocity: Tensor | None, reaction: Tensor | None, lengths: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Refuse what does not fit; return the coefficients in double precision, zeros in the place of None."""
+    """Check shapes and values; return the coefficients in double precision, with zeros instead of None."""
     samples, axes = len(field), field.ndim - 1
     if axes < 1 or any(count % 2 or count < 2 for count in field.shape[1:]):
         raise ValueError(
             f"a field needs an even number of points along each axis, got {tuple(field.shape[1:])}: add or drop one"
         )
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one per axis, got {tuple(lengths)}")
     zeros = diffusion.new_zeros(samples, axes, dtype=torch.float64)
     diffusion = _double(diffusion)
     velocity = zeros if velocity is None else _double(velocity)

@@ -1,1 +1,1 @@
-"""Functions of a few numbers in closed form, in a cheap and an expensive version."""
+"""Closed-form functions of a few numbers, as pairs of a cheap and an expensive version."""

@@ -1,4 +1,4 @@
-"""Friedman's first regression function, and sources that resemble it more or less."""
+"""Friedman's first regression function, and related functions of adjustable dissimilarity as sources."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def solve_friedman(
     Source: Pardoe & Stone, Boosting for regression transfer, ICML 2010, section 5.
 
     Args:
-        features: x1, x2, ... as columns, five or more; those after the fifth are noise to a learner.
+        features: x1, x2, ... as columns, five or more; the function does not depend on those after the fifth.
         amplitudes: a1 to a4.
         slopes: b1 to b5.
         offsets: c1 to c5.
@@ -52,16 +52,17 @@ def solve_friedman(
 
 @dataclass(frozen=True)
 class Friedman:
-    """Ten features drawn uniformly from (0, 1), of which five matter.
+    """Ten features drawn uniformly from (0, 1), and a response that depends on five of them.
 
-    With dissimilarity d the coefficients are drawn once for the whole data set: amplitudes and slopes from a normal
+    For a dissimilarity d the coefficients are drawn once for the whole data set: amplitudes and slopes from a normal
     distribution of mean 1 and standard deviation 0.1 d, offsets from one of mean 0 and standard deviation 0.05 d (the paper
-    writes N(1, 0.1 d), which we read as a standard deviation). Tasks of one seed and any d lie along one line.
+    writes N(1, 0.1 d), which we read as a standard deviation). For one seed, the coefficients are linear functions of d.
 
     Attributes:
-        dissimilarity: d, from 0 for Friedman #1 itself; the paper's sources are of this kind and its target has 0.
-        task_seed: which source of that dissimilarity.
-        relevant: numbers of the features that play x1 to x5; (6, 7, 8, 9, 10) is a source that knows nothing of the target's.
+        dissimilarity: d, 0 for Friedman #1 itself; in the paper, sources have a positive d and the target has d = 0.
+        task_seed: seed of the coefficients, which selects one of the sources of this dissimilarity.
+        relevant: numbers of the features that are used as x1 to x5; with (6, 7, 8, 9, 10) a source does not depend on the
+            features of the target.
     """
 
     dissimilarity: float = 0.0
@@ -82,7 +83,7 @@ class Friedman:
 
     @property
     def equation(self) -> str:
-        """With the coefficients, so that a file can be checked without our random numbers."""
+        """The equation with its coefficients, so that a file can be checked without our random numbers."""
         amplitudes, slopes, offsets = self.coefficients()
         terms = zip(self.relevant, slopes, offsets, strict=True)
         u1, u2, u3, u4, u5 = (
@@ -93,7 +94,7 @@ class Friedman:
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
-        """All features as the columns of one variable; its axis is no grid, so each is scaled alone."""
+        """All features as the columns of one variable; its axis has no grid, so that each column is scaled separately."""
         return (Quantity("features", ("feature",), (FEATURES,), "1", "features x1 to x10"),)
 
     @property
@@ -103,7 +104,7 @@ class Friedman:
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """Numbers of the features."""
+        """The numbers of the features."""
         return (Coordinate("feature", tuple(float(i) for i in range(1, FEATURES + 1)), "1", "number of the feature"),)
 
     def coefficients(self) -> tuple[list[float], list[float], list[float]]:
@@ -113,15 +114,15 @@ class Friedman:
         return (1 + 0.1 * normal[:4]).tolist(), (1 + 0.1 * normal[4:9]).tolist(), (0.05 * normal[9:]).tolist()
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         return {"features": random_numbers(generator, samples, [(0.0, 1.0)] * FEATURES).float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the output of stored inputs, without noise, and NaN: nothing is conserved.
+        """Return the outputs of stored inputs, without noise, and NaN, because there is no invariant.
 
         Args:
             inputs: as `draw` returns them.
-            refinement: changes nothing.
+            refinement: has no effect.
         """
         features = inputs["features"].double()[:, [i - 1 for i in self.relevant]]
         values = solve_friedman(features, *self.coefficients())

@@ -1,4 +1,4 @@
-"""Closed-form functions with a low-fidelity and a high-fidelity version: named inputs with units, and one number out."""
+"""Closed-form functions in a low-fidelity and a high-fidelity version, with named inputs in units and one output."""
 
 import math
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Arrays = dict[str, Tensor]
 def solve_multi_fidelity(
     points: Float[Tensor, "sample input"], function: str, fidelity: str = "high"
 ) -> Float[Tensor, " sample"]:
-    """Compute a function of `FAMILIES` at points in physical units, one a row.
+    """Compute a function of `FAMILIES` at points in physical units, one point per row.
 
-    Points beyond the bounds are computed as the formula has it, as long as it gives a number.
+    The formula is also evaluated at points outside the bounds, as long as its values are finite.
 
     Args:
-        points: a column for each input, in the order of the family's bounds and in their units.
+        points: array with a column for each input, in the order of the family's bounds and in their units.
         function: name of the family.
         fidelity: "high" or "low".
 
@@ -30,8 +30,8 @@ def solve_multi_fidelity(
         Values in the units of the family's output, float64.
 
     Raises:
-        ValueError: if there is no such function or fidelity, the columns are not as many as its inputs, or a value is not
-            finite.
+        ValueError: if the function or the fidelity is unknown, the number of columns is not the number of inputs, or a value
+            is not finite.
     """
     family = find_family(function)
     compute = family.level(fidelity)
@@ -49,10 +49,10 @@ def solve_multi_fidelity(
 
 @dataclass(frozen=True)
 class MultiFidelity:
-    """Points spread over the bounds of a function, and its values in one fidelity.
+    """Random points within the bounds of a function, and its values in one fidelity.
 
     Attributes:
-        function: name in `FAMILIES`.
+        function: name of the function in `FAMILIES`.
         fidelity: "high" or "low".
         design: "uniform", "latin hypercube" or "sobol", see `random_numbers`.
     """
@@ -73,18 +73,18 @@ class MultiFidelity:
 
     @property
     def equation(self) -> str:
-        """First lines of the formulas' docstrings; a low one may be told in terms of the high one."""
+        """The first line of the formula's docstring, and that of the high one, which the low one may refer to."""
         high, low = ((level.__doc__ or "").split("\n")[0].removesuffix(".") for level in (self._family.high, self._family.low))
         return high if self.fidelity == "high" else f"{low}; high: {high}"
 
     @property
     def size(self) -> int:
-        """Inputs and output."""
+        """Number of inputs and outputs."""
         return len(self._family.bounds) + 1
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
-        """The inputs of the function, a number each."""
+        """The inputs of the function, one number each."""
         return tuple(number(bound.name, bound.units, bound.long_name) for bound in self._family.bounds)
 
     @property
@@ -94,21 +94,21 @@ class MultiFidelity:
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """None: a table has no axes."""
+        """Empty, because a table has no axes."""
         return ()
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         bounds = [(bound.low, bound.high) for bound in self._family.bounds]
-        points = random_numbers(generator, samples, bounds, self.design)  # type: ignore[arg-type]  # checked at the start
+        points = random_numbers(generator, samples, bounds, self.design)  # type: ignore[arg-type]  # checked in __post_init__
         return {bound.name: points[:, i].float() for i, bound in enumerate(self._family.bounds)}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the output of stored inputs, and NaN: nothing is conserved.
+        """Return the output of stored inputs, and NaN, because there is no invariant.
 
         Args:
             inputs: as `draw` returns them.
-            refinement: changes nothing.
+            refinement: has no effect.
         """
         points = torch.stack([inputs[bound.name].double() for bound in self._family.bounds], 1)
         values = solve_multi_fidelity(points, self.function, self.fidelity)

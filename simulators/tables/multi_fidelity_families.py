@@ -1,4 +1,4 @@
-"""Families of functions: names, units and bounds of their inputs, and where their formulas come from."""
+"""Families of functions: names, units and bounds of their inputs, and the sources of their formulas."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Function = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Bound:
-    """One input: what it is, and the range over which a function is meant to be used."""
+    """The description of one input, and the range over which a function is intended to be used."""
 
     name: str
     low: float
@@ -27,12 +27,12 @@ class Family:
     """A function in two fidelities.
 
     Attributes:
-        name: in `FAMILIES`.
-        bounds: of the inputs, in the order of the columns.
-        output: what is computed.
-        high: the high-fidelity version, of points (sample, input).
+        name: key in `FAMILIES`.
+        bounds: bounds of the inputs, in the order of the columns.
+        output: description of the value.
+        high: the high-fidelity version, a function of points (sample, input).
         low: the cheap version.
-        source: where high and low come from.
+        source: references for high and low.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Family:
         """Return `high` or `low`.
 
         Raises:
-            ValueError: if the fidelity is another.
+            ValueError: if the fidelity is neither.
         """
         if fidelity not in ("high", "low"):
             raise ValueError(f'fidelity must be "high" or "low", got "{fidelity}"')
@@ -162,10 +162,10 @@ FAMILIES = {
 
 
 def find_family(function: str) -> Family:
-    """Return the family of that name.
+    """Return the family with this name.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no family has this name.
     """
     if function not in FAMILIES:
         raise ValueError(f'there is no function "{function}": choose one of {", ".join(FAMILIES)}')

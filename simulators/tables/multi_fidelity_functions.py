@@ -1,7 +1,7 @@
-"""Formulas with a cheap companion: each as published, or marked as ours, for points in physical units.
+"""Formulas in a high-fidelity and a low-fidelity version, as published or marked as ours, for points in physical units.
 
-The first line of a docstring is the equation that goes into a data file. Inputs are columns in the order of
-`multi_fidelity_families.FAMILIES`, which holds names, units and bounds; points beyond are computed as the formula has it.
+The first line of each docstring is the equation that is stored in data files. Inputs are columns in the order of
+`multi_fidelity_families.FAMILIES`, which holds names, units and bounds; formulas are also evaluated outside the bounds.
 """
 
 import math
@@ -44,7 +44,8 @@ def branin_high(x: Points) -> Values:
 def branin_low(x: Points) -> Values:
     """Value y = 10 sqrt(high(x1 - 2, x2 - 2)) + 2 (x1 - 0.5) - 3 (3 x2 - 1) - 1.
 
-    The middle one of three levels; hardly correlated, tied to the high one by a bent relation that changes over the domain.
+    The middle one of three levels. It is hardly correlated with the high one; their relation is nonlinear and changes over the
+    domain.
     Source: Perdikaris et al., Proc. R. Soc. A 473 (2017) 20160751.
     """
     x1, x2 = x.double().unbind(1)
@@ -54,7 +55,7 @@ def branin_low(x: Points) -> Values:
 def currin_high(x: Points) -> Values:
     """Value y = (1 - exp(-1 / (2 x2))) (2300 x1^3 + 1900 x1^2 + 2092 x1 + 60) / (100 x1^3 + 500 x1^2 + 4 x1 + 20).
 
-    At x2 = 0 and below the first factor is 1, its limit.
+    At x2 = 0 and below, the first factor is replaced by its limit 1.
     Source: Currin, Mitchell, Morris & Ylvisaker, J. Am. Stat. Assoc. 86 (1991) 953-963.
     """
     x1, x2 = x.double().unbind(1)
@@ -75,7 +76,7 @@ def currin_low(x: Points) -> Values:
 def park_a_high(x: Points) -> Values:
     """Value y = x1 / 2 (sqrt(1 + (x2 + x3^2) x4 / x1^2) - 1) + (x1 + 3 x4) exp(1 + sin(x3)).
 
-    Written as (sqrt(x1^2 + (x2 + x3^2) x4) - x1) / 2 + ..., which x1 = 0 does not spoil.
+    The code computes (sqrt(x1^2 + (x2 + x3^2) x4) - x1) / 2 + ..., which is also valid at x1 = 0.
     Source: Cox, Park & Singer, Comput. Stat. Data Anal. 37 (2001) 77-92.
     """
     x1, x2, x3, x4 = x.double().unbind(1)
@@ -150,9 +151,10 @@ def hartmann_high(x: Points) -> Values:
 def hartmann_low(x: Points) -> Values:
     """Value y = -sum_i alpha_i (exp(-4/9) (1 + (4 - d_i) / 9))^9, d_i as in the high one, alpha = (0.5, 0.5, 2, 4).
 
-    exp(-d) is the ninth power of exp(-d / 9), here replaced by its tangent at d = 4. Far from the centres, where d > 13,
-    that turns negative and then grows: hence bounds from 0.1, within which y stays below 3.5 (from 0 it would reach 38). The
-    paper's shift and scale of both levels, -(2.58 + sum) / 1.94, are left out, so that the high one has its usual minimum.
+    exp(-d) is the ninth power of exp(-d / 9), which is replaced by its tangent at d = 4. Far from the centres, where d > 13,
+    the tangent is negative and its magnitude grows. The bounds therefore begin at 0.1, so that y stays below 3.5 (from 0 it
+    would reach 38). The paper's shift and scale of both levels, -(2.58 + sum) / 1.94, are left out, so that the high one has
+    its usual minimum.
     Source: Park, Haftka & Kim, Struct. Multidiscip. Optim. 55 (2017) 1029-1050.
     """
     tangents = math.exp(-4 / 9) * (1 + (4 - _hartmann_distances(x)) / 9)
@@ -167,7 +169,7 @@ def _hartmann_distances(x: Points) -> Float[Tensor, "sample 4"]:
 def piston_high(x: Points) -> Values:
     """Time 2 pi sqrt(M / (k + S^2 n / V^2)), V = S (sqrt(A^2 + 4 k n) - A) / (2 k), n = P0 V0 Ta / T0, A = P0 S + w - k V0 / S.
 
-    w = 19.62 M; n S / V = A + k V / S is the balance of forces on the piston.
+    Here w = 19.62 M, and n S / V = A + k V / S is the balance of forces on the piston.
     Source: Kenett & Zacks, Modern Industrial Statistics (1998); Ben-Ari & Steinberg, Quality Engineering 19 (2007) 327-338.
     """
     mass, area, initial, spring, pressure, _, _ = x.double().unbind(1)
@@ -180,7 +182,7 @@ def piston_high(x: Points) -> Values:
 def piston_low(x: Points) -> Values:
     """Time as the high one, about the volume V = S n / (P0 S + w) of a gas that no spring helps to carry the load.
 
-    Ours: the limit of V as k falls to 0; the stiffness keeps its k.
+    Ours: V is its limit as k tends to 0, while k stays in the stiffness.
     """
     mass, area, _, _, pressure, _, _ = x.double().unbind(1)
     return _piston_cycle(x, area * _piston_gas(x) / (pressure * area + 19.62 * mass))

@@ -6,7 +6,7 @@ from simulators.tables.multi_fidelity import MultiFidelity
 
 FIDELITIES: dict[str, tuple[str, Difficulty]] = {
     "forrester": ("Forrester's function of one variable", "hard"),
-    "branin": ("Branin's function of two variables, the cheap one hardly correlated", "hard"),
+    "branin": ("Branin's function of two variables with a hardly correlated cheap version", "hard"),
     "currin": ("Currin's function of two variables", "easy"),
     "park_a": ("Park's first function of four variables", "easy"),
     "park_b": ("Park's second function of four variables", "hard"),
@@ -46,7 +46,7 @@ TABLES = (
     ),
     make_pair(
         "friedman_shuffled",
-        "Friedman #1 with noise 1, from a source in which the five features that matter are the other five",
+        "Friedman #1 with noise 1, from a source that depends on the other five features",
         "negative",
         "hard",
         Friedman(relevant=(10, 9, 8, 7, 6)),

@@ -16,25 +16,26 @@ Arrays = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Basins:
-    """h_t + (h u)_x = 0, (h u)_t + (h u^2 + g h^2 / 2)_x = -f h u between walls, u = 0 at first.
+    """h_t + (h u)_x = 0, (h u)_t + (h u^2 + g h^2 / 2)_x = -f h u between walls, with u = 0 at t = 0.
 
-    h is the still depth plus the surface's elevation. The stored elevations are averages over the reported cells; the
-    cosine modes with those averages, one a cell, go to the solver, and its answer is averaged back.
+    h is the still depth plus the elevation of the surface. The stored elevations are averages over the reported cells. The
+    solver starts from the sum of cosine modes, one per reported cell, that has these averages; its solution is averaged over
+    the reported cells.
 
     Attributes:
         depth: still depth [m].
-        deviation: root mean square of a random surface about it [m].
-        dam: range of the height of additional water on the low side of a dam that gives way [m].
-        position: range of the place of the dam, relative to the length.
-        friction: f [1/s].
-        time: at which elevation and discharge are reported [s].
-        length: of the basin [m].
-        modes: of the random surface.
-        cutoff: half waves from which its spectrum falls.
-        thickness: of the dam, relative to the length: the surface falls as a logistic function of x / thickness.
-        reported: cells in the data.
-        cells: cells of the solver, a multiple of `reported`.
-        limiter: of the solver; "first order" for none of its slopes.
+        deviation: root mean square of the random elevation [m].
+        dam: range of the height of additional water at small x, behind a dam that breaks at t = 0 [m].
+        position: range of the position of the dam, relative to the length.
+        friction: friction coefficient f [1/s].
+        time: time at which elevation and discharge are reported [s].
+        length: length of the basin [m].
+        modes: number of cosine modes of the random surface.
+        cutoff: number of half waves from which its spectrum falls.
+        thickness: thickness of the dam relative to the length; the surface falls as a logistic function of x / thickness.
+        reported: number of cells in the data.
+        cells: number of cells of the solver, a multiple of `reported`.
+        limiter: limiter of the solver; "first order" for constant reconstruction.
         courant: Courant number of the solver.
     """
 
@@ -58,23 +59,23 @@ class Basins:
 
     @property
     def scheme(self) -> str:
-        """In a few words."""
+        """The scheme, in a few words for tables."""
         slopes = "order 1" if self.limiter == "first order" else f"{self.limiter}, order 2"
         return f"finite volumes, HLL flux, {slopes}; Runge-Kutta, order 2"
 
     @property
     def order(self) -> float:
-        """1 with constant reconstruction or with shocks, 2 for smooth waves."""
+        """Order 1 with constant reconstruction or with shocks, 2 for smooth waves."""
         return 1.0 if self.limiter == "first order" or self.dam[1] > 0 else 2.0
 
     @property
     def size(self) -> int:
-        """Depth and discharge in the cells of the solver."""
+        """Number of values of depth and discharge in the solver."""
         return 2 * self.cells
 
     @property
     def equation(self) -> str:
-        """In words for a file."""
+        """The equations and the boundary conditions, for data files."""
         braking = f"-{self.friction:g} h u" if self.friction else "0"
         return f"h_t + (h u)_x = 0, (h u)_t + (h u^2 + 9.81 h^2 / 2)_x = {braking}; u = 0 at first and at both ends"
 
@@ -99,7 +100,7 @@ class Basins:
         return (cell_centres("x", self.reported, self.length),)
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         surface = random_field(generator, samples, self.reported, [Modes("cosine", self.modes)], cutoff=self.cutoff, power=2)
         height, place = random_numbers(generator, samples, [self.dam, self.position]).unbind(1)
         faces = torch.arange(self.reported + 1).double() / self.reported
@@ -107,11 +108,11 @@ class Basins:
         return {"initial_elevation": (self.deviation * surface + height[:, None] * behind).float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much the volume of each sample's water changes, relative.
+        """Return the outputs of stored inputs, and the relative change of each sample's volume of water.
 
         Args:
             inputs: as `draw` returns them.
-            refinement: factor on cells, and thereby on steps.
+            refinement: factor on cells, and therefore on steps.
         """
         stored = inputs["initial_elevation"].double()
         depth = self.depth + refine(stored, round(self.cells * refinement), [Modes("cosine", self.reported)])

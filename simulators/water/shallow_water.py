@@ -1,4 +1,4 @@
-"""The shallow water equations in one dimension, many samples at once, each with time steps of its own."""
+"""The shallow water equations in one dimension, many samples at once, with separate time steps for each."""
 
 import math
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ ENDS = ("wall", "outflow", "periodic")
 
 @dataclass(frozen=True)
 class ShallowWater:
-    """What `solve_shallow_water` returns; volumes and energies are per metre of width.
+    """The result of `solve_shallow_water`; volumes and energies are per metre of width.
 
     Attributes:
-        depth: h, averages over the cells at the requested times [m].
-        discharge: h u likewise [m^2/s].
-        volume: of water at t = 0 and then at the requested times [m^2].
-        outflow: volume that has left through the ends since t = 0, net [m^2].
+        depth: averages of h over the cells at the requested times [m].
+        discharge: averages of h u over the cells at the requested times [m^2/s].
+        volume: volume of water at t = 0 and then at the requested times [m^2].
+        outflow: net volume that has left through the ends since t = 0 [m^2].
         energy: integral of (h u^2 + g h^2) / 2 at t = 0 and then at the requested times, per unit of density [m^4/s^2].
-        steps: that each row took.
+        steps: number of steps of each row.
     """
 
     depth: Float[Tensor, "sample time x"]
@@ -53,26 +53,27 @@ def solve_shallow_water(
 ) -> ShallowWater:
     """Solve h_t + (h u)_x = 0, (h u)_t + (h u^2 + g h^2 / 2)_x = -f h u on (0, length), one channel per row.
 
-    Finite volumes: depth and velocity are reconstructed at the faces (`face_values`), the flux is that of Harten, Lax and
-    van Leer (`hll_flux`), the time step is the strong-stability-preserving Runge-Kutta method of order 2, and friction
-    acts by exp(-f step / 2) before and after it. Order 2 where the solution is smooth, with limiter "none"; limited, but
-    for extrema; order 1 with limiter "first order". Each row takes steps of courant * (cell width) / max(|u| + sqrt(g h)),
-    shortened to meet the output times; rows that have arrived wait. The bed is flat and wet.
+    The scheme is finite volumes: depth and velocity are reconstructed at the faces (`face_values`), the flux is that of
+    Harten, Lax and van Leer (`hll_flux`), a time step is one of the strong-stability-preserving Runge-Kutta method of order 2,
+    and friction multiplies the discharge by exp(-f step / 2) before and after it. For smooth solutions the order is 2 with
+    limiter "none", 2 except at extrema with the other limiters, and 1 with limiter "first order". Each row takes steps of
+    courant * (cell width) / max(|u| + sqrt(g h)), shortened to meet the output times; rows that have reached an output time
+    wait for the others. The bed must be flat and wet.
     Source: Toro, Shock-Capturing Methods for Free-Surface Flows (Wiley 2001); Gottlieb, Shu & Tadmor, SIAM Rev. 43 (2001).
 
     Args:
         depth: h at t = 0, averages over the cells [m], positive.
         discharge: h u at t = 0 [m^2/s].
         times: output times t [s], not negative, in order.
-        length: of the channel [m].
-        ends: at 0 and at `length`: "wall", "outflow" (what leaves meets nothing) or "periodic" (both).
-        limiter: "minmod", "van Leer" or "monotonized central"; "none" or "first order".
-        courant: Courant number, above 0, at most 1; shocks stay free of wiggles, and all stays wet, to 0.5.
-        friction: f [1/s], not negative.
-        gravity: g [m/s^2].
+        length: length of the channel [m].
+        ends: boundaries at 0 and at `length`: "wall", "outflow" (waves leave without reflection) or "periodic" (at both ends).
+        limiter: "minmod", "van Leer", "monotonized central", "none" or "first order".
+        courant: Courant number, above 0, at most 1; up to 0.5, shocks do not oscillate and the depth stays positive.
+        friction: friction coefficient f [1/s], not negative.
+        gravity: gravitational acceleration g [m/s^2].
 
     Returns:
-        Depth, discharge and what is conserved or decays, float64.
+        Depth and discharge, and the quantities that are conserved or decay, float64.
 
     Raises:
         ValueError: if a shape does not fit, a value is not finite or out of range, or a channel falls dry; a
@@ -104,7 +105,7 @@ def solve_shallow_water(
             count += step > 0
             now = torch.where(step < remaining, now + step, moment)
             fastest = _fastest(state, now, gravity)
-        results.append((state[:, 0].clone(), state[:, 1].clone(), left.clone()))  # the next step brakes in place
+        results.append((state[:, 0].clone(), state[:, 1].clone(), left.clone()))  # the next step changes the state in place
         volumes.append(width * state[:, 0].sum(1))
         energies.append(width * _energy(state, gravity))
     depths, discharges, outflow = (torch.stack(parts, 1) for parts in zip(*results, strict=True))
@@ -117,17 +118,18 @@ def hll_flux(
 ) -> Float[Tensor, "sample 2 face"]:
     """Return the flux of (volume, momentum) between two states (depth, velocity): Harten, Lax & van Leer.
 
-    The fastest waves either way are bounded by those of the states and of two rarefactions between them, which are no
-    slower than shocks. Of equal states it is their flux; mirrored states have the mirrored flux; both to the last bit.
+    The speeds of the fastest waves in both directions are bounded by those of the two states and of two rarefactions between
+    them, which are not slower than shocks. Equal states have exactly their physical flux, and mirrored states have exactly the
+    mirrored flux, to the last bit.
     Source: Toro, Shock-Capturing Methods for Free-Surface Flows (Wiley 2001), section 10.3.
 
     Args:
-        below: on the lower side of each face [m, m/s].
-        above: on its upper side.
-        gravity: g [m/s^2].
+        below: state on the lower side of each face [m, m/s].
+        above: state on its upper side.
+        gravity: gravitational acceleration g [m/s^2].
 
     Returns:
-        Flux [m^2/s, m^3/s^2].
+        The flux [m^2/s, m^3/s^2].
     """
     (h_below, u_below), (h_above, u_above) = below.unbind(1), above.unbind(1)
     c_below, c_above = torch.sqrt(gravity * h_below), torch.sqrt(gravity * h_above)
@@ -158,7 +160,7 @@ def _flux(state: Tensor, ends: tuple[str, str], limiter: str, gravity: float) ->
 
 
 def _beyond(mirrored: Tensor, end: str, last: Tensor) -> Tensor:
-    """Return two ghost cells beyond an end, in order of x."""
+    """Return the two ghost cells beyond an end, in the order of x."""
     return mirrored * mirrored.new_tensor([[1.0], [-1.0]]) if end == "wall" else last.expand_as(mirrored)
 
 
@@ -168,14 +170,14 @@ def _energy(state: Tensor, gravity: float) -> Float[Tensor, " sample"]:
 
 
 def _fastest(state: Tensor, now: Tensor, gravity: float) -> Float[Tensor, " sample"]:
-    """Return max(|u| + sqrt(g h)), after a check that there is water everywhere."""
+    """Return max(|u| + sqrt(g h)) after checking that the depth is positive everywhere."""
     depth, discharge = state.unbind(1)
     lowest = depth.amin(1)
     if not bool((lowest > 0).all()):
         sample = int((~(lowest > 0)).nonzero()[0, 0])
         raise ValueError(
             f"depth must stay positive, got {float(lowest[sample]):.3g} m in sample {sample} at t = {float(now[sample]):.3g} s:"
-            " dry beds are not solved; a limiter and a courant number up to 0.5 keep wet ones wet"
+            " dry beds are not solved; a limiter and a courant number up to 0.5 keep the depth positive"
         )
     return ((discharge / depth).abs() + torch.sqrt(gravity * depth)).amax(1)
 

@@ -15,31 +15,32 @@ from simulators.waves.wave_equation import solve_wave
 
 Arrays = dict[str, Tensor]
 
-STRAY = 3.0  # deviations: the step must suit the fastest membrane that can be drawn
+STRAY = 3.0  # largest deviation of log(c) in standard deviations, so that the step is stable for every membrane drawn
 
 
 @dataclass(frozen=True)
 class Membranes:
     """u_tt + d u_t = div(c^2 grad u) on a square, released from rest.
 
-    The initial displacement is sin^2 sin^2 times sine modes, so that it vanishes smoothly at the sides, held or free; it
-    and the logarithm of c are band-limited, so that their averages over the reported cells determine the solution. A
-    solver with fewer cells starts from block averages of both and interpolates its answer; one with more starts from the
-    fields themselves and averages its answer.
+    The initial displacement is sin^2 sin^2 times a sum of sine modes, so that it vanishes smoothly at the sides, whether they
+    are held or free. It and the logarithm of c are band-limited, so that their averages over the reported cells determine the
+    solution. A solver with fewer cells starts from block averages of both and interpolates its solution; a solver with more
+    cells starts from the exact fields and averages its solution.
 
     Attributes:
-        cells: of the solver along each axis; a multiple or a divisor of `reported`.
+        cells: number of cells of the solver along each axis, a multiple or a divisor of `reported`.
         sides: "held" or "free".
         median_speed: median of c [m/s].
-        log_deviation: root mean square of log(c / median), before fields that stray 3 times as far are scaled down to that.
-        damping: d [1/s].
-        deviation: root mean square of the sine modes' sum before the factors sin^2 [m].
-        time: at which the displacement is reported [s].
-        length: of a side [m].
-        modes: half waves along each axis in both fields.
-        cutoff: half waves from which the spectra of both fall.
-        reported: cells in the data along each axis.
-        steps: time steps of the solver; None takes as many as cells.
+        log_deviation: root mean square of log(c / median), before fields whose largest deviation is above 3 times this value
+            are scaled down to it.
+        damping: damping rate d [1/s].
+        deviation: root mean square of the sum of sine modes, before the factors sin^2 [m].
+        time: time at which the displacement is reported [s].
+        length: length of a side [m].
+        modes: number of half waves along each axis in both fields.
+        cutoff: number of half waves from which the spectra of both fall.
+        reported: number of cells in the data along each axis.
+        steps: number of time steps of the solver; None for the number of cells.
     """
 
     cells: int = 64
@@ -62,12 +63,12 @@ class Membranes:
 
     @property
     def size(self) -> int:
-        """Cells of the solver."""
+        """Number of cells of the solver."""
         return self.cells**2
 
     @property
     def equation(self) -> str:
-        """In words for a file."""
+        """The equation and the boundary conditions, for data files."""
         braking = " + damping u_t" if self.damping else ""
         sides = "u = 0" if self.sides == "held" else "du/dn = 0"
         return f"u_tt{braking} = div(speed^2 grad u), u_t = 0 at first; {sides} on all sides"
@@ -94,7 +95,7 @@ class Membranes:
         return tuple(cell_centres(axis, self.reported, self.length) for axis in "xy")
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         sines, cosines = Modes("sine", self.modes), Modes("cosine", self.modes)
         field = random_field(generator, samples, self.reported, [sines] * 2, cutoff=self.cutoff, power=3)
         uneven = random_field(generator, samples, self.reported, [cosines] * 2, cutoff=self.cutoff, power=3)
@@ -103,7 +104,7 @@ class Membranes:
         return {"initial_displacement": (self.deviation * clamp_ends(field, sines)).float(), "speed": speed.float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample's energy balance fails, relative.
+        """Return the outputs of stored inputs, and the relative error of each sample's energy balance.
 
         Args:
             inputs: as `draw` returns them.

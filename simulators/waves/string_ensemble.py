@@ -18,23 +18,23 @@ Arrays = dict[str, Tensor]
 class Strings:
     """u_tt + d u_t = (c^2 u_x)_x on (0, length), released from rest; c^2 = speed^2 (1 + sag x / length).
 
-    The initial displacement is sin^2(pi x / length) times sine modes: with its slope and its curvature it vanishes at both
-    ends, held or free. It is band-limited, so that its averages over the reported cells determine the solution; the solver
-    runs on finer cells and its answer is averaged back.
+    The initial displacement is sin^2(pi x / length) times a sum of sine modes: it vanishes at both ends with its slope and its
+    curvature, whether they are held or free. It is band-limited, so that its averages over the reported cells determine the
+    solution. The solver uses finer cells, and its solution is averaged over the reported cells.
 
     Attributes:
         speed: range of the wave speed at x = 0, drawn uniformly [m/s].
         ends: "held" or "free".
-        sag: by how much the string's own weight raises its tension from x = 0 to x = length, relative.
-        damping: d [1/s].
-        deviation: root mean square of the sine modes' sum before the factor sin^2 [m].
-        time: at which the displacement is reported [s].
-        length: of the string [m].
-        modes: half waves in the sum.
-        cutoff: half waves from which its spectrum falls.
-        reported: cells in the data.
-        cells: cells of the solver, a multiple of `reported`.
-        steps: time steps of the solver.
+        sag: relative increase of the tension from x = 0 to x = length by the string's own weight.
+        damping: damping rate d [1/s].
+        deviation: root mean square of the sum of sine modes, before the factor sin^2 [m].
+        time: time at which the displacement is reported [s].
+        length: length of the string [m].
+        modes: number of half waves in the sum.
+        cutoff: number of half waves from which its spectrum falls.
+        reported: number of cells in the data.
+        cells: number of cells of the solver, a multiple of `reported`.
+        steps: number of time steps of the solver.
     """
 
     speed: tuple[float, float] = (100.0, 150.0)
@@ -57,12 +57,12 @@ class Strings:
 
     @property
     def size(self) -> int:
-        """Cells of the solver."""
+        """Number of cells of the solver."""
         return self.cells
 
     @property
     def equation(self) -> str:
-        """In words for a file."""
+        """The equation and the boundary conditions, for data files."""
         braking = " + damping u_t" if self.damping else ""
         tension = " (1 + sag x / length)" if self.sag else ""
         ends = "u = 0" if self.ends == "held" else "u_x = 0"
@@ -86,7 +86,7 @@ class Strings:
         return (cell_centres("x", self.reported, self.length),)
 
     def draw(self, generator: torch.Generator, samples: int) -> Arrays:
-        """Draw inputs as they are stored, float32."""
+        """Draw inputs in float32, as they are stored."""
         field = random_field(generator, samples, self.reported, [Modes("sine", self.modes)], cutoff=self.cutoff, power=2)
         low, high = self.speed
         speed = low + (high - low) * torch.rand(samples, generator=generator, dtype=torch.float64)
@@ -94,7 +94,7 @@ class Strings:
         return {"initial_displacement": initial.float(), "speed": speed.float()}
 
     def solve(self, inputs: Arrays, refinement: float = 1) -> tuple[Arrays, Float[Tensor, " sample"]]:
-        """Return the outputs of stored inputs, and by how much each sample's energy balance fails, relative.
+        """Return the outputs of stored inputs, and the relative error of each sample's energy balance.
 
         Args:
             inputs: as `draw` returns them.
@@ -119,9 +119,10 @@ class Strings:
 
 
 def clamp_ends(field: Float[Tensor, " sample *cells"], modes: Modes) -> Float[Tensor, " sample *cells"]:
-    """Multiply a field of sine modes by sin^2(pi x) along each axis; the product has two modes more an axis.
+    """Multiply a field of sine modes by sin^2(pi x) along each axis; the product has two more modes per axis.
 
-    Averages are those of the product to 1e-5 relative, and exactly those of a field of that many modes.
+    The returned averages equal those of the product to a relative error of 1e-5, and are exactly those of a field with that
+    number of modes.
     """
     axes, cells = field.ndim - 1, field.shape[1]
     fine = refine(field, 8 * cells, [modes] * axes)

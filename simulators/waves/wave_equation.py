@@ -17,13 +17,13 @@ from simulators.numerics.time_stepping import check_times, like_rows
 
 @dataclass(frozen=True)
 class Wave:
-    """What `solve_wave` returns; energies are per unit of mass density (m^3/s^2 in 1-D, m^4/s^2 in 2-D).
+    """The result of `solve_wave`; energies are per unit of mass density (m^3/s^2 in 1-D, m^4/s^2 in 2-D).
 
     Attributes:
         displacement: u at the cell centres at the requested times [m].
-        velocity: u_t there [m/s].
-        energy: of the leapfrog at the start and at the end of the interval that ends at each requested time.
-        dissipated: lost to damping within that interval.
+        velocity: u_t at the cell centres at the requested times [m/s].
+        energy: energy of the leapfrog at the start and at the end of the interval that ends at each requested time.
+        dissipated: energy lost to damping within that interval.
     """
 
     displacement: Float[Tensor, "sample time *cells"]
@@ -50,25 +50,25 @@ def solve_wave(
 ) -> Wave:
     """Solve u_tt + d u_t = div(c^2 grad u) on an interval or a rectangle, one string or membrane per row.
 
-    With A u = -div(c^2 grad u) of central differences between cell centres, order 2 in space, symmetric, the leapfrog
-    (Störmer-Verlet), order 2 in time, takes
+    A u = -div(c^2 grad u) is discretised by central differences between cell centres; A is symmetric and of order 2 in space.
+    The leapfrog (Störmer-Verlet), of order 2 in time, solves
 
         (u' - 2 u + u^) / step^2 + d (u' - u^) / (2 step) = -A u,   v = (u' - u^) / (2 step),
 
-    u' and u^ being the following and the preceding u. It is reversible if d = 0, stable for step^2 * (eigenvalues of A) <= 4,
+    where u' and u^ are the next and the previous u. It is reversible if d = 0, stable for step^2 * (eigenvalues of A) <= 4,
     and its energy
 
         E = ((1 + (d step / 2)^2) v.v + u.A u - (step A u / 2)^2) / 2 * (cell volume)
 
-    changes by what damping dissipates and by nothing else. c^2 at a face is the harmonic mean of those beside it: two half
-    cells in series. The boundaries lie on faces: Dirichlet() holds the edge at u = 0, Neumann() leaves it free (c^2 du/dn = 0),
-    Periodic() joins opposite ones; all are of order 2.
+    changes only by what damping dissipates. At a face, c^2 is the harmonic mean of the values in the two cells beside it (two
+    half cells in series). The boundaries lie on faces: Dirichlet() holds the edge at u = 0, Neumann() leaves it free
+    (c^2 du/dn = 0), Periodic() joins opposite edges; all are of order 2.
 
-    The steps are wrong in phases: a mode of frequency w swings too fast by w^3 step^2 / 24, and damping is off by
-    d^3 step^2 / 24. In the norm of the energy, relative to the solution and to leading order, the error at t is therefore
-    t step^2 / 24 times (the root of the ratio of the energies of u_ttt and u, plus d^3): an estimate before the first step, for
-    one to three evaluations of A. The grid slows modes down instead. At the longest step in 1-D, of even speed, the two
-    errors cancel, which the estimate does not know: see `step_error.tolerate`.
+    The errors of the steps are errors of phase: the frequency w of a mode is too high by w^3 step^2 / 24, and the damping rate
+    has an error of d^3 step^2 / 24. In the norm of the energy, relative to the solution and to leading order, the error at t is
+    therefore t step^2 / 24 times (the root of the ratio of the energies of u_ttt and u, plus d^3). This estimate is known
+    before the first step and costs one to three evaluations of A. The grid, in contrast, makes frequencies too low. At the
+    longest step in 1-D with uniform speed the two errors cancel, which the estimate ignores: see `step_error.tolerate`.
     Source: Hairer, Lubich & Wanner, Acta Numerica 12 (2003) 399-450; LeVeque, Finite Difference Methods (SIAM 2007).
 
     Args:
@@ -76,18 +76,18 @@ def solve_wave(
         velocity: u_t at t = 0 [m/s].
         speed: c [m/s], positive; one number or one field per sample.
         times: output times t [s], not negative, in order.
-        lengths: of the domain along x (and y) [m].
-        boundaries: (low, high) along x (and y).
+        lengths: lengths of the domain along x (and y) [m].
+        boundaries: boundaries (low, high) along x (and y).
         step: longest time step [s]; the interval between two output times is divided evenly.
-        damping: d [1/s], not negative; one number, or one per sample.
+        damping: damping rate d [1/s], not negative; one number, or one per sample.
 
     Returns:
-        Displacements, velocities and the energies that balance, float64.
+        Displacements, velocities and the energies of their balance, float64.
 
     Raises:
         ValueError: if a shape does not fit, a value is not finite or out of range, a boundary is of another kind, or the
-            step is above its limit (in 1-D, of even speed: h / c); a `LostSolutionError` if the solution is not finite or its
-            estimated error above `step_error.TOLERANCE`, see `step_error.tolerate`.
+            step is above its limit (in 1-D with uniform speed: h / c); a `LostSolutionError` if the solution is not finite or
+            its estimated error is above `step_error.TOLERANCE`, see `step_error.tolerate`.
     """
     u, v = displacement.to(torch.float64).clone(), velocity.to(displacement.device, torch.float64).clone()
     moments = check_times(times)
@@ -124,9 +124,9 @@ def solve_wave(
 
 
 class _Stiffness:
-    """-A u = div(c^2 grad u) on cells, by differences across faces; ghost cells continue u beyond the boundaries.
+    """The operator -A u = div(c^2 grad u) on cells, by differences across faces, with ghost cells beyond the boundaries.
 
-    A held edge has the ghost -u, so that u = 0 half a cell away; a free one has c^2 = 0 at its face.
+    The ghost cell of a held edge has the value -u, so that u = 0 at the face; a free edge has c^2 = 0 at its face.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class _Stiffness:
                     means.narrow(along, place, 1).zero_()
             self.faces.append(means)
             around += means.narrow(along, 0, faces - 1) + means.narrow(along, 1, faces - 1)
-        # Gershgorin: a face adds its value to the diagonal and beside it, or twice to the diagonal if its edge is held.
+        # Gershgorin: a face adds its value to the diagonal and to an off-diagonal entry, or twice to the diagonal if held.
         self.limits = 2 / torch.sqrt(2 * around.flatten(1).amax(1))
 
     def __call__(self, u: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class _Stiffness:
         return self.volume / 2 * (kinetic - (u * acceleration).flatten(1).sum(1) - step**2 / 4 * _square(acceleration))
 
     def error(self, u: Tensor, v: Tensor, acceleration: Tensor, rates: Tensor) -> Float[Tensor, " sample"]:
-        """Return what, times step^2, is the growth of the relative error in the norm of the energy [1/s^3]."""
+        """Return the growth rate of the relative error in the norm of the energy, divided by step^2 [1/s^3]."""
         swiftness = _square(self(acceleration))
         if bool(v.any()):
             jerk = self(v)
@@ -174,8 +174,8 @@ class _Stiffness:
         return ((swiftness / energy.clamp(min=torch.finfo(u.dtype).tiny)).sqrt() + rates**3) / 24
 
     def check(self, step: float) -> None:
-        """Refuse a step above its limit."""
-        sample = int(self.limits.argmin())  # of what is not a number, if there is any
+        """Check that the step is not above its limit."""
+        sample = int(self.limits.argmin())  # argmin finds a NaN first
         limit = float(self.limits[sample])
         if not step <= limit * (1 + 1e-12):
             raise ValueError(f"leapfrog needs a step of at most {limit:.6g} s in sample {sample}, got {step:.6g} s: shorten it")
@@ -186,10 +186,10 @@ def _square(values: Float[Tensor, " sample *cells"]) -> Float[Tensor, " sample"]
 
 
 def _check_body(u: Tensor, v: Tensor, speed: Tensor, damping: float | Tensor) -> Float[Tensor, " sample"]:
-    """Refuse what does not fit, and return the damping of each sample."""
+    """Check the shapes and values of the fields, and return the damping of each sample."""
     shape, samples = tuple(u.shape), tuple(u.shape[:1])
     if u.ndim not in (2, 3) or min(shape[1:]) < 2:
-        raise ValueError(f"displacement must be (sample, x) or (sample, x, y) with two cells or more an axis, got {shape}")
+        raise ValueError(f"displacement must be (sample, x) or (sample, x, y) with two cells or more per axis, got {shape}")
     if v.shape != u.shape:
         raise ValueError(f"velocity must have the shape of displacement, {shape}, got {tuple(v.shape)}")
     if speed.shape not in (shape, samples):
@@ -211,9 +211,9 @@ def _check_body(u: Tensor, v: Tensor, speed: Tensor, damping: float | Tensor) ->
 
 def _check_setting(axes: int, lengths: Sequence[float], boundaries: Sequence[tuple[Boundary, Boundary]], step: float) -> None:
     if len(lengths) != axes or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"lengths must be {axes} positive number(s) [m], one an axis, got {tuple(lengths)}")
+        raise ValueError(f"lengths must be {axes} positive number(s) [m], one per axis, got {tuple(lengths)}")
     if len(boundaries) != axes or any(len(pair) != 2 for pair in boundaries):
-        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one an axis, got {len(boundaries)}")
+        raise ValueError(f"boundaries must be {axes} pair(s) (low, high), one per axis, got {len(boundaries)}")
     for axis, (low, high) in zip("xy", boundaries, strict=False):
         if isinstance(low, Periodic) != isinstance(high, Periodic):
             raise ValueError(f"both boundaries along {axis} must be periodic, or neither; got one: make the other Periodic()")

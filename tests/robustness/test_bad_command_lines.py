@@ -240,7 +240,7 @@ def test_a_generation_that_is_stopped_leaves_its_samples_and_goes_on(tmp_path, m
     monkeypatch.setattr(generate, "_check_finite", stop_in_the_second)
     line = ("generate", "heat_equation", "--samples", 8, "--chunk", 4)
     assert call(monkeypatch, *line, main=main) == 130
-    kept = "finished files and samples are kept in data/heat_equation, the same command goes on from there"
+    kept = "finished files and samples are kept in data/heat_equation, the same command continues from there"
     assert capsys.readouterr().err == f"stopped by Ctrl-C: {kept}\n"
     assert [path.name for path in (tmp_path / "data" / "heat_equation").iterdir()] == ["source.h5.part"]
     monkeypatch.setattr(generate, "_check_finite", original)

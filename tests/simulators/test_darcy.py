@@ -88,7 +88,7 @@ def test_a_system_without_a_held_value_is_refused():
     centre, along_x, along_y, right = five_point(3, 8, 8)
     centre[1, 0] -= 1
     with pytest.raises(
-        ValueError, match="the system of sample 1 is singular to double precision: every cell must hang together"
+        ValueError, match="the system of sample 1 is singular to double precision: every cell must be connected"
     ):
         solve_five_point(centre, along_x, along_y, right)
     centre[1, 0] -= 1
@@ -335,7 +335,7 @@ REFUSED = {
     r"a pressure must be finite, or None for a side without flow, got \[nan, 0\.0": {
         "pressures": [(math.nan, 0.0), (0.0, 0.0)]
     },
-    "the pressure of a side or of a cell must be held, none is: give one a number": {"pressures": [(None, None)] * 2},
+    "the pressure of a side or of a cell must be held, none is: replace a None by a number": {"pressures": [(None, None)] * 2},
     "the system of sample 1 is singular to double precision": {"permeability": MOAT},
 }
 

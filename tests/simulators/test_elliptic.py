@@ -194,7 +194,7 @@ REFUSED = {
     "reaction must be finite, it is not in sample 0": {"reaction": tensor(math.inf, 0.0)},
     "the field must be finite, it is not in sample 0": {"source": torch.full((2, 8, 6), math.nan)},
     "lengths must be 2 positive": {"lengths": [1.0]},
-    r"lengths must be 2 positive number\(s\) \[m\], one an axis, got \(1\.0, -1\.0\)": {"lengths": [1.0, -1.0]},
+    r"lengths must be 2 positive number\(s\) \[m\], one per axis, got \(1\.0, -1\.0\)": {"lengths": [1.0, -1.0]},
 }
 
 

@@ -131,10 +131,10 @@ def test_without_a_linear_part_the_embedded_solution_is_that_of_the_classical_ru
 @pytest.mark.parametrize(
     ("points", "lengths", "message"),
     [
-        ((33,), (1.0,), "an even number of points above 3 an axis, got 33"),
-        ((2,), (1.0,), "above 3 an axis, got 2"),
+        ((33,), (1.0,), "an even number of points above 3 per axis, got 33"),
+        ((2,), (1.0,), "above 3 per axis, got 2"),
         ((32, 31), (1.0, 1.0), "got 31"),
-        ((32,), (0.0,), r"lengths must be 1 positive number\(s\) \[m\], one an axis, got \(0.0,\)"),
+        ((32,), (0.0,), r"lengths must be 1 positive number\(s\) \[m\], one per axis, got \(0.0,\)"),
         ((32, 32), (1.0,), "lengths must be 2 positive"),
     ],
 )

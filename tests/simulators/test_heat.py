@@ -446,7 +446,7 @@ REFUSED = {
     },
     "times must be finite and not negative, got -1 s": {"times": tensor(-1.0, 1.0)},
     "times must be in order: sort them": {"times": tensor(2.0, 1.0)},
-    "two cells or more an axis": {"initial": torch.zeros(2, 1).double()},
+    "two cells or more per axis": {"initial": torch.zeros(2, 1).double()},
     "initial must be finite": {"initial": torch.full((2, 4), math.inf).double()},
     "lengths must be 1 positive": {"lengths": [1.0, 1.0]},
     r"boundaries must be 1 pair\(s\)": {"boundaries": []},

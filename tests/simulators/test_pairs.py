@@ -208,7 +208,7 @@ def test_files_that_stand_are_left_alone_and_others_written_again(tmp_path):
     times = [path.stat().st_mtime_ns for path in paths.values()]
     generate(pair, tmp_path, samples=6, say=lines.append)
     assert [path.stat().st_mtime_ns for path in paths.values()] == times
-    assert all(line.endswith("stands with this configuration: left alone") for line in lines)
+    assert all(line.endswith("exists with this configuration: left unchanged") for line in lines)
     before = [read(path)[0]["conductivity"] for path in paths.values()]
     generate(pair, tmp_path, samples=6, seed=1)
     warmer = replace(pair.target, ensemble=replace(pair.target.ensemble, mean=1.0))

@@ -529,7 +529,7 @@ def flow_forced_at(waves):
         ({"times": tensor(-0.1)}, "times must be finite and not negative, got -0.1 s as the smallest"),
         ({"times": tensor()}, "times must be a list of at least one output time"),
         ({"steps": 0}, "steps must be 1 or more in each interval between output times, got 0"),
-        ({"initial": torch.zeros(2, 33).double()}, "an even number of points above 3 an axis, got 33"),
+        ({"initial": torch.zeros(2, 33).double()}, "an even number of points above 3 per axis, got 33"),
         ({"initial": torch.zeros(2, 2, 2, 32, 32).double()}, r"initial must be \(sample, \[field,\] and 1 axes\)"),
         ({"initial": torch.full((2, 32), math.nan, dtype=torch.float64)}, "initial must be finite, it is not in sample 0"),
         ({"numbers": {"viscosity": tensor(0.1, math.inf)}}, "viscosity must be finite, it is not in sample 1"),

@@ -136,7 +136,7 @@ def test_periodic_fields_belong_to_their_seed():
 
 def test_a_grid_too_coarse_for_its_waves_is_refused():
     periodic(1, (7, 9), modes=3)
-    with pytest.raises(ValueError, match="a grid for 3 waves needs more than 6 points an axis, got 6"):
+    with pytest.raises(ValueError, match="a grid for 3 waves needs more than 6 points per axis, got 6"):
         periodic(1, (9, 6), modes=3)
 
 

@@ -292,7 +292,7 @@ def explode(time, state):
 
 
 def test_a_row_that_blows_up_is_named_with_the_time_and_the_step():
-    message = r"row 1 has only come to t = 0\.99\d* of 2 after \d+ steps, the last of [\d.]+e-1\d: it is stiff or blowing up;"
+    message = r"row 1 has reached only t = 0\.99\d* of 2 after \d+ steps, the last of [\d.]+e-1\d: it is stiff or blowing up;"
     with pytest.raises(ValueError, match=message) as refusal:
         solve_dopri5(explode, tensor([0.1], [1.005]), tensor(2.0), rtol=1e-4)
     assert "\n" not in str(refusal.value)
@@ -305,7 +305,7 @@ def test_a_stiff_row_is_named_when_its_steps_are_used_up():
         calls.append(time)
         return -tensor([1.0], [1e5]) * state
 
-    with pytest.raises(ValueError, match=r"row 1 has only come to t = 0.00\d+ of 1 after 100 steps, the last of [\d.]+e-05:"):
+    with pytest.raises(ValueError, match=r"row 1 has reached only t = 0.00\d+ of 1 after 100 steps, the last of [\d.]+e-05:"):
         solve_dopri5(field, tensor([1.0], [1.0]), tensor(1.0), most_steps=100)
     assert len(calls) == 2 + 6 * 100
     found = solve_dopri5(lambda time, state: -state, tensor([1.0]), tensor(1.0), rtol=1e-3, atol=1e-3, most_steps=5)
@@ -313,7 +313,7 @@ def test_a_stiff_row_is_named_when_its_steps_are_used_up():
 
 
 def test_slopes_that_are_not_finite_are_refused_at_once():
-    with pytest.raises(ValueError, match="row 0 has only come to t = 0 of 1 after 0 steps, the last of nan: it is stiff"):
+    with pytest.raises(ValueError, match="row 0 has reached only t = 0 of 1 after 0 steps, the last of nan: it is stiff"):
         solve_dopri5(lambda time, state: state / 0, tensor([0.0]), tensor(1.0))
 
 
