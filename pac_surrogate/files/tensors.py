@@ -79,7 +79,7 @@ def load_tensors(path: str | Path, *, checked: bool = False) -> tuple[dict[str, 
             if checked and "checksum" not in metadata:
                 raise UncheckedError(f"{shown} has no checksum")
             header = json.loads(text)
-            # Copied: memory from a file is aligned differently from torch's own, on which the rounding of some products depends.
+            # Copied: memory from a file is not aligned as torch's own is, and the rounding of some products depends on that.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         if "checksum" in metadata and metadata["checksum"] != _checksum(tensors, text):
             raise ValueError("its checksum does not match its numbers")
