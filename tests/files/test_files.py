@@ -368,7 +368,7 @@ def test_a_description_that_contradicts_itself_is_refused(tmp_path: Path) -> Non
     repeated[4, 0] = repeated[4, 1]
     for changes, message in (
         ({"subset_order": stranger}, f"train split only, draw 4 holds {stranger[4, 0]}"),
-        ({"subset_order": repeated}, "once a draw, draw 4 repeats one"),
+        ({"subset_order": repeated}, "once in a draw, draw 4 repeats one"),
         ({"split": SPLIT[:-1]}, "0, 1 or 2 for each of 60 samples"),
         ({"coordinates": [Coordinate("x", np.arange(4.0))]}, r"axis x of initial has 500 points.*\(4,\)"),
         ({"outputs": []}, "inputs and outputs of different names"),
