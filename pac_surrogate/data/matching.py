@@ -1,8 +1,9 @@
 """Matching of the columns of data to the columns of a surrogate, by the names of the variables or by position.
 
 Variables with names of their own are matched by name, in any order. Variables with the default names of `Dataset.from_arrays`
-are matched by position, also to variables with names of their own, if the numbers of columns agree. One number per sample may
-be an array (sample,) or (sample, 1). The unit "1" is the default for arrays, and means that the unit is unknown.
+are matched by position, also to variables with names of their own, if the numbers of columns agree and the shapes do not
+contradict it. One number per sample may be an array (sample,) or (sample, 1). The unit "1" is the default for arrays, and means
+that the unit is unknown.
 """
 
 from collections.abc import Mapping, Sequence

@@ -127,7 +127,7 @@ def _room_for_texts(dataset: h5py.Dataset) -> int:
 def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
     """Refuse an index of chunks that cannot be right; in older files it has no checksum.
 
-    Every chunk must lie at a place of its own. Only gzip may be left out, which it is where it does not shrink a chunk.
+    Every chunk must lie at a place of its own. Only gzip may be left out, as it is for chunks that it does not shrink.
     """
     deflate = sum(1 << number for number, code in enumerate(filters) if code == h5py.h5z.FILTER_DEFLATE)
     whole = math.prod(dataset.chunks) * dataset.dtype.itemsize + (4 if h5py.h5z.FILTER_FLETCHER32 in filters else 0)

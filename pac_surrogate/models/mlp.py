@@ -79,7 +79,7 @@ class MLPNetwork(nn.Module):
         return affine(weights, "readout", h), tuple(features)
 
     def gradient_stack(self, into: Mapping[str, Tensor]) -> MLPGradient:
-        """Return the gradient of a stack of these networks, which is added to `into`."""
+        """Return an object that adds the gradient of a stack of these networks to `into`."""
         layers = [*(f"hidden.{layer}" for layer in range(len(self.hidden))), "readout"]
         return MLPGradient(layers, self.architecture.activation, into)
 

@@ -15,7 +15,7 @@ LARGE = 1000  # least size of a tensor whose digest is cached
 
 
 def prunable(weights: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of the weight tensors, which have two axes or more; biases and norm layers have one axis."""
+    """Return the names of the weight tensors, which have two axes or more; biases and norm layers have one, and are kept."""
     return [name for name, weight in weights.items() if weight.ndim >= 2]
 
 

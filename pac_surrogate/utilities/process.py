@@ -49,7 +49,7 @@ def _begin_fork() -> None:
     """Reset the settings in a forked process, which has none of its parent's threads, neither ours nor torch's.
 
     GNU's OpenMP, on which torch's threads are based, would wait forever for the threads that the parent had started. A single
-    thread needs no others; torch's own workers that load data use a single thread for the same reason.
+    thread needs no others; torch's own workers that load data use a single thread, too.
     """
     _Shared.lock, _Shared.computing, _Shared.limited = Lock(), 0, 0
     torch.set_num_threads(1)
@@ -96,7 +96,7 @@ def threads_for(operations: float) -> Iterator[None]:
 
 @contextmanager
 def numpy_threads_for(operations: float) -> Iterator[None]:
-    """Do the same as `threads_for` for the linear algebra of NumPy and SciPy, whose setting is shared by all threads.
+    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise. Their setting is common to all threads.
 
     Args:
         operations: floating-point operations of each of the calls.
