@@ -96,7 +96,7 @@ def threads_for(operations: float) -> Iterator[None]:
 
 @contextmanager
 def numpy_threads_for(operations: float) -> Iterator[None]:
-    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise. Their setting is common to all threads.
+    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise; all threads share their setting.
 
     Args:
         operations: floating-point operations of each of the calls.
