@@ -1,4 +1,4 @@
-"""What users hand in as arrays: real numbers by position, without labels, masks or lost digits."""
+"""Conversion of users' arrays to real numbers; labels, masks and numbers that would lose digits are refused."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from pac_surrogate.utilities.resolution import LARGEST_INTEGER, check_exact
 
 
 def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
-    """Copy an array of real numbers: float32 stays so if `single`, anything else becomes float64.
+    """Copy an array of real numbers: float32 stays float32 if `single`, every other type becomes float64.
 
     Args:
-        name: of the argument, for the messages.
+        name: name of the argument, for the messages.
         values: NumPy array, torch tensor, list or number.
         single: whether float32 is kept.
 
     Raises:
-        ValueError: if the values carry labels that an array would lose, are masked, are no real numbers, or are integers or
-            long doubles that float64 cannot hold.
+        ValueError: if the values carry labels that an array would lose, are masked, are not real numbers, or are integers or
+            long doubles that float64 does not hold exactly.
     """
     check_unlabelled(name, values)
     if hasattr(values, "detach"):
@@ -29,9 +29,9 @@ def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
     try:
         array = np.asarray(without_mask(name, values))
     except ValueError as error:
-        if isinstance(values, list | tuple) and not isinstance(error, DatasetError):  # NumPy's own words name no argument
+        if isinstance(values, list | tuple) and not isinstance(error, DatasetError):  # NumPy's message names no argument
             raise ValueError(
-                f"{name} must be one array (sample, ...), got {got(values)}, whose entries do not make one: give it alone"
+                f"{name} must be one array (sample, ...), got {got(values)}, whose entries do not form one: pass a single array"
             ) from error
         raise
     if array.dtype.kind in "mM":
@@ -43,7 +43,7 @@ def as_numbers(name: str, values: Any, *, single: bool = True) -> np.ndarray:
         raise ValueError(f"{name} must hold real numbers, got {array.dtype if array.ndim else got(values)}")
     check_exact(name, array)
     if array.dtype.kind == "f" and isinstance(values, list | tuple) and bool((np.abs(array) >= LARGEST_INTEGER).any()):
-        # NumPy has made floating numbers of the integers that stand beside others in a list.
+        # NumPy has converted the integers of a mixed list to floating point, so the original entries are checked.
         entries = [entry for entry in np.array(values, dtype=object).flat if isinstance(entry, int | np.integer)]
         check_exact(name, np.array(list(map(int, entries)), dtype=object))
     kept = single and array.dtype.kind == "f" and array.dtype.itemsize == 4
@@ -54,7 +54,7 @@ def check_unlabelled(name: str, values: Any) -> None:
     """Refuse tables and labelled arrays, whose columns or axes would be taken by position.
 
     Raises:
-        ValueError: with the remedy.
+        ValueError: if the values are labelled; the message names the remedy.
     """
     kind, package = type(values).__name__, type(values).__module__.partition(".")[0]
     if package == "xarray":
@@ -70,5 +70,5 @@ def check_unlabelled(name: str, values: Any) -> None:
 
 
 def as_precise(tensor: Any) -> Any:
-    """The tensor itself, or in float32 if it is of a type of one byte, in which torch does not compute."""
+    """Return the tensor, converted to float32 if its type is a float of one byte, in which torch does not compute."""
     return tensor.float() if tensor.is_floating_point() and tensor.dtype.itemsize == 1 else tensor

@@ -1,9 +1,9 @@
-"""Warnings of data that may not be what their user means."""
+"""Warnings about data that may not be what the user intended."""
 
 
 class ExtrapolationWarning(UserWarning):
-    """Inputs leave the range of the training data."""
+    """Warning that inputs lie outside the range of the training data."""
 
 
 class DataWarning(UserWarning):
-    """What the user of some data may not mean: repeats, another grid, exchanged arguments, new outputs."""
+    """Warning about data that may be a mistake: repeated samples, another grid, exchanged arguments, new outputs."""

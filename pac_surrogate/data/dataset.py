@@ -1,4 +1,4 @@
-"""The data type of the library: samples of named inputs and outputs, in memory or still in their file.
+"""The data type of the library: samples of named inputs and outputs, in memory or in a file.
 
 The file is longer than 300 lines because the class is public and the descriptions of its methods are long.
 """
@@ -31,8 +31,8 @@ class Dataset(Shown):
     """Samples of named inputs and outputs; made by `Dataset.from_arrays` and `open_dataset`.
 
     `d[name]` is a variable in its natural shape (sample, *axes). `d[rows]`, for a number, a slice, a mask or several numbers,
-    is the dataset of these samples; it has no splits. Numbers are read from a file when they are asked for, and only those.
-    Arrays that a dataset gives out are copies: changing one does not change the dataset.
+    is the dataset of these samples; it has no splits. Numbers are read from a file only when they are needed, and only those.
+    Arrays that a dataset returns are copies: changing one does not change the dataset.
 
     Attributes:
         inputs: the input variables.
@@ -68,31 +68,31 @@ class Dataset(Shown):
         scaling: Mapping[str, Scaling] | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> "Dataset":
-        """A dataset of NumPy or torch arrays (sample, ...), which are copied.
+        """Make a dataset of NumPy or torch arrays (sample, ...), which are copied.
 
-        Names matter: a surrogate and other data are matched by the names of their variables. The default names "input" and
-        "output" mean position instead.
+        The variables of a surrogate and of other data are matched by name; those with the default names "input" and "output"
+        are matched by position.
 
         Args:
-            x: an array, the variable "input", or a dictionary of names and arrays.
-            y: likewise, the variable "output"; an array (sample,) is a scalar.
-            valid: fraction of the samples to choose a model with.
-            test: fraction of the samples to measure errors with.
-            seed: of the splits and of the 20 orders of the train split.
-            axes: of a variable, by its name, the names of its axes without `sample`; "input_0", "input_1", ... unless given.
-                Models and metrics know time, x, y and channel.
-            units: of a variable, by its name; "1" unless given.
-            scaling: of a variable, by its name: "log" where only ratios matter, "standard" unless given.
-            attributes: global attributes of a saved file; see `DatasetWriter`. The headline is "rel_l2" where an output has an
-                axis x or y, else "rmse_std", unless it is given.
+            x: an array, which becomes the variable "input", or a dictionary of arrays by name.
+            y: likewise, with the variable "output"; an array (sample,) is a scalar.
+            valid: fraction of the samples for the choice of a model.
+            test: fraction of the samples for the measurement of errors.
+            seed: seed of the splits and of the 20 orders of the train split.
+            axes: names of the axes of each variable, without `sample`, by the variable's name; "input_0", "input_1", ... by
+                default. Models and metrics recognise time, x, y and channel.
+            units: unit of each variable, by its name; "1" by default.
+            scaling: scaling of each variable, by its name: "log" where only ratios matter, "standard" by default.
+            attributes: global attributes of a saved file; see `DatasetWriter`. The headline metric is by default "rel_l2" if
+                an output has an axis x or y, else "rmse_std".
 
         Raises:
-            ValueError: if lengths disagree, values are missing or no finite real numbers, a table or labelled array is given,
-                integers are larger than float64 holds exactly, or a fraction leaves nothing to train on.
+            ValueError: if lengths disagree, values are missing or not finite real numbers, a table or labelled array is given,
+                integers are larger than float64 holds exactly, or the fractions leave nothing to train on.
         """
         for name, side in (("x", x), ("y", y)):
             if isinstance(side, Dataset):
-                raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: give its own, data.{name}")
+                raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: pass data.{name}")
             check_unlabelled(name, side)
         arrays, description = describe_arrays(
             x, y, valid=valid, test=test, seed=seed, axes=axes, units=units, scaling=scaling, attributes=attributes
@@ -101,12 +101,12 @@ class Dataset(Shown):
 
     @property
     def coordinates(self) -> dict[str, Coordinate]:
-        """Where the points of each axis lie."""
+        """Coordinates of the points of each axis."""
         return dict(self._description.coordinates)
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Where the data come from, and their headline metric."""
+        """Global attributes, such as the origin of the data and their headline metric."""
         return dict(self._description.attributes)
 
     def __len__(self) -> int:
@@ -156,7 +156,7 @@ class Dataset(Shown):
 
     @property
     def widths(self) -> tuple[int, int]:
-        """How many columns the input and the output matrix have."""
+        """Numbers of columns of the input matrix and of the output matrix."""
         inputs, outputs = (sum(variable.size for variable in side) for side in (self.inputs, self.outputs))
         return inputs, outputs
 
@@ -167,25 +167,26 @@ class Dataset(Shown):
 
     @cached_property
     def valid(self) -> "Dataset":
-        """The samples to choose a model with."""
+        """The samples for the choice of a model."""
         return self._pick_split("valid", np.flatnonzero(self._splits().split == SPLITS.index("valid")))
 
     @cached_property
     def test(self) -> "Dataset":
-        """The samples to measure errors with."""
+        """The samples for the measurement of errors."""
         return self._pick_split("test", np.flatnonzero(self._splits().split == SPLITS.index("test")))
 
     @cached_property
     def seen(self) -> "Dataset":
-        """The samples that a fit may see: of a dataset with valid or test samples the train split, of any other all."""
+        """The samples that a fit may use: the train split if the dataset has valid or test samples, else all samples."""
         return self.train if self._whole and (self._description.split != SPLITS.index("train")).any() else self
 
     @cached_property
     def training(self) -> "Dataset":
-        """The samples that a fit may see, in an order that nothing but their content decides.
+        """The samples that a fit may use, in an order that depends only on their content.
 
-        Folds and minibatches are drawn by row, and no result is to depend on the order in which the rows were given. So they
-        are sorted by their numbers, columns in turn, and then shuffled by a fixed seed: the first of them are a sample of all.
+        Folds and minibatches are drawn by row, and no result may depend on the order in which the rows were given. The rows
+        are therefore sorted by their numbers, column by column, and then shuffled with a fixed seed, so that the first rows
+        are a random sample of all.
         """
         if self.seen is not self:
             return self.seen.training
@@ -198,30 +199,30 @@ class Dataset(Shown):
         return found
 
     def has_split(self, name: str) -> bool:
-        """Whether the split of this name ("train", "valid", "test") has any samples."""
+        """Return whether the split of this name ("train", "valid", "test") has any samples."""
         if name not in SPLITS:
             raise ValueError(f"a split is one of {', '.join(SPLITS)}, got {got(name)}")
         return bool((self._splits().split == SPLITS.index(name)).any())
 
     def subset(self, draw: int, size: int) -> "Dataset":
-        """The first `size` samples of a draw of the train split: the subset of 8 contains the subset of 4.
+        """Return the first `size` samples of a draw of the train split, so that the subset of 8 contains the subset of 4.
 
         Raises:
-            ValueError: if there is no such draw, or the train split is smaller.
+            ValueError: if the draw does not exist, or the train split has fewer samples.
         """
         draw, size = whole_numbers(None, draw=draw, size=size)
         order = self._splits().subset_order
         draws, available = order.shape
         if not 0 <= draw < draws:
-            raise ValueError(f"draw must be 0 to {draws - 1}, {draws} are stored, got {draw}: use at most {draws} seeds")
+            raise ValueError(f"draw must be 0 to {draws - 1}, as {draws} are stored, got {draw}: use at most {draws} seeds")
         if not 0 <= size <= available:
-            raise ValueError(f"a subset has at most the {available} samples of the train split, got size {size}: ask for fewer")
+            raise ValueError(f"size must be at most {available}, the size of the train split, got {size}: choose a smaller one")
         return self._pick(order[draw, :size])
 
     def with_matrices(
         self, input_matrix: Float[np.ndarray, "sample input"], output_matrix: Float[np.ndarray, "sample output"]
     ) -> "Dataset":
-        """The same samples, variables and splits with other numbers, in memory.
+        """Return a dataset in memory with the same samples, variables and splits but other numbers.
 
         Raises:
             ValueError: if a matrix does not have a row for each sample and a column for each number of a sample.
@@ -247,20 +248,20 @@ class Dataset(Shown):
         outputs: Sequence[Variable],
         output_columns: Integer[np.ndarray, " output"],
     ) -> "Dataset":
-        """The same samples and splits under other variables, in memory.
+        """Return a dataset in memory with the same samples and splits, whose columns form other variables.
 
         Args:
             inputs: the new input variables.
-            input_columns: the column of this dataset's input matrix that each of their columns is.
+            input_columns: for each column of the new inputs, its column in the input matrix of this dataset.
             outputs: the new output variables.
-            output_columns: likewise, of the output matrix.
+            output_columns: likewise, for the new outputs and the output matrix.
         """
         matrices = self._matrix(self.inputs)[:, input_columns], self._matrix(self.outputs)[:, output_columns]
         description = replace(self._description, inputs=tuple(inputs), outputs=tuple(outputs))
         return Dataset(Arrays({}), description, np.arange(len(self)), whole=self._whole).with_matrices(*matrices)
 
     def digest(self) -> str:
-        """A fingerprint of the numbers: 128 bits of BLAKE2b over both matrices, as hexadecimal digits."""
+        """Return a fingerprint of the numbers: 128 bits of BLAKE2b over both matrices, as hexadecimal digits."""
         digest = hashlib.blake2b(digest_size=16)
         for matrix in (self._matrix(self.inputs), self._matrix(self.outputs)):
             digest.update(f"{matrix.dtype.str}{matrix.shape}".encode())
@@ -273,7 +274,7 @@ class Dataset(Shown):
         return self._origin.path if isinstance(self._origin, DataFile) else None
 
     def save(self, path: Path | str) -> None:
-        """Write the whole dataset, with its splits, in our layout; see `files.native`.
+        """Write the complete dataset, with its splits, in the layout of `files.native`.
 
         Raises:
             ValueError: if this dataset is only some rows of another.
@@ -301,7 +302,7 @@ class Dataset(Shown):
             writer.finish()
 
     def _values(self, name: str) -> np.ndarray:
-        """A variable in the dataset's own memory, which nobody else is to be given."""
+        """Return a variable in the dataset's own memory, which must not be given to callers."""
         if name not in self._cache:
             self._cache[name] = self._origin.read(self._variables[name], self._rows)
         return self._cache[name]
@@ -315,20 +316,20 @@ class Dataset(Shown):
 
     def _splits(self) -> Description:
         if not self._whole:
-            raise ValueError("splits belong to a whole dataset, this one is rows of another: ask that one, or use from_arrays")
+            raise ValueError("splits belong to a whole dataset, not to rows of another one: use that one, or from_arrays")
         return self._description
 
     def _pick_split(self, name: str, rows: np.ndarray) -> "Dataset":
         if not len(rows):
-            raise ValueError(f"samples of the {name} split are required, there are none: choose some, as from_arrays does")
+            raise ValueError(f"samples of the {name} split are required, but there are none: choose some, as from_arrays does")
         return self._pick(rows)
 
 
 def open_dataset(path: Path | str) -> Dataset:
-    """Open a file in our layout; its numbers are read when they are asked for.
+    """Open a file in the layout of `files.native`; its numbers are read when they are needed.
 
     Raises:
-        DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
+        DatasetError: if the file is missing or damaged, or does not have the structure of the layout.
     """
     path = as_path("path", path).absolute()
     description = read_description(path)

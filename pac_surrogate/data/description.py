@@ -1,4 +1,4 @@
-"""A data set of arrays is described as a file would describe it: its variables, its splits and where it comes from."""
+"""Descriptions of datasets of arrays, with the contents of a data file's description: variables, splits and origin."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,10 +31,10 @@ def describe_arrays(
     scaling: Mapping[str, Scaling] | None,
     attributes: Mapping[str, Any] | None,
 ) -> tuple[dict[str, np.ndarray], Description]:
-    """Copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
+    """Return copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
 
     Raises:
-        ValueError: as `Dataset.from_arrays` says.
+        ValueError: under the conditions that `Dataset.from_arrays` lists.
     """
     given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
     sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
@@ -50,7 +50,7 @@ def describe_arrays(
         for label, option, example in (("axes", axes, ("x",)), ("units", units, "K"), ("scaling", scaling, "log"))
     )
     if not isinstance(attributes or {}, Mapping):
-        raise ValueError(f"attributes must be a dictionary, as {{'headline': 'rel_l2'}}, got {got(attributes)}")
+        raise ValueError(f"attributes must be a dictionary, such as {{'headline': 'rel_l2'}}, got {got(attributes)}")
     variables = {
         name: Variable(
             name,

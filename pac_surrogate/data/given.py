@@ -1,4 +1,4 @@
-"""Users hand in a data set as a `Dataset`, as the path of a data file, or as a pair of arrays."""
+"""Conversion of what a user passes as data (a `Dataset`, the path of a data file, or a pair of arrays) to a `Dataset`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ Given: TypeAlias = Dataset | Path | str | Sequence[Any]  # what `as_dataset` tak
 
 
 def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
-    """A dataset as it is, the one in a file, or one of arrays (x, y).
+    """Return a dataset unchanged, the dataset of a file, or a dataset made of arrays (x, y).
 
     Args:
-        name: of the argument, for the message.
-        given: a Dataset, the path of a data file, or a pair of what `Dataset.from_arrays` takes.
-        outputs: y, where `given` is x alone.
+        name: name of the argument, for the message.
+        given: a Dataset, the path of a data file, or a pair of arguments of `Dataset.from_arrays`.
+        outputs: the outputs y, if `given` is the inputs x alone.
 
     Raises:
         ValueError: if it is none of these.
@@ -28,8 +28,8 @@ def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
             for one in (given, outputs)
         ):
             raise ValueError(
-                f"what follows {name} must be the outputs y of an array x of inputs, got {got(given)} and {got(outputs)}: "
-                "give what else there is by name, as in source=..., method=..."
+                f"the value after {name} must be the outputs y of an array x of inputs, got {got(given)} and {got(outputs)}: "
+                "pass other arguments by name, as in source=..., method=..."
             )
         given = (given, outputs)
     if isinstance(given, Dataset):

@@ -1,4 +1,4 @@
-"""Nested cross-validation: a sample judges a setting that the other samples have chosen, without its repeats."""
+"""Nested cross-validation: each sample tests the setting that is selected by the samples of other inputs."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,10 +8,10 @@ from pac_surrogate.data.repeats import group_sum
 
 
 def chosen_by_others(squares: Float[Tensor, "setting sample"], group: Int[Tensor, " sample"]) -> Int[Tensor, " sample"]:
-    """Which setting each sample is given by those of other inputs: that of their least mean squared leave-one-out error.
+    """Select for each sample the setting with the least mean squared leave-one-out error over the samples of other inputs.
 
     Args:
-        squares: mean squared leave-one-out residual of each sample, of every setting; of equal ones the first wins.
+        squares: mean squared leave-one-out residual of each sample for every setting; of equal settings, the first is chosen.
         group: number of each sample's input.
     """
     others = squares.sum(1, keepdim=True) - group_sum(squares.T, group).T

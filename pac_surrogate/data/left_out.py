@@ -1,22 +1,22 @@
-"""Samples, fields and outputs that have no scale: a metric that divides by it leaves them out, and says so."""
+"""Samples, fields and outputs without a scale, which metrics that divide by it leave out with a warning."""
 
 import warnings
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-NAMED = 5  # samples or outputs that a warning names
+NAMED = 5  # number of samples or outputs that a warning names
 
 
 class UndefinedMetricError(ValueError):
-    """The target leaves a metric undefined, whatever is predicted."""
+    """Error that a target leaves a metric undefined, regardless of the prediction."""
 
 
 class LeftOutWarning(UserWarning):
-    """A metric leaves out samples, fields or outputs that have no scale.
+    """Warning that a metric leaves out samples, fields or outputs that have no scale.
 
     Attributes:
-        metric: its name, where one alone is meant.
+        metric: name of the metric, if the warning concerns a single one.
     """
 
     def __init__(self, line: str, metric: str = "") -> None:
@@ -28,13 +28,13 @@ class LeftOutWarning(UserWarning):
 def ratios(
     missed: Float[np.ndarray, "*scaled"], scale: Float[np.ndarray, "*scaled"], kept: Bool[np.ndarray, "*scaled"]
 ) -> Float[np.ndarray, " kept"]:
-    """Errors over scales of what is kept; NaN if an error of what is left out is not finite."""
+    """Return the kept errors divided by their scales; all are NaN if an error that is left out is not finite."""
     found = missed[kept] / scale[kept]
     return found if np.isfinite(missed[~kept]).all() else np.full_like(found, np.nan)
 
 
 def warn_of_zeros(metric: str, noun: str, zero: Bool[np.ndarray, "sample ..."]) -> None:
-    """Name the samples whose norms, or those of some of their fields, are zero, to the caller of a metric.
+    """Warn the caller of a metric of samples whose norm is zero, or the norm of one of their fields.
 
     Raises:
         UndefinedMetricError: if all norms are zero.
@@ -50,7 +50,7 @@ def warn_of_zeros(metric: str, noun: str, zero: Bool[np.ndarray, "sample ..."]) 
 
 
 def warn_of_constants(metric: str, missed: Bool[np.ndarray, " output"]) -> None:
-    """Name the outputs that are left out although the prediction misses them, to the caller of a metric."""
+    """Warn the caller of a metric of outputs that are left out although the prediction misses them."""
     if missed.any():
         columns = _numbered("output", np.flatnonzero(missed))
         line = f"{metric} leaves out outputs that do not vary, although the prediction misses them by more than the others"
@@ -58,6 +58,6 @@ def warn_of_constants(metric: str, missed: Bool[np.ndarray, " output"]) -> None:
 
 
 def _numbered(noun: str, numbers: np.ndarray) -> str:
-    """The first few of them, as in "samples 0, 3, 4, 5, 8 and 7 more, counted from 0"."""
+    """Return the first few numbers as text, as in "samples 0, 3, 4, 5, 8 and 7 more, counted from 0"."""
     more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
     return f"{noun}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:NAMED]))}{more}, counted from 0"

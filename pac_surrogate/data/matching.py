@@ -1,8 +1,9 @@
-"""Which column of some data is which column of a surrogate: by the names of the variables, or by position.
+"""Matching of the columns of data to the columns of a surrogate, by the names of the variables or by position.
 
-Variables of real names are matched by name, in whatever order they come. The default names of `Dataset.from_arrays` mean
-position, also against real names, where the widths agree. One number a sample is one number a sample, as an array (sample,) and
-as one (sample, 1). The unit "1" is that of arrays, and means unknown.
+Variables with names of their own are matched by name, in any order. Variables with the default names of `Dataset.from_arrays`
+are matched by position, also to variables with names of their own, if the numbers of columns agree and the shapes do not
+contradict it. One number per sample may be an array (sample,) or (sample, 1). The unit "1" is the default for arrays, and means
+that the unit is unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,19 +14,19 @@ from jaxtyping import Int
 from pac_surrogate.files import Coordinate, Variable
 
 DEFAULTS = {"inputs": "input", "outputs": "output"}
-SAME_POINT = 1e-6  # of an axis: how far two grids may lie apart, relative to its length; float32 rounds by 1e-7
+SAME_POINT = 1e-6  # largest distance of equal grids, relative to the length of the axis; float32 rounds by 1e-7
 
 
 def match_columns(side: str, ours: Sequence[Variable], theirs: Sequence[Variable]) -> Int[np.ndarray, " column"]:
-    """For each column of their variables, the column of ours that it is, or -1 where we have none.
+    """Return for each column of the data the matching column of the surrogate, or -1 if there is none.
 
     Args:
         side: "inputs" or "outputs".
         ours: the variables of the surrogate.
-        theirs: those of the data.
+        theirs: the variables of the data.
 
     Raises:
-        ValueError: if a variable is in another unit.
+        ValueError: if the units of a variable differ.
     """
     places, width = {}, 0
     for variable in ours:
@@ -50,11 +51,11 @@ def match_columns(side: str, ours: Sequence[Variable], theirs: Sequence[Variable
 
 
 def match_all(side: str, ours: Sequence[Variable], theirs: Sequence[Variable]) -> Int[np.ndarray, " column"]:
-    """For each column of ours the column of theirs; every one of ours must be there, and nothing else of the same name.
+    """Return for each column of the surrogate its column in the data, which must hold all of them, and no other inputs.
 
     Raises:
-        ValueError: naming both sides, if a variable is missing, or on another grid, or in another unit; of inputs also, if
-            there is one that the surrogate does not have.
+        ValueError: if a variable of the surrogate is missing, or has another grid or unit in the data, or if the data have an
+            input that the surrogate does not have; the message names both sides.
     """
     columns = match_columns(side, ours, theirs)
     back = np.full(sum(variable.size for variable in ours), -1)
@@ -68,19 +69,20 @@ def match_all(side: str, ours: Sequence[Variable], theirs: Sequence[Variable]) -
         line += ": interpolate one onto the grid of the other"
     elif side == "inputs" and names[0] < names[1]:
         extra = ", ".join(sorted(names[1] - names[0]))
-        line += f": leave {extra} out, or give the source a constant column of that name and pretrain it with this"
+        line += f": leave {extra} out, or give the source a constant column of that name and pretrain with it"
     raise ValueError(line)
 
 
 def same_shape(one: Variable, other: Variable) -> bool:
-    """Whether two variables have the same shape; one number is one number, whether as () or (1,)."""
+    """Return whether two variables have the same shape; all shapes of one number, such as () and (1,), count as the same."""
     return one.shape == other.shape or one.size == other.size == 1
 
 
 def strange_grids(ours: Mapping[str, Coordinate], variables: Sequence[Variable], theirs: Mapping[str, Coordinate]) -> list[str]:
-    """Say which axes of these variables have other coordinates in the data.
+    """Describe the axes of these variables whose coordinates differ between the surrogate and the data.
 
-    Axes that are only numbered are not compared, nor those of another length: a variable of another shape is another one.
+    Axes whose points are only numbered are not compared. Neither are axes of different lengths, because a variable of another
+    shape is a different variable.
     """
     lines = []
     for axis in dict.fromkeys(axis for variable in variables for axis in variable.axes):
@@ -88,19 +90,19 @@ def strange_grids(ours: Mapping[str, Coordinate], variables: Sequence[Variable],
         if one is None or other is None or is_numbered(one) or is_numbered(other) or _same_points(one, other):
             continue
         if len(one.values) != len(other.values):
-            continue  # another shape is another variable
+            continue
         lines.append(f"the axis {axis} is {_grid(one)} in the surrogate and {_grid(other)} in the data")
     return lines
 
 
 def is_numbered(coordinate: Coordinate) -> bool:
-    """Whether an axis has no coordinates but the numbers 0, 1, 2, ... of its points."""
+    """Return whether the coordinates of an axis are only the numbers 0, 1, 2, ... of its points."""
     values = np.asarray(coordinate.values)
     return values.dtype.kind in "iu" and np.array_equal(values, np.arange(len(values)))
 
 
 def grid_of(variable: Variable, coordinates: Mapping[str, Coordinate]) -> str:
-    """A variable's grid in words, as "16 points of x from 0 to 1 m"."""
+    """Describe a variable's grid, as in "16 points of x (0 to 1 m)"."""
     parts = []
     for axis, size in zip(variable.axes, variable.shape, strict=True):
         known = coordinates.get(axis)
@@ -109,7 +111,7 @@ def grid_of(variable: Variable, coordinates: Mapping[str, Coordinate]) -> str:
 
 
 def _same_layout(ours: Sequence[Variable], theirs: Sequence[Variable]) -> bool:
-    """Whether columns of equal number mean the same by position: one side has no shape to speak of, or both have the same."""
+    """Return whether equal numbers of columns match by position: the shapes agree, or one side has fewer than two axes."""
     shapes = [variables[0].shape if len(variables) == 1 else () for variables in (ours, theirs)]
     return shapes[0] == shapes[1] or any(len(shape) < 2 for shape in shapes)
 

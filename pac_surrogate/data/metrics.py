@@ -1,15 +1,16 @@
 """One function per published metric; e = prediction - target, y = target, both (sample, *axes).
 
-Every metric is a number for a whole test set, in float64. Those that are means over samples may be joined from batches,
-weighted by their lengths, where nothing is left out; `rmse`, `rmse_std`, `r2`, `max_error`, `crmse` and `frmse` need the whole
-set at once. Nothing here takes batches, so no value can depend on them. A prediction that is not finite, or whose error float64
-does not hold, gives a value that is not finite.
+Every metric is one number for a complete test set, in float64. Metrics that are means over samples may be averaged over
+batches, weighted by their lengths, if nothing is left out; `rmse`, `rmse_std`, `r2`, `max_error`, `crmse` and `frmse` need the
+complete set at once. No function takes batches, so no value can depend on them. A prediction that is not finite, or whose error
+overflows float64, gives a value that is not finite.
 
-What has no scale cannot be divided by it: samples of zero norm and outputs that do not vary are left out of a mean, and a
-`LeftOutWarning` names them. What counts as zero or constant is decided by the rounding of the target's own dtype.
+Samples of zero norm and outputs that do not vary have no scale to divide by. They are left out of the mean, and a
+`LeftOutWarning` names the samples, and the outputs that the prediction misses. The rounding of the target's own dtype decides
+which norms count as zero and which outputs as constant.
 
-Metrics of fields take `axes`, the names of the axes after `sample`, as axes=("time", "x", "channel"): x, y and z are space, the
-others count the fields of a sample. The three relative errors of fields differ: say which one a table holds.
+Metrics of fields take `axes`, the names of the axes after `sample`, such as axes=("time", "x", "channel"). The axes x, y and z
+are space; the others number the fields of a sample. The three relative errors of fields differ: state which one a table holds.
 Sources: PDEBench, Takamoto et al., NeurIPS 2022, arXiv:2210.07182; The Well, Ohana et al., NeurIPS 2024, arXiv:2412.00568.
 """
 
@@ -25,7 +26,7 @@ from pac_surrogate.utilities.resolution import check_exact, deviation, power_of_
 SPACE = ("x", "y", "z")
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}  # wavenumbers in periods per domain
 VRMSE_EPSILON = 1e-7
-LARGEST = 2.0**1020  # of targets: what is computed from a few of them stays in float64
+LARGEST = 2.0**1020  # largest target, so that sums of a few of them do not overflow float64
 
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
@@ -33,7 +34,8 @@ _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def rel_l2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Relative L2 error: mean over samples of |e| / |y|, norms over all axes of a sample.
 
-    No epsilon: samples whose norm is zero, or at most 16 roundings of the largest norm in the set, are left out with a warning.
+    No epsilon is added. Samples whose norm is zero, or at most 16 roundings of the largest norm in the set, are left out with a
+    warning.
 
     Raises:
         UndefinedMetricError: if all samples are zero.
@@ -47,9 +49,9 @@ def rel_l2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "s
 def rel_l2_per_sample(
     prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]
 ) -> Float[np.ndarray, " sample"]:
-    """Relative L2 error of each sample, |e| / |y|: quantiles of it belong beside its mean.
+    """Relative L2 error of each sample, |e| / |y|, whose quantiles belong beside its mean.
 
-    NaN for the samples that `rel_l2` leaves out: `np.nanquantile` leaves them out too.
+    It is NaN for the samples that `rel_l2` leaves out; `np.nanquantile` leaves them out too.
     """
     missed, norm, zero = _norms_of_samples(prediction, target)
     return np.where(zero, np.nan, missed / np.where(zero, 1.0, norm))
@@ -58,9 +60,9 @@ def rel_l2_per_sample(
 def rmse_std(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Standardised error: sqrt(mean e^2) / std y over the samples, then the mean over outputs.
 
-    The deviation divides by the number of samples, so that predicting the mean of the test set has exactly the error 1. Outputs
-    whose range is at most 16 roundings of their largest value have no scale and are left out of the mean; a warning names those
-    that the prediction misses by more than the others.
+    The deviation divides by the number of samples, so that predicting the mean of the test set has an error of exactly 1.
+    Outputs whose range is at most 16 roundings of their largest value have no scale and are left out of the mean; a warning
+    names those that the prediction misses by more than the others.
 
     Raises:
         UndefinedMetricError: if no output varies.
@@ -87,7 +89,7 @@ def mae(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "samp
 def r2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
     """Coefficient of determination: 1 - sum e^2 / sum (y - mean y)^2 over the samples, then the mean over outputs.
 
-    Outputs that do not vary are left out of the mean, and warned of, as in `rmse_std`.
+    Outputs that do not vary are left out of the mean, with the warning of `rmse_std`.
 
     Raises:
         UndefinedMetricError: if no output varies.
@@ -99,7 +101,7 @@ def r2(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sampl
 
 
 def max_error(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."]) -> float:
-    """Largest |e| of all samples and axes (PDEBench's averages the maxima of times and channels)."""
+    """Largest |e| of all samples and axes (PDEBench averages the maxima over times and channels)."""
     error, _ = _error(prediction, target)
     return float(np.abs(error).max())
 
@@ -107,8 +109,8 @@ def max_error(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray,
 def nrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]) -> float:
     """Normalised error of PDEBench: sqrt(mean_space e^2) / sqrt(mean_space y^2), mean over samples, times and channels.
 
-    No epsilon: fields, each of one sample, time and channel, whose norm is zero, or at most 16 roundings of the largest norm of
-    their channel in the set, are left out with a warning: a velocity is often zero at t = 0.
+    No epsilon is added. A field is one channel of one sample at one time. Fields whose norm is zero, or at most 16 roundings of
+    the largest norm of their channel in the set, are left out with a warning; a velocity, for example, is often zero at t = 0.
 
     Raises:
         UndefinedMetricError: if all fields are zero.
@@ -122,17 +124,17 @@ def nrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
 def nrmse_per_sample(
     prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]
 ) -> Float[np.ndarray, " sample"]:
-    """`nrmse` of each sample: the mean over those of its times and channels that are not left out, NaN if there is none."""
+    """`nrmse` of each sample: the mean over its times and channels that are not left out, NaN if all are left out."""
     missed, norm, zero = _norms_of_fields(prediction, target, axes)
-    sums = np.where(zero, 0.0 * missed, missed / norm).sum(1)  # NaN where what is left out is not finite
+    sums = np.where(zero, 0.0 * missed, missed / norm).sum(1)  # NaN where an error that is left out is not finite
     return sums / (~zero).sum(1)
 
 
 def vrmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]) -> float:
     """Variance-scaled error of The Well: sqrt(mean_space e^2 / (var_space y + 1e-7)), mean over samples, times and channels.
 
-    The variance divides by points - 1, as in the package `the_well` 1.2.0, where it is the square of `torch.std`: predicting
-    the mean of each field has the error sqrt((points - 1) / points).
+    The variance divides by points - 1, as in the package `the_well` 1.2.0, where it is the square of `torch.std`. Predicting
+    the mean of each field therefore has an error of sqrt((points - 1) / points).
 
     Raises:
         UndefinedMetricError: if there is only one point in space.
@@ -155,9 +157,9 @@ def vrmse_per_sample(
 
 @_quiet
 def crmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]) -> float:
-    """Error of the conserved quantity, of PDEBench: sqrt(mean_sample (mean_space e)^2), mean over times and channels.
+    """PDEBench's error of the conserved quantity: sqrt(mean_sample (mean_space e)^2), mean over times and channels.
 
-    PDEBench takes the root for each batch; this is its value for the whole test set in one batch.
+    PDEBench takes the root for each batch; this is its value for the complete test set as one batch.
     """
     error = _fields(_error(prediction, target)[0], axes)
     scale = power_of_two(error, tuple(range(error.ndim)))
@@ -166,7 +168,7 @@ def crmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sa
 
 @_quiet
 def brmse(prediction: Num[np.ndarray, "sample ..."], target: Num[np.ndarray, "sample ..."], *, axes: Sequence[str]) -> float:
-    """Error at the boundary, of PDEBench: sqrt(mean_boundary e^2), mean over samples, times and channels.
+    """PDEBench's error at the boundary: sqrt(mean_boundary e^2), mean over samples, times and channels.
 
     The boundary is the first and the last point of every axis of space; a corner counts once for each side it lies on.
     """
@@ -183,14 +185,14 @@ def frmse(
     axes: Sequence[str],
     band: Literal["low", "mid", "high"],
 ) -> float:
-    """Error in a band of wavenumbers, of PDEBench: "low" 0 to 3, "mid" 4 to 11, "high" from 12 periods per domain.
+    """PDEBench's error in a band of wavenumbers: "low" 0 to 3, "mid" 4 to 11, "high" from 12 periods per domain.
 
         s_k = sqrt(mean_sample sum_{floor |m| = k} |E_m|^2) / points,   E the discrete Fourier transform of e in space
 
-    then the mean over the k of the band, times and channels. In one dimension m = 0 ... points // 2. In more, as PDEBench has
-    it, the sum runs over non-negative m below points // 2 along each axis, k stops below half of the shortest axis, and modes
-    such as cos(x - y), which has m of both signs only, are not seen. The domain has length 1.
-    PDEBench takes the root for each batch; this is its value for the whole test set in one batch.
+    followed by the mean over the k of the band, times and channels. In one dimension m = 0 ... points // 2. In several
+    dimensions, as in PDEBench, the sum runs over non-negative m below points // 2 along each axis, and k ends below half of the
+    shortest axis. Modes such as cos(x - y), whose m have opposite signs, are therefore not counted. The domain has length 1.
+    PDEBench takes the root for each batch; this is its value for the complete test set as one batch.
 
     Returns:
         The error; NaN if the grid has no wavenumber in the band.
@@ -220,7 +222,7 @@ def _error(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
         if np.ma.is_masked(values):
             masked = np.ma.count_masked(values)
             raise ValueError(
-                f"metrics need every value, got a {name} with {masked} of {values.size} masked: leave those out first"
+                f"metrics need every value, got a {name} with {masked} of {values.size} masked: leave the masked ones out first"
             )
         if values.dtype.kind not in "fiub":
             raise ValueError(f"metrics need real numbers, got a {name} of {values.dtype}")
@@ -228,7 +230,7 @@ def _error(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
     target = np.asarray(target, dtype=np.float64)
     if bool((np.isfinite(target) & (np.abs(target) > LARGEST)).any()):
         raise ValueError(
-            f"metrics need targets of size {LARGEST:.2g} at most, for float64 ends at 1.8e308 and differences must stay below, "
+            f"metrics need targets of size {LARGEST:.2g} at most, so that differences stay below 1.8e308, the end of float64, "
             f"got {np.abs(target).max():.3g}: divide prediction and target by a power of ten"
         )
     return np.asarray(prediction, dtype=np.float64) - target, target
@@ -240,7 +242,7 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 @_quiet
 def _norms_of_samples(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """|e| and |y| of each sample, over the root of its size, and which |y| are zero to rounding."""
+    """Return |e| and |y| of each sample, divided by the root of its size, and which |y| are zero to within rounding."""
     missed, norm = (root_mean_square(_columns(values), 1) for values in _error(prediction, target))
     return missed, norm, norm <= resolution(norm, dtype=np.asarray(target).dtype)
 
@@ -249,7 +251,7 @@ def _norms_of_samples(prediction: np.ndarray, target: np.ndarray) -> tuple[np.nd
 def _norms_of_fields(
     prediction: np.ndarray, target: np.ndarray, axes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `_norms_of_samples`, for each (sample, field)."""
+    """Return what `_norms_of_samples` returns, for each (sample, field)."""
     error, values = (_fields(values, axes) for values in _error(prediction, target))
     missed, norm = (root_mean_square(part, _space(part)) for part in (error, values))
     others = [(name, size) for name, size in zip(axes, target.shape[1:], strict=True) if name not in SPACE]
@@ -262,7 +264,7 @@ def _norms_of_fields(
 
 @_quiet
 def _standardised(metric: str, prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """sqrt(mean e^2) / std y of each output that varies, and which outputs are constant but missed."""
+    """Return sqrt(mean e^2) / std y of each output that varies, and which outputs are constant but missed."""
     error, values = (_columns(values) for values in _error(prediction, target))
     given = _columns(np.asarray(target))  # in the dtype that resolves it
     vary = varies(given)
@@ -270,19 +272,20 @@ def _standardised(metric: str, prediction: np.ndarray, target: np.ndarray) -> tu
         raise UndefinedMetricError(f"{metric} needs an output that varies over the samples, none of {len(vary)} does: use rmse")
     missed, spread = root_mean_square(error, 0), deviation(values, (0,))
     relative = ratios(missed, spread, vary)
-    # Points on the boundary of a field are constant, and a network misses them a little, as it does the points inside: that
-    # is usual, and the others speak for them. They do not for a constant that is missed by a larger fraction of its own size
-    # (or, if it is 0, of the usual deviation) than any other of its deviation: that error would be left out in silence.
+    # Points on the boundary of a field may be constant, and a network misses them slightly, as it does the points inside. This
+    # is usual, and the mean over the other outputs represents it. It does not represent a constant that is missed by a larger
+    # fraction of its size (or, if it is 0, of the median deviation) than any other output of its deviation: without a warning,
+    # that error would go unnoticed.
     size = np.abs(values).max(0)
     usual = np.where(size > 0, size, np.median(spread[vary]))
     return relative, ~vary & (missed > np.maximum(relative.max() * usual, resolution(given)))
 
 
 def _fields(values: np.ndarray, axes: Sequence[str]) -> np.ndarray:
-    """(sample, *axes) as (sample, field, *space)."""
+    """Reshape (sample, *axes) to (sample, field, *space)."""
     space = [axis for axis, name in enumerate(axes, start=1) if name in SPACE]
     if len(axes) != values.ndim - 1 or not space:
-        raise ValueError(f"axes must name the {values.ndim - 1} axes after sample, x, y or z among them, got {tuple(axes)}")
+        raise ValueError(f"axes must name the {values.ndim - 1} axes after sample and include x, y or z, got {tuple(axes)}")
     others = [axis for axis in range(1, values.ndim) if axis not in space]
     fields = np.prod([values.shape[axis] for axis in others], dtype=int)
     return values.transpose(0, *others, *space).reshape(len(values), fields, *(values.shape[axis] for axis in space))

@@ -1,4 +1,4 @@
-"""The numbers of a data set have an origin: arrays in memory, or a file from which they are read when they are asked for."""
+"""Origins of a dataset's numbers: arrays in memory, or a file from which they are read when they are needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Arrays(Shown):
         return len(next(iter(self.values.values())))
 
     def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
-        """These rows of a variable, all of them for None."""
+        """Return these rows of a variable, all rows if None."""
         return self.values[variable.name] if rows is None else self.values[variable.name][rows]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DataFile(Shown):
-    """Numbers in a file, which must stay the file that it was when it was opened."""
+    """Numbers in a file, which must not change after it has been opened."""
 
     path: Path
     samples: int
@@ -40,7 +40,7 @@ class DataFile(Shown):
         return self.samples
 
     def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
-        """These rows of a variable, all of them for None."""
+        """Return these rows of a variable, all rows if None."""
         rows = np.arange(self.samples) if rows is None else rows
         values = read_rows(self.path, variable.name, rows)
         if file_state(self.path) != self.state:
@@ -53,6 +53,6 @@ class DataFile(Shown):
 
 
 def file_state(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced."""
+    """Return the inode, the size and the modification time of a file, which change when it is replaced."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,9 +1,9 @@
-"""Samples of equal inputs: what is left out together, and how much each counts.
+"""Groups of samples with equal inputs, which are left out of a fit together, and the weights of their samples.
 
-A model that has seen a sample's input knows its output but for noise. So samples whose inputs are equal, or nearly so, leave a
-fit together whenever one of them judges it: in leave-one-out residuals, cross-validation and the residuals of intervals. Each
-input counts once there, whatever number of samples it has; for the fit itself every sample counts, so that repeats of a noisy
-measurement inform the noise.
+A model that was fitted to one sample of an input can predict another sample of it up to noise. Samples whose inputs are equal,
+or nearly equal, are therefore left out together whenever one of them tests a fit: in leave-one-out residuals, cross-validation
+and the residuals of intervals. There each input counts once, regardless of its number of samples. In the fit itself every
+sample counts, so that repeats of a noisy measurement inform the estimate of the noise.
 """
 
 import numpy as np
@@ -14,14 +14,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-NEAR = 1e-4  # standardised: inputs that differ by no more than this in any column are equal
+NEAR = 1e-4  # inputs are equal if they differ by at most this in every standardised column
 
 
 def groups_of(x: Float[Tensor, "sample input"]) -> Int[Tensor, " sample"]:
     """Number the different inputs, 0, 1, ... in the order of their first samples.
 
-    Two inputs are equal if no standardised column differs by more than NEAR, a ten-thousandth of a deviation; so are two that
-    are equal to a third.
+    Two inputs are equal if no standardised column differs by more than NEAR, a ten-thousandth of a deviation, or if both are
+    equal to a third.
     """
     samples = len(x)
     if samples < 2 or x.shape[1] == 0:
@@ -36,29 +36,29 @@ def groups_of(x: Float[Tensor, "sample input"]) -> Int[Tensor, " sample"]:
 
 
 def count_of(group: Int[Tensor, " sample"]) -> int:
-    """How many different inputs there are."""
+    """Return the number of different inputs."""
     return int(group.max()) + 1 if len(group) else 0
 
 
 def sample_weights(group: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-    """Give each sample one over the number of samples of its input, so that the weights of every input add up to 1."""
+    """Weight each sample by one over the number of samples of its input, so that the weights of every input add up to 1."""
     return 1 / torch.bincount(group).double()[group]
 
 
 def repeated(group: Int[Tensor, " sample"]) -> list[Int[Tensor, " member"]]:
-    """The samples of each input that has more than one."""
+    """Return the samples of each input that has more than one sample."""
     sizes = torch.bincount(group)
     return [torch.nonzero(group == number)[:, 0] for number in torch.nonzero(sizes > 1)[:, 0].tolist()]
 
 
 def group_sum(values: Float[Tensor, "sample ..."], group: Int[Tensor, " sample"]) -> Float[Tensor, "sample ..."]:
-    """Sum over the samples of equal input, given to each of them."""
+    """Return for each sample the sum over all samples of its input."""
     sums = values.new_zeros(count_of(group), *values.shape[1:]).index_add(0, group, values)
     return sums[group]
 
 
 def group_mean(values: Float[Tensor, "sample ..."], group: Int[Tensor, " sample"]) -> Float[Tensor, "group ..."]:
-    """Mean over the samples of each input."""
+    """Return the mean over the samples of each input."""
     weight = sample_weights(group).to(values)
     weighted = values * weight.view(-1, *(1,) * (values.ndim - 1))
     return values.new_zeros(count_of(group), *values.shape[1:]).index_add(0, group, weighted)

@@ -1,4 +1,4 @@
-"""Rows of a data set are chosen by numbers, a slice or a mask, and have an order that their content alone decides."""
+"""Selection of rows of a dataset by numbers, a slice or a mask, and an order of rows that depends only on their content."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -12,11 +12,11 @@ Rows: TypeAlias = int | np.integer | slice | Sequence[int] | np.ndarray
 
 
 def positions(key: Rows, length: int) -> np.ndarray:
-    """The numbers of the rows that a key chooses, of as many as `length`.
+    """Return the numbers of the rows, out of `length` rows, that a key selects.
 
     Raises:
-        ValueError: if the key is neither numbers nor a mask of this length, or a number is masked.
-        IndexError: if there is no such row.
+        ValueError: if the key is neither numbers, nor a slice, nor a mask of this length, or a number is masked.
+        IndexError: if a row does not exist.
     """
     if isinstance(key, slice):
         return np.arange(length)[key]
@@ -33,11 +33,11 @@ def positions(key: Rows, length: int) -> np.ndarray:
 
 
 def content_order(*matrices: Float[np.ndarray, "sample _column"]) -> Integer[np.ndarray, " sample"]:
-    """An order of rows that their content decides: sorted by the columns in turn, then shuffled by a fixed seed."""
+    """Return an order of rows that depends only on their content: sorted column by column, then shuffled with a fixed seed."""
     samples = len(matrices[0])
     order, rank = np.arange(samples), np.zeros(samples, dtype=np.int64)
     for column in (column for matrix in matrices for column in matrix.T):
-        if len(order) == 0 or rank[order[-1]] == samples - 1:  # as many ranks as rows: nothing is left to decide
+        if len(order) == 0 or rank[order[-1]] == samples - 1:  # every row has its own rank: the order is complete
             break
         order = np.lexsort((column, rank))
         rises = (np.diff(rank[order]) > 0) | (np.diff(column[order]) > 0)

@@ -3,12 +3,12 @@
     z = (g(v) - mean) / deviation        g = identity ("standard") or the natural logarithm ("log")
 
 Statistics are pooled over the grid axes of a field (time, x, y), so that a convolution sees one scale everywhere, and are
-separate for each column of anything else: the features of a table have scales of their own.
+separate for each column of other variables, because the features of a table have different scales.
 
-A column that never varied, as far as its numbers are resolved (see `resolution`), has no scale: its deviation is 0, it is
-standardised to 0 and restored to its mean. So no result depends on the unit in which a column is written, or on an offset.
-Numbers above LARGEST are refused, and so are columns that vary only among the numbers nearest to 0, which lack digits.
-Where the target varies what the source held at a set point, the target gives the scale (`scaled_for`).
+A column that is constant to within rounding (see `resolution`) has no scale: its deviation is 0, it is standardised to 0 and
+restored to its mean. No result therefore depends on the unit or the offset of a column. Numbers above LARGEST are refused, and
+so are columns that vary only among the numbers nearest to 0, which lack digits. If the target varies a column that the source
+held at a set point, the target gives the scale (`scaled_for`).
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ from pac_surrogate.utilities.resolution import RESOLVED, centre, deviation, reso
 GRID_AXES = ("time", "x", "y")
 TINY = float(np.finfo(np.float64).tiny)
 LARGEST = 2.0**1000  # 1.07e301: sums and multiples of the variables' numbers stay below 1.8e308, the end of float64
-FARTHEST = 2.0**63  # 9.2e18 deviations, of which float32, in which networks are trained, still holds the squares
+FARTHEST = 2.0**63  # 9.2e18 deviations, whose squares float32, the precision of training, still holds
 MARGIN = 0.05  # the extremes of a few samples lie inside those of the distribution that they come from
-SET_POINT = 30.0  # deviations of the source that the target's numbers lie from its mean, from which on they are jitter
+SET_POINT = 30.0  # distance of the data from the source's mean, in its deviations, above which these are only jitter
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Columns(Shown):
-    """Scaling of one side, a number for each column of the data matrix; float64 on the CPU."""
+    """Scaling of the inputs or of the outputs, one number for each column of the data matrix; float64 on the CPU."""
 
     mean: Float[Tensor, " column"]
     deviation: Float[Tensor, " column"]
@@ -43,7 +43,7 @@ class Columns(Shown):
     high: Float[Tensor, " column"]
 
     def standardise(self, values: Float[Tensor, "sample column"]) -> Float[Tensor, "sample column"]:
-        """Physical to standardised units.
+        """Convert physical to standardised units.
 
         Raises:
             ValueError: if a value on a logarithmic scale is not positive.
@@ -55,28 +55,28 @@ class Columns(Shown):
                 raise ValueError(
                     f"values on a logarithmic scale must be positive, got {least}; use scaling='standard' for this variable"
                 )
-            # The logarithms of the other columns may be infinite, and infinity times 0 is the NaN of their gradient.
+            # The logarithms of the other columns may be infinite; their gradient, infinity times 0, would be NaN.
             values = torch.where(logarithmic, torch.where(logarithmic, values, 1.0).log(), values)
         deviation = self.deviation.to(values)
-        # What never varied has no scale: divided by infinity, it is 0, and so is its gradient.
+        # A constant column has no scale: divided by infinity, it becomes 0, and so does its gradient.
         return (values - self.mean.to(values)) / torch.where(deviation > 0, deviation, torch.inf)
 
     def restore(self, values: Float[Tensor, "... column"]) -> Float[Tensor, "*batch column"]:
-        """Standardised to physical units."""
+        """Convert standardised to physical units."""
         values = values * self.deviation.to(values) + self.mean.to(values)
         logarithmic = self.logarithmic.to(values.device)
-        # Exponentials of the other columns may be infinite, and infinity times 0 is the NaN of their gradient.
+        # Exponentials of the other columns may be infinite; their gradient, infinity times 0, would be NaN.
         return torch.where(logarithmic, torch.where(logarithmic, values, 0.0).exp(), values)
 
     def outside(self, values: Float[Tensor, "sample column"], margin: float = MARGIN) -> Bool[Tensor, " sample"]:
-        """Which samples leave the range of the training data in any column.
+        """Return which samples lie outside the range of the training data in any column.
 
         Args:
-            values: physical units.
-            margin: by how much of the width of the range, on the column's own scale: of a logarithmic one, of the logarithms.
+            values: samples in physical units.
+            margin: tolerated distance from the range as a fraction of its width; in a logarithmic column, of the logarithms.
         """
         width = self.high - self.low
-        # A set point comes back rounded to float32 as well as it was given.
+        # The value of a constant column may also be given rounded to float32.
         still = RESOLVED * torch.finfo(torch.float32).eps * torch.maximum(self.low.abs(), self.high.abs())
         slack = torch.where(width > _rounding(self.low, self.high), margin * width, still)
         low, high = self.low - slack, self.high + slack
@@ -89,7 +89,7 @@ class Columns(Shown):
         return ((values.double() < low.to(values.device)) | (values.double() > high.to(values.device))).any(1)
 
     def pick(self, columns: Int[Tensor, " picked"]) -> "Columns":
-        """The scaling of some of the columns."""
+        """Return the scaling of some of the columns."""
         return Columns(*(getattr(self, field.name)[columns] for field in fields(self)))
 
     def where(self, mask: Bool[Tensor, " column"], other: "Columns") -> "Columns":
@@ -97,7 +97,7 @@ class Columns(Shown):
         return Columns(*(torch.where(mask, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
 
     def widened(self, other: "Columns") -> "Columns":
-        """The same scaling, with a training range that covers both."""
+        """Return the same scaling, with a training range that covers both."""
         return replace(self, low=torch.minimum(self.low, other.low), high=torch.maximum(self.high, other.high))
 
 
@@ -109,7 +109,7 @@ class Scaling(Shown):
     outputs: Columns
 
     def standardise(self, data: Dataset) -> Dataset:
-        """The same dataset in standardised units, float64.
+        """Return the same dataset in standardised units, in float64.
 
         Raises:
             ValueError: if a number is farther from the mean than FARTHEST, or not positive on a logarithmic scale.
@@ -125,10 +125,10 @@ class Scaling(Shown):
 
 
 def check_reach(variables: Sequence[Variable], scaled: Float[Tensor, "sample column"]) -> None:
-    """Refuse standardised numbers whose squares are infinite in float32, in which networks are trained.
+    """Refuse standardised numbers whose squares are infinite in float32, the precision of training.
 
     Raises:
-        ValueError: naming the variable.
+        ValueError: if there are any; the message names the variable.
     """
     far = ~(scaled.detach().abs() <= FARTHEST)
     if bool(far.any()):
@@ -140,16 +140,16 @@ def check_reach(variables: Sequence[Variable], scaled: Float[Tensor, "sample col
 
 
 def name_of_column(variables: Sequence[Variable], column: int) -> str:
-    """The name of the variable to which a column of the data matrix belongs."""
+    """Return the name of the variable to which a column of the data matrix belongs."""
     return next(v.name for v, end in zip(variables, np.cumsum([v.size for v in variables]), strict=True) if column < end)
 
 
 def fit_scaling(data: Dataset) -> Scaling:
-    """Scaling from the data that a surrogate is pretrained on.
+    """Fit a scaling to the data that a surrogate is pretrained on.
 
     Raises:
-        ValueError: if the dataset is empty, a variable on a logarithmic scale is not positive, or numbers are so large or so
-            small that floating point has no room for their scale.
+        ValueError: if the dataset is empty, a variable on a logarithmic scale is not positive, or numbers are too large or too
+            small for floating point to hold their scale.
     """
     if len(data) == 0:
         raise ValueError("scaling needs at least one sample, got none")
@@ -157,10 +157,11 @@ def fit_scaling(data: Dataset) -> Scaling:
 
 
 def fit_new_outputs(data: Dataset) -> Columns:
-    """Scaling of outputs that the source never had, from few target samples.
+    """Fit a scaling of outputs that the source does not have to a few target samples.
 
-    A mean of each column, and a deviation of each column of a table or each field: ten samples cannot tell the deviations of a
-    thousand points of a field apart. One sample alone has no deviation: then the answer is that sample.
+    Each column has its own mean. The deviation is separate for each column of a table, but common to all points of a field,
+    because ten samples do not determine the deviations of a thousand points. A single sample has deviation 0, and is then the
+    prediction.
     """
     separate = _fit_columns(data, data.outputs, pool=False)
     deviations, first = [], 0
@@ -176,19 +177,19 @@ def fit_new_outputs(data: Dataset) -> Columns:
 
 
 def scaled_for(columns: Columns, seen: Columns) -> Columns:
-    """The scaling of a source for data that vary what the source held at a set point.
+    """Adapt the scaling of a source to data that vary a column which the source held at a set point.
 
-    A column is at a set point in the source if it never varied there, or if the data lie more than SET_POINT of the source's
-    deviations from the source's mean (root mean square): then the source's variation is the jitter of the set point, and tells
-    nothing of how the data vary. Its mean stays; its deviation becomes the root mean square distance of the data from it. On
-    either side of the rule is a ratio of the same column, so it does not depend on units or offsets.
+    A column is at a set point in the source if it never varied there, or if the root mean square distance of the data from the
+    source's mean is more than SET_POINT of the source's deviations. The source's variation is then the jitter of the set point,
+    and has no information about how the data vary. The mean is kept; the deviation becomes the root mean square distance of the
+    data from it. The rule compares numbers of the same column, so it does not depend on units or offsets.
 
     Args:
         columns: the scaling of the source.
         seen: mean, deviation and range of the data, on the same scale.
 
     Returns:
-        `columns` itself where nothing is to be changed.
+        The adapted scaling; `columns` itself if no column changes.
     """
     away = torch.hypot(seen.mean - columns.mean, seen.deviation)
     floor = _rounding(columns.mean, seen.mean)
@@ -197,12 +198,12 @@ def scaled_for(columns: Columns, seen: Columns) -> Columns:
 
 
 def _rounding(low: Float[Tensor, " column"], high: Float[Tensor, " column"]) -> Float[Tensor, " column"]:
-    """Differences of numbers of this size that are no more than rounding."""
+    """Return the largest differences of numbers of this size that rounding explains."""
     return torch.as_tensor(resolution(torch.stack([low, high]).numpy()))
 
 
 def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = True) -> Columns:
-    """Statistics of each column, with deviation 0 where nothing varies but by rounding."""
+    """Compute the statistics of each column, with deviation 0 where it varies only by rounding."""
     parts = []
     for variable in variables:
         stored = data[variable.name].reshape(len(data), *variable.shape)
@@ -229,16 +230,16 @@ def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = T
 
 
 def _check_size(variable: Variable, stored: Float[np.ndarray, "sample ..."]) -> None:
-    """Refuse numbers that are too large to compute with, or so small that floating point lacks digits, or all of them.
+    """Refuse numbers that are too large to compute with, or so small that floating point holds few of their digits or none.
 
-    A field is looked at as a whole: beside numbers of order 1 those of its tails are as good as 0.
+    All points of a field are checked together: beside numbers of order 1, the small numbers in its tails count as 0.
     """
     axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if axis in GRID_AXES))
     low, high = (end(axis=axes).astype(np.float64) for end in (stored.min, stored.max))
     size = np.maximum(np.abs(low), np.abs(high))
     if size.max() > LARGEST:
         raise ValueError(
-            f"{variable.name} must hold numbers of size {LARGEST:.2g} at most, for float64 ends at 1.8e308, got "
+            f"{variable.name} must hold numbers of size {LARGEST:.2g} at most, because float64 ends at 1.8e308, got "
             f"{size.max():.3g}: give it in a larger unit"
         )
     if variable.scaling == "log":
@@ -254,5 +255,5 @@ def _check_size(variable: Variable, stored: Float[np.ndarray, "sample ..."]) -> 
     if lost.any():
         raise ValueError(
             f"{variable.name} must be constant or vary by more than {least:.2g}, below which {stored.dtype} lacks digits, got "
-            f"{width[lost].max():.3g}: give it in a smaller unit, or 0 where nothing is meant"
+            f"{width[lost].max():.3g}: give it in a smaller unit, or give 0 where zero is meant"
         )

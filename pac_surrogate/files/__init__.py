@@ -1,4 +1,4 @@
-"""Data files: netCDF-4 in our layout for datasets, safetensors for weights. Nothing here is ever unpickled."""
+"""Data files: netCDF-4 in the layout of `native` for datasets, safetensors for weights. Nothing is ever unpickled."""
 
 from typing import TYPE_CHECKING, Any
 

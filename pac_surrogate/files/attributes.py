@@ -1,7 +1,7 @@
-"""Texts and attributes of HDF5 files: names, units and the like, in whatever alphabet another program stored them.
+"""Texts and attributes of HDF5 files, such as names and units, in any encoding in which another program stored them.
 
-A text is read as UTF-8. One that is not valid UTF-8 is read as Latin-1, in which every byte is a character: Fortran, IDL and
-LabVIEW store a degree sign so. All texts that are written are valid UTF-8.
+A text is read as UTF-8. A text that is not valid UTF-8 is read as Latin-1, in which every byte is a character: Fortran, IDL and
+LabVIEW store a degree sign in this way. All texts that are written are valid UTF-8.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 
 from pac_surrogate.utilities.display import one_line
 
-LONG_TEXT = 2**15  # HDF5 keeps attributes up to twice this length in place
+LONG_TEXT = 2**15  # HDF5 stores attributes of up to twice this length in place
 LONGEST_MESSAGE = 390
 MOST_ATTRIBUTES = {"variable": 2**7, "file": 2**9}
 MOST_CHARACTERS = 2**20  # of the attributes of a variable, or of the global ones
@@ -35,10 +35,10 @@ ENCODING = {
 
 
 class DatasetError(ValueError):
-    """A data file that is missing, damaged or not laid out as required.
+    """Error that a data file is missing, damaged or does not have the required layout.
 
-    The message is one line of at most `LONGEST_MESSAGE` characters, whatever it quotes of the file: control characters are
-    escaped, and of a longer one the middle is left out.
+    The message is one line of at most `LONGEST_MESSAGE` characters, regardless of what it quotes from the file: control
+    characters are escaped, and the middle of a longer message is left out.
     """
 
     def __init__(self, message: str) -> None:
@@ -46,15 +46,15 @@ class DatasetError(ValueError):
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can name a variable or an axis in a file, and stand in a line of a table."""
+    """Return whether a text can name a variable or an axis in a file, and can be printed in one line of a table."""
     return text not in ("", ".") and "/" not in text and not any(unicodedata.category(one) == "Cc" for one in text)
 
 
 def as_text(stored: bytes | str) -> str:
-    """A text of h5py, which gives bytes that are no UTF-8 as bytes or as surrogate escapes.
+    """Decode a text of h5py, which returns bytes that are not UTF-8 as bytes or as surrogate escapes.
 
     Raises:
-        ValueError: if a character is half a surrogate pair, which no alphabet has.
+        ValueError: if a character is half a surrogate pair, which no encoding has.
     """
     try:
         raw = stored if isinstance(stored, bytes) else stored.encode("utf-8", "surrogateescape")
@@ -67,20 +67,20 @@ def as_text(stored: bytes | str) -> str:
 
 
 def text_checksum(texts: Iterable[str]) -> int:
-    """The CRC-32 of some texts in this order, with a null character between them."""
+    """Return the CRC-32 of some texts in this order, with a null character between them."""
     return zlib.crc32("\0".join(texts).encode())
 
 
 def name_of(item: h5py.File | h5py.Dataset) -> str:
-    """The name of a dataset without the slash of the root group; empty for the file itself."""
+    """Return the name of a dataset without the slash of the root group; it is empty for the file itself."""
     return as_text(item.name).removeprefix("/")
 
 
 def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """The attributes of a file or dataset, without those that only encode the format or the numbers.
+    """Read the attributes of a file or dataset, without those that only encode the format or the numbers.
 
     Raises:
-        DatasetError: if they are many, or one is not to be read.
+        DatasetError: if there are too many or too long ones, or one cannot be read.
     """
     kind, hidden = ("variable", FORMAT | ENCODING) if isinstance(item, h5py.Dataset) else ("file", FORMAT)
     most, count = MOST_ATTRIBUTES[kind], len(item.attrs)
@@ -98,17 +98,17 @@ def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
 
 
 def read_attribute(item: h5py.File | h5py.Dataset, name: str | bytes) -> Any:
-    """One attribute, a text or numbers; empty if there is none."""
+    """Read one attribute, a text or numbers; the result is empty if the attribute does not exist."""
     stored = read_stored_attribute(item, name)
     value = stored.item() if stored.size == 1 else stored
     return as_text(value) if isinstance(value, bytes | str) else value
 
 
 def read_stored_attribute(item: h5py.File | h5py.Dataset, name: str | bytes) -> np.ndarray:
-    """The value of an attribute in its stored type; an empty text if there is none.
+    """Read the value of an attribute in its stored type; it is an empty text if the attribute does not exist.
 
     Raises:
-        DatasetError: if it is long, or of a type that is neither text nor numbers.
+        DatasetError: if it is too long, or of a type that is neither text nor numbers.
     """
     if name not in item.attrs:
         return np.array("")
@@ -127,10 +127,10 @@ def write_attributes(item: h5py.File | h5py.Dataset, attributes: Mapping[str, An
     """Write texts, numbers and rows of numbers.
 
     Raises:
-        ValueError: if a value is something else, or missing.
+        ValueError: if a value is of another kind, or is masked.
     """
     for name, value in attributes.items():
-        if isinstance(value, str):  # of fixed length, stored in place, where damage cannot lead the HDF5 library astray
+        if isinstance(value, str):  # of fixed length, stored in place: damage cannot send the HDF5 library elsewhere
             text = as_text(value).encode()
             length = max(1, len(text))
             item.attrs.create(as_text(name), text, dtype=h5py.string_dtype(length=length if length <= LONG_TEXT else None))

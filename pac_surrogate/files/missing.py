@@ -1,9 +1,9 @@
-"""Missing and packed numbers: what the attributes of a netCDF variable, or the mask of a NumPy array, say of its numbers.
+"""Missing and packed numbers, as the attributes of a netCDF variable or the mask of a NumPy array describe them.
 
     decoded = scale_factor * stored + add_offset
 
 A stored number is missing if it equals `_FillValue` or a number of `missing_value`, or lies outside `valid_min`, `valid_max` or
-`valid_range`. Without `_FillValue`, a point that netCDF reserved and nothing was written to is missing too.
+`valid_range`. Without `_FillValue`, a point for which netCDF reserved space but to which nothing was written is missing too.
 Source: CF conventions 1.11, sections 2.5.1 and 8.1; netCDF User Guide, attribute conventions and fill values.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from pac_surrogate.files.attributes import DatasetError, name_of, read_attribute, read_stored_attribute
 from pac_surrogate.utilities.resolution import LARGEST_INTEGER
 
-DEFAULT_FILLS: dict[str, float] = {  # bytes have none: all their values are needed
+DEFAULT_FILLS: dict[str, float] = {  # none for bytes, because all their values are needed
     **dict.fromkeys(("f4", "f8"), 9.969209968386869e36),
     **{"i2": -32767, "i4": -2147483647, "i8": -9223372036854775806},
     **{"u2": 65535, "u4": 4294967295, "u8": 18446744073709551614},
@@ -27,13 +27,13 @@ LIMITS: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     "valid_max": {"above": np.greater},
     "valid_range": {"below": np.less, "above": np.greater},
 }
-MOST_MARKS = 2**8  # numbers that mean missing
+MOST_MARKS = 2**8  # of numbers that mean missing
 REPAIR = "repair or drop this sample"
 
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """A bound of the valid numbers: of the decoded ones if `decoded`, else of the stored ones."""
+    """A bound of the valid numbers: of the decoded numbers if `decoded`, else of the stored numbers."""
 
     is_beyond: Callable[[Any, Any], Any]
     bound: Any
@@ -43,15 +43,15 @@ class Limit:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """How the stored numbers of a variable are read.
+    """The encoding in which a variable's numbers are stored.
 
     Attributes:
-        name: of the variable.
-        stored: type of the stored numbers, in the byte order of this machine and with the sign that `_Unsigned` says.
-        dtype: type of the decoded numbers, a floating one.
+        name: name of the variable.
+        stored: type of the stored numbers, in the byte order of this machine and with the sign that `_Unsigned` gives.
+        dtype: type of the decoded numbers, a floating-point type.
         scale: factor of packed numbers.
-        offset: term of packed numbers.
-        marks: stored numbers that mean missing, and what each is called.
+        offset: offset of packed numbers.
+        marks: stored numbers that mean missing, each with a description.
         limits: bounds beyond which a number is missing.
     """
 
@@ -69,18 +69,18 @@ class Encoding:
         return self.scale is not None or self.offset is not None
 
     def is_plain(self, dataset: h5py.Dataset) -> bool:
-        """Whether the numbers are what is stored, and none is marked as missing."""
+        """Return whether the stored numbers need no decoding, and no number can be marked as missing."""
         return dataset.dtype.kind == self.stored.kind and not (self.is_packed or self.marks or self.limits)
 
     def decode(self, values: Any, *, keep_integers: bool = False) -> np.ndarray:
-        """The numbers that the stored values stand for, NaN where missing.
+        """Return the numbers that the stored values represent, NaN where missing.
 
         Args:
-            values: as h5py reads them.
-            keep_integers: whether integers stay what they are if they are neither packed nor missing.
+            values: stored values, as h5py reads them.
+            keep_integers: whether integers stay integers if they are not packed and none is missing.
 
         Raises:
-            DatasetError: if float64 does not hold an integer.
+            DatasetError: if float64 does not hold an integer exactly.
         """
         numbers = self._with_sign(values)
         missing = self._is_missing(numbers)
@@ -91,7 +91,7 @@ class Encoding:
         return decoded if missing is None else np.where(missing, self.dtype.type(np.nan), decoded)
 
     def mark_at(self, dataset: h5py.Dataset, place: tuple[int, ...]) -> str:
-        """Why the number at this place is missing, empty if it is not."""
+        """Return why the number at this place is missing, as a text; it is empty if the number is present."""
         number = self._with_sign(dataset[place])
         for mark, meaning in self.marks:
             if number == mark:
@@ -114,7 +114,7 @@ class Encoding:
 
     def _unpack(self, numbers: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
         if self.is_packed:
-            with np.errstate(over="ignore", invalid="ignore"):  # what the type cannot hold becomes infinite
+            with np.errstate(over="ignore", invalid="ignore"):  # numbers that overflow the type become infinite
                 scaled = numbers.astype(np.float64) * (1.0 if self.scale is None else self.scale)
                 return np.asarray(scaled + (self.offset or 0.0), self.dtype)
         if numbers.dtype.kind in "iu" and numbers.dtype.itemsize == 8:
@@ -127,14 +127,14 @@ class Encoding:
 
 
 def read_encoding(dataset: h5py.Dataset) -> Encoding:
-    """How to read a dataset of numbers.
+    """Read the encoding of a dataset of numbers from its attributes.
 
-    Limits of a floating type apply to the decoded numbers of packed integers, as the User Guide says; all other marks and
-    limits apply to the stored numbers. Decoded numbers are float64; they are float32 if float32 holds all stored numbers and
-    the factor and term that unpack them, if any, are float32. Integers that are not packed become float64.
+    Limits of a floating-point type apply to the decoded numbers of packed integers, as the User Guide states; all other marks
+    and limits apply to the stored numbers. Decoded numbers are float64; they are float32 if float32 holds all stored numbers
+    and the factor and offset that unpack them, if any, are float32. Integers that are not packed become float64.
 
     Raises:
-        DatasetError: if an attribute is not what it must be, naming variable and attribute.
+        DatasetError: if an attribute is invalid; the message names the variable and the attribute.
     """
     name = name_of(dataset)
     stored = _stored_type(name, dataset)
@@ -157,17 +157,17 @@ def read_encoding(dataset: h5py.Dataset) -> Encoding:
 def without_mask(
     name: str, values: Any, axes: Sequence[str] = ("sample",), *, first: int = 0, remedy: str = REPAIR
 ) -> np.ndarray:
-    """The numbers of an array, of a masked array, or of a list of them; nothing may be masked.
+    """Return the numbers of an array, of a masked array, or of a list of them, of which none may be masked.
 
     Args:
-        name: of the variable.
+        name: name of the variable.
         values: the array.
-        axes: names of its axes; along others a number is called a component.
+        axes: names of its first axes; the message calls a position along other axes a component.
         first: number of the first sample.
-        remedy: what the message advises.
+        remedy: advice at the end of the message.
 
     Raises:
-        DatasetError: with the name of the variable and where the first masked value is.
+        DatasetError: if a value is masked; the message names the variable and the place of the first masked value.
     """
     if not isinstance(values, list | tuple):
         values = np.asanyarray(values)  # keeps the mask of an object that NumPy reads as a masked array
@@ -183,7 +183,7 @@ def without_mask(
 
 
 def place_of(axes: Sequence[str], index: Sequence[int]) -> str:
-    """Where a number is, by the names of its axes: `sample 3, x 5`; along axes without a name, `sample 3, component 1`."""
+    """Describe the place of a number by the names of its axes, as `sample 3, x 5`; without names, `sample 3, component 1`."""
     named = [f"{axis} {number}" for axis, number in zip(axes, index, strict=False)]
     rest = [str(number) for number in index[len(named) :]]
     component = f"component {rest[0] if len(rest) == 1 else '({})'.format(', '.join(rest))}"
@@ -216,7 +216,7 @@ def _stored_type(name: str, dataset: h5py.Dataset) -> np.dtype:
 
 
 def _read_numbers(name: str, dataset: h5py.Dataset, attribute: str, count: int | None = 1) -> list[Any]:
-    """The numbers of an attribute, none if it is absent; `count` of them are required, or one or more for None."""
+    """Read the numbers of an attribute, none if it is absent; `count` numbers are required, or one or more if None."""
     if attribute not in dataset.attrs:
         return []
     value = read_stored_attribute(dataset, attribute).ravel()
@@ -283,9 +283,10 @@ def _as_stored(name: str, attribute: str, value: Any, stored: np.dtype, kind: st
 
 
 def _as_bound(value: Any, stored: np.dtype, kind: str) -> Any:
-    """A number of an attribute in the stored floating type, or as a number of Python.
+    """Return a number of an attribute in the stored floating-point type, or as a number of Python.
 
-    Where `_Unsigned` turns integers of this kind into the other, numbers of the attribute that only the first holds turn too.
+    If `_Unsigned` changes the sign of the stored integers' type, a number of the attribute that only the original type holds is
+    converted too.
     """
     if stored.kind == "f":
         with np.errstate(over="ignore"):

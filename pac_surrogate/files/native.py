@@ -1,11 +1,11 @@
-"""Our layout of a data file, one side of a pair: what its variables are, which samples are for what, and where they came from.
+"""The layout of a data file, which is one side of a pair: its variables, the splits of its samples, and their origin.
 
     <input and output variables> (sample, time, x, y, z, channel)   units, long_name, role, scaling
     <axis> (<axis>)                  coordinates of every axis, with units
     split (sample)                   0 train, 1 valid, 2 test
     subset_order (draw, rank)        20 orders of the train split: the first n of a draw are its subset of size n
 
-The writer is in `writer.py`; here are the reader and the checks, which both state the layout.
+The writer is in `writer.py`; the reader and the checks are here. Both define the layout.
 """
 
 import json
@@ -36,7 +36,7 @@ from pac_surrogate.utilities.display import Shown, printable
 
 SCHEMA_VERSION = 1
 CONVENTIONS = "CF-1.11"
-MOST_DRAWS = 2**10  # that are read
+MOST_DRAWS = 2**10  # most draws that are read
 LONGEST_LINE = 1000  # characters of a description
 LARGEST_LAYOUT = 2**28  # bytes of coordinates, splits and orders
 AXIS_ORDER = ("time", "x", "y", "z", "channel")
@@ -48,7 +48,7 @@ TEXTS = ("Conventions", "title", "pair", "side", "simulator", "equation", "param
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Description(Shown):
-    """All that a file says besides the numbers of its variables."""
+    """The contents of a file except for the numbers of its variables."""
 
     inputs: tuple[Variable, ...]
     outputs: tuple[Variable, ...]
@@ -59,19 +59,19 @@ class Description(Shown):
 
 
 def read_description(path: Path | str) -> Description:
-    """Read what a file says, but none of the numbers of its variables.
+    """Read the contents of a file except for the numbers of its variables.
 
     Raises:
-        DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
+        DatasetError: if the file is missing or damaged, or does not have the structure of the layout.
     """
     with open_netcdf(path) as file:
         return _read_description(file)
 
 
 def read_rows(path: Path | str, name: str, rows: Integer[np.ndarray, " row"]) -> Num[np.ndarray, "row ..."]:
-    """Read these samples of a variable, in this order; a chunk is read once, and no others than needed.
+    """Read these samples of a variable, in this order; each chunk that is needed is read once, and no other chunk is read.
 
-    The numbers are float32 or float64, NaN where the file marks them as missing; those of the layout itself stay integers.
+    The numbers are float32 or float64, NaN where the file marks them as missing; variables of the layout itself stay integers.
 
     Raises:
         DatasetError: if the file cannot be read, or lacks the variable or a sample.
@@ -89,7 +89,7 @@ def read_rows(path: Path | str, name: str, rows: Integer[np.ndarray, " row"]) ->
             raise DatasetError(f"{name} has {dataset.shape[0]} samples, {wanted[0]} to {wanted[-1]} were asked for")
         values = np.empty((len(wanted), *dataset.shape[1:]), encoding.dtype if encoding else dataset.dtype)
         step, block = dataset.chunks[0] if dataset.chunks else 1, _rows_per_read(dataset)
-        apart = (np.diff(wanted // step) > 1) | (np.diff(wanted // block) > 0)  # chunks that lie together are read at once
+        apart = (np.diff(wanted // step) > 1) | (np.diff(wanted // block) > 0)  # adjacent chunks are read at once
         for places in np.split(np.arange(len(wanted)), np.flatnonzero(apart) + 1):
             if len(places):
                 first, last = wanted[places[0]], wanted[places[-1]]
@@ -99,7 +99,7 @@ def read_rows(path: Path | str, name: str, rows: Integer[np.ndarray, " row"]) ->
 
 
 def read_mark(path: Path | str, name: str, place: tuple[int, ...]) -> str:
-    """What marks the value of a variable at a place (sample, *axes) as missing, empty if nothing does.
+    """Return what marks the value of a variable at a place (sample, *axes) as missing; the text is empty if nothing does.
 
     Raises:
         DatasetError: if the file cannot be read, or lacks the variable.
@@ -110,10 +110,10 @@ def read_mark(path: Path | str, name: str, place: tuple[int, ...]) -> str:
 
 
 def validate(path: Path | str) -> None:
-    """Check everything that the layout promises, reading chunk by chunk.
+    """Check everything that the layout requires, reading chunk by chunk.
 
     Raises:
-        DatasetError: the first fault, in one line.
+        DatasetError: if the file has a fault; the message names the first one.
     """
     with open_netcdf(path) as file:
         description = _read_description(file)
@@ -130,10 +130,10 @@ def validate(path: Path | str) -> None:
 
 
 def describe(path: Path | str) -> str:
-    """Axes, variables with their ranges, splits and attributes of a file, as text; a range is that of the present numbers.
+    """Describe the axes, variables, splits and attributes of a file as text; missing numbers do not count in a range.
 
     Raises:
-        DatasetError: if the file is missing or damaged, or its structure is not that of the layout.
+        DatasetError: if the file is missing or damaged, or does not have the structure of the layout.
     """
     with open_netcdf(path) as file:
         found = _read_description(file)
@@ -249,7 +249,7 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
     """Refuse global attributes that are missing or of the wrong kind.
 
     Raises:
-        DatasetError: naming the first.
+        DatasetError: if there are any; the message names the first.
     """
     for names, kind in ((TEXTS, str), (("seed",), (int, np.integer)), (MEASURED, (int, float, np.number))):
         for name in names:
@@ -267,7 +267,7 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
 
 
 def _range(dataset: h5py.Dataset) -> tuple[float, float, int]:
-    """Least and greatest of the present numbers, and how many are missing."""
+    """Return the least and the greatest of the present numbers, and how many are missing."""
     low, high, missing = np.nan, np.nan, 0
     for _, block in _blocks(dataset, read_encoding(dataset)):
         low, high = np.fmin(low, np.fmin.reduce(block, axis=None)), np.fmax(high, np.fmax.reduce(block, axis=None))
@@ -276,7 +276,7 @@ def _range(dataset: h5py.Dataset) -> tuple[float, float, int]:
 
 
 def _rows_per_read(dataset: h5py.Dataset) -> int:
-    """Whole chunks of rows, near 1 MB where they are smaller."""
+    """Return how many rows are read at once: complete chunks of about 1 MB together, or one chunk if it is larger."""
     rows = rows_per_chunk(dataset.shape, dataset.dtype.itemsize)
     return max(1, rows // dataset.chunks[0]) * dataset.chunks[0] if dataset.chunks else rows
 

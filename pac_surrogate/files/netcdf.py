@@ -1,9 +1,9 @@
-"""HDF5 files that are valid netCDF-4 are written, and read whole, with h5py alone.
+"""Writing and complete reading of HDF5 files that are valid netCDF-4, with h5py alone.
 
 Every dimension is an HDF5 dimension scale attached to every variable that uses it, with or without coordinate values, so that
 netCDF tools and xarray see names. The dimension `sample` is unlimited. Nothing in a file depends on the clock: the same content
-gives the same bytes. Filters are shuffle and gzip, and a checksum (fletcher32) of every chunk; others are no part of netCDF.
-What describes and locates the chunks has checksums in the format of HDF5 1.10, and texts have one in an attribute.
+gives the same bytes. Filters are shuffle and gzip, and a checksum (fletcher32) of every chunk; others are not part of netCDF.
+The descriptions and the index of the chunks have the checksums of the format of HDF5 1.10; texts have one in an attribute.
 Source: netCDF-4 file format specification (Unidata); CF conventions 1.11.
 """
 
@@ -53,8 +53,9 @@ SMALL_BYTES = 2**16  # a fixed array below this is stored uncompressed
 class NetcdfVariable(Shown):
     """A variable of a file: its dimensions, values and attributes.
 
-    `values` is an array, or anything with a shape, a dtype and slices along its first axis: an open HDF5 dataset streams.
-    Texts are stored as variable-length strings, booleans as int8. Missing numbers of a file are NaN here, packed ones decoded.
+    `values` is an array, or any object with a shape, a dtype and slices along its first axis, such as an open HDF5 dataset,
+    which is then read in blocks. Texts are stored as variable-length strings, booleans as int8. In a variable that was read
+    from a file, missing numbers are NaN and packed numbers are decoded.
     """
 
     dims: tuple[str, ...]
@@ -67,14 +68,14 @@ def write_netcdf(
 ) -> None:
     """Write variables and global attributes; a call that fails or is killed leaves the old file as it was.
 
-    Numbers carry the checksum fletcher32, and what describes them those of HDF5 1.10. Only a file of the same kind is replaced:
+    Numbers have the checksum fletcher32, and their descriptions those of HDF5 1.10. Only a file of the same kind is replaced:
     a data file, a transfer curve, a prediction, or another netCDF file.
 
-    A variable named as its only dimension holds that dimension's coordinates. Floating variables that are not coordinates carry
-    `_FillValue` = NaN; nothing else can be missing.
+    A variable with the name of its only dimension holds the coordinates of that dimension. Floating-point variables that are
+    not coordinates have `_FillValue` = NaN; no other numbers can be missing.
 
     Raises:
-        DatasetError: if the path is none to write to.
+        DatasetError: if the path cannot be written to.
         ValueError: if dimensions disagree, a value is masked or has no netCDF type, or an attribute encodes numbers.
     """
     sizes = _dimension_sizes(variables)
@@ -94,7 +95,7 @@ def write_netcdf(
 
 
 def read_netcdf(path: Path | str) -> tuple[dict[str, NetcdfVariable], dict[str, Any]]:
-    """Read every variable and the global attributes into memory; see `read_values` for numbers that are missing or packed.
+    """Read every variable and the global attributes into memory; see `read_values` for missing and packed numbers.
 
     Raises:
         DatasetError: if the file is missing, damaged, or declares more than it stores.
@@ -133,10 +134,10 @@ def read_xarray(path: Path | str) -> "xr.Dataset":
 
 
 def _kind_name(names: Iterable[str], attributes: Mapping[str, Any]) -> str:
-    """Which of `KINDS` has these variables and global attributes."""
+    """Return which of `KINDS` has these variables and global attributes."""
     if "schema_version" in attributes:
         return "data file"
-    if {"size", "seed"} <= set(names) and {"approach", "method"} & set(names):  # the second in early versions
+    if {"size", "seed"} <= set(names) and {"approach", "method"} & set(names):  # "method" in early versions
         return "transfer curve"
     return "prediction" if str(attributes.get("title", "")).startswith("prediction of ") else "netCDF file"
 
@@ -156,7 +157,7 @@ KINDS = {
 
 
 def rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
-    """How many whole rows of an array come nearest to a chunk of 1 MB."""
+    """Return how many rows of an array come nearest to a chunk of 1 MB."""
     row = max(1, math.prod(shape[1:]) * itemsize)
     return max(1, min(shape[0], round(CHUNK_BYTES / row)))
 
@@ -213,7 +214,7 @@ def _create(file: h5py.File, name: str, variable: NetcdfVariable, check: Callabl
 
 
 def _create_number(file: h5py.File, name: str, dtype: np.dtype, *, missing: bool) -> h5py.Dataset:
-    """A variable without axes, whose number is stored with its description, which has a checksum of its own."""
+    """Create a variable without axes, whose number is stored in its description, which has a checksum of its own."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.COMPACT)
     creation.set_obj_track_times(False)

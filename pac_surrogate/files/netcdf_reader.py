@@ -1,7 +1,7 @@
-"""A netCDF-4 file is opened and its variables are read with h5py alone, and nothing that it declares is trusted.
+"""Reading of netCDF-4 files with h5py alone, which trusts nothing that a file declares.
 
 A size that the stored bytes cannot hold, a link out of the file, or a filter that would load foreign code is refused before
-memory is taken.
+memory is allocated.
 """
 
 import math
@@ -22,8 +22,8 @@ MOST_VARIABLES = 2**9
 MOST_CHUNKS = 2**18
 LARGEST_CHUNK = 2**28
 LARGEST_TEXT = 2**24
-MOST_TEXTS = 2**14  # entries of all variables
-TEXT_BLOCK = 2**26  # bytes that the entries of one read can have
+MOST_TEXTS = 2**14  # in all variables together
+TEXT_BLOCK = 2**26  # bytes that the texts of one read can have
 DEFLATE_RATIO = 1100  # gzip shrinks at most 1032-fold
 FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
@@ -31,11 +31,11 @@ BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 @contextmanager
 def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever turns out wrong with it is a DatasetError of one line that starts with its path."""
+    """Open a file for reading; every fault that is found in it raises a DatasetError of one line that starts with its path."""
     path = Path(path)
     try:
         if not path.is_file():
-            raise DatasetError("a data file is required here, there is none: check the path, or generate the file")
+            raise DatasetError("a data file is required here, but there is none: check the path, or generate the file")
         path.open("rb").close()  # so that a missing permission is reported as one
         if not h5py.is_hdf5(path):
             with path.open("rb") as other:
@@ -52,13 +52,13 @@ def open_netcdf(path: Path | str) -> Iterator[h5py.File]:
     except BlockingIOError as error:
         raise DatasetError(f"{path}: the file is being written by another process: wait until that ends") from error
     except MemoryError as error:
-        raise DatasetError(f"{path}: the memory does not hold what is read: read fewer samples, or free memory") from error
+        raise DatasetError(f"{path}: the memory cannot hold what is read: read fewer samples, or free memory") from error
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise DatasetError(f"{path}: the file cannot be read ({one_line(error)}): generate or download it again") from error
 
 
 def variable_names(file: h5py.File) -> list[str]:
-    """The variables of a file in the order of their creation; dimensions without coordinate values are none."""
+    """Return the variables of a file in the order of their creation, without dimensions that have no coordinate values."""
     names: list[str] = []
     if len(file) > MOST_VARIABLES:
         raise DatasetError(f"a file must have at most {MOST_VARIABLES} variables, this one has {len(file)}: split the file")
@@ -77,10 +77,10 @@ def variable_names(file: h5py.File) -> list[str]:
 
 
 def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset of a file, once its declared size, storage and type are found harmless."""
+    """Open a dataset of a file after checking that its declared size, storage and type are harmless."""
     stored = _stored_name(file, name)
     if stored is None:
-        raise DatasetError(f"the variable {name!r} is required, there is none")
+        raise DatasetError(f"the variable {name!r} is required, but there is none")
     dataset = file[stored]
     try:
         kind = dataset.dtype
@@ -108,7 +108,7 @@ def open_variable(file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def open_variables(file: h5py.File, names: Iterable[str]) -> dict[str, h5py.Dataset]:
-    """The datasets of these names, see `open_variable`, once their texts are found to be few."""
+    """Open the datasets of these names with `open_variable`, after checking that they hold few texts."""
     datasets = {name: open_variable(file, name) for name in names}
     texts = 0
     for name, dataset in datasets.items():
@@ -120,14 +120,14 @@ def open_variables(file: h5py.File, names: Iterable[str]) -> dict[str, h5py.Data
 
 
 def _room_for_texts(dataset: h5py.Dataset) -> int:
-    """How many texts are read with the texts of a dataset, of which whole chunks are read; 0 if it holds numbers."""
+    """Return how many texts a read of a dataset, which reads complete chunks, must hold; 0 if it holds numbers."""
     return 0 if h5py.check_string_dtype(dataset.dtype) is None else max(dataset.size, math.prod(dataset.chunks or ()))
 
 
 def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
-    """Refuse an index of chunks that cannot be right: in older files it has no checksum.
+    """Refuse an index of chunks that cannot be right; in older files it has no checksum.
 
-    Every chunk lies at a place of its own, and only gzip, which gives up where it gains nothing, may have been left out.
+    Every chunk must lie at a place of its own. Only gzip may be left out, as it is for chunks that it does not shrink.
     """
     deflate = sum(1 << number for number, code in enumerate(filters) if code == h5py.h5z.FILTER_DEFLATE)
     whole = math.prod(dataset.chunks) * dataset.dtype.itemsize + (4 if h5py.h5z.FILTER_FLETCHER32 in filters else 0)
@@ -149,7 +149,7 @@ def _check_chunks(name: str, dataset: h5py.Dataset, filters: list[int]) -> None:
 
 
 def dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """The names of a dataset's axes, from its dimension scales."""
+    """Return the names of a dataset's axes, from its dimension scales."""
     own = name_of(dataset)
     if dataset.is_scale and dataset.ndim == 1:
         return (own,)
@@ -160,9 +160,9 @@ def dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
 
 
 def read_values(dataset: h5py.Dataset) -> np.ndarray:
-    """All values of a dataset from `open_variable`; texts as an array of strings.
+    """Read all values of a dataset from `open_variable`; texts become an array of strings.
 
-    Missing numbers are NaN and packed ones decoded. Integers that are not packed stay integers where none is missing.
+    Missing numbers are NaN and packed numbers are decoded. Integers that are not packed stay integers if none is missing.
     """
     if h5py.check_string_dtype(dataset.dtype) is None:
         return read_encoding(dataset).decode(dataset[()], keep_integers=True)
@@ -174,7 +174,7 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
         block = [as_text(text) for text in stored]
         texts += block
         length, longest = length + sum(map(len, block)), max(longest, *map(len, block))
-        if length > LARGEST_TEXT or longest * room > LARGEST_TEXT:  # NumPy gives every text the room of the longest
+        if length > LARGEST_TEXT or longest * room > LARGEST_TEXT:  # in NumPy every text takes the room of the longest
             raise DatasetError(f"{name_of(dataset)!r} must hold at most {LARGEST_TEXT} characters, it holds more")
     if TEXT_CHECKSUM in dataset.attrs and read_attribute(dataset, TEXT_CHECKSUM) != text_checksum(texts):
         raise DatasetError(f"the texts of {name_of(dataset)!r} are damaged: generate or download the file again")
@@ -182,7 +182,7 @@ def read_values(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _text_blocks(dataset: h5py.Dataset, step: int) -> Iterator[Iterable[bytes | str]]:
-    """The texts of a dataset in C order, about `step` at a time."""
+    """Yield the texts of a dataset in C order, about `step` at a time."""
     if dataset.size <= step:
         yield dataset[()].ravel() if dataset.ndim else [dataset[()]]
         return
@@ -192,7 +192,7 @@ def _text_blocks(dataset: h5py.Dataset, step: int) -> Iterator[Iterable[bytes | 
 
 
 def _stored_name(file: h5py.File, name: str) -> bytes | None:
-    """The name under which a file stores a dataset: `as_text` reads UTF-8, else Latin-1."""
+    """Return the bytes of the name under which a file stores a dataset: UTF-8 or Latin-1, as `as_text` reads them."""
     if name in ("", ".") or "/" in name or "\0" in name:
         return None
     for encoding in ("utf-8", "latin-1"):

@@ -1,12 +1,13 @@
-"""The samples of a data file that is not yet whole: `<name>.part`, an HDF5 file that the HDF5 library never touches.
+"""The part file `<name>.part`, which holds the samples of a data file that is not yet complete.
 
-    <variable> (sample, ...)   numbers, contiguous, all of whose places exist from the start
+    <variable> (sample, ...)   numbers, contiguous; the file has its full size from the start
     written (sample)           checksum of each sample, 0 until it is written
-    attribute configuration    what the samples belong to
+    attribute configuration    digest of the configuration to which the samples belong
 
-The structure is made in memory and written to the disk as plain bytes; numbers go straight to their places. So a full disk is
-an error of a write like any other, and nothing waits in a cache that is flushed when the interpreter ends. A part is resumed
-only if its structure is, byte for byte, the one that would be written now: nothing in it is followed, be it a link or a size.
+It is an HDF5 file on which the HDF5 library never operates: its structure is made in memory and written to the disk as plain
+bytes, and numbers are written directly to their places. A full disk is therefore an ordinary error of a write, and nothing
+waits in a cache that is flushed when the interpreter ends. A part is resumed only if its structure equals, byte for byte, the
+one that would be written now, so that no link or size in a foreign file is ever followed.
 """
 
 import os
@@ -24,21 +25,21 @@ from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf import rows_per_chunk
 from pac_surrogate.files.storage import Sketch, StoredRows, as_bytes, lock, write_all
 
-CHECKSUMS = "written"  # with underscores behind it where a variable has that name
+CHECKSUMS = "written"  # followed by underscores if a variable has that name
 TYPE = np.dtype("u8")
 
 
 class Part:
-    """A part that this process alone writes, held until `close`.
+    """A part file that only this process writes, and that it locks until `close`.
 
     Args:
-        path: of the part.
-        variables: shape (sample, ...) and type of each.
-        configuration: a text; a part of another one is started afresh.
-        resume: whether to go on with a part that is there.
+        path: path of the part.
+        variables: shape (sample, ...) and type of each variable.
+        configuration: a text; a part with another configuration is started afresh.
+        resume: whether to continue an existing part.
 
     Raises:
-        DatasetError: if it cannot be written, is held by another process, or is no regular file with one name.
+        DatasetError: if it cannot be written, is locked by another process, or is not a regular file with one name.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Part:
                 return
             self._file.seek(0)
             if resume and self._file.read(1).strip(b"\0"):  # else its structure was never complete
-                warnings.warn(f"{path} is damaged or of another description: all samples are computed anew", stacklevel=3)
+                warnings.warn(f"{path} is damaged or has another configuration: all samples are computed anew", stacklevel=3)
             _write_structure(sketch, self._file)
             self.written = 0
         except BaseException as error:
@@ -73,10 +74,10 @@ class Part:
     def write(self, stored: Mapping[str, np.ndarray]) -> None:
         """Append samples in the types of their variables: the numbers first, then their checksums.
 
-        A kill or an error at any moment leaves the samples before these.
+        If the process is killed or an error occurs at any moment, the earlier samples remain valid.
 
         Raises:
-            DatasetError: if the disk takes no more.
+            DatasetError: if the disk is full or fails.
         """
         count = len(next(iter(stored.values())))
         blocks = [np.ascontiguousarray(stored[name]) for name in self._rows]
@@ -89,11 +90,11 @@ class Part:
         self.written += count
 
     def rows(self, name: str) -> StoredRows:
-        """The numbers of a variable, read where they are asked for."""
+        """Return the numbers of a variable, which are read when they are sliced."""
         return self._rows[name]
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Close the file, so that another process can open it."""
         self._file.close()
 
     def _checksums_of(self, first: int, blocks: list[np.ndarray]) -> np.ndarray:
@@ -103,11 +104,11 @@ class Part:
             checksum = zlib.crc32(b"%s %d" % (self._salt, first + row))
             for view, width in views:
                 checksum = zlib.crc32(view[row * width : (row + 1) * width], checksum)
-            found[row] = checksum + 1  # so that 0 is none
+            found[row] = checksum + 1  # so that 0 means not written
         return found
 
     def _count(self) -> int:
-        """How many samples from the first on have their checksum; says what follows them, if it is not nothing."""
+        """Count the leading samples whose checksums are right; remove all later checksums, with a warning if there are any."""
         samples, written = len(self._checksums), 0
         row = sum(rows.row_bytes for rows in self._rows.values())
         step = rows_per_chunk((samples, row), 1)
@@ -128,7 +129,7 @@ class Part:
                 self._checksums.write(start, np.zeros_like(rest))
                 damaged = True
         if damaged:
-            line = f"{self._path} is damaged: {written} of {samples} samples are whole, the others are computed anew"
+            line = f"{self._path} is damaged: {written} of {samples} samples are valid, the others are computed anew"
             warnings.warn(line, UserWarning, stacklevel=4)
         return written
 
@@ -141,7 +142,7 @@ class Part:
 
 
 def _write_structure(sketch: Sketch, file: BinaryIO) -> None:
-    """Write the structure of a part, its first bytes last, and leave the places of the numbers empty."""
+    """Write the structure of a part, its first bytes last, and leave the places of the numbers as zeros."""
     file.truncate(0)
     file.truncate(sketch.size)
     for start, data in sorted(sketch.pieces(), reverse=True):
@@ -150,7 +151,7 @@ def _write_structure(sketch: Sketch, file: BinaryIO) -> None:
 
 
 def _has_structure(file: BinaryIO, sketch: Sketch) -> bool:
-    """Whether a file has the structure of a part, byte for byte."""
+    """Return whether a file has the structure of a part, byte for byte."""
     if os.fstat(file.fileno()).st_size != sketch.size:
         return False
     for start, data in sketch.pieces():
@@ -161,7 +162,7 @@ def _has_structure(file: BinaryIO, sketch: Sketch) -> bool:
 
 
 def _draw(variables: Mapping[str, tuple[tuple[int, ...], str]], configuration: str) -> tuple[Sketch, dict[str, int], int]:
-    """The structure of a part, and where the numbers of each variable and the checksums begin."""
+    """Return the structure of a part, and the offsets of each variable's numbers and of the checksums."""
     sketch = Sketch()
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -179,17 +180,17 @@ def _draw(variables: Mapping[str, tuple[tuple[int, ...], str]], configuration: s
 
 
 def _open_alone(path: Path) -> BinaryIO:
-    """Open a file for reading and writing, which is made if there is none, and keep other processes from it."""
+    """Open a file for reading and writing, create it if it does not exist, and lock it against other processes."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise DatasetError(f"{path} must be a file of its own, it is a link or no file: remove it")
+        raise DatasetError(f"{path} must be a regular file with one name, it is a link or not a file: remove it")
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = open(os.open(path, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115
     try:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise DatasetError(f"{path} must be a file of its own, it has another name too: remove it")
+            raise DatasetError(f"{path} must be a regular file with one name, it has another name too: remove it")
         lock(file)
-        if not os.path.samestat(found, path.stat()):  # it was finished, and removed, just now
+        if not os.path.samestat(found, path.stat()):  # another process has finished and removed it meanwhile
             raise BlockingIOError(11, "Resource temporarily unavailable")
     except BaseException:
         file.close()

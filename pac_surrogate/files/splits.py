@@ -1,6 +1,6 @@
-"""Splits say which samples are for training, for the choice of a model and for the measurement of errors.
+"""Splits of the samples: for training, for the choice of a model and for the measurement of errors.
 
-The samples to train on also have several orders, of which the first n samples are a subset of size n.
+The train split also has several orders; the first n samples of an order are a subset of size n.
 """
 
 import numpy as np
@@ -28,16 +28,16 @@ def make_split(samples: int, *, valid: int, test: int, seed: int) -> Int8[np.nda
 
 
 def make_subset_order(split: Int8[np.ndarray, " sample"], draws: int = DRAWS, *, seed: int) -> Int[np.ndarray, "draw rank"]:
-    """Permutations of the train split; a draw does not depend on how many there are."""
+    """Return random permutations of the train split; a draw does not depend on the number of draws."""
     train = np.flatnonzero(split == 0)
     return np.stack([np.random.default_rng((seed, 1, draw)).permutation(train) for draw in range(draws)])
 
 
 def check_splits(split: np.ndarray, order: np.ndarray, samples: int) -> None:
-    """Refuse splits that do not cover the samples, or orders that are no permutation of the train split.
+    """Refuse splits that do not cover the samples, and orders that are not permutations of the train split.
 
     Raises:
-        DatasetError: naming the first.
+        DatasetError: if there are any; the message names the first fault.
     """
     if split.shape != (samples,) or split.dtype != np.int8 or not np.isin(split, range(len(SPLITS))).all():
         raise DatasetError(f"split must be int8 with 0, 1 or 2 for each of {samples} samples, got {split.dtype} {split.shape}")
@@ -49,4 +49,4 @@ def check_splits(split: np.ndarray, order: np.ndarray, samples: int) -> None:
         if len(strangers):
             raise DatasetError(f"subset_order must hold samples of the train split only, draw {draw} holds {strangers[0]}")
         if len(np.unique(row)) != len(row):
-            raise DatasetError(f"subset_order must hold each sample once a draw, draw {draw} repeats one")
+            raise DatasetError(f"subset_order must hold each sample once in a draw, draw {draw} repeats one")

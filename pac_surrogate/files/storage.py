@@ -1,6 +1,6 @@
-"""Plain files below HDF5: numbers at a known place, and files whose errors the HDF5 library never sees.
+"""Plain files below HDF5: numbers at known offsets, and files whose write errors are hidden from the HDF5 library.
 
-HDF5 keeps what it could not write and tries again when the file, or the interpreter, is closed; failing again, it crashes.
+HDF5 keeps data that it could not write and tries again when the file, or the interpreter, is closed; if that fails, it crashes.
 """
 
 import math
@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-FORMAT_VERSION = ("v110", "v110")  # of HDF5, the first in which names, shapes, types and places of chunks carry a checksum
+FORMAT_VERSION = ("v110", "v110")  # the first of HDF5 with checksums of names, shapes, types and offsets of chunks
 HEAP = b"GCOL\1\0\0\0"  # signature and version of a global heap
 
 
 @dataclass(frozen=True, eq=False)
 class StoredRows:
-    """The numbers of a variable that lie in one piece in a file, read and written by rows."""
+    """The numbers of a variable that are contiguous in a file, read and written by rows."""
 
     file: BinaryIO
     start: int
@@ -29,17 +29,17 @@ class StoredRows:
 
     @property
     def ndim(self) -> int:
-        """How many axes it has."""
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def row_bytes(self) -> int:
-        """How many bytes a row takes."""
+        """Number of bytes of a row."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
-        """How many bytes all rows take."""
+        """Number of bytes of all rows."""
         return len(self) * self.row_bytes
 
     def __len__(self) -> int:
@@ -59,28 +59,28 @@ class StoredRows:
         return values
 
     def write(self, first: int, values: np.ndarray) -> None:
-        """Write rows from this one on."""
+        """Write rows, starting at row `first`."""
         self.file.seek(self.start + first * self.row_bytes)
         write_all(self.file, as_bytes(np.ascontiguousarray(values, self.dtype)))
 
 
 def as_bytes(values: np.ndarray) -> memoryview:
-    """The memory of an array in C order."""
+    """Return the memory of an array in C order."""
     return memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
 def write_all(file: "BinaryIO | Sketch", data: Any) -> None:
-    """Write everything, in more than one go if the system takes less at a time."""
+    """Write all data, in several calls if the system takes only a part at a time."""
     view = memoryview(data)
     while len(view):
         view = view[file.write(view) :]
 
 
 class Sketch:
-    """A file in memory: what was written to it and where, for the places between, which may be huge, are zeros.
+    """A file in memory that stores only what was written to it, because the gaps of zeros between may be huge.
 
     Args:
-        below: a file that is seen where nothing was written, and is not changed.
+        below: a file that is read where nothing was written, and is not changed.
     """
 
     def __init__(self, below: BinaryIO | None = None) -> None:
@@ -90,16 +90,16 @@ class Sketch:
         self.size = 0 if below is None else os.fstat(below.fileno()).st_size
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place, from the begin (0), from here (1) or from the end (2)."""
+        """Move to a place counted from the beginning (0), from the current place (1) or from the end (2)."""
         self._position = offset + {0: 0, 1: self._position, 2: self.size}[whence]
         return self._position
 
     def tell(self) -> int:
-        """The present place."""
+        """Return the current place."""
         return self._position
 
     def write(self, data: Any) -> int:
-        """Write at the present place."""
+        """Write at the current place."""
         written = bytes(data)
         self._writes.append((self._position, written))
         self._position += len(written)
@@ -107,7 +107,7 @@ class Sketch:
         return len(written)
 
     def read(self, size: int) -> bytes:
-        """As many bytes as are asked for, behind the end zeros."""
+        """Read exactly `size` bytes, zeros beyond the end."""
         begin = self._position
         found = bytearray(size) if self._below is None else bytearray(_read_exactly(self._below, begin, size))
         for start, data in self._writes:  # later writes may lie over earlier ones
@@ -123,17 +123,17 @@ class Sketch:
         return self.size
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Do nothing, because nothing is buffered."""
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """Where something was written, and what is there now."""
+        """Yield the offset of each write, and the bytes that are there now."""
         for start, data in self._writes:
             self.seek(start)
             yield start, self.read(len(data))
 
 
 def _read_exactly(file: BinaryIO, place: int, size: int) -> bytes:
-    """Bytes of a file, behind its end zeros: h5py takes fewer bytes for no error, and HDF5 then trusts whatever memory held."""
+    """Read exactly `size` bytes, zeros beyond the end: h5py ignores a short read, and HDF5 would use undefined memory."""
     file.seek(place)
     found = bytearray()
     while len(found) < size:
@@ -145,7 +145,7 @@ def _read_exactly(file: BinaryIO, place: int, size: int) -> bytes:
 
 
 class _Target:
-    """The file that HDF5 writes to. After the first error, which is kept, it goes on in memory: HDF5 reads what it wrote."""
+    """The file that HDF5 writes to; after the first error, which is kept, it continues in memory, for HDF5 to read it again."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: BinaryIO | Sketch = file
@@ -176,7 +176,7 @@ class _Target:
         return self._file.read(size) if isinstance(self._file, Sketch) else _read_exactly(self._file, self._file.tell(), size)
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Do nothing, because nothing is buffered."""
 
     def _go_on_in_memory(self, error: OSError) -> Sketch:
         assert not isinstance(self._file, Sketch)  # memory has no such errors
@@ -185,10 +185,10 @@ class _Target:
 
 
 def lock(file: BinaryIO, *, shared: bool = False) -> None:
-    """Keep other processes from a file until it is closed, or, shared, those that write it.
+    """Lock a file until it is closed: against all other processes, or, if shared, only against those that write it.
 
     Raises:
-        BlockingIOError: if another process has it.
+        BlockingIOError: if another process has locked it.
     """
     try:
         import fcntl
@@ -203,7 +203,7 @@ def lock(file: BinaryIO, *, shared: bool = False) -> None:
 
 
 class _Source:
-    """The file that HDF5 reads from; a damaged heap of texts and references, on which it would loop for ever, is withheld.
+    """The file that HDF5 reads from, which hides a damaged heap of texts and references, on which HDF5 would loop forever.
 
     Source: HDF5 file format specification, version 3.0, section III.E (global heap).
     """
@@ -225,12 +225,12 @@ class _Source:
         data = _read_exactly(self._file, place, size)
         if data.startswith(HEAP) and place not in self._sound:
             if not self._is_sound(place):
-                return bytes(size)  # which HDF5 refuses, for it has no signature
+                return bytes(size)  # zeros have no signature, so HDF5 refuses them
             self._sound.add(place)
         return data
 
     def _is_sound(self, place: int) -> bool:
-        """Whether the objects of a heap fill it, one after the other; they are as long as they say, the free space too."""
+        """Return whether the objects of a heap, with their declared lengths and the free space, fill it exactly."""
         begin, header = 8 + self.length + -self.length % 8, 8 + self.length
         self._file.seek(place + 8)
         end = int.from_bytes(self._file.read(self.length), "little")
@@ -251,10 +251,10 @@ class _Source:
 
 @contextmanager
 def read_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file that no other process writes.
+    """Open a file for reading, if no other process writes it.
 
     Raises:
-        BlockingIOError: if one does.
+        BlockingIOError: if another process writes it.
     """
     with open(path, "rb", buffering=0) as file:
         lock(file, shared=True)
@@ -266,10 +266,10 @@ def read_hdf5(path: Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def create_hdf5(path: Path, shown: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
-    """Make a file anew; what is given beside it raises the first error of the disk, to be called now and then.
+    """Create a file anew, and yield it with a function, to be called now and then, that raises the first error of the disk.
 
     Raises:
-        OSError: if the disk takes no more, naming the file as it is shown.
+        OSError: if the disk is full or fails; the error names the file `shown`.
     """
     path.unlink(missing_ok=True)
     with open(path, "x+b", buffering=0) as file:
@@ -283,6 +283,6 @@ def create_hdf5(path: Path, shown: Path) -> Iterator[tuple[h5py.File, Callable[[
             with h5py.File(target, "w", track_order=True, libver=FORMAT_VERSION) as made:
                 yield made, check
         except Exception:
-            check()  # an error of the disk comes before what it led to
+            check()  # an error of the disk takes precedence over its consequences
             raise
         check()

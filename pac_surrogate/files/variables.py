@@ -1,6 +1,6 @@
-"""A variable is one input or output of a data set: it has a name, a unit, and axes whose points have coordinates.
+"""Variables, the inputs and outputs of a dataset, each with a name, a unit, and axes whose points have coordinates.
 
-What is said of a variable, and the numbers that it holds, are checked here.
+The descriptions of variables, and the numbers that they hold, are checked here.
 """
 
 import math
@@ -23,9 +23,10 @@ Scaling = Literal["standard", "log"]
 
 @dataclass(frozen=True)
 class Variable:
-    """One input or output: its axes without `sample`, and what its numbers mean.
+    """One input or output: its axes without `sample`, and the meaning of its numbers.
 
-    `scaling` is how a surrogate standardises it; `dtype` is how a file stores or unpacks it, and no part of what it is.
+    `scaling` determines how a surrogate standardises the variable. `dtype` is the type in which a file stores or unpacks it;
+    it is ignored when variables are compared.
     """
 
     name: str
@@ -58,13 +59,13 @@ class Variable:
 
     @property
     def size(self) -> int:
-        """How many numbers one sample has."""
+        """Number of values in one sample."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Coordinate(Shown):
-    """Where the points of an axis lie: numbers, or names as those of channels."""
+    """Coordinates of the points of an axis: numbers, or names such as those of channels."""
 
     name: str
     values: Shaped[np.ndarray, " point"]
@@ -74,36 +75,36 @@ class Coordinate(Shown):
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", self.units or "1")
         object.__setattr__(self, "long_name", self.long_name or self.name)
-        values = np.array(self.values, subok=True)  # a copy that refuses to be written: datasets share it
+        values = np.array(self.values, subok=True)  # a copy that cannot be written to, because datasets share it
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
 
 
 def variable_of(entry: Mapping[str, Any]) -> Variable:
-    """A variable from its fields as JSON, which `dataclasses.asdict` gives."""
+    """Make a variable from its fields as JSON, as `dataclasses.asdict` returns them."""
     return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
 
 
 def default_axes(name: str, count: int) -> tuple[str, ...]:
-    """Names of the axes of a variable to which nobody gave any: `output_0`, `output_1`, ..."""
+    """Return the default names of a variable's axes: `output_0`, `output_1`, ..."""
     return tuple(f"{name}_{axis}" for axis in range(count))
 
 
 def as_axes(name: str, given: Any, count: int) -> tuple[str, ...]:
-    """The names of a variable's axes; a text is the name of one axis, or a letter for each of several.
+    """Return the names of a variable's axes; a text is the name of a single axis, or one letter for each of several axes.
 
     Raises:
-        ValueError: if they are no names.
+        ValueError: if they are not names.
     """
     single = isinstance(given, str) and count == 1
     axes = (given,) if single else tuple(given) if isinstance(given, str | list | tuple) else (None,)
     if not all(isinstance(axis, str) for axis in axes):
-        raise ValueError(f"the axes of {name} must be names, as ('time', 'x'), got {got(given)}")
+        raise ValueError(f"the axes of {name} must be names, such as ('time', 'x'), got {got(given)}")
     return axes
 
 
 def described(variable: Variable) -> str:
-    """Name, shape and unit of a variable, as `temperature (time 3, x 32) [K]`."""
+    """Return name, shape and unit of a variable as text, such as `temperature (time 3, x 32) [K]`."""
     named = variable.axes != default_axes(variable.name, len(variable.axes))
     sizes = [f"{axis} {n}" if named else str(n) for axis, n in zip(variable.axes, variable.shape, strict=True)]
     shape = f" ({', '.join(sizes)})" if sizes else ""
@@ -113,7 +114,7 @@ def described(variable: Variable) -> str:
 def complete_coordinates(
     variables: Sequence[Variable], coordinates: Sequence[Coordinate] | Mapping[str, Coordinate] = ()
 ) -> dict[str, Coordinate]:
-    """The coordinates of every axis of the variables; an axis without any is numbered from 0.
+    """Return the coordinates of every axis of the variables; the points of an axis without coordinates are numbered from 0.
 
     Raises:
         ValueError: if lengths disagree, coordinates are not one row of finite numbers or texts, one is masked, or names clash.
@@ -152,13 +153,13 @@ def check_finite(
     """Refuse the first value that is NaN or infinite.
 
     Args:
-        variable: whose values they are.
-        values: the samples.
-        samples: the numbers that the rows go by.
-        mark_at: what marks the value at a place (sample, *axes) as missing, empty if nothing does.
+        variable: variable to which the values belong.
+        values: values of some samples.
+        samples: number of the sample in each row.
+        mark_at: function that returns what marks the value at a place (sample, *axes) as missing, empty if nothing does.
 
     Raises:
-        DatasetError: with the name of the variable and where the value is.
+        DatasetError: if there is one; the message names the variable and the place of the value.
     """
     finite = np.isfinite(values)
     if not finite.all():

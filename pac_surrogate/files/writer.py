@@ -1,4 +1,4 @@
-"""Writing a data file: streamed, resumable, whole or not at all."""
+"""Streamed and resumable writing of a data file, which is written completely or not at all."""
 
 import hashlib
 import json
@@ -23,33 +23,33 @@ from pac_surrogate.utilities.resolution import check_exact
 
 
 class DatasetWriter:
-    """Write a file in batches of samples of any size; a run that is killed goes on where it stopped.
+    """Writer of a data file in batches of any number of samples; a run that was killed continues where it stopped.
 
-    Samples wait in `<name>.part`, each with a checksum, so that a kill at any moment leaves it readable and damage is noticed:
-    a warning says in a line that samples from the first damaged one on are to be written anew.
-    The file itself is written by `finish`, in one order and in chunks of its own: its bytes do not depend on the batches.
+    Samples are first stored in `<name>.part`, each with a checksum, so that the part stays readable if the run is killed at any
+    moment, and damage is noticed: a warning states that samples from the first damaged one on must be written anew.
+    `finish` writes the file itself in a fixed order and with fixed chunks, so that its bytes do not depend on the batches.
     A part of another configuration (variables, splits, coordinates, attributes given here) is started afresh, with a warning.
 
     Global attributes, here or in `finish`: title, pair, side ("source", "target" or "unspecified"), simulator, equation,
-    parameters (a mapping, stored as JSON), headline ("rel_l2" or "rmse_std"), history, seed, and what was measured:
-    solver_order_measured, conservation_residual, cost_seconds_per_sample (NaN if it was not). `versions`, a mapping, is
+    parameters (a mapping, stored as JSON), headline ("rel_l2" or "rmse_std"), history, seed, and the measured quantities
+    solver_order_measured, conservation_residual, cost_seconds_per_sample (NaN if not measured). `versions`, a mapping, is
     completed; Conventions and schema_version are added.
 
     Args:
-        path: the file, also the stem of the part.
+        path: path of the file; the name of the part is this name with `.part` added.
         inputs: input variables.
         outputs: output variables.
-        coordinates: of the axes; axes without any are numbered.
-        samples: how many there will be.
-        split: what each sample is for: 0 train, 1 valid, 2 test.
+        coordinates: coordinates of the axes; the points of axes without coordinates are numbered.
+        samples: number of samples in the finished file.
+        split: split of each sample: 0 train, 1 valid, 2 test.
         subset_order: orders of the train split.
-        attributes: global attributes; what is only known at the end goes to `finish`.
-        resume: whether to go on with a part that is there, and to keep one that is left unfinished.
+        attributes: global attributes; those that are known only at the end are passed to `finish`.
+        resume: whether to continue an existing part, and to keep a part that is left unfinished.
 
     Raises:
-        ValueError: if the description contradicts itself.
-        DatasetError: if the path is that of something else than a data file, or if the part cannot be written, as when another
-            process writes it.
+        ValueError: if the arguments contradict each other.
+        DatasetError: if the path is that of a file of another kind, or if the part cannot be written, for example because
+            another process writes it.
     """
 
     def __init__(
@@ -74,24 +74,24 @@ class DatasetWriter:
         self._coordinates = complete_coordinates([*inputs, *outputs], coordinates)
         self._split, self._subset_order = split, subset_order.astype(np.int32)
         self._attributes = _complete_attributes(attributes)
-        check_output(self._path, KINDS["data file"])  # before the samples are computed that it is to hold
+        check_output(self._path, KINDS["data file"])  # before any samples are computed
         self._part_path = self._path.with_name(self._path.name + ".part")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: ((samples, *variable.shape), variable.dtype) for name, variable in self._variables.items()}
         self._part = Part(self._part_path, stored, self._configuration(), resume=resume)
-        self._sizes: dict[str, np.ndarray] = {}  # of what was given, where it is stored in another type
+        self._sizes: dict[str, np.ndarray] = {}  # largest sizes of the numbers passed, if stored in another type
 
     @property
     def written(self) -> int:
-        """How many samples are on disk."""
+        """Number of samples on disk."""
         return self._part.written
 
     def write(self, arrays: Mapping[str, Num[np.ndarray, "sample ..."]]) -> None:
-        """Append samples, given by the name of the variable; they are on disk when it returns.
+        """Append samples, as arrays by the name of the variable; they are on disk when the method returns.
 
         Raises:
-            DatasetError: if names, shapes or lengths are not those announced, a value is masked, not finite, or larger or
-                longer than its type holds, or the disk takes no more; what was written before is kept.
+            DatasetError: if names, shapes or lengths are not those announced, a value is masked, not finite, or too large or
+                too precise for its type, or the disk is full or fails; samples that were written earlier are kept.
         """
         first = self.written
         if arrays.keys() != self._variables.keys():
@@ -101,7 +101,7 @@ class DatasetWriter:
             given = without_mask(name, arrays[name], ("sample", *variable.axes), first=first)
             if given.dtype.kind not in "fiub":
                 raise DatasetError(f"{name} must hold real numbers, got {given.dtype}: convert it")
-            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+            with np.errstate(over="ignore"):  # numbers that overflow float32 become infinite and are refused
                 stored[name] = _exact(name, given).astype(variable.dtype)
             count = len(np.atleast_1d(next(iter(stored.values()))))
             if stored[name].shape != (count, *variable.shape) or first + count > self._samples:
@@ -113,7 +113,7 @@ class DatasetWriter:
         self._part.write(stored)
 
     def finish(self, attributes: Mapping[str, Any] | None = None) -> None:
-        """Write the file from its part, with these global attributes too, and remove the part.
+        """Write the file from its part, with these additional global attributes, and remove the part.
 
         Raises:
             DatasetError: if samples or attributes are missing, all numbers of a column are too small for their type, or the
@@ -147,7 +147,7 @@ class DatasetWriter:
         self._part_path.unlink(missing_ok=True)
 
     def _check_digits(self) -> None:
-        """Refuse columns that are not 0, but stored as 0 or with fewer digits because all of their numbers are so small."""
+        """Refuse columns whose numbers are all so small that they are stored as 0 or with fewer digits, unless all are 0."""
         for name, given in self._sizes.items():
             variable, least = self._variables[name], float(np.finfo(self._variables[name].dtype).tiny)
             if not ((given > 0) & (given < least)).any():
@@ -159,11 +159,11 @@ class DatasetWriter:
             if lost.any():
                 raise DatasetError(
                     f"{name} must have numbers of {least:.2g} at least, below which {variable.dtype} lacks digits, got "
-                    f"{given[lost].max():.3g} at most: use dtype='float64', a smaller unit, or 0 where nothing is meant"
+                    f"{given[lost].max():.3g} at most: use dtype='float64', a smaller unit, or 0 where zero is meant"
                 )
 
     def close(self) -> None:
-        """Leave the part as it is, to be resumed; without `resume`, remove it."""
+        """Close the part and keep it, so that it can be resumed; without `resume`, remove it."""
         self._part.close()
         if not self._resume:
             self._part_path.unlink(missing_ok=True)
@@ -187,10 +187,10 @@ class DatasetWriter:
 
 
 def _exact(name: str, given: np.ndarray) -> np.ndarray:
-    """The numbers, unless float64 would round them: integers above 2**53, long doubles.
+    """Return the numbers, and refuse integers above 2**53 and long doubles that float64 would round.
 
     Raises:
-        DatasetError: naming the variable.
+        DatasetError: if there are any; the message names the variable.
     """
     try:
         check_exact(name, given)
@@ -200,7 +200,7 @@ def _exact(name: str, given: np.ndarray) -> np.ndarray:
 
 
 def _sizes(variable: Variable, values: np.ndarray) -> np.ndarray:
-    """Largest size in each column: of a field over all its points, for its tails may vanish beside the rest."""
+    """Return the largest size in each column; a field's is over all points, because its tails may vanish beside the rest."""
     axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if axis in AXIS_ORDER[:-1]))
     return np.asarray(np.abs(values).max(axes, initial=0.0))
 

@@ -1,1 +1,1 @@
-"""Derivatives of networks with respect to their weights, and the kernels that are made of them."""
+"""Derivatives of networks with respect to their weights, and the kernels that are computed from them."""

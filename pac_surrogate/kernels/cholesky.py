@@ -1,19 +1,19 @@
-"""Cholesky factors, and whether a matrix has one that round-off does not decide."""
+"""Cholesky factorisation, with a test for singular matrices that does not depend on round-off."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-MARGIN = 100.0  # times n eps, about the most that round-off makes of an eigenvalue of 0
+MARGIN = 100.0  # multiple of n eps, which is about the largest change of an eigenvalue of 0 by round-off
 
 
 def cholesky(matrix: Float[Tensor, "*batch row row"]) -> tuple[Float[Tensor, "*batch row row"], Bool[Tensor, "*batch"]]:
     """Return the factor L of A = L L', and whether A is singular, or indefinite, in its own precision.
 
-    Whether the factorisation of a singular matrix succeeds is chance, and differs from one processor to the next: round-off
-    makes its eigenvalue of 0 a little positive or a little negative. So A is called singular if S = D^-1/2 A D^-1/2, of which
-    the diagonal is 1, has an eigenvalue that is not well above round-off. S is that of A in any units. Its smallest eigenvalue
-    is estimated by two steps of inverse iteration, from the same random vector each time.
+    Whether the factorisation of a singular matrix succeeds is a matter of chance and differs between processors, because
+    round-off makes its eigenvalue of 0 slightly positive or slightly negative. A is therefore called singular if the matrix
+    S = D^-1/2 A D^-1/2, where D is the diagonal of A, has an eigenvalue that is not well above round-off. S does not depend on
+    the units of A. Its smallest eigenvalue is estimated by two steps of inverse iteration from a fixed random vector.
     Source: Higham, Accuracy and Stability of Numerical Algorithms (2nd edition, 2002), chapters 10 and 15.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.models.weights import Weights
 
-NUMBERS = 2**24  # of one piece of a Jacobian, about
+NUMBERS = 2**24  # approximate size of one piece of a Jacobian
 
 
 def output_jacobian(
@@ -20,19 +20,19 @@ def output_jacobian(
     names: Sequence[str] | None = None,
     mix: Float[Tensor, "*sample row output"] | None = None,
 ) -> Iterator[Weights]:
-    """Derivatives df_o/dw of the outputs at each sample, in pieces of a few samples.
+    """Compute the derivatives df_o/dw of the outputs at each sample, in pieces of a few samples.
 
     Args:
         model: the module.
-        weights: where to differentiate; their precision is that of the result.
+        weights: weights at which to differentiate; their precision is that of the result.
         x: standardised inputs.
-        names: tensors to differentiate by, all by default.
-        mix: projections of the outputs that are differentiated in their place, (row, output), or of each sample's own,
-            (sample, row, output).
+        names: names of the tensors by which to differentiate, all by default.
+        mix: projections of the outputs, (row, output), that are differentiated instead of the outputs; or separate projections
+            for each sample, (sample, row, output).
 
     Yields:
-        For some more samples: name -> (sample, output, *shape of the weight), or (sample, row, ...) of a mix. It depends on x
-        differentiably, on the weights not.
+        Derivatives at the next few samples: name -> (sample, output, *shape of the weight), or (sample, row, ...) with `mix`.
+        They are differentiable with respect to x, but not to the weights.
     """
     chosen = {name: weights[name].detach() for name in names or weights}
     rest = {name: weight.detach() for name, weight in weights.items() if name not in chosen}
@@ -59,7 +59,7 @@ def output_jacobian(
 def pullback(
     model: nn.Module, weights: Weights, x: Float[Tensor, "sample input"]
 ) -> tuple[Float[Tensor, "sample output"], Callable[[Tensor], tuple[Weights]]]:
-    """The outputs f(x), and the function that takes a residual r of their shape to J(x)' r, by the names of the weights."""
+    """Return the outputs f(x), and the function that maps a residual r of their shape to J(x)' r, by names of the weights."""
     prediction, pull = torch.func.vjp(lambda w: evaluate(model, w, x)[0], weights)[:2]
     return prediction, pull
 
@@ -67,22 +67,22 @@ def pullback(
 def along(
     model: nn.Module, weights: Weights, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]
 ) -> Float[Tensor, "sample output"]:
-    """J(x) change, the derivative of the outputs in a direction of the weights."""
+    """Return J(x) change, the derivative of the outputs in a direction of the weights."""
     moved = {name: change[name].to(x) for name in weights}
-    # J'u is linear in u, and J is its derivative. `torch.func.jvp` would compile for seconds at its first use, and warn.
+    # J'u is linear in u, and the transpose of its derivative is J. `torch.func.jvp` would compile for seconds first, and warn.
     prediction, pull = pullback(model, weights, x)
     push: Any = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(prediction))[1]
     return push(moved)[0]
 
 
 def fisher_diagonal(model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]) -> Weights:
-    """Diagonal of the Fisher information F_i = mean over samples of sum_o (df_o/dw_i)^2, of outputs with unit Gaussian errors.
+    """Compute the diagonal Fisher information F_i = mean over samples of sum_o (df_o/dw_i)^2 for unit Gaussian errors.
 
-    It is the diagonal of the Gauss-Newton matrix, and asks for no targets.
+    It is the diagonal of the Gauss-Newton matrix, and requires no targets.
 
     Args:
         model: the module.
-        weights: where to differentiate; their precision is that of the result.
+        weights: weights at which to differentiate; their precision is that of the result.
         x: standardised inputs, one or more.
     """
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -97,7 +97,7 @@ def loss_gradient(
     x: Float[Tensor, "sample input"],
     y: Float[Tensor, "sample output"],
 ) -> Weights:
-    """Gradient of the mean squared error over samples and outputs."""
+    """Compute the gradient of the mean squared error over samples and outputs."""
 
     def loss(free: Weights) -> Float[Tensor, ""]:
         return (evaluate(model, free, x)[0] - y).square().mean()

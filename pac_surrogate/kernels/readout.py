@@ -1,4 +1,4 @@
-"""The readout's part of a tangent kernel, from the features that it reads: exact, and without derivatives."""
+"""The readout's part of a tangent kernel, computed exactly and without derivatives from the features that it reads."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pac_surrogate.models import activation_size, evaluate
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.utilities.display import Shown
 
-NUMBERS = 2**25  # of the derivatives or features at one piece of the samples; those of two pieces are held at once
+NUMBERS = 2**25  # derivatives or features of one piece of the samples; two pieces are in memory at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,7 +23,7 @@ class Readout(Shown):
     Attributes:
         model: the module.
         start: its weights.
-        name: of the readout module.
+        name: name of the readout module.
     """
 
     model: nn.Module
@@ -31,9 +31,9 @@ class Readout(Shown):
     name: str
 
     def positions(self, x: Float[Tensor, "sample input"]) -> int | None:
-        """At how many positions the readout is applied, or None unless the model returns the features that it reads.
+        """Return at how many positions the readout is applied, or None if the model does not return the features that it reads.
 
-        The readout must be affine in the last features, pointwise; see `models`. One sample decides.
+        The readout must be affine in the last features, pointwise; see `models`. This is tested with one sample.
         """
         names = [f"{self.name}.weight", f"{self.name}.bias"]
         weight = self.start.get(names[0])
@@ -46,7 +46,7 @@ class Readout(Shown):
         return features.shape[1] if self._reads(x[:1], features[0].detach(), *names) else None
 
     def features(self, x: Float[Tensor, "sample input"]) -> Iterator[tuple[slice, Float[Tensor, "row position feature"]]]:
-        """What the readout reads, some samples at a time: a forward pass holds the features of all layers."""
+        """Yield what the readout reads, some samples at a time, because a forward pass holds the features of all layers."""
         size = max(1, NUMBERS // activation_size(self.model, x.shape[1]))
         for i in range(0, len(x), size):
             yield slice(i, min(i + size, len(x))), _by_position(evaluate(self.model, self.start, x[i : i + size])[1][-1])
@@ -54,7 +54,7 @@ class Readout(Shown):
     def pairs(
         self, a: Float[Tensor, "sample input"], b: Float[Tensor, "other input"] | None
     ) -> Iterator[tuple[slice, Tensor, slice, Tensor]]:
-        """What the readout reads at all pairs of pieces of a and b."""
+        """Yield what the readout reads at all pairs of pieces of a and b."""
         for rows, left in self.features(a):
             for columns, right in self.features(a if b is None else b):
                 yield rows, left, columns, right
@@ -67,10 +67,10 @@ class Readout(Shown):
         *,
         mean: bool = False,
     ) -> Iterator[Float[Tensor, "channel sample other"]]:
-        """What the readout's weight and its bias add to the kernel of each channel, or to their mean; mean over positions."""
+        """Yield what the readout's weight and bias add to the kernel of each channel, or to their mean; mean over positions."""
         weight, bias = self._variances(variance, mean)
         if bool((weight > 0).any()):
-            same = bool((weight == weight[0]).all())  # then one channel stands for all
+            same = bool((weight == weight[0]).all())  # then the part of one channel is that of all
             part = torch.einsum("ipf,of,jpf->oij", left, weight[:1] if same else weight, right) / left.shape[1]
             yield part.expand(len(weight), -1, -1)
         if bias is not None and bool((bias > 0).any()):
@@ -79,7 +79,7 @@ class Readout(Shown):
     def diagonals(
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, mean: bool = False
     ) -> list[Float[Tensor, "sample channel"]]:
-        """Diagonals of the sum of `parts`, for each prior, without the products of different samples."""
+        """Compute the diagonals of the sum of `parts`, for each prior, without the products of different samples."""
         parts: list[list[Tensor]] = [[] for _ in variances]
         for _, features in self.features(x):
             square = features.square().mean(1)
@@ -89,10 +89,10 @@ class Readout(Shown):
         return [torch.cat(own) for own in parts]
 
     def _reads(self, x: Tensor, features: Float[Tensor, "position feature"], weight: str, bias: str) -> bool:
-        """Whether the outputs move with the readout as they must; one direction tells.
+        """Return whether the outputs change with the readout as an affine readout requires, tested in one direction.
 
-        At one position output and channel are one, and channels may move each its own way; on a grid, whose order of outputs is
-        the model's affair, all move the same way.
+        At a single position, outputs are channels, and each channel may change differently. On a grid, only the model knows the
+        order of the outputs, so all channels change equally, and the changes are compared after sorting.
         """
         channels, width = self.start[weight].shape[:2]
         row = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(x)
@@ -115,7 +115,7 @@ class Readout(Shown):
     def _variances(
         self, variance: Mapping[str, Tensor], mean: bool
     ) -> tuple[Float[Tensor, "channel feature"], Float[Tensor, " channel"] | None]:
-        """Variances of the readout's weight and bias for each channel, or their means over the channels."""
+        """Return the variances of the readout's weight and bias for each channel, or their means over the channels."""
         weight, bias = variance[f"{self.name}.weight"].flatten(1), variance.get(f"{self.name}.bias")
         if mean:
             weight, bias = weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, keepdim=True)

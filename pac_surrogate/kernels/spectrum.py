@@ -4,7 +4,7 @@ With residuals r, K the kernel, A = (K + ratio I)^-1 and N numbers in r:
 
     coefficients    A r
     leave one out   e_i = [A]_ii^-1 [A r]_i, in blocks of all outputs of a sample, and of all samples of equal input (see
-                    `repeats`); variance s_i^2 [A]_ii^-1, s_i of the others
+                    `repeats`); variance s_i^2 [A]_ii^-1, where s_i is the scale of the other samples
     scale           s^2 = r' A r / N
     evidence        log N(r; 0, s^2 (K + ratio I))
 """
@@ -23,13 +23,13 @@ from pac_surrogate.utilities.process import threads_for
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Solution(Shown):
-    """What a ratio gives.
+    """The solution for one ratio of noise to prior variance.
 
     Attributes:
         ratio: t^2 / s^2.
         coefficients: (K + ratio I)^-1 r.
         left_out: leave-one-out residuals.
-        left_out_variance: what the others expect of their squares, noise included.
+        left_out_variance: expected squares of these residuals, given the other samples, noise included.
         scale: s^2, one number for each output (all the same for the block kernel).
         evidence: log evidence.
     """
@@ -50,14 +50,15 @@ class Solution(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spectrum(Shown):
-    """The eigendecomposition of a kernel: every ratio from one factorisation.
+    """The eigendecomposition of a kernel, one factorisation that solves for every ratio.
 
     Attributes:
         values: eigenvalues, not negative.
-        vectors: (sample, row of it, eigenvector): one row a sample in a shared kernel, one an output in a block kernel.
-        rotated: the residuals in the eigenvectors' coordinates.
-        residual: (sample, output).
-        mean_diagonal: of the kernel.
+        vectors: (sample, row of the sample, eigenvector), with one row per sample in a shared kernel, and one row per output of
+            a sample in a block kernel.
+        rotated: residuals in the coordinates of the eigenvectors.
+        residual: residuals (sample, output).
+        mean_diagonal: mean of the diagonal of the kernel.
         group: number of each sample's input.
     """
 
@@ -78,15 +79,15 @@ class Spectrum(Shown):
         shared: bool,
     ) -> "Spectrum":
         """Decompose a kernel."""
-        with threads_for(float(len(gram)) ** 3 / 10):  # its calls are many, and short until some 500 rows
+        with threads_for(float(len(gram)) ** 3 / 10):  # it makes many calls, which are short below about 500 rows
             values, vectors = torch.linalg.eigh(gram)
         columns = residual if shared else residual.reshape(-1, 1)
-        mean = float(gram.diagonal().mean()) or 1.0  # a prior that varies nothing has no scale of its own
+        mean = float(gram.diagonal().mean()) or 1.0  # a prior with variance 0 everywhere has no scale of its own
         rows = vectors.unflatten(0, (len(residual), -1))
         return cls(values.clamp_min(0.0), rows, vectors.T @ columns, residual, mean, group)
 
     def solve(self, ratio: float) -> Solution:
-        """Solve for one ratio t^2 / s^2, positive."""
+        """Solve for one positive ratio t^2 / s^2."""
         with threads_for(2 * self.vectors.numel() * self.vectors.shape[1]):
             return self._solve(ratio)
 
@@ -110,13 +111,13 @@ class Spectrum(Shown):
             left_out[members] = (block @ own).reshape(len(members), outputs)
             own_variance[members] = block.diagonal().reshape(len(members), -1)
         shared = len(self.vectors) == len(self.values)
-        # r' A r of each output, or of all.
+        # r' A r of each output, or of all together.
         energy = (inverse[:, None] * self.rotated.square()).sum(0) / (samples if shared else samples * outputs)
-        # Where nothing is left to explain there is no scale.
+        # If all residuals are 0 there is no scale.
         scale = energy.clamp_min(torch.finfo(energy.dtype).tiny).expand(outputs)
         logs = (self.values + ratio).log().sum() * (outputs if shared else 1)
         evidence = -0.5 * (logs + samples * (2 * math.pi * scale).log().sum() + self.residual.numel())
-        # r' A r less a sample's e_i' [A]_ii e_i = e_i' [A r]_i is that of the others: their scale has not seen the sample.
+        # r' A r minus a sample's e_i' [A]_ii e_i = e_i' [A r]_i is r' A r of the others; their scale does not use the sample.
         part = left_out * coefficients if shared else (left_out * coefficients).sum(1, keepdim=True)
         count = samples if shared else samples * outputs
         if together:

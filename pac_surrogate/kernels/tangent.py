@@ -1,13 +1,13 @@
-"""Kernels of a network's tangent: what a Gaussian prior on the weights says of the outputs at some samples.
+"""Tangent kernels of a network: the covariance of its linearised outputs at some samples under a Gaussian prior on the weights.
 
-With J(x) the Jacobian of the outputs at the start and D the prior's variance of each weight,
+With J(x) the Jacobian of the outputs at the initial weights and D the prior's variance of each weight,
 
     block    K[(i, o), (j, p)] = J_o(x_i) D J_p(x_j)'                      exact, (samples x outputs)^2
     shared   k[i, j] = mean over o of  J_o(x_i) D J_o(x_j)'                samples^2, for any number of outputs
 
-The readout's part of the shared kernel is exact, from the features that the readout reads. The body's part is the mean over
-`projections` random v, v_o = +-1, of (v'J) D (v'J)' / outputs, whose expectation it is; with no more outputs than projections
-it is exact too.
+The readout's part of the shared kernel is computed exactly from the features that the readout reads. The body's part is
+estimated by the mean of (v'J) D (v'J)' / outputs over `projections` random v, v_o = +-1, whose expectation it is; if there are
+no more outputs than projections, it is exact too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,18 +27,18 @@ from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.process import threads_for
 
 PROJECTIONS = 12
-KERNEL_ROWS = 4000  # beyond, a kernel does not fit or takes minutes
+KERNEL_ROWS = 4000  # above this, a kernel does not fit into memory or takes minutes
 
 Piece = tuple[slice, Tensor, Tensor | None]  # rows of a kernel, their samples, and projections of the outputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tangent(Shown):
-    """A model and the weights at which it is linearised; float64, all on one device with samples and priors.
+    """A model and the weights at which it is linearised; float64, on the same device as the samples and the priors.
 
     Attributes:
         model: the module.
-        start: its weights.
+        start: weights at which it is linearised.
         readout: name of its readout module.
     """
 
@@ -52,9 +52,9 @@ class Tangent(Shown):
         a: Float[Tensor, "sample input"],
         b: Float[Tensor, "other input"] | None = None,
     ) -> list[Float[Tensor, "row column"]]:
-        """Block kernels of several priors between samples a and b (a itself by default); rows are (sample, output).
+        """Compute the block kernels of several priors between samples a and b (by default a); rows are (sample, output).
 
-        The derivatives of b, if they fit, are taken once, those of a a few samples at a time.
+        The derivatives at b are computed once if they fit into memory, the derivatives at a for a few samples at a time.
         """
         outputs = self._outputs(a)
         size = (len(a) * outputs, len(a if b is None else b) * outputs)
@@ -84,7 +84,7 @@ class Tangent(Shown):
         projections: int = PROJECTIONS,
         seed: int = 0,
     ) -> list[Float[Tensor, "sample other"]]:
-        """Shared kernels of several priors between samples a and b (a itself by default); see `block`."""
+        """Compute the shared kernels of several priors between samples a and b (by default a); see `block`."""
         size = (len(a), len(a if b is None else b))
         kernels = [torch.zeros(size, dtype=torch.float64, device=a.device) for _ in variances]
         direct = self._readout.positions(a) is not None
@@ -111,7 +111,7 @@ class Tangent(Shown):
     def block_diagonals(
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"]
     ) -> list[Float[Tensor, "sample output"]]:
-        """Diagonals of the block kernels of several priors."""
+        """Compute the diagonals of the block kernels of several priors."""
         direct = self._readout.positions(x) == 1
         totals = self._squares(variances, self._body(variances, direct), x, None)
         if direct:
@@ -121,7 +121,7 @@ class Tangent(Shown):
     def shared_diagonals(
         self, variances: Sequence[Mapping[str, Tensor]], x: Float[Tensor, "sample input"], *, projections: int, seed: int
     ) -> list[Float[Tensor, " sample"]]:
-        """Diagonals of the shared kernels of several priors."""
+        """Compute the diagonals of the shared kernels of several priors."""
         direct = self._readout.positions(x) is not None
         mix, scale = self._mix(x, projections, seed)
         totals = [scale * t.sum(1) for t in self._squares(variances, self._body(variances, direct), x, mix)]
@@ -131,16 +131,16 @@ class Tangent(Shown):
         return totals
 
     def along(self, x: Float[Tensor, "sample input"], change: Mapping[str, Tensor]) -> Float[Tensor, "sample output"]:
-        """J(x) change, the derivative of the outputs in a direction of the weights."""
+        """Return J(x) change, the derivative of the outputs in a direction of the weights."""
         return along(self.model, self.start, x, change)
 
     def back(self, x: Float[Tensor, "sample input"], residual: Float[Tensor, "sample output"]) -> Weights:
-        """J(X)' residual, the transpose of `along`."""
+        """Return J(x)' residual, the transpose of `along`."""
         with torch.no_grad():
             return dict(pullback(self.model, self.start, x)[1](residual)[0])
 
     def predict(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
-        """f(x; start)."""
+        """Return f(x; start)."""
         return evaluate(self.model, self.start, x)[0]
 
     @cached_property
@@ -151,18 +151,18 @@ class Tangent(Shown):
         return self.predict(x[:1]).shape[1]
 
     def _mix(self, x: Float[Tensor, "sample input"], projections: int, seed: int) -> tuple[Float[Tensor, "row output"], float]:
-        """Random projections of the outputs, and the factor of the sum over them."""
+        """Return random projections of the outputs, and the factor of the sum over them."""
         outputs = self._outputs(x)
         mix = mixes(outputs, projections, seed).to(x.device)
         return mix, 1 / (outputs if outputs <= projections else outputs * projections)
 
     def _body(self, variances: Sequence[Mapping[str, Tensor]], direct: bool) -> list[str]:
-        """Tensors in which a prior varies anything, less the readout's where its part comes from the features."""
+        """Return the tensors with prior variance, without the readout's if its part is computed from the features."""
         varied = [name for name in self.start if any(bool((v[name] > 0).any()) for v in variances)]
         return [name for name in varied if not (direct and name.startswith(f"{self.readout}."))]
 
     def _groups(self, names: Sequence[str], rows: int) -> list[list[str]]:
-        """Tensors that are differentiated by together, as long as their derivatives fit."""
+        """Group the tensors by which the outputs are differentiated together, as long as the derivatives fit into memory."""
         groups: list[list[str]] = []
         for name in names:
             held = sum(self.start[other].numel() for other in groups[-1]) if groups else 0
@@ -181,7 +181,7 @@ class Tangent(Shown):
         *,
         summed: bool = False,
     ) -> Iterator[tuple[slice, slice, list[Tensor]]]:
-        """J D J' of each prior for all pairs of pieces, or of a with itself one of each pair and its mirror image."""
+        """Yield J D J' of each prior for all pairs of pieces; without b, for one of each pair of pieces of a and its mirror."""
         for j, (columns, x, mix) in enumerate(a if b is None else b):
             right = self._rows(x, names, mix, summed)
             for i, (rows, other, own) in enumerate(a):
@@ -193,7 +193,7 @@ class Tangent(Shown):
                 yield rows, columns, products
 
     def _rows(self, x: Tensor, names: Sequence[str], mix: Tensor | None, summed: bool) -> Weights:
-        """Derivatives, (row, weight); `summed` makes one row a sample, so that products add up over the projections."""
+        """Return derivatives, (row, weight); `summed` makes one row per sample, so that products sum over the projections."""
         pieces = list(self._jacobian(x, names, mix))
         found = {name: torch.cat([piece[name].flatten(1) for piece in pieces]) for name in names}
         return found if summed else {name: rows.reshape(-1, self.start[name].numel()) for name, rows in found.items()}
@@ -201,7 +201,7 @@ class Tangent(Shown):
     def _squares(
         self, variances: Sequence[Mapping[str, Tensor]], names: Sequence[str], x: Tensor, mix: Tensor | None
     ) -> list[Float[Tensor, "sample row"]]:
-        """Sum of D J^2 over these tensors, for each prior."""
+        """Return the sum of D J^2 over these tensors, for each prior."""
         if not names:
             return [x.new_zeros(len(x), self._outputs(x) if mix is None else len(mix)) for _ in variances]
         columns = {name: torch.stack([variance[name].flatten() for variance in variances], dim=1) for name in names}
@@ -217,16 +217,16 @@ class Tangent(Shown):
         return list(torch.cat(found, dim=1).unbind(2))
 
     def _jacobian(self, x: Tensor, names: Sequence[str], mix: Tensor | None) -> Iterator[Weights]:
-        """Derivatives of the outputs, or of projections of them."""
+        """Yield derivatives of the outputs, or of projections of them."""
         if mix is None or not isinstance(self.model, MLPNetwork):
             return output_jacobian(self.model, self.start, x, names, mix)
-        # Combined outputs are those of a combined readout: then the cost does not know how many outputs there are.
+        # Projected outputs are the outputs of a projected readout, so that the cost does not depend on the number of outputs.
         combined = {name: mix @ self.start[name] for name in self.start if name.startswith(f"{self.readout}.")}
         return output_jacobian(self.model, {**self.start, **combined}, x, names)
 
 
 def mixes(outputs: int, projections: int, seed: int) -> Float[Tensor, "row output"]:
-    """Rows of +-1 that combine the outputs, or the outputs themselves while there are few; float64."""
+    """Draw rows of +-1 that project the outputs, or return the unit vectors if there are few outputs; float64."""
     if outputs <= projections:
         return torch.eye(outputs, dtype=torch.float64)
     signs = torch.randint(2, (projections, outputs), generator=torch.Generator().manual_seed(seed))
@@ -234,7 +234,7 @@ def mixes(outputs: int, projections: int, seed: int) -> Float[Tensor, "row outpu
 
 
 def _pieces(x: Float[Tensor, "sample input"], outputs: int, rows: int) -> Iterator[Piece]:
-    """Cut rows (sample, output) of a block kernel into pieces of so many: whole samples, or outputs of one."""
+    """Cut the rows (sample, output) of a block kernel into pieces of at most `rows`: complete samples, or outputs of one."""
     if outputs <= rows:
         for i in range(0, len(x), rows // outputs):
             some = x[i : i + rows // outputs]
@@ -248,7 +248,7 @@ def _pieces(x: Float[Tensor, "sample input"], outputs: int, rows: int) -> Iterat
 
 
 def _weighted(variances: Sequence[Mapping[str, Tensor]], left: Weights, right: Weights) -> list[Tensor]:
-    """Left D right' for each prior, summed over tensors; priors of one variance for a whole tensor share its product."""
+    """Return left D right' for each prior, summed over tensors; priors that are constant on a tensor share its product."""
     size = [len(next(iter(rows.values()))) for rows in (left, right)]
     found = [next(iter(left.values())).new_zeros(size) for _ in variances]
     for name, rows in left.items():

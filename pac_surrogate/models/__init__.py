@@ -2,9 +2,9 @@
 
 A description has `build(inputs, outputs)`, which takes the variables of a dataset. The module that it builds has an attribute
 `readout_name`, the submodule that makes the prediction, and may have `forward_stack(weights, x)` for many runs at once;
-a module without one is run through `torch.func.vmap`. It may also say which rows of its readout give an output (`rows_of`), so
-that known outputs keep theirs beside new ones, and which weights read an input (`blind_to`). The last feature is what the
-readout reads, pointwise on its last axes.
+a module without it is run through `torch.func.vmap`. It may also have `rows_of`, the number of rows of the readout for an
+output, so that known outputs keep their rows when new outputs are added, and `blind_to`, the weights of a network that does not
+see some inputs. The last feature is what the readout reads, pointwise on its last axes.
 """
 
 from pac_surrogate.models.cnn import CNN

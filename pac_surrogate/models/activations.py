@@ -14,14 +14,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "tanh": torch.tanh,
 }
-# The same into an array that is there: h = act(z).
+# The same functions, written into an existing array: h = act(z).
 VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "gelu": lambda z, h: torch.ops.aten.gelu.out(z, out=h),
     "relu": lambda z, h: torch.clamp_min(z, 0, out=h),
     "silu": lambda z, h: torch.ops.aten.silu.out(z, out=h),
     "tanh": lambda z, h: torch.tanh(z, out=h),
 }
-# From the slope by the value h = act(z), in place, the slope by the argument z: what autograd itself calls.
+# The derivative by the argument z, in place of the derivative by the value h = act(z), with the functions that autograd calls.
 SLOPES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "gelu": lambda slope, z, h: torch.ops.aten.gelu_backward.grad_input(slope, z, grad_input=slope),
     "relu": lambda slope, z, h: torch.ops.aten.threshold_backward.grad_input(slope, z, 0, grad_input=slope),
@@ -31,11 +31,11 @@ SLOPES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The function of this name.
+    """Return the function of this name.
 
     Raises:
         ValueError: if the name is unknown.
     """
-    if name not in list(ACTIVATIONS):  # what has no hash is compared too
+    if name not in list(ACTIVATIONS):  # a list, because values without a hash must be compared too
         raise ValueError(f"unknown activation {got(name)}: choose from {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

@@ -1,7 +1,7 @@
 """Residual convolutional network on 1-D and 2-D grids, with optional U-Net levels.
 
-Fields enter as channels, whatever has no grid axis (a conductivity, say) as constant channels. Datasets keep channels last and
-everything flat; this file is the one place where they turn into channels first.
+Fields enter as channels, and variables without a grid axis (a conductivity, for example) as constant channels. Datasets have
+channels last and flat columns; only this file converts them to channels first.
 """
 
 import itertools
@@ -24,16 +24,16 @@ PADDINGS = {"periodic": "circular", "zero": "constant", "replicate": "replicate"
 class CNN:
     """A residual convolutional network: lift, residual blocks h + C2 act(C1 act(h)), pointwise readout.
 
-    With U-Net levels each level halves the grid and doubles the channels, and skips are added on the way up (Ronneberger et
-    al. 2015 concatenate them; a sum keeps the widths, and the weights, of the way up small).
+    With U-Net levels, each level halves the grid and doubles the channels, and skip connections are added on the way up
+    (Ronneberger et al. 2015 concatenate them; a sum keeps the widths and the weights on the way up small).
 
     Args:
         channels: channels on the finest grid.
         blocks: residual blocks on each level.
         kernel: odd width of the convolutions.
-        padding: periodic | zero | replicate: the one that matches the boundary condition (zero for a fixed side value of the
-            standardised field, replicate for an insulated side).
-        levels: how many times the grid is halved; its sizes must divide by 2**levels.
+        padding: periodic | zero | replicate, to match the boundary condition (zero for a fixed value of the standardised field
+            at the side, replicate for an insulated side).
+        levels: number of times that the grid is halved; its sizes must be divisible by 2**levels.
         activation: gelu | relu | silu | tanh.
     """
 
@@ -52,12 +52,12 @@ class CNN:
             )
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"CNN needs an odd kernel width, got kernel={self.kernel}")
-        if self.padding not in list(PADDINGS):  # what has no hash is compared too
+        if self.padding not in list(PADDINGS):  # a list, because values without a hash must be compared too
             raise ValueError(f"unknown padding {got(self.padding)}: choose from {', '.join(PADDINGS)}")
         activation(self.activation)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CNNNetwork":
-        """The network for these variables; their grid axes are x, or x and y.
+        """Build the network for these variables, whose grid axes are x, or x and y.
 
         Raises:
             ValueError: if the variables share no grid, or levels or kernel do not fit it.
@@ -66,9 +66,10 @@ class CNN:
 
 
 class CNNNetwork(nn.Module):
-    """The module that a `CNN` builds. Its features are the fields after every group of residual blocks, the last activated.
+    """The module that a `CNN` builds.
 
-    So here too the last feature is what the readout reads.
+    Its features are the fields after every group of residual blocks. The activation function is applied to the last one, so
+    that it is what the readout reads.
     """
 
     readout_name = "readout"
@@ -80,11 +81,11 @@ class CNNNetwork(nn.Module):
         self.grid = _common_grid(inputs, outputs)
         if architecture.levels > max(self.grid).bit_length():
             raise ValueError(
-                f"levels={got(architecture.levels)} halve a grid of {self.grid} more often than it can be: use fewer"
+                f"levels={got(architecture.levels)} halve a grid of {self.grid} more often than possible: use fewer"
             )
         if any(size % 2**architecture.levels for size in self.grid):
             raise ValueError(
-                f"levels={architecture.levels} needs a grid that divides by {2**architecture.levels}, got {self.grid}"
+                f"levels={architecture.levels} needs a grid that is divisible by {2**architecture.levels}, got {self.grid}"
             )
         coarsest = min(self.grid) // 2**architecture.levels
         if architecture.padding == "periodic" and architecture.kernel // 2 > coarsest:
@@ -109,20 +110,20 @@ class CNNNetwork(nn.Module):
         self.readout = convolution(widths[0], sum(_channels(v) for v in outputs), 1)
 
     def blind_to(self, weights: Mapping[str, Tensor], columns: Bool[Tensor, " input"]) -> dict[str, Tensor]:
-        """The weights of a network that does not see these input columns; a channel counts as one if all of it is meant."""
+        """Return the weights of a network that does not see these input columns; a channel is unseen if all its columns are."""
         unseen = torch.zeros(len(columns), dtype=torch.float64).masked_fill(~columns, 1.0)
         seen = self._to_channels(unseen[None, None]).flatten(1).any(1)
         first = weights["lift.weight"]
         return {**weights, "lift.weight": torch.where(seen.view(1, -1, *(1,) * len(self.grid)), first, 0.0)}
 
     def rows_of(self, output: Variable) -> int:
-        """How many rows of the readout give an output: one for each of its channels."""
+        """Return how many rows of the readout an output has: one for each of its channels."""
         return _channels(output)
 
     def forward(
         self, x: Float[Tensor, "sample input"]
     ) -> tuple[Float[Tensor, "sample output"], tuple[Float[Tensor, "sample channel ..."], ...]]:
-        """Prediction and hidden features."""
+        """Return the prediction and the hidden features."""
         weights = {name: weight[None] for name, weight in self.named_parameters()}
         prediction, features = self.forward_stack(weights, x[None])
         return prediction[0], tuple(feature[0] for feature in features)
@@ -130,7 +131,7 @@ class CNNNetwork(nn.Module):
     def forward_stack(
         self, weights: Mapping[str, Tensor], x: Float[Tensor, "run sample input"]
     ) -> tuple[Float[Tensor, "run sample output"], tuple[Float[Tensor, "run sample channel ..."], ...]]:
-        """Many networks of this shape at once: runs are groups of one convolution."""
+        """Evaluate many networks of this shape at once, as groups of one convolution."""
         runs = len(x)
         features = []
 
@@ -164,7 +165,7 @@ class CNNNetwork(nn.Module):
         return self._to_columns(h.unflatten(1, (runs, -1)).transpose(0, 1)), tuple(features)
 
     def _to_channels(self, x: Float[Tensor, "run sample input"]) -> Float[Tensor, "sample run_channel ..."]:
-        """Columns to channels, runs folded into the channel axis."""
+        """Convert columns to channels; the runs are folded into the channel axis."""
         parts = []
         for variable, columns in zip(self.inputs, x.split([v.size for v in self.inputs], dim=-1), strict=True):
             if set(variable.axes) & set(SPACE):
@@ -195,7 +196,7 @@ def _channels(variable: Variable) -> int:
 
 
 def _common_grid(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> tuple[int, ...]:
-    """The one grid that all fields share."""
+    """Return the grid that all fields share."""
     grids = {}
     for variable in (*inputs, *outputs):
         lengths = dict(zip(variable.axes, variable.shape, strict=True))

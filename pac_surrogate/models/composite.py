@@ -1,6 +1,7 @@
-"""A network of another task with a small network around it: what multi-fidelity modelling builds on a source.
+"""Composites of a network of another task and a small network, which multi-fidelity modelling builds on a source.
 
-The source's weights go by the prefix `base.`, those of the small network by `small.`. Fields enter and leave as flat columns.
+The names of the source's weights begin with `base.`, those of the small network with `small.`. Fields enter and leave as flat
+columns.
 """
 
 import itertools
@@ -19,11 +20,11 @@ from pac_surrogate.models.network import Architecture, evaluate_stack
 
 @dataclass(frozen=True)
 class Composite:
-    """What the composites have in common.
+    """The base class of the composites.
 
     Args:
-        base: architecture of the network f that is built on.
-        base_outputs: what f predicts.
+        base: architecture of the network f of the source.
+        base_outputs: outputs of f.
         hidden: widths of the small network.
     """
 
@@ -32,7 +33,7 @@ class Composite:
     hidden: tuple[int, ...] = (32, 32)
 
     def __post_init__(self) -> None:
-        """Lists have no hash; widths are refused as an MLP's are."""
+        """Convert lists, which have no hash, to tuples, and refuse the widths that an MLP refuses."""
         object.__setattr__(self, "hidden", MLP(self.hidden).hidden)
         object.__setattr__(self, "base_outputs", tuple(self.base_outputs))
 
@@ -44,14 +45,14 @@ class DeltaNet(Composite):
     hidden: tuple[int, ...] = (16, 16)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CompositeNetwork":
-        """The network for these variables.
+        """Build the network for these variables.
 
         Raises:
             ValueError: if the outputs are not those of the base.
         """
         if [(v.name, v.shape) for v in outputs] != [(v.name, v.shape) for v in self.base_outputs]:
             names = [", ".join(f"{v.name} {v.shape}" for v in side) for side in (self.base_outputs, outputs)]
-            raise ValueError(f"a DeltaNet gives its base's outputs {names[0]}, not {names[1]}: use InputAugmentation")
+            raise ValueError(f"a DeltaNet predicts its base's outputs {names[0]}, not {names[1]}: use InputAugmentation")
         small = MLPNetwork(MLP(self.hidden), _width(inputs), _width(outputs))
         return CompositeNetwork(self, self.base.build(inputs, self.base_outputs), small)
 
@@ -61,7 +62,7 @@ class InputAugmentation(Composite):
     """A chain: prediction = h(x, f(x)), with f the base and h a multilayer perceptron."""
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CompositeNetwork":
-        """The network for these variables."""
+        """Build the network for these variables."""
         small = MLPNetwork(MLP(self.hidden), _width(inputs) + _width(self.base_outputs), _width(outputs))
         return CompositeNetwork(self, self.base.build(inputs, self.base_outputs), small)
 
@@ -70,20 +71,20 @@ class InputAugmentation(Composite):
 class MultiFidelity(Composite):
     """A linear and a nonlinear correlation: prediction = F_linear(x, f(x)) + tanh(a) F_nonlinear(x, f(x)), f the base.
 
-    Fresh weights have a = 0.
+    Initially a = 0.
     Source: Meng & Karniadakis, J. Comput. Phys. 401, 109020 (2020), arXiv:1903.00104.
     """
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CompositeNetwork":
-        """The network for these variables."""
+        """Build the network for these variables."""
         small = LinearAndNonlinear(_width(inputs) + _width(self.base_outputs), self.hidden, _width(outputs))
         return CompositeNetwork(self, self.base.build(inputs, self.base_outputs), small)
 
 
 class CompositeNetwork(nn.Module):
-    """The module that a composite builds. Its features are those of the base, then those of the small network.
+    """The module that a composite builds; its features are those of the base, followed by those of the small network.
 
-    The last one is what the small network's readout reads; a `DeltaNet` adds the base's prediction to that.
+    The last feature is what the small network's readout reads; a `DeltaNet` adds the base's prediction to the readout's.
     """
 
     readout_name = "small.readout"
@@ -99,7 +100,7 @@ class CompositeNetwork(nn.Module):
         self.small = small.to(next(base.parameters()).dtype)
 
     def forward(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
-        """Prediction and hidden features."""
+        """Return the prediction and the hidden features."""
         weights = {name: weight[None] for name, weight in self.named_parameters()}
         prediction, features = self.forward_stack(weights, x[None])
         return prediction[0], tuple(feature[0] for feature in features)
@@ -107,7 +108,7 @@ class CompositeNetwork(nn.Module):
     def forward_stack(
         self, weights: Mapping[str, Tensor], x: Float[Tensor, "run sample input"]
     ) -> tuple[Float[Tensor, "run sample output"], tuple[Tensor, ...]]:
-        """Many networks of this shape at once."""
+        """Evaluate many networks of this shape at once."""
         source, below = evaluate_stack(self.base, _inner(weights, "base."), x)
         delta = isinstance(self.architecture, DeltaNet)
         seen = x if delta else torch.cat([x, source], dim=-1)
@@ -118,7 +119,7 @@ class CompositeNetwork(nn.Module):
 class LinearAndNonlinear(nn.Module):
     """The small network of a `MultiFidelity`, v = (x, f): A v + b + tanh(a) C h(v), h a multilayer perceptron.
 
-    One readout (A C) and its bias b read the features (v, tanh(a) h): a bias of F_nonlinear's own would add nothing to b.
+    One readout (A C) with bias b reads the features (v, tanh(a) h); a separate bias of F_nonlinear would be redundant with b.
     """
 
     def __init__(self, inputs: int, hidden: tuple[int, ...], outputs: int) -> None:
@@ -130,7 +131,7 @@ class LinearAndNonlinear(nn.Module):
     def forward_stack(
         self, weights: Mapping[str, Tensor], v: Float[Tensor, "run sample input"]
     ) -> tuple[Float[Tensor, "run sample output"], tuple[Float[Tensor, "run sample feature"], ...]]:
-        """Many networks of this shape at once."""
+        """Evaluate many networks of this shape at once."""
         features, h = [], v
         for layer in range(len(self.hidden)):
             h = functional.gelu(affine(weights, f"hidden.{layer}", h))
@@ -147,7 +148,7 @@ class Mix(nn.Module):
         self.a = nn.Parameter(torch.zeros(1))
 
     def reset_parameters(self) -> None:
-        """Linear at the start."""
+        """Set a = 0, so that the correlation is linear at the start."""
         nn.init.zeros_(self.a)
 
 

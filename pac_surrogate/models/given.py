@@ -1,4 +1,4 @@
-"""A model as users give it."""
+"""Conversion of what a user passes as a model to an architecture."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ NAMED: dict[str, type] = {"mlp": MLP, "cnn": CNN}
 
 
 def as_architecture(given: Any) -> Architecture:
-    """An architecture: one as it is, `MLP()` for None, `pac.MLP` and "MLP" for `pac.MLP()`, a module of torch as a `Module`.
+    """Return an architecture unchanged, `MLP()` for None, `pac.MLP()` for `pac.MLP` or "MLP", a `Module` for a torch module.
 
     Raises:
-        ValueError: if it is none of these.
+        ValueError: if the argument is none of these.
     """
     if given is None:
         return MLP()

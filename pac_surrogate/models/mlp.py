@@ -34,7 +34,7 @@ class MLP:
         activation(self.activation)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "MLPNetwork":
-        """The network for these variables, all flattened to columns."""
+        """Build the network for these variables, all flattened to columns."""
         return MLPNetwork(self, sum(v.size for v in inputs), sum(v.size for v in outputs))
 
 
@@ -52,18 +52,18 @@ class MLPNetwork(nn.Module):
         self.readout = nn.Linear(widths[-1], outputs)
 
     def blind_to(self, weights: Mapping[str, Tensor], columns: Bool[Tensor, " input"]) -> dict[str, Tensor]:
-        """The weights of a network that does not see these input columns."""
+        """Return the weights of a network that does not see these input columns."""
         first = weights["hidden.0.weight"]
         return {**weights, "hidden.0.weight": torch.where(columns, 0.0, first)}
 
     def rows_of(self, output: Variable) -> int:
-        """How many rows of the readout give an output: one for each of its numbers."""
+        """Return how many rows of the readout an output has: one for each of its numbers."""
         return output.size
 
     def forward(
         self, x: Float[Tensor, "sample input"]
     ) -> tuple[Float[Tensor, "sample output"], tuple[Float[Tensor, "sample feature"], ...]]:
-        """Prediction and hidden features."""
+        """Return the prediction and the hidden features."""
         weights = {name: weight[None] for name, weight in self.named_parameters()}
         prediction, features = self.forward_stack(weights, x[None])
         return prediction[0], tuple(feature[0] for feature in features)
@@ -71,7 +71,7 @@ class MLPNetwork(nn.Module):
     def forward_stack(
         self, weights: Mapping[str, Tensor], x: Float[Tensor, "run sample input"]
     ) -> tuple[Float[Tensor, "run sample output"], tuple[Float[Tensor, "run sample feature"], ...]]:
-        """Many networks of this shape at once: one batched product a layer, twice as fast as `vmap`."""
+        """Evaluate many networks of this shape at once, with one batched product per layer, twice as fast as `vmap`."""
         features, h = [], x
         for layer in range(len(self.hidden)):
             h = self.activation(affine(weights, f"hidden.{layer}", h))
@@ -79,7 +79,7 @@ class MLPNetwork(nn.Module):
         return affine(weights, "readout", h), tuple(features)
 
     def gradient_stack(self, into: Mapping[str, Tensor]) -> MLPGradient:
-        """The gradient of a stack of these networks, added to `into`."""
+        """Return an object that adds the gradient of a stack of these networks to `into`."""
         layers = [*(f"hidden.{layer}" for layer in range(len(self.hidden))), "readout"]
         return MLPGradient(layers, self.architecture.activation, into)
 
@@ -87,5 +87,5 @@ class MLPNetwork(nn.Module):
 def affine(
     weights: Mapping[str, Tensor], name: str, h: Float[Tensor, "run sample input"]
 ) -> Float[Tensor, "run sample output"]:
-    """The layer of this name: h W' + b."""
+    """Apply the layer of this name: h W' + b."""
     return torch.baddbmm(weights[f"{name}.bias"].unsqueeze(1), h, weights[f"{name}.weight"].mT)

@@ -1,4 +1,4 @@
-"""The gradient of a stack of multilayer perceptrons, by the chain rule written out."""
+"""The gradient of a stack of multilayer perceptrons, with the chain rule written out."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,10 +10,10 @@ from pac_surrogate.models.activations import SLOPES, VALUES
 
 
 class MLPGradient:
-    """What autograd computes from `forward_stack`, without its bookkeeping, which takes longer than a small network's products.
+    """The gradient of `forward_stack`, without autograd's bookkeeping, which takes longer than a small network's products.
 
-    The arrays between the layers are kept from step to step. Fresh memory comes from the operating system page by page, and
-    that took a fifth of the time of training.
+    The arrays between the layers are reused in every step, because new memory comes from the operating system page by page,
+    which took a fifth of the training time.
 
     Args:
         layers: names of the layers, from the inputs to the readout.
@@ -29,7 +29,7 @@ class MLPGradient:
         self.kept: dict[tuple[str, int], Tensor] = {}
 
     def enter(self, weights: Mapping[str, Tensor], x: Float[Tensor, "run sample input"]) -> Float[Tensor, "run sample feature"]:
-        """What enters the first layer whose gradient is wanted: the same in every step for the same inputs."""
+        """Return the input of the first layer whose gradient is wanted, which does not change while x does not."""
         for layer in range(self.first):
             x = self._forward(weights, layer, x)[1]
         return x
@@ -44,8 +44,8 @@ class MLPGradient:
 
         Args:
             weights: name -> (run, *shape).
-            entering: what `enter` gave for the inputs; of one shape in every call.
-            slope: derivative of the function by the prediction, at the prediction that it is given.
+            entering: result of `enter` for the inputs, of the same shape in every call.
+            slope: derivative of the function with respect to the prediction, as a function of the prediction.
         """
         last = len(self.layers) - 1
         arguments, values = {}, {self.first: entering}  # of the activation function before each layer
@@ -63,7 +63,7 @@ class MLPGradient:
                 SLOPES[self.activation](back, arguments[layer], values[layer])
 
     def _forward(self, weights: Mapping[str, Tensor], layer: int, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Argument and value of the activation function that follows a layer."""
+        """Return the argument and the value of the activation function that follows a layer."""
         argument = self._affine(weights, layer, h)
         return argument, VALUES[self.activation](argument, self._room("value", layer, h))
 
@@ -72,7 +72,7 @@ class MLPGradient:
         return torch.baddbmm(bias.unsqueeze(1), h, weight.mT, out=self._room("argument", layer, h))
 
     def _room(self, kind: str, layer: int, like: Tensor) -> Tensor:
-        """An array of earlier steps; the first time an empty one, which grows to what is written into it."""
+        """Return the array of the earlier steps; in the first step an empty one, which grows to the result written into it."""
         if (kind, layer) not in self.kept:
             self.kept[kind, layer] = like.new_empty(0)
         return self.kept[kind, layer]

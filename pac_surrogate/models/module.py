@@ -1,4 +1,4 @@
-"""Any module of the user's as a surrogate model."""
+"""A torch module of the user's own as a surrogate model."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ class Module:
         surrogate = pac.pretrain(source.train, model=pac.Module(Mine(33, 32), readout="head"))
 
     Args:
-        module: the module; it is copied, never changed. Its layers must define `reset_parameters`, as torch's own do, so that
-            every seed gets initial weights of its own.
-        readout: name of the submodule that makes the prediction; by default the last that holds weights.
+        module: the module; it is copied, never changed. Its layers must define `reset_parameters`, as torch's own layers do, so
+            that every seed has its own initial weights.
+        readout: name of the submodule that makes the prediction; by default the last submodule that holds weights.
     """
 
     module: nn.Module
@@ -37,7 +37,7 @@ class Module:
         return f"Module({type(self.module).__name__} of {weights:,} weights, readout={self.readout!r})"
 
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> "Module":
-        """The same module with other constants (random Fourier frequencies, say).
+        """Return the same module with other constants (random Fourier frequencies, for example).
 
         Raises:
             ValueError: if the module's buffers have other names or shapes.
@@ -53,7 +53,7 @@ class Module:
         return replace(self, module=module)
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "ModuleNetwork":
-        """The wrapped network; one sample is run through it to see that the widths fit.
+        """Build the wrapped network, and run two samples through it to check that the widths fit.
 
         Raises:
             ValueError: if the module fails on the input's width or predicts another number of outputs.
@@ -93,6 +93,6 @@ class ModuleNetwork(nn.Module):
         self.readout_name = f"module.{architecture.readout or holders[-1]}".rstrip(".")
 
     def forward(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
-        """Prediction and hidden features (none, unless the module returns them)."""
+        """Return the prediction and the hidden features (none, unless the module returns them)."""
         result = self.module(x)
         return result if isinstance(result, tuple) else (result, ())

@@ -1,4 +1,4 @@
-"""Running a module with given weights: one set, or a stack of them."""
+"""Evaluation of a module with one set of weights or a stack of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pac_surrogate.files import Variable
 from pac_surrogate.models.weights import Weights, stack
 
-# `functional_call` puts the weights into the module and takes them out again, so that no two threads may use one at a time.
+# `functional_call` puts weights into a module and takes them out again, so only one thread at a time may use a module.
 _BORROWED = RLock()
 REFUSED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.RNNBase)
 
@@ -22,26 +22,26 @@ class Architecture(Protocol):
     """A frozen description of a model."""
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> nn.Module:
-        """The module for these variables."""
+        """Build the module for these variables."""
         ...
 
 
 def check_model(model: nn.Module) -> None:
-    """Refuse what a stack of functional runs cannot carry: batch statistics, dropout, state.
+    """Refuse layers that a stack of functional runs does not support: batch statistics, dropout, state.
 
     Raises:
-        ValueError: naming the layer. GroupNorm and LayerNorm work.
+        ValueError: if there is one; the message names it. GroupNorm and LayerNorm are supported.
     """
     for name, child in model.named_modules():
         if isinstance(child, REFUSED) or getattr(child, "track_running_stats", False):
             raise ValueError(
-                f"{type(child).__name__} at {name!r} keeps state between samples or draws at random, so a run would depend on "
+                f"{type(child).__name__} at {name!r} keeps state between samples or is random, so that a run would depend on "
                 f"its batch; use GroupNorm or LayerNorm, or no dropout"
             )
 
 
 def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
-    """Fresh weights for a model, by the `reset_parameters` of its layers; float32, from a CPU generator.
+    """Draw initial weights for a model with the `reset_parameters` of its layers; float32, from a CPU generator.
 
     Raises:
         ValueError: if a weight belongs to a layer without `reset_parameters`.
@@ -52,7 +52,7 @@ def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
             raise ValueError(f"{type(child).__name__} at {name!r} holds weights but has no reset_parameters(): define it")
     saved = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     with torch.random.fork_rng(devices=[]):
-        # The CPU's generator alone: `torch.manual_seed` would reseed those of all GPUs too.
+        # Only the CPU's generator is seeded: `torch.manual_seed` would reseed those of all GPUs too.
         torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for _, child in holders:
             child.reset_parameters()
@@ -66,7 +66,7 @@ def initial_weights(model: nn.Module, generator: torch.Generator) -> Weights:
 def evaluate(
     model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "sample input"]
 ) -> tuple[Float[Tensor, "sample output"], tuple[Tensor, ...]]:
-    """Prediction and features of one set of weights, in the precision and on the device of `x`."""
+    """Return the prediction and features of one set of weights, in the precision and on the device of `x`."""
     if hasattr(model, "forward_stack"):
         prediction, features = model.forward_stack({n: w[None] for n, w in weights.items()}, x[None])  # type: ignore[operator]
         return prediction[0], tuple(feature[0] for feature in features)
@@ -81,10 +81,10 @@ def evaluate(
 def evaluate_stack(
     model: nn.Module, weights: Mapping[str, Tensor], x: Float[Tensor, "run sample input"]
 ) -> tuple[Float[Tensor, "run sample output"], tuple[Tensor, ...]]:
-    """Prediction and features of a stack of weights, each on samples of its own."""
+    """Return the predictions and features of a stack of weights, each on its own samples."""
     if hasattr(model, "forward_stack"):
         return model.forward_stack(weights, x)  # type: ignore[operator]  # a method, which stubs take for a weight
-    if len(x) == 1:  # a run alone needs no batching, which takes longer than a small module
+    if len(x) == 1:  # a single run needs no vmap, which takes longer than a small module
         prediction, features = evaluate(model, {name: weight[0] for name, weight in weights.items()}, x[0])
         return prediction[None], tuple(feature[None] for feature in features)
     return torch.func.vmap(lambda w, rows: evaluate(model, w, rows))(dict(weights), x)
@@ -97,7 +97,7 @@ def evaluate_many(
     *,
     numbers: int = 2**25,
 ) -> list[Float[Tensor, "_sample output"]]:
-    """Predictions of many sets of weights, each on its own samples, in stacks of at most about `numbers` activations."""
+    """Return the predictions of many sets of weights, each on its own samples, in stacks of about `numbers` activations."""
     width = activation_size(model, inputs[0].shape[1]) if inputs else 1
     order = sorted(range(len(inputs)), key=lambda run: len(inputs[run]))
     predictions: list[Tensor | None] = [None] * len(inputs)
@@ -124,11 +124,11 @@ def _evaluate_one(
 def by_pieces(
     solve: Callable[[Float[Tensor, "row input"]], Sequence[Tensor]], x: Float[Tensor, "sample input"], size: int
 ) -> list[Tensor]:
-    """Solve some rows at a time, for one or several results, and put the pieces together.
+    """Apply `solve`, which returns one or several results, to some rows at a time, and join the pieces.
 
-    Each piece is written into the whole at once. Kept until the end, small pieces would lie between the large arrays that are
-    freed meanwhile, and the allocator of the C library could not use the gaps again: memory would grow as if nothing were
-    freed. Only for a gradient are they kept.
+    Each piece is copied into the joined array immediately. If small pieces were kept until the end, they would lie between the
+    large arrays that are freed meanwhile, and the allocator of the C library could not reuse the gaps: memory would grow as if
+    nothing were freed. Pieces are kept only if they require a gradient.
     """
     first, *rest = x.split(size)
     found = list(solve(first))
@@ -144,11 +144,11 @@ def by_pieces(
     return wholes
 
 
-_SIZES: WeakKeyDictionary[nn.Module, dict[int, int]] = WeakKeyDictionary()  # of modules that were asked for
+_SIZES: WeakKeyDictionary[nn.Module, dict[int, int]] = WeakKeyDictionary()  # results of `activation_size`
 
 
 def activation_size(model: nn.Module, inputs: int) -> int:
-    """How many numbers a forward pass keeps for one sample, roughly: what memory is planned by."""
+    """Estimate how many numbers a forward pass keeps for one sample, for the planning of memory."""
     sizes = _SIZES.setdefault(model, {})
     if inputs not in sizes:
         sizes[inputs] = _activation_size(model, inputs)
@@ -160,7 +160,7 @@ def _activation_size(model: nn.Module, inputs: int) -> int:
     made: list[int] = []
     x = torch.zeros(1, inputs, dtype=next(iter(weights.values())).dtype)
     with _BORROWED, torch.no_grad():
-        # A module of the user's may return some of its features or none, but its layers make them all.
+        # A user's module may return some of its features or none, but its layers compute them all.
         layers = [module for module in model.modules() if next(module.children(), None) is None]
         hooks = [layer.register_forward_hook(lambda _layer, _given, found: made.append(_numbers(found))) for layer in layers]
         try:

@@ -1,4 +1,4 @@
-"""Whether a model is too large for the memory that there is."""
+"""Check whether a model is too large for the available memory."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from pac_surrogate.models.network import Architecture
 from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.memory import memory_bytes
 
-NUMBERS_PER_WEIGHT = 6  # that are in memory at once while a model is trained
+NUMBERS_PER_WEIGHT = 6  # numbers that are in memory at once for each weight during training
 
 
 def check_size(model: Architecture, inputs: Sequence[Variable], outputs: Sequence[Variable], runs: int) -> None:
-    """Refuse a model whose training the memory cannot hold, before any of it is taken.
+    """Refuse a model whose training the memory cannot hold, before any memory is allocated.
 
     Raises:
-        ValueError: in one line.
+        ValueError: if the model is too large.
     """
     if not isinstance(model, MLP | CNN):
         return
@@ -30,6 +30,6 @@ def check_size(model: Architecture, inputs: Sequence[Variable], outputs: Sequenc
     needed, there = NUMBERS_PER_WEIGHT * 4.0 * numbers * runs, memory_bytes()
     if needed > there:
         raise ValueError(
-            f"{got(repr(model))} has {numbers:.2g} weights, whose training takes {needed / 1e9:.2g} GB, and there are "
+            f"{got(repr(model))} has {numbers:.2g} weights, whose training takes {needed / 1e9:.2g} GB, but there are "
             f"{there / 1e9:.2g} GB: use a smaller one"
         )

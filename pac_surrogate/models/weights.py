@@ -1,6 +1,6 @@
 """Weights are dictionaries name -> tensor; a mask is such a dictionary of booleans.
 
-Nothing here changes a tensor in place. A *stack* has a leading `run` axis on every tensor.
+No function here changes a tensor in place. A *stack* has a leading `run` axis on every tensor.
 """
 
 import hashlib
@@ -11,29 +11,29 @@ from torch import Tensor
 
 Weights = dict[str, Tensor]
 Mask = dict[str, Tensor]
-LARGE = 1000  # numbers of a tensor whose digest is worth keeping
+LARGE = 1000  # least size of a tensor whose digest is cached
 
 
 def prunable(weights: Mapping[str, Tensor]) -> list[str]:
-    """Names of the weight tensors: two axes or more. Biases and the weights of norm layers have one and stay."""
+    """Return the names of the weight tensors, which have two axes or more; biases and norm layers have one, and are kept."""
     return [name for name, weight in weights.items() if weight.ndim >= 2]
 
 
 def masked(weights: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Weights:
-    """Weights where the mask is true, +0.0 elsewhere.
+    """Return the weights where the mask is true, +0.0 elsewhere.
 
-    A product would leave -0.0 behind, and with it a model that equals another only up to signs of zero.
+    A product with the mask would give -0.0 in places, and a model that equals another only up to the signs of zeros.
     """
     return {name: torch.where(mask[name], weight, 0.0) for name, weight in weights.items()}
 
 
 def redundant(essential: Mapping[str, Tensor]) -> Mask:
-    """The complement of an essential mask: what pruning freed."""
+    """Return the complement of an essential mask, which marks the weights that pruning has freed."""
     return {name: ~mask for name, mask in essential.items()}
 
 
 def inside(weights: Mapping[str, Tensor], module: str) -> Mask:
-    """The mask of every weight that belongs to the module of this name (`readout` holds `readout.weight`)."""
+    """Return the mask of every weight that belongs to the module of this name (`readout` holds `readout.weight`)."""
     found = {name: torch.tensor(name == module or name.startswith(module + ".")) for name in weights}
     if not any(bool(mask) for mask in found.values()):
         raise ValueError(f"no weights belong to a module named {module!r}; the tensors are: {', '.join(weights)}")
@@ -41,7 +41,7 @@ def inside(weights: Mapping[str, Tensor], module: str) -> Mask:
 
 
 def sparsity(essential: Mapping[str, Tensor]) -> float:
-    """Realised sparsity: the pruned fraction of the weight tensors of a full-shaped mask."""
+    """Return the realised sparsity, the pruned fraction of the weight tensors of a full-shaped mask."""
     names = prunable(essential)
     return 1.0 - sum(int(essential[n].sum()) for n in names) / max(1, sum(essential[n].numel() for n in names))
 
@@ -52,19 +52,19 @@ def stack(runs: Sequence[Mapping[str, Tensor]]) -> Weights:
 
 
 def unstack(stacked: Mapping[str, Tensor]) -> list[Weights]:
-    """Undo `stack`; every run gets memory of its own, so that keeping one does not keep them all."""
+    """Undo `stack`; every run is copied to its own memory, so that keeping one run does not keep them all."""
     count = next(iter(stacked.values())).shape[0]
     return [{name: tensor[run].clone() for name, tensor in stacked.items()} for run in range(count)]
 
 
 def fingerprint(*named: Mapping[str, Tensor], known: MutableMapping[Tensor, bytes] | None = None) -> bytes:
-    """A digest of tensors with their names.
+    """Compute a digest of tensors with their names.
 
     Args:
-        named: the tensors.
-        known: remembers the digests of large tensors, which must not change meanwhile.
+        named: the tensors by name.
+        known: cache of the digests of large tensors, which must not change meanwhile.
     """
-    # Each part says how long it is, so that no two lists of tensors give the same bytes.
+    # Each part begins with its length, so that different lists of tensors never give the same bytes.
     content, known = hashlib.blake2b(digest_size=16), {} if known is None else known
     for tensors in named:
         content.update(f"{len(tensors)} tensors ".encode())
@@ -86,6 +86,6 @@ def _digest_of(tensor: Tensor, known: MutableMapping[Tensor, bytes]) -> bytes:
 
 
 def digest(settings: object, tensors: Iterable[Mapping[str, Tensor]]) -> str:
-    """A name for a computation by its content: settings by their `repr`, tensors by their bits."""
+    """Return a name for a computation that depends on its content: the `repr` of its settings and the bits of its tensors."""
     content = repr((settings, torch.__version__)).encode() + fingerprint(*tensors)
     return hashlib.blake2b(content, digest_size=16).hexdigest()

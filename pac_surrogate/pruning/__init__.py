@@ -1,4 +1,4 @@
-"""Pruning: weights to an essential mask, a file for each criterion, and what the result costs."""
+"""Pruning of weights to an essential mask, one file for each criterion, and the costs of the pruned network."""
 
 from pac_surrogate.pruning.cost import flops, nonzeros
 from pac_surrogate.pruning.erk import erk_mask, erk_sparsities

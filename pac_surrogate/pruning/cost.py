@@ -1,6 +1,6 @@
-"""What a sparse network costs: non-zeros and floating-point operations.
+"""Costs of a sparse network: numbers of non-zero weights and of floating-point operations.
 
-Unstructured zeros make nothing faster in torch: these are counts, not times.
+Unstructured zeros make no operation of torch faster, so these are counts, not times.
 """
 
 import math
@@ -13,12 +13,12 @@ from pac_surrogate.models.weights import prunable
 
 
 def nonzeros(weights: Mapping[str, Tensor], essential: Mapping[str, Tensor] | None = None) -> int:
-    """Number of weights that are not zero, biases included; with a mask, of those that it marks."""
+    """Count the weights that are not zero, biases included; with a mask, only those that it marks."""
     return sum(int(((weight != 0) & (True if essential is None else essential[n])).sum()) for n, weight in weights.items())
 
 
 def flops(model: nn.Module, weights: Mapping[str, Tensor]) -> int:
-    """Floating-point operations of one sample's prediction, two for each use of a weight that is not zero.
+    """Count the floating-point operations of one sample's prediction, two for each use of a weight that is not zero.
 
     A dense layer uses a weight once, a convolution at every grid point of its level. Biases, activations, pooling and sums are
     left out, as is usual.
@@ -28,7 +28,7 @@ def flops(model: nn.Module, weights: Mapping[str, Tensor]) -> int:
         weights: its weights.
 
     Raises:
-        ValueError: if it is a module of your own, whose uses of its weights cannot be counted.
+        ValueError: if the model is another module, whose uses of its weights cannot be counted.
     """
     architecture = getattr(model, "architecture", None)
     if not isinstance(architecture, MLP | CNN):
@@ -39,7 +39,7 @@ def flops(model: nn.Module, weights: Mapping[str, Tensor]) -> int:
 
 
 def _uses(name: str, grid: tuple[int, ...]) -> int:
-    """Grid points at which a layer is applied; 1 where there is no grid."""
+    """Return the number of grid points at which a layer is applied; 1 without a grid."""
     part, *rest = name.split(".")
     level = int(rest[0]) + (part in ("widen", "narrow")) if part in ("down", "up", "widen", "narrow") else 0
     return math.prod(size // 2**level for size in grid)

@@ -10,16 +10,17 @@ from pac_surrogate.pruning.importance import keep_highest
 
 
 def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> dict[str, float]:
-    """Sparsity of each weight tensor at a given sparsity of all of them.
+    """Return the sparsity of each weight tensor for a given sparsity of all of them together.
 
         1 - s_l = e (sum of the dimensions of l) / (product of them),  at most 1
 
-    with the one e at which the densities, weighted by size, give 1 - sparsity; what a full layer cannot take, the others share.
+    where e is such that the densities, weighted by size, average to 1 - sparsity; a layer that reaches density 1 is full, and
+    the other layers take the rest.
     Source: Evci, Gale, Menick, Castro & Elsen, ICML 2020, arXiv:1911.11134.
 
     Args:
-        weights: by name; biases and norm layers have no part in it.
-        sparsity: of all weight tensors together.
+        weights: weights by name; biases and norm layers are ignored.
+        sparsity: sparsity of all weight tensors together.
         exempt: tensors or modules that are not pruned and do not count.
 
     Raises:
@@ -44,22 +45,23 @@ def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Se
 def erk_mask(importance: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> Mask:
     """Mark the most important weights of each tensor as essential, at Erdős–Rényi-kernel densities.
 
-    Counts are rounded so that exactly round(sparsity x N) of all N weights go, each layer's within one of its own density.
+    Counts are rounded so that exactly round(sparsity x N) of all N weights are pruned, and the count of each layer differs by
+    at most one from that of its own sparsity.
 
     Raises:
-        ValueError: if a layer would have nothing left.
+        ValueError: if a layer would have no weights left.
     """
     mask = keep_highest(importance, 0.0, exempt=exempt)
     total, gone = 0.0, 0
     for name, density in erk_sparsities(importance, sparsity, exempt=exempt).items():
         size = importance[name].numel()
         total += density * size
-        count = round(round(total, 6)) - gone  # the sum of all shares is sparsity x N up to rounding of floats
+        count = round(round(total, 6)) - gone  # the last total is sparsity x N up to rounding of floats
         gone += count
         if count >= size:
             raise ValueError(
                 f"sparsity {sparsity} at Erdős–Rényi-kernel densities leaves nothing of {name} ({size} weights): "
-                f"lower it or exempt it"
+                f"lower sparsity or exempt it"
             )
         mask |= keep_highest({name: importance[name]}, count / size)
     return mask

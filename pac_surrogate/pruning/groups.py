@@ -1,4 +1,4 @@
-"""Structured pruning: rows, kernels or channels that are kept or go as one."""
+"""Structured pruning: rows, kernels or channels that are kept or pruned as one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,18 +16,18 @@ def keep_highest_groups(
 ) -> Mask:
     """Mark the most important groups as essential; exactly round(sparsity x groups) of each tensor are pruned.
 
-    The importance of a group is the mean over its weights: of |w|, the L1 norm over the size. Among equal groups the earlier
-    is pruned first; biases and norm layers stay.
+    The importance of a group is the mean over its weights; for |w|, this is the L1 norm divided by the size. Among equal groups
+    the earlier is pruned first; biases and norm layers are not pruned.
 
-        weight   each weight by itself
+        weight   each weight alone
         row      the last axis: all incoming weights of a unit, or one row of a convolution's kernel
         kernel   all spatial axes of one pair of output and input channel
         channel  all weights of one output channel of a convolution
 
-    Pruned rows or channels of the readout would silence outputs: exempt it.
+    Pruned rows or channels of the readout would make outputs constant, so exempt the readout.
 
     Args:
-        importance: of every weight.
+        importance: importance of every weight.
         sparsity: fraction of the groups to prune, in [0, 1).
         granularity: weight | row | kernel | channel.
         exempt: tensors or modules that are not pruned.
@@ -36,21 +36,21 @@ def keep_highest_groups(
         A mask of full shape, constant on groups.
 
     Raises:
-        ValueError: if sparsity is outside [0, 1), nothing would be left, or a tensor has no such groups.
+        ValueError: if sparsity is outside [0, 1), a tensor would have nothing left, or a tensor has no such groups.
     """
     groups = group_importance(importance, granularity=granularity, exempt=exempt)
     for name, own in groups.items():
         if 0 <= sparsity < 1 and round(sparsity * own.numel()) == own.numel():
             raise ValueError(
                 f"sparsity {sparsity} leaves nothing of {name} ({own.numel()} groups of granularity {granularity!r}): "
-                f"lower it or exempt it"
+                f"lower sparsity or exempt it"
             )
     mask = keep_highest({name: groups.get(name, own) for name, own in importance.items()}, sparsity, exempt=exempt)
     return {name: kept.expand_as(importance[name]).contiguous() for name, kept in mask.items()}
 
 
 def group_importance(importance: Mapping[str, Tensor], *, granularity: str, exempt: Sequence[str] = ()) -> Weights:
-    """Mean importance of each group of the weight tensors that are not exempt; a group's axes have length 1.
+    """Return the mean importance of each group of the weight tensors that are not exempt; a group's axes have length 1.
 
     Raises:
         ValueError: if the granularity is unknown, or a tensor has no such groups.

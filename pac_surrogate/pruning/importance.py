@@ -1,4 +1,4 @@
-"""From the importance of weights to an essential mask: exact counts, ties, floors, and what pruning disconnects."""
+"""Essential masks from the importance of weights, with exact counts, ties and floors; units that pruning disconnects."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,20 @@ def keep_highest(
 ) -> Mask:
     """Mark the most important weights as essential; exactly round(sparsity x N) of each tensor are pruned.
 
-    Only weight tensors (two axes or more) are pruned; everything is essential on biases and norm layers. Of equally important
-    weights the earlier is pruned first, so the count is exact with ties.
+    Only weight tensors (two axes or more) are pruned; all of the biases and norm layers are essential. Of equally important
+    weights the earlier is pruned first, so that the count is exact even with ties.
 
     Args:
-        importance: of every weight.
+        importance: importance of every weight.
         sparsity: fraction to prune, in [0, 1).
-        scope: the count holds for each tensor, or for all of them together.
+        scope: layer | global: whether the count holds for each tensor, or for all of them together.
         exempt: tensors or modules that are not pruned.
-        min_keep_per_unit: keep at least this many incoming weights of every unit (row); a floor wins over the count, so the
-            realised sparsity (`weights.sparsity`) may be lower.
+        min_keep_per_unit: least number of incoming weights to keep for every unit (row); it takes precedence over the count,
+            so that the realised sparsity (`weights.sparsity`) may be lower.
 
     Raises:
-        ValueError: if sparsity is outside [0, 1), nothing would be left, or an exempt name is unknown.
+        ValueError: if sparsity is outside [0, 1), nothing would be left, an importance is not finite, or an exempt name is
+            unknown.
     """
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
@@ -56,7 +57,7 @@ def keep_highest(
         gone = round(sparsity * len(flat))
         if gone == len(flat):
             raise ValueError(
-                f"sparsity {sparsity} leaves nothing of {', '.join(group)} ({len(flat)} weights): lower it or exempt it"
+                f"sparsity {sparsity} leaves nothing of {', '.join(group)} ({len(flat)} weights): lower sparsity or exempt it"
             )
         kept = ~_lowest(flat, gone)
         for name, part in zip(group, kept.split([importance[name].numel() for name in group]), strict=True):
@@ -66,7 +67,7 @@ def keep_highest(
 
 
 def _lowest(importance: Float[Tensor, " weight"], count: int) -> Bool[Tensor, " weight"]:
-    """Mark the `count` least important weights, of equal ones the first, in linear time; sorting takes more."""
+    """Mark the `count` least important weights, of equal ones the first, in linear time, without sorting."""
     if count == 0:
         return torch.zeros_like(importance, dtype=torch.bool)
     last = importance.kthvalue(count).values
@@ -83,12 +84,12 @@ def _with_floor(mask: Tensor, importance: Tensor, floor: int) -> Tensor:
 
 
 def dead_units(essential: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many units of each weight tensor have no incoming weight left: what they pass on is constant."""
+    """Count the units of each weight tensor that have no incoming weight left, so that their output is constant."""
     return {name: int((~essential[name].flatten(1).any(1)).sum()) for name in prunable(essential)}
 
 
 def report(essential: Mapping[str, Tensor]) -> str:
-    """Describe a mask, a line for each weight tensor: weights kept, realised sparsity, dead units."""
+    """Describe a mask with a line for each weight tensor: weights kept, realised sparsity, dead units."""
     dead = dead_units(essential)
     lines = []
     for name, count in dead.items():

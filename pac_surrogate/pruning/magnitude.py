@@ -16,9 +16,9 @@ def magnitude_mask(
     exempt: Sequence[str] = (),
     min_keep_per_unit: int = 0,
 ) -> Mask:
-    """Essential mask by |w| (Han et al. 2015; PAC-Net step 1); see `keep_highest` for the arguments.
+    """Return the essential mask by |w| (Han et al. 2015; PAC-Net step 1); see `keep_highest` for the arguments.
 
-    `scope="global"` at high sparsity can disconnect a small network: look at `dead_units`.
+    `scope="global"` at high sparsity can disconnect a small network: check `dead_units`.
     """
     importance = {name: weight.abs() for name, weight in weights.items()}
     return keep_highest(importance, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)

@@ -1,4 +1,4 @@
-"""Random pruning: the control that tells whether the choice of weights matters."""
+"""Random pruning, the control experiment that shows whether the choice of weights matters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +18,6 @@ def random_mask(
     exempt: Sequence[str] = (),
     min_keep_per_unit: int = 0,
 ) -> Mask:
-    """Essential mask drawn uniformly, with the same exact count as `magnitude_mask`."""
+    """Draw an essential mask uniformly, with the same exact count as `magnitude_mask`."""
     importance = {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
     return keep_highest(importance, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)

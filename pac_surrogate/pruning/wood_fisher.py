@@ -1,4 +1,4 @@
-"""WoodFisher: how much the loss grows when a weight goes and its neighbours make up for it."""
+"""WoodFisher: the increase of the loss if a weight is pruned and the others of its block compensate for it."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from pac_surrogate.kernels.jacobian import output_jacobian
 from pac_surrogate.models import evaluate
 from pac_surrogate.models.weights import Mask, Weights, prunable
 
-ROWS = 2000  # about how many derivative rows a Fisher matrix is made of
+ROWS = 2000  # approximate number of derivative rows in a Fisher matrix
 
 
 def fisher_blocks(
@@ -25,22 +25,23 @@ def fisher_blocks(
     block: int = 256,
     empirical: bool = False,
 ) -> Weights:
-    """Fisher matrix of each weight tensor, in blocks of consecutive weights, in float64.
+    """Compute the Fisher matrix of each weight tensor, in blocks of consecutive weights, in float64.
 
         F = 1/N sum_samples sum_o (df_o/dw)(df_o/dw)' + damping I
 
-    which is the Fisher matrix of Gaussian outputs of unit variance. With `empirical` a sample's one row is instead the gradient
-    of its squared error, sum_o (f_o - y_o) df_o/dw: the paper's, which vanishes where the source fits its data. If samples x
-    outputs is above 2,000, each sample's rows are random +-1 projections of its outputs, of a fixed seed: F in expectation.
+    which is the damped Fisher matrix of Gaussian outputs of unit variance. With `empirical`, the only row of a sample is the
+    gradient of half its squared error, sum_o (f_o - y_o) df_o/dw, as in the paper; it vanishes where the source fits its data.
+    If samples x outputs is above 2,000, the rows of each sample are random +-1 projections of its outputs, with a fixed seed,
+    which give F in expectation.
 
     Args:
         model: the module.
-        weights: by name.
+        weights: weights by name.
         x: standardised inputs.
         y: standardised outputs.
-        damping: positive.
-        block: weights a block; the last of a tensor is filled up with weights of no derivative. None crosses tensors.
-        empirical: take the gradients of the squared error.
+        damping: multiple of the identity that is added, positive.
+        block: weights per block; the last block of a tensor is padded with weights of zero derivative. No block spans tensors.
+        empirical: whether the gradients of the squared error are taken.
 
     Returns:
         name -> (block, weight, weight), for tensors of two axes or more.
@@ -63,7 +64,7 @@ def fisher_blocks(
 
 
 def _projections(samples: int, outputs: int) -> Float[Tensor, "sample row output"]:
-    """Rows z of each sample with E sum_r z_r z_r' = I: the outputs themselves while there are few, random signs beyond."""
+    """Return rows z of each sample with E sum_r z_r z_r' = I: the unit vectors if there are few outputs, else random signs."""
     rows = max(1, ROWS // max(1, samples))
     if outputs <= rows:
         return torch.eye(outputs, dtype=torch.float64).expand(samples, -1, -1)
@@ -72,13 +73,13 @@ def _projections(samples: int, outputs: int) -> Float[Tensor, "sample row output
 
 
 def wood_fisher_importance(weights: Mapping[str, Tensor], fisher: Mapping[str, Tensor]) -> Weights:
-    """Importance of each weight, w_i^2 / (2 [F^-1]_ii): the rise of the loss if it goes and its block makes up for it.
+    """Compute w_i^2 / (2 [F^-1]_ii), the increase of the loss if weight i is pruned and its block compensates for it.
 
     Source: Singh & Alistarh, NeurIPS 2020, arXiv:2004.14340 (whose Woodbury updates give the same inverse).
 
     Args:
-        weights: by name.
-        fisher: of `fisher_blocks`.
+        weights: weights by name.
+        fisher: Fisher matrices from `fisher_blocks`.
 
     Returns:
         Importance in float64; 0 for tensors that have no Fisher matrix.
@@ -98,7 +99,7 @@ def wood_fisher_importance(weights: Mapping[str, Tensor], fisher: Mapping[str, T
 
 
 def surgeon_update(weights: Mapping[str, Tensor], mask: Mask, fisher: Mapping[str, Tensor]) -> Weights:
-    """Optimal brain surgeon: the kept weights that best make up for all the pruned ones of their block together.
+    """Update the kept weights so that they best compensate for all pruned weights of their block (optimal brain surgeon).
 
         minimise  dw' F dw / 2  with  w_Q + dw_Q = 0:   dw = -F^-1[:, Q] (F^-1[Q, Q])^-1 w_Q
 
@@ -106,9 +107,9 @@ def surgeon_update(weights: Mapping[str, Tensor], mask: Mask, fisher: Mapping[st
     Source: Hassibi & Stork 1993; Singh & Alistarh, NeurIPS 2020, arXiv:2004.14340.
 
     Args:
-        weights: by name.
-        mask: kept weights.
-        fisher: of `fisher_blocks`.
+        weights: weights by name.
+        mask: mask of the kept weights.
+        fisher: Fisher matrices from `fisher_blocks`.
 
     Returns:
         Weights with +0.0 where pruned, in their own precision.

@@ -1,1 +1,1 @@
-"""What every part needs: checks of arguments, how results show themselves, memory, threads, devices, progress."""
+"""Utilities for all parts: checks of arguments, display of results, memory, threads, devices and progress."""

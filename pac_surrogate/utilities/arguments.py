@@ -1,4 +1,4 @@
-"""What users hand in as arguments: plain numbers, names and paths, checked in one line before anything else looks at them."""
+"""Checks of users' arguments (plain numbers, names and paths) before they are used; each error is one line."""
 
 import math
 import operator
@@ -15,7 +15,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Range:
-    """Which values a field takes, in its annotation: `Annotated[float, Range("positive", lambda value: value > 0)]`."""
+    """The values that a field accepts, for its annotation: `Annotated[float, Range("positive", lambda value: value > 0)]`."""
 
     description: str
     holds: Callable[[Any], bool]
@@ -23,11 +23,11 @@ class Range:
 
 @dataclass_transform(frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass of plain values: a method, a model.
+    """Make a class a frozen dataclass of plain values, such as a method or a model.
 
-    Fields that are declared as numbers, booleans, values in a `Range`, or tuples of numbers or names are checked to be such
-    before the class's own `__post_init__` compares them. One value serves for a tuple of one, and a whole float (1e3) for an
-    integer.
+    Values of fields that are declared as numbers, booleans, values in a `Range`, or tuples of numbers or names are checked
+    before the class's own `__post_init__` uses them. A single value is accepted for a tuple of one, and a float without a
+    fraction (1e3) for an integer.
     """
     own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
 
@@ -39,7 +39,7 @@ def settings(cls: type[T]) -> type[T]:
                 object.__setattr__(self, field.name, found)
         if own is not None:
             own(self)
-        for field in fields(self):  # last, for a text that must be one of a few has a better message
+        for field in fields(self):  # last, because the class's own message names the allowed texts
             if field.type is str and not isinstance(getattr(self, field.name), str):
                 raise ValueError(f"{field.name} must be a text{_example(field)}, got {got(getattr(self, field.name))}")
 
@@ -52,7 +52,7 @@ def _example(field: "Field[Any]") -> str:
 
 
 def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
-    """A value as a field of this annotation holds it; annotations of other kinds let everything pass."""
+    """Check a value against a field's annotation, and convert it if necessary; other annotations accept every value."""
     if get_origin(kind) in (UnionType, Union) and get_args(kind)[1:] == (NoneType,) and value is not None:
         kind = get_args(kind)[0]
     if get_origin(kind) is Annotated:
@@ -78,19 +78,19 @@ def _of_kind(kind: Any, name: str, value: Any, example: str) -> Any:
 
 
 def whole_numbers(least: int | None = 0, **given: Any) -> list[int]:
-    """Arguments that count something, in their order; a whole float such as 1e3 counts too.
+    """Return arguments that must be whole numbers, in their order; a float without a fraction, such as 1e3, is accepted.
 
     Raises:
-        ValueError: naming the argument that is no whole number, or is below the least.
+        ValueError: if an argument, which the message names, is not a whole number or is below the least.
     """
     return [int(_whole(name, value, least, "")) for name, value in given.items()]
 
 
 def whole_seed(seed: Any) -> int:
-    """A seed, as every generator of random numbers takes it.
+    """Return a seed as an integer that every generator of random numbers accepts.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not a whole number, or is negative or too large.
     """
     (number,) = whole_numbers(seed=seed)
     if number > LARGEST_SEED:
@@ -107,14 +107,14 @@ def _whole(name: str, value: Any, least: int | None, example: str) -> Any:
         raise ValueError(f"{name} must be a whole number{bound}{example}, got {got(value)}{_grid(value, example)}") from None
     if least is not None and number < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {got(value)}")
-    return found if isinstance(found, int) else number  # not one of NumPy's: it would have another repr
+    return found if isinstance(found, int) else number  # an integer of NumPy would have another repr
 
 
 def check_numbers(**given: Any) -> None:
-    """Refuse arguments that are no real numbers.
+    """Refuse arguments that are not real numbers.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if there is one; the message names it.
     """
     for name, value in given.items():
         _check_real(name, value, "")
@@ -123,33 +123,33 @@ def check_numbers(**given: Any) -> None:
 def _check_real(name: str, value: Any, example: str) -> None:
     try:
         real = not isinstance(value, str | bytes) and math.isnan(value) in (True, False)
-    except (TypeError, ValueError, RuntimeError):  # no number; several numbers; a tensor of several
+    except (TypeError, ValueError, RuntimeError):  # not a number, or an array or a tensor of several
         real = False
     if not real:
         raise ValueError(f"{name} must be a number{example}, got {got(value)}{_grid(value, example)}")
 
 
 def check_flags(**given: Any) -> None:
-    """Refuse arguments that are neither true nor false, as the text "no", which Python takes for true.
+    """Refuse arguments that are neither true nor false, such as the text "no", which Python takes for true.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if there is one; the message names it.
     """
     for name, value in given.items():
-        if not isinstance(value, bool | int) and type(value).__name__ != "bool":  # NumPy's is named so too
+        if not isinstance(value, bool | int) and type(value).__name__ != "bool":  # NumPy's type has this name too
             raise ValueError(f"{name} must be True or False, got {got(value)}")
 
 
 def _grid(value: Any, example: str) -> str:
-    """The remedy where a method was given several values of a hyper-parameter."""
+    """Return the remedy for several values that were given to one hyper-parameter of a method."""
     return ": pac.grid makes a method of each" if example and isinstance(value, list | tuple) else ""
 
 
 def as_path(name: str, given: Any) -> Path:
-    """A path.
+    """Return an argument as a path.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not a path.
     """
     if not isinstance(given, str | os.PathLike) or not str(given):
         raise ValueError(f"{name} must be the path of a file or folder, got {got(given)}")
@@ -157,10 +157,10 @@ def as_path(name: str, given: Any) -> Path:
 
 
 def as_options(name: str, given: Any, keys: Iterable[str], example: Any) -> Mapping[str, Any]:
-    """What is given by the name of a variable; None gives nothing.
+    """Return options by the name of a variable; None means no options.
 
     Raises:
-        ValueError: if it is no dictionary, or names what there is not.
+        ValueError: if the argument is not a dictionary, or names a variable that does not exist.
     """
     keys = list(keys)
     if given is not None and not isinstance(given, Mapping):
@@ -172,10 +172,10 @@ def as_options(name: str, given: Any, keys: Iterable[str], example: Any) -> Mapp
 
 
 def got(value: Any) -> str:
-    """What a value is, in a few words, for the end of a message."""
+    """Describe a value in a few words, for the end of a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    if isinstance(value, int) and abs(value) > 10**80:  # Python writes out no number of thousands of digits
+    if isinstance(value, int) and abs(value) > 10**80:  # Python refuses to print numbers of thousands of digits
         return "a number of more than 80 digits"
     if value is None or isinstance(value, bool | int | float | str | bytes | os.PathLike):
         text = repr(str(value) if isinstance(value, os.PathLike) else value)

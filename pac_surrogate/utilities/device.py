@@ -1,13 +1,13 @@
-"""Where tensors live."""
+"""Devices on which tensors are stored."""
 
 import torch
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """The device of this name; "auto" means CUDA where there is one.
+    """Return the device of this name; "auto" means CUDA if it is available.
 
     Raises:
-        ValueError: if the device is unknown or not there.
+        ValueError: if the device is unknown or not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

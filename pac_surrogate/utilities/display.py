@@ -1,6 +1,6 @@
-"""How results show themselves: a few lines, whatever they hold; in a notebook, a small table.
+"""Display of results: a few lines, regardless of their contents, and a small table in a notebook.
 
-Results hold arrays, so they are equal to themselves alone: `==` and `hash` go by identity.
+Results hold arrays, so a result is equal only to itself: `==` and `hash` compare identities.
 """
 
 import html
@@ -9,15 +9,15 @@ from dataclasses import fields
 from typing import Any
 
 LINE = 110  # characters of a line
-MESSAGE = 300  # characters that a message quotes of a file, or of another library's error
-ENTRIES = 6  # of a list that is shown
+MESSAGE = 300  # characters that a message quotes from a file or from another library's error
+ENTRIES = 6  # entries of a list that are shown
 
 
 class Shown:
-    """A frozen dataclass (eq=False, repr=False) whose repr is a line for each field; see `_shown` for what a class may say."""
+    """A frozen dataclass (eq=False, repr=False) whose repr has a line for each field; a class may override `_shown`."""
 
     def _shown(self) -> dict[str, Any]:
-        """What is shown, by label."""
+        """Return the values that are shown, by label."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
@@ -36,7 +36,7 @@ class Shown:
 
 
 def brief(value: Any) -> str:
-    """A value in one short line: arrays by shape and range, lists by their first entries, results by their kind."""
+    """Describe a value in one short line: arrays by shape and range, lists by their first entries, results by their class."""
     if isinstance(value, Shown):
         return cut(value._brief() if hasattr(value, "_brief") else f"a {type(value).__name__}")
     if hasattr(value, "shape") and hasattr(value, "dtype"):
@@ -53,7 +53,7 @@ def brief(value: Any) -> str:
 
 
 def _array(array: Any) -> str:
-    """Shape, precision and range of a NumPy array or a tensor."""
+    """Describe the shape, precision and range of a NumPy array or a tensor."""
     shape, dtype = tuple(array.shape), str(array.dtype).removeprefix("torch.")
     size = 1
     for length in shape:
@@ -69,27 +69,27 @@ def _array(array: Any) -> str:
 
 
 def listed(texts: Sequence[str]) -> str:
-    """Texts with commas; of many, their number and the first."""
+    """Join texts with commas; if there are many, give their number and the first few."""
     return ", ".join(texts) if len(texts) <= ENTRIES else f"{len(texts)}: {', '.join(texts[:ENTRIES])}, ..."
 
 
 def cut(text: str) -> str:
-    """One line of at most `LINE` characters."""
+    """Shorten a text to one line of at most `LINE` characters."""
     text = printable(" ".join(text.split()))
     return text if len(text) <= LINE else f"{text[: LINE - 3]}..."
 
 
 def one_line(text: object, most: int = MESSAGE) -> str:
-    """A text from elsewhere, such as a file or another library's error, for a message: one line, nothing that a terminal obeys.
+    """Turn a text from elsewhere, such as a file or another library's error, into one printable line for a message.
 
     Args:
-        text: a path, an error, or anything else with a text.
-        most: how many characters are kept, of the beginning and of the end.
+        text: a path, an error, or any other object with a text.
+        most: number of characters that are kept, at the beginning and the end together.
     """
     line = printable(" ".join(str(text).split())[: 100 * most])
     return line if len(line) <= most else f"{line[: most // 2 - 2]} ... {line[len(line) - most // 2 + 3 :]}"
 
 
 def printable(text: str) -> str:
-    r"""A text of a file or a user with escapes, as \x1b, in place of what would steer a terminal or break the line."""
+    r"""Replace characters that would control a terminal or break the line by escapes such as \x1b."""
     return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

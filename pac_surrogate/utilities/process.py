@@ -1,4 +1,4 @@
-"""Settings of the whole process that a caller may have changed: ours while we compute, and the caller's again afterwards."""
+"""Settings of the whole process, which are changed during this package's computations and restored afterwards."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-LONG = 1e7  # floating-point operations of a call from which on several threads pay: 0.1 to 0.2 ms of one core
+LONG = 1e7  # floating-point operations of a call above which several threads are faster: 0.1 to 0.2 ms of one core
 
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
 
 
 class _Shared:
-    """What torch has once for all threads. The first thread that computes notes and changes it, the last one gives it back."""
+    """Settings that torch shares among all threads; the first thread that computes changes them, the last restores them."""
 
     lock = Lock()
     computing = 0
@@ -39,17 +39,17 @@ class _Shared:
     def leave(cls) -> None:
         with cls.lock:
             cls.computing -= 1
-            # A thread that began while another one computed has found that one's single thread of torch.
+            # A thread that started while another one computed has inherited the other's setting of a single thread of torch.
             torch.set_num_threads(cls.threads)
             if not cls.computing:
                 torch.set_default_dtype(cls.precision)
 
 
 def _begin_fork() -> None:
-    """In a forked process none of its parent's threads is left, neither ours nor torch's.
+    """Reset the settings in a forked process, which has none of its parent's threads, neither ours nor torch's.
 
-    GNU's OpenMP, on which torch's rest, waits for ever for those that the parent had started. One thread needs none of them;
-    torch's own workers that load data do likewise.
+    GNU's OpenMP, on which torch's threads are based, would wait forever for the threads that the parent had started. A single
+    thread needs no others; torch's own workers that load data use a single thread, too.
     """
     _Shared.lock, _Shared.computing, _Shared.limited = Lock(), 0, 0
     torch.set_num_threads(1)
@@ -60,27 +60,27 @@ if hasattr(os, "register_at_fork"):
 
 
 def allowed_threads() -> int:
-    """How many threads the caller lets torch use, and with it this package."""
+    """Return how many threads the caller allows torch, and therefore this package, to use."""
     return _allowed.get() or torch.get_num_threads()
 
 
 def begin_worker() -> None:
-    """What a thread of our own does first: it computes alone."""
+    """Set a new thread of this package to compute without further threads."""
     _allowed.set(1)
     torch.set_num_threads(1)
 
 
 @contextmanager
 def threads_for(operations: float) -> Iterator[None]:
-    """Compute with all threads that the caller allows, if the single calls of torch are long enough to gain by it.
+    """Compute with all threads that the caller allows, if each call of torch is long enough to become faster.
 
-    OpenMP's threads meet at the end of every call of torch, and wait for each other in a loop that keeps a core busy. For
-    products of some microseconds that costs more than it saves, and where other processes want the cores, every meeting waits
-    until the operating system has let each thread run: a call can take ten times as long (`benchmarks/busy_cores.py`). So one
-    thread is the rule (`own_settings`) and this the exception.
+    OpenMP's threads synchronise at the end of every call of torch, and wait for each other in a loop that keeps a core busy.
+    For products of some microseconds this costs more than it saves. If other processes use the cores, every synchronisation
+    waits until the operating system has run each thread, and a call can take ten times as long (`benchmarks/busy_cores.py`).
+    One thread is therefore the default (`own_settings`), and several are the exception.
 
     Args:
-        operations: floating-point operations of the calls in question, each.
+        operations: floating-point operations of each of the calls.
     """
     before = torch.get_num_threads()
     wanted = allowed_threads() if operations >= LONG else 1
@@ -96,10 +96,10 @@ def threads_for(operations: float) -> Iterator[None]:
 
 @contextmanager
 def numpy_threads_for(operations: float) -> Iterator[None]:
-    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise. They are one setting for all threads.
+    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise; all threads share their setting.
 
     Args:
-        operations: floating-point operations of the calls in question, each.
+        operations: floating-point operations of each of the calls.
     """
     if operations >= LONG:
         yield
@@ -119,14 +119,14 @@ def numpy_threads_for(operations: float) -> Iterator[None]:
 
 @contextmanager
 def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
-    """Compute under the settings that this package is written for, whatever those of the process are.
+    """Compute with the settings that this package requires, regardless of the settings of the process; also a decorator.
 
-    Gradients may be off, floating-point errors of NumPy may raise, a default precision or device of torch may be set, and
-    products may be cast to half precision; each would change results, or end in errors far inside. Torch computes with one
-    thread, except in `threads_for`. Also a decorator.
+    In the process, gradients may be off, floating-point errors of NumPy may raise, a default precision or device of torch may
+    be set, and products may be cast to half precision. Each of these would change results, or cause errors deep inside the
+    package. Torch computes with one thread, except in `threads_for`.
 
     Args:
-        gradients: whether torch records what gradients need; None leaves it to the caller, as in a prediction through which
+        gradients: whether torch records operations for gradients; None keeps the caller's setting, as for a prediction that
             the caller differentiates.
     """
     with ExitStack() as settings:

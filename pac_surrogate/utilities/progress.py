@@ -1,4 +1,4 @@
-"""One progress bar for long work; silent when nobody watches."""
+"""A progress bar for long work, which is hidden if standard error is not a terminal."""
 
 import sys
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def progress_bar(show: bool | None = None) -> Progress:
-    """A rich progress bar on standard error; by default shown only when that is a terminal."""
+    """Return a rich progress bar on standard error; by default it is shown only if that is a terminal."""
     watched = sys.stderr.isatty() if show is None else show
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not watched, transient=True)

@@ -1,8 +1,8 @@
-"""What floating point resolves: when values vary by more than rounding, which numbers it holds, moments that keep their digits.
+"""Resolution of floating point: whether values vary by more than rounding, which numbers are exact, moments that keep digits.
 
-Rounding to a dtype moves a number by at most eps / 2 of its size, where eps is the distance from 1 to the next number. Results
-of some operations on equal numbers therefore differ by some roundings, and a difference below RESOLVED eps of the largest
-value says nothing: 16 eps cover 16 roundings up and 16 down, which is about a dozen operations on either side.
+Rounding to a dtype changes a number by at most eps / 2 of its size, where eps is the distance from 1 to the next number.
+Results of some operations on equal numbers therefore differ by some roundings, and a difference below RESOLVED eps of the
+largest value is not significant: 16 eps cover 16 roundings up and 16 down, which is about a dozen operations on either side.
 """
 
 from typing import Any
@@ -19,18 +19,18 @@ Axes = int | tuple[int, ...]
 def resolution(
     values: Num[np.ndarray, "..."], axis: Axes = 0, *, dtype: Any = None, keepdims: bool = False
 ) -> Float[np.ndarray, "..."]:
-    """Largest difference that rounding explains: 16 eps max |v| along one axis or several, in float64.
+    """Return the largest difference that rounding explains: 16 eps max |v| along one axis or several, in float64.
 
-    Below the smallest normal number of the dtype the distance of numbers no longer shrinks with them, nor does the resolution.
+    Below the smallest normal number of the dtype, the spacing of numbers is constant, and so is the resolution.
 
     Args:
         values: the numbers; integers are taken as float64.
-        axis: along which the largest is taken.
-        dtype: in which the numbers were given, where they have been converted since or were computed from others.
-        keepdims: keep the axes with length 1.
+        axis: axis or axes along which the maximum is taken.
+        dtype: original dtype of the numbers, if they have been converted since or were computed from others.
+        keepdims: whether the axes are kept with length 1.
 
     Returns:
-        The resolution; NaN, which nothing is below, where a value is not finite.
+        The resolution; where a value is not finite it is NaN, which no number is below.
     """
     limits = [np.asarray(end(axis=axis, keepdims=keepdims), dtype=np.float64) for end in (values.max, values.min)]
     largest = np.maximum(*np.abs(limits))
@@ -42,9 +42,9 @@ def resolution(
 
 
 def varies(values: Num[np.ndarray, "..."], axis: Axes = 0, *, keepdims: bool = False) -> Bool[np.ndarray, "..."]:
-    """Whether max v - min v along one axis or several is more than rounding explains; see `resolution`.
+    """Return whether max v - min v along one axis or several is more than rounding explains; see `resolution`.
 
-    Values that are not finite count as varying, so that they are seen in what follows and not left out.
+    Values that are not finite count as varying, so that later steps see them and do not leave them out.
     """
     high, low = (np.asarray(end(axis=axis, keepdims=keepdims), dtype=np.float64) for end in (values.max, values.min))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -52,13 +52,13 @@ def varies(values: Num[np.ndarray, "..."], axis: Axes = 0, *, keepdims: bool = F
 
 
 def check_exact(name: str, numbers: np.ndarray) -> None:
-    """Refuse integers that float64 rounds, as nanoseconds since 1970, and long doubles that it rounds; let all else pass.
+    """Refuse integers that float64 would round, such as nanoseconds since 1970, and long doubles that it would round.
 
     Raises:
-        ValueError: with the remedy.
+        ValueError: if there is one; the message names the remedy.
     """
     if numbers.dtype.kind == "f" and numbers.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
+        with np.errstate(over="ignore"):  # numbers that overflow float64 become infinite
             rounded = numbers[(numbers != numbers.astype(np.float64)) & ~np.isnan(numbers)]
         if rounded.size:
             raise ValueError(
@@ -68,24 +68,24 @@ def check_exact(name: str, numbers: np.ndarray) -> None:
     if numbers.dtype.kind not in "iuO":
         return
     large = numbers[(numbers > LARGEST_INTEGER) | (numbers < -LARGEST_INTEGER)]
-    # By Python's integers: a float64 near 2**63 does not go back into int64.
+    # Compared as integers of Python, because a float64 near 2**63 cannot be converted back to int64.
     lost = next((int(number) for number in large.flat if int(float(number)) != int(number)), None)
     if lost is not None:
         raise ValueError(
-            f"{name} holds the integer {lost}, and float64 holds integers exactly up to 2**53 only: subtract a reference "
+            f"{name} holds the integer {lost}, and float64 holds integers exactly only up to 2**53: subtract a reference "
             "first, in integers and the same one everywhere, as in t - t_start"
         )
 
 
 def root_mean_square(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.ndarray, "..."]:
-    """Compute sqrt(mean v^2) so that the squares of 1e200 do not overflow and those of 1e-170 do not vanish."""
+    """Compute sqrt(mean v^2) such that the squares of 1e200 do not overflow and those of 1e-170 do not vanish."""
     scale = power_of_two(values, axes)
     scaled = values / scale
     return np.asarray(np.squeeze(scale, axes) * np.sqrt(np.square(scaled, out=scaled).mean(axes)))
 
 
 def centre(values: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """Compute mean v = v_first + mean (v - v_first), with axes of length 1; an offset costs no digits, and no sum overflows."""
+    """Compute mean v = v_first + mean (v - v_first), keeping the axes; an offset costs no digits, and no sum overflows."""
     first = _first(values, axes)
     moved = values - first
     scale = power_of_two(moved, axes)
@@ -94,7 +94,7 @@ def centre(values: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.
 
 
 def deviation(values: Float[np.ndarray, "..."], axes: tuple[int, ...], *, ddof: int = 0) -> Float[np.ndarray, "..."]:
-    """Compute the standard deviation of v - v_first, so that an offset costs no digits; safe as `root_mean_square` is."""
+    """Compute the standard deviation of v - v_first; an offset costs no digits, and no square overflows or vanishes."""
     moved = values - _first(values, axes)
     scale = power_of_two(moved, axes)
     moved /= scale
@@ -102,11 +102,11 @@ def deviation(values: Float[np.ndarray, "..."], axes: tuple[int, ...], *, ddof: 
 
 
 def power_of_two(values: Float[np.ndarray, "..."], axes: Axes) -> Float[np.ndarray, "..."]:
-    """Power of two at or just below the largest |v|, with axes of length 1: division by it is exact; 1 if v is not finite."""
+    """Return the power of two at or below the largest |v|, by which division is exact; 1 if v is not finite; keep the axes."""
     largest = np.maximum(values.max(axes, keepdims=True), -values.min(axes, keepdims=True))
     return np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1] - 1)
 
 
 def _first(values: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """The first of the values along the axes, which keep length 1."""
+    """Return the first values along the axes, which are kept with length 1."""
     return values[tuple(slice(1) if axis in axes else slice(None) for axis in range(values.ndim))]

@@ -111,7 +111,7 @@ def test_a_benchmark_overwrites_nothing_of_the_users(script, tmp_path):
     flags = ("--page", tmp_path) if script == "verification" else ("--out", tmp_path / "notes.txt")
     done = python(BENCHMARKS / f"{script}.py", *flags, cwd=tmp_path, check=False)  # at once, without --quick
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "may replace only another one, and this is none: choose another name" in done.stderr
+    assert "may replace only another one, which this is not: choose another name" in done.stderr
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"README.md": "mine", "notes.txt": "mine"}
 
 

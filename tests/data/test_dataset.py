@@ -157,11 +157,11 @@ def test_a_seed_gives_the_same_subsets_and_another_seed_others() -> None:
 def test_splits_that_are_not_there_are_named_in_one_line() -> None:
     data = make(valid=0.0)
     for ask, message in (
-        (lambda: data.valid, "samples of the valid split are required, there are none"),
-        (lambda: data.subset(20, 4), "draw must be 0 to 19, 20 are stored, got 20: use at most 20 seeds"),
-        (lambda: data.subset(-1, 4), "draw must be 0 to 19, 20 are stored, got -1"),
-        (lambda: data.subset(0, 41), "at most the 40 samples of the train split, got size 41"),
-        (lambda: data.subset(0, -1), "got size -1"),
+        (lambda: data.valid, "samples of the valid split are required, but there are none"),
+        (lambda: data.subset(20, 4), "draw must be 0 to 19, as 20 are stored, got 20: use at most 20 seeds"),
+        (lambda: data.subset(-1, 4), "draw must be 0 to 19, as 20 are stored, got -1"),
+        (lambda: data.subset(0, 41), "size must be at most 40, the size of the train split, got 41"),
+        (lambda: data.subset(0, -1), "got -1"),
         (lambda: data.train.test, "splits belong to a whole dataset"),
         (lambda: data[:50].train, "splits belong to a whole dataset"),
         (lambda: data.train.subset(0, 4), "splits belong to a whole dataset"),
@@ -325,7 +325,7 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_one_that_was_opened(save
 
 
 def test_a_missing_file_is_named_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"absent\.h5: a data file is required here, there is none"):
+    with pytest.raises(DatasetError, match=r"absent\.h5: a data file is required here, but there is none"):
         open_dataset(tmp_path / "absent.h5")
 
 

@@ -305,7 +305,7 @@ def test_a_killed_process_is_resumed_and_a_living_one_respected(written: Path, t
 def test_another_configuration_starts_afresh(tmp_path: Path, changes: dict[str, Any]) -> None:
     with start(tmp_path / "rods.h5") as writer:
         write_on(writer, 7, until=14)
-    warned = pytest.warns(UserWarning, match=r"rods\.h5\.part is damaged or of another description: .* computed anew")
+    warned = pytest.warns(UserWarning, match=r"rods\.h5\.part is damaged or has another configuration: .* computed anew")
     with contextlib.nullcontext() if "resume" in changes else warned, start(tmp_path / "rods.h5", **changes) as writer:
         assert writer.written == 0
 
@@ -323,7 +323,7 @@ def test_a_part_that_cannot_be_read_is_started_afresh(tmp_path: Path, damage: An
         write_on(writer, 7, until=14)
     part = tmp_path / "rods.h5.part"
     part.write_bytes(damage(part.read_bytes()))
-    warned = pytest.warns(UserWarning, match="damaged or of another description")
+    warned = pytest.warns(UserWarning, match="damaged or has another configuration")
     with warned if part.stat().st_size else contextlib.nullcontext(), start(tmp_path / "rods.h5") as writer:
         assert writer.written == 0
 
@@ -368,7 +368,7 @@ def test_a_description_that_contradicts_itself_is_refused(tmp_path: Path) -> Non
     repeated[4, 0] = repeated[4, 1]
     for changes, message in (
         ({"subset_order": stranger}, f"train split only, draw 4 holds {stranger[4, 0]}"),
-        ({"subset_order": repeated}, "once a draw, draw 4 repeats one"),
+        ({"subset_order": repeated}, "once in a draw, draw 4 repeats one"),
         ({"split": SPLIT[:-1]}, "0, 1 or 2 for each of 60 samples"),
         ({"coordinates": [Coordinate("x", np.arange(4.0))]}, r"axis x of initial has 500 points.*\(4,\)"),
         ({"outputs": []}, "inputs and outputs of different names"),
@@ -440,7 +440,7 @@ def test_rows_read_no_chunk_that_they_do_not_need(tmp_path: Path, monkeypatch: p
 def test_rows_and_variables_that_do_not_exist_are_named(written: Path) -> None:
     with pytest.raises(DatasetError, match="initial has 60 samples, 3 to 60 were asked for"):
         read_rows(written, "initial", np.array([60, 3]))
-    with pytest.raises(DatasetError, match="'pressure' is required, there is none"):
+    with pytest.raises(DatasetError, match="'pressure' is required, but there is none"):
         read_rows(written, "pressure", np.array([0]))
 
 
@@ -496,8 +496,8 @@ TEST_SAMPLE = int(np.flatnonzero(SPLIT == 2)[0])
     [
         (lambda file: file.attrs.__delitem__("schema_version"), "schema_version 1 is required, got none"),
         (lambda file: file.attrs.__setitem__("schema_version", 2), "schema_version 1 is required, got 2: .*update"),
-        (lambda file: file.__delitem__("split"), "'split' is required, there is none"),
-        (lambda file: file.__delitem__("subset_order"), "'subset_order' is required, there is none"),
+        (lambda file: file.__delitem__("split"), "'split' is required, but there is none"),
+        (lambda file: file.__delitem__("subset_order"), "'subset_order' is required, but there is none"),
         (drop("initial", "role"), "initial needs the attribute role, it has None"),
         (drop("initial", "units"), "initial needs the attribute units, it has None"),
         (drop("initial", "long_name"), "initial needs the attribute long_name"),
@@ -579,8 +579,8 @@ def test_a_truncated_file_is_an_error_of_one_line(written: Path, tmp_path: Path,
 def test_what_is_no_data_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.h5").write_text("a text\nof two lines")
     for path, message in (
-        (tmp_path / "absent.h5", "a data file is required here, there is none"),
-        (tmp_path, "a data file is required here, there is none"),
+        (tmp_path / "absent.h5", "a data file is required here, but there is none"),
+        (tmp_path, "a data file is required here, but there is none"),
         (tmp_path / "notes.h5", "this is another kind of file"),
     ):
         for read in (validate, read_description, describe, read_netcdf, read_xarray):

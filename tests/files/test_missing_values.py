@@ -518,7 +518,7 @@ def test_only_the_name_that_was_asked_for_is_found(tmp_path: Path) -> None:
     path = tmp_path / "names.nc"
     write_netcdf(path, {"ü": NetcdfVariable(("x",), np.ones(3)), "?": NetcdfVariable(("x",), np.ones(3))})
     for name in ("Ã¼", "Δ", "\udcfc", "", ".", "a/b", "\0"):  # the first is what ü in UTF-8 looks like in Latin-1
-        assert "is required, there is none" in message(read_rows, path, name, np.array([0]))
+        assert "is required, but there is none" in message(read_rows, path, name, np.array([0]))
     assert read_rows(path, "ü", np.array([0])) == 1.0
 
 

@@ -285,7 +285,7 @@ def test_the_result_is_the_source_of_another_transfer(name):
         )
     new = dataset("MLP", 6, 3, name="pressure", points=3)
     if name == "delta net":
-        with pytest.raises(ValueError, match=r"a DeltaNet gives its base's outputs temperature \(8,\), not pressure \(3,\)"):
+        with pytest.raises(ValueError, match=r"a DeltaNet predicts its base's outputs temperature \(8,\), not pressure \(3,\)"):
             with_outputs_of(first, new)
     else:
         again = with_outputs_of(first, new)

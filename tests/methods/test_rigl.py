@@ -136,7 +136,7 @@ def test_fractions_follow_half_a_cosine():
         (lambda: RigL(updates=0), "updates must be at least 1, got 0"),
         (lambda: RigL(drop=1.5), r"drop must be in \[0, 1\], got 1.5"),
         (lambda: erk_sparsities(WEIGHTS, 1.0), r"sparsity must be in \[0, 1\), got 1.0"),
-        (lambda: erk_mask({"w": torch.ones(3, 3)}, 0.95), "leaves nothing of w .9 weights.: lower it or exempt it"),
+        (lambda: erk_mask({"w": torch.ones(3, 3)}, 0.95), "leaves nothing of w .9 weights.: lower sparsity or exempt it"),
         (lambda: moved(surrogate("MLP"), dataset("MLP"), 0.3), "no essential mask: prune it first"),
     ],
 )

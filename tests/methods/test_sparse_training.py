@@ -244,7 +244,7 @@ def test_strength_pulls_weight_tensors_towards_the_pruned_source():
         (lambda: SparseTransfer(regime="half"), "regime must be 'full' or 'linear', got 'half'"),
         (lambda: SparseTransfer(recipe=GMP), "recipe must be a pruning recipe"),
         (lambda: SparseTransfer(strength=-1.0), "strength must be finite and not negative"),
-        (lambda: solve(GMP(sparsity=0.9), "CNN"), "leaves nothing of readout.weight .4 weights.: lower it or exempt it"),
+        (lambda: solve(GMP(sparsity=0.9), "CNN"), "leaves nothing of readout.weight .4 weights.: lower sparsity or exempt it"),
         (lambda: kept_plan(surrogate("MLP"), "full"), "no essential mask: prune it"),
     ],
 )

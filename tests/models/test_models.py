@@ -517,8 +517,8 @@ U8, U6, V8 = Variable("u", ("x",), (8,)), Variable("u6", ("x",), (6,)), Variable
 @pytest.mark.parametrize(
     ("options", "inputs", "outputs", "message"),
     [
-        ({"levels": 2}, [U6], [Variable("v6", ("x",), (6,))], r"levels=2 needs a grid that divides by 4, got \(6,\)"),
-        ({"levels": 1}, [Variable("u", ("x", "y"), (8, 5))], [Variable("v", ("x", "y"), (8, 5))], "divides by 2"),
+        ({"levels": 2}, [U6], [Variable("v6", ("x",), (6,))], r"levels=2 needs a grid that is divisible by 4, got \(6,\)"),
+        ({"levels": 1}, [Variable("u", ("x", "y"), (8, 5))], [Variable("v", ("x", "y"), (8, 5))], "divisible by 2"),
         ({}, [U6], [V8], r"a CNN needs all fields on one grid, got .*u6.*6.*v.*8"),
         ({}, [U8], [Variable("flux")], r"the output flux has axes \(\): use MLP"),
         ({}, [U8], [V8, Variable("modes", ("mode",), (3,))], r"the output modes has axes \('mode',\): use MLP"),

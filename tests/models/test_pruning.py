@@ -223,7 +223,7 @@ def test_a_random_mask_keeps_every_weight_equally_often():
         (1.0, {}, r"sparsity must be in \[0, 1\), got 1.0"),
         (-0.1, {}, r"sparsity must be in \[0, 1\), got -0.1"),
         (math.nan, {}, r"sparsity must be in \[0, 1\), got nan"),
-        (0.99, {}, r"sparsity 0\.99 leaves nothing of hidden\.0\.weight \(40 weights\): lower it or exempt it"),
+        (0.99, {}, r"sparsity 0\.99 leaves nothing of hidden\.0\.weight \(40 weights\): lower sparsity or exempt it"),
         (
             0.9999,
             {"scope": "global"},

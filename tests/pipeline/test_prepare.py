@@ -187,7 +187,7 @@ def test_inputs_that_do_not_match_are_refused_in_one_line(surrogate):
             ("L", "h", "P"),
             r"the surrogate has the inputs L \(\), h \(\), P \(\), E \(\), the data have L \(\), h \(\), P \(\)$",
         ),
-        ((*NAMES, "T"), r"leave T out, or give the source a constant column of that name and pretrain it with this"),
+        ((*NAMES, "T"), r"leave T out, or give the source a constant column of that name and pretrain with it"),
     ):
         x = {name: RNG.random(5) + 1 for name in names}
         with pytest.raises(ValueError, match=message) as caught:

@@ -239,7 +239,7 @@ def test_a_flipped_bit_of_a_part_is_noticed_at_its_sample(part: Path, whole: byt
     data, (start, width) = bytearray(part.read_bytes()), places(part)[name]
     data[start + sample * width + 2] ^= 1 << bit
     part.write_bytes(data)
-    assert resume(part, whole, warned=f"{sample} of {SAMPLES} samples are whole, the others are computed anew") == sample
+    assert resume(part, whole, warned=f"{sample} of {SAMPLES} samples are valid, the others are computed anew") == sample
 
 
 @pytest.mark.parametrize("count", [0, 1, 28, 40, -1, -5, 2**63 - 1])
@@ -247,7 +247,7 @@ def test_no_counter_is_believed(part: Path, whole: bytes, count: int) -> None:
     data, (start, width) = bytearray(part.read_bytes()), places(part)["written"]
     data[start : start + SAMPLES * width] = np.full(SAMPLES, count).tobytes()
     part.write_bytes(data)
-    assert resume(part, whole, warned="0 of 40 samples are whole" if count else "") == 0
+    assert resume(part, whole, warned="0 of 40 samples are valid" if count else "") == 0
 
 
 def test_samples_in_the_place_of_others_are_noticed(part: Path, whole: bytes) -> None:
@@ -256,7 +256,7 @@ def test_samples_in_the_place_of_others_are_noticed(part: Path, whole: bytes) ->
         first, second = (slice(start + row * width, start + (row + 1) * width) for row in (3, 4))
         data[first], data[second] = data[second], data[first]
     part.write_bytes(data)
-    assert resume(part, whole, warned="3 of 40 samples are whole") == 3
+    assert resume(part, whole, warned="3 of 40 samples are valid") == 3
 
 
 def test_a_sample_that_was_lost_is_computed_anew(part: Path, whole: bytes) -> None:
@@ -264,7 +264,7 @@ def test_a_sample_that_was_lost_is_computed_anew(part: Path, whole: bytes) -> No
     for start, width in places(part).values():  # a block that never reached the disk
         data[start + 5 * width : start + 7 * width] = bytes(2 * width)
     part.write_bytes(data)
-    assert resume(part, whole, warned="5 of 40 samples are whole") == 5
+    assert resume(part, whole, warned="5 of 40 samples are valid") == 5
 
 
 def swap(name: str, new: Callable[[h5py.File, Any], object]) -> Callable[[h5py.File], None]:
@@ -325,7 +325,7 @@ def test_a_part_under_another_name_is_refused(tmp_path: Path, make: Any, changes
     fuzz.make_part(tmp_path).rename(tmp_path / "mine.h5.part")
     before = (tmp_path / "mine.h5.part").read_bytes()
     make(tmp_path / "mine.h5.part", tmp_path / "data.h5.part")
-    with pytest.raises(DatasetError, match=r"data\.h5\.part must be a file of its own, .*: remove it"):
+    with pytest.raises(DatasetError, match=r"data\.h5\.part must be a regular file with one name, .*: remove it"):
         DatasetWriter(tmp_path / "data.h5", **fuzz.options(), **changes)
     assert (tmp_path / "mine.h5.part").read_bytes() == before
 
@@ -333,7 +333,7 @@ def test_a_part_under_another_name_is_refused(tmp_path: Path, make: Any, changes
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("absent", path)])
 def test_a_part_that_is_no_file_is_refused(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "data.h5.part")
-    with pytest.raises(DatasetError, match=r"data\.h5\.part must be a file of its own, it is a link or no file: remove it"):
+    with pytest.raises(DatasetError, match=r"data\.h5\.part must be a regular file with one name, it is a link or not a file"):
         DatasetWriter(tmp_path / "data.h5", **fuzz.options())
     assert os.listdir(tmp_path) == ["data.h5.part"]
 

@@ -49,7 +49,7 @@ def test_a_result_replaces_its_own_kind_and_no_other(results, there):
         if name == there:
             check_output(results / there, kind)
             continue
-        with pytest.raises(DatasetError, match="may replace only another one, and this is none"):
+        with pytest.raises(DatasetError, match="may replace only another one, which this is not"):
             check_output(results / there, kind)
 
 
@@ -117,7 +117,7 @@ def test_an_input_is_no_output_however_it_is_spelt(tmp_path):
     os.link(tmp_path / "d", tmp_path / "hard")
     (tmp_path / "link").symlink_to("d")
     for out in ("d", "hard", "link", "../" + tmp_path.name + "/d"):
-        with pytest.raises(DatasetError, match="the place of what it is made from"):
+        with pytest.raises(DatasetError, match="would replace a file that it is made from"):
             check_output(tmp_path / out, None, [tmp_path / "missing", tmp_path / "d"])
     check_output(tmp_path / "other", None, [tmp_path / "d"])
 
@@ -270,7 +270,7 @@ def content(folder):
         (linked_surrogates, "a folder of its own is required"),
         (file_for_surrogates, "Not a directory|a folder of its own"),
         (text_for_a_surrogate, "a saved surrogate may replace only"),
-        (the_source_itself, "the place of what it is made from"),
+        (the_source_itself, "would replace a file that it is made from"),
     ],
 )
 def test_a_folder_that_cannot_take_the_results_is_refused_before_anything_is_trained(

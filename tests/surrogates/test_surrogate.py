@@ -860,7 +860,7 @@ def write_bad_files(folder, good):
         save_file({"w": torch.ones(2)}, paths[name], metadata=None if text is None else {"header": text})
         expected[name] = "holds no surrogate" if text == "[]" else "is not a file of saved tensors"
     paths |= {"missing": folder / "nowhere", "a folder": folder}
-    return paths, expected | {"missing": "does not exist", "a folder": "is no file of saved tensors"}
+    return paths, expected | {"missing": "does not exist", "a folder": "is not a file of saved tensors"}
 
 
 @pytest.fixture(scope="module")
