@@ -237,6 +237,6 @@ def _factor(gram: Float[Tensor, "row row"], ratio: float) -> Float[Tensor, "row 
     factor, singular = cholesky(gram)
     if bool(singular):
         raise ValueError(
-            f"the kernel of the training samples is singular in float64 at the ratio {ratio:g}: use a larger ratio"
+            f"the kernel of the training samples has no inverse in float64 at the ratio {ratio:g}: use a larger ratio"
         )
     return factor
