@@ -68,7 +68,7 @@ class Mixture(Coded):
         if abs(float(self.weights.sum()) - 1) >= 1e-6:
             raise ValueError("the weights of the mixture must have the sum 1")
         if any(isinstance(member, Mixture) for member in self.members):
-            raise ValueError("a mixture has no mixtures as members")
+            raise ValueError("the members of a mixture cannot be mixtures")
         if (self.squares is None) != (self.studentised is None):
             raise ValueError("the mixture does not fit: it has only one of mixture/scores and mixture/squares")
         if self.group is not None:
