@@ -187,9 +187,9 @@ def test_a_table_is_dots_over_the_inputs_most_correlated_with_the_output_on_eith
 
 
 def test_what_cannot_be_drawn_is_refused_in_a_line():
-    with pytest.raises(ValueError, match=r"^at least 1 sample of each side is needed, got 0 from 5 of the source and 5 of the target$"):
+    with pytest.raises(ValueError, match=r"^each side needs a sample, got samples=0, a source of 5 and a target of 5$"):
         pac.plot_samples(rods(0), rods(1), samples=0)
-    with pytest.raises(ValueError, match=r"^at least 1 sample of each side is needed, got 3 from 5 of the source and 0 of the target$"):
+    with pytest.raises(ValueError, match=r"^each side needs a sample, got samples=3, a source of 5 and a target of 0$"):
         pac.plot_samples(rods(0), rods(1)[:0])
     axes = {"input": ("x",), "output": ("x", "y", "z")}
     deep = pac.Dataset.from_arrays(numbers(0, 3), numbers(1, 3, 2, 2), axes=axes)
