@@ -53,7 +53,9 @@ def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str =
     (samples,) = whole_numbers(samples=samples)
     count = min(samples, len(source), len(target))
     if count < 1:
-        raise ValueError(f"each side needs a sample, got samples={samples}, a source of {len(source)} and a target of {len(target)}")
+        raise ValueError(
+            f"each side needs a sample, got samples={samples}, a source of {len(source)} and a target of {len(target)}"
+        )
     sides = {"source": source, "target": target}
     axes = {variable.axes for side in sides.values() for variable in variables_of(side)} - {(), *LISTS}
     if not axes:
