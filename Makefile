@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
 
-.PHONY: heat test numerical test-processors test-ranges soak lint types clean
+.PHONY: heat test numerical test-processors test-ranges soak package lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
@@ -41,8 +41,10 @@ test-processors: $(VENV)/.installed-test
 TORCH ?= $(shell grep '^torch==' constraints.txt)
 OLDEST ?= 3.11
 NEWEST ?= $(shell $(BIN)/uv python list --only-installed 2>/dev/null | sed -n 's/^cpython-\([0-9.]*\)-.*/\1/p' | sort -V | tail -1)
-RANGES := $(patsubst %,tests/test_%.py,cli co_kriging curve darcy dataset files friedman gaussian_process metrics missing_values \
-	models random_inputs sample_plots savings sharing surrogate)
+RANGES := $(patsubst %,tests/%.py,curves/test_curve curves/test_sample_plots curves/test_savings data/test_dataset data/test_metrics \
+	files/test_files files/test_missing_values methods/test_co_kriging methods/test_gaussian_process models/test_models \
+	pipeline/test_cli simulators/test_darcy simulators/test_friedman simulators/test_random_inputs surrogates/test_sharing \
+	surrogates/test_surrogate)
 test-ranges: $(VENV)/.installed
 	$(BIN)/uv venv --quiet --clear --python $(OLDEST) .venv-oldest
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python $(TORCH)
@@ -57,6 +59,11 @@ test-ranges: $(VENV)/.installed
 soak: $(VENV)/.installed-test
 	$(BIN)/python tests/fuzz.py --mutants 1000
 	$(BIN)/python tests/soak.py
+
+# What a release needs: sdist and wheel, and the README's first example with the wheel alone in an empty environment.
+package: $(VENV)/.installed
+	$(INSTALL) build
+	$(BIN)/python tests/package.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

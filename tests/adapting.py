@@ -38,6 +38,13 @@ def outcome(method: Method, case: Case) -> Outcome:
     return outcomes([method], case)[0]
 
 
+def sound(method: Method, case: Case) -> pac.Surrogate:
+    """The surrogate with which a method ends, which must be sound."""
+    result = outcome(method, case)
+    assert result.sound
+    return result.surrogate
+
+
 def problems(method: Method, case: Case) -> Generator[Any, Any, Any]:
     """The trainings that a method asks for, itself or by others for which it waits: `next(...)`, then `.send(surrogate)`.
 

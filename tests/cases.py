@@ -25,16 +25,29 @@ def dataset(kind, samples, seed, shift=0.0, name="temperature"):
 
 def surrogate(kind, dtype=torch.float64, *, seed=0, model=None):
     """A source surrogate of known weights; no training, so that every test is exact and fast."""
-    source = dataset(kind, 60, 1)
-    network = build_network(model or MODELS[kind], source.inputs, source.outputs)
+    return initial_surrogate(model or MODELS[kind], dataset(kind, 60, 1), dtype, seed=seed)
+
+
+def initial_network(model, data, dtype=torch.float64, *, seed=0):
+    """A network for a dataset, with the weights that it starts from."""
+    network = build_network(model, data.inputs, data.outputs)
     weights = initial_weights(network.module, torch.Generator().manual_seed(seed))
-    network = dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
-    return Surrogate(network, fit_scaling(source), source.inputs, source.outputs)
+    return dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
+
+
+def initial_surrogate(model, data, dtype=torch.float64, *, seed=0):
+    """A surrogate in the scales of a dataset, with the weights that it starts from."""
+    return Surrogate(initial_network(model, data, dtype, seed=seed), fit_scaling(data), data.inputs, data.outputs)
 
 
 def same(a, b):
     """Whether two dictionaries of tensors are equal."""
     return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def largest_difference(a, b):
+    """The largest difference between two dictionaries of tensors."""
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
 def bits(tensor):

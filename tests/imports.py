@@ -13,13 +13,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-LIBRARY = ROOT / "pac_surrogate"
+from paths import LIBRARY, ROOT
 
 
 def imported(path: Path) -> Iterator[str]:
     """Full names of all that a file imports, in functions and for type checkers too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    yield from imported_in(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+
+
+def imported_in(tree: ast.AST) -> Iterator[str]:
+    """The same of a syntax tree, or of a part of one."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

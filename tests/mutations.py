@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from paths import ROOT, file_of
 
 # method: file, the line, what becomes of it, the test file and the test that must notice
 MUTATIONS = {
@@ -618,7 +618,8 @@ def survives(name: str) -> bool:
         if content.count(line) != 1:
             raise ValueError(f"{name}: {file} must hold the line once, it holds it {content.count(line)} times: {line}")
         path.write_text(content.replace(line, broken))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", f"tests/{test}.py", "-k", expression]
+        tests = file_of(test).relative_to(ROOT)
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", tests, "-k", expression]
         done = subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, text=True)
         if done.returncode not in (0, 1):  # nothing selected, or no tests could run
             raise ValueError(f"{name}: pytest ended with {done.returncode}: {done.stdout[-300:]}")

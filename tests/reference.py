@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paths import BENCHMARKS
 
 import pac_surrogate as pac
 from simulators.generate import generate
 from simulators.pairs import find_pair
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 CURVES = (
     *("heat_equation", "friedman", "oscillator", "pde_suite", "ablation", "forgetting", "feature_selection"),
     *("sparse_transfer", "robust_tickets", "leaderboard"),

@@ -1,4 +1,4 @@
-"""Write the files that `test_earlier.py` loads: what version 0.1.0 saved before the frame of methods was changed.
+"""Write the files that `files/test_earlier.py` loads: what version 0.1.0 saved before the frame of methods was changed.
 
     python tests/earlier/make.py FOLDER
 

@@ -1,0 +1,132 @@
+"""The benchmark scripts and the notebook, run as a user runs them, with --quick."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from paths import BENCHMARKS
+from running import run_script
+
+import pac_surrogate as pac
+
+
+def python(*arguments, cwd, check=True):
+    """Run Python with two threads at most, as a command of its own."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=check)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    done = python(BENCHMARKS / "heat_equation.py", "--quick", cwd=folder)
+    (folder / "output.txt").write_text(done.stdout)
+    return folder
+
+
+def test_the_heat_benchmark_prints_a_table_and_writes_all_its_results(results):
+    written = {path.name for path in (results / "results/heat_equation_quick/heat_equation").iterdir()}
+    assert {"curve.nc", "curve.csv", "curve.png", "fields.png", "config.json"} <= written
+    output = (results / "output.txt").read_text()
+    curve = pac.open_curve(results / "results/heat_equation_quick/heat_equation")
+    medians = pac.summarise(curve)["median"]
+    assert curve.sizes["approach"] >= 9
+    for name in curve["approach"].values:
+        (row,) = [line for line in output.splitlines() if line.startswith(f"  {name}  ")]
+        assert f"{float(medians.loc[name].sel(size=8)):.4f}" in row
+    config = json.loads((results / "results/heat_equation_quick/heat_equation/config.json").read_text())
+    assert config["setting"]["seeds"] == 2
+    assert {"command", "versions", "hardware", "date"} <= set(config)
+
+
+def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
+    again = results / "again"
+    python(BENCHMARKS / "heat_equation.py", "--quick", "--out", again, cwd=results)
+    for name in ("curve.nc", "curve.csv"):
+        assert (again / "heat_equation" / name).read_bytes() == (
+            results / "results/heat_equation_quick/heat_equation" / name
+        ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "Magic"], "unknown method 'Magic': choose from source unchanged, scratch"),
+        (["--sizes", "4", "4000"], "size 4000"),
+        (["--pairs", "wave"], "unknown pair 'wave'"),
+        (["--seeds", "21"], "draw must be 0 to 19"),
+        (["--device", "nonsense"], "device 'nonsense' is not available"),
+    ],
+)
+def test_bad_flags_are_one_line_and_exit_2(results, arguments, message, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_script(monkeypatch, BENCHMARKS / "heat_equation.py", results, "--quick", "--out", "bad", *arguments)
+    assert end.value.code == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not list(results.glob("bad/**/curve.nc"))
+
+
+def test_the_notebook_runs_on_the_results(results):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(BENCHMARKS / "transfer_curves.ipynb", as_version=4)
+    before = os.environ.get("PAC_RESULTS")
+    os.environ["PAC_RESULTS"] = str(results / "results/heat_equation_quick")
+    try:
+        nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(BENCHMARKS)}}).execute()
+    finally:
+        os.environ.pop("PAC_RESULTS") if before is None else os.environ.update(PAC_RESULTS=before)
+    text = json.dumps(notebook)
+    assert "samples needed" in text
+    assert "image/png" in text
+
+
+def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(tmp_path):
+    done = python(
+        BENCHMARKS / "throughput.py", "--quick", "--threads", "1", "--out", tmp_path / "throughput.json", cwd=tmp_path
+    )
+    content = json.loads((tmp_path / "throughput.json").read_text())
+    assert content["differences"]["torch.float64"] < 1e-12  # five steps; a wrong gradient moves weights by 1e-2
+    assert content["differences"]["torch.float32"] < 1e-4
+    assert done.stdout.count("loop, fused Adam / stack") == 1
+
+
+def test_the_benchmark_of_busy_cores_prints_every_case(tmp_path):
+    flags = ("--quick", "--threads", "2", "--busy", "1", "--out", tmp_path / "busy.json")
+    done = python(BENCHMARKS / "busy_cores.py", *flags, cwd=tmp_path)
+    rows = json.loads((tmp_path / "busy.json").read_text())["rows"]
+    assert {(row["call"], row["threads"], row["busy"]) for row in rows} == {
+        (call, 2, busy) for call in ("pretrain", "PAC", "auto") for busy in (0, 1)
+    }
+    assert done.stdout.count("s CPU") == len(rows) == 6
+
+
+@pytest.mark.parametrize("script", ["throughput", "busy_cores", "simulation_speed", "step_errors", "verification"])
+def test_a_benchmark_overwrites_nothing_of_the_users(script, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    flags = ("--page", tmp_path) if script == "verification" else ("--out", tmp_path / "notes.txt")
+    done = python(BENCHMARKS / f"{script}.py", *flags, cwd=tmp_path, check=False)  # at once, without --quick
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "may replace only another one, and this is none: choose another name" in done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"README.md": "mine", "notes.txt": "mine"}
+
+
+def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
+    done = python(
+        BENCHMARKS / "difficulty.py", "--quick", "--pairs", "forrester", "oscillator_energy", "--seeds", 2, cwd=tmp_path
+    )
+    written = json.loads((tmp_path / "results/difficulty/difficulty.json").read_text())["pairs"]
+    assert list(written) == ["forrester", "oscillator_energy"]
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| forrester ")]
+    errors = written["forrester"]["errors"]
+    assert f" {errors['source unchanged'][0]:.3f} " in row
+    assert ", ".join(f"{error:.3f}" for error in errors["fine-tune"][1:]) in row
+    assert written["oscillator_energy"]["errors"]["source unchanged"] == [None] * 4  # it lacks the output
+    assert written["oscillator_energy"]["difficulty"] == "hard"
+    wrong = python(BENCHMARKS / "difficulty.py", "--pairs", "nonsense", cwd=tmp_path, check=False)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "there is no pair 'nonsense'" in wrong.stderr
