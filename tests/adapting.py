@@ -1,4 +1,4 @@
-"""What tests of methods share: a case, what a method asks for on it, and what it ends with."""
+"""Helpers for tests of methods: a case, the problems that a method poses on it, and its outcome."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -15,40 +15,40 @@ from pac_surrogate.runner import Solver, run
 
 
 def case_of(surrogate: pac.Surrogate, target: Any, source: Any = None, *, seed: int = 0, **spent: int) -> Case:
-    """A case as it stands: nothing is brought under the surrogate's variables or scales."""
+    """Return a case with the data as given: they are not converted to the surrogate's variables or scales."""
     return Case(surrogate, target, source, Budget(**spent), seed)
 
 
 def transferred(
     surrogate: pac.Surrogate, target: pac.Dataset, given: Any, source: Any = None, *, seed: int = 0, **spent: int
 ) -> Outcome:
-    """How a method, or a choice among several, ends on data that are first brought under the surrogate's variables."""
+    """Return the outcome of a method, or of a choice among several, on data first converted to the surrogate's variables."""
     method, case = as_method(given), prepare(surrogate, target, source).case(Budget(**spent), seed)
     check_case(method, case)
     return outcome(method, case)
 
 
 def outcomes(methods: list[Method], *cases: Case) -> list[Outcome]:
-    """How methods end, all at once: each on its case, or all on one."""
+    """Return the outcomes of methods that run together: each on its own case, or all on the same one."""
     return run(list(zip(methods, cases * len(methods) if len(cases) == 1 else cases, strict=True)), Solver(device="cpu"))
 
 
 def outcome(method: Method, case: Case) -> Outcome:
-    """How a method ends."""
+    """Return the outcome of a method."""
     return outcomes([method], case)[0]
 
 
 def sound(method: Method, case: Case) -> pac.Surrogate:
-    """The surrogate with which a method ends, which must be sound."""
+    """Return the adapted surrogate of a method, which must neither diverge nor be refused."""
     result = outcome(method, case)
     assert result.sound
     return result.surrogate
 
 
 def problems(method: Method, case: Case) -> Generator[Any, Any, Any]:
-    """The trainings that a method asks for, itself or by others for which it waits: `next(...)`, then `.send(surrogate)`.
+    """Yield the trainings that a method requests, itself or through methods on which it waits; `.send` takes the results.
 
-    Measurements are answered.
+    Measurements are carried out here.
     """
     asking: Any = method.adapt(case)
     if isinstance(asking, pac.Surrogate):  # a closed form
@@ -71,35 +71,35 @@ def problems(method: Method, case: Case) -> Generator[Any, Any, Any]:
 
 
 def training_of(method: Method, case: Case) -> Train:
-    """The first training that a method asks for."""
+    """Return the first training that a method requests."""
     asked = next(problems(method, case))
     assert isinstance(asked, Train)
     return asked
 
 
 def plan_of(method: Method, case: Case) -> Plan:
-    """The Plan of the first training that a method asks for."""
+    """Return the Plan of the first training that a method requests."""
     return training_of(method, case).plan
 
 
 @dataclass(frozen=True, eq=False)
 class Alone:
-    """One problem as a method."""
+    """A method that poses a single problem."""
 
     problem: Any
 
     def adapt(self, case: Case) -> Generator[Any, Any, Any]:
-        """Wait for it."""
+        """Wait for the solution of the problem."""
         return (yield self.problem)
 
 
 def trained(asked: Train, case: Case) -> pac.Surrogate:
-    """What comes of a training."""
+    """Return the surrogate after a training."""
     return outcome(Alone(asked), case).surrogate
 
 
 def untrained(asked: Train, case: Case | None = None) -> pac.Surrogate:
-    """What comes of a training without a step."""
+    """Return the surrogate after a training of no steps."""
     surrogate, plan = asked.surrogate, asked.plan
     essential = surrogate.essential if plan.essential is None else plan.essential
     return replace(surrogate, predictor=replace(surrogate.network, weights=plan.seen(), essential=essential))
@@ -108,7 +108,7 @@ def untrained(asked: Train, case: Case | None = None) -> pac.Surrogate:
 def trainings(
     method: Method, case: Case, solve: Callable[[Train, Case], pac.Surrogate] = trained
 ) -> tuple[list[Train], list[pac.Surrogate], Any]:
-    """The trainings that a method asks for one after another, what came of each, and what the method ends with."""
+    """Return the trainings that a method requests in turn, the surrogate after each, and the result of the method."""
     asking, asked, answers = problems(method, case), [], []
     answer = None
     while True:

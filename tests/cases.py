@@ -1,4 +1,4 @@
-"""A small source and target that many test files share: fields and a number in, fields out, for an MLP and a CNN."""
+"""A small source and target for many test files: the inputs are a field and a number, the output is a field."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ MODELS = {"MLP": pac.MLP(hidden=(8, 7)), "CNN": pac.CNN(channels=4, blocks=1, le
 
 
 def dataset(kind, samples, seed, shift=0.0, name="temperature"):
-    """Samples of one nonlinear map; `shift` changes it, as a target differs from its source."""
+    """Return samples of a nonlinear map; `shift` changes the map, as a target differs from its source."""
     generator = np.random.default_rng(seed)
     field, number = generator.normal(size=(samples, 8)), generator.normal(size=samples)
     result = np.tanh(np.roll(field, 1, axis=1) + (0.5 + shift) * number[:, None]) + shift
@@ -24,19 +24,19 @@ def dataset(kind, samples, seed, shift=0.0, name="temperature"):
 
 
 def surrogate(kind, dtype=torch.float64, *, seed=0, model=None):
-    """A source surrogate of known weights; no training, so that every test is exact and fast."""
+    """Return a source surrogate with known weights; it is not trained, so that every test is exact and fast."""
     return initial_surrogate(model or MODELS[kind], dataset(kind, 60, 1), dtype, seed=seed)
 
 
 def initial_network(model, data, dtype=torch.float64, *, seed=0):
-    """A network for a dataset, with the weights that it starts from."""
+    """Return a network for a dataset, with its initial weights."""
     network = build_network(model, data.inputs, data.outputs)
     weights = initial_weights(network.module, torch.Generator().manual_seed(seed))
     return dataclasses.replace(network, weights={name: weight.to(dtype) for name, weight in weights.items()})
 
 
 def initial_surrogate(model, data, dtype=torch.float64, *, seed=0):
-    """A surrogate in the scales of a dataset, with the weights that it starts from."""
+    """Return a surrogate with the scaling of a dataset and its initial weights."""
     return Surrogate(initial_network(model, data, dtype, seed=seed), fit_scaling(data), data.inputs, data.outputs)
 
 
@@ -46,10 +46,10 @@ def same(a, b):
 
 
 def largest_difference(a, b):
-    """The largest difference between two dictionaries of tensors."""
+    """Return the largest difference between two dictionaries of tensors."""
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
 def bits(tensor):
-    """The bits of a tensor of floating point numbers, so that -0.0 is not 0.0."""
+    """Return the bits of a tensor of floating-point numbers, which distinguish -0.0 from 0.0."""
     return tensor.contiguous().view(torch.int32 if tensor.dtype == torch.float32 else torch.int64)

@@ -1,4 +1,4 @@
-"""What tests of methods in closed form share: a few samples of the target of `cases.py`, and what a method makes of them."""
+"""Helpers for tests of methods in closed form: a few target samples of `cases.py`, and the outcome of a method on them."""
 
 import torch
 from adapting import transferred
@@ -10,6 +10,6 @@ def solve(method, kind, samples, dtype=torch.float64):
 
 
 def standardised(kind, samples):
-    """The source, and samples of the target in its scales."""
+    """Return the source, and target samples in its scaling."""
     source = surrogate(kind)
     return source, source.scaling.standardise(dataset(kind, samples, 10, 0.4))

@@ -1,6 +1,6 @@
-"""Before anything of ours is imported: check the array shapes that signatures state, with beartype.
+"""Make beartype check the array shapes that signatures state; this is set up before the package is imported.
 
-Pipeline, curve and command line are left out: they answer wrong types in words of their own.
+Pipeline, curve and command line are left out, because they report wrong types in their own messages.
 """
 
 import functools
@@ -23,16 +23,16 @@ CHECKED = (
     *("solvers", "surrogates", "curves.savings", "selection", "utilities.resolution"),
 )
 
-CALLS = 20  # of each function that a test sees checked: a loop of thousands of steps has shown its types by then
+CALLS = 20  # calls of each function that are checked in a test: later steps of a long loop have the same types
 _calls: Counter[object] = Counter()
 _jaxtyped = jaxtyping.jaxtyped
 
 
 def _first_calls(*arguments, **options):
-    """What jaxtyping puts around functions, for their first calls alone, and not around functions inside of others.
+    """Decorate as jaxtyping does, but check only the first calls of a function, and no functions defined inside others.
 
-    Those are made anew with every call of the function around them, and with each its check would be compiled: milliseconds,
-    where a step of training takes less than one.
+    An inner function is created again in every call of the outer one, and its check would be compiled each time. That takes
+    milliseconds, whereas a training step takes less than one.
     """
     decorate = _jaxtyped(*arguments, **options)
 
@@ -54,37 +54,37 @@ def _first_calls(*arguments, **options):
 
 
 mpl.use("Agg")
-hypothesis.settings.register_profile("no deadline", deadline=None)  # what torch imports at first use takes seconds
+hypothesis.settings.register_profile("no deadline", deadline=None)  # imports of torch at its first use take seconds
 hypothesis.settings.load_profile("no deadline")
 jaxtyping.jaxtyped = _first_calls
-# An int serves where a float is asked for (PEP 484's numeric tower).
+# An int is accepted where a float is annotated (the numeric tower of PEP 484).
 install_import_hook(
     [*(f"pac_surrogate.{name}" for name in CHECKED), "simulators"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
 
-torch.manual_seed(0)  # for what test files make while they are imported
+torch.manual_seed(0)  # for objects that test files create on import
 
 
 @pytest.fixture(autouse=True)
 def same_initial_weights():
-    """Layers of torch's own draw from its default generator when they are built: the same numbers in every run."""
+    """Seed torch's default generator, from which its layers draw initial weights, so that every run has the same numbers."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
 def types_checked_anew():
-    """Every test checks the types of its own first calls."""
+    """Reset the counts, so that every test checks the types of its own first calls."""
     _calls.clear()
 
 
-# Every test is numerical, in that its outcome depends on floating-point arithmetic, but for those of text, files and the
-# house's rules, and for those that take too long for a sweep over processors. A new test is numerical unless it is named here.
+# A test is numerical if its outcome depends on floating-point arithmetic. The exceptions are tests of text, files and the rules
+# of the repository, and tests too slow for a sweep over processors. A new test is numerical unless it is named here.
 NOT_NUMERICAL = (
     *("test_cli.py", "test_cost.py", "test_dataset.py", "test_files.py", "test_house.py", "test_missing_values.py"),
     *("test_sample_plots.py", "test_simulation_speed.py"),
-    # What takes minutes; its arithmetic is that of others.
+    # Tests that take minutes; other tests cover the same arithmetic.
     *("test_benchmarks.py", "test_comparisons.py", "test_memory.py", "test_methods.py", "test_pairs.py", "test_sharing.py"),
     "test_verification.py",
     "test_prepare.py::test_a_set_point_of_the_source_has_the_scale_of_the_target_in_any_unit",
@@ -96,7 +96,7 @@ NOT_NUMERICAL = (
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the numerical tests, and put the longest files first: with a file to a worker, the last one should be short."""
+    """Mark the numerical tests, and put the longest files first: each worker takes one file, and the last should be short."""
     for item in items:
         if not any(name in item.nodeid for name in NOT_NUMERICAL):
             item.add_marker("numerical")
@@ -105,14 +105,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_report_header():
-    """What computes: the instructions that are in force, whatever was asked for."""
+    """Report the libraries and the processor instructions that are in use, regardless of those requested."""
     openblas = [library for library in threadpoolctl.threadpool_info() if library["internal_api"] == "openblas"]
     kernels = sorted({f"{library['prefix']} {library['version']} for {library['architecture']}" for library in openblas})
     return f"processor: torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}; {_mkl()}; {'; '.join(kernels)}"
 
 
 def _mkl():
-    """MKL says for which processors it computes when it is first used, on standard output, if it is asked to by a variable."""
+    """Return the processor instructions of MKL, which it prints on first use if an environment variable requests it."""
     if not torch.backends.mkl.is_available():
         return "no MKL"
     if "MKL_ENABLE_INSTRUCTIONS" not in os.environ:

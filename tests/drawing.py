@@ -9,10 +9,10 @@ def generator(seed=0):
 
 
 def normal(*shape, seed=0):
-    """Normal numbers as a tensor of double precision."""
+    """Draw normal numbers as a tensor in double precision."""
     return torch.randn(shape, dtype=torch.float64, generator=generator(seed))
 
 
 def normal_array(*shape, seed=0):
-    """Normal numbers as an array of NumPy."""
+    """Draw normal numbers as a NumPy array."""
     return np.random.default_rng(seed).normal(size=shape)

@@ -1,4 +1,4 @@
-"""A small source whose one input is a field: with no number beside it, every input of a CNN is a channel of the grid."""
+"""A small source whose only input is a field; without scalar inputs, every input of a CNN is a channel of the grid."""
 
 import numpy as np
 import torch
@@ -17,5 +17,5 @@ def dataset(kind, samples=60):
 
 
 def surrogate(kind, dtype=torch.float64):
-    """A surrogate of known weights."""
+    """Return a surrogate with known weights."""
     return initial_surrogate(MODELS[kind], dataset(kind), dtype)

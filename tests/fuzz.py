@@ -1,13 +1,13 @@
-"""Damage files at random and read them: each damaged file must be refused in a line, or give the numbers of the whole one.
+"""Damage files at random and read them: each damaged file must be refused in one line, or give the numbers of the intact one.
 
     python tests/fuzz.py                               200 mutants of every target
-    python tests/fuzz.py native part --mutants 1000    more, of some
-    python tests/fuzz.py native --seed 3 --first 17 --keep native.h5    write one to look at
+    python tests/fuzz.py native part --mutants 1000    more mutants of some targets
+    python tests/fuzz.py native --seed 3 --first 17 --keep native.h5    write one mutant for inspection
 
-A target makes a whole file and reads one; add one to `TARGETS` for another kind of file. Mutant k of a seed is always the
-same. Mutants are read by child processes with a limit of memory and a limit of time for each mutant, which note what is
+A target makes an intact file and reads a file; add one to `TARGETS` for another kind of file. Mutant k of a seed is always the
+same. Mutants are read by child processes, which have a limit of memory and a limit of time for each mutant and record what is
 written outside the mutant's folder. Prints a row for each target; exit status 1 if there is anything but refusals and equal
-content, or, where a target has no checksum, other content.
+content, or other content where a target has no checksum.
 """
 
 import argparse
@@ -51,9 +51,9 @@ from pac_surrogate.files import (
 from pac_surrogate.plan import make_plan
 from pac_surrogate.solvers.training import Fit, fit
 
-SECONDS = 5  # for a mutant
-MEMORY = 2**30  # above what the process has after its imports
-LONGEST = 400  # characters of a refusal or a warning
+SECONDS = 5  # time limit for a mutant
+MEMORY = 2**30  # bytes above those that the process takes after its imports
+LONGEST = 400  # largest number of characters of a refusal or a warning
 SAMPLES = 40
 
 
@@ -62,9 +62,9 @@ class Target:
     """A kind of file.
 
     Attributes:
-        make: writes a whole file into an empty folder, and gives its path.
-        read: what is read from a file: numbers and texts that damage must not change in silence, by name.
-        checked: whether the file has checksums, so that content which differs is a fault.
+        make: function that writes an intact file into an empty folder and returns its path.
+        read: function that reads a file: numbers and texts by name, which damage must not change without an error.
+        checked: whether the file has checksums, so that different content is a fault.
     """
 
     make: Callable[[Path], Path]
@@ -211,7 +211,7 @@ TARGETS = {
 
 
 def mutate(whole: bytes, generator: np.random.Generator) -> tuple[str, bytes]:
-    """What was done, and the damaged bytes."""
+    """Damage the bytes of a file; return a description of the damage, and the damaged bytes."""
     data, size = bytearray(whole), len(whole)
     place, other = (int(number) for number in generator.integers(0, size, 2))
     length = int(2 ** generator.uniform(0, 8))
@@ -247,7 +247,7 @@ def digest(numbers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def outcome(target: Target, path: Path, wanted: Mapping[str, str]) -> str:
-    """What became of reading a mutant; "equal" and "refused" are right."""
+    """Read a mutant and classify the outcome; "equal" and "refused" are correct."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -282,9 +282,9 @@ CHANGING = {
 
 
 def watch(folder: Path) -> list[str]:
-    """A list that grows by what this process changes outside a folder, from now on to its end, and by what it starts.
+    """Return a list to which every change outside a folder, and every process that is started, is added from now on.
 
-    Python reports what it opens itself; the HDF5 library is given open files, and would open another one by a link only.
+    Python reports the files that it opens itself; the HDF5 library is given open files, and could open others only by links.
     """
     outside: list[str] = []
     whole = folder.resolve()
@@ -299,7 +299,7 @@ def watch(folder: Path) -> list[str]:
 
 
 def read_mutants(name: str, seed: int, first: int, last: int) -> None:
-    """In a child process: print a line of JSON for each mutant, before and after it is read."""
+    """Read mutants in a child process, and print a line of JSON before and after each one."""
     target = TARGETS[name]
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base) / "whole"
@@ -329,15 +329,15 @@ def _stop(*_: object) -> None:
 
 
 def fuzz(name: str, mutants: int, seed: int = 0) -> list[tuple[int, str, str]]:
-    """Number, damage and outcome of each mutant of a target."""
+    """Return number, damage and outcome of each mutant of a target."""
     found: list[tuple[int, str, str]] = []
-    while len(found) < mutants:  # a child that dies loses one mutant
+    while len(found) < mutants:  # if a child dies, one mutant is lost
         command = [sys.executable, __file__, name, "--seed", str(seed), "--first", str(len(found)), "--child"]
         limit = 60 + 2 * SECONDS + mutants // 2
         try:
             child = subprocess.run([*command, "--mutants", str(mutants)], capture_output=True, text=True, timeout=limit)
             printed, ended = child.stdout, f"crash: exit code {child.returncode} {child.stderr[-200:]}"
-        except subprocess.TimeoutExpired as error:  # inside a library that does not return
+        except subprocess.TimeoutExpired as error:  # a library did not return
             printed, ended = (error.stdout or b"").decode(), f"hang: over {limit} s"
         lines = [json.loads(line) for line in printed.splitlines()]
         found += [(number, what, result) for number, what, *results in lines for result in results]
@@ -349,7 +349,7 @@ def fuzz(name: str, mutants: int, seed: int = 0) -> list[tuple[int, str, str]]:
 
 
 def faults(name: str, found: list[tuple[int, str, str]]) -> list[str]:
-    """The outcomes that are not right, a line each."""
+    """Return the incorrect outcomes, with one line for each."""
     right = ("equal", "refused") if TARGETS[name].checked else ("equal", "refused", "other content")
     return [f"{name} {number} ({what}): {result}" for number, what, result in found if result.split(":")[0] not in right]
 

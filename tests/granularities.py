@@ -1,4 +1,4 @@
-"""The groups of weights that are pruned together, by plain reshaping."""
+"""Groups of weights that are pruned together, formed by reshaping."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}
 
 
 def grouped(tensor, granularity):
-    """The tensor as (group, weight in the group)."""
+    """Reshape a tensor to (group, weight in the group)."""
     axes = AXES[granularity]
     leading = tensor.ndim - axes if axes >= 0 else -axes
     return tensor.reshape(int(np.prod(tensor.shape[:leading])), -1)

@@ -1,10 +1,10 @@
 """The imports between the parts of the library, as a diagram: a part is a folder, or a file at the root.
 
-    python tests/imports.py                 prints each part with those that it imports, the lowest first
-    python tests/imports.py --files         the same of the files of every folder
-    python tests/imports.py --of simulators [--files]        the same of another package of the repository
+    python tests/imports.py                 prints each part with the parts that it imports, the lowest first
+    python tests/imports.py --files         the same for the files of every folder
+    python tests/imports.py --of simulators [--files]        the same for another package of the repository
 
-Prints how many parts and arrows there are and how deep they lie; exit status 1 if there is a cycle.
+Prints the numbers of parts, arrows and layers; exit status 1 if there is a cycle.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from paths import LIBRARY, ROOT
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Full names of all that a file imports, in functions and for type checkers too."""
+    """Yield the full names of everything that a file imports, including imports in functions and for type checkers."""
     yield from imported_in(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
 
 
 def imported_in(tree: ast.AST) -> Iterator[str]:
-    """The same of a syntax tree, or of a part of one."""
+    """Yield the full names of everything that is imported in a syntax tree, or in a part of one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -32,7 +32,7 @@ def imported_in(tree: ast.AST) -> Iterator[str]:
 
 
 def module_of(name: str, package: Path = LIBRARY) -> Path | None:
-    """The file of the package that a full name lies in, None for what is not the package's."""
+    """Return the file of the package that defines a full name, or None if the name belongs to another package."""
     first, *rest = name.split(".")
     if first != package.name:
         return None
@@ -45,13 +45,13 @@ def module_of(name: str, package: Path = LIBRARY) -> Path | None:
 
 
 def part_of(path: Path, package: Path = LIBRARY, *, files: bool = False) -> str:
-    """The part that a file belongs to."""
+    """Return the part to which a file belongs."""
     inside = path.relative_to(package).with_suffix("")
     return ".".join(inside.parts) if files else inside.parts[0]
 
 
 def graph(package: Path = LIBRARY, *, files: bool = False) -> dict[str, set[str]]:
-    """Parts, and those that each imports, but for itself; `__init__.py` files alone are none."""
+    """Return each part with the other parts that it imports; an `__init__.py` alone is not a part."""
     found: dict[str, set[str]] = {}
     for path in sorted(package.rglob("*.py")):
         if path.name == "__init__.py" and (files or path.parent == package):
@@ -64,7 +64,7 @@ def graph(package: Path = LIBRARY, *, files: bool = False) -> dict[str, set[str]
 
 
 def layers(parts: dict[str, set[str]]) -> list[list[str]]:
-    """Parts by depth: those of a row import from rows before it; what is in a cycle is in none."""
+    """Sort parts into layers, each importing only from earlier ones; parts in a cycle or above one are in no layer."""
     rows: list[list[str]] = []
     placed: set[str] = set()
     while row := sorted(part for part, others in parts.items() if part not in placed and others <= placed):

@@ -1,4 +1,4 @@
-"""Modules as a user writes them."""
+"""Torch modules as a user would write them."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ class Line(nn.Module):
 
 
 class Fourier(nn.Module):
-    """Random Fourier features: constants that no training moves."""
+    """Random Fourier features, with constants that training does not change."""
 
     def __init__(self, inputs, outputs, seed=0):
         super().__init__()

@@ -1,9 +1,9 @@
-"""Break the line that defines each method, once, and see a test fail.
+"""Break the line that defines each method, one at a time, and check that a test fails.
 
-    python tests/mutations.py              all of them: about 10 minutes on 2 cores
-    python tests/mutations.py EWC LoRA     some
+    python tests/mutations.py              all mutations: about 10 minutes on 2 cores
+    python tests/mutations.py EWC LoRA     some of them
 
-Each works on a copy of the repository in a temporary folder. Prints a line for each; exit status 1 if one survives.
+Each mutation is made in a copy of the repository in a temporary folder. Prints a line for each; exit status 1 if one survives.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paths import ROOT, file_of
 
-# method: file, the line, what becomes of it, the test file and the test that must notice
+# method: file, original text, mutated text, test file, and an expression that selects the tests one of which must fail
 MUTATIONS = {
     "scratch": (
         "pac_surrogate/methods/tuned/scratch.py",
@@ -602,7 +602,7 @@ MUTATIONS = {
 
 
 def survives(name: str) -> bool:
-    """Whether no test notices; the test must pass on the unbroken code, which the suite itself sees to."""
+    """Whether no test fails on the mutated code; that they pass on the original code is checked by the suite itself."""
     file, line, broken, test, expression = MUTATIONS[name]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "repository"
@@ -621,13 +621,13 @@ def survives(name: str) -> bool:
         tests = file_of(test).relative_to(ROOT)
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", tests, "-k", expression]
         done = subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, text=True)
-        if done.returncode not in (0, 1):  # nothing selected, or no tests could run
+        if done.returncode not in (0, 1):  # no test was selected, or tests could not run
             raise ValueError(f"{name}: pytest ended with {done.returncode}: {done.stdout[-300:]}")
         return done.returncode == 0
 
 
 def environment(copy: Path) -> dict[str, str]:
-    """The copy before the installed package."""
+    """Return an environment in which the copy is imported instead of the installed package."""
     import os
 
     return {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}

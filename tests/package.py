@@ -1,7 +1,7 @@
 """Build sdist and wheel, install the wheel in an empty environment and run the README's first example there: `make package`.
 
 `python -m build` builds the wheel from the sdist, which shows that the sdist is complete. The example runs in an empty folder,
-where nothing of the repository can be imported by accident.
+where no file of the repository can be imported by accident.
 """
 
 import os
@@ -38,7 +38,7 @@ def main() -> None:
         python, work = folder / "empty" / "bin" / "python", folder / "work"
         work.mkdir()
         (work / "example.py").write_text(example, encoding="utf-8")
-        # torch first and by itself: of one version, pip takes the build that it is given.
+        # torch is installed first and on its own: given its version, pip takes the build that it is offered.
         call(python, "-m", "pip", "install", "--quiet", torch, folder=work)
         call(python, "-m", "pip", "install", "--quiet", *(folder / "dist").glob("*.whl"), folder=work)
         call(python, "-m", "pip", "check", folder=work)

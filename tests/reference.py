@@ -1,10 +1,10 @@
-"""What a change that is meant to change no number must leave as it is: write it before, write it after, and compare.
+"""Reference results for changes that are meant to change no number: write them before and after, and compare.
 
-    python tests/reference.py write before                 the quick benchmarks' curves, choices and intervals: some minutes
-    python tests/reference.py compare before after         the largest difference of each
+    python tests/reference.py write before                 curves of the quick benchmarks, choices and intervals: some minutes
+    python tests/reference.py compare before after         the largest difference in each group
 
-A number of 0 means equal to the last bit, signs of zeros too; inf means that something is missing, or that texts, shapes,
-precisions, places of NaN or signs of zeros differ. Write both on one machine, with one version of each library.
+A difference of 0 means that all bits are equal, including signs of zeros; inf means that something is missing, or that texts,
+shapes, precisions, places of NaN or signs of zeros differ. Write both on the same machine, with the same library versions.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Values = dict[str, np.ndarray]
 
 
 def curves(folder: Path) -> None:
-    """Run the quick benchmarks, each in a process of its own."""
+    """Run the quick benchmarks, each in its own process."""
     for name in CURVES:
         command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--out", f"results/{name}"]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -49,7 +49,7 @@ def curves(folder: Path) -> None:
 
 
 def choices(folder: Path) -> Values:
-    """Predictions and tables of "auto"; intervals of five methods."""
+    """Compute predictions and tables of "auto", and intervals of "auto" and of five methods."""
     found: Values = {}
     for name in PAIRS:
         paths = generate(find_pair(name), folder / "data" / "choices", samples=120, say=lambda line: None)
@@ -65,7 +65,7 @@ def choices(folder: Path) -> Values:
             table = [(one.error, one.standard_error, one.weight) for one in adapted.choice.table]
             found[f"{key}/table"] = np.array(table).reshape(-1, 3)
             found[f"{key}/names"] = np.array([one.name for one in adapted.choice.table])
-            if size >= 10:  # fewer leave no interval of 90 %
+            if size >= 10:  # fewer samples allow no interval of 90 %
                 found |= bounds(adapted, target.test, key)
         for label, method in METHODS.items():
             adapted = pac.transfer(surrogate, target.train[:10], method=method, **options)
@@ -75,7 +75,7 @@ def choices(folder: Path) -> Values:
 
 
 def bounds(adapted: pac.Surrogate, data: pac.Dataset, key: str) -> Values:
-    """Intervals, which samples they call extrapolated, and the range of inputs by which they do."""
+    """Return intervals, the samples that they mark as extrapolated, and the range of inputs behind these marks."""
     interval, inputs = adapted.predict_interval(data), adapted.scaling.inputs
     found = {name: np.asarray(getattr(interval, name)) for name in ("mean", "lower", "upper", "extrapolates")}
     found |= {"lowest input": inputs.low.numpy(), "highest input": inputs.high.numpy()}
@@ -83,7 +83,7 @@ def bounds(adapted: pac.Surrogate, data: pac.Dataset, key: str) -> Values:
 
 
 def numbers_of(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of nested dictionaries, each with its path."""
+    """Yield the arrays of nested dictionaries, each with its path."""
     if isinstance(content, dict):
         for key, part in content.items():
             yield from numbers_of(part, f"{name}/{key}" if name else key)
@@ -92,10 +92,10 @@ def numbers_of(content: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]
 
 
 def read(folder: Path) -> Values:
-    """All numbers and texts of a folder that was written; the oscillators' rollouts are no curves, and lie in JSON.
+    """Read all numbers and texts from a written folder; the oscillators' rollouts are not curves and are stored as JSON.
 
     Raises:
-        ValueError: if a benchmark has left no numbers there.
+        ValueError: if the folder holds no numbers of a benchmark.
     """
     with np.load(folder / "choices.npz") as stored:
         found = dict(stored)
@@ -113,7 +113,7 @@ def read(folder: Path) -> Values:
 
 
 def difference_of(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference relative to the largest size; 0 only of equal bits, infinite where something else differs."""
+    """Return the largest difference relative to the largest size: 0 only for equal bits, infinity if anything else differs."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return np.inf
     if one.dtype.kind != "f":
@@ -121,11 +121,11 @@ def difference_of(one: np.ndarray, other: np.ndarray) -> float:
     missing = np.isnan(one)
     if not np.array_equal(missing, np.isnan(other)):
         return np.inf
-    one, other = one[~missing], other[~missing]  # what bits a NaN has says nothing
+    one, other = one[~missing], other[~missing]  # the bits of a NaN carry no meaning
     if one.tobytes() == other.tobytes():
         return 0.0
     apart = one != other
-    if not apart.any():  # the sign of a zero
+    if not apart.any():  # only the sign of a zero differs
         return np.inf
     scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
     with np.errstate(invalid="ignore"):
@@ -134,7 +134,7 @@ def difference_of(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def compare(before: Values, after: Values) -> dict[str, float]:
-    """The largest difference in each group; see `difference_of`."""
+    """Return the largest difference in each group; see `difference_of`."""
     worst: dict[str, float] = {}
     for name in sorted(before.keys() | after.keys()):
         group = "/".join(name.split("/")[:2])

@@ -1,4 +1,4 @@
-"""Scripts and the command line, run as a user does but in this process: to start another takes longer than most runs."""
+"""Run scripts and the command line as a user does, but in this process: starting another one takes longer than most runs."""
 
 import runpy
 import sys
@@ -7,7 +7,7 @@ from pac_surrogate import cli
 
 
 def exit_status(program, *arguments):
-    """What a function ends with, as a process would."""
+    """Return the exit status with which a process that calls the function would end."""
     try:
         program(*arguments)
     except SystemExit as end:
@@ -16,13 +16,13 @@ def exit_status(program, *arguments):
 
 
 def command_line(monkeypatch, *arguments, main=cli.main):
-    """The exit status of a command line."""
+    """Run a command line and return its exit status."""
     monkeypatch.setattr(sys, "argv", ["pac-surrogate", *map(str, arguments)])
     return exit_status(main)
 
 
 def run_script(monkeypatch, path, folder, *arguments):
-    """Run a script in a folder; it finds the modules that lie beside it."""
+    """Run a script in a folder; it can import the modules beside it."""
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(path.parent)
     monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])

@@ -1,10 +1,10 @@
-"""Bad days by the hundred: kills, full disks, folders that cannot be written or vanish, two processes at once.
+"""Repeated failures: kills, full disks, folders that cannot be written or that vanish, two processes at once.
 
-    python tests/soak.py            50 kills of each kind of work, and so on: about 10 minutes on 2 cores
+    python tests/soak.py            50 kills of each kind of work, fewer of other failures: about 10 minutes on 2 cores
     python tests/soak.py --quick    one of each, in half a minute
 
-Prints a table; exits with 1 if any row has something in a column that should be 0. Every work runs in processes of its own,
-which are forked, so that what goes wrong in one is seen from outside.
+Prints a line for each kind of work and failure; exit status 1 if anything went wrong. Every work runs in its own forked
+process, so that its failure can be observed from outside.
 """
 
 import argparse
@@ -34,17 +34,17 @@ import pac_surrogate as pac
 from simulators.generate import generate
 from simulators.pairs import find_pair
 
-PATIENCE = 300.0  # seconds after which a process counts as hanging: far above what any of these takes
+PATIENCE = 300.0  # seconds after which a process counts as hanging, far longer than any work takes
 
 
 @dataclass(frozen=True)
 class Work:
-    """Something that writes files below a folder, in the same way whenever it is asked to.
+    """A task that writes files below a folder, with the same results in every run.
 
     Attributes:
-        run: does it, or what of it is missing.
-        content: what it wrote, without times: equal for equal results.
-        kept: files that are finished when they stand there; a later run must not write them anew.
+        run: function that does the work, or the missing part of it.
+        content: function that digests the written results, without times; equal for equal results.
+        kept: pattern of files that are complete once they exist; a later run must not write them again.
     """
 
     run: Callable[[Path], object]
@@ -98,7 +98,7 @@ WORKS = {
 
 
 def _numbers(path: Path, without: tuple[str, ...] = ()) -> str:
-    """A digest of all numbers in an HDF5 file."""
+    """Return a digest of all numbers in an HDF5 file."""
     digest = hashlib.blake2b(digest_size=8)
 
     def add(name: str, item: object) -> None:
@@ -115,7 +115,7 @@ def _numbers(path: Path, without: tuple[str, ...] = ()) -> str:
 
 
 class Child:
-    """A forked process that does something in a folder and says how it ended, in a line."""
+    """A forked process that works in a folder and reports in one line how it ended."""
 
     def __init__(self, function: Callable[[Path], object], folder: Path) -> None:
         reads, writes = os.pipe()
@@ -133,7 +133,7 @@ class Child:
             except (ValueError, OSError) as error:
                 clear = str(error).isprintable() and len(str(error)) <= LONGEST
                 said = f"refused: {error}" if clear else f"unclear: {str(error)[:2000]}"
-            except BaseException:  # also what no handler of ours knows
+            except BaseException:  # also exceptions that no handler expects
                 said = "exception: " + traceback.format_exc()[-2000:]
             os.write(writes, said.encode(errors="replace"))
             os._exit(0)
@@ -144,7 +144,7 @@ class Child:
             os.kill(self.process, signal.SIGKILL)
 
     def end(self) -> str:
-        """What it said: done, refused, unclear, outside, exception, hang, or the signal that ended it."""
+        """Return its report: done, refused, unclear, outside, exception, hang, or the signal that ended it."""
         until = time.monotonic() + PATIENCE
         while True:
             ended, status = os.waitpid(self.process, os.WNOHANG)
@@ -170,22 +170,22 @@ def _files(folder: Path) -> set[str]:
 
 
 class Reference:
-    """What a work writes when nothing interferes."""
+    """The results of a work that runs without interference."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
         with _folder() as folder:
-            work.run(folder)  # here, so that the processes find imported what they need
+            work.run(folder)  # in this process, so that its forks need no imports
             self.content, self.files = work.content(folder), _files(folder)
         with _folder() as folder:
             began = time.monotonic()
             said = Child(work.run, folder).end()
             self.seconds = time.monotonic() - began
             if said != "done" or work.content(folder) != self.content:
-                raise RuntimeError(f"left alone, the work ended with: {said}")
+                raise RuntimeError(f"without any failure, the work ended with: {said}")
 
     def finish(self, folder: Path, counts: Counter[str]) -> None:
-        """Let the work end in a folder after a bad day, and count what is not as it should be."""
+        """Run the work to its end in a folder after a failure, and count what is wrong with the results."""
         finished = {path: path.stat().st_mtime_ns for path in folder.rglob(self.work.kept)} if self.work.kept else {}
         said = Child(self.work.run, folder).end()
         if said != "done":
@@ -205,7 +205,7 @@ def _complain(what: str, line: str) -> None:
 
 
 def _count(said: str, counts: Counter[str]) -> None:
-    """Count how a process ended: well if it was done, or refused in a line."""
+    """Count how a process ended; it is correct if the work was done, or refused in one line."""
     kind = said.split(":")[0]
     counts["clean refusals"] += kind == "refused"
     counts["done"] += kind == "done"
@@ -219,7 +219,7 @@ def _count(said: str, counts: Counter[str]) -> None:
 
 
 def kills(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
-    """Kill the work at some moment, up to three times, and let it end."""
+    """Kill the work at random moments, up to three times, and then run it to its end."""
     counts: Counter[str] = Counter()
     for _ in range(times):
         with _folder() as folder:
@@ -239,7 +239,7 @@ def kills(reference: Reference, times: int, chance: random.Random) -> Counter[st
 
 
 def full_disks(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
-    """Let files grow up to a limit only, as on a full disk; then let the work end with room on the disk."""
+    """Limit the size of files, as on a full disk; then run the work to its end without the limit."""
     counts: Counter[str] = Counter()
 
     def limited(folder: Path) -> None:
@@ -256,7 +256,7 @@ def full_disks(reference: Reference, times: int, chance: random.Random) -> Count
 
 
 def read_only(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
-    """Work in a folder that only others may write; as another user where the run is root, who may write anywhere."""
+    """Run the work in a folder without write permission; root, who may write anywhere, changes to another user first."""
     counts: Counter[str] = Counter()
 
     def as_another(folder: Path) -> None:
@@ -278,7 +278,7 @@ def read_only(reference: Reference, times: int, chance: random.Random) -> Counte
 
 
 def two_at_once(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
-    """Two processes do the same work in one folder."""
+    """Run the same work in one folder in two processes at once."""
     counts: Counter[str] = Counter()
     for _ in range(times):
         with _folder() as folder:
@@ -292,7 +292,7 @@ def two_at_once(reference: Reference, times: int, chance: random.Random) -> Coun
 
 
 def vanishing_folder(reference: Reference, times: int, chance: random.Random) -> Counter[str]:
-    """Remove the folder while the work goes on."""
+    """Remove the folder while the work is running."""
     counts: Counter[str] = Counter()
     for _ in range(times):
         with _folder() as folder:

@@ -1,4 +1,4 @@
-"""What tests of simulators share: grids in double precision, observed orders, draws, and what a solver says of its error."""
+"""Helpers for tests of simulators: grids in double precision, observed orders, draws, and the errors that solvers report."""
 
 import math
 from itertools import pairwise
@@ -9,7 +9,7 @@ from drawing import generator
 
 from simulators.numerics.step_error import LostSolutionError, tolerate
 
-LENGTH = 2.0  # not 1, so that a factor forgotten shows
+LENGTH = 2.0  # not 1, so that a forgotten factor shows
 
 
 def tensor(*values):
@@ -17,12 +17,12 @@ def tensor(*values):
 
 
 def grid(points, length=1.0):
-    """The points of a periodic grid."""
+    """Return the points of a periodic grid."""
     return torch.arange(points, dtype=torch.float64) * length / points
 
 
 def centres(cells, length=LENGTH):
-    """The centres of equal cells."""
+    """Return the centres of equal cells."""
     return (torch.arange(cells, dtype=torch.float64) + 0.5) * length / cells
 
 
@@ -31,17 +31,17 @@ def root_mean_square(values):
 
 
 def orders(errors):
-    """The observed orders of convergence, of errors with steps that are halved one after another."""
+    """Return the observed orders of convergence from errors with successively halved steps."""
     return [math.log2(float(coarse / fine)) for coarse, fine in pairwise(errors)]
 
 
 def drawn(ensemble, samples=2, seed=0):
-    """Random inputs of an ensemble."""
+    """Draw random inputs of an ensemble."""
     return ensemble.draw(generator(seed), samples)
 
 
 def refusal_of(solve, *given, **options):
-    """What a solver says of its error where none is tolerated."""
+    """Return the exception in which a solver reports its error when no error is tolerated."""
     with pytest.raises(LostSolutionError) as refused, tolerate(0):
         solve(*given, **options)
     return refused.value

@@ -1,7 +1,7 @@
-"""Count the words that this project once used in place of the field's: `python tests/words.py`, which must find none.
+"""Search for words that this project once used in place of the field's terms: `python tests/words.py` must find none.
 
-Names in Python files are split into their words; comments, strings and other text files are searched as prose. Not searched are
-this list, the changelog, and results, which keep the words of their time.
+Names in Python files are split into their words; comments, strings and other text files are searched as prose. This list, the
+changelog and the results, which keep their original words, are not searched.
 """
 
 import io
@@ -20,12 +20,12 @@ TEXT = (".md", ".py", ".pyi", ".toml", ".cff", ".yml", ".ipynb", "Makefile")
 
 @dataclass(frozen=True)
 class Word:
-    """A word that is not used, and what is written instead.
+    """A word that is no longer used, and the term that replaces it.
 
     Attributes:
-        prose: what is searched in comments, strings and text files.
-        names: words of which no name consists or is made, without a difference of case.
-        instead: the field's word.
+        prose: regular expression for comments, strings and text files.
+        names: words that no name may contain, in lower case; the case of the name is ignored.
+        instead: the term of the field.
     """
 
     prose: str
@@ -40,7 +40,7 @@ WORDS = (
     Word(r"\bcombinations?\b", ("combination", "combinations"), "random projections; product of values"),
     Word(r"\bworst tenth\b", (), "90th percentile"),
     Word(r"\b(chosen|chosen for each) by (the )?others\b", (), "nested cross-validation"),
-    # The verb is good English: "methods that share a start".
+    # The verb is allowed, as in "methods that share a start".
     Word(
         r"\b(an?|the|its|own|one|equal|larger|smaller|same|of|what|each) shares?\b|\bshares? of\b",
         ("share", "shares"),
@@ -63,7 +63,7 @@ ALLOWED = {
 
 @dataclass(frozen=True)
 class Found:
-    """A word where it stands."""
+    """An occurrence of a word."""
 
     path: str
     line: int
@@ -72,14 +72,14 @@ class Found:
 
 
 def searched() -> list[str]:
-    """Text files that git tracks, or would track, relative to the repository."""
+    """List text files that git tracks, or would track, relative to the repository."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return [path for path in listed if path.endswith(TEXT) and not SKIPPED.match(path) and (ROOT / path).exists()]
 
 
 def pieces(path: str, text: str) -> Iterator[tuple[int, str, bool]]:
-    """Lines of a text with their numbers, and whether each is a name."""
+    """Yield the names and lines of a text with their line numbers, and whether each is a name."""
     if not path.endswith((".py", ".pyi")):
         yield from ((number, line, False) for number, line in enumerate(text.splitlines(), 1))
         return
@@ -93,12 +93,12 @@ def pieces(path: str, text: str) -> Iterator[tuple[int, str, bool]]:
 
 
 def words_of(name: str) -> set[str]:
-    """The words of a name, in lower case: `GroupScores` and `group_scores` have the same."""
+    """Return the words of a name in lower case; `GroupScores` and `group_scores` have the same words."""
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 
 def count(path: str, text: str) -> list[Found]:
-    """The words of the list in a text."""
+    """Find the listed words in a text."""
     found = []
     for line, piece, is_name in pieces(path, text):
         piece = re.sub("|".join(ALLOWED), "", piece)

@@ -1,1 +1,1 @@
-"""Transfer curves: error against the number of target samples, and what they say of samples and costs."""
+"""Transfer curves: error against the number of target samples, with the samples and costs that a transfer saves."""

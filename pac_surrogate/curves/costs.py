@@ -1,4 +1,4 @@
-"""What a surrogate costs, and the number of predictions that pays for it."""
+"""The cost of a surrogate, and the number of predictions from which it pays off."""
 
 import math
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Cost of a surrogate and the number of predictions that pays for it, in the unit of the costs that were given.
+    """Cost of a surrogate, in the unit of the given costs, and the number of predictions from which it pays off.
 
     Attributes:
-        needed: target samples.
+        needed: number of target samples that the surrogate needs.
         source: cost of the source samples.
         target: cost of the target samples.
         training: cost of training.
-        predictions: as many runs of the target cost the same; the surrogate is cheaper for any more.
+        predictions: number of target runs that cost as much as the surrogate, which is cheaper for more predictions.
         low: lower end of the interval of `predictions`.
-        high: its upper end.
-        direct: cost of running the target for every wanted prediction, None if their number was not given.
+        high: upper end of the interval of `predictions`.
+        direct: cost of running the target for every wanted prediction; None if their number was not given.
     """
 
     needed: SamplesNeeded
@@ -58,27 +58,27 @@ def break_even(
     seed: int = 0,
     metric: str | None = None,
 ) -> BreakEven:
-    """Number N of predictions from which a surrogate of a given error is cheaper than running the target for each.
+    """Find the number N of predictions above which a surrogate of a given error is cheaper than running the target for each.
 
     N target_cost = source_samples source_cost + n(error) target_cost + training_cost. Predictions themselves cost nothing, and
     test samples are not counted. Source: the equation is ours.
 
     Args:
-        curve: from `transfer_curve`, or the path of a saved one.
+        curve: result of `transfer_curve`, or the path of a saved one.
         method: name of a method of the curve.
-        error: to be reached.
-        source_samples: how many are simulated.
-        source_cost: of one [s]; `simulation_costs` reads all three from data files.
-        target_cost: of one target sample [s].
-        training_cost: of pretraining and transfer [s]; `curve["seconds"]` is what a transfer took.
-        predictions: how many are wanted, if the cost of running the target for them is.
+        error: error to be reached.
+        source_samples: number of simulated source samples.
+        source_cost: cost of one source sample [s]; `simulation_costs` reads these two and `target_cost` from data files.
+        target_cost: cost of one target sample [s].
+        training_cost: cost of pretraining and transfer [s]; `curve["seconds"]` is the time of a transfer.
+        predictions: number of wanted predictions, if the cost of running the target for each of them is to be reported.
         level: fraction of the resamples within the interval.
-        resamples: how many.
-        seed: of the resamples.
+        resamples: number of resamples.
+        seed: seed of the resamples.
         metric: a variable of the curve, the headline metric by default.
 
     Raises:
-        ValueError: as `samples_needed_interval`, or if a cost is negative, unknown, or that of a target sample is 0.
+        ValueError: as `samples_needed_interval`, or if a cost is negative or not finite, or that of a target sample is 0.
     """
     wanted = {} if predictions is None else {"predictions": predictions}
     check_numbers(
@@ -104,12 +104,12 @@ def break_even(
 
 
 def simulation_costs(source: Given, target: Given) -> dict[str, float]:
-    """source_samples, source_cost and target_cost of `break_even`, as the data files state them.
+    """Read source_samples, source_cost and target_cost for `break_even` from the data.
 
-    Counts the source's train and valid split; a cost is the file's cost_seconds_per_sample [s].
+    Samples of the source's train and valid splits are counted; a cost is the attribute cost_seconds_per_sample [s].
 
     Raises:
-        ValueError: if a file does not know its cost.
+        ValueError: if the data do not state their cost.
     """
     source, target = as_dataset("source", source), as_dataset("target", target)
     costs = [float(data.attributes["cost_seconds_per_sample"]) for data in (source, target)]

@@ -1,4 +1,4 @@
-"""The error of a prediction by every metric, and one comment for a whole curve on what the metrics leave out."""
+"""The error of a prediction in every metric, and comments on the samples and outputs that metrics leave out of a curve."""
 
 import math
 import warnings
@@ -25,7 +25,7 @@ FIELD_METRICS = {"nrmse": metrics.nrmse, "vrmse": metrics.vrmse}  # means over s
 
 
 def under_variables_of(target: Dataset, source: Dataset) -> Dataset:
-    """Source samples with the outputs of the target, in its order, where the source has them all."""
+    """Return source samples with the outputs of the target, in its order; the source must have all of them."""
     if source.outputs == target.outputs:
         return source
     places = match_all("outputs", target.outputs, source.outputs)
@@ -33,7 +33,7 @@ def under_variables_of(target: Dataset, source: Dataset) -> Dataset:
 
 
 def check_metrics(headline: str, target: Dataset, source: Dataset | None) -> dict[str, str]:
-    """Refuse test splits that leave the headline undefined; give what the metrics leave out, by variable of the curve."""
+    """Check that test splits define the headline metric; return comments on what metrics leave out, by variable."""
     comments: dict[str, str] = {}
     for side, data in (("target", target), ("source", source)):
         if data is None:
@@ -48,7 +48,7 @@ def check_metrics(headline: str, target: Dataset, source: Dataset | None) -> dic
 
 
 def noted(comments: dict[str, str], side: str, measure: Callable[..., Any], *arguments: Any) -> Any:
-    """Measure, and note what is left out once for each variable of the curve, where the metrics would warn for every cell."""
+    """Measure, and collect warnings of what is left out: one comment for each variable instead of a warning for each cell."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LeftOutWarning)
         found = measure(*arguments)
@@ -62,9 +62,10 @@ def noted(comments: dict[str, str], side: str, measure: Callable[..., Any], *arg
 
 
 def errors_of(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> dict[str, float]:
-    """Measure the error of a prediction of a dataset's output matrix by every metric that applies to it.
+    """Measure the error of a prediction of a dataset's output matrix in every metric.
 
-    NaN where the data leave a metric undefined. `nrmse` and `vrmse` are means over the variables with a grid that define them.
+    A metric that the data leave undefined is NaN. `nrmse` and `vrmse` are means over the variables with a grid for which they
+    are defined.
     """
     truth = data.output_matrix
     errors = {name: _defined(metric, prediction, truth) for name, metric in METRICS.items()}
@@ -84,7 +85,7 @@ def errors_of(prediction: Float[np.ndarray, "sample output"], data: Dataset) -> 
 
 
 def _defined(metric: Callable[..., float], *arguments: Any, **options: Any) -> float | None:
-    """Value of a metric, None where the target leaves it undefined."""
+    """Return the value of a metric, or None if the target leaves it undefined."""
     try:
         return float(metric(*arguments, **options))
     except UndefinedMetricError:

@@ -1,4 +1,4 @@
-"""A transfer curve as it is kept: an xarray Dataset in memory, curve.nc and tidy CSV files in a folder."""
+"""The forms of a transfer curve: an xarray Dataset in memory, curve.nc and tidy CSV files in a folder."""
 
 import csv
 import itertools
@@ -24,7 +24,7 @@ DIMENSIONS = ("approach", "size", "seed")
 
 
 def empty_curve(approaches: list[str], sizes: list[int], seeds: list[int]) -> "xr.Dataset":
-    """A curve without any numbers."""
+    """Return a curve without any results yet."""
     import xarray as xr
 
     shape = (len(approaches), len(sizes), len(seeds))
@@ -39,7 +39,7 @@ def empty_curve(approaches: list[str], sizes: list[int], seeds: list[int]) -> "x
 def save_curve(curve: "xr.Dataset", folder: str | Path) -> None:
     """Write curve.nc and the tidy curve.csv; the same results give the same bytes.
 
-    What a clock measured (`seconds`) differs from run to run and goes to seconds.csv instead.
+    Measured times (`seconds`) differ from run to run and are written to seconds.csv instead.
     """
     folder, curve = as_path("folder", folder), as_curve(curve)
     write_xarray(folder / "curve.nc", curve.drop_vars("seconds", errors="ignore"))
@@ -50,28 +50,28 @@ def save_curve(curve: "xr.Dataset", folder: str | Path) -> None:
 
 
 def open_curve(path: str | Path) -> "xr.Dataset":
-    """Read a curve.nc, or the one in a folder.
+    """Read a transfer curve from curve.nc, or from a folder that holds this file.
 
     Raises:
-        DatasetError: if it is missing, damaged, or no transfer curve.
+        DatasetError: if the file is missing, damaged, or not a transfer curve.
     """
     path = as_path("path", path)
     curve = _renamed(read_xarray(path / "curve.nc" if path.is_dir() else path))
     if set(curve.dims) != set(DIMENSIONS):
         found = one_line(", ".join(map(str, curve.dims)), 100)
-        raise DatasetError(f"{one_line(path)} is no transfer curve: it has the dimensions {found}")
+        raise DatasetError(f"{one_line(path)} is not a transfer curve: it has the dimensions {found}")
     return curve
 
 
 def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
-    """A transfer curve as it is, or the one in a file or folder.
+    """Return a given transfer curve, or read it from a file or folder.
 
     Args:
-        given: from `transfer_curve`, or a path of what it saved.
+        given: result of `transfer_curve`, or the path of a saved one.
         metric: a variable that the curve must have.
 
     Raises:
-        ValueError: if it is no curve, or has no such metric.
+        ValueError: if it is not a curve, or has no such metric.
     """
     import xarray as xr
 
@@ -92,15 +92,15 @@ def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
 
 
 def _renamed(curve: "xr.Dataset") -> "xr.Dataset":
-    """A curve of an early version, whose approaches were called methods: the name of an argument of xarray's `sel`."""
+    """Rename the dimension `method` of early versions to `approach`, since `method` is an argument of xarray's `sel`."""
     return curve.rename(method="approach") if "method" in curve.dims else curve
 
 
 def check_methods(curve: "xr.Dataset", methods: Any) -> list[str]:
-    """Names of methods of a curve, or one, as a list; None means all.
+    """Return one or several names of methods as a list, after checking that the curve has them; None stands for all.
 
     Raises:
-        ValueError: if the curve does not have one of them.
+        ValueError: if the curve lacks one of them.
     """
     known = [str(name) for name in curve["approach"].values]
     if methods is None:
@@ -123,18 +123,17 @@ def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
 
 
 def summarise(curve: "xr.Dataset | Path | str", metric: str | None = None) -> "xr.Dataset":
-    """Median and quartiles over seeds of a metric (the headline by default), and how many seeds diverged.
+    """Return median and quartiles of a metric (the headline by default) over seeds, and the number of seeds that diverged.
 
-    Seeds that are n/a or diverged are left out of the quartiles. A quartile between two seeds, one of them
-    infinite, is infinite.
+    Seeds that are n/a or diverged are left out of the quartiles. A quartile between a finite and an infinite seed is infinite.
     """
     curve = as_curve(curve, metric)
     errors = curve[metric or curve.attrs["headline"]]
     quantiles = [0.25, 0.5, 0.75]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for cells that are n/a in every seed
+        warnings.simplefilter("ignore", RuntimeWarning)  # from NumPy, for cells that are n/a in every seed
         quartiles = errors.quantile(quantiles, dim="seed", skipna=True)
-        if np.isinf(errors).any():  # between infinities NumPy interpolates to NaN, which would read as n/a
+        if np.isinf(errors).any():  # between infinities NumPy interpolates to NaN, which would mean n/a
             below, above = (errors.quantile(quantiles, dim="seed", skipna=True, method=side) for side in ("lower", "higher"))
             quartiles = quartiles.where(np.isfinite(below + above), below + above).where(below != above, below)
     named = {name: quartiles.sel(quantile=q, drop=True) for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))}

@@ -61,43 +61,44 @@ def transfer_curve(
 ) -> "xr.Dataset":
     """Measure methods against the number of target samples on the target's test split.
 
-    Seed k means its own source surrogate, target subset (draw k of the file), initial weights, folds and minibatches, the same
-    for every method, so methods are compared in pairs. A method given as several candidates is tuned by cross-validation on the
-    target training samples alone. Test data are predicted once, at the end; before anything is trained, only their outputs are
-    read, to see that the headline metric is defined. One warning a metric names the test samples or outputs that it leaves out.
+    Seed k has its own source surrogate, target subset (draw k of the file), initial weights, folds and minibatches. They are
+    the same for every method, so methods are compared in pairs. A method given as several candidates is tuned by
+    cross-validation on the target training samples alone. Test data are predicted once, at the end. Before anything is trained,
+    only their outputs are read, to check that the headline metric is defined. For each metric, one warning names the test
+    samples or outputs that it leaves out.
 
     Args:
-        source: with train, test and, if there is one, valid split; a Dataset, or the path of a data file.
+        source: data with a train, a test and optionally a valid split: a Dataset, or the path of a data file.
         target: likewise.
-        methods: by name: a method, its class or name, or candidates (see `grid`); or a list, as ["auto", "PAC", pac.L2SP()],
-            in which each goes by its own name or that of its class.
-        sizes: numbers of target samples, or one; 0 is allowed.
-        seeds: how many, or which; at most 20 draws are stored.
+        methods: dictionary of methods by name, each a method, its class or name, or candidates (see `grid`); or a list, such as
+            ["auto", "PAC", pac.L2SP()], in which each method is named by its own name or that of its class.
+        sizes: number or numbers of target samples; 0 is allowed.
+        seeds: number of seeds, or a list of them; at most 20 draws are stored.
         model: architecture, as for `pretrain`; `MLP()` by default.
-        surrogates: source surrogates or their paths, one for each seed, if they are there already; then nothing is pretrained.
+        surrogates: pretrained source surrogates or their paths, one for each seed; nothing is pretrained if they are given.
         steps: gradient steps on the target.
         source_steps: gradient steps of a method's stage on the source.
         pretrain_steps: gradient steps of pretraining.
-        batch_size: samples a step.
-        folds: of the cross-validation.
-        device: "auto" means CUDA where there is one.
+        batch_size: samples per step.
+        folds: number of folds of the cross-validation.
+        device: device for training; "auto" is CUDA if it is available.
         stack_memory: bytes that one stack of runs may take, by default 64 MB on the CPU and 512 MB on a GPU.
-        out: folder for results: curve.nc, curve.csv, seconds.csv, and in its folder surrogates those of the largest size and
-            first seed. They take the place of earlier results by the same names; no other file is changed or deleted.
-            Finished stacks are kept in its folder stacks, which may be deleted, and an interrupted curve goes on from there.
-            A stack that is damaged is trained anew, with a warning.
-        progress: show a progress bar; by default on a terminal.
+        out: folder for the results: curve.nc, curve.csv, seconds.csv, and in its folder surrogates the surrogates of the
+            largest size and the first seed. They replace earlier results with the same names; no other file is changed or
+            deleted. Finished stacks are kept in its folder stacks, from which an interrupted curve continues; this folder may
+            be deleted. A damaged stack is trained again, with a warning.
+        progress: whether to show a progress bar; by default only on a terminal.
 
     Returns:
-        Dimensions (approach, size, seed); an approach is a method, by its name here. Variables: the metrics, `source_error`
-        (the headline metric on the source's test split: what is forgotten), `diverged` (training, or a prediction of the test
-        split, was not finite), `seconds` (its part of the batched time) and `chosen` (the method with its hyper-parameters).
-        n/a is NaN, also for all cells of a metric that the test split leaves undefined. What a metric leaves out is its
-        attribute `comment`.
+        A dataset with the dimensions (approach, size, seed); an approach is a method under its name. Variables: the metrics,
+        `source_error` (the headline metric on the source's test split, which shows forgetting), `diverged` (training diverged,
+        or a prediction of a test sample was not finite), `seconds` (the method's part of the time of its batches) and `chosen`
+        (the method with its hyper-parameters). NaN means n/a, also in all cells of a metric that the test split leaves
+        undefined. The attribute `comment` of a metric describes what it leaves out.
 
     Raises:
-        ValueError: if sizes exceed the data, seeds the stored draws, data or surrogates do not fit together, or the headline
-            metric is undefined on a test split, as where all fields are zero.
+        ValueError: if sizes exceed the data, seeds exceed the stored draws, data or surrogates do not fit together, or the
+            headline metric is undefined on a test split, as it is if all fields are zero.
     """
     study = _study(source, target, methods, sizes, seeds)
     read = [*_paths(surrogates), *(data.file for data in (study.source, study.target) if data.file is not None)]
@@ -130,7 +131,7 @@ def transfer_curve(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Study(Shown):
-    """What is measured on what."""
+    """The data, methods, sizes and seeds of a transfer curve."""
 
     source: Dataset
     target: Dataset
@@ -142,7 +143,7 @@ class _Study(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Cell(Shown):
-    """A method, by the name of its approach, on the samples of one size and seed; `place` is where it stands in the curve."""
+    """A method, under its name in the curve, on the samples of one size and seed; `place` is its index in the curve."""
 
     name: str
     method: Method
@@ -152,11 +153,11 @@ class _Cell(Shown):
 
 
 def _study(source: Given, target: Given, methods: Any, sizes: Any, seeds: Any) -> _Study:
-    """Check what is to be measured, before anything is read or trained."""
+    """Check data, methods, sizes and seeds before anything is trained."""
     source, target = as_dataset("source", source), as_dataset("target", target)
     chosen = _several("seeds", seeds)
     if not isinstance(seeds, Sequence | np.ndarray):
-        chosen = list(range(min(chosen[0], 1 + 2**16)))  # far more than there are draws
+        chosen = list(range(min(chosen[0], 1 + 2**16)))  # a bound far above the number of stored draws
     sizes, named = _several("sizes", sizes), as_methods(methods)
     if not named or not sizes or not chosen:
         raise ValueError("a transfer curve needs at least one method, one size and one seed")
@@ -171,12 +172,12 @@ def _study(source: Given, target: Given, methods: Any, sizes: Any, seeds: Any) -
         if len(set(values)) < len(values):
             raise ValueError(f"{label} must differ from each other, got {list(values)}")
     for seed in chosen:
-        target.subset(seed, max(sizes))  # of which there may be too few
+        target.subset(seed, max(sizes))  # raises if there are too few samples or draws
     return _Study(source, target, named, sizes, chosen, headline)
 
 
 def _given(study: _Study, surrogates: Any, model: Any) -> list[Surrogate] | None:
-    """The source surrogates, one for each seed, if they are there already."""
+    """Return the given source surrogates, one for each seed; None if they are to be pretrained."""
     if surrogates is None:
         return None
     single = isinstance(surrogates, str) or not isinstance(surrogates, Sequence)
@@ -187,7 +188,7 @@ def _given(study: _Study, surrogates: Any, model: Any) -> list[Surrogate] | None
 
 
 def _source_test(study: _Study, outputs: Sequence[Variable]) -> Dataset | None:
-    """The source's test samples with the outputs of the target; None if some of these are new to the source."""
+    """Return the source's test samples with the outputs of the target; None if some outputs are new to the source."""
     known = match_columns("outputs", outputs, study.target.outputs)
     return under_variables_of(study.target, study.source.test) if bool((known >= 0).all()) else None
 
@@ -202,9 +203,9 @@ def _pretrained(study: _Study, model: Architecture, steps: int, batch_size: int,
 def _cells(
     study: _Study, given: Sequence[Surrogate], sources: Sequence[Dataset | None], budget: Budget, *, new_outputs: bool
 ) -> list[_Cell]:
-    """Plan the cells that have an answer: every method on the same case of each size and seed.
+    """Plan the cells in which a method applies: every method on the same case of each size and seed.
 
-    `sources` are the source samples under the variables of each surrogate; brought there anew, every case would hold a copy.
+    `sources` are the source samples already converted to the variables of each surrogate, so that no case holds its own copy.
     """
     cases = {
         (j, k): prepare(given[k], study.target.subset(seed, size), sources[k]).case(budget, seed)
@@ -226,9 +227,9 @@ def _cells(
 def _measured(
     study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], test: Dataset | None, comments: dict[str, str]
 ) -> "xr.Dataset":
-    """Predict the test samples of the target, and of the source, and measure."""
+    """Predict the test samples of the target and the source, and measure the errors."""
     curve = empty_curve(list(study.methods), study.sizes, study.seeds)
-    numbers = {name: variable.data for name, variable in curve.variables.items()}  # arrays, which take a number at once
+    numbers = {name: variable.data for name, variable in curve.variables.items()}  # arrays, in which a number is set directly
     for cell, outcome in zip(cells, outcomes, strict=True):
         numbers["seconds"][cell.place] = outcome.seconds
         numbers["diverged"][cell.place] = outcome.diverged is not None
@@ -258,7 +259,7 @@ def _measured(
 
 
 def _spent(study: _Study, surrogate: Surrogate, budget: Budget) -> str:
-    """What every method might spend, as JSON."""
+    """Return the budget of every method as JSON."""
     trials = {name: len(getattr(method, "candidates", (method,))) for name, method in study.methods.items()}
     steps = surrogate.provenance.get("steps")
     return json.dumps({"pretrain_steps": steps, **dataclasses.asdict(budget), "candidates": trials})
@@ -276,18 +277,18 @@ def _write(study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], c
         if name in last:
             last[name].save(path)
         elif path.exists():
-            line = f"{one_line(path)} is of an earlier curve: in this one {one_line(name, 60)} has none to save"
+            line = f"{one_line(path)} is from an earlier curve: in this curve {one_line(name, 60)} has no surrogate to save"
             warnings.warn(DataWarning(line), stacklevel=3)
     save_curve(curve, folder)
 
 
 def _several(name: str, given: Any) -> list[int]:
-    """Whole numbers, or one, as a list."""
+    """Return one or several whole numbers as a list."""
     several = given if isinstance(given, Sequence | np.ndarray | range) and not isinstance(given, str) else [given]
     return [number for one in several for number in whole_numbers(**{name: one})]
 
 
 def _paths(given: Any) -> list[Path]:
-    """The files among surrogates or their paths."""
+    """Return the paths among surrogates that are given as objects or paths."""
     several = [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
     return [Path(one) for one in several if isinstance(one, str | Path)]

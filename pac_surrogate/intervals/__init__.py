@@ -1,1 +1,1 @@
-"""Calibrated intervals from residuals that a fit has not seen."""
+"""Calibrated prediction intervals from residuals on samples that a fit has not seen."""

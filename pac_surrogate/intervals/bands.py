@@ -4,8 +4,8 @@
                       f_-i the fit without the sample (or its fold); it covers with probability 1 - 2 alpha or more
     studentised       f(x) -+ q sd(x), q the order statistic of R_i / sd_-i(x_i): residuals give the scale, the model the shape
 
-Samples of equal input (see `repeats`) leave the fits together, and count once: each of their residuals has a weight of one over
-their number in the order statistic, and n is the number of different inputs.
+Samples of equal input (see `repeats`) are left out of the fits together and count as one: in the order statistic, the weight of
+each of their residuals is one over their number, and n is the number of different inputs.
 
 Source: Barber, Candes, Ramdas & Tibshirani, "Predictive inference with the jackknife+", Annals of Statistics 49 (2021).
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from pac_surrogate.data.repeats import count_of, group_sum, sample_weights
 from pac_surrogate.utilities.display import Shown
 
-BAND_NUMBERS = 2**24  # bounds of the samples at one piece of the new inputs
+BAND_NUMBERS = 2**24  # largest number of bounds, over all samples, in one piece of the new inputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,11 +30,11 @@ class Interval(Shown):
 
     Attributes:
         mean: the prediction.
-        lower: lower end.
-        upper: upper end.
+        lower: lower bound.
+        upper: upper bound.
         level: the nominal level.
-        promised: coverage that is guaranteed for exchangeable samples; None where nothing is.
-        extrapolates: per sample, whether its inputs leave the range of the training data.
+        promised: coverage that is guaranteed for exchangeable samples; None if none is guaranteed.
+        extrapolates: for each sample, whether its inputs leave the range of the training data.
     """
 
     mean: Any
@@ -46,14 +46,14 @@ class Interval(Shown):
 
 
 def check_level(level: float, samples: int) -> int:
-    """Rank of the order statistic, ceil((n + 1) level), which must not exceed n, the number of different inputs.
+    """Return the rank of the order statistic, ceil((n + 1) level), which must not exceed n, the number of different inputs.
 
     Raises:
-        ValueError: if the level is out of range, or needs more samples: it names how many.
+        ValueError: if the level is out of range or needs more samples; the message names their number.
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    # 1 - 0.9 is not 0.1: without the tolerance ten samples would be asked for where nine do.
+    # In floating point 1 - 0.9 is below 0.1: without the tolerance, ten samples would be required where nine suffice.
     needed = math.ceil(1 / (1 - level) - 1e-9) - 1
     if samples < needed:
         raise ValueError(f'level {level} needs {needed} target samples, got {samples}: lower it, or use interval="posterior"')
@@ -69,16 +69,16 @@ def cross_validation_band(
     *,
     simultaneous: bool = False,
 ) -> tuple[Float[Tensor, "row output"], Float[Tensor, "row output"]]:
-    """Jackknife+ (a fold for each input) or CV+ bounds.
+    """Return the bounds of jackknife+ (one fold for each input) or CV+.
 
     Args:
         left_out: predictions at the new inputs by the fit without each fold.
-        fold: of each sample.
+        fold: number of each sample's fold.
         residual: y_i - f_-i(x_i).
         group: number of each sample's input.
         level: 1 - alpha.
-        simultaneous: bounds that hold for all outputs at once: R_i = max over outputs of |residual| / its root mean square over
-            the other samples, as a new sample has no part in it either.
+        simultaneous: whether the bounds hold for all outputs at once, with R_i the maximum over outputs of |residual| divided
+            by its root mean square over the samples of other inputs, because a new sample does not contribute to it either.
     """
     rank, sample_weight = check_level(level, count_of(group)), sample_weights(group)
     size = residual.abs()
@@ -100,17 +100,17 @@ def cross_validation_band(
 def order_statistic(
     values: Float[Tensor, "sample ..."], sample_weight: Float[Tensor, " sample"], rank: int
 ) -> Float[Tensor, "..."]:
-    """The least of the values at which the weights of those that are no larger add up to the rank."""
+    """Return the smallest value at which the total weight of all values up to it reaches the rank."""
     ordered, order = values.sort(0)
     if bool((sample_weight == 1).all()):
         return ordered[rank - 1]
-    # Shares such as three thirds add up to 1 but for rounding.
+    # Weights such as three thirds add up to 1 only up to rounding.
     place = (sample_weight[order].cumsum(0) < rank - 1e-6).sum(0, keepdim=True).clamp_max(len(values) - 1)
     return ordered.gather(0, place)[0]
 
 
 def promise(level: float, samples: int, folds: int) -> float:
-    """What CV+ guarantees: 1 - 2 alpha for one sample a fold, else less by the lesser of the paper's two bounds."""
+    """Return the coverage of CV+: 1 - 2 alpha, minus the smaller of the paper's two losses if folds have several samples."""
     alpha = 1 - level
     if folds >= samples:
         return max(0.0, 1 - 2 * alpha)
@@ -128,15 +128,15 @@ def studentised_band(
     *,
     simultaneous: bool = False,
 ) -> tuple[Float[Tensor, "row output"], Float[Tensor, "row output"]]:
-    """Bounds mean -+ q deviation.
+    """Return the bounds mean -+ q deviation.
 
     Args:
         mean: predictions.
-        deviation: their standard deviations.
-        studentised: |residual| / deviation of the samples, each left out.
+        deviation: standard deviations of the predictions.
+        studentised: |residual| / deviation of each sample, from the fit without it.
         group: number of each sample's input.
         level: 1 - alpha.
-        simultaneous: one q for all outputs, of the largest studentised residual of each sample.
+        simultaneous: whether one q holds for all outputs, from the largest studentised residual of each sample.
     """
     rank = check_level(level, count_of(group))
     ranked = studentised.amax(1, keepdim=True) if simultaneous else studentised
@@ -147,7 +147,7 @@ def studentised_band(
 def normal_band(
     mean: Float[Tensor, "row output"], deviation: Float[Tensor, "row output"], level: float, *, simultaneous: bool = False
 ) -> tuple[Float[Tensor, "row output"], Float[Tensor, "row output"]]:
-    """Bounds of a normal distribution; for all outputs at once by Bonferroni's inequality."""
+    """Return the bounds of a normal distribution; Bonferroni's inequality makes them hold for all outputs at once."""
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
     tail = (1 - level) / 2 / (mean.shape[1] if simultaneous else 1)

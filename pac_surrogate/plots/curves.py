@@ -1,4 +1,4 @@
-"""Every figure, drawn from saved results."""
+"""Figures of transfer curves and of predicted fields."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ LABELS = {
     "mae": "mean absolute error",
     "source_error": "error on the source task",
 }
-# Okabe & Ito's palette, told apart by the colour-blind, and four of Tol's; then again with dashes.
+# Okabe & Ito's palette, which colour-blind readers can distinguish, and four colours of Tol's; then repeated with dashes.
 COLOURS = (
     "#0072B2",
     "#D55E00",
@@ -52,14 +52,14 @@ def plot_curve(
 ) -> Figure:
     """Draw error against the number of target samples: medians over seeds and interquartile bands, both axes logarithmic.
 
-    n = 0 stands apart at the left; a method without any sample of its own (flat over n) is drawn all the same.
+    n = 0 is drawn apart at the left. A method that uses no target samples, whose error is constant in n, is drawn too.
 
     Args:
-        curve: from `transfer_curve`, or the path of a saved one.
+        curve: result of `transfer_curve`, or the path of a saved one.
         metric: a variable of the curve, the headline metric by default.
-        methods: which, and in which order, or one; all by default.
-        axes: where to draw; a new figure by default.
-        highlight: drawn thicker and on top.
+        methods: name or names of the methods to draw, in this order; all by default.
+        axes: axes to draw on; those of a new figure by default.
+        highlight: name of the method that is drawn thicker and on top.
     """
     curve = as_curve(curve, metric)
     metric = metric or str(curve.attrs["headline"])
@@ -82,7 +82,7 @@ def plot_curve(
         width, order = (2.6, 5) if chosen else (1.4, 3)
         dashes = "-" if i < len(COLOURS) else "--"
         for subset, linked in ((line["size"].values > 0, True), (line["size"].values == 0, False)):
-            # At n = 0 many methods are the source: side by side, so that none hides another.
+            # At n = 0 many methods equal the source, so their markers stand side by side and none hides another.
             beside = zero * ratio ** (0.8 * (i - (len(names) - 1) / 2) / max(1, len(names) - 1))
             x = np.where(line["size"].values[subset] > 0, line["size"].values[subset].astype(float), beside)
             low, median, high = (line[part].values[subset] for part in ("low", "median", "high"))
@@ -128,13 +128,13 @@ def plot_fields(
     """Draw truth, predictions and errors of a few samples: lines for 1-D fields, images for 2-D ones.
 
     Args:
-        truth: true fields, (sample, x) or (sample, x, y), a row of panels for each sample.
+        truth: true fields, (sample, x) or (sample, x, y); 1-D fields have a column of panels for each sample, 2-D fields a row.
         predictions: predicted fields of the same shape, by label, or one array.
         x: coordinates of a 1-D field.
-        name: of the quantity.
-        units: of the quantity.
+        name: name of the quantity.
+        units: unit of the quantity.
         axis: label of the coordinate, with its unit.
-        title: of the figure.
+        title: title of the figure.
 
     Raises:
         ValueError: if there is no field to draw, or shapes differ.
@@ -210,7 +210,7 @@ def _plot_images(truth: np.ndarray, predictions: Mapping[str, np.ndarray], name:
             images += [(label, prediction[row], True), (f"{label}: error", prediction[row] - truth[row], False)]
         for panel, (label, image, is_field) in zip(panels[row], images, strict=True):
             limits = (low, high) if is_field else (-largest, largest)
-            # First axis x, to the right; second axis y, upwards.
+            # The first axis, x, points to the right, and the second, y, upwards.
             shown = panel.imshow(
                 image.T, origin="lower", cmap="viridis" if is_field else "RdBu_r", vmin=limits[0], vmax=limits[1]
             )

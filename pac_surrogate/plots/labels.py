@@ -1,4 +1,4 @@
-"""A figure of a data set shows numbers, each under a label that is made of names and units."""
+"""The numbers that a figure of a data set shows, and their labels, which are made of names and units."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ import numpy as np
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.files import Variable
 
-LISTS = (("feature",), ("channel",))  # axes along which there is no before and after
+LISTS = (("feature",), ("channel",))  # axes whose entries have no order
 
 
 def variables_of(side: Dataset) -> tuple[Variable, ...]:
-    """The inputs of a data set, and then its outputs."""
+    """Return the inputs of a data set, followed by its outputs."""
     return (*side.inputs, *side.outputs)
 
 
 def is_line(variable: Variable) -> bool:
-    """Whether a variable is a line along its first axis, or a few of them."""
+    """Whether a variable is one line along its first axis, or up to four lines."""
     return len(variable.axes) == 1 or (len(variable.axes) == 2 and variable.axes[1] == "channel" and variable.shape[1] <= 4)
 
 
 def lines_of(side: Dataset, variable: Variable) -> list[tuple[str, np.ndarray]]:
-    """The lines of every sample, by the name of each."""
+    """Return the name of each line with its values for every sample."""
     name, values = variable.name.replace("_", " "), side[variable.name]
     if len(variable.axes) < 2:
         return [(name, values)]
@@ -34,7 +34,7 @@ def lines_of(side: Dataset, variable: Variable) -> list[tuple[str, np.ndarray]]:
 
 
 def columns_of(side: Dataset, variables: Sequence[Variable]) -> dict[tuple[str, str], np.ndarray]:
-    """Every number of a sample as a column, under its name and its unit."""
+    """Return the numbers of the samples as columns, each under its name and unit; fields are left out."""
     columns = {}
     for variable in variables:
         name = variable.name.replace("_", " ")
@@ -47,7 +47,7 @@ def columns_of(side: Dataset, variables: Sequence[Variable]) -> dict[tuple[str, 
 
 
 def numbers_of(side: Dataset, sample: int, digits: int) -> list[str]:
-    """What stands above a sample: its first six numbers, with names and units."""
+    """Return the heading of a sample: its first six numbers, with names and units."""
     columns = columns_of(side, [variable for variable in variables_of(side) if not variable.axes])
     return [
         f"{name} {short_number(values[sample], digits)} {units}".removesuffix(" 1")
@@ -56,23 +56,23 @@ def numbers_of(side: Dataset, sample: int, digits: int) -> list[str]:
 
 
 def variable_label(variable: Variable) -> str:
-    """The name and the unit of a variable."""
+    """Return the name and the unit of a variable."""
     return f"{variable.name.replace('_', ' ')} [{variable.units}]"
 
 
 def group_label(side: Dataset, variables: Sequence[Variable]) -> str:
-    """The output's name; of several, what they have in common: the unit."""
+    """Return the name and the unit of a single output; of several outputs, only their common unit."""
     outputs = [variable for variable in variables if variable in side.outputs]
     return f"[{variables[0].units}]" if len(outputs) > 1 else textwrap.fill(variable_label(variables[-1]), 22)
 
 
 def axis_label(side: Dataset, axis: str) -> str:
-    """The name and the unit of an axis."""
+    """Return the name and the unit of an axis."""
     return f"{axis} [{side.coordinates[axis].units}]"
 
 
 def short_number(value: float, digits: int = 3) -> str:
-    """A number rounded to some significant digits."""
+    """Return a number rounded to some significant digits, as text."""
     return f"{float(f'{value:.{digits}g}'):g}"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of data: samples of a source and of a target side by side."""
+"""Figures of data: samples of a source and of a target side by side."""
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,17 +34,17 @@ DOTS = 200
 
 
 def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str = "") -> Figure:
-    """Draw the first samples of a source and of a target: what goes in and what comes out.
+    """Draw the inputs and outputs of the first samples of a source and of a target.
 
-    Values along x are lines, inputs in grey; fields of two axes are images; trajectories are lines, a colour for each
-    sample; a table without any of these is drawn as dots, outputs over the three inputs that they are most correlated with.
-    All panels of a variable have the same limits. The numbers of a sample that has a field stand above it.
+    Values along one axis are lines, with inputs in grey; fields with two axes are images; trajectories are lines with a colour
+    for each sample. A table without any of these is drawn as dots, each output over the three inputs with which it is most
+    correlated. All panels of a variable have the same limits. The scalar numbers of a sample with a field are its heading.
 
     Args:
         source: any rows of the source's data.
-        target: any rows of the target's; its outputs may be others.
-        samples: how many of each; of a table, up to 200 are shown.
-        title: of the figure.
+        target: any rows of the target's data; its outputs may differ from the source's.
+        samples: number of samples of each side; for a table, up to 200 samples are shown regardless of it.
+        title: title of the figure.
 
     Raises:
         ValueError: if there is no sample to draw, or a variable has more axes than two and time.
@@ -53,7 +53,9 @@ def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str =
     (samples,) = whole_numbers(samples=samples)
     count = min(samples, len(source), len(target))
     if count < 1:
-        raise ValueError(f"one sample or more of each side is needed, got {samples} of {len(source)} and {len(target)}")
+        raise ValueError(
+            f"each side needs a sample, got samples={samples}, a source of {len(source)} and a target of {len(target)}"
+        )
     sides = {"source": source, "target": target}
     axes = {variable.axes for side in sides.values() for variable in variables_of(side)} - {(), *LISTS}
     if not axes:
@@ -90,7 +92,7 @@ def _draw_table(sides: Mapping[str, Dataset]) -> Figure:
 
 
 def _draw_trajectories(sides: Mapping[str, Dataset]) -> Figure:
-    """Draw a row for every variable, a column for every side, a colour for every sample."""
+    """Draw a row for every variable and a column for every side, with a colour for every sample."""
     known = {role: {v.name: v for v in variables_of(side) if v.axes == ("time",)} for role, side in sides.items()}
     order = _side_by_side(known)
     rows = max(map(len, order.values()))
@@ -135,7 +137,7 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
     if single:
         figure, panels = plt.subplots(len(sides), count, figsize=(10, 4.5), layout="constrained", squeeze=False)
         cells = {role: [list(row)] for role, row in zip(sides, panels, strict=True)}
-    else:  # both sides in one row, a gap between them
+    else:  # both sides in one row, with a gap between them
         height = 0.9 + 0.12 * max(map(len, headers.values())) + 1.35 * rows
         widths = [*[1.0] * count, 0.1, *[1.0] * count]
         figure, panels = plt.subplots(
@@ -198,7 +200,7 @@ def _draw_images(
 ) -> None:
     fields = {role: _last_time(found[role][0], side[found[role][0].name]) for role, side in sides.items()}
     low, high = min(float(field.min()) for field in fields.values()), max(float(field.max()) for field in fields.values())
-    signed = min(-low, high) > max(-low, high) / 4  # a few values on the other side of 0 make no signed field
+    signed = min(-low, high) > max(-low, high) / 4  # small values of the other sign do not make a field signed
     if signed:
         low, high = min(low, -high), max(high, -low)
     log = low > 0 and all(variables[0].scaling == "log" for variables in found.values())
@@ -206,7 +208,7 @@ def _draw_images(
     for role, side in sides.items():
         across, up = found[role][0].axes[-2:]
         for i, (panel, field) in enumerate(zip(shown[role], fields[role], strict=True)):
-            # First axis to the right, second axis upwards.
+            # The first axis points to the right, the second upwards.
             artist = panel.imshow(
                 field.T,
                 origin="lower",
@@ -230,7 +232,7 @@ def _draw_images(
 
 
 def _side_by_side(known: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """What each side shows, in rows: first what all sides have."""
+    """Order the rows of each side: first those that all sides have."""
     common = [key for key in next(iter(known.values())) if all(key in keys for keys in known.values())]
     return {role: [*common, *(key for key in keys if key not in common)] for role, keys in known.items()}
 
@@ -249,12 +251,12 @@ def _last_time(variable: Variable, values: np.ndarray) -> np.ndarray:
     if len(variable.axes) == 3 and variable.axes[0] == "time":
         return values[:, -1]
     if len(variable.axes) != 2:
-        raise ValueError(f"two axes, and time before them, are all that is drawn, {variable.name} has {variable.axes}")
+        raise ValueError(f"at most two axes, and time before them, can be drawn, {variable.name} has {variable.axes}")
     return values
 
 
 def _ends(side: Dataset, axis: str) -> tuple[float, float]:
-    """Where the first cell of an axis begins and the last one ends."""
+    """Return where the first cell of an axis begins and where the last one ends."""
     points = side.coordinates[axis].values
     first, last, cells = (
         (0.0, len(points) - 1.0, len(points)) if points.dtype.kind == "U" else (points[0], points[-1], len(points))
@@ -264,7 +266,7 @@ def _ends(side: Dataset, axis: str) -> tuple[float, float]:
 
 
 def _set_limits(panels: Sequence[Axes], drawn: Sequence[np.ndarray], log: bool) -> None:
-    """Give these panels one vertical axis."""
+    """Give the panels the same scale and limits of the vertical axis."""
     low, high = min(float(values.min()) for values in drawn), max(float(values.max()) for values in drawn)
     marked = "25" if high < 100 * low else ""
     for panel in panels:
@@ -279,7 +281,7 @@ def _set_limits(panels: Sequence[Axes], drawn: Sequence[np.ndarray], log: bool) 
 
 
 def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
-    """One legend for lines of the same label in all panels."""
+    """Add one legend for all panels, in which each label appears once; a single label needs none."""
     found: dict[Any, Artist] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):

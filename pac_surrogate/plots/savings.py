@@ -1,4 +1,4 @@
-"""The figure of what a transfer saves: target samples needed and saved against the error."""
+"""The figure of the target samples that a transfer needs and saves, against the error."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,24 +29,24 @@ def plot_savings(
     seed: int = 0,
     highlight: str | None = "PAC",
 ) -> Figure:
-    """Draw the target samples that methods need against the error, and below those that they save against references.
+    """Draw the target samples that methods need against the error, and below them those saved against references.
 
-    Bands are bootstrap intervals over seeds. Where a reference never reaches the error, triangles show what is saved at least;
-    where a method does not, its line ends.
+    Bands are bootstrap intervals over seeds. If a reference never reaches the error, triangles show a lower bound of the saved
+    samples; if a method does not reach it, its line ends.
 
     Args:
-        curve: from `transfer_curve`, or the path of a saved one.
-        errors: where to draw, or one; by default 40 from the smallest to the largest median error of the methods.
-        methods: which, and in which order, or one; all by default.
-        against: references, a panel for each; those that the curve does not have are left out.
+        curve: result of `transfer_curve`, or the path of a saved one.
+        errors: error or errors at which to draw; by default 40 from the smallest to the largest median error of the methods.
+        methods: name or names of the methods to draw, in this order; all by default.
+        against: name or names of the references, with a panel for each; those that the curve lacks are left out.
         metric: a variable of the curve, the headline metric by default.
         level: fraction of the resamples within a band.
-        resamples: how many.
-        seed: of the resamples.
-        highlight: drawn thicker and on top.
+        resamples: number of resamples.
+        seed: seed of the resamples.
+        highlight: name of the method that is drawn thicker and on top.
 
     Raises:
-        ValueError: as `samples_needed_interval`, or if there is no positive error to draw at.
+        ValueError: as `samples_needed_interval`, or if there is no positive error at which to draw.
     """
     curve = as_curve(curve)
     names = check_methods(curve, methods)
@@ -59,7 +59,7 @@ def plot_savings(
         errors = np.geomspace(known.min(), known.max(), 40).tolist() if len(known) else []
     goals = np.sort(np.atleast_1d(errors))
     if goals.dtype.kind not in "fiu" or not (len(goals) and (goals > 0).all()):
-        raise ValueError(f"errors must be positive, one or more, got {errors}: is the curve empty?")
+        raise ValueError(f"errors must be positive, and at least one is needed, got {errors}: is the curve empty?")
     needed = {name: [first_sizes(*both, float(goal)) for goal in goals] for name, both in medians.items()}
     sizes = next(iter(medians.values()))[0]
     largest = float(sizes[-1])
@@ -88,7 +88,7 @@ def plot_savings(
     above.axhline(largest, color="0.8", linewidth=0.8, zorder=0)
     positive = sizes[sizes > 0]
     if len(positive):
-        above.set_yscale("symlog", linthresh=positive[0], linscale=0.5)  # as logarithmic as an axis with n = 0 can be
+        above.set_yscale("symlog", linthresh=positive[0], linscale=0.5)  # logarithmic, but linear near n = 0
         above.set_yticks(sizes, [f"{size:.0f}" for size in sizes])
         above.minorticks_off()
         above.set_ylim(-0.1 * positive[0] if len(positive) < len(sizes) else 0.8 * positive[0], 1.3 * largest)
@@ -97,7 +97,7 @@ def plot_savings(
         panel.axhline(0, color="black", linewidth=0.8, zorder=0)
         shown = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panel.lines])
         margin = 0.2 * max(float(np.nanmax(shown) - np.nanmin(shown)), 1.0)
-        panel.set_ylim(np.nanmin(shown) - margin, np.nanmax(shown) + margin)  # bands may be endless
+        panel.set_ylim(np.nanmin(shown) - margin, np.nanmax(shown) + margin)  # of the lines only: bands may be infinite
         panel.set_ylabel(f"samples saved\nagainst {reference}")
     for panel in panels[:, 0]:
         panel.grid(True, which="major", alpha=0.3)
@@ -118,7 +118,7 @@ def plot_savings(
 def _draw(
     axes: Axes, goals: np.ndarray, values: list[tuple[float, float, float]], largest: float, style: dict[str, Any]
 ) -> None:
-    """Draw a line with its band, which leaves the panel where an end is infinite."""
+    """Draw a line with its band; where an end of the band is infinite, the band leaves the panel."""
     middle, low, high = np.array(values).T
     outside = 4 * largest
     known = np.isfinite(middle)

@@ -1,4 +1,4 @@
-"""Predictors: maps between standardised inputs and outputs, each arrays and JSON, a file for each kind."""
+"""Predictors: maps from standardised inputs to standardised outputs, saved as arrays and JSON; each kind has its own file."""
 
 from pac_surrogate.predictors.co_kriging import CoKriging
 from pac_surrogate.predictors.correction import Correction

@@ -1,4 +1,4 @@
-"""What a choice of method says of itself."""
+"""The record of an automatic choice of method: which candidate was chosen, and why."""
 
 import html
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from pac_surrogate.utilities.display import Shown
 
 @dataclass(frozen=True)
 class CandidateError:
-    """How a candidate did on samples that it had not seen.
+    """Leave-one-out error of a candidate, measured on samples that it had not seen.
 
     Attributes:
-        name: of the candidate.
-        error: root mean square of its leave-one-out residuals, in units of the outputs' scale.
-        standard_error: of the mean square's root, over the samples.
-        weight: of the candidate in the answer.
+        name: name of the candidate.
+        error: root mean square of its leave-one-out residuals, in units of the outputs' scale; each input counts once.
+        standard_error: standard error of `error`, from the variation between inputs.
+        weight: weight of the candidate in the prediction.
     """
 
     name: str
@@ -27,16 +27,17 @@ class CandidateError:
 
 @dataclass(frozen=True, repr=False)
 class Choice(Shown):
-    """Which method `Auto` chose, and why.
+    """The method that `Auto` chose, with the reason.
 
     Attributes:
-        method: the candidate of the largest weight.
-        runner_up: of the others the one of least leave-one-out error, or "".
-        reason: in plain words.
+        method: the candidate with the largest weight.
+        runner_up: the candidate with the least leave-one-out error among the others, or "" if there are no others.
+        reason: the reason in plain words.
         table: all candidates, the best first.
-        worse_than_source: estimated chance that the answer errs more than the unchanged source; None where that has no answer.
-        worse_than_scratch: the same against a model of the target samples alone, a trained network if there is one, else the
-            Gaussian process; None without one.
+        worse_than_source: estimated probability that the prediction has a larger error than the unchanged source; None where
+            the source has no prediction.
+        worse_than_scratch: the same probability for a model of the target samples alone: a trained network if there is one,
+            otherwise the Gaussian process; None if there is neither.
     """
 
     method: str
@@ -65,7 +66,7 @@ class Choice(Shown):
         return "\n".join([self.reason, *lines])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values for JSON."""
         return asdict(self)
 
     @classmethod

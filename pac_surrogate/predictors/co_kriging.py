@@ -1,4 +1,4 @@
-"""Autoregressive co-kriging of two levels, as arrays."""
+"""Autoregressive co-kriging of two levels, stored as arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from torch import Tensor
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.codec import Coded
 
-ROWS = 2**22  # numbers of one piece of the correlation matrix, of the inputs or of the components
+ROWS = 2**22  # largest number of entries in one piece of the correlation matrix, the inputs or the components
 ARRAYS = ("offset", "scale", "points", "theta", "trend", "gamma", "rho", "basis", "mean")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CoKriging(Coded):
-    """Two levels of kriging for each component c, the second on top of the first, and a basis that makes outputs of them.
+    """Two levels of kriging for each component c, the second on top of the first; a basis maps components to outputs.
 
         low_c(u)  = (1, u)' trend_0c + r_0c(u)' gamma_0c,     u = (x - offset) / scale
         high_c(u) = rho_c low_c(u) + (1, u)' trend_1c + r_1c(u)' gamma_1c
@@ -26,14 +26,14 @@ class CoKriging(Coded):
     Attributes:
         offset: (input,).
         scale: (input,).
-        points: (sample, input), low and then high, scaled.
+        points: scaled sample inputs (sample, input), first those of the low level, then those of the high one.
         theta: (level, component, input).
         trend: (level, component, 1 + input).
         gamma: (component, sample).
         rho: (component,).
         basis: (component, output).
         mean: (output,).
-        low: how many of the samples are of the low level.
+        low: number of samples of the low level.
     """
 
     called: ClassVar[str] = "the co-kriging"
@@ -53,7 +53,7 @@ class CoKriging(Coded):
     low: int
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Predict in batches, float64."""
+        """Predict in batches, in float64."""
         arrays = {name: getattr(self, name).to(x.device) for name in ARRAYS}
         size = batch_size or max(1, ROWS // max(1, len(self.rho), *self.points.shape))
 
@@ -75,9 +75,9 @@ class CoKriging(Coded):
         return total
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse a trend of another length, and a low level of more samples than there are."""
+        """Check the length of the trend, and that the low level has no more samples than there are."""
         inputs, samples = sizes["input"], sizes["sample"]
         if sizes["coefficient"] != 1 + inputs:
             raise ValueError(f"the co-kriging does not fit: its trend must have {1 + inputs} coefficients")
         if not 0 <= self.low <= samples:
-            raise ValueError(f"the co-kriging does not fit: of its {samples} samples {self.low} cannot be of the low level")
+            raise ValueError(f"the co-kriging does not fit: its {samples} samples cannot include {self.low} of the low level")

@@ -1,4 +1,4 @@
-"""One codec for every predictor but the network: a dataclass, field by field, as arrays and JSON, and back."""
+"""The codec of every predictor but the network: it converts a dataclass, field by field, to arrays and JSON, and back."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,36 +14,36 @@ from pac_surrogate.models.weights import Weights
 from pac_surrogate.predictors.predictor import Predictor, check_finite, part, shapes
 from pac_surrogate.utilities.display import Shown, one_line
 
-BASES = ("Network", "Correction", "GaussianProcess")  # what another predictor may stand on
+BASES = ("Network", "Correction", "GaussianProcess")  # kinds that may be the base of another predictor
 
 
 class Coded(Shown):
-    """A frozen dataclass of arrays, weights, plain values and other predictors, which its fields' annotations describe.
+    """A frozen dataclass of arrays, weights, plain values and other predictors, described by the annotations of its fields.
 
-    A name of a dimension stands for one length in all arrays; `input` and `output` are those of the surrogate. Real numbers are
-    float64 and whole ones int64. Weights have the shapes of those of the network `base`.
+    The name of a dimension stands for the same length in all arrays; `input` and `output` are the widths of the surrogate. Real
+    numbers are float64, whole numbers int64. Weights have the shapes of the weights of the network `base`.
     """
 
-    called: ClassVar[str]  # in messages
-    prefix: ClassVar[str]  # of the names of its arrays in a file
-    positive: ClassVar[tuple[str, ...]] = ()  # fields by which is divided
+    called: ClassVar[str]  # its name in messages
+    prefix: ClassVar[str]  # prefix of the names of its arrays in a file
+    positive: ClassVar[tuple[str, ...]] = ()  # fields that must be positive, as divisors are
     not_negative: ClassVar[tuple[str, ...]] = ()
-    numbered: ClassVar[str] = "member"  # prefix of the members' names in a file, and their dimension
-    counts: ClassVar[range] = range(0)  # how many members there may be
-    stored_as: ClassVar[Mapping[str, str]] = {}  # names in files of fields that have been renamed since the first version
+    numbered: ClassVar[str] = "member"  # prefix of the members' names in a file, and name of their dimension
+    counts: ClassVar[range] = range(0)  # numbers of members that are allowed
+    stored_as: ClassVar[Mapping[str, str]] = {}  # names in files of the fields renamed since the first version
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse what is read from a file and fits the annotations alone.
+        """Check values read from a file in ways that the annotations cannot express.
 
         Args:
             sizes: length of each dimension.
 
         Raises:
-            ValueError: in one line.
+            ValueError: if a value does not fit; the message is one line.
         """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give tensors and JSON for saving."""
+        """Return tensors and JSON for saving."""
         tensors: dict[str, Tensor] = {}
         description: dict[str, Any] = {"kind": type(self).__name__}
 
@@ -80,7 +80,7 @@ class Coded(Shown):
         """Rebuild from a saved state.
 
         Raises:
-            ValueError: in one line, as other errors of a damaged state.
+            ValueError: if the state does not fit; a damaged state may raise other errors too.
         """
         from pac_surrogate.predictors import PREDICTORS
 
@@ -101,7 +101,7 @@ class Coded(Shown):
                 saved = description[name]
                 allowed = BASES if hint is Predictor else (hint.__name__,)
                 if saved and saved["kind"] not in allowed:
-                    raise ValueError(f"no predictor stands on one of the kind {one_line(saved['kind'])!r}")
+                    raise ValueError(f"no predictor may have a base of the kind {one_line(saved['kind'])!r}")
                 below = "" if saved and saved["kind"] == "Network" else "base/"
                 read[name] = predictor(below, saved) if saved or not optional else None
             elif name == "members":
@@ -125,7 +125,7 @@ class Coded(Shown):
         cls, name: str, hint: Any, tensors: Mapping[str, Tensor], sizes: dict[str, int], *, optional: bool
     ) -> Tensor | None:
         saved = cls.prefix + cls.stored_as.get(name, name)
-        if saved not in tensors and name == "group" and "sample" in sizes:  # the first version did not group repeats
+        if saved not in tensors and name == "group" and "sample" in sizes:  # files of the first version do not group repeats
             return torch.arange(sizes["sample"])
         if saved not in tensors and optional:
             return None
@@ -135,10 +135,10 @@ class Coded(Shown):
 
     @classmethod
     def _weights(cls, name: str, found: Weights, weights: Weights) -> Weights:
-        """Found weights in the order of the network's."""
+        """Return the weights found in a file in the order of the network's weights."""
         if shapes(found) != shapes(weights) or {weight.dtype for weight in found.values()} != {torch.float64}:
             raise ValueError(
-                f"{cls.called} does not fit: {name} must be {torch.float64} of the shapes of the network's weights"
+                f"{cls.called} does not fit: {name} must be {torch.float64} and have the shapes of the network's weights"
             )
         cls._check_numbers(name, {f"{name}/{key}": weight for key, weight in found.items()})
         return {key: found[key] for key in weights}
@@ -158,16 +158,16 @@ class Coded(Shown):
 
 
 def check_array(what: str, array: Tensor, hint: Any, sizes: dict[str, int]) -> None:
-    """Refuse an array that does not fit its annotation, and take the lengths of new dimensions from it.
+    """Check that an array fits its annotation, and add the lengths of its new dimensions to `sizes`.
 
     Args:
-        what: it is.
-        array: as read.
-        hint: shape and kind of numbers, as `Float[Tensor, "sample output"]`.
-        sizes: length of each dimension that is known.
+        what: name of the array in messages.
+        array: the array as read from a file.
+        hint: annotation of its shape and type, such as `Float[Tensor, "sample output"]`.
+        sizes: length of each dimension known so far.
 
     Raises:
-        ValueError: in one line.
+        ValueError: if the array does not fit; the message is one line.
     """
     dtype = next(one for one in (torch.float64, torch.int64, torch.bool) if str(one).removeprefix("torch.") in hint.dtypes)
     dimensions = hint.dim_str.split()
@@ -180,6 +180,6 @@ def check_array(what: str, array: Tensor, hint: Any, sizes: dict[str, int]) -> N
 
 
 def _hint(field: dataclasses.Field[Any]) -> Any:
-    """The annotation of a field without None."""
+    """Return the annotation of a field, without `None`."""
     options = [one for one in get_args(field.type) if one is not NoneType]
     return options[0] if NoneType in get_args(field.type) else field.type

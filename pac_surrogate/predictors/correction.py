@@ -1,4 +1,4 @@
-"""A prediction that is corrected by a line."""
+"""A prediction corrected by a linear function."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +15,7 @@ class Correction(Coded):
     """A corrected prediction: slope * f(x) + offset + x @ linear, for each output.
 
     Attributes:
-        base: what is corrected.
+        base: the predictor that is corrected.
         slope: (output,).
         offset: (output,).
         linear: (input, output), zero where the correction has no such term.
@@ -30,6 +30,6 @@ class Correction(Coded):
     linear: Float[Tensor, "input output"]
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Predict the base and correct it, float64."""
+        """Correct the prediction of the base, in float64."""
         slope, offset, linear = (tensor.to(x.device) for tensor in (self.slope, self.offset, self.linear))
         return slope * self.base.predict(x, batch_size=batch_size).double() + offset + x.double() @ linear

@@ -18,13 +18,13 @@ from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
 class FeatureReadout(Coded):
     """A linear readout of chosen layers: sum_l ((phi_l(x) - mean_l) / deviation_l) @ coefficients_l + intercept [+ f(x)].
 
-    phi_0 is the input, phi_l the l-th hidden features, averaged over the grid where they have one.
+    phi_0 is the input; phi_l are the features of the l-th hidden layer, averaged over the grid where they have one.
 
     Attributes:
-        base: the network whose features these are.
-        layers: the chosen layers, rising; 0 is the input.
-        mean: of all their features, one layer after the other.
-        deviation: likewise.
+        base: the network whose features are read.
+        layers: the chosen layers in ascending order; 0 is the input.
+        mean: mean of every feature, one layer after the other.
+        deviation: standard deviation of every feature, in the same order.
         coefficients: (feature, output).
         intercept: (output,).
         corrects: whether the network's own prediction is added.
@@ -43,7 +43,7 @@ class FeatureReadout(Coded):
     corrects: bool
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Read out in batches, float64."""
+        """Predict in batches, in float64."""
         mean, deviation, coefficients, intercept = (
             tensor.to(x.device) for tensor in (self.mean, self.deviation, self.coefficients, self.intercept)
         )
@@ -56,11 +56,11 @@ class FeatureReadout(Coded):
         return _by_pieces(self.base, x, batch_size, read)[0]
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse layers that the network does not have, or that have other features."""
+        """Check that the network has the layers, and that the layers have the number of features."""
         with torch.no_grad():
             _, features = pooled_features(self.base, torch.zeros(1, sizes["input"], dtype=torch.float64))
         if not self.layers or list(self.layers) != [layer for layer in range(len(features)) if layer in self.layers]:
-            raise ValueError(f"layers of a feature readout must be rising and below {len(features)}")
+            raise ValueError(f"layers of a feature readout must be in ascending order and below {len(features)}")
         width = sum(features[layer].shape[1] for layer in self.layers)
         if sizes["feature"] != width:
             raise ValueError(f"the feature readout does not fit its layers: they have {width} features, got {sizes['feature']}")
@@ -69,7 +69,7 @@ class FeatureReadout(Coded):
 def pooled_features(
     network: Network, x: Float[Tensor, "sample input"], *, batch_size: int | None = None
 ) -> tuple[Float[Tensor, "sample output"], list[Float[Tensor, "sample _feature"]]]:
-    """Prediction, and the input and every hidden layer's features averaged over the grid, of all samples; float64."""
+    """Return predictions and features in float64: the input, and each hidden layer's features averaged over the grid."""
     prediction, *features = _by_pieces(network, x, batch_size, lambda prediction, features: [prediction, *features])
     return prediction, features
 
@@ -80,7 +80,7 @@ def _by_pieces(
     batch_size: int | None,
     read: Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]],
 ) -> list[Tensor]:
-    """What is read from prediction and features, some samples at a time."""
+    """Apply `read` to predictions and features, one batch of samples at a time."""
     size = batch_size or max(1, PREDICT_NUMBERS // activation_size(network.module, x.shape[1]))
     weights = {name: weight.to(x.device).double() for name, weight in network.weights.items()}
 

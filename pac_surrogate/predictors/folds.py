@@ -1,4 +1,4 @@
-"""Fits without a part of the samples each: what intervals are calibrated by."""
+"""Fits that each leave out a part of the samples; intervals are calibrated by them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ class Folds(Coded):
     """The same method fitted without each fold of the target samples.
 
     Attributes:
-        members: the fit without each fold.
-        fold: of each sample.
+        members: for each fold, the fit without it.
+        fold: number of each sample's fold.
         residual: y_i - f_-i(x_i), standardised.
         group: number of each sample's input; samples of equal input are in one fold.
-        slope: from each member's standardised outputs to the surrogate's, which differ where outputs are new to the source.
-        offset: added to them.
+        slope: factor from each member's standardised outputs to the surrogate's; the two differ where outputs are new to the
+            source.
+        offset: offset of the same conversion, added after the slope.
     """
 
     called: ClassVar[str] = "the set of folds"
@@ -38,19 +39,19 @@ class Folds(Coded):
     offset: Float[Tensor, "fold output"]
 
     def predict(self, x: Float[Tensor, "row input"]) -> Float[Tensor, "fold row output"]:
-        """Predict by every member, float64."""
+        """Predict with every member, in float64."""
         with torch.no_grad():
             found = torch.stack([member.predict(x).double() for member in self.members])
         return found * self.slope[:, None] + self.offset[:, None]
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give tensors and JSON for saving; folds are of one kind, which is not said."""
+        """Return tensors and JSON for saving; folds have a single kind, which is not stored."""
         tensors, description = super().state()
         del description["kind"]
         return tensors, description
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse folds without samples, and samples in folds that are not there."""
+        """Check that there are samples, and that each of them is in a fold that exists."""
         if not len(self.fold) or not 0 <= int(self.fold.min()) <= int(self.fold.max()) < len(self.members):
-            raise ValueError("the folds of the surrogate have no samples, or name members that are not there")
+            raise ValueError("the folds of the surrogate have no samples, or name members that do not exist")
         check_groups(self.group)

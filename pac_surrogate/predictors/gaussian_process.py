@@ -1,4 +1,4 @@
-"""The mean of a Gaussian process, alone or on top of another predictor."""
+"""The posterior mean of a Gaussian process, alone or on top of another predictor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.predictor import Predictor
 
-ROWS = 2**22  # numbers of one piece of the kernel matrix, or of the scaled inputs that make it
+ROWS = 2**22  # largest number of entries in one piece of the kernel matrix, or of the scaled inputs behind it
 ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
 
 
@@ -24,15 +24,15 @@ class GaussianProcess(Coded):
         kappa(r) = exp(-r^2/2)  or  (1 + s + s^2/3) exp(-s) with s = sqrt(5) r  (Matern 5/2)
 
     Attributes:
-        base: gives f, or None.
-        on: target (no f), residual (f(x) is added) or augmented (f(x) is an input).
+        base: the predictor f, or None.
+        on: "target" (no f), "residual" (f(x) is added) or "augmented" (f(x) is an input).
         kernel: rbf | matern.
         points: Z, (sample, dimension).
         alpha: (sample, output).
         mean: (output,).
         amplitudes: (term,).
-        inverse_lengths: (term, factor, dimension); 0 where a factor does not look at a dimension.
-        projection: (output, component): principal components of the base's prediction; none unless augmented.
+        inverse_lengths: (term, factor, dimension); 0 where a factor does not depend on a dimension.
+        projection: principal components of the base's prediction, (output, component); zero components unless augmented.
     """
 
     called: ClassVar[str] = "the Gaussian process"
@@ -51,7 +51,7 @@ class GaussianProcess(Coded):
     projection: Float[Tensor, "output component"]
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Predict in batches, float64."""
+        """Predict in batches, in float64."""
         arrays = {name: getattr(self, name).to(x.device) for name in ARRAYS}
         base = self.base.predict(x, batch_size=batch_size).double() if self.base is not None else None
         z = x.double() if self.on != "augmented" or base is None else torch.cat([x.double(), base @ arrays["projection"]], 1)
@@ -65,7 +65,7 @@ class GaussianProcess(Coded):
         for amplitude, factors in zip(arrays["amplitudes"], arrays["inverse_lengths"], strict=True):
             term = amplitude
             for scale in factors:
-                # By differences: distances from a matrix product would lose half of the digits.
+                # From differences of coordinates: distances from a matrix product would lose half of the digits.
                 r = torch.cdist(z * scale, arrays["points"] * scale, compute_mode="donot_use_mm_for_euclid_dist")
                 s = 5**0.5 * r
                 term = term * (torch.exp(-0.5 * r.square()) if self.kernel == "rbf" else (1 + s + s**2 / 3) * torch.exp(-s))
@@ -73,7 +73,7 @@ class GaussianProcess(Coded):
         return total
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse unknown kernels, and components or a base that do not go with `on`."""
+        """Check that the kernel is known, and that the components and the base fit `on`."""
         on, kernel, inputs, components = self.on, self.kernel, sizes["input"], sizes["component"]
         known = on in ("target", "residual", "augmented") and kernel in ("matern", "rbf")
         if not known or (on == "target") != (self.base is None):

@@ -1,4 +1,4 @@
-"""A predictor with the residuals that it leaves on samples that it has not seen: what a choice among methods needs."""
+"""A predictor with its residuals on samples that it has not seen, from which a choice among methods is made."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from pac_surrogate.utilities.display import Shown
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LeftOut(Shown):
-    """A predictor fitted to all samples, with what the same fit leaves of each sample when it has not seen it.
+    """A predictor fitted to all samples, with the residual of each sample under the same fit without that sample.
 
     Attributes:
-        predictor: of all samples.
+        predictor: the fit to all samples.
         residual: y_i - f_-i(x_i), standardised.
-        variance: what the fit without the sample expects of the square of its residual, if it is a posterior.
+        variance: the square of each residual that the fit without the sample expects, if that fit is a posterior.
     """
 
     predictor: Predictor
@@ -26,7 +26,7 @@ class LeftOut(Shown):
     variance: Float[Tensor, "sample output"] | None = None
 
     def expected(self, group: Int[Tensor, " sample"]) -> Float[Tensor, "sample output"]:
-        """Expected square of each residual: by the posterior, or the mean square of the others where there is none.
+        """Return the expected square of each residual: from the posterior, otherwise the mean square over the other inputs.
 
         Args:
             group: number of each sample's input.

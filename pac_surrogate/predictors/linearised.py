@@ -1,4 +1,4 @@
-"""Predictors of the closed form: a linearised network, and a network with a kernel on top; both with their variance."""
+"""Predictors in closed form, with their variances: a linearised network, and a network with a kernel on top."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from pac_surrogate.models.weights import Weights
 from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.network import PREDICT_NUMBERS, Network
 
-CROSS_NUMBERS = 2**24  # of one piece of a cross kernel
+CROSS_NUMBERS = 2**24  # largest number of entries in one piece of a cross kernel
 
 
 class ClosedForm(Coded):
-    """What both predictors share: the noise, and what a saved one must fit."""
+    """The common part of both predictors: the noise, and the checks of a saved predictor."""
 
     called: ClassVar[str] = "the closed form"
     prefix: ClassVar[str] = "closed/"
@@ -33,11 +33,11 @@ class ClosedForm(Coded):
 
     @property
     def noise(self) -> Float[Tensor, " output"]:
-        """Variance of the noise of each output, t^2."""
+        """Noise variance of each output, t^2."""
         return self.ratio * self.scale
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse a network in float32, no samples, and a ratio by which nothing can be divided."""
+        """Check that the network is in float64, that there are samples, and that the ratio is positive and finite."""
         if self.base.dtype != torch.float64 or sizes["sample"] == 0:
             raise ValueError("the closed form does not fit: its network must be in float64 and its samples one or more")
         if not 0 < self.ratio < float("inf"):
@@ -46,15 +46,15 @@ class ClosedForm(Coded):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Linearised(ClosedForm):
-    """A network along its tangent: f(x; start) + J(x) change. Exact block kernel.
+    """A network along its tangent, f(x; start) + J(x) change, with the exact block kernel.
 
     Attributes:
-        base: the network at the start, float64.
-        change: posterior mean of the weights, less the start.
+        base: the network at the start, in float64.
+        change: posterior mean of the weights, minus the start.
         inputs: the training inputs, standardised.
         prior: variance of each weight, in units of the scale.
         ratio: t^2 / s^2.
-        scale: s^2, (output,), one number.
+        scale: s^2, the same number for all outputs, (output,).
     """
 
     base: Network
@@ -65,13 +65,13 @@ class Linearised(ClosedForm):
     scale: Float[Tensor, " output"]
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Predict in batches, float64."""
+        """Predict in batches, in float64."""
         tangent = _tangent(self.base, x)
         size = batch_size or _batch(self.base, x)
         return by_pieces(lambda rows: [tangent.predict(rows) + tangent.along(rows, self.change)], x.double(), size)[0]
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
-        """Posterior variance of the outputs, without noise, standardised: s^2 [k(x, x) - k(x)' (K + ratio I)^-1 k(x)].
+        """Return the standardised posterior variance without noise: s^2 [k(x, x) - k(x)' (K + ratio I)^-1 k(x)].
 
         Raises:
             ValueError: if the block kernel of the training samples is too large, as it may be after conjugate gradients.
@@ -81,18 +81,18 @@ class Linearised(ClosedForm):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SharedKernel(ClosedForm):
-    """A network with a kernel that all outputs share on top: f(x; start) + J(x) offset + k(x)' a.
+    """A network plus a kernel that all outputs share: f(x; start) + J(x) offset + k(x)' a.
 
     Attributes:
-        base: the network at the start, float64.
-        offset: mean of the prior, less the start; None where that is 0.
+        base: the network at the start, in float64.
+        offset: mean of the prior, minus the start; None where that is 0.
         inputs: the training inputs, standardised.
         coefficients: a = (k + ratio I)^-1 r.
         prior: variance of each weight, in units of the scale.
         ratio: t^2 / s^2.
         scale: s^2 of each output.
-        projections: how many random projections of the outputs there are, from which the body's part of the kernel is made.
-        seed: of the projections.
+        projections: number of random projections of the outputs, from which the body's part of the kernel is estimated.
+        seed: seed of the projections.
     """
 
     stored_as: ClassVar[Mapping[str, str]] = {"projections": "combinations"}
@@ -108,7 +108,7 @@ class SharedKernel(ClosedForm):
     seed: int
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Predict in batches, float64."""
+        """Predict in batches, in float64."""
         if len(x) == 0:
             return x.new_zeros(0, len(self.scale), dtype=torch.float64)
         tangent = _tangent(self.base, x)
@@ -123,11 +123,11 @@ class SharedKernel(ClosedForm):
         return by_pieces(mean, x.double(), size)[0]
 
     def variance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
-        """Posterior variance of the outputs, without noise, standardised: one shape, scaled by the s^2 of each output."""
+        """Return the standardised posterior variance without noise: one function of x, times the s^2 of each output."""
         return variances([self], x)[0]
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse also impossible numbers of projections and seeds."""
+        """Check the number of projections and the seed too."""
         super().check(sizes)
         if not 1 <= self.projections <= 10_000 or not 0 <= self.seed < 2**63:
             raise ValueError("the closed form has an impossible number of projections or seed")
@@ -136,7 +136,7 @@ class SharedKernel(ClosedForm):
 def variances(
     members: Sequence[Linearised | SharedKernel], x: Float[Tensor, "sample input"]
 ) -> list[Float[Tensor, "sample output"]]:
-    """Posterior variances of several predictors; those of one start, kernel and samples share the derivatives.
+    """Return posterior variances; predictors with equal start, kind of kernel and samples share the derivatives.
 
     Raises:
         ValueError: if the block kernel of the training samples is too large, as it may be after conjugate gradients.
@@ -159,7 +159,7 @@ def variances(
 
 
 def _alike(one: Linearised | SharedKernel, other: Linearised | SharedKernel) -> bool:
-    """Whether two have the same derivatives at the same samples."""
+    """Whether two predictors have the same derivatives at the same samples."""
     kinds = [(type(m), getattr(m, "projections", 0), getattr(m, "seed", 0), m.base.architecture) for m in (one, other)]
     ours, theirs = one.base.weights, other.base.weights
     same = kinds[0] == kinds[1] and torch.equal(one.inputs, other.inputs)
@@ -215,28 +215,28 @@ def _to(weights: Weights, x: Tensor) -> Weights:
 
 
 def _batch(base: Network, x: Tensor) -> int:
-    """Samples of one batch: float64, and as much again for the derivative."""
+    """Return the samples of a batch: float64 doubles the memory, and the derivative doubles it again."""
     return max(1, PREDICT_NUMBERS // (4 * activation_size(base.module, x.shape[1])))
 
 
 def _rows(base: Network, x: Tensor, kernels: int, columns: int) -> int:
-    """Samples of one piece of the cross kernels, for which neither these nor the features that make them take more memory."""
+    """Return the samples of a piece for which neither the cross kernels nor the features behind them exceed the memory."""
     return max(1, CROSS_NUMBERS // (kernels * max(columns, activation_size(base.module, x.shape[1]))))
 
 
 def _factors(
     grams: list[Float[Tensor, "row row"]], members: Sequence[Linearised | SharedKernel]
 ) -> list[Float[Tensor, "row row"]]:
-    """Cholesky factors of K + ratio I; each kernel is given up for its factor."""
+    """Return the Cholesky factors of K + ratio I; each kernel is freed once it is factorised."""
     return [_factor(grams.pop(0), member.ratio) for member in members]
 
 
 def _factor(gram: Float[Tensor, "row row"], ratio: float) -> Float[Tensor, "row row"]:
-    """Cholesky factor of K + ratio I, which takes the place of K."""
+    """Return the Cholesky factor of K + ratio I; K is overwritten."""
     gram.diagonal().add_(ratio)
     factor, singular = cholesky(gram)
     if bool(singular):
         raise ValueError(
-            f"the kernel of the training samples has no inverse in float64 at the ratio {ratio:g}: use a larger one"
+            f"the kernel of the training samples has no inverse in float64 at the ratio {ratio:g}: use a larger ratio"
         )
     return factor

@@ -17,15 +17,16 @@ from pac_surrogate.utilities.display import listed
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mixture(Coded):
-    """sum_k weight_k f_k(x).
+    """A weighted mean of predictors, sum_k weight_k f_k(x).
 
     Attributes:
-        weights: (member,), not negative, of sum 1.
+        weights: weights of the members (member,), not negative, with the sum 1.
         members: predictors between the same standardised inputs and outputs.
-        choice: how the members were chosen, if they were.
-        studentised: |leave-one-out residual| of the mixture over its deviation, (sample, output).
-        squares: mean squared leave-one-out residual of each member, (member, output): the variance of one that has none.
-        group: number of each sample's input, (sample,); those of equal input were left out together.
+        choice: how the members were chosen, if `Auto` chose them.
+        studentised: |leave-one-out residual| of the mixture divided by its deviation, (sample, output).
+        squares: mean squared leave-one-out residual of each member, (member, output); it serves as the variance of a member
+            that has no posterior variance.
+        group: number of each sample's input, (sample,); samples of equal input were left out together.
     """
 
     called: ClassVar[str] = "the mixture"
@@ -45,14 +46,14 @@ class Mixture(Coded):
         return f"mean of {len(self.members)} predictors, {listed([type(member).__name__ for member in self.members])}"
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
-        """Predict by all members, float64."""
+        """Predict with all members, in float64."""
         parts = [
             w * member.predict(x, batch_size=batch_size).double() for w, member in zip(self.weights, self.members, strict=True)
         ]
         return torch.stack(parts).sum(0)
 
     def deviation(self, x: Float[Tensor, "row input"]) -> Float[Tensor, "row output"]:
-        """Standard deviation of a new target sample: the members' variances, noise included, in their weights."""
+        """Return the standard deviation of a new target sample, from the weighted mean of the members' variances with noise."""
         if self.squares is None:
             raise ValueError("this mixture was made without leave-one-out residuals")
         closed = [member for member in self.members if isinstance(member, Linearised | SharedKernel)]
@@ -63,12 +64,12 @@ class Mixture(Coded):
         return total.sqrt()
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse weights that do not add up to 1, mixtures of mixtures, and half of what intervals need."""
+        """Check that the weights add up to 1, that no member is a mixture, and that intervals have both arrays or neither."""
         if abs(float(self.weights.sum()) - 1) >= 1e-6:
             raise ValueError("the weights of the mixture must have the sum 1")
         if any(isinstance(member, Mixture) for member in self.members):
-            raise ValueError("a mixture has no mixtures as members")
+            raise ValueError("the members of a mixture cannot be mixtures")
         if (self.squares is None) != (self.studentised is None):
-            raise ValueError("the mixture does not fit: it has one of mixture/scores and mixture/squares alone")
+            raise ValueError("the mixture does not fit: it has only one of mixture/scores and mixture/squares")
         if self.group is not None:
             check_groups(self.group)

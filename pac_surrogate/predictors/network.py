@@ -20,7 +20,7 @@ from pac_surrogate.predictors.predictor import check_finite, part, shapes
 from pac_surrogate.utilities.display import Shown
 
 ARCHITECTURES: dict[str, type] = {kind.__name__: kind for kind in (MLP, CNN, DeltaNet, InputAugmentation, MultiFidelity)}
-PREDICT_NUMBERS = 2**25  # activations of one batch of a prediction
+PREDICT_NUMBERS = 2**25  # largest number of activations in one batch of a prediction
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,11 +28,11 @@ class Network(Shown):
     """A model with its weights.
 
     Attributes:
-        architecture: what built the module.
-        module: run with the weights below; its own are never used. Surrogates of one shape share it.
-        weights: by name, on the CPU.
+        architecture: the description from which the module was built.
+        module: the module, which is run with the weights below and never with its own. Surrogates of one shape share it.
+        weights: the weights by name, on the CPU.
         essential: mask of the weights that the source task needs, or None before pruning.
-        new_readout: the readout is not the source's: its outputs are new.
+        new_readout: whether the readout has outputs that are new to the source.
     """
 
     architecture: Architecture
@@ -53,7 +53,7 @@ class Network(Shown):
 
     @property
     def shape_key(self) -> tuple[Any, ...]:
-        """Networks of equal key run as one stack."""
+        """Key by which networks are grouped: those with equal keys run as one stack."""
         return self.architecture, self.dtype, tuple((name, weight.shape) for name, weight in self.weights.items())
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
@@ -63,7 +63,7 @@ class Network(Shown):
         return by_pieces(lambda rows: evaluate(self.module, weights, rows.to(self.dtype))[:1], x, size)[0]
 
     def as_module(self) -> nn.Module:
-        """The module with these weights, a copy."""
+        """Return a copy of the module that holds these weights."""
         module = copy.deepcopy(self.module).to(self.dtype)
         with torch.no_grad():
             for name, weight in module.named_parameters():
@@ -71,7 +71,7 @@ class Network(Shown):
         return module
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give weights, mask and architecture."""
+        """Return weights, mask and buffers as tensors, and the architecture as JSON."""
         tensors = {f"weights/{name}": weight for name, weight in self.weights.items()}
         tensors |= {f"essential/{name}": mask for name, mask in (self.essential or {}).items()}
         innermost = self.architecture
@@ -94,13 +94,14 @@ class Network(Shown):
         """Rebuild from a saved state."""
         saved = description["architecture"]
         weights, essential, buffers = (part(tensors, prefix) for prefix in ("weights/", "essential/", "buffers/"))
-        # A hostile header costs neither time nor memory: no more layers than there are tensors, and those without numbers.
+        # A malicious header must cost neither time nor memory: it may describe no more layers than there are tensors, and the
+        # shapes are compared on a module without storage before the network is built.
         if _layers(saved) > len(weights):
             raise ValueError("weights do not fit the architecture")
         if isinstance(model, Module):
             model = model.with_buffers(buffers)
         architecture = _architecture(saved, model)
-        # A module that is given has the shapes that it has; what a composite puts around it is still the header's word.
+        # The shapes of a given module are known; only the header describes the networks that a composite puts around it.
         own = None if model is None else "base." * _depth(saved)
         around = architecture if model is None else _architecture(saved, MLP(hidden=(1,)))
         with torch.device("meta"):
@@ -121,15 +122,15 @@ class Network(Shown):
 
 
 def build_network(architecture: Architecture, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Network:
-    """Build a network with the module's own initial weights, refusing modules that cannot run in a stack."""
-    with torch.random.fork_rng(devices=[]):  # what torch's layers draw on being built is not the caller's to pay
+    """Build a network with the module's own initial weights; modules that cannot run in a stack are refused."""
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw random numbers when built; the caller's stream stays as it is
         module = architecture.build(inputs, outputs)
     check_model(module)
     return Network(architecture, module, {name: weight.detach() for name, weight in module.named_parameters()})
 
 
 def _description(architecture: Architecture) -> dict[str, Any]:
-    """An architecture as JSON."""
+    """Describe an architecture as JSON."""
     kind = type(architecture).__name__
     if isinstance(architecture, Module):
         return {"kind": kind, "class": type(architecture.module).__qualname__}
@@ -141,7 +142,7 @@ def _description(architecture: Architecture) -> dict[str, Any]:
 
 
 def _architecture(saved: Mapping[str, Any], model: Architecture | None) -> Architecture:
-    """The architecture of a description, with `model` for the innermost if there is one."""
+    """Rebuild an architecture from its description, with `model` as the innermost one if it is given."""
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
     kind: str = given.pop("kind")
     if issubclass(ARCHITECTURES.get(kind, object), Composite):
@@ -155,13 +156,13 @@ def _architecture(saved: Mapping[str, Any], model: Architecture | None) -> Archi
 
 
 def _layers(saved: Mapping[str, Any]) -> int:
-    """How many layers a description speaks of, at least."""
+    """Return the least number of layers that a description implies."""
     own = max(len(saved.get("hidden", ())), saved.get("blocks", 0), saved.get("levels", 0))
     return own + (1 + _layers(saved["base"]) if "base" in saved else 0)
 
 
 def _depth(saved: Mapping[str, Any]) -> int:
-    """How many networks a description puts around its innermost."""
+    """Return the number of networks that a description puts around the innermost one."""
     return 1 + _depth(saved["base"]) if "base" in saved else 0
 
 

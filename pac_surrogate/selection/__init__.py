@@ -1,1 +1,1 @@
-"""Which method, and which samples next: closed-form candidates, their weights, and what to run on the target."""
+"""The choice of a method among weighted candidates in closed form, and of the inputs to run on the target next."""

@@ -1,4 +1,4 @@
-"""Which method? `Auto` weighs candidates by what they leave on samples that they have not seen, and says why."""
+"""The method `Auto`: it weighs candidates by their leave-one-out residuals and reports why."""
 
 from collections.abc import Generator, Mapping
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from pac_surrogate.selection.candidates import candidates
 from pac_surrogate.selection.stacking import mix
 from pac_surrogate.utilities.arguments import settings
 
-RATE = 3e-3  # of the trained candidates
+RATE = 3e-3  # learning rate of the trained candidates
 TRAINED: Mapping[str, Method] = {
     "PAC": PAC(learning_rate=RATE),
     "PAC, sparsity 0.5": PAC(learning_rate=RATE, sparsity=0.5),
@@ -39,27 +39,28 @@ class Auto:
     """Choose among methods in closed form by their leave-one-out errors, and average the best.
 
     Candidates: the unchanged source, a shift, linear corrections and a Gaussian process on the residual; the same, and
-    co-kriging, around a process of the source's samples where outputs are few; the tangent of the network with priors on
-    readout, biases, single layers, essential, redundant and all weights, by the block kernel and the shared one; a process of
-    the target alone; ATL. The answer is their mean with weights that minimise the leave-one-out error, shrunk towards weights
-    by evidence (see `weigh`). What a candidate tunes (a ratio, a ridge, length scales, layers) is tuned without the sample that
-    judges it. Processes join up to 200 target samples, tangents up to 4,000.
+    co-kriging (a linear correction with a Gaussian process), around a process of the source's samples where outputs are few;
+    the tangent of the network with priors on readout, biases, single layers, essential, redundant and all weights, with the
+    block kernel and the shared one; a process of the target alone; ATL. The prediction is their mean with weights that minimise
+    the leave-one-out error, shrunk towards evidence weights (see `weigh`). The settings that a candidate tunes (a ratio, a
+    ridge, length scales, layers) are tuned without the sample on which it is judged. Gaussian processes are candidates up to
+    200 target samples, tangents up to 4,000.
 
-    Source samples, where there are any, add the candidates that need them: ATL, which standardises features by them, and their
-    process.
+    Source samples, where there are any, add the candidates that need them: ATL, which standardises features by them, and the
+    process of the source's samples.
 
     Args:
-        trained: also train PAC, L2-SP, fine-tuning and scratch, each with two settings but the last, on all samples and without
-            each of at most 10 parts of them, all together; their residuals on the parts stand beside those of the closed
-            forms. One that diverges, or is not applicable, does not join. Takes minutes where closed forms take seconds.
+        trained: also train PAC, L2-SP and fine-tuning with two settings each, and scratch with one, on all samples and without
+            each of at most 10 parts of them, in one batch. Their residuals on the parts are compared with those of the closed
+            forms. A method that diverges or does not apply is not a candidate. Takes minutes where closed forms take seconds.
     """
 
     trained: bool = False
-    chooses: ClassVar[bool] = True  # itself, and is no candidate among others
-    leaves_out: ClassVar[bool] = True  # itself: its answer holds the residuals that intervals need
+    chooses: ClassVar[bool] = True  # chooses itself, so it cannot be a candidate of another choice
+    leaves_out: ClassVar[bool] = True  # leaves samples out itself: its result holds the residuals that intervals need
 
     def adapt(self, case: Case) -> Adaptation:
-        """Measure the source's features and fit its process; fit all candidates on the target, weigh them, and say why."""
+        """Measure the source's features and fit its process; fit all candidates on the target, weigh them, and report why."""
         seen = () if case.source is None else (case.source,)
         surrogate, inputs = case.for_target(), count_of(case.group)
         network = surrogate.network
@@ -82,7 +83,7 @@ class Auto:
 
 
 def _trained(case: Case) -> Generator[Any, Any, dict[str, LeftOut]]:
-    """The trained candidates of a case, fitted also without parts of the samples."""
+    """Train candidates for a case on all samples and without each part of them."""
     methods = {name: method for name, method in TRAINED.items() if case.source is not None or not needs_source(method)}
     outcomes = yield [(LeaveOut(method), case) for method in methods.values()]
     return {

@@ -1,4 +1,4 @@
-"""Candidates in closed form for a target: each with the residuals that it leaves on samples which it has not seen.
+"""Candidates in closed form for a target, each with its residuals on samples that it has not seen.
 
 No gradient step is taken: a choice costs a Jacobian of the samples and a few factorisations.
 """
@@ -26,11 +26,11 @@ from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.solvers.closed_form import RATIOS, linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel serves
-SPARSITY = 0.8  # of the essential mask among the candidates
-LAYERS = 6  # single layers among the candidates, at most
-RIDGES = (1.0, 0.1, 0.01, 1e-4, 1e-7)  # of the linear corrections
-PROCESS_SAMPLES = 200  # up to which Gaussian processes are among the candidates
+BLOCK_ROWS = 512  # samples x outputs up to which the exact kernel is used for several outputs
+SPARSITY = 0.8  # sparsity of the candidates' essential mask
+LAYERS = 6  # largest number of single layers among the candidates
+RIDGES = (1.0, 0.1, 0.01, 1e-4, 1e-7)  # ridge strengths of the linear corrections
+PROCESS_SAMPLES = 200  # number of samples up to which Gaussian processes are among the candidates
 
 
 def candidates(
@@ -40,17 +40,17 @@ def candidates(
     process: Predictor | None = None,
     others: Mapping[str, LeftOut] = MappingProxyType({}),
 ) -> dict[str, LeftOut]:
-    """Fit all candidates that the case allows, by name; samples of two different inputs or more.
+    """Fit all candidates that the case allows, and return them by name.
 
     Args:
         surrogate: the source, with the target's outputs.
-        data: target samples, standardised.
-        statistics: of the source's features, for ATL.
-        process: of the source's samples.
-        others: candidates that are there already.
+        data: standardised target samples, of two different inputs or more.
+        statistics: statistics of the source's features, for ATL.
+        process: Gaussian process of the source's samples.
+        others: candidates that were fitted elsewhere and are added.
 
     Raises:
-        NotApplicableError: if the case allows none.
+        NotApplicableError: if the case allows no candidate.
     """
     network = surrogate.network
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
@@ -68,12 +68,12 @@ def candidates(
     for kernel in kernels:
         solved = linearise(network, list(plans.values()), x, y, kernel=kernel, ratio=RATIOS)
         for name, solution in zip(plans, solved, strict=True):
-            if solution.unseen is not None:  # as it is of every kernel but that of conjugate gradients
+            if solution.unseen is not None:  # it is None only after conjugate gradients
                 found[f"{name}, {kernel} kernel" if len(kernels) > 1 else name] = solution.unseen
     if len(data) <= PROCESS_SAMPLES:
         found["GP on the target"] = GP(on="target").left_out(network, data)
     if statistics is not None:
-        # A model without features has none: no candidate here.
+        # ATL does not apply to a model without features.
         with contextlib.suppress(NotApplicableError):
             found["ATL"] = ATL().left_out(network, data, statistics)
     found = {name: one for name, one in {**found, **others}.items() if bool(torch.isfinite(one.residual).all())}
@@ -83,7 +83,7 @@ def candidates(
 
 
 def readout_weights(surrogate: Surrogate) -> list[Tensor]:
-    """The weights of the readout, all 0 where no output is known to the source."""
+    """Return the weights of the readout, which are all 0 if the source knows no output."""
     return [surrogate.weights[name] for name, own in inside(surrogate.weights, surrogate.readout).items() if bool(own)]
 
 
@@ -93,7 +93,7 @@ def _predict(base: Predictor, x: Float[Tensor, "sample input"]) -> Float[Tensor,
 
 
 def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
-    """Priors around the source: which weights may move, and how far."""
+    """Return priors around the source: which weights may change, and with which variance."""
     weights, readout = surrogate.weights, surrogate.readout
 
     def plan(trainable: bool | Mask, strength: float | Mapping[str, float | Tensor] = 1.0) -> Plan:
@@ -101,7 +101,7 @@ def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
 
     plans = {"readout": plan(inside(weights, readout))}
     if not any(bool(w.any()) for w in readout_weights(surrogate)):
-        return plans  # no other weight moves a prediction that is 0 everywhere
+        return plans  # with a readout of 0, no other weight changes the prediction
     names = prunable(weights)
     biases = {name: torch.tensor(name not in names) for name in weights}
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
@@ -117,7 +117,7 @@ def plans_around(surrogate: Surrogate) -> dict[str, Plan]:
 def _around(
     base: Predictor, data: Dataset, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"], *, of: str = ""
 ) -> dict[str, LeftOut]:
-    """Corrections of a source: a shift, lines, a process of what is left."""
+    """Fit corrections of a predictor: a shift, linear corrections, and a Gaussian process of its residual."""
     before = _predict(base, x)
     (samples, outputs), group = y.shape, groups_of(x)
     residual, none = y - before, torch.zeros(x.shape[1], outputs, dtype=torch.float64)
@@ -132,7 +132,7 @@ def _around(
         best = tried[int(squares.mean(1).argmin())]
         corrected = Correction(base, *best.lines(x, linear=linear))
         found[name + of] = LeftOut(corrected, errors[chosen_by_others(squares, group), torch.arange(samples)])
-        if of and not linear and samples <= PROCESS_SAMPLES:  # around the network this adds nothing to the one below
+        if of and not linear and samples <= PROCESS_SAMPLES:  # around the network it gains nothing over the process below
             found[f"GP and linear correction{of}"] = GP(on="residual").left_out(corrected, data, best.without)
     if samples <= PROCESS_SAMPLES:
         found[f"GP on the residual{of}"] = GP(on="residual").left_out(base, data)

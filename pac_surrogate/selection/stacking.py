@@ -1,4 +1,4 @@
-"""Weights of candidates in an answer, by stacking their leave-one-out residuals, and what is said of the choice."""
+"""Weights of candidates from their stacked leave-one-out residuals, and the explanation of the choice."""
 
 from collections.abc import Mapping
 
@@ -12,33 +12,33 @@ from pac_surrogate.data.repeats import count_of, group_mean, sample_weights
 from pac_surrogate.predictors import LeftOut, Mixture
 from pac_surrogate.predictors.choice import CandidateError, Choice
 
-SHRINKAGE = 10.0  # of the weights towards those by evidence; 1 did alike on the tuned pairs of benchmarks/choice.py
-LEAST_WEIGHT = 0.01  # members below it are left out
-SUM = 1e4  # weight of the row of the sum
-LEAST_PULL = 1e-9  # relative to the mean square, so that the least squares problem has one answer
-WEIGHED = 50  # fits of the weights without a part of the samples, at most one a sample
+SHRINKAGE = 10.0  # strength towards the evidence weights; 1 gave similar results on the tuned pairs of benchmarks/choice.py
+LEAST_WEIGHT = 0.01  # candidates of a smaller weight are left out
+SUM = 1e4  # weight of the row that makes the sum 1
+LEAST_PULL = 1e-9  # relative to the mean square; makes the solution of the least squares problem unique
+WEIGHED = 50  # largest number of folds; for each, the weights are fitted again without it
 
 
 def weigh(
     residuals: Float[Tensor, "candidate sample output"], inputs: int, shrinkage: float = SHRINKAGE
 ) -> Float[Tensor, " candidate"]:
-    """Weights of the candidates in the answer: not negative, of sum 1, none between 0 and 0.01.
+    """Compute the weights of the candidates: not negative, with the sum 1, and none between 0 and 0.01.
 
         minimise  mean (sum_k w_k e_k)^2 + shrinkage / n median_k(mean e_k^2) ||w - v||^2,   v_k ~ (mean e_k^2)^(-n/4)
 
     e_k are leave-one-out residuals. The first term is stacking (Wolpert 1992; Breiman 1996); v are the pseudo-evidence weights
-    to which it is shrunk, the more so the fewer inputs there are.
+    towards which w is shrunk, more strongly when there are fewer inputs.
 
     Args:
-        residuals: of each candidate; those of an input with several samples, divided by the root of their number.
-        inputs: n, how many different inputs the samples have.
-        shrinkage: see above.
+        residuals: residuals of each candidate; those of an input with several samples are divided by the root of their number.
+        inputs: n, the number of different inputs of the samples.
+        shrinkage: strength of the second term.
     """
     flat = residuals.flatten(1)
     gram = flat @ flat.T / (inputs * residuals.shape[2])
     square = gram.diagonal().clamp_min(torch.finfo(gram.dtype).tiny)
     prior = torch.softmax(-inputs / 4 * square.log(), dim=0)
-    # Least squares with the sum as one more row, of a weight that leaves it 1e-8 from 1 (Lawson & Hanson 1974, chapter 22).
+    # Least squares with the sum as an extra row, weighted so that the sum is 1 within 1e-8 (Lawson & Hanson 1974, chapter 22).
     pull = max(shrinkage / inputs * float(square.median() / square.mean()), LEAST_PULL)
     root = torch.linalg.cholesky(gram / square.mean() + pull * torch.eye(len(flat), dtype=gram.dtype)).T
     aim = torch.linalg.solve_triangular(root.T, pull * prior[:, None], upper=False)[:, 0]
@@ -54,12 +54,12 @@ def explain(
     answer: Float[Tensor, " sample"],
     group: Int[Tensor, " sample"],
 ) -> Choice:
-    """Say what was chosen, and why.
+    """Describe what was chosen, and why.
 
     Args:
         found: all candidates by name.
-        weights: of them.
-        answer: mean squared residual that their mixture leaves on each sample, unseen.
+        weights: weights of the candidates.
+        answer: mean squared leave-one-out residual of their mixture on each sample.
         group: number of each sample's input.
     """
     table, answer = [], group_mean(answer, group)
@@ -79,7 +79,7 @@ def explain(
 
 
 def chance_worse(ours: Float[Tensor, " sample"], theirs: Float[Tensor, " sample"] | None) -> float | None:
-    """Chance that our mean squared error is the larger one, from paired leave-one-out errors and Student's t."""
+    """Return the probability that our mean squared error is the larger one, by Student's t on paired leave-one-out errors."""
     if theirs is None:
         return None
     difference = ours - theirs
@@ -90,17 +90,17 @@ def chance_worse(ours: Float[Tensor, " sample"], theirs: Float[Tensor, " sample"
 
 
 def mix(found: Mapping[str, LeftOut], group: Int[Tensor, " sample"]) -> Mixture:
-    """Weigh candidates, and say why.
+    """Weigh candidates, and explain the weights.
 
     Args:
         found: candidates by name.
         group: number of each sample's input.
     """
     residuals = torch.stack([candidate.residual for candidate in found.values()])
-    # Each input counts once, however many samples it has.
+    # Each input counts once, regardless of its number of samples.
     counted = residuals * sample_weights(group)[:, None].sqrt()
     weights = weigh(counted, count_of(group))
-    # Weights that have seen a sample's residuals make too little of them, so each sample is weighed by the others.
+    # Weights fitted to a sample underestimate its residual, so each sample gets weights fitted without its fold.
     fold = group % WEIGHED
     folds = int(fold.max()) + 1
     others = [weigh(counted[:, fold != k], len(torch.unique(group[fold != k]))) for k in range(folds)]

@@ -1,1 +1,1 @@
-"""Surrogates: scaling and one predictor, in physical units."""
+"""Surrogates: one predictor with its scaling to and from physical units."""

@@ -1,4 +1,4 @@
-"""Bounds of an interval, in standardised units, from what a surrogate knows of its own errors."""
+"""Bounds of an interval, in standardised units, from the residuals or the variances that a surrogate holds."""
 
 from collections.abc import Sequence
 
@@ -21,19 +21,19 @@ def bounds_of(
     interval: str,
     simultaneous: bool,
 ) -> tuple[Sequence[Float[Tensor, "sample output"]], float | None]:
-    """Lower and upper bound, and the coverage that is promised; see `Surrogate.predict_interval`.
+    """Return lower and upper bounds, and the guaranteed coverage; see `Surrogate.predict_interval`.
 
     Args:
-        predictor: of the surrogate.
-        folds: its fits without parts of the target samples.
+        predictor: predictor of the surrogate.
+        folds: fits of the surrogate without parts of the target samples.
         x: standardised inputs.
-        mean: prediction there.
+        mean: prediction at these inputs.
         level: nominal coverage.
-        interval: jackknife | posterior.
-        simultaneous: for all outputs of a sample together.
+        interval: "jackknife" or "posterior".
+        simultaneous: whether the bounds hold for all outputs of a sample together.
 
     Raises:
-        ValueError: if the samples are too few for the level, or none were left out.
+        ValueError: if the samples are too few for the level, or no samples were left out.
     """
     piece = max(1, BAND_NUMBERS // (mean.shape[1] * (1 if folds is None else len(folds.members))))
     if interval == "jackknife" and folds is not None:

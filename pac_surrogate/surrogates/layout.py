@@ -1,4 +1,4 @@
-"""How arrays are laid out: a row a sample, the columns of its variables side by side."""
+"""The layout of arrays: one row for each sample, with the columns of its variables side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from pac_surrogate.utilities.resolution import check_exact
 
 
 def same_variables(some: Sequence[Variable], others: Sequence[Variable]) -> bool:
-    """Whether the columns of two sides mean the same: equal names and shapes in the same order."""
+    """Whether two lists of variables describe the same columns: equal names and shapes in the same order."""
     return [(v.name, v.shape) for v in some] == [(v.name, v.shape) for v in others]
 
 
 def laid_out(values: Float[Tensor, "sample output"], outputs: Sequence[Variable], x: Any) -> Any:
-    """Outputs as the inputs x were given: arrays or dictionaries, NumPy or torch."""
+    """Return outputs in the form of the inputs x: an array or a dictionary, NumPy or torch."""
     named = isinstance(x, Mapping)
     given = next(iter(x.values())) if named and x else x
     array: Any = values if isinstance(given, Tensor) else values.numpy()
@@ -34,10 +34,10 @@ def laid_out(values: Float[Tensor, "sample output"], outputs: Sequence[Variable]
 
 
 def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "sample input"]:
-    """Inputs as a matrix, from an array with the columns of all of them, or a dictionary with an array of each.
+    """Return inputs as a matrix, from one array with all columns or from a dictionary with an array of each variable.
 
     Raises:
-        ValueError: if names, shapes or lengths do not fit, or the numbers are not real.
+        ValueError: if names, shapes or lengths do not fit, or numbers are not real.
     """
     if not isinstance(x, Mapping):
         return _rows(x, "x", inputs)
@@ -54,9 +54,9 @@ def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "samp
 
 
 def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor, "sample column"]:
-    """Inputs as a matrix: laid out as the variable if there is one, or flat."""
+    """Return inputs as a matrix; they are given as flat rows, or in the shape of the variable if there is only one."""
     if not isinstance(values, Tensor):
-        # Copied, for torch takes no read-only memory, backward strides or foreign byte order.
+        # Copied, because torch does not accept read-only memory, negative strides or a foreign byte order.
         values = torch.from_numpy(as_numbers(name, values, single=False))
     values = as_precise(values)
     if values.is_complex():

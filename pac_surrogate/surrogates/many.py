@@ -16,9 +16,9 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -> list[Float[np.ndarray, "_sample _output"]]:
-    """Predictions of many surrogates in physical units, networks of one shape as stacks; no warnings.
+    """Predict with many surrogates in physical units, without warnings; networks of one shape run as stacks.
 
-    Each is a matrix with the columns that the surrogate's arrays have.
+    Each result is a matrix with the columns of the surrogate's output arrays.
     """
     scaled_by: dict[tuple[int, int, int], Tensor] = {}
     scaled = []

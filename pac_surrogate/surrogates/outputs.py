@@ -1,4 +1,4 @@
-"""A surrogate for other outputs, or for data that vary what its source held still."""
+"""Surrogates for other outputs, or for data that vary a quantity which the source held constant."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
-    """Give a surrogate the outputs of other data: known ones keep readout and scaling, new ones begin at 0 with their own.
+    """Give a surrogate the outputs of other data.
 
-    A surrogate that has these outputs already comes back as it is.
+    Known outputs keep their readout and scaling; new ones start with a readout of 0 and are scaled by the data. A surrogate
+    that has these outputs already is returned unchanged.
 
     Raises:
-        ValueError: if the network cannot be rebuilt, or there are no samples to scale new outputs by.
+        ValueError: if the network cannot be rebuilt, or there are no samples by which new outputs can be scaled.
     """
     if same_variables(surrogate.outputs, data.outputs):
         return surrogate
@@ -42,7 +43,7 @@ def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
                 essential[name] = network.essential[name]
             continue
         weights[name] = torch.zeros_like(weight, dtype=network.dtype).detach()
-        # Nothing in a new readout is known to the source, so all of it is free to train.
+        # The source knows no weight of a new output, so none of them is essential and all are free to train.
         mask = torch.zeros_like(weight, dtype=torch.bool)
         for place, row in enumerate(rows):
             if row >= 0:
@@ -64,9 +65,9 @@ def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
 
 
 def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[Variable]) -> tuple[list[int], list[int]]:
-    """For each column of their outputs the column of ours, and for each row of their readout the row of ours; -1 for new ones.
+    """Match each column of their outputs to one of ours, and each row of their readout to one of ours; -1 where it is new.
 
-    Where a model does not say which rows of its readout give an output, all are new.
+    If a model does not state which rows of its readout give an output, all are new.
     """
     rows_of: Any = getattr(module, "rows_of", None)
     places, column, row = {}, 0, 0
@@ -88,17 +89,17 @@ def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[
 
 
 def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
-    """Scale what the source held at a set point by data that vary it; see `scaling.scaled_for`.
+    """Rescale quantities that the source held at a set point by data that vary them; see `scaling.scaled_for`.
 
-    Of such an input the source knows nothing, so its network is made blind to it. What the source says of such an output in
-    physical units stays as it is: its readout is scaled with it.
+    The source has no information about such an input, so its network is made blind to it. The source's prediction of such an
+    output in physical units is kept: its readout is scaled inversely.
 
     Args:
         surrogate: the source.
-        data: under its variables; outputs that are new to the source are passed over.
+        data: data with the variables of the surrogate; outputs that are new to the source are ignored.
 
     Returns:
-        The surrogate itself where there is nothing to scale.
+        The surrogate itself if there is nothing to scale.
     """
     if len(data) == 0:
         return surrogate
@@ -118,7 +119,7 @@ def scaled_to(surrogate: Surrogate, data: Dataset) -> Surrogate:
         for variable in surrogate.outputs:
             own, rows = shrinkage[first : first + variable.size], rows_of(variable)
             first += variable.size
-            # A row is a column, or a field that is scaled as one; channels of several scales keep what they say in their own.
+            # A row gives a column, or a field with one scale; if the channels of a field have several, its rows stay unchanged.
             factors.append(
                 own if rows == len(own) else own[:1].expand(rows) if bool((own == own[0]).all()) else torch.ones(rows)
             )

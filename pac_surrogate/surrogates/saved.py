@@ -1,4 +1,4 @@
-"""What a surrogate is made of as arrays and JSON, and what it remembers of its making."""
+"""The parts of a surrogate as arrays and JSON, and its provenance."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ SCHEMA = 1
 
 
 def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
-    """What a surrogate remembers of its making; JSON only."""
+    """Return how a surrogate was made, as plain JSON values: data hash, number of samples, versions and settings."""
     return {
         "data": data.training.digest(),
         "samples": len(data),
@@ -39,12 +39,12 @@ def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Of what computes. They are read from files, in a millisecond each."""
+    """Return the versions of Python and the libraries; cached, since reading each from its files takes a millisecond."""
     return {name: version(name) for name in ("torch", "numpy", "pac_surrogate")} | {"python": platform.python_version()}
 
 
 def columns_of(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Variable]) -> Columns:
-    """Scaling as saved, a number for each column."""
+    """Read the scaling of one side, with one number for each column."""
     saved, width = {}, sum(variable.size for variable in variables)
     for each in dataclasses.fields(Columns):
         name = f"scaling/{side}/{each.name}"
@@ -57,7 +57,7 @@ def columns_of(tensors: Mapping[str, Tensor], side: str, variables: Sequence[Var
 
 
 def given_of(header: Mapping[str, Any], side: str, own: Sequence[Variable]) -> tuple[Variable, ...] | None:
-    """The variables as arrays list them, if they are saved, and if they are these."""
+    """Read the variables in the order of arrays, if they are saved, and check that they match the surrogate's own."""
     saved = header.get("given", {}).get(side)
     if not saved:
         return None
@@ -68,13 +68,13 @@ def given_of(header: Mapping[str, Any], side: str, own: Sequence[Variable]) -> t
 
 
 def coordinate_state(coordinate: Coordinate) -> dict[str, Any]:
-    """Coordinates as they are saved."""
+    """Describe coordinates as JSON."""
     values = np.asarray(coordinate.values).tolist()
     return {"name": coordinate.name, "values": values, "units": coordinate.units, "long_name": coordinate.long_name}
 
 
 def coordinate_of(entry: Mapping[str, Any]) -> Coordinate:
-    """Coordinates as saved."""
+    """Rebuild coordinates from JSON."""
     values = np.array(entry["values"])
     if values.ndim != 1 or values.dtype.kind not in "fiuU":
         raise ValueError("the coordinates of an axis must be one row of numbers or texts")
@@ -82,7 +82,7 @@ def coordinate_of(entry: Mapping[str, Any]) -> Coordinate:
 
 
 def read_fields(path: Path, model: Architecture | None) -> dict[str, Any]:
-    """The fields of the surrogate in a file.
+    """Read the fields of the surrogate in a file.
 
     Raises:
         DatasetError: if the file is missing, damaged or not a surrogate.
@@ -109,6 +109,6 @@ def read_fields(path: Path, model: Architecture | None) -> dict[str, Any]:
             "coordinates": {c.name: c for c in map(coordinate_of, header.get("coordinates", []))},
         }
     except KeyError as error:
-        raise DatasetError(f"{shown} is not a whole surrogate: it lacks {one_line(error)}") from error
+        raise DatasetError(f"{shown} is not a complete surrogate: it lacks {one_line(error)}") from error
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
-        raise DatasetError(f"{shown} is not a whole surrogate: {one_line(error) or type(error).__name__}") from error
+        raise DatasetError(f"{shown} is not a complete surrogate: {one_line(error) or type(error).__name__}") from error

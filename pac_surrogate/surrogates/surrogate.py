@@ -1,4 +1,4 @@
-"""Surrogate: scaling and one predictor; predicts in physical units, saves and loads as arrays and JSON."""
+"""The surrogate: one predictor with its scaling, which predicts in physical units and is saved as arrays and JSON."""
 
 import dataclasses
 import warnings
@@ -39,16 +39,16 @@ class Surrogate(Shown):
     """A predictor between standardised inputs and outputs, with the scaling to and from physical units.
 
     Attributes:
-        predictor: what maps standardised inputs to standardised outputs.
-        scaling: to and from physical units.
+        predictor: the map from standardised inputs to standardised outputs.
+        scaling: scaling to and from physical units.
         inputs: the input variables, in the order of the columns.
         outputs: the output variables, in the order of the columns.
         provenance: how it was made: data hash, seed, versions.
-        folds: the same method fitted without parts of the target samples, by which intervals are calibrated.
-        given_inputs: the input variables as arrays list them, where that is not as `inputs` does: in the order and layout of
-            the data to which the surrogate was transferred.
-        given_outputs: likewise, of the outputs.
-        coordinates: of the axes of the variables, as the data had them.
+        folds: the same method fitted without parts of the target samples; intervals are calibrated by these fits.
+        given_inputs: the input variables in the order and layout of the data to which the surrogate was transferred, which
+            arrays follow; None if arrays follow `inputs`.
+        given_outputs: the output variables likewise.
+        coordinates: coordinates of the variables' axes, as in the data.
     """
 
     predictor: Predictor
@@ -77,7 +77,7 @@ class Surrogate(Shown):
 
     @property
     def network(self) -> Network:
-        """The predictor, if it is a network: only then can another transfer start from here.
+        """The predictor, if it is a network; another transfer can start only from a network.
 
         Raises:
             ValueError: if it is not.
@@ -90,9 +90,9 @@ class Surrogate(Shown):
 
     @property
     def model(self) -> nn.Module:
-        """The network as a module with the trained weights, a copy; it maps standardised inputs to (outputs, features).
+        """A copy of the network as a module with the trained weights; it maps standardised inputs to (outputs, features).
 
-        Of a `Module`, your own module is its attribute `module`.
+        For a `Module`, your own module is its attribute `module`.
         """
         return self.network.as_module()
 
@@ -118,25 +118,25 @@ class Surrogate(Shown):
 
     @property
     def new_readout(self) -> set[str]:
-        """Names of the readout's weights, if the source has no values for them because the outputs are new; else none."""
+        """Names of the readout's weights if some outputs are new to the source; otherwise empty."""
         own = inside(self.weights, self.readout) if self.network.new_readout else {}
         return {name for name, belongs in own.items() if bool(belongs)}
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.
 
-        What goes in decides what comes out: an array laid out as `Dataset.x` gives an array laid out as `Dataset.y`, NumPy or
-        torch (differentiable, on the tensor's own device) as it was given; a dictionary of named variables gives one; a
-        Dataset or the path of a data file, whose variables are matched by name, gives a NumPy array. NumPy arrays are answered
-        in float64, tensors in their own precision or that of the outputs which the surrogate was trained on, whichever is
-        higher. Warns when inputs leave the range of the training data.
+        The form of the inputs decides that of the outputs. An array laid out as `Dataset.x` gives an array laid out as
+        `Dataset.y`, in NumPy or torch (differentiable, on the tensor's own device) like the inputs. A dictionary of named
+        variables gives a dictionary. A Dataset or the path of a data file, whose variables are matched by name, gives a NumPy
+        array. The precision is float64 for NumPy arrays; for tensors it is the higher one of their own and that of the outputs
+        in the training data. Warns when inputs leave the range of the training data.
 
         Args:
             x: inputs [physical units].
-            batch_size: samples at a time; by default as many as keep the memory near 256 MB.
+            batch_size: samples per batch; by default a number that keeps the memory near 256 MB.
 
         Raises:
-            ValueError: if shapes or names do not fit, a value is not finite, or a prediction is none that floating point holds.
+            ValueError: if shapes or names do not fit, a value is not finite, or floating point cannot hold a prediction.
         """
         if batch_size is not None:
             (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
@@ -144,7 +144,7 @@ class Surrogate(Shown):
         columns = self.input_columns(x)
         gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
         with own_settings(gradients=None), torch.set_grad_enabled(gradient):
-            # Scaled in float64: in float32 a pressure of 1e5 Pa would lose what a deviation of 1 Pa says.
+            # Scaled in float64: in float32, a pressure of 1e5 Pa with a deviation of 1 Pa would lose most of its digits.
             scaled = self.standardised(columns)
             if bool(self.scaling.inputs.outside(columns.detach()).any()):
                 warnings.warn(
@@ -158,15 +158,15 @@ class Surrogate(Shown):
 
     @cached_property
     def _numbers(self) -> int:
-        """How many numbers the predictor holds."""
+        """Number of numbers that the predictor holds."""
         return sum(tensor.numel() for tensor in self.predictor.state()[0].values())
 
     def _operations(self, x: Tensor) -> float:
-        """Of a prediction of all rows, about: each number that the predictor holds is used once a row or more."""
+        """Estimate the operations of a prediction: every number of the predictor is used at least once for each row."""
         return 2.0 * len(x) * self._numbers
 
     def _precision(self, columns: Tensor) -> torch.dtype:
-        """That of the answer: as precise as the inputs, and as the outputs of the training data."""
+        """Return the precision of a prediction: the higher one of the inputs and the outputs of the training data."""
         trained = torch.float64 if any(variable.dtype == "float64" for variable in self.outputs) else torch.float32
         return torch.promote_types(columns.dtype, trained)
 
@@ -175,23 +175,24 @@ class Surrogate(Shown):
     ) -> Interval:
         """Predict with an interval for every output.
 
-        "jackknife" calibrates by target samples that were left out: jackknife+ or CV+ by the folds of `transfer`, or, for
-        `method="auto"`, the posterior's shape scaled by leave-one-out residuals. "posterior" is the model's own belief, or the
-        spread of the folds and their residuals; it works at any number of samples and promises nothing.
+        "jackknife" calibrates with target samples that were left out: by jackknife+ or CV+ with the folds of `transfer`, or,
+        for `method="auto"`, by the posterior deviation scaled by leave-one-out residuals. "posterior" takes the posterior
+        variance of the model, or the spread of the folds and their residuals; it works for any number of samples and guarantees
+        no coverage.
 
         Args:
-            x: inputs, as for `predict`; mean and bounds are laid out like its answer.
+            x: inputs, as for `predict`; mean and bounds have the form of its result.
             level: nominal coverage, 1 - alpha.
-            interval: jackknife | posterior.
-            simultaneous: one band that holds for all outputs of a sample together (a whole field).
+            interval: "jackknife" or "posterior".
+            simultaneous: whether one band holds for all outputs of a sample together (a complete field).
 
         Returns:
-            Mean, bounds, what coverage is promised (1 - 2 alpha or CV+'s own bound; None where the choice of method was not
-            made anew without each sample), and which samples extrapolate.
+            Mean, bounds, the guaranteed coverage (1 - 2 alpha or the bound of CV+; None for "posterior", and if the choice of
+            method was not repeated without each sample), and which samples extrapolate.
 
         Raises:
-            ValueError: if the samples are too few for the level (it names how many are needed), none were left out, or a
-                prediction or a bound is none that floating point holds.
+            ValueError: if the samples are too few for the level (the message names the number needed), no samples were left
+                out, or floating point cannot hold a prediction or a bound.
         """
         check_numbers(level=level)
         check_flags(simultaneous=simultaneous)
@@ -214,17 +215,17 @@ class Surrogate(Shown):
         return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
 
     def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
-        """Inputs in standardised units, float64.
+        """Return inputs in standardised units, in float64.
 
         Raises:
-            ValueError: if one is 9e18 deviations from the training data or farther, or not positive on a logarithmic scale.
+            ValueError: if an input is more than 9e18 deviations from the mean, or not positive on a logarithmic scale.
         """
         scaled = self.scaling.inputs.standardise(columns.double())
         check_reach(self.inputs, scaled)
         return scaled
 
     def _check_held(self, values: Float[Tensor, "sample output"], *, bound: bool = False) -> None:
-        """Refuse predictions that are not finite, or 0 but for rounding on a logarithmic scale, where a lower bound may be."""
+        """Check that numbers are finite, and that predictions (not bounds) on a logarithmic scale are not rounded to 0."""
         found = values.detach().double()
         lost = ~torch.isfinite(found)
         if not bound:
@@ -239,17 +240,17 @@ class Surrogate(Shown):
 
     @property
     def layout(self) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
-        """The variables as arrays list them: inputs of `predict`, and its outputs."""
+        """Input and output variables in the order in which the arrays of `predict` hold them."""
         return self.given_inputs or self.inputs, self.given_outputs or self.outputs
 
     def _laid_out(self, values: Float[Tensor, "sample output"], x: Any) -> Any:
-        """Outputs as the inputs were given: arrays or dictionaries, NumPy or torch."""
+        """Return outputs in the form of the inputs: an array or a dictionary, NumPy or torch."""
         outputs = self.layout[1]
         values = values[:, match_all("outputs", outputs, self.outputs)] if self.given_outputs else values
         return laid_out(values, outputs, x)
 
     def input_columns(self, x: Any) -> Float[Tensor, "sample input"]:
-        """Inputs in physical units, given in any of the ways that `predict` takes, as one matrix in the order of `inputs`.
+        """Return inputs, in any form that `predict` accepts, as one matrix in physical units in the order of `inputs`.
 
         NumPy arrays become float64; tensors keep their precision and their gradients.
         """
@@ -270,19 +271,19 @@ class Surrogate(Shown):
         return columns[:, torch.from_numpy(match_all("inputs", self.inputs, listed))]
 
     def arranged(self, data: Dataset, *, outputs: bool = True) -> Dataset:
-        """Data under this surrogate's variables, in its order; `data` itself where it has them already.
+        """Return data with this surrogate's variables, in its order; `data` itself if it has them already.
 
         Args:
-            data: whose variables have the same names, or are matched by position.
-            outputs: whether the outputs are matched too; if not, they stay as they are.
+            data: data whose variables have the same names, or are matched by position.
+            outputs: whether the outputs are matched too; otherwise they stay unchanged.
 
         Raises:
-            ValueError: if a variable is missing, or is in another unit or on another grid.
+            ValueError: if a variable is missing, or has another unit or grid.
         """
         if self.inputs == data.inputs and (not outputs or self.outputs == data.outputs):
             return data
         given = self.layout
-        # By way of the layout of arrays, which is what a position counts in.
+        # Matched in the layout of arrays first, because positions refer to that layout.
         inputs = match_all("inputs", given[0], data.inputs)[match_all("inputs", self.inputs, given[0])]
         if not outputs:
             return data.as_variables(self.inputs, inputs, data.outputs, np.arange(data.widths[1]))
@@ -290,17 +291,17 @@ class Surrogate(Shown):
         return data.as_variables(self.inputs, inputs, self.outputs, kept)
 
     def _warn_of_grids(self, data: Dataset) -> None:
-        """Warn where the same variables lie on other points in the data."""
+        """Warn if variables lie on other grid points in the data."""
         variables = [v for v in (*data.inputs, *data.outputs) if v.axes]
         for line in strange_grids(self.coordinates, variables, data.coordinates):
             warnings.warn(f"{line}: interpolate one onto the grid of the other", DataWarning, stacklevel=4)
 
     def save(self, path: str | Path) -> None:
-        """Write the surrogate as safetensors with a JSON header, whole or not at all.
+        """Write the surrogate as safetensors with a JSON header, either completely or not at all.
 
         Raises:
-            ValueError: if a number of the surrogate is not finite, for which `load` would refuse the file.
-            DatasetError: if the path is that of anything but a saved surrogate, or the file cannot be written.
+            ValueError: if a number of the surrogate is not finite; `load` would refuse the file.
+            DatasetError: if the path holds anything but a saved surrogate, or the file cannot be written.
         """
         path = as_path("path", path)
         tensors, description = self.predictor.state()
@@ -327,11 +328,11 @@ class Surrogate(Shown):
     @classmethod
     @own_settings()
     def load(cls, path: str | Path, *, model: Architecture | None = None) -> "Surrogate":
-        """Read a saved surrogate; in a fresh process it predicts the same bits.
+        """Read a saved surrogate; its predictions are bitwise the same in a fresh process.
 
         Args:
-            path: the file.
-            model: the architecture, needed if it is a module of your own: code is never loaded from a file.
+            path: path of the file.
+            model: the architecture, needed if it is a module of your own, because code is never loaded from a file.
 
         Raises:
             DatasetError: if the file is missing, damaged or not a surrogate.
@@ -341,10 +342,10 @@ class Surrogate(Shown):
 
 
 def as_surrogate(given: Any) -> Surrogate:
-    """A surrogate as it is, or the one that is saved in a file.
+    """Return a given surrogate, or load it from the path of a saved one.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it is neither of these.
     """
     if isinstance(given, str | Path):
         return Surrogate.load(given)
@@ -356,5 +357,5 @@ def as_surrogate(given: Any) -> Surrogate:
 
 
 def _samples(origin: Mapping[str, Any]) -> str | None:
-    """How many samples something was made of."""
+    """Describe the number of samples and the seed in a provenance."""
     return f"{origin['samples']:,} samples, seed {origin.get('seed')}" if isinstance(origin.get("samples"), int) else None

@@ -187,13 +187,13 @@ def test_a_table_is_dots_over_the_inputs_most_correlated_with_the_output_on_eith
 
 
 def test_what_cannot_be_drawn_is_refused_in_a_line():
-    with pytest.raises(ValueError, match=r"^one sample or more of each side is needed, got 0 of 5 and 5$"):
+    with pytest.raises(ValueError, match=r"^each side needs a sample, got samples=0, a source of 5 and a target of 5$"):
         pac.plot_samples(rods(0), rods(1), samples=0)
-    with pytest.raises(ValueError, match=r"^one sample or more of each side is needed, got 3 of 5 and 0$"):
+    with pytest.raises(ValueError, match=r"^each side needs a sample, got samples=3, a source of 5 and a target of 0$"):
         pac.plot_samples(rods(0), rods(1)[:0])
     axes = {"input": ("x",), "output": ("x", "y", "z")}
     deep = pac.Dataset.from_arrays(numbers(0, 3), numbers(1, 3, 2, 2), axes=axes)
     with pytest.raises(
-        ValueError, match=r"^two axes, and time before them, are all that is drawn, output has \('x', 'y', 'z'\)$"
+        ValueError, match=r"^at most two axes, and time before them, can be drawn, output has \('x', 'y', 'z'\)$"
     ):
         pac.plot_samples(deep, deep)

@@ -211,7 +211,7 @@ def test_costs_are_read_from_the_data():
         ({"training_cost": -1.0}, "training_cost must be at least 0"),
         ({"predictions": math.inf}, "predictions must be"),
         ({"method": "PAQ"}, "has the methods PAC, got 'PAQ'"),
-        ({"metric": "r2"}, "falls as samples are added, got 'r2'"),
+        ({"metric": "r2"}, "fall as samples are added, got 'r2'"),
         ({"metric": "mae"}, "got 'mae'"),
         ({"level": 1.0}, "level between 0 and 1"),
         ({"resamples": 0}, "1 resample or more"),

@@ -176,7 +176,7 @@ def test_damaged_files_are_refused(name, tmp_path):
     array = tensors[f"co-kriging/{name}"]
     for broken in (array[..., 1:], array.float(), torch.tensor(1.0).double()):
         save_tensors(tmp_path / "broken", {**tensors, f"co-kriging/{name}": broken}, header)
-        with pytest.raises(DatasetError, match="not a whole surrogate"):
+        with pytest.raises(DatasetError, match="not a complete surrogate"):
             pac.Surrogate.load(tmp_path / "broken")
     for low in (-1, 10, 2.0):
         save_tensors(tmp_path / "broken", tensors, {**header, "predictor": {**header["predictor"], "low": low}})

@@ -376,10 +376,10 @@ TAMPERED = {
     "a huge width below": ("MLP", (*ARCHITECTURE, "base", "hidden"), [10**12, 7], "weights do not fit the architecture"),
     "very many blocks below": ("CNN", (*ARCHITECTURE, "base", "blocks"), 10**9, "weights do not fit the architecture"),
     "no base": ("MLP", (*ARCHITECTURE, "base"), None, "it lacks 'base'"),
-    "a base of text": ("MLP", (*ARCHITECTURE, "base"), "MLP", "is not a whole surrogate"),
+    "a base of text": ("MLP", (*ARCHITECTURE, "base"), "MLP", "is not a complete surrogate"),
     "another kind": ("MLP", (*ARCHITECTURE, "kind"), "MultiFidelity", "weights do not fit the architecture"),
     "a base that is of no known kind": ("MLP", (*ARCHITECTURE, "base", "kind"), "os.system", r"of your own \(os.system\)"),
-    "an MLP that claims a base": ("MLP", (*ARCHITECTURE, "kind"), "MLP", "is not a whole surrogate"),
+    "an MLP that claims a base": ("MLP", (*ARCHITECTURE, "kind"), "MLP", "is not a complete surrogate"),
     "no outputs of the base": ("MLP", (*ARCHITECTURE, "base_outputs"), None, "it lacks 'base_outputs'"),
     "vast outputs of the base": (
         "MLP",
@@ -387,8 +387,8 @@ TAMPERED = {
         [2**40],
         "weights do not fit the architecture",
     ),
-    "outputs of broken length": ("MLP", (*ARCHITECTURE, "base_outputs", 0, "shape"), [8.0], "is not a whole surrogate"),
-    "an unknown setting": ("MLP", (*ARCHITECTURE, "depth"), 3, "is not a whole surrogate"),
+    "outputs of broken length": ("MLP", (*ARCHITECTURE, "base_outputs", 0, "shape"), [8.0], "is not a complete surrogate"),
+    "an unknown setting": ("MLP", (*ARCHITECTURE, "depth"), 3, "is not a complete surrogate"),
 }
 
 

@@ -193,7 +193,7 @@ def test_damaged_arrays_are_refused(name, tmp_path):
     whole = tensors[f"process/{name}"]
     for broken in (whole[..., 1:], whole.float(), torch.tensor(1.0).double()):
         save_tensors(tmp_path / "gp", {**tensors, f"process/{name}": broken}, header)
-        with pytest.raises(DatasetError, match="not a whole surrogate"):
+        with pytest.raises(DatasetError, match="not a complete surrogate"):
             pac.Surrogate.load(tmp_path / "gp")
 
 

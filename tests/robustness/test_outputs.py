@@ -187,7 +187,7 @@ def test_a_curve_deletes_nothing_and_says_which_surrogate_is_of_an_earlier_one(t
     methods = {"FT": pac.FineTune(), "wild": pac.FineTune(learning_rate=2e-3)}
     pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": methods}, surrogates=surrogate, out=tmp_path)
     methods["wild"] = pac.FineTune(learning_rate=1e30)
-    with pytest.warns(pac.DataWarning, match=r"wild.safetensors is of an earlier curve"):
+    with pytest.warns(pac.DataWarning, match=r"wild.safetensors is from an earlier curve"):
         pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": methods}, surrogates=surrogate, out=tmp_path)
     assert {path.stem for path in (tmp_path / "surrogates").iterdir()} == {"mine", "FT", "wild"}
     assert (tmp_path / "surrogates" / "mine.safetensors").read_bytes() == mine

@@ -151,7 +151,7 @@ def test_a_noise_below_rounding_still_gives_different_rows():
     rounded = torch.diag(torch.tensor([1.0, -1e-3], dtype=torch.float64))  # -1e-3 + noise is 0, a gain without bound
     assert choose_rows(rounded, 2, 1e-3, np.arange(2), np.zeros(2, dtype=bool)).tolist() == [0, 1]
     twice = np.tile(uniform(6, seed=1), (2, 1))
-    with pytest.raises(ValueError, match="no inverse in float64 at noise 1e-20: use a larger one"):
+    with pytest.raises(ValueError, match="no inverse in float64 at noise 1e-20: use a larger noise"):
         next_samples(surrogate(), twice, uniform(20), 4, noise=1e-20)
 
 
@@ -178,7 +178,7 @@ REFUSALS = {
     "x must hold 2 numbers a sample .* shape \\(20, 3\\)": {"pool": np.ones((20, 3))},
     "x must hold 2 numbers a sample .* shape \\(4, 1\\)": {"data": np.ones((4, 1))},
     "inputs must be finite, got nan at sample 3": {"pool": BROKEN},
-    "at most 4000 inputs, got 4001: draw a part of the pool": {"pool": uniform(4000), "data": uniform(1)},
+    "at most 4000 inputs, got 4001: pass a part of the pool": {"pool": uniform(4000), "data": uniform(1)},
     "noise must be positive and finite.* got 0": {"noise": 0.0},
     "noise must be positive and finite.* got nan": {"noise": float("nan")},
 }

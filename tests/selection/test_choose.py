@@ -195,7 +195,7 @@ def test_predictors_on_predictors_come_back_from_a_file_bit_for_bit(tmp_path):
     tensors, header = load_tensors(path)
     header["predictor"]["base"]["kind"] = "Mixture"
     save_tensors(path, tensors, header)
-    with pytest.raises(pac.DatasetError, match="no predictor stands on one of the kind 'Mixture'"):
+    with pytest.raises(pac.DatasetError, match="no predictor may have a base of the kind 'Mixture'"):
         pac.Surrogate.load(path)
 
 

@@ -150,7 +150,7 @@ def test_hostile_descriptions_are_refused(kernel, key, value, tmp_path):
     tensors, header = load_tensors(tmp_path / "s")
     header["predictor"][key] = value
     save_tensors(tmp_path / "s", tensors, header)
-    with pytest.raises(DatasetError, match="not a whole surrogate") as caught:
+    with pytest.raises(DatasetError, match="not a complete surrogate") as caught:
         Surrogate.load(tmp_path / "s")
     assert "\n" not in str(caught.value)
 
@@ -169,11 +169,11 @@ def test_damaged_arrays_are_refused(kernel, tmp_path):
             save_tensors(tmp_path / "s", {**tensors, name: wrong}, header)
             if name == "closed/inputs" and kernel == "block" and wrong.shape == whole[1:].shape:
                 continue  # fewer samples are samples too
-            with pytest.raises(DatasetError, match="not a whole surrogate") as caught:
+            with pytest.raises(DatasetError, match="not a complete surrogate") as caught:
                 Surrogate.load(tmp_path / "s")
             assert "\n" not in str(caught.value)
         save_tensors(tmp_path / "s", {n: t for n, t in tensors.items() if n != name}, header)
-        with pytest.raises(DatasetError, match="not a whole surrogate"):
+        with pytest.raises(DatasetError, match="not a complete surrogate"):
             Surrogate.load(tmp_path / "s")
 
 
