@@ -54,7 +54,7 @@ WORDS = (
 )
 ALLOWED = {
     r'"law"|\blaw\.[a-z]+': "data files hold the numbers of a PDE under this key, which the page of the simulators shows",
-    r'"scores"': "saved mixtures hold their studentised residuals under this name",
+    r'"scores"|\bmixture/scores\b': "saved mixtures hold their studentised residuals under this name",
     r'"combinations"': "saved predictors hold the number of their random projections under this name",
     r"\br2_score\b": "a function of scikit-learn",
     r"\b(power|scaling|conservation|Darcy's)[ _]laws?\b": "terms of the field",
@@ -99,9 +99,9 @@ def words_of(name: str) -> set[str]:
 
 def count(path: str, text: str) -> list[Found]:
     """Find the listed words in a text."""
-    found = []
+    found = [Found(path, 0, word, each.instead) for each in WORDS for word in sorted(words_of(path) & set(each.names))]
     for line, piece, is_name in pieces(path, text):
-        piece = re.sub("|".join(ALLOWED), "", piece)
+        piece = re.sub("|".join(ALLOWED), "", piece, flags=re.IGNORECASE)
         for word in WORDS:
             if is_name:
                 used = sorted(words_of(piece) & set(word.names))

@@ -115,8 +115,8 @@ def solve_heat(
     if error_limit() < math.inf:
         if len(errors) < len(moments):
             halves, _ = _march(conduction, initial, moments, [2 * count for count in counts], scheme)
-            share = 2 ** ORDERS[scheme] / (2 ** ORDERS[scheme] - 1)
-            errors = [share * _norm(coarse[0] - fine[0]) for coarse, fine in zip(states[1:], halves[1:], strict=True)]
+            factor = 2 ** ORDERS[scheme] / (2 ** ORDERS[scheme] - 1)
+            errors = [factor * _norm(coarse[0] - fine[0]) for coarse, fine in zip(states[1:], halves[1:], strict=True)]
         sizes = torch.stack([_norm(state[0]) for state in states]).cummax(0).values[1:]
         relative = torch.stack(errors) / sizes.clamp(min=torch.finfo(sizes.dtype).tiny)
         refuse_lost(relative.nan_to_num(nan=math.inf, posinf=math.inf).cummax(0).values, moments, remedy)

@@ -160,14 +160,14 @@ def _march(
                 distance.add_((fourth - slope).abs_(), alpha=step / 6)
                 torch.fmax(largest, state.abs(), out=largest)
             if tell:
-                errors.append(_share(distance, largest))
+                errors.append(_relative_to_size(distance, largest))
                 ends.append(end)
         states.append(state)
         now = moment
-    return torch.stack(states, 1), _share(distance, largest), errors, ends
+    return torch.stack(states, 1), _relative_to_size(distance, largest), errors, ends
 
 
-def _share(distance: Float[Tensor, "sample component"], largest: Tensor) -> Float[Tensor, " sample"]:
+def _relative_to_size(distance: Float[Tensor, "sample component"], largest: Tensor) -> Float[Tensor, " sample"]:
     floor = (ROUND_OFF * largest.amax(1, keepdim=True)).clamp_(min=TINY)
     return (distance / torch.maximum(largest, floor)).amax(1)
 
@@ -235,8 +235,8 @@ def solve_dopri5(
         if len(row):
             after = torch.arange(1, len(row) + 1, device=row.device) - (passed - done).cumsum(0)[row]  # 0 at the last output
             column = passed[row] - 1 + after
-            share = (outputs[column] - time[row]) / reach[row]
-            found[row, column] = _interpolate(state[row], end[row], [k[row] for k in slopes], reach[row], share)
+            fraction = (outputs[column] - time[row]) / reach[row]
+            found[row, column] = _interpolate(state[row], end[row], [k[row] for k in slopes], reach[row], fraction)
         done, time = passed, torch.where(accepted, arrived, time)
         state, slope = (torch.where(accepted[:, None], *pair) for pair in ((end, state), (slopes[-1], slope)))
         step = reach * _power(error, -0.2).mul_(SAFETY).clamp_(min=LEAST).minimum(most)
@@ -257,14 +257,16 @@ def _interpolate(
     end: Float[Tensor, "pair component"],
     slopes: Sequence[Tensor],
     step: Float[Tensor, " pair"],
-    share: Float[Tensor, " pair"],
+    fraction: Float[Tensor, " pair"],
 ) -> Float[Tensor, "pair component"]:
-    """Return the dense output of order 4 at start + share * step: Hairer, Norsett & Wanner, section II.6."""
-    step, share = step[:, None], share[:, None]
+    """Return the dense output of order 4 at start + fraction * step: Hairer, Norsett & Wanner, section II.6."""
+    step, fraction = step[:, None], fraction[:, None]
     rise = end - start
     bend = step * slopes[0] - rise
     twist = rise - step * slopes[-1] - bend
-    return start + share * (rise + (1 - share) * (bend + share * (twist + (1 - share) * step * _combine(DENSE, slopes))))
+    return start + fraction * (
+        rise + (1 - fraction) * (bend + fraction * (twist + (1 - fraction) * step * _combine(DENSE, slopes)))
+    )
 
 
 def _first_step(field: Field, state: Tensor, slope: Tensor, final: float, rtol: float, atol: float) -> Float[Tensor, " sample"]:

@@ -197,7 +197,7 @@ def test_differences_are_found_at_any_depth_and_nothing_else_is_listed(script):
     assert script["write_value"]({"bias": 0.0}) == "bias 0"
 
 
-def test_sides_that_declare_the_same_share_a_row(script):
+def test_sides_with_equal_declarations_share_a_row(script):
     declared = {"equation": "u = 0 | 1", "scheme": "exact", "order": 2.0, "invariant": ""}
     first = {"pair": "a", "order_measured": 2.04, "residual": math.nan, "seconds": 0.001, **declared}
     second = {"pair": "b", "order_measured": 1.96, "residual": math.nan, "seconds": 0.002, **declared}

@@ -227,7 +227,7 @@ def test_the_low_version_is_a_line_of_the_high_one(function, slope, rest):
     torch.testing.assert_close(low, slope * high + rest(points[:, 0]), rtol=0, atol=1e-13)
 
 
-# Scaling laws and limits of the physical ones
+# Scaling laws and limits of the physical functions
 
 
 @pytest.mark.parametrize("fidelity", LEVELS)
