@@ -376,7 +376,7 @@ MUTATIONS = {
     ),
     "closed form, ratio": (
         "pac_surrogate/solvers/closed_form.py",
-        "chosen = chosen_by_others(torch.stack(squares), spectrum.group)",
+        "chosen = nested_choice(torch.stack(squares), spectrum.group)",
         "chosen = torch.stack(squares).sum(1).argmin().expand(len(squares[0]))",
         "test_linearise",
         "judges_no_sample",

@@ -39,7 +39,7 @@ WORDS = (
     Word(r"\bbehaviou?rs?\b", ("behaviour", "behaviours", "behavior"), "functional regulariser"),
     Word(r"\bcombinations?\b", ("combination", "combinations"), "random projections; product of values"),
     Word(r"\bworst tenth\b", (), "90th percentile"),
-    Word(r"\b(chosen|chosen for each) by (the )?others\b", (), "nested cross-validation"),
+    Word(r"\bchosen by others\b", (), "nested cross-validation"),
     # The verb is allowed, as in "methods that share a start".
     Word(
         r"\b(an?|the|its|own|one|equal|larger|smaller|same|of|what|each) shares?\b|\bshares? of\b",
@@ -105,6 +105,7 @@ def count(path: str, text: str) -> list[Found]:
         for word in WORDS:
             if is_name:
                 used = sorted(words_of(piece) & set(word.names))
+                used += [] if word.names else re.findall(word.prose, piece.replace("_", " "))
             else:
                 used = [match.group() for match in re.finditer(word.prose, piece, re.IGNORECASE)]
             found += [Found(path, line, each, word.instead) for each in used]

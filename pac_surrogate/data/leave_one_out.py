@@ -7,7 +7,7 @@ from torch import Tensor
 from pac_surrogate.data.repeats import group_sum
 
 
-def chosen_by_others(squares: Float[Tensor, "setting sample"], group: Int[Tensor, " sample"]) -> Int[Tensor, " sample"]:
+def nested_choice(squares: Float[Tensor, "setting sample"], group: Int[Tensor, " sample"]) -> Int[Tensor, " sample"]:
     """Select for each sample the setting with the least mean squared leave-one-out error over the samples of other inputs.
 
     Args:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.leave_one_out import chosen_by_others
+from pac_surrogate.data.leave_one_out import nested_choice
 from pac_surrogate.data.repeats import group_sum, groups_of
 from pac_surrogate.kernels.tangent import KERNEL_ROWS
 from pac_surrogate.methods.around.gaussian_process import GP
@@ -131,7 +131,7 @@ def _around(
         squares = errors.square().mean(2)
         best = tried[int(squares.mean(1).argmin())]
         corrected = Correction(base, *best.lines(x, linear=linear))
-        found[name + of] = LeftOut(corrected, errors[chosen_by_others(squares, group), torch.arange(samples)])
+        found[name + of] = LeftOut(corrected, errors[nested_choice(squares, group), torch.arange(samples)])
         if of and not linear and samples <= PROCESS_SAMPLES:  # around the network it gains nothing over the process below
             found[f"GP and linear correction{of}"] = GP(on="residual").left_out(corrected, data, best.without)
     if samples <= PROCESS_SAMPLES:

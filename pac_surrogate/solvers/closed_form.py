@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.data.leave_one_out import chosen_by_others
+from pac_surrogate.data.leave_one_out import nested_choice
 from pac_surrogate.data.repeats import groups_of
 from pac_surrogate.kernels.spectrum import Solution, Spectrum
 from pac_surrogate.kernels.tangent import KERNEL_ROWS, PROJECTIONS, Tangent
@@ -271,7 +271,7 @@ def _choose(
         squares.append(solution.left_out.square().mean(1))
         if loss(solution) < loss(best):
             best = solution
-    chosen = chosen_by_others(torch.stack(squares), spectrum.group)
+    chosen = nested_choice(torch.stack(squares), spectrum.group)
     residual, variance = torch.empty_like(best.left_out), torch.empty_like(best.left_out_variance)
     for place in chosen.unique().tolist():
         solution, own = best if ratios[place] == best.ratio else spectrum.solve(ratios[place]), chosen == place

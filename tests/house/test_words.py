@@ -34,6 +34,7 @@ def test_a_name_is_found_whatever_it_is_joined_to(word):
     for name in (word, f"_{word}", f"{word}_of_group", f"{word.capitalize()}Of", f"source{word.capitalize()}", word.upper()):
         assert [found.line for found in count("a.py", f"\n{name} = 1\n")] == [2], name
     assert count(f"{word}.py", "")
+    assert count("a.py", "chosen_by" + "_others(x)")
     assert not count("a.py", f"{word}x = x{word}s = 1\n")
 
 

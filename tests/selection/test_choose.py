@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.stats import ttest_rel
 
 import pac_surrogate as pac
-from pac_surrogate.data.leave_one_out import chosen_by_others
+from pac_surrogate.data.leave_one_out import nested_choice
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.methods.around.gaussian_process import GP
 from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines
@@ -149,11 +149,11 @@ def test_lines_without_a_sample_are_those_of_the_others(samples, inputs, linear)
 def test_a_setting_is_chosen_for_a_sample_by_the_others():
     squares = torch.tensor([[3.0, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [0.2, 0.2, 0.2, 2.0]], dtype=torch.float64) ** 2
     apart = torch.arange(4)
-    assert chosen_by_others(squares, apart).tolist() == [0, 1, 1, 2]
+    assert nested_choice(squares, apart).tolist() == [0, 1, 1, 2]
     # The first and the last are of one input: of what the two between them say, the last setting is better.
-    assert chosen_by_others(squares, torch.tensor([0, 1, 2, 0])).tolist() == [0, 1, 1, 0]
+    assert nested_choice(squares, torch.tensor([0, 1, 2, 0])).tolist() == [0, 1, 1, 0]
     squares[0] = torch.nan
-    assert 0 not in chosen_by_others(squares, apart).tolist()
+    assert 0 not in nested_choice(squares, apart).tolist()
 
 
 def test_a_hopeless_candidate_has_no_say_in_the_weights_of_the_others():
