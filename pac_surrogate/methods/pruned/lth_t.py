@@ -25,7 +25,7 @@ class LTHT:
     Args:
         sparsity: fraction of the groups of each tensor that is pruned in the end.
         granularity: weight | row | kernel | channel.
-        learning_rate: of Adam on the source.
+        learning_rate: learning rate of Adam on the source.
     """
 
     sparsity: Sparsity = 0.8

@@ -37,7 +37,7 @@ class Allocate:
         min_keep_per_unit: floor of incoming weights for each unit; it wins over the sparsity.
         train: False prunes only.
         keep_redundant: leave redundant weights at the pretrained values instead of 0 (only with `train=False`).
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.8
@@ -106,7 +106,7 @@ class Calibrate:
         train_bias: let biases and norm layers train too, without a pull; ours, and then masking no longer gives back the
             allocated model.
         flip: train the essential weights and freeze the redundant ones, as a control.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.02
@@ -151,8 +151,8 @@ class PAC:
         keep_redundant: with `allocate=False`, start redundant weights at the source's instead of 0: a masked L2-SP.
         train_bias: calibrate biases and norm layers too.
         flip: calibrate the essential weights instead; a control.
-        learning_rate: of Adam in Calibrate.
-        allocate_learning_rate: of Adam in Allocate.
+        learning_rate: learning rate of Adam in Calibrate.
+        allocate_learning_rate: learning rate of Adam in Allocate.
     """
 
     sparsity: Sparsity = 0.8
@@ -208,8 +208,8 @@ class PackNet:
 
     Args:
         sparsity: fraction that is pruned.
-        learning_rate: of Adam on the target.
-        allocate_learning_rate: of Adam on the source.
+        learning_rate: learning rate of Adam on the target.
+        allocate_learning_rate: learning rate of Adam on the source.
     """
 
     sparsity: Sparsity = 0.8

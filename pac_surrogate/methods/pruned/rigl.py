@@ -35,7 +35,7 @@ class RigL:
         updates: T - 1.
         drop: fraction of the kept weights that would be moved at t = 0.
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9

@@ -57,7 +57,7 @@ class STR:
         decay: weight decay of weights and thresholds.
         scope: of the exact sparsity; global keeps the distribution over layers that the thresholds learned.
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9

@@ -25,7 +25,7 @@ class SparseTransfer:
         recipe: how the source is pruned, on source data: GMP, ACDC, STR, RigL, WoodFisher, a ticket.
         regime: full (all kept weights train, mask fixed) or linear (frozen body, dense readout).
         strength: pull towards the pruned source.
-        learning_rate: of Adam on the target.
+        learning_rate: learning rate of Adam on the target.
     """
 
     recipe: Method = field(default_factory=GMP)

@@ -39,9 +39,9 @@ class DrawTicket:
         granularity: weight | row | kernel | channel.
         radius: of the perturbed inputs on the source.
         attack_steps: of the adversary; 0 is plain noise.
-        learning_rate: of a new readout while LMP learns its mask.
-        source_learning_rate: of Adam on the source.
-        mask_learning_rate: of the learned importance of LMP.
+        learning_rate: learning rate of a new readout while LMP learns its mask.
+        source_learning_rate: learning rate of Adam on the source.
+        mask_learning_rate: learning rate of the learned importance of LMP.
         mask_fraction: of the target's steps, in which LMP learns its mask.
         train_first: False starts from the pretrained weights as they are.
 
@@ -127,9 +127,9 @@ class Ticket:
         radius: of the perturbed inputs while the ticket is drawn on the source, standardised; 0 draws a natural ticket.
         attack_steps: of the adversary; 0 is the control, plain noise.
         regime: full trains all kept weights on the target, linear the readout alone.
-        learning_rate: of Adam on the target.
-        source_learning_rate: of Adam on the source.
-        mask_learning_rate: of Adam on the learned importance of LMP.
+        learning_rate: learning rate of Adam on the target.
+        source_learning_rate: learning rate of Adam on the source.
+        mask_learning_rate: learning rate of Adam on the learned importance of LMP.
     """
 
     scheme: Scheme = "OMP"

@@ -34,7 +34,7 @@ class WoodFisher:
         empirical: the paper's empirical Fisher.
         scope: the sparsity holds in each layer, or over all of them together (global).
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9

@@ -13,7 +13,7 @@ class FineTune:
     """Train all weights from the source's on the target.
 
     Args:
-        learning_rate: of Adam, on the readout.
+        learning_rate: learning rate of Adam, on the readout.
         body_rate: rate of all other layers relative to that; 0.1 is the custom of the Transfer Learning Library (TLlib).
     """
 

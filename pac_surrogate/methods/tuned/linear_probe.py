@@ -15,7 +15,7 @@ class LinearProbe:
 
     Args:
         strength: pulls the readout's weights, not its bias, towards the source's (towards 0 if the outputs are new).
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.0

@@ -46,7 +46,7 @@ class LoRA:
         rank: r; cut to the smaller side of a tensor where that is less, the factor scale/rank stays.
         scale: alpha of the paper. As A is drawn, weights move about as fast at every rank.
         train_bias: train biases and norm layers too; the paper freezes them.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     rank: Count = 4

@@ -20,8 +20,8 @@ class LPFT:
 
     Args:
         probe_fraction: fraction of the steps that the probe takes, in [0, 1]; 0 is fine-tuning, 1 the linear probe.
-        learning_rate: of Adam, for all weights.
-        probe_learning_rate: of Adam, for the probe.
+        learning_rate: learning rate of Adam, for all weights.
+        probe_learning_rate: learning rate of Adam, for the probe.
     """
 
     probe_fraction: Fraction = 0.5

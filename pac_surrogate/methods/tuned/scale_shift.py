@@ -39,7 +39,7 @@ class ScaleShift:
 
     Args:
         strength: of both pulls.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.1

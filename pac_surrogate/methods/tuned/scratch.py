@@ -17,7 +17,7 @@ class Scratch:
 
     Args:
         strength: weight decay towards 0, on weight tensors only.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.0

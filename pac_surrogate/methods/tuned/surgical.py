@@ -20,7 +20,7 @@ class Surgical:
 
     Args:
         block: first (the module that holds the first weight), last (the readout), or the name of a module: hidden.1, down.0.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     block: str = "first"
