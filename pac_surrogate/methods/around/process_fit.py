@@ -25,9 +25,9 @@ def fit_process(
     """Fit scikit-learn's regressor on at most n columns in place of all outputs.
 
     Let V be the right singular vectors of Y (n, outputs). As tr(K^-1 Y Y') = tr(K^-1 (Y V)(Y V)'), the evidence depends on Y
-    through the columns of Y V alone. There are r <= n of them, and scikit-learn counts log det K once per column. If the columns
-    are scaled by sqrt(r / outputs), their evidence is r / outputs times that of all outputs, up to a constant, and has the same
-    maximiser.
+    through the columns of Y V alone. There are r <= n of them, and scikit-learn counts log det K once per column. If the
+    columns are scaled by sqrt(r / outputs), their evidence is r / outputs times that of all outputs, up to a constant, and has
+    the same maximiser.
 
     The search starts from the kernel, whose last parameter is its noise, once with each noise of `STARTS`.
 

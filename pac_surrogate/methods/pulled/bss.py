@@ -57,9 +57,9 @@ class BSS:
 
         + strength/2 sum of the `count` smallest sigma_i^2 of the matrix (sample, feature) of the last features in a batch
 
-    Directions along which the features of a batch hardly vary are those that transfer badly. The term is added to fine-tuning and
-    does not pull towards the source. As in the paper, the sum is not divided by the number of samples: with very few samples it
-    is close to 0, and the method is close to fine-tuning. It does not apply to fewer than count + 2 samples.
+    Directions that the features of a batch hardly span are those that transfer badly. The term is added to fine-tuning and does
+    not pull towards the source. As in the paper, the sum is not divided by the number of samples: with very few samples it is
+    close to 0, and the method is close to fine-tuning. It does not apply to fewer than count + 2 samples.
     Source: Chen, Wang, Fu, Long & Wang, "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral Shrinkage for Safe
     Transfer Learning", NeurIPS 2019.
 

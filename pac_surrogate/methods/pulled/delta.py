@@ -47,7 +47,7 @@ class DELTA:
         """Start at the source and train all weights.
 
         Raises:
-            NotApplicableError: if the model returns no features, or, with attention by the loss, it is a user's module.
+            NotApplicableError: if the model returns no features or, with attention by the loss, is neither an MLP nor a CNN.
         """
         surrogate = case.for_target()
         weights, readout = surrogate.weights, inside(surrogate.weights, surrogate.readout)
@@ -84,7 +84,7 @@ def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, "
         data: samples in standardised units.
 
     Raises:
-        NotApplicableError: if the model returns no features, or is a user's module, whose readers are not known.
+        NotApplicableError: if the model returns no features, or is neither an MLP nor a CNN, so that the readers are not known.
     """
     attention = uniform_attention(surrogate)
     model, readers = surrogate.network.module, readers_of(surrogate.network.architecture)
@@ -107,7 +107,7 @@ def readers_of(architecture: Architecture) -> tuple[str | None, ...]:
     """Return the only module that reads each feature layer; None for a layer that a skip connection reads too.
 
     Raises:
-        NotApplicableError: for a user's module.
+        NotApplicableError: if the architecture is neither an MLP nor a CNN.
     """
     match architecture:
         case MLP(hidden=hidden):
