@@ -172,7 +172,7 @@ def make_plan(
 
 
 def _detached(weight: Tensor) -> Tensor:
-    """Return the tensor without gradient; one without gradient is returned itself, as `weights.fingerprint` keeps its digest."""
+    """Return the tensor detached; one without gradient is returned as it is, as `weights.fingerprint` keeps its digest."""
     return weight.detach() if weight.requires_grad else weight
 
 

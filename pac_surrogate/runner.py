@@ -250,7 +250,7 @@ class _Runner:
     # Content ---------------------------------------------------------------------------------------------------------------
 
     def _key(self, work: _Work, problem: Train | Measure) -> Hashable:
-        """Return the key of a problem: two problems have equal keys if they have the same solution."""
+        """Return the key of a problem; problems of equal content have equal keys and are solved once."""
         network, data = self._network(problem.surrogate), self._content(problem.data)
         if isinstance(problem, Measure):
             return (problem.function, problem.settings, network, data)
