@@ -11,5 +11,5 @@ adapted.predict_interval(target.test.x, level=0.9)
 
 import lazy_loader
 
-# torch alone takes seconds to import; the command line's --help and the reading of files do without it.
+# Importing torch takes seconds; the command line's --help and the reading of files do not need it.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

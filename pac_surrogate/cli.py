@@ -17,8 +17,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Surrogate mo
 DataFile = Annotated[Path, typer.Argument(help="HDF5 data file.", show_default=False)]
 SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_default=False)]
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
-Device = Annotated[str, typer.Option(help="auto means CUDA where there is one.")]
-Seed = Annotated[int, typer.Option(help="Of initial weights, minibatches, folds.")]
+Device = Annotated[str, typer.Option(help="auto means CUDA if it is available.")]
+Seed = Annotated[int, typer.Option(help="Seed of initial weights, minibatches and folds.")]
 
 
 def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -28,7 +28,7 @@ def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 @_example("pac-surrogate describe data/heat_equation/source.h5")
 def describe(file: DataFile) -> None:
-    """Show axes, units, ranges and splits of a data file."""
+    """Show the axes, units, ranges and splits of a data file."""
     from pac_surrogate.files import describe
 
     typer.echo(describe(file))
@@ -36,7 +36,7 @@ def describe(file: DataFile) -> None:
 
 @_example("pac-surrogate validate data/heat_equation/source.h5")
 def validate(file: DataFile) -> None:
-    """Check a data file and name its first fault."""
+    """Check a data file and report its first error."""
     from pac_surrogate.files import validate
 
     validate(file)
@@ -47,14 +47,14 @@ def validate(file: DataFile) -> None:
 def pretrain(
     source: DataFile,
     out: OutFile,
-    hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer of a MLP; once a layer.")] = [128, 128],  # noqa: B006
-    cnn: Annotated[bool, typer.Option("--cnn", help="A CNN instead, for fields on a grid.")] = False,
-    channels: Annotated[int, typer.Option(help="Of the CNN.")] = 24,
-    levels: Annotated[int, typer.Option(help="Of the CNN: how often it halves the grid.")] = 0,
-    padding: Annotated[str, typer.Option(help="Of the CNN: periodic, zero or replicate.")] = "replicate",
-    activation: Annotated[str, typer.Option(help="gelu, relu, silu or tanh.")] = "gelu",
+    hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [128, 128],  # noqa: B006
+    cnn: Annotated[bool, typer.Option("--cnn", help="Train a CNN instead, for fields on a grid.")] = False,
+    channels: Annotated[int, typer.Option(help="Channels of the CNN.")] = 24,
+    levels: Annotated[int, typer.Option(help="Levels of the CNN, each of which halves the grid.")] = 0,
+    padding: Annotated[str, typer.Option(help="Padding of the CNN: periodic, zero or replicate.")] = "replicate",
+    activation: Annotated[str, typer.Option(help="Activation: gelu, relu, silu or tanh.")] = "gelu",
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="Of Adam.")] = 3000,
+    steps: Annotated[int, typer.Option(help="Steps of Adam.")] = 3000,
     learning_rate: float = 1e-3,
     batch_size: int = 128,
     device: Device = "auto",
@@ -94,15 +94,15 @@ def transfer(
     target: DataFile,
     out: OutFile,
     size: Annotated[int, typer.Option(help="Number of target samples.", show_default=False)],
-    method: Annotated[str, typer.Option(help=f"auto (chooses, and says why) or one of {', '.join(METHODS)}.")] = "auto",
-    source: Annotated[Path | None, typer.Option(help="Source data: auto knows more with them, some methods need them.")] = None,
-    sparsity: Annotated[float | None, typer.Option(help="Of PAC, PackNet and Ticket.", show_default=False)] = None,
-    strength: Annotated[float | None, typer.Option(help="Of the method's pull.", show_default=False)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam on the target.", show_default=False)] = None,
-    draw: Annotated[int, typer.Option(help="Which stored subset.")] = 0,
+    method: Annotated[str, typer.Option(help=f"auto (chooses and reports why) or one of {', '.join(METHODS)}.")] = "auto",
+    source: Annotated[Path | None, typer.Option(help="Source data, which some methods need and auto can use.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Sparsity of PAC, PackNet or Ticket.", show_default=False)] = None,
+    strength: Annotated[float | None, typer.Option(help="Strength of the method's pull.", show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate on the target.", show_default=False)] = None,
+    draw: Annotated[int, typer.Option(help="Number of the stored subset.")] = 0,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="On the target.")] = 1000,
-    source_steps: Annotated[int, typer.Option(help="On the source, for methods that train on the source.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Training steps on the target.")] = 1000,
+    source_steps: Annotated[int, typer.Option(help="Training steps on the source, for methods that train on it.")] = 1000,
     device: Device = "auto",
 ) -> None:
     """Adapt a source surrogate to the first samples of a stored subset of the target."""
@@ -140,9 +140,9 @@ def predict(
     surrogate: SurrogateFile,
     data: DataFile,
     out: OutFile,
-    split: Annotated[str, typer.Option(help="train, valid, test or all.")] = "test",
+    split: Annotated[str, typer.Option(help="Split to predict: train, valid, test or all.")] = "test",
 ) -> None:
-    """Predict the outputs of a data file's inputs into a netCDF-4 file."""
+    """Predict the outputs for the inputs of a data file, and write them to a netCDF-4 file."""
     import pac_surrogate as pac
     from pac_surrogate.files import NetcdfVariable, write_netcdf
     from pac_surrogate.files.netcdf import KINDS
@@ -178,17 +178,17 @@ def predict(
 def curve(
     source: DataFile,
     target: DataFile,
-    out: Annotated[Path, typer.Option(help="Folder to write; an interrupted curve goes on from it.", show_default=False)],
-    method: Annotated[list[str], typer.Option(help="auto, and methods with their defaults.")] = ["auto", *COMMON],  # noqa: B006
-    size: Annotated[list[int], typer.Option(help="Numbers of target samples.")] = [0, 4, 8, 16, 32],  # noqa: B006
-    seeds: Annotated[int, typer.Option(help="How many, at most 20.")] = 5,
-    hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer of the MLP; once a layer.")] = [64, 64],  # noqa: B006
-    steps: Annotated[int, typer.Option(help="On the target.")] = 1000,
-    pretrain_steps: Annotated[int, typer.Option(help="Of pretraining.")] = 3000,
+    out: Annotated[Path, typer.Option(help="Folder to write; an interrupted curve continues from it.", show_default=False)],
+    method: Annotated[list[str], typer.Option(help="auto or a method; repeatable.")] = ["auto", *COMMON],  # noqa: B006
+    size: Annotated[list[int], typer.Option(help="Number of target samples; repeatable.")] = [0, 4, 8, 16, 32],  # noqa: B006
+    seeds: Annotated[int, typer.Option(help="Number of seeds, at most 20.")] = 5,
+    hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [64, 64],  # noqa: B006
+    steps: Annotated[int, typer.Option(help="Training steps on the target.")] = 1000,
+    pretrain_steps: Annotated[int, typer.Option(help="Training steps of pretraining.")] = 3000,
     device: Device = "auto",
 ) -> None:
-    """Measure methods, each with its default settings, against the number of target samples: curve.nc, curve.csv, curve.png."""
-    with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command goes on from there"):
+    """Measure methods with their defaults over the number of target samples; write curve.nc, curve.csv and curve.png."""
+    with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command continues from there"):
         import pac_surrogate as pac
         from pac_surrogate.files.replacing import by_suffix, check_output, replacing
 
@@ -216,17 +216,17 @@ def curve(
 
 
 def _method(name: str, given: dict[str, float | None]) -> Any:
-    """A method by its name, with the hyper-parameters that were given."""
+    """Return a method by its name, with the given hyper-parameters."""
     from pac_surrogate.methods.names import make_method
 
     values = {option: value for option, value in given.items() if value is not None}
     for option in values if resolve_name(name) == "auto" else ():
-        raise ValueError(f"auto chooses by itself and takes no {option.replace('_', '-')}: name a method")
+        raise ValueError(f"auto chooses the method and takes no {option.replace('_', '-')}: name a method")
     return make_method(name, **values)
 
 
 def _check_surrogate(out: Path, *inputs: Path) -> None:
-    """Refuse, before any work, a path at which no surrogate can be saved."""
+    """Check, before any work, that a surrogate can be saved at a path."""
     from pac_surrogate.files.replacing import check_output
     from pac_surrogate.files.tensors import KINDS
 
@@ -234,19 +234,19 @@ def _check_surrogate(out: Path, *inputs: Path) -> None:
 
 
 def _check_headline(data: Any) -> str:
-    """The metric of a data file; one that there is not is refused before any work."""
+    """Return the metric of a data file, after a check, before any work, that it exists."""
     from pac_surrogate.curves.errors import METRICS
 
     headline = str(data.attributes.get("headline", "rel_l2"))
     if headline not in METRICS:
         raise ValueError(
-            f"the headline must be one of {', '.join(METRICS)}, got {headline!r:.60}: set that attribute of the data"
+            f"the headline must be one of {', '.join(METRICS)}, got {headline!r:.60}: correct this attribute of the data"
         )
     return headline
 
 
 def _error_line(surrogate: Any, data: Any) -> str:
-    """The headline error on the test split, or why there is none: the surrogate is saved by then, so that is no error."""
+    """Return the headline error on the test split, or why it is undefined: no exception, as the surrogate is already saved."""
     from pac_surrogate.curves.errors import METRICS
     from pac_surrogate.data.left_out import UndefinedMetricError
     from pac_surrogate.surrogates.many import predict_many
@@ -262,7 +262,7 @@ def _error_line(surrogate: Any, data: Any) -> str:
 
 
 def main() -> None:
-    """Run the command line; a user's error is one line and exit code 2, a warning is one line."""
+    """Run the command line; a user's error is reported as one line with exit code 2, a warning as one line."""
     console.run(lambda: app(standalone_mode=False))
 
 

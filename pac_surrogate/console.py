@@ -1,4 +1,4 @@
-"""What the command lines share: a mistake is one line and exit code 2, and a run that is stopped says how to go on."""
+"""Common parts of the command lines: an error is one line and exit code 2, and a stopped run reports how to continue it."""
 
 import os
 import signal
@@ -12,15 +12,15 @@ from typing import Any
 
 from pac_surrogate.utilities.display import one_line
 
-LONGEST = 390  # characters of a message
+LONGEST = 390  # largest number of characters of a message
 MISTAKES = (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError)  # torch's errors are RuntimeErrors
 STOPPING = {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by the system (SIGTERM)"}
-NOTHING = "nothing is kept, the same command begins anew"
+NOTHING = "nothing is kept, the same command starts again"
 BROKEN_PIPE = 128 + 13  # the exit code of a process that SIGPIPE ends
 
 
 class StoppedError(BaseException):
-    """The user, or the system, wants the process to end; `number` is the signal's."""
+    """A request by the user or the system to end the process; `number` is that of the signal."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         self.number = number
@@ -28,10 +28,10 @@ class StoppedError(BaseException):
 
 @contextmanager
 def keeping(line: str) -> Iterator[None]:
-    """Say what is kept of the work of a block if it is stopped, and how to go on.
+    """If a block is stopped, report what is kept of its work and how to continue.
 
     Args:
-        line: such as "finished stacks are kept in results/stacks, the same command goes on from there".
+        line: a line such as "finished stacks are kept in results/stacks, the same command continues from there".
     """
     try:
         yield
@@ -41,17 +41,17 @@ def keeping(line: str) -> Iterator[None]:
 
 
 def run(command: Callable[[], object]) -> None:
-    """Run a command line: mistakes, warnings and signals are one line each on standard error.
+    """Run a command line: an error, a warning or a signal is reported as one line on standard error.
 
     Args:
-        command: what is run; typer's with `standalone_mode=False`. A whole number that it returns is the exit code.
+        command: the function to run; one of typer needs `standalone_mode=False`. An integer that it returns is the exit code.
 
     Raises:
-        SystemExit: with 2 after a mistake, 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads the output any more.
+        SystemExit: with code 2 after a user's error, 130 after Ctrl-C, 143 after SIGTERM, 141 if the output is a closed pipe.
     """
     code: object = 0
     with _signals(), warnings.catch_warnings():
-        warnings.showwarning = show_warning  # a user of the console has no use for our file and line
+        warnings.showwarning = show_warning  # a user of the console does not need our file and line
         try:
             code = command() or 0
             sys.stdout.flush()
@@ -65,7 +65,7 @@ def run(command: Callable[[], object]) -> None:
             print_line(f"error: {_reason(error)}")
             code = 2
         except Exception as error:
-            if not hasattr(error, "format_message"):  # of typer, which keeps its errors in different places in its versions
+            if not hasattr(error, "format_message"):  # not typer's, whose module differs between versions
                 raise
             code = 2
             if type(error).__name__ == "NoArgsIsHelpError":
@@ -86,14 +86,14 @@ def _reason(error: BaseException) -> str:
 
 
 def print_line(line: str) -> None:
-    """Print a line on standard error, if there is one to read it."""
+    """Print a line on standard error; do nothing if it is closed."""
     with suppress(OSError):
         print(one_line(line, LONGEST), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise a StoppedError; the second of them ends the process at once. Ignored ones stay ignored."""
+    """Let Ctrl-C and SIGTERM raise a StoppedError; a second signal ends the process at once. Ignored signals stay ignored."""
     before: dict[int, Any] = {}
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -101,7 +101,7 @@ def _signals() -> Iterator[None]:
             signal.signal(each, signal.SIG_DFL)
         raise StoppedError(number)
 
-    if threading.current_thread() is not threading.main_thread():  # others get no signals
+    if threading.current_thread() is not threading.main_thread():  # other threads receive no signals
         yield
         return
     before |= {each: signal.signal(each, stop) for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN}
@@ -113,7 +113,7 @@ def _signals() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Give out what is left, or leave nothing behind on which Python would fail at its exit, with a message of its own."""
+    """Flush the output; if that fails, discard it, so that Python does not fail at its exit with a message of its own."""
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()
@@ -124,5 +124,5 @@ def _flush() -> None:
 
 
 def show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
-    """Print a warning as a line, without our file and line number; takes the place of `warnings.showwarning`."""
+    """Print a warning as one line, without our file and line number; this replaces `warnings.showwarning`."""
     print_line(f"warning: {message}")

@@ -1,4 +1,4 @@
-"""Disturbed inputs: training against the worst of a small box around each sample, or against plain noise of that size."""
+"""Perturbed inputs: training on the worst perturbation in a small box around each sample, or on random noise in that box."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,13 +14,13 @@ from pac_surrogate.utilities.arguments import settings
 class Perturbation:
     """Inputs x + eta with |eta|_inf <= radius, in standardised units.
 
-    With steps > 0 eta is an adversary's, found by projected gradient ascent of the loss from a random start (PGD; Madry et al.
-    2018, arXiv:1706.06083), each step of size 2 radius / steps. With steps = 0 it is that random start: uniform noise on the
-    same box, which tells robustness from smoothing.
+    With steps > 0, eta is adversarial: projected gradient ascent of the loss from a random start (PGD; Madry et al. 2018,
+    arXiv:1706.06083), with steps of size 2 radius / steps. With steps = 0, eta is the random start, uniform noise in the same
+    box; this control distinguishes the effect of robustness from that of smoothing.
 
     Args:
         radius: half the side of the box.
-        steps: of gradient ascent.
+        steps: number of steps of gradient ascent.
     """
 
     radius: float
@@ -39,13 +39,13 @@ def perturbed(
     start: Float[Tensor, "run sample input"],
     slope: Callable[[Float[Tensor, "run sample input"]], Float[Tensor, "run sample input"]],
 ) -> Float[Tensor, "run sample input"]:
-    """Disturb the inputs of a stack.
+    """Return the perturbed inputs of a stack.
 
     Args:
         x: inputs.
-        perturbations: one a run, all with the same number of steps.
-        start: the random start of each in units of its radius, in [-1, 1].
-        slope: gradient of the runs' losses with respect to the inputs.
+        perturbations: one perturbation per run, all with the same number of steps.
+        start: random start of each perturbation in units of its radius, in [-1, 1].
+        slope: function that returns the gradient of the runs' losses with respect to the inputs.
     """
     radius = torch.tensor([p.radius for p in perturbations], dtype=x.dtype, device=x.device).view(-1, 1, 1)
     steps = perturbations[0].steps
@@ -58,7 +58,7 @@ def perturbed(
 def random_start(
     seeds: Sequence[int], rows: Sequence[int], step: int, like: Float[Tensor, "run sample input"]
 ) -> Float[Tensor, "run sample input"]:
-    """Uniform numbers in [-1, 1] for each run's own rows, by its seed and the step alone; 0 on padding."""
+    """Return uniform random numbers in [-1, 1] for each run's own rows, a function of its seed and the step; 0 on padding."""
     start = torch.zeros(like.shape, dtype=like.dtype)
     for run, (seed, count) in enumerate(zip(seeds, rows, strict=True)):
         drawn = np.random.default_rng((seed, step, 1)).uniform(-1, 1, (count, like.shape[2]))

@@ -1,4 +1,4 @@
-"""Pretrain, prune and allocate, transfer."""
+"""The main functions: pretrain, prune and allocate, draw a ticket, transfer."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -43,20 +43,21 @@ def pretrain(
     valid: Given | None = None,
     device: str = "auto",
 ) -> Surrogate:
-    """Train a surrogate on source data, all weights free, learning rate down half a cosine.
+    """Train all weights of a surrogate on source data; the learning rate falls to zero along half a cosine.
 
     Args:
-        data: source training samples; they fix the scaling. Of a dataset with valid or test samples, its train split. The path
-            of a data file serves too, and so do arrays (x, y), which are those of `Dataset.from_arrays(x, y)`.
-        y: outputs, where `data` is the array of the inputs.
-        model: architecture, `MLP()` by default; its class or name serves for one with its defaults, and a module of torch for
-            a `Module` of it.
-        seed: of the initial weights and of the minibatches.
-        steps: of Adam; 0 keeps the weights of a `Module`.
-        learning_rate: at the first step.
-        batch_size: samples a step.
-        valid: samples that choose the best weights along the way; of a dataset with splits, its valid split.
-        device: "auto" means CUDA where there is one.
+        data: source training samples, which determine the scaling; of a dataset with valid or test samples, its train split. It
+            may also be the path of a data file, or an array x with `y`, which is read as by `Dataset.from_arrays(x, y)`.
+        y: outputs, if `data` is the array of the inputs.
+        model: architecture, `MLP()` by default; a class or a name means that architecture with its defaults, and a torch module
+            is wrapped in a `Module`.
+        seed: seed of the initial weights and of the minibatches.
+        steps: number of steps of Adam; 0 keeps the weights of a `Module`.
+        learning_rate: learning rate at the first step.
+        batch_size: samples per step.
+        valid: validation samples, by which the best weights during the training are chosen; of a dataset with splits, its valid
+            split.
+        device: "auto" means CUDA if it is available.
 
     Raises:
         ValueError: if the training diverges, or data and model do not fit.
@@ -97,9 +98,9 @@ def pretrain_seeds(
     bare = Surrogate(network, scaling, data.inputs, data.outputs, coordinates=coordinates)
     scaled, scaled_valid = scaling.standardise(data), None
     if valid is not None:
-        valid = valid if valid.seen is valid else valid.valid  # of a dataset with splits the one that is for this
+        valid = valid if valid.seen is valid else valid.valid  # of a dataset with splits, its valid split
         scaled_valid = scaling.standardise(bare.arranged(valid))
-    # A module of the user's that is not to be trained is a source as it stands; else every seed has initial weights of its own.
+    # A user's module that is not to be trained keeps its weights; otherwise every seed has its own initial weights.
     kept = isinstance(model, Module) and steps == 0
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     starts = [network.weights if kept else initial_weights(network.module, generator) for generator in generators]
@@ -141,16 +142,16 @@ def prune_and_allocate(
     device: str = "auto",
     **options: Any,
 ) -> Surrogate:
-    """PAC-Net's steps 1 and 2 by themselves: the result carries its essential mask.
+    """Do only steps 1 and 2 of PAC-Net; the result carries its essential mask.
 
     Args:
-        surrogate: pretrained, or the path of such a one.
+        surrogate: a pretrained surrogate, or the path of one.
         source: the source training samples of `pretrain`.
         sparsity: fraction that is pruned.
-        seed: of the minibatches, and of a random mask.
-        steps: of Adam.
-        batch_size: samples a step.
-        device: "auto" means CUDA where there is one.
+        seed: seed of the minibatches, and of a random mask.
+        steps: number of steps of Adam.
+        batch_size: samples per step.
+        device: "auto" means CUDA if it is available.
         options: further fields of `Allocate`.
 
     Raises:
@@ -182,18 +183,18 @@ def draw_ticket(
     """Draw a ticket, a subnetwork of the source, without transferring it; see `Ticket`.
 
     Args:
-        surrogate: pretrained, or the path of such a one.
+        surrogate: a pretrained surrogate, or the path of one.
         source: source training samples.
         scheme: OMP (one-shot magnitude) | IMP (iterative, rewound) | LMP (a mask learned on the target).
-        granularity: what is pruned together: weight | row | kernel | channel.
+        granularity: unit that is pruned: weight | row | kernel | channel.
         sparsity: fraction that is pruned.
-        radius: of the perturbed inputs on the source, standardised; 0 draws a natural ticket.
-        attack_steps: of the adversary; 0 is plain noise.
+        radius: radius of the perturbation of the standardised inputs on the source; 0 draws a natural ticket.
+        attack_steps: number of steps of the adversary; 0 is plain noise.
         target: target training samples, for LMP.
-        seed: of the minibatches and the perturbations.
-        steps: of Adam on the source, and on the target.
-        batch_size: samples a step.
-        device: "auto" means CUDA where there is one.
+        seed: seed of the minibatches and the perturbations.
+        steps: number of steps of Adam on the source, and on the target.
+        batch_size: samples per step.
+        device: "auto" means CUDA if it is available.
 
     Raises:
         ValueError: if the training diverges, target samples are missing, or an option is out of range.
@@ -227,32 +228,35 @@ def transfer(
     intervals: bool = True,
     device: str = "auto",
 ) -> Surrogate:
-    """Adapt a source surrogate to a target, of which there are few samples.
+    """Adapt a source surrogate to a target of which few samples are available.
 
     Args:
-        surrogate: pretrained on the source, or the path of such a one.
-        data: target training samples; of a dataset with valid or test samples, its train split. The path of a data file serves
-            too, and so do arrays (x, y), which are those of `Dataset.from_arrays(x, y)`. Variables are matched by name
-            with those of the surrogate, or by position where they have the default names. Arrays given to the result are laid
-            out as those of the data.
-        y: outputs, where `data` is the array of the inputs.
-        method: "auto" chooses among closed forms in seconds and says why (see `Auto` and the result's `choice`); or a method
-            with its hyper-parameters; or the class or name of one ("PAC", "fine-tune"), with its defaults; or several
-            candidates (see `grid`): then K-fold cross-validation on `data` chooses, and below 4 samples the first one serves.
+        surrogate: a surrogate pretrained on the source, or the path of one.
+        data: target training samples; of a dataset with valid or test samples, its train split. It may also be the path of a
+            data file, or an array x with `y`, which is read as by `Dataset.from_arrays(x, y)`. Variables are matched with those
+            of the surrogate by name, or by position if they have the default names. Arrays passed to the result must have the
+            layout of the data.
+        y: outputs, if `data` is the array of the inputs.
+        method: "auto" chooses among closed forms in seconds and reports the reason (see `Auto` and the result's `choice`).
+            Otherwise a method with its hyper-parameters, the class or name of a method ("PAC", "fine-tune"), which then has its
+            defaults, or several candidates (see `grid`). Among candidates, K-fold cross-validation on `data` chooses; with
+            fewer than 4 distinct inputs the first candidate is used.
         source: the source training samples of `pretrain`, for methods that train on them.
-        seed: of initial weights, masks, minibatches and folds.
+        seed: seed of initial weights, masks, minibatches and folds.
         steps: gradient steps on the target.
         source_steps: gradient steps on the source, for methods that train on the source.
-        batch_size: samples a step; fewer are used whole.
-        folds: of the cross-validation, at most one a sample.
-        intervals: also fit without each of at most 10 parts of the samples, in the same stacks, for `predict_interval`; "auto"
-            needs no such fits.
-        device: "auto" means CUDA where there is one.
+        batch_size: samples per step; if there are fewer samples, every step uses all of them.
+        folds: number of folds of the cross-validation. A fold is a group of samples that are left out together; there are at
+            most as many folds as distinct inputs.
+        intervals: whether to fit also without each of at most 10 parts of the samples, in the same stacks, for
+            `predict_interval`; "auto" needs no such fits.
+        device: "auto" means CUDA if it is available.
 
     Warns:
-        DataWarning: if samples repeat inputs, which then leave every fit together; if outputs are new to the surrogate; if a
-            variable lies on another grid; if the source holds at a set point what the target varies; or if `data` or `source`
-            are not what they should be by what the surrogate remembers.
+        DataWarning: if samples repeat inputs, which are then left out together; if outputs are new to the surrogate; if a
+            variable is on another grid; if the source holds a variable at a set point and the target varies it; if the target
+            varies a variable too little for float64 on the source's scale; or if the surrogate's record of its own data
+            contradicts `data` or `source`.
         ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
 
     Raises:
@@ -274,10 +278,10 @@ def transfer(
 
 
 def _adapted(method: Method, case: Case, device: str) -> Surrogate:
-    """What a method makes of a case.
+    """Return the surrogate that a method gives for a case.
 
     Raises:
-        ValueError: if the method diverges, or cannot serve the case.
+        ValueError: if the method diverges, or does not apply to the case.
     """
     (outcome,) = run([(method, case)], Solver(device=device))
     if outcome.refused is not None:
@@ -288,6 +292,6 @@ def _adapted(method: Method, case: Case, device: str) -> Surrogate:
 
 
 def remembered(outcome: Outcome, case: Case) -> Surrogate:
-    """The surrogate of an outcome, which remembers the transfer that made it."""
+    """Return the surrogate of an outcome with a record of the transfer in its provenance."""
     origin = provenance(case.target, method=repr(outcome.method), seed=case.seed, **dataclasses.asdict(case.budget))
     return dataclasses.replace(outcome.surrogate, provenance={**outcome.surrogate.provenance, "transfer": origin})

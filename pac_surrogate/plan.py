@@ -1,12 +1,12 @@
-"""A transfer method is a prior on the weights; its `Plan` says which.
+"""The `Plan`: the prior on the weights by which a transfer method is defined.
 
     minimise  mean squared error(w)  +  1/2 sum_k strength_k (w_k - anchor_k)^2  [+ R(w)]
     from w = start, over the trainable weights; every other weight keeps `start` bit for bit
 
-The mean runs over samples and outputs, both in the surrogate's standardised units. Three optional fields widen this, each for
-several methods: a functional `regulariser` R adds a term that depends on what the network computes from the samples, a
-`reparametrisation` makes the model's weights of those that train, and a `perturbation` adds adversarial or random noise to the
-inputs.
+The mean runs over samples and outputs, both in the surrogate's standardised units. Three optional fields extend the problem,
+each for several methods: a functional `regulariser` R adds a term that depends on what the network computes from the samples, a
+`reparametrisation` computes the model's weights from the trained tensors, and a `perturbation` adds adversarial or random noise
+to the inputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,15 @@ from pac_surrogate.utilities.display import Shown
 
 @runtime_checkable
 class FunctionalRegulariser(Protocol):
-    """A term of the objective that looks at what the model does with a batch.
+    """A term of the objective that depends on the predictions and features of the model for a batch.
 
-    A frozen dataclass. What differs from run to run is in `arrays` (a field with `compare=False, repr=False`); what is left of
-    it compares, hashes and has a repr, and runs of equal regularisers share a stack.
+    It is a frozen dataclass. Tensors that differ between runs are in `arrays` (a field with `compare=False, repr=False`). The
+    other fields define equality, hash and repr, and runs with equal regularisers share a stack.
     """
 
     @property
     def arrays(self) -> Weights:
-        """Tensors by name, all put on a run axis when runs are stacked."""
+        """Tensors by name, which get a leading run axis when runs are stacked."""
         ...
 
     def term(
@@ -45,39 +45,39 @@ class FunctionalRegulariser(Protocol):
         prediction: Float[Tensor, "run sample output"],
         features: tuple[Tensor, ...],
     ) -> Float[Tensor, " run"]:
-        """Return the term of each run; a row of weight 0 is padding and must not count."""
+        """Return the term of each run; rows of weight 0 are padding, on which the term must not depend."""
         ...
 
 
 @runtime_checkable
 class Reparametrisation(Protocol):
-    """The model's weights as a function of the tensors that train; a frozen dataclass, equal ones share a stack.
+    """The model's weights as a function of the trained tensors.
 
-    It works on stacks: every tensor leads with a run axis. What stays fixed (the source's weights) is among the Plan's weights,
-    not trainable.
+    It is a frozen dataclass, and runs with equal reparametrisations share a stack. It works on stacks: the first axis of every
+    tensor is the run axis. Fixed tensors, such as the source's weights, are among the Plan's weights but not trainable.
     """
 
     def __call__(self, parameters: Weights) -> Weights:
-        """Give the weights that the model sees, in the model's names and order."""
+        """Return the weights of the model, with the model's names and in its order."""
         ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan(Shown):
-    """What to minimise, from where, over which weights.
+    """An optimisation problem: the objective, the start, and the weights over which the objective is minimised.
 
-    Every field but `start` holds tensors that broadcast to those of `start`: one number serves a whole tensor.
+    The tensors of `trainable`, `anchor` and `strength` broadcast to those of `start`: one number applies to an entire tensor.
 
     Attributes:
         start: weights at which training begins.
-        trainable: which weights may move.
-        anchor: where the penalty pulls them.
-        strength: how hard, not negative; it carries the factor 1/2.
-        rate: learning rate of a tensor relative to the run's (fine-tuning with a slow body).
-        essential: the mask that the result carries; None passes on that of the source.
-        regulariser: a functional regulariser, a further term of the objective.
-        reparametrisation: the model's weights as a function of `start`'s tensors, whose names and shapes are then its own.
-        perturbation: how the inputs of every step are perturbed.
+        trainable: mask of the weights that are trained.
+        anchor: values towards which the penalty pulls the weights.
+        strength: strength of this penalty for each weight, not negative; the penalty has the factor 1/2.
+        rate: learning rate of each tensor relative to that of the run (such as fine-tuning with a slow body).
+        essential: the mask that the result carries; None keeps that of the source.
+        regulariser: a functional regulariser, which adds a term to the objective.
+        reparametrisation: the model's weights as a function of the tensors of `start`, which then have other names and shapes.
+        perturbation: the perturbation of the inputs in every step.
     """
 
     start: Weights
@@ -92,11 +92,11 @@ class Plan(Shown):
 
     @property
     def trains(self) -> bool:
-        """Whether any weight may move at all."""
+        """Whether any weight is trained."""
         return any(bool(mask.any()) for mask in self.trainable.values())
 
     def seen(self) -> Weights:
-        """The weights that the model sees at the start."""
+        """Return the weights of the model at the start."""
         if self.reparametrisation is None:
             return self.start
         return {n: w[0] for n, w in self.reparametrisation({n: w[None] for n, w in self.start.items()}).items()}
@@ -114,7 +114,7 @@ def make_plan(
     reparametrisation: Reparametrisation | None = None,
     perturbation: Perturbation | None = None,
 ) -> Plan:
-    """Fill in a Plan from the little that a method has to say.
+    """Return a Plan, with default values for everything that is not given.
 
     Args:
         weights: the start.
@@ -122,10 +122,10 @@ def make_plan(
         anchor: weights, or one number for all.
         strength: one number for all weights, or numbers or tensors by name (absent names: 0).
         rate: relative learning rates by name (absent names: 1).
-        essential: the mask that the result carries; None passes on that of the source.
-        regulariser: a functional regulariser, a further term of the objective.
-        reparametrisation: the model's weights as a function of these.
-        perturbation: of the inputs.
+        essential: the mask that the result carries; None keeps that of the source.
+        regulariser: a functional regulariser, which adds a term to the objective.
+        reparametrisation: the model's weights as a function of `weights`.
+        perturbation: the perturbation of the inputs in every step.
 
     Raises:
         ValueError: if a strength or rate is negative or not finite, or a name is unknown or missing.
@@ -172,21 +172,21 @@ def make_plan(
 
 
 def _detached(weight: Tensor) -> Tensor:
-    """The tensor itself where it has no gradient, so that its digest, once taken, is known; see `weights.fingerprint`."""
+    """Return the tensor detached; one without gradient is returned as it is, as `weights.fingerprint` keeps its digest."""
     return weight.detach() if weight.requires_grad else weight
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StackedPlan(Shown):
-    """Many Plans on a leading run axis, on one device, cut down to what a solver needs.
+    """Plans stacked along a leading run axis on one device, reduced to what a solver needs.
 
     Attributes:
         start: (run, *shape) for every weight.
         trainable: masks that broadcast to `start`.
-        live: names of the tensors in which any run trains anything.
-        free: 1 where a weight trains and 0 where it is frozen, of the live tensors in which any weight is frozen.
-        strength: of the live tensors that any run penalises.
-        anchor: of the same tensors; of a frozen weight its start, so that nothing pulls it.
+        live: names of the tensors in which any run trains a weight.
+        free: 1 where a weight is trained and 0 where it is frozen, for the live tensors in which any weight is frozen.
+        strength: strengths of the live tensors that any run penalises.
+        anchor: anchors of the same tensors; for a frozen weight its start, so that it is not pulled.
     """
 
     start: Weights
@@ -198,7 +198,7 @@ class StackedPlan(Shown):
 
 
 def stack_plans(plans: Sequence[Plan], dtype: torch.dtype, device: torch.device) -> StackedPlan:
-    """Put Plans of one model on a leading run axis.
+    """Stack Plans of one model along a leading run axis.
 
     Raises:
         ValueError: if their weights differ in name or shape.
@@ -209,7 +209,7 @@ def stack_plans(plans: Sequence[Plan], dtype: torch.dtype, device: torch.device)
             raise ValueError(f"plans of one stack must be for one model with the weights {', '.join(shapes)}")
 
     def together(name: str, tensors: list[Tensor], kind: torch.dtype) -> Tensor:
-        """Stack; what is one number in every run stays one number (and memory for one) in each."""
+        """Stack tensors; if they are one number in every run, the stack holds one number per run."""
         if any(tensor.ndim for tensor in tensors):
             tensors = [tensor.expand(shapes[name]) for tensor in tensors]
         stacked = torch.stack(tensors)

@@ -1,4 +1,4 @@
-"""Before a transfer: data are brought under the variables, scales and order of the source surrogate, and strange ones named."""
+"""The preparation of a transfer: data are matched to the source surrogate's variables, scaled, ordered, and checked."""
 
 import dataclasses
 import warnings
@@ -19,8 +19,8 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.resolution import resolution
 
-FAR = 1.0  # width of the source range by which target inputs may leave it without a warning
-NAMED = 3  # samples, or groups of them, that a warning names
+FAR = 1.0  # distance, in widths of the source range, by which target inputs may leave it without a warning
+NAMED = 3  # largest number of samples, or groups of samples, that a warning names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,10 +29,10 @@ class Prepared(Shown):
 
     Attributes:
         matched: the source with the target's outputs, unless some are new to it.
-        surrogate: the same, with scales that the target's numbers fit.
-        target: target training samples in the order of their content; its inputs, and its outputs if all are known, are the
-            surrogate's.
-        source: source training samples, likewise; None if there are none.
+        surrogate: `matched` with scales that suit the target's numbers.
+        target: target training samples in an order that depends on their content; its inputs, and its outputs if all are known,
+            are the surrogate's.
+        source: source training samples, ordered and arranged in the same way; None if there are none.
     """
 
     matched: Surrogate
@@ -41,31 +41,31 @@ class Prepared(Shown):
     source: Dataset | None
 
     def case(self, budget: Budget, seed: int) -> Case:
-        """The case of a method that may spend so much."""
+        """Return the case of a method with this budget and seed."""
         return Case(self.surrogate, self.target, self.source, budget, seed)
 
 
 def prepare(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> Prepared:
-    """Bring data under the surrogate's variables, in an order of their content, and the surrogate's scales to the target.
+    """Arrange data by the surrogate's variables, in an order that depends on their content, and adapt the scales to the target.
 
     Raises:
-        ValueError: if the surrogate is no network, inputs do not fit it, or units or source variables disagree.
+        ValueError: if the surrogate is not a network, inputs do not fit it, or units or source variables disagree.
     """
     _ = surrogate.network  # only a network can be the source of a transfer
     matched = match(surrogate, data)
     known = bool((match_columns("outputs", matched.outputs, data.outputs) >= 0).all())
     rows = matched.arranged(data.training, outputs=known).training
     if source is not None:
-        # Positions in source data count in the layout of the source, not in that of the target.
+        # Source data matched by position have the layout of the source, not that of the target.
         reader = dataclasses.replace(matched, given_inputs=surrogate.given_inputs, given_outputs=None)
         source = reader.arranged(source.training).training
     return Prepared(matched, scaled_to(matched, rows), rows, source)
 
 
 def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
-    """The surrogate with the outputs of the data, if it knows them all, and with what they know of its variables.
+    """Return the surrogate with the outputs of the data, if it has all of them, and with missing metadata taken from the data.
 
-    Arrays given to the result are laid out as those of the data. Its intervals are gone, for they are those of another fit.
+    Arrays passed to the result must have the layout of the data. Its intervals are removed, as they belong to another fit.
 
     Raises:
         ValueError: if inputs do not fit the surrogate, or units disagree.
@@ -75,7 +75,7 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
     match_all("inputs", surrogate.inputs, data.inputs)
     changes: dict[str, object] = {} if surrogate.folds is None else {"folds": None}
     if (columns >= 0).all() and network.new_readout:
-        # Where a surrogate has the target's outputs already its readout is a source's, also if an earlier transfer made it.
+        # If a surrogate already has the target's outputs, its readout is a source readout, even one from an earlier transfer.
         changes["predictor"] = dataclasses.replace(network, new_readout=False)
     surrogate = dataclasses.replace(surrogate, **changes) if changes else surrogate  # type: ignore[arg-type]
     wanted = {variable.name for variable in data.outputs}
@@ -92,7 +92,7 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
     axes = {axis for variable in (*surrogate.inputs, *surrogate.outputs, *data.outputs) for axis in variable.axes}
     axes -= {name for name, coordinate in data.coordinates.items() if is_numbered(coordinate)} | surrogate.coordinates.keys()
     coordinates = {**surrogate.coordinates, **{name: c for name, c in data.coordinates.items() if name in axes}}
-    # A variable's precision is part of what it is stored as, but does not make it another one.
+    # Variables are equal regardless of their stored precision, so the precision is compared as well.
     sides = [[(v, v.dtype) for v in (*i, *o)] for i, o in (informed, (surrogate.inputs, surrogate.outputs))]
     same = sides[0] == sides[1] and listed == (surrogate.given_inputs, surrogate.given_outputs)
     if same and coordinates.keys() == surrogate.coordinates.keys():
@@ -108,14 +108,14 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
 
 
 def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, prepared: Prepared, *, stacklevel: int = 3) -> None:
-    """Warn of what a transfer can do but its user may not mean.
+    """Warn of properties of the data that a transfer accepts but that its user may not intend.
 
     Args:
-        surrogate: the source, as it was given.
-        data: target samples, as they were given.
-        source: source samples, as they were given.
-        prepared: what was made of them.
-        stacklevel: of the warnings.
+        surrogate: the source as passed by the user.
+        data: target samples as passed by the user.
+        source: source samples as passed by the user.
+        prepared: the three after the preparation.
+        stacklevel: stack level of the warnings.
     """
     warn_of_strangers(surrogate, data, source, stacklevel=stacklevel + 1)
     lines = _new_outputs(surrogate, data)
@@ -130,13 +130,13 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, prepare
     before, after = prepared.matched.scaling.inputs, prepared.surrogate.scaling.inputs
     x = torch.from_numpy(np.asarray(prepared.target.input_matrix, dtype=np.float64))
     if len(x):
-        still = before.deviation != after.deviation  # at a set point in the source, and warned of above
+        still = before.deviation != after.deviation  # at a set point in the source; a warning was given above
         middle = torch.where(still, 0.5 * (before.low + before.high), x)
         far = int(before.outside(middle, margin=FAR).sum())
         if far:
             warnings.warn(
                 f"the inputs of {far} of {len(x)} target samples leave the range of the source data by more than its "
-                "width: what the source says there is an extrapolation; pretrain it on data that reach so far, or compare with "
+                "width: the source extrapolates there; pretrain it on data that cover these inputs, or compare with "
                 "pac.Scratch()",
                 ExtrapolationWarning,
                 stacklevel=stacklevel,
@@ -144,7 +144,7 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, prepare
 
 
 def warn_of_strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None, *, stacklevel: int = 3) -> None:
-    """Warn of data that are not what the arguments say they are, by what the surrogate remembers of its own."""
+    """Warn if the surrogate's record of its own data, or the data's attributes, contradict the roles of the arguments."""
     for line in _strangers(surrogate, data, source):
         warnings.warn(line, DataWarning, stacklevel=stacklevel)
 
@@ -153,7 +153,7 @@ def _strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> l
     lines = []
     sides = [None if some is None else some.attributes.get("side") for some in (data, source)]
     if sides == ["source", "target"]:
-        lines.append("the target data say that they are a source, and source= that they are a target: are the two exchanged?")
+        lines.append("the target data are marked as a source, and those of source= as a target: are the two exchanged?")
     known = surrogate.provenance.get("data")
     if known is None:
         return lines
@@ -172,7 +172,7 @@ def _strangers(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> l
 
 
 def _digest(surrogate: Surrogate, data: Dataset, known: str) -> bool:
-    """Whether data are those of a digest, which earlier versions took in the order of the rows."""
+    """Return whether data have a digest, which earlier versions computed in the order of the rows."""
     if data.training.digest() == known or data.digest() == known:
         return True
     try:
@@ -196,8 +196,8 @@ def _new_outputs(surrogate: Surrogate, data: Dataset) -> list[str]:
         name = same[0].name
         grids = grid_of(ours[name], surrogate.coordinates), grid_of(same[0], data.coordinates)
         return [
-            f"{name} is {grids[0]} in the surrogate and {grids[1]} in the target, so it gets a new readout and what the source "
-            "knows of it is lost: interpolate the target onto the grid of the source to keep it"
+            f"{name} is {grids[0]} in the surrogate and {grids[1]} in the target, so it gets a new readout and the source's "
+            "readout is lost: interpolate the target onto the grid of the source to keep it"
         ]
     names = ", ".join(variable.name for variable in new)
     return [
@@ -207,7 +207,7 @@ def _new_outputs(surrogate: Surrogate, data: Dataset) -> list[str]:
 
 
 def _set_points(prepared: Prepared) -> list[str]:
-    """Columns that the source held still and the target varies."""
+    """Return a warning for each variable that the source holds at a set point and the target varies."""
     lines = []
     for side, variables in (("inputs", prepared.surrogate.inputs), ("outputs", prepared.surrogate.outputs)):
         deviations = [getattr(one.scaling, side).deviation for one in (prepared.matched, prepared.surrogate)]
@@ -216,14 +216,14 @@ def _set_points(prepared: Prepared) -> list[str]:
             if moved[first : first + variable.size].any():
                 lines.append(
                     f"the source holds the {side[:-1]} {variable.name} at a set point, or nearly, and the target varies it: "
-                    "what depends on it is learned from the target samples alone"
+                    "the dependence on it is learned from the target samples alone"
                 )
             first += variable.size
     return lines
 
 
 def _vanishing(prepared: Prepared) -> list[str]:
-    """Columns that the target varies by less than float64 resolves beside the source's scale."""
+    """Return a warning for each variable that the target varies by less than float64 resolves on the source's scale."""
     if len(prepared.target) == 0:
         return []
     lines, seen = [], fit_scaling(prepared.target)
@@ -237,7 +237,7 @@ def _vanishing(prepared: Prepared) -> list[str]:
             if bool(own.any()):
                 lines.append(
                     f"the target varies the {side[:-1]} {variable.name} by so much less than the source that float64 does not "
-                    "resolve it on the source's scale: it counts as constant; check its unit"
+                    "resolve it on the source's scale: it is treated as constant; check its unit"
                 )
     return lines
 
@@ -245,7 +245,7 @@ def _vanishing(prepared: Prepared) -> list[str]:
 def _repeats(prepared: Prepared, data: Dataset) -> list[str]:
     if not repeated(group_of(prepared.surrogate, prepared.target)):
         return []
-    # By the rows that the user gave, which are in another order here.
+    # The warning numbers the rows as the user gave them; the prepared ones are in another order.
     x = prepared.surrogate.arranged(data.seen, outputs=False).input_matrix
     scaled = prepared.surrogate.scaling.inputs.standardise(torch.from_numpy(np.asarray(x, dtype=np.float64)))
     given = [group.tolist() for group in repeated(groups_of(scaled))]
@@ -260,19 +260,19 @@ def _repeats(prepared: Prepared, data: Dataset) -> list[str]:
 def _listed(
     side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...], given: tuple[Variable, ...] | None
 ) -> tuple[Variable, ...] | None:
-    """How arrays list the variables: as the data do, under names that mean something; None if that is as we do."""
+    """Return the layout of arrays: the data's variables, without default names; None if it is the surrogate's own layout."""
     if len(ours) == len(theirs) == 1:
         one, other = ours[0], theirs[0]
         name = one.name if other.name == DEFAULTS[side] else other.name
         theirs = (dataclasses.replace(one, name=name, long_name="", axes=other.axes, shape=other.shape),)
     elif len(theirs) == 1 and theirs[0].name == DEFAULTS[side]:
-        return given  # the layout in which positions count, as before
+        return given  # data matched by position keep the present layout
     same = [(v.name, v.shape) for v in theirs] == [(v.name, v.shape) for v in ours]
     return None if same else theirs
 
 
 def _informed(ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...]:
-    """Our variables with the units of the data where ours are unknown, and as precise as either."""
+    """Return our variables, with the data's units where ours are unknown, and with the higher precision of the two."""
     by_name = {variable.name: variable for variable in theirs}
     if len(ours) == len(theirs) == 1:
         by_name = {ours[0].name: theirs[0]}

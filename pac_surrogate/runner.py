@@ -1,8 +1,8 @@
-"""Drives any number of methods in step, and solves what they wait for: the only place where methods and solvers meet.
+"""The runner, the only module where methods and solvers meet: it drives any number of methods and solves their problems.
 
-What all methods at work wait for at the same moment is one list of problems, and its Plans are one list of runs for the
-trainer. Equal problems are one, whoever poses them: they are told apart by their content. A method that waits for others goes
-on when all of them have ended; methods for which others wait are served first.
+The problems for which all methods wait at the same time are collected in one list, and the Plans among them are one list of
+runs for the trainer. Problems of equal content are solved once, regardless of which methods pose them. A method that waits for
+other methods continues when all of them have ended; the problems of methods for which others wait are solved first.
 """
 
 import dataclasses
@@ -28,13 +28,13 @@ from pac_surrogate.utilities.arguments import got
 
 @dataclass(frozen=True)
 class Solver:
-    """Where and how Plans are trained; no result depends on it but by rounding.
+    """The settings of the trainer; they affect results by rounding only.
 
     Attributes:
-        device: "auto" means CUDA where there is one.
-        stack_memory: bytes that one stack may take.
-        cache: folder of finished stacks, for resuming.
-        progress: show a progress bar; by default on a terminal.
+        device: "auto" means CUDA if it is available.
+        stack_memory: approximate number of bytes that one stack may take.
+        cache: folder of finished stacks, from which an interrupted computation continues.
+        progress: whether to show a progress bar; by default only on a terminal.
     """
 
     device: str = "auto"
@@ -43,17 +43,17 @@ class Solver:
     progress: bool | None = None
 
     def options(self) -> dict[str, Any]:
-        """Give these as arguments of `fit`."""
+        """Return the settings as arguments of `fit`."""
         return dataclasses.asdict(self)
 
 
 def run(given: Sequence[tuple[Method, Case]], solver: Solver) -> list[Outcome]:
-    """Follow each method on its case.
+    """Run each method on its case and return the outcomes.
 
-    A training that diverges and a method that does not apply end their own method, whose outcome says so.
+    If a training diverges or a method does not apply, only that method ends, and its outcome states the reason.
 
     Raises:
-        ValueError: of a method, if its case cannot be served at all.
+        ValueError: if a method raises it, or methods wait for each other in a circle.
     """
     runner, caller = _Runner(solver), _Waiter(())
     runner.wait(caller, given)
@@ -69,16 +69,16 @@ def run(given: Sequence[tuple[Method, Case]], solver: Solver) -> list[Outcome]:
 
 @dataclass(eq=False)
 class _Waiter:
-    """Who waits for methods: one of them, or the caller, whose place is ()."""
+    """An object that waits for methods: another method, or the caller, whose place is ()."""
 
-    place: tuple[int, ...]  # the place of the first that waits for it, followed by the position in its list
+    place: tuple[int, ...]  # the place of the first waiter for this method, followed by the position in that waiter's list
     answers: list[Outcome | None] = field(default_factory=list)
     seconds: float = 0.0
 
 
 @dataclass(eq=False)
 class _Work(_Waiter):
-    """A method at work on a case."""
+    """A method that is running on a case."""
 
     method: Method = field(kw_only=True)
     case: Case = field(kw_only=True)
@@ -90,11 +90,11 @@ class _Work(_Waiter):
 class _Runner:
     def __init__(self, solver: Solver) -> None:
         self.solver = solver
-        self.ready: deque[tuple[_Work, Any]] = deque()  # methods with the answers that they go on with
+        self.ready: deque[tuple[_Work, Any]] = deque()  # methods with the results with which they continue
         self.waiting: list[tuple[_Work, Train | Measure]] = []
         self.works: dict[Hashable, _Work] = {}
         self.known: dict[Hashable, Any] = {}
-        # Digests are taken once for each object.
+        # Digests are computed once for each object.
         self._tensors: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._contents: dict[Dataset, Hashable] = {}
         self._networks: dict[Surrogate, Hashable] = {}
@@ -103,7 +103,7 @@ class _Runner:
     # Methods ---------------------------------------------------------------------------------------------------------------
 
     def wait(self, waiter: _Waiter, asked: Sequence[tuple[Method, Case]]) -> None:
-        """Let methods work on their cases, equal ones once; the waiter hears how they end."""
+        """Start methods on their cases, equal ones once; the waiter receives their outcomes."""
         waiter.answers = [None] * len(asked)
         for number, (method, case) in enumerate(asked):
             key = (method, self._case(case))
@@ -113,13 +113,13 @@ class _Runner:
                 self._adapt(work, method)
             elif work.outcome is None:
                 work.waiters.append((waiter, number))
-            else:  # what had ended before costs nothing now
+            else:  # a method that has already ended takes no further time
                 self._hear(waiter, number, dataclasses.replace(work.outcome, seconds=0.0))
         if not asked and isinstance(waiter, _Work):
             self.ready.append((waiter, []))
 
     def _adapt(self, work: _Work, method: Method) -> None:
-        """Let a method begin, in the place of the one before."""
+        """Start a method, in place of the previous one of this work."""
         work.method = method
         _, found = self._step(work, lambda: method.adapt(work.case))
         if isinstance(found, Generator):
@@ -129,7 +129,7 @@ class _Runner:
             self._end(work, found)
 
     def advance(self, work: _Work, answer: Any) -> None:
-        """Give a method the answer that it waits for, and take what it asks for next, or what it ends with."""
+        """Give a method the result that it waits for, and receive its next problem or its own result."""
         generator: Any = work.generator
         ended, asked = self._step(work, lambda: generator.send(answer))
         if ended:
@@ -142,7 +142,7 @@ class _Runner:
             raise ValueError(f"adapt of {work.method} must yield Train, Measure or a list of (method, case), got {got(asked)}")
 
     def _step(self, work: _Work, act: Callable[[], Any]) -> tuple[bool, Any]:
-        """Whether a method has ended, and with what; what it asks for if not."""
+        """Run a method up to its next problem; return whether it has ended, and its result or that problem."""
         began = time.perf_counter()
         try:
             return False, act()
@@ -154,7 +154,7 @@ class _Runner:
             work.seconds += time.perf_counter() - began
 
     def _end(self, work: _Work, found: Any) -> None:
-        """Note how a method ended, and tell those that wait for it, each of which bears a part of the seconds."""
+        """Record the outcome of a method and pass it to the waiters, among which its seconds are divided."""
         if isinstance(found, Surrogate):
             found = Outcome(found, work.method)
         if not isinstance(found, Outcome):
@@ -177,7 +177,7 @@ class _Runner:
     # Problems --------------------------------------------------------------------------------------------------------------
 
     def solve(self) -> None:
-        """Solve what is waited for now, by methods for which others wait first; then let these go on, in their order."""
+        """Solve the problems of the most deeply nested methods, so that these can continue, in their order."""
         depth = max(len(work.place) for work, _ in self.waiting)
         due = [(work, problem) for work, problem in self.waiting if len(work.place) == depth]
         self.waiting = [(work, problem) for work, problem in self.waiting if len(work.place) < depth]
@@ -204,7 +204,7 @@ class _Runner:
                 self.known[key] = result
                 seconds[key] = result.seconds
         for key, (work, problem) in zip(keys, due, strict=True):
-            work.seconds += seconds[key] / asked[key]  # what several share costs each its part
+            work.seconds += seconds[key] / asked[key]  # the time of a shared problem is divided equally
             self._deliver(work, problem, self.known[key])
 
     def _deliver(self, work: _Work, problem: Train | Measure, answer: Any) -> None:
@@ -240,7 +240,7 @@ class _Runner:
         )
 
     def _trained(self, problem: Train, result: Fit) -> Surrogate:
-        """The surrogate with its new weights, and with the range of the inputs that it has now seen."""
+        """Return the surrogate with the trained weights, and with its range of inputs widened by the data."""
         surrogate, essential = problem.surrogate, problem.plan.essential
         network = surrogate.network
         kept = network.essential if essential is None else essential
@@ -250,7 +250,7 @@ class _Runner:
     # Content ---------------------------------------------------------------------------------------------------------------
 
     def _key(self, work: _Work, problem: Train | Measure) -> Hashable:
-        """What tells a problem from others: equal ones have equal keys."""
+        """Return the key of a problem; problems of equal content have equal keys and are solved once."""
         network, data = self._network(problem.surrogate), self._content(problem.data)
         if isinstance(problem, Measure):
             return (problem.function, problem.settings, network, data)
@@ -268,7 +268,7 @@ class _Runner:
         return self._networks[surrogate]
 
     def _case(self, case: Case) -> Hashable:
-        """What tells a case from others, with all that a surrogate hands on to those that are made of it."""
+        """Return the key of a case, including everything that a surrogate passes on to surrogates made from it."""
         surrogate, source = case.surrogate, None if case.source is None else self._content(case.source)
         points = [(name, axis.values.tobytes(), axis.units) for name, axis in surrogate.coordinates.items()]
         handed_on = (repr(surrogate.provenance), surrogate.folds, tuple(points))
@@ -280,7 +280,7 @@ class _Runner:
         return self._contents[data]
 
     def _in_scales(self, problem: Train | Measure) -> Dataset:
-        """The data of a problem in its surrogate's scales; equal ones are one object, which a stack holds once."""
+        """Return the data of a problem in its surrogate's scales; equal data are one object, which a stack holds once."""
         scaling = problem.surrogate.scaling
         sides = [
             {"mean": side.mean, "deviation": side.deviation, "log": side.logarithmic}

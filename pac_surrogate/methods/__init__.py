@@ -1,1 +1,1 @@
-"""Transfer methods, a file each, in folders by kind: they pose problems, and never train."""
+"""Transfer methods, one file each, in folders by kind: a method poses problems to the solvers and never trains itself."""

@@ -1,4 +1,4 @@
-"""What a method starts from: a source surrogate, samples of source and target, what it may spend, and a seed."""
+"""The input of a method: a source surrogate, samples of source and target, a budget, and a seed."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -24,13 +24,14 @@ from pac_surrogate.utilities.display import Shown
 
 @settings
 class Budget:
-    """What every method may spend, the same for all.
+    """The computational budget of a method, the same for all methods.
 
     Attributes:
         steps: gradient steps of a training on the target.
-        source_steps: gradient steps of a training on the source (PAC's allocate).
-        batch_size: samples a step; fewer samples are used whole.
-        folds: of the cross-validation that chooses among candidates, at most one a sample.
+        source_steps: gradient steps of a training on the source (PAC's step Allocate).
+        batch_size: samples per step; if there are fewer samples, every step uses all of them.
+        folds: number of folds of the cross-validation that chooses among candidates. A fold is a group of samples that are left
+            out together; there are at most as many folds as distinct inputs.
     """
 
     steps: int = 1000
@@ -45,14 +46,14 @@ class Budget:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Case(Shown):
-    """A transfer, ready for a method; see `prepare.prepare`.
+    """A transfer task, ready for a method; see `prepare.prepare`.
 
     Attributes:
-        surrogate: the source: a network, with scales that the target's numbers fit.
-        target: target training samples, of the surrogate's inputs, and of its outputs unless some are new.
+        surrogate: the source, a network, with scales that suit the target's numbers.
+        target: target training samples, with the surrogate's inputs, and with its outputs unless some outputs are new.
         source: source training samples; None if there are none.
-        budget: what the method may spend.
-        seed: of initial weights, masks, minibatches and folds.
+        budget: steps and folds that the method may use.
+        seed: seed of initial weights, masks, minibatches and folds.
     """
 
     surrogate: Surrogate
@@ -62,15 +63,15 @@ class Case(Shown):
     seed: int
 
     def generator(self) -> torch.Generator:
-        """Random numbers of the seed, from the first on."""
+        """Return a new random number generator with the case's seed."""
         return torch.Generator().manual_seed(self.seed)
 
     def for_target(self, surrogate: Surrogate | None = None) -> Surrogate:
-        """A surrogate, by default the case's, with the outputs of the target: new ones get a readout of zeros."""
+        """Return a surrogate, by default the case's, with the target's outputs: new outputs get a readout of zeros."""
         return with_outputs_of(self.surrogate if surrogate is None else surrogate, self.target)
 
     def source_samples(self) -> Dataset:
-        """The source samples, for a method that needs them.
+        """Return the source samples, for a method that needs them.
 
         Raises:
             ValueError: if there are none.
@@ -80,38 +81,38 @@ class Case(Shown):
         return self.source
 
     def on_target(self, surrogate: Surrogate, plan: Plan, learning_rate: float = 1e-3, fraction: float = 1.0) -> Train:
-        """Train a Plan on the target, in a fraction of the steps that the budget has for that."""
+        """Pose the training of a Plan on the target, in a fraction of the budget's target steps."""
         return Train(surrogate, plan, self.target, round(fraction * self.budget.steps), learning_rate)
 
     def on_source(self, surrogate: Surrogate, plan: Plan, learning_rate: float = 1e-3, fraction: float = 1.0) -> Train:
-        """Train a Plan on the source, in a fraction of the steps that the budget has for that."""
+        """Pose the training of a Plan on the source, in a fraction of the budget's source steps."""
         return Train(surrogate, plan, self.source_samples(), round(fraction * self.budget.source_steps), learning_rate)
 
     def answer(self, surrogate: Surrogate, predictor: Predictor, *seen: Dataset) -> Surrogate:
-        """A surrogate with the predictor of a closed form, which has seen the target, and what else is given."""
+        """Return the surrogate with a predictor in closed form, which has seen the target and the datasets `seen`."""
         return widened(dataclasses.replace(surrogate, predictor=predictor), self.target, *seen)
 
     def without(self, held_out: Int[np.ndarray, " held_out"]) -> "Case":
-        """The same without these samples of the target."""
+        """Return the case without these samples of the target."""
         return dataclasses.replace(self, target=self.target[np.setdiff1d(np.arange(len(self.target)), held_out)])
 
     @cached_property
     def group(self) -> Int[Tensor, " sample"]:
-        """Number of each target sample's input; see `repeats`."""
+        """The number of each target sample's distinct input; see `repeats`."""
         return group_of(self.surrogate, self.target)
 
 
 def group_of(surrogate: Surrogate, data: Dataset) -> Int[Tensor, " sample"]:
-    """Number of each sample's input in the scales of a surrogate; see `repeats`."""
+    """Number the distinct inputs of samples in the scales of a surrogate; see `repeats`."""
     x = torch.from_numpy(np.asarray(data.input_matrix, dtype=np.float64))
     return groups_of(surrogate.scaling.inputs.standardise(x))
 
 
-_RANGES: WeakKeyDictionary[Dataset, Columns] = WeakKeyDictionary()  # of data that were asked for: many methods see the same
+_RANGES: WeakKeyDictionary[Dataset, Columns] = WeakKeyDictionary()  # by dataset, as many methods see the same one
 
 
 def widened(surrogate: Surrogate, *seen: Dataset) -> Surrogate:
-    """The surrogate with a range of inputs that holds those of the data which it has seen."""
+    """Return the surrogate with its range of inputs widened to contain those of the data that it has seen."""
     inputs = surrogate.scaling.inputs
     for data in seen:
         if len(data):

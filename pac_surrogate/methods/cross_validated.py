@@ -13,40 +13,41 @@ from pac_surrogate.methods.leave_out import parts_of
 from pac_surrogate.methods.method import Adaptation, Method, Problem, learns_outputs, needs_target
 from pac_surrogate.surrogates.many import predict_many
 
-FEWEST = 4  # below this many inputs of target samples the first candidate serves
+FEWEST = 4  # with fewer distinct target inputs than this the first candidate is used
 
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Fit every candidate without each fold of the target samples, and go on with the one that errs least there.
+    """Fit every candidate without each fold of the target samples, and continue with the one of least error on the folds.
 
         minimise  sum over folds of  mean over outputs of (f_without(x) - y)^2,  standardised
 
-    A candidate that diverges, or does not apply, in one fold errs infinitely; if all do, or samples are few, the first serves.
+    A candidate that diverges or does not apply in one fold has an infinite error. If all errors are infinite, or there are
+    fewer than 4 distinct inputs, the first candidate is used.
 
     Args:
-        candidates: methods.
+        candidates: the methods to choose from.
     """
 
     candidates: tuple[Method, ...]
 
     @property
     def needs_target(self) -> bool:
-        """Whether the first does, which serves without samples."""
+        """Whether the first candidate needs target samples: it is the one that is used without them."""
         return needs_target(self.candidates[0])
 
     @property
     def learns_outputs(self) -> bool:
-        """Whether the first does."""
+        """Whether the first candidate learns outputs."""
         return learns_outputs(self.candidates[0])
 
     def adapt(self, case: Case) -> Adaptation:
-        """Wait for all candidates without each fold; the best goes on."""
+        """Wait for the fits of all candidates without each fold; the best candidate takes the place of this method."""
         errors = yield from self.errors(case)
         return self.candidates[int(np.nanargmin(errors)) if np.isfinite(errors).any() else 0]
 
     def errors(self, case: Case) -> Generator[Problem, Any, list[float]]:
-        """Mean squared error of each candidate on samples held out; none where they need not be told apart."""
+        """Return each candidate's mean squared error on held-out samples; an empty list where no choice is made."""
         if len(self.candidates) == 1 or count_of(case.group) < FEWEST:
             return []
         folds = parts_of(case.group, case.seed, case.budget.folds)

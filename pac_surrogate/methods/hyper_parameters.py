@@ -1,4 +1,4 @@
-"""Types of hyper-parameters: numbers in a range and texts that are one of a few, which `settings` checks."""
+"""Types of hyper-parameters, checked by `settings`: numbers in a range, and strings from a list of choices."""
 
 from math import inf
 from typing import Annotated, TypeAlias
@@ -7,7 +7,7 @@ from pac_surrogate.utilities.arguments import Range
 
 
 def one_of(*choices: str) -> Range:
-    """Texts that are one of these."""
+    """Return the range of strings that are one of these."""
     listed = f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}"
     return Range(listed, lambda value: isinstance(value, str) and value in choices)
 

@@ -1,6 +1,6 @@
-"""Names of the transfer methods: what the command line, `method="PAC"` and `pac.grid("PAC", ...)` take.
+"""Names of the transfer methods, which the command line, `method="PAC"` and `pac.grid("PAC", ...)` accept.
 
-They stand apart from the methods, so that the command line's help need not import torch.
+They are in a module of their own, so that the command line's help need not import torch.
 """
 
 COMMON = ("SourceUnchanged", "Scratch", "LinearCorrection", "FineTune", "LinearProbe", "L2", "L2SP", "PackNet", "PAC")
@@ -12,7 +12,7 @@ METHODS = (
 
 
 def resolve_name(name: str) -> str:
-    """The name of a method's class, or "auto"; capitals, spaces and hyphens do not count: "fine-tune" is FineTune.
+    """Return the name of a method's class, or "auto"; case, spaces and hyphens are ignored: "fine-tune" is FineTune.
 
     Raises:
         ValueError: if no method has this name.

@@ -1,4 +1,4 @@
-"""Methods as users give them: by name or class, several to choose from, grids of hyper-parameters."""
+"""Methods as users specify them: by name or class, as several candidates, or as a grid of hyper-parameters."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -15,18 +15,18 @@ Choosable: TypeAlias = Method | type | str  # a method, or the class or name of 
 
 
 def as_method(given: Any) -> Method:
-    """A method as it is, or the one of a class or a name, with its defaults; of several, the one that cross-validation chooses.
+    """Return a method as it is, or that of a class or a name with its defaults; several become a choice by cross-validation.
 
     Raises:
-        ValueError: if there is none, or one is no method.
+        ValueError: if no method is given, or if something given is not a method.
     """
     single = isinstance(given, str | type | Mapping) or not isinstance(given, Iterable)
     candidates = tuple(map(_as_one, (given,) if single else given))
     if not candidates:
         raise ValueError("method must name at least one candidate")
     if len(candidates) > 1 and any(getattr(candidate, "chooses", False) for candidate in candidates):
-        raise ValueError("auto chooses by itself: give it alone, and other methods without it")
-    different = tuple(dict.fromkeys(candidates))  # equal ones would be one, tried twice
+        raise ValueError("auto is itself a choice: give it alone, or give other methods without it")
+    different = tuple(dict.fromkeys(candidates))  # equal candidates would be tried twice
     return different[0] if len(different) == 1 else CrossValidated(different)
 
 
@@ -39,10 +39,10 @@ def _as_one(given: Any) -> Method:
 
 
 def as_methods(methods: Any) -> dict[str, Method]:
-    """Methods by name: a dictionary of them, or a list, in which each goes by its own name or that of its class.
+    """Return a dictionary of methods by name; in a list, the name of a method is the given one or that of its class.
 
     Raises:
-        ValueError: if two have one name, or one is no method.
+        ValueError: if two methods have the same name, or something given is not a method.
     """
     if not isinstance(methods, Mapping):
         listed = [methods] if isinstance(methods, str | type) or not isinstance(methods, Iterable) else list(methods)
@@ -57,17 +57,17 @@ def as_methods(methods: Any) -> dict[str, Method]:
 
 
 def _label(method: Any) -> str:
-    """What a method goes by that is given without a name."""
+    """Return the name of a method that is given without one."""
     while isinstance(method, list | tuple) and method:
         method = method[0]
     return method if isinstance(method, str) else (method if isinstance(method, type) else type(method)).__name__
 
 
 def method_class(given: Any) -> Any:
-    """The class of this name, or a class of methods as it is.
+    """Return the class of methods of this name; a class is returned as it is.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no such class exists.
     """
     if isinstance(given, str):
         name = resolve_name(given)
@@ -78,19 +78,19 @@ def method_class(given: Any) -> Any:
 
 
 def make_method(method: Any, **values: Any) -> Method:
-    """The method of this class or name with these hyper-parameters.
+    """Return the method of this class or name with these hyper-parameters.
 
     Raises:
-        ValueError: if it has none of such a name, or a value is out of range.
+        ValueError: if it has no hyper-parameter of a given name, or a value is out of range.
     """
     return make_described(method_class(method), **values)
 
 
 def make_described(kind: type, **values: Any) -> Any:
-    """An object of a class by its fields, one of which may be misspelt.
+    """Create an object of a class from its fields, and report a field whose name is unknown.
 
     Raises:
-        ValueError: if there is none of such a name, or a value is out of range.
+        ValueError: if the class has no field of a given name, or a value is out of range.
     """
     known = signature(kind).parameters
     for option in values:
@@ -100,13 +100,15 @@ def make_described(kind: type, **values: Any) -> Any:
 
 
 def grid(method: Any, **values: Any) -> tuple[Any, ...]:
-    """Make a method of every element of the Cartesian product of the values; the first serves where samples are too few.
+    """Make a method for every element of the Cartesian product of the values.
 
-    grid(PAC, sparsity=(0.8, 0.5), strength=(0.02, 0.2))
+        grid(PAC, sparsity=(0.8, 0.5), strength=(0.02, 0.2))
+
+    Where there are too few samples for a cross-validation, the first method is used.
 
     Args:
         method: a class of methods, or its name.
-        values: several of each hyper-parameter, or one.
+        values: one value or several values of each hyper-parameter.
     """
     choices = [tuple(v) if isinstance(v, Iterable) and not isinstance(v, str) else (v,) for v in values.values()]
     return tuple(make_method(method, **dict(zip(values, chosen, strict=True))) for chosen in itertools.product(*choices))

@@ -1,4 +1,4 @@
-"""What a method may wait for: a Plan that is trained, a measurement, other methods at work."""
+"""The problems that a method may pose to the runner: the training of a Plan, and a measurement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from pac_surrogate.utilities.display import Shown
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Train(Shown):
-    """Follow the gradient of a Plan; what comes back is the surrogate with the weights that it ends with.
+    """The training of a Plan by gradient descent; its solution is the surrogate with the trained weights.
 
     Attributes:
-        surrogate: whose network the Plan is for; data are taken in its scales.
-        plan: what to minimise.
-        data: samples, of the surrogate's variables.
-        steps: of Adam.
-        learning_rate: of Adam, for the tensors of relative rate 1.
+        surrogate: the surrogate whose network is trained; data are standardised by its scales.
+        plan: the objective, the start and the trainable weights.
+        data: samples of the surrogate's variables.
+        steps: number of steps of Adam.
+        learning_rate: learning rate of Adam, for the tensors of relative rate 1.
     """
 
     surrogate: Surrogate
@@ -31,13 +31,13 @@ class Train(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measure(Shown):
-    """Apply a pure function, function(surrogate, data, *settings); it is applied once for all who ask for the same.
+    """The call of a pure function, function(surrogate, data, *settings), which is made once for all methods that need it.
 
     Attributes:
-        function: defined at the top of a module: one function object is one measurement.
-        surrogate: a network.
-        data: samples, of the surrogate's variables; the function gets them in its scales.
-        settings: plain values, further arguments.
+        function: a function defined at the top level of a module, as equal measurements must have the same function object.
+        surrogate: a surrogate that is a network.
+        data: samples of the surrogate's variables; the function receives them in the surrogate's scales.
+        settings: further arguments, plain values.
     """
 
     function: Callable[..., Any]

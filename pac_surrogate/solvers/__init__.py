@@ -1,1 +1,1 @@
-"""The two solvers of a Plan: by gradient, any number of them at once, and in closed form."""
+"""The two solvers of Plans: gradient descent on any number of Plans at once, and a closed form."""

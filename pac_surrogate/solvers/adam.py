@@ -1,4 +1,4 @@
-"""Adam on stacks of runs, each with a learning rate of its own."""
+"""Adam on stacks of runs, where each run has its own learning rate."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -10,12 +10,12 @@ from torch import Tensor
 class Adam:
     """Adam (Kingma & Ba 2015): w <- w - rate m / (sqrt(v) + 1e-8), with m and v the bias-corrected moments of the gradient.
 
-    Torch's fused kernel reads and writes every number once. It knows one learning rate a call, so there is one call for each
-    rate; runs of one rate should stand side by side in the stack.
+    Torch's fused kernel reads and writes every number once. It takes one learning rate per call, so there is one call for each
+    rate; runs of equal rate should be adjacent in the stack.
 
     Args:
         weights: name -> (run, *shape), contiguous; `step` changes them in place.
-        gradient: of the same shapes, contiguous: where `step` finds the gradients.
+        gradient: tensors of the same shapes, contiguous, from which `step` reads the gradients.
         rate: name -> the learning rate of each run.
     """
 
@@ -27,7 +27,7 @@ class Adam:
     ) -> None:
         self.taken = torch.tensor(0.0, device=next(iter(weights.values())).device)  # steps
         first, second = ({name: torch.zeros_like(weight) for name, weight in weights.items()} for _ in range(2))
-        # For each learning rate: weights, gradients and moments of consecutive runs that have it, views into the stack.
+        # For each learning rate, views of the weights, gradients and moments of consecutive runs that have this rate.
         self.parts: dict[float, tuple[list[Tensor], ...]] = {}
         for name, weight in weights.items():
             for value, group in groupby(range(len(weight)), key=lambda run, of=rate[name]: of[run]):  # type: ignore[misc]
@@ -37,10 +37,11 @@ class Adam:
                     part.append(stacked[name][runs[0] : runs[-1] + 1])
 
     def step(self, factor: float) -> None:
-        """Move the weights along the gradients, with `factor` times their learning rates."""
+        """Take a step of Adam with `factor` times the learning rates."""
         self.taken += 1
         for rate, parts in self.parts.items():
-            # The kernel of `torch.optim.Adam(fused=True)`, whose bookkeeping takes several times as long on small tensors.
+            # The kernel of `torch.optim.Adam(fused=True)`; on small tensors the bookkeeping of that class takes several times
+            # as long as the kernel.
             weights, gradient, first, second = parts
             torch._fused_adam_(
                 weights,

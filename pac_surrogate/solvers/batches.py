@@ -1,4 +1,4 @@
-"""What a stack of runs trains on: datasets of several lengths as one tensor, whole or in minibatches."""
+"""The data of a stack of runs: datasets of several lengths as one tensor, with all samples or minibatches in each step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class PaddedData:
     """Datasets of several lengths as one tensor; padding rows have weight 0 in their run's mean.
 
-    Runs that share a dataset share its memory until a batch is drawn.
+    A dataset that several runs share is stored once; batches are copies for each run.
     """
 
     def __init__(self, datasets: Sequence[Dataset], dtype: torch.dtype, device: torch.device) -> None:
@@ -25,7 +25,7 @@ class PaddedData:
         self.which = torch.tensor([position[data] for data in datasets], device=device)
         self.widths = list(datasets[0].widths)
         lengths = torch.tensor([len(data) for data in position])
-        # Inputs and outputs side by side, so that a minibatch is drawn in one go.
+        # Inputs and outputs are columns of one table, so that a minibatch is drawn by one call.
         table = torch.zeros(len(position), int(lengths.max()), sum(self.widths), dtype=dtype)
         for data, i in position.items():
             for columns, matrix in zip(table[i].split(self.widths, 1), (data.input_matrix, data.output_matrix), strict=True):
@@ -35,13 +35,13 @@ class PaddedData:
         self.sample_weight = (inside.to(dtype) / lengths[:, None].to(dtype)).to(device)
 
     def batches(self, seeds: Sequence[int], batch_size: int | None, steps: int) -> Iterator[Batch]:
-        """One batch a step: all samples, or each run's own minibatches."""
+        """Yield one batch per step: all samples, or each run's own minibatches."""
         if batch_size is None or all(length <= batch_size for length in self.lengths):
             whole = self.whole(slice(None))
             for _ in range(steps):
                 yield whole
             return
-        block = 256  # steps whose order is drawn at once
+        block = 256  # number of steps whose order is drawn at once
         sample_weight = torch.full((len(seeds), batch_size), 1.0 / batch_size, dtype=self.table.dtype, device=self.table.device)
         for done in range(0, steps, block):
             count = min(block, steps - done)
@@ -56,15 +56,16 @@ class PaddedData:
                 yield x, y, sample_weight
 
     def whole(self, rows: slice) -> Batch:
-        """These rows of every run."""
+        """Return these rows of every run."""
         x, y = (part.contiguous() for part in self.table[self.which, rows].split(self.widths, -1))
         return x, y, self.sample_weight[self.which, rows]
 
 
 def minibatch_order(seed: int, rows: int, batch_size: int, steps: int, *, first: int = 0) -> Int[Tensor, "step batch"]:
-    """Which rows each step sees: the epochs' permutations end to end, cut into batches of one size.
+    """Return the rows that each step uses: the permutations of successive epochs, concatenated and cut into equal batches.
 
-    An epoch's permutation depends on the seed and its number alone, so the order from step `first` on needs no earlier one.
+    An epoch's permutation depends on the seed and its number alone, so the order from step `first` on is known without those
+    before it.
     """
     begin, end = first * batch_size, (first + steps) * batch_size
     epochs = range(begin // rows, -(-end // rows))

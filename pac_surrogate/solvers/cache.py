@@ -1,4 +1,4 @@
-"""Finished stacks on disk, each in a file named by all that its result depends on."""
+"""Finished stacks on disk, each in a file whose name is a digest of everything that determines its result."""
 
 import os
 import warnings
@@ -19,14 +19,14 @@ from pac_surrogate.models.weights import Weights, digest, unstack
 from pac_surrogate.solvers.runs import Fit, Options, Run
 from pac_surrogate.utilities.display import one_line
 
-TRAINER = 3  # raise it whenever the trainer computes something else: finished stacks of an older one are then not used
+TRAINER = 3  # increase it when the trainer's results change: stacks from an older trainer are then not used
 
 
 def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
-    """The folder, or None for a user's module: its code cannot be named by its content, so nothing vouches for a stack on disk.
+    """Return the folder, or None for a user's module: a digest cannot cover its code, so a stored stack might be outdated.
 
     Raises:
-        DatasetError: if a link or a file is in its place.
+        DatasetError: if there is a link or a file instead of the folder.
     """
     architecture = getattr(model, "architecture", None)
     while isinstance(architecture, Composite):
@@ -38,7 +38,7 @@ def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
 
 
 def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options) -> Path:
-    """Where a stack belongs, named by all that its result depends on."""
+    """Return the path of a stack, whose name is a digest of everything that determines its result."""
     distinct = dict.fromkeys(data for run in runs for data in (run.data, run.valid) if data is not None)
     digests = {data: data.digest() for data in distinct}
     settings = [
@@ -61,7 +61,7 @@ def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options
 
 
 def save_stack(path: Path, fits: list[Fit]) -> None:
-    """Keep what the runs of a stack ended with."""
+    """Save the results of the runs of a stack."""
     tensors = {f"weights/{name}": torch.stack([result.weights[name] for result in fits]) for name in fits[0].weights}
     results = [{"diverged": f.diverged, "valid_error": f.valid_error, "seconds": f.seconds} for f in fits]
     objective = torch.stack([f.objective for f in fits])
@@ -70,9 +70,9 @@ def save_stack(path: Path, fits: list[Fit]) -> None:
 
 
 def load_stack(path: Path, runs: list[Run], options: Options) -> list[Fit] | None:
-    """The finished stack of these runs; None if there is none, or none that is whole, as a warning then says.
+    """Load the finished stack of these runs; return None if it does not exist, or, with a warning, if it is damaged.
 
-    One without a checksum, of an earlier version, counts as none.
+    A stack of an earlier version, without a checksum, counts as one that does not exist.
     """
     if not os.path.lexists(path):
         return None
@@ -80,22 +80,22 @@ def load_stack(path: Path, runs: list[Run], options: Options) -> list[Fit] | Non
     try:
         tensors, header = load_tensors(path, checked=True)
         if header.get("stack") != path.stem:
-            raise DatasetError(f"{path} holds another stack than its name says")
+            raise DatasetError(f"{path} holds another stack than its name states")
         return _fits(tensors, header, runs, options)
     except UncheckedError:
         return None
     except DatasetError as error:
         reason = error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = DatasetError(f"{path} is no whole stack ({one_line(error)})")
-    warnings.warn(DataWarning(one_line(f"{reason}: it is trained anew", LONGEST_MESSAGE)), stacklevel=2)
+        reason = DatasetError(f"{path} is not a complete stack ({one_line(error)})")
+    warnings.warn(DataWarning(one_line(f"{reason}: it is trained again", LONGEST_MESSAGE)), stacklevel=2)
     return None
 
 
 def _fits(tensors: Weights, header: dict[str, Any], runs: list[Run], options: Options) -> list[Fit]:
-    """What a stack holds, if it is what these runs give."""
+    """Return the results in a stack, after checking that they belong to these runs."""
     expected = {n: (len(runs), *w.shape) for n, w in runs[0].plan.seen().items()}
-    # safetensors sorts names; the order of weights is the order in which penalties are added, and so part of the result's bits.
+    # safetensors sorts names; the order of weights is the order in which penalties are added, which affects rounding.
     stacked = {name: tensors[f"weights/{name}"] for name in header["order"]}
     objective, results = tensors["objective"], header["runs"]
     if {name: tuple(w.shape) for name, w in stacked.items()} != expected or len(results) != len(runs):

@@ -1,4 +1,4 @@
-"""Plans in closed form: the network linearised at the start, the Plan read as a Gaussian prior on the weights.
+"""Plans in closed form: the network is linearised at the start, and the Plan is read as a Gaussian prior on the weights.
 
     f(x) = f(x; start) + J(x)(w - start),   w ~ N(anchor, s^2 D), D = diag(1/strength),   y = f + N(0, t^2)
 
@@ -10,8 +10,8 @@ With r = y - f(x; start) - J (anchor - start), K = J D J' and the ratio t^2/s^2:
                     of equal input (see `repeats`)
     evidence        log N(r; 0, s^2 (K + ratio I)) with s^2 = r' A r / N
 
-A Plan's own ratio is N/2, N = samples x outputs: then the prediction is the minimiser of the Plan. A free ratio is another
-estimator, chosen by leave-one-out error or evidence. Kernels: see `tangent`.
+A Plan's own ratio is N/2 with N = samples x outputs, for which the prediction is that of the Plan's minimiser. A free ratio,
+chosen by leave-one-out error or evidence, gives a different estimator. For the kernels see `tangent`.
 """
 
 import math
@@ -33,19 +33,19 @@ from pac_surrogate.plan import Plan
 from pac_surrogate.predictors import LeftOut, Linearised, Network, SharedKernel
 from pac_surrogate.utilities.display import Shown
 
-RATIOS = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))  # of a free ratio, relative to the kernel's mean diagonal
-FALLBACK = 1e-3  # strength of weights without one, relative to the least positive strength
+RATIOS = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))  # grid of a free ratio, over the kernel's mean diagonal
+FALLBACK = 1e-3  # strength of weights that have none, relative to the least positive strength
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prior(Shown):
-    """A Plan as a Gaussian prior: the variance of each weight (0 where frozen), and its mean less the start.
+    """A Plan as a Gaussian prior: the variance of each weight (0 where frozen), and its mean minus the start.
 
     Attributes:
-        variance: float64, of the weights' shapes.
-        offset: anchor - start on trainable weights, or None where that is 0.
-        free: weights train and none is pulled, so that no ratio is the Plan's own.
-        note: what was put in the place of missing strengths, or "".
+        variance: variance of each weight in float64, in the weights' shapes.
+        offset: anchor - start of the pulled weights; None if all of it is 0.
+        free: whether weights are trained but none is pulled, so that the Plan has no ratio of its own.
+        note: the substitute for missing strengths, or "".
     """
 
     variance: Weights
@@ -57,11 +57,11 @@ class Prior(Shown):
 def prior_of(plan: Plan) -> Prior:
     """Read a Plan as a prior.
 
-    Where no weight is pulled, all have strength 1 towards the start. Where some are, the others have 1e-3 of the least positive
-    strength, towards the start.
+    If no weight is pulled, all have strength 1 towards the start. If some are pulled, the others have 1e-3 of the least
+    positive strength, towards the start.
 
     Raises:
-        ValueError: if the Plan has a term that is no prior on the weights.
+        ValueError: if the Plan has a term that is not a Gaussian prior on the weights.
     """
     for name in ("regulariser", "reparametrisation", "perturbation"):
         if getattr(plan, name) is not None:
@@ -91,14 +91,16 @@ class Linearisation(Shown):
     """A Plan solved in closed form.
 
     Attributes:
-        predictor: what predicts, with its variance.
+        predictor: the predictor, which also gives its variance.
         kernel: block | shared | conjugate gradients.
         ratio: t^2 / s^2.
-        left_out: leave-one-out residuals y_i - f_-i(x_i) at this ratio; None by conjugate gradients.
-        left_out_variance: what the others expect of their squares, noise included; None by conjugate gradients.
-        unseen: the predictor with both at the ratio that the other samples choose; None by conjugate gradients.
-        evidence: log evidence of the residuals; None by conjugate gradients.
-        note: what was put in the place of missing strengths, or "".
+        left_out: leave-one-out residuals y_i - f_-i(x_i) at this ratio; None for conjugate gradients.
+        left_out_variance: variance of these residuals as predicted by the other samples, with noise; None for conjugate
+            gradients.
+        unseen: the predictor with residuals and variances at the ratio that the other samples choose; None for conjugate
+            gradients.
+        evidence: log evidence of the residuals; None for conjugate gradients.
+        note: the substitute for missing strengths, or "".
     """
 
     predictor: Linearised | SharedKernel
@@ -124,20 +126,20 @@ def linearise(
     projections: int = PROJECTIONS,
     seed: int = 0,
 ) -> list[Linearisation]:
-    """Solve Plans of one start in closed form, in float64 on the device of x; they share the derivatives of the samples.
+    """Solve Plans with the same start in closed form, in float64 on the device of x; derivatives are computed once for all.
 
     Args:
-        network: whose module the Plans are for.
-        plans: all with the same start.
+        network: the network whose module the Plans are for.
+        plans: Plans, all with the same start.
         x: standardised inputs, one sample or more.
         y: standardised outputs.
         kernel: block, shared, cg (block, matrix-free), or auto: block up to `block_rows` rows, shared beyond.
-        ratio: t^2/s^2; None is the Plan's own (free where it pulls nothing); several, relative to the mean diagonal of the
-            kernel, are a grid from which `by` chooses.
-        by: leave-one-out, or evidence.
-        block_rows: see `kernel`; rows are samples x outputs.
-        projections: how many random projections of the outputs make the shared kernel.
-        seed: of the projections.
+        ratio: t^2/s^2; None is the Plan's own (a free ratio if the Plan pulls no weight); a sequence is a grid of ratios,
+            relative to the mean diagonal of the kernel, from which `by` chooses.
+        by: criterion for the choice of a ratio, leave-one-out or evidence.
+        block_rows: largest number of rows (samples x outputs) for which `kernel="auto"` is the block kernel.
+        projections: number of random projections of the outputs in the shared kernel.
+        seed: seed of the projections.
 
     Raises:
         ValueError: if there are no samples or too many, starts differ, a Plan has no closed form, or an option is unknown.
@@ -163,7 +165,7 @@ def linearise(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Case(Shown):
-    """Samples, and a network at the weights where it is linearised; all float64."""
+    """Samples, and a network with the weights at which it is linearised, all in float64."""
 
     base: Network
     x: Float[Tensor, "sample input"]
@@ -189,7 +191,7 @@ class _Case(Shown):
         rows = residual.numel() if kernel == "block" else len(x)
         if kernel != "cg" and rows > KERNEL_ROWS:
             what, remedy = ("samples x outputs", "shared or cg") if kernel == "block" else ("samples", "cg")
-            raise ValueError(f"the {kernel} kernel serves {KERNEL_ROWS} rows ({what}), got {rows}: use {remedy}")
+            raise ValueError(f"the {kernel} kernel takes at most {KERNEL_ROWS} rows ({what}), got {rows}: use {remedy}")
         priors = [_on(prior, x) for prior in priors]
         residuals = [residual if p.offset is None else residual - tangent.along(x, p.offset) for p in priors]
         if kernel == "cg":
@@ -225,7 +227,7 @@ class _Case(Shown):
         return prediction
 
     def _linearised(self, prior: Prior, coefficients: Tensor, ratio: float, scale: Tensor) -> Linearised:
-        """Posterior mean of the weights, less the start: offset + D J' a."""
+        """Return the predictor whose change of the weights is the posterior mean minus the start: offset + D J' a."""
         pulled = self.tangent.back(self.x, coefficients)
         change = {n: prior.variance[n] * w + (prior.offset[n] if prior.offset else 0.0) for n, w in pulled.items()}
         return Linearised(self.base, _cpu(change), self.x.cpu(), _cpu(prior.variance), ratio, scale.cpu())
@@ -233,11 +235,11 @@ class _Case(Shown):
     def _by_gradients(
         self, prior: Prior, residual: Float[Tensor, "sample output"], ratio: float | tuple[float, ...]
     ) -> Linearisation:
-        """Solve (J D J' + ratio I) a = r by conjugate gradients, with products by J and J' alone."""
+        """Solve (J D J' + ratio I) a = r by conjugate gradients, using only products with J and J'."""
         from scipy.sparse.linalg import LinearOperator, cg
 
         if not isinstance(ratio, float):
-            raise ValueError("conjugate gradients solve one ratio: give ratio=, or a plan with a strength")
+            raise ValueError("conjugate gradients solve for one ratio: give ratio=, or a plan with a strength")
         shape, size, tangent = residual.shape, residual.numel(), self.tangent
 
         def product(vector: Any) -> Any:
@@ -259,7 +261,10 @@ class _Case(Shown):
 def _choose(
     spectrum: Spectrum, ratios: Sequence[float], by: str
 ) -> tuple[Solution, tuple[Float[Tensor, "sample output"], Float[Tensor, "sample output"]]]:
-    """The best ratio, of equal ones the first; residuals and variances at the ratios that the other samples choose."""
+    """Return the solution at the best ratio (the first among equals), and residuals and variances by nested cross-validation.
+
+    The latter are taken, for each sample, at the ratio that the other samples choose.
+    """
 
     def loss(solution: Solution) -> float:
         return solution.error if by == "leave-one-out" else -solution.evidence
@@ -280,7 +285,7 @@ def _choose(
 
 
 def _ratios(prior: Prior, given: float | Sequence[float] | None, rows: int) -> float | tuple[float, ...]:
-    """One ratio as it is, or a grid, in order, relative to the kernel's mean diagonal."""
+    """Return one ratio as it is, or a sorted grid of ratios relative to the kernel's mean diagonal."""
     if given is None:
         return RATIOS if prior.free else rows / 2
     values = (float(given),) if isinstance(given, Real) else tuple(sorted(map(float, given)))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What `fit` is asked for, checked: the options that its runs share, and each run; and what a run ends with."""
+"""The checked arguments of `fit`, as options that all runs share and one `Run` each, and the result of a run."""
 
 import math
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ from pac_surrogate.utilities.memory import memory_bytes
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit(Shown):
-    """What one run of `fit` ended with.
+    """The result of one run of `fit`.
 
     Attributes:
         weights: the last weights, or those of the least validation error if validation data were given; on the CPU. They are
-            what the model sees, also where the Plan trained something else.
-        objective: the Plan's objective before each step (of the step's minibatch, where there are minibatches).
+            the weights of the model, even if the Plan trained a reparametrisation of them.
+        objective: the Plan's objective before each step (on the step's minibatch, if there are minibatches).
         diverged: the first step whose objective was not finite, or None.
         valid_error: the least mean squared error on the validation data, or None.
-        seconds: the run's part of its stack's time.
+        seconds: the run's part of the time of its stack.
     """
 
     weights: Weights
@@ -42,7 +42,7 @@ class Fit(Shown):
 
 @dataclass(frozen=True)
 class Options:
-    """What all runs of a call share."""
+    """The options that all runs of a call share."""
 
     steps: int
     batch_size: int | None
@@ -52,10 +52,10 @@ class Options:
 
     @classmethod
     def of(cls, steps: int, batch_size: int | None, dtype: torch.dtype, schedule: str, device: str | torch.device) -> "Options":
-        """The options that a user hands in.
+        """Check the options of a user.
 
         Raises:
-            ValueError: if one is out of range.
+            ValueError: if an option is out of range.
         """
         (steps,) = whole_numbers(None, steps=steps)
         if steps < 0 or (batch_size is not None and batch_size < 1):
@@ -65,13 +65,13 @@ class Options:
         return cls(steps, batch_size, dtype, schedule, resolve_device(device))
 
     def factor(self, step: int) -> float:
-        """The learning rate of a step, relative to the first."""
+        """Return the learning rate of a step relative to that of the first."""
         return 1.0 if self.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run(Shown):
-    """One Plan to follow; `rows` is the number of samples a step."""
+    """The training of one Plan; `rows` is the number of samples per step."""
 
     index: int
     plan: Plan
@@ -87,7 +87,7 @@ class Run(Shown):
         return not (self.plan.trains and len(self.data))
 
     def start(self, dtype: torch.dtype) -> Fit:
-        """What the run ends with if it takes no step."""
+        """Return the result of the run if it takes no step."""
         return Fit({n: w.to(dtype) for n, w in self.plan.seen().items()}, torch.zeros(0, dtype=dtype))
 
 
@@ -100,7 +100,7 @@ def runs_of(
     valid: Sequence[Dataset] | None,
     options: Options,
 ) -> list[Run]:
-    """The runs that a user hands in, as `fit` explains them.
+    """Check the arguments of `fit`, which are explained there, and return its runs.
 
     Raises:
         ValueError: if lengths disagree, widths do not fit the model, or a number is out of range.
@@ -117,7 +117,7 @@ def runs_of(
     _check_widths(model, plans, [*datasets, *(valid or ())])
     if (held := 4 * options.steps * len(plans)) > memory_bytes():  # the history of the objective alone
         raise ValueError(
-            f"steps={options.steps} of {len(plans)} runs would take {held:.1e} bytes, more than there is memory: ask for fewer"
+            f"steps={options.steps} of {len(plans)} runs would take {held:.1e} bytes, more than the memory: use fewer"
         )
     rows = [min(len(data), options.batch_size or len(data)) for data in datasets]
     validation: Sequence[Dataset | None] = valid or [None] * len(plans)
@@ -125,7 +125,7 @@ def runs_of(
 
 
 def _as_lists(model: Any, plans: Any, datasets: Any) -> tuple[list[Plan], list[Dataset]]:
-    """Plans and datasets of the runs, if they are such."""
+    """Return the runs' Plans and datasets as lists, after a check of their types."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"fit trains a torch.nn.Module, such as surrogate.model, got {got(model)}")
     if isinstance(plans, Plan) or not isinstance(datasets, list | tuple):
@@ -136,7 +136,7 @@ def _as_lists(model: Any, plans: Any, datasets: Any) -> tuple[list[Plan], list[D
 
 
 def _check_widths(model: nn.Module, plans: Sequence[Plan], datasets: Sequence[Dataset]) -> None:
-    """Refuse what would fail deep inside, or worse, broadcast."""
+    """Check shapes that would otherwise fail inside the solver, or be broadcast without an error."""
     shapes = {name: weight.shape for name, weight in model.named_parameters()}
     for plan in plans:
         if {name: weight.shape for name, weight in plan.seen().items()} != shapes:

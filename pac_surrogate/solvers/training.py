@@ -1,7 +1,8 @@
-"""The only training loop: Adam on any stack of Plans at once.
+"""The only training loop of the package: Adam on a stack of Plans.
 
-Every tensor of a stack leads with a `run` axis, and every product is batched over it, so a run's numbers never meet those of
-its neighbours: which runs share a stack changes results by rounding alone, and a run that diverges stays alone with it.
+The first axis of every tensor of a stack is `run`, and every product is batched over it, so the numbers of a run never mix with
+those of other runs. Which runs share a stack therefore changes results by rounding alone, and a run that diverges does not
+affect the others.
 """
 
 import time
@@ -27,7 +28,7 @@ from pac_surrogate.solvers.validation import Best, mean_squared_error
 from pac_surrogate.utilities.process import own_settings
 from pac_surrogate.utilities.progress import progress_bar
 
-VALIDATIONS = 100  # how often a training looks at its validation data
+VALIDATIONS = 100  # number of evaluations of the validation data during a training
 
 
 @own_settings()
@@ -48,28 +49,29 @@ def fit(
     cache: Path | None = None,
     progress: bool | None = None,
 ) -> list[Fit]:
-    """Follow the gradient of any number of Plans with Adam (Kingma & Ba 2015), all as stacks.
+    """Train any number of Plans with Adam (Kingma & Ba 2015), divided into stacks.
 
     Args:
         model: the module that all Plans are for.
-        plans: one Plan a run.
-        datasets: one dataset a run, used as it is: standardise first. Runs may share one.
-        seeds: one seed a run; it orders the run's minibatches and nothing else.
+        plans: one Plan per run.
+        datasets: one dataset per run, used without scaling: standardise it first. Runs may share a dataset.
+        seeds: one seed per run; it determines the order of the run's minibatches and its perturbations.
         steps: gradient steps of every run.
-        learning_rate: one for all, or one a run.
-        batch_size: samples a step; a run with no more samples than that uses all of them in every step.
+        learning_rate: one number for all runs, or one per run.
+        batch_size: samples per step; a run that has no more samples than this uses all of them in every step.
         dtype: precision of the training.
-        valid: one dataset a run; then the weights of the least validation error come back.
+        valid: one dataset per run; the result then has the weights of the least validation error.
         schedule: learning rate over the steps of this call, constant or half a cosine down to zero.
-        device: "auto" means CUDA where there is one.
-        stack_memory: bytes that one stack may take, about; long lists are split. How depends on the list alone. By default
-            64 MB on the CPU, and 512 MB on a GPU. On the CPU as many stacks train at once as torch has threads.
-        cache: folder in which finished stacks are kept; a later call with the same content takes them from there. Not used
-            for a user's module, whose code has no name.
-        progress: show a progress bar; by default, if standard error is a terminal.
+        device: "auto" means CUDA if it is available.
+        stack_memory: approximate number of bytes that one stack may take; longer lists are split, in a way that depends on the
+            list alone. By default 64 MB on the CPU and 512 MB on a GPU. On the CPU as many stacks train at once as torch has
+            threads.
+        cache: folder in which finished stacks are kept; a later call with the same content loads them from there. It is not
+            used for a user's module, as a digest cannot cover its code.
+        progress: whether to show a progress bar; by default only if standard error is a terminal.
 
     Returns:
-        One result a Plan, in their order. A Plan that trains nothing, or has no samples, returns its start.
+        One result per Plan, in their order. A Plan that trains no weight, or has no samples, returns its start.
 
     Raises:
         ValueError: if lengths disagree, widths do not fit the model, or a number is out of range.
@@ -139,7 +141,7 @@ def _train(model: nn.Module, runs: list[Run], options: Options, advance: Callabl
                 advance(step % 16 + 1)
     best.look(weights)
 
-    # A step of zero may change a frozen weight's sign of zero, and a diverged run may leave NaN there: restore its bits.
+    # A step of zero may change the sign of a frozen zero, and a diverged run may leave NaN in it: restore the exact bits.
     final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]) for n, tensor in best.weights_or(weights).items()}
     final = {name: tensor.cpu() for name, tensor in task.seen(final).items()}
     broken = ~torch.isfinite(history)
@@ -161,8 +163,8 @@ def _train(model: nn.Module, runs: list[Run], options: Options, advance: Callabl
 
 
 def _pull_(away: Tensor, strength: Tensor) -> Float[Tensor, " run"]:
-    """Return 1/2 sum_k strength_k away_k^2 of each run, and multiply `away` by the strength: the gradient."""
-    if strength.numel() == len(strength):  # one number a run: the sum in one pass, without an array between
+    """Return 1/2 sum_k strength_k away_k^2 of each run, and multiply `away` by the strength, which gives the gradient."""
+    if strength.numel() == len(strength):  # one number per run: the sum takes one pass, without a temporary array
         energy = torch.linalg.vector_norm(away.flatten(1), dim=1).square_().mul_(strength.flatten())
         away *= strength
     else:
@@ -173,7 +175,7 @@ def _pull_(away: Tensor, strength: Tensor) -> Float[Tensor, " run"]:
 
 
 class _Task:
-    """What the runs of a stack minimise beside the pull towards their anchors."""
+    """The objective of a stack's runs without the pull towards their anchors."""
 
     def __init__(self, model: nn.Module, runs: list[Run], options: Options, gradient: Weights) -> None:
         self.model, self.runs, self.rows = model, runs, [run.rows for run in runs]
@@ -187,11 +189,11 @@ class _Task:
         self.entered: tuple[Tensor, Tensor] | None = None
 
     def seen(self, weights: Weights) -> Weights:
-        """The weights that the model sees."""
+        """Return the weights of the model."""
         return weights if self.reparametrisation is None else self.reparametrisation(weights)
 
     def add_gradient(self, weights: Weights, batch: Batch, step: int) -> Float[Tensor, " run"]:
-        """Return the mean squared error, with the regulariser's term, at the weights, and add its gradient to `gradient`."""
+        """Return the mean squared error plus the regulariser's term at the weights, and add its gradient to `gradient`."""
         x, y, sample_weight = batch
         if self.perturbations:
             seen = self.seen(weights)
@@ -205,7 +207,7 @@ class _Task:
             return by_prediction
 
         if self.by_chain_rule is not None:
-            if self.entered is None or self.entered[0] is not x:  # where all steps share a batch, it enters once
+            if self.entered is None or self.entered[0] is not x:  # if all steps share a batch, it is set up once
                 self.entered = x, self.by_chain_rule.enter(weights, x)
             self.by_chain_rule.add(weights, self.entered[1], slope)
             return found[0]
@@ -218,12 +220,12 @@ class _Task:
                 found[0] = found[0] + term.detach()
                 roots, slopes = [prediction, term], [*slopes, torch.ones_like(term)]
         for name, tensor in self.gradient.items():
-            leaves[name].grad = tensor  # to which autograd adds in place
+            leaves[name].grad = tensor  # autograd adds to it in place
         torch.autograd.backward(roots, slopes)
         return found[0]
 
     def _slope_by_inputs(self, weights: Weights, at: Tensor, y: Tensor, sample_weight: Tensor) -> Tensor:
-        """Gradient of the runs' errors with respect to the inputs."""
+        """Return the gradient of the runs' errors with respect to the inputs."""
         with torch.enable_grad():
             moved = at.detach().requires_grad_()
             prediction, _ = evaluate_stack(self.model, weights, moved)

@@ -1,4 +1,4 @@
-"""The mean squared error of a stack's runs, and their weights of the least one on validation data."""
+"""The mean squared error of a stack's runs, and the weights with the least error on validation data."""
 
 import math
 from collections.abc import Callable
@@ -19,12 +19,12 @@ def mean_squared_error(
     y: Float[Tensor, "run sample output"],
     sample_weight: Float[Tensor, "run sample"],
 ) -> tuple[Float[Tensor, " run"], Float[Tensor, "run sample output"]]:
-    """Mean squared error of each run, and its derivative by the prediction.
+    """Return the mean squared error of each run and its derivative with respect to the prediction.
 
     Args:
-        prediction: of the stack.
+        prediction: predictions of the stack.
         y: outputs.
-        sample_weight: of each sample in its run's mean.
+        sample_weight: weight of each sample in its run's mean.
     """
     difference = prediction - y
     error = torch.linalg.vecdot(torch.linalg.vector_norm(difference, dim=2).square_(), sample_weight) / y.shape[-1]
@@ -32,7 +32,7 @@ def mean_squared_error(
 
 
 class Best:
-    """Each run's weights of least validation error so far; idle without validation data."""
+    """Each run's weights with the least validation error so far; without validation data it does nothing."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Best:
 
     @torch.no_grad()
     def look(self, weights: Weights) -> None:
-        """Keep the weights of those runs that have improved."""
+        """Measure the validation errors, and keep the weights of those runs that have improved."""
         if self.data is None:
             return
         error = self._mean_squared_error(self.data, self.seen(weights))
@@ -67,9 +67,9 @@ class Best:
         return total
 
     def weights_or(self, last: Weights) -> Weights:
-        """The best weights; the last without validation data."""
+        """Return the best weights, or without validation data the last ones."""
         return self.weights if self.data is not None else last
 
     def valid_error(self, run: int) -> float | None:
-        """Error of a run's best weights, if there are validation data."""
+        """Return the error of a run's best weights; None without validation data."""
         return float(self.error[run]) if self.data is not None else None

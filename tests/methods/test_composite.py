@@ -163,7 +163,7 @@ def test_input_augmentation_starts_at_random_and_says_that_it_needs_samples():
     starts = [started(source, METHODS["input augmentation"], data, seed)[0] for seed in (5, 5, 6)]
     assert torch.equal(starts[0].weights["small.readout.weight"], starts[1].weights["small.readout.weight"])
     assert not torch.equal(starts[0].weights["small.readout.weight"], starts[2].weights["small.readout.weight"])
-    with pytest.raises(ValueError, match="InputAugmentation has no answer without target samples"):
+    with pytest.raises(ValueError, match="InputAugmentation needs target samples"):
         check_case(METHODS["input augmentation"], case(source, data[:0]))
 
 

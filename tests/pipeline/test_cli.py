@@ -146,7 +146,7 @@ TRANSFER = ["--method", "FineTune", "--size", 4, "--steps", 2]
         (None, ["--method", "L2SP", "--size", 4, "--strength", -1], "strength must be finite and not negative, got -1.0"),
         (None, ["--method", "PAC", "--size", 4, "--sparsity", 1.0], r"sparsity must be in \[0, 1\), got 1.0"),
         (None, ["--method", "PAC", "--size", 4], "pass source="),
-        (None, ["--size", 4, "--strength", 0.1], "auto chooses by itself and takes no strength: name a method"),
+        (None, ["--size", 4, "--strength", 0.1], "auto chooses the method and takes no strength: name a method"),
         (None, ["--method", "FineTune", "--size", 4, "--sparsity", 0.5], "FineTune has no sparsity"),
         (None, [*TRANSFER, "--draw", 20], "draw must be 0 to 19"),
         (None, [*TRANSFER, "--device", "nonsense"], "device 'nonsense' is not available"),

@@ -435,7 +435,7 @@ def test_exchanged_and_foreign_data_are_warned_of(surrogate):
     other = pac.Dataset.from_arrays(pick(ROWS, NAMES[::-1]), beam(ROWS))
     pac.transfer(surrogate, target, source=other, **options)  # the same data under another order of names
     sides = [pac.Dataset.from_arrays(SMALL, beam(SMALL), attributes={"side": side}) for side in ("source", "target")]
-    with pytest.warns(pac.DataWarning, match="the target data say that they are a source"):
+    with pytest.warns(pac.DataWarning, match="the target data are marked as a source"):
         pac.transfer(by_names(), sides[0], source=sides[1], **options)
 
 

@@ -205,7 +205,7 @@ def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tm
     monkeypatch.setattr(pac.solvers.training, "_train", stop_in_the_second)
     line = [*CURVE[:4], tmp_path / "o", *CURVE[5:], "--method", "FineTune", "--hidden", 4, "--steps", 2, "--pretrain-steps", 2]
     assert call(monkeypatch, *line) == code
-    kept = f"finished stacks are kept in {tmp_path / 'o' / 'stacks'}, the same command goes on from there"
+    kept = f"finished stacks are kept in {tmp_path / 'o' / 'stacks'}, the same command continues from there"
     assert re.fullmatch(rf"(warning: .*\n)?stopped by .*{how}.*: {re.escape(kept)}\n", capsys.readouterr().err)
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert len(list((tmp_path / "o" / "stacks").iterdir())) == 1
@@ -219,7 +219,7 @@ def test_a_pretraining_that_is_stopped_says_that_nothing_is_kept(home, monkeypat
     before = content(home)
     monkeypatch.setattr(pac.solvers.training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     assert call(monkeypatch, *PRETRAIN, "--hidden", 4) == 143
-    assert capsys.readouterr().err == "stopped by the system (SIGTERM): nothing is kept, the same command begins anew\n"
+    assert capsys.readouterr().err == "stopped by the system (SIGTERM): nothing is kept, the same command starts again\n"
     assert content(home) == before
 
 

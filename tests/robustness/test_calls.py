@@ -235,7 +235,7 @@ REFUSED = {
     "surrogate.predict(None)": "x must hold real numbers, got None",
     # methods
     "pac.transfer(surrogate, target, method='Magic')": "unknown method 'Magic': choose from auto, SourceUnchanged",
-    "pac.transfer(surrogate, target, method=['auto', 'PAC'], source=source)": "auto chooses by itself: give it alone",
+    "pac.transfer(surrogate, target, method=['auto', 'PAC'], source=source)": "auto is itself a choice: give it alone",
     "pac.transfer(surrogate, target, method={'PAC': pac.PAC()}, source=source)": f"{METHOD} a dict of PAC",
     "pac.transfer(surrogate, target, method=None)": f"{METHOD} None",
     "pac.transfer_curve(source, target, methods=None, **short)": f"{METHOD} None",

@@ -318,9 +318,9 @@ def test_a_target_that_float64_does_not_resolve_beside_the_source_has_a_warning(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pac.transfer(source, pac.Dataset.from_arrays(X[:6], Y[:6] * ratio), method=pac.LinearCorrection(), intervals=False)
-    assert [str(w.message) for w in caught if "counts as constant" in str(w.message)] == lost * [
+    assert [str(w.message) for w in caught if "is treated as constant" in str(w.message)] == lost * [
         "the target varies the output output by so much less than the source that float64 does not resolve it on the source's "
-        "scale: it counts as constant; check its unit"
+        "scale: it is treated as constant; check its unit"
     ]
 
 

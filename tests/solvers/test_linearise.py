@@ -167,7 +167,7 @@ def test_conjugate_gradients_find_the_direct_solution():
     assert by_steps.kernel == "conjugate gradients"
     assert float((solved(direct) - solved(by_steps)).abs().max()) < 1e-6  # it stops at a residual of 1e-10
     torch.testing.assert_close(direct.predictor.scale, by_steps.predictor.scale, rtol=1e-6, atol=0)
-    with pytest.raises(ValueError, match="conjugate gradients solve one ratio"):
+    with pytest.raises(ValueError, match="conjugate gradients solve for one ratio"):
         linearise(network, [plan], x, y, kernel="cg", ratio=[0.1, 1.0])
 
 
@@ -286,8 +286,8 @@ def test_what_has_no_closed_form_is_refused_in_one_line():
         ("shape", pulled, {"y": y[:, :1]}),
         ("finite", pulled, {"y": y / 0}),
         ("at least one sample", pulled, {"x": x[:0], "y": y[:0]}),
-        ("block kernel serves 4000", pulled, {"x": x.repeat(200, 1), "y": y.repeat(200, 1), "kernel": "block"}),
-        ("shared kernel serves 4000", pulled, {"x": x.repeat(500, 1), "y": y.repeat(500, 1), "kernel": "shared"}),
+        ("block kernel takes at most 4000", pulled, {"x": x.repeat(200, 1), "y": y.repeat(200, 1), "kernel": "block"}),
+        ("shared kernel takes at most 4000", pulled, {"x": x.repeat(500, 1), "y": y.repeat(500, 1), "kernel": "shared"}),
     ]
     for message, plan, options in wrong:
         with pytest.raises(ValueError, match=message) as caught:

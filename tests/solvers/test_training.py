@@ -319,7 +319,7 @@ def test_a_damaged_stack_is_named_in_one_line_and_trained_anew(damage, tmp_path)
     first, path = cached(tmp_path)
     clean = load_tensors(path)[0]
     damage(path)
-    with pytest.warns(pac.DataWarning, match=f"{path.name}.*: it is trained anew") as caught:
+    with pytest.warns(pac.DataWarning, match=f"{path.name}.*: it is trained again") as caught:
         again, _ = cached(tmp_path)
     assert len(caught) == 1
     assert str(caught[0].message).isprintable()

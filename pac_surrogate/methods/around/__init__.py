@@ -1,1 +1,1 @@
-"""Methods that leave the source as it is and put something around it."""
+"""Methods that leave the source unchanged and add a model around it."""

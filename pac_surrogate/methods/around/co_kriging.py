@@ -1,4 +1,4 @@
-"""Co-kriging of source and target samples; the fit is that of the package `smt`."""
+"""Co-kriging of source and target samples, fitted by the package `smt`."""
 
 from typing import Any, ClassVar
 
@@ -17,24 +17,25 @@ from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.display import one_line
 from pac_surrogate.utilities.process import numpy_threads_for
 
-OUTPUTS = 8  # one model each; more need components
-TRUNCATION = 0.1  # what the components may leave out, relative to the error of the unchanged source
-ENTIRE = 1e-3  # the least error that counts, relative to the deviation of the outputs
+OUTPUTS = 8  # each has a model of its own; more outputs need principal components
+TRUNCATION = 0.1  # largest truncation error of the components, relative to the error of the unchanged source
+ENTIRE = 1e-3  # a smaller source error, relative to the deviation of the outputs, is replaced by this one
 
 
 @settings
 class CoKriging:
     """Autoregressive co-kriging of first order: y_T(x) = rho y_S(x) + delta(x), both Gaussian processes.
 
-    Trends are linear where samples suffice (more target samples than inputs + 2), else constant. One model for each output;
-    beyond 8 outputs one for each principal component of the source and target outputs, as few as leave out at most a tenth of
-    the error of the unchanged source on the target samples.
+    Trends are linear if there are enough samples (more target samples than inputs + 2, more source samples than inputs + 1),
+    else constant. By default there is one model for each output. With `components` there is one for each principal component of
+    the source and target outputs, of which the fewest are used whose truncation error on the target samples is at most a tenth
+    of the error of the unchanged source.
     Source: Kennedy & O'Hagan, Biometrika 87 (2000); Le Gratiet (2013) for the recursive fit.
 
     Args:
-        source_samples: the first of the source samples, which are used; the fit takes time of the cube of these.
-        components: the most components that may be used; None gives each output its model.
-        starts: of the search for hyper-parameters.
+        source_samples: number of source samples that are used, from the first on; the time of the fit grows with its cube.
+        components: largest number of components; None, for at most 8 outputs, gives each output a model of its own.
+        starts: number of starting points of the search for hyper-parameters.
     """
 
     source_samples: Count = 100
@@ -55,13 +56,13 @@ class CoKriging:
         """Fit the models to standardised samples, float64.
 
         Args:
-            network: the source, whose error says how many components are needed.
+            network: the source, whose error determines how many components are needed.
             source: samples of the source.
             data: samples of the target.
 
         Raises:
-            NotApplicableError: with fewer than 3 samples on a side, new outputs, too many outputs for the components, or
-                samples to which the models cannot be fitted.
+            NotApplicableError: if source or target have fewer than 3 samples, outputs are new, too many components are needed,
+                or the models cannot be fitted to the samples.
         """
         low_x, low_y = (np.array(matrix, dtype=np.float64) for matrix in (source.input_matrix, source.output_matrix))
         x, y = (np.asarray(matrix, dtype=np.float64) for matrix in (data.input_matrix, data.output_matrix))
@@ -76,7 +77,7 @@ class CoKriging:
         mean, basis = self._basis(low_y, y, float(np.sqrt(np.mean(error**2))))
         fits = [
             fit_levels(low_x, (low_y - mean) @ row, x, (y - mean) @ row, starts=self.starts)
-            for row in basis  # of orthonormal rows
+            for row in basis  # its rows are orthonormal
         ]
         shared = ("offset", "scale", "points")
         stacked = {name: np.stack([fit[name] for fit in fits], axis=1) for name in ("theta", "trend")}
@@ -88,7 +89,7 @@ class CoKriging:
     def _basis(
         self, low: Float[np.ndarray, "low output"], high: Float[np.ndarray, "high output"], error: float
     ) -> tuple[Float[np.ndarray, " output"], Float[np.ndarray, "component output"]]:
-        """Mean and orthonormal rows that outputs are written in."""
+        """Return the mean and the orthonormal rows of the basis in which the outputs are expanded."""
         outputs = low.shape[1]
         if self.components is None:
             if outputs > OUTPUTS:
@@ -98,7 +99,7 @@ class CoKriging:
             return np.zeros(outputs), np.eye(outputs)
         mean = low.mean(0)
         _, _, right = np.linalg.svd(np.concatenate([low, high]) - mean, full_matrices=False)
-        # The rows are orthonormal, so what the first of them leave out is what their coefficients lack of the whole.
+        # The rows are orthonormal, so the truncation error is the sum of squares less that of the coefficients.
         coefficients = (high - mean) @ right.T
         lost = np.sum((high - mean) ** 2) - np.cumsum(np.sum(coefficients**2, axis=0))
         limit = TRUNCATION * max(error, ENTIRE * float(high.std()))
@@ -120,7 +121,7 @@ def fit_levels(
     *,
     starts: int,
 ) -> dict[str, np.ndarray]:
-    """Fit smt's MFK on one output, and take from it the arrays that its mean is made of."""
+    """Fit smt's MFK to one output, and return the arrays from which its predictive mean is computed."""
     model = _train(low_x, low_y, high_x, high_y, starts=starts)
     (low, high), inputs = model.optimal_par, low_x.shape[1]
     # smt works on outputs of mean 0 and deviation 1; a constant trend has no slopes.
@@ -129,7 +130,7 @@ def fit_levels(
         row[: len(coefficients)] = np.ravel(coefficients)
     deviation, rho = float(np.ravel(model.y_std)[0]), float(high["beta"][0, 0])
     trend *= deviation
-    # rho multiplies the whole of the low level here, and its part above the mean in smt.
+    # Here rho multiplies the entire prediction of the low level, in smt only its deviation from the mean.
     mean = float(np.ravel(model.y_mean)[0])
     trend[:, 0] += mean * np.array([1.0, 1.0 - rho])
     return {
@@ -151,11 +152,11 @@ def _train(
     *,
     starts: int,
 ) -> Any:
-    """Train smt's model; its random numbers are its own and begin anew with each model."""
+    """Train smt's model; its random numbers start from the same seed for every model."""
     try:
         from smt.applications import MFK
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] != "smt":  # it is installed, and something that it needs is not
+        if str(error.name).partition(".")[0] != "smt":  # smt is installed, but a package that it needs is not
             raise
         raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.13'") from error
     inputs = low_x.shape[1]
@@ -174,7 +175,7 @@ def _train(
     try:
         with numpy_threads_for(float(len(low_x)) ** 3):
             model.train()
-    except Exception as error:  # smt raises no narrower one
+    except Exception as error:  # smt raises no narrower exception
         raise NotApplicableError(
             f"co-kriging has no fit to these samples ({one_line(error)}): "
             "source outputs may hardly vary beside those of the target"

@@ -1,4 +1,4 @@
-"""Delta net: the source stays as it is, and a small network learns what it lacks."""
+"""Delta net: the source is frozen, and a small network learns the difference between source and target."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,15 +23,15 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class DeltaNetwork:
-    """Add a small network to the frozen source: f_S(x) + g(x), + strength/2 ||weight tensors of g||^2.
+    """Add a small network g to the frozen source, f_S(x) + g(x), with the penalty strength/2 ||weight tensors of g||^2.
 
-    g starts at zero, so the whole starts as the source. It needs outputs that the source has.
+    g starts at zero, so the sum starts as the source. The target's outputs must be those of the source.
     Source: the additive correction of Lu, Pestourie, Johnson & Romano, Phys. Rev. Research 4, 023210 (2022), arXiv:2204.06684.
 
     Args:
         hidden: widths of g.
         strength: weight decay of g.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     hidden: Widths = (16, 16)
@@ -39,7 +39,7 @@ class DeltaNetwork:
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start g, beside the frozen source, at random with a readout of zeros.
+        """Start g at random, except for a readout of zeros, and train it beside the frozen source.
 
         Raises:
             NotApplicableError: if the target has outputs that the source lacks.
@@ -59,10 +59,10 @@ class DeltaNetwork:
 def around_source(surrogate: Surrogate, data: Dataset, architecture: DeltaNet | InputAugmentation | MultiFidelity) -> Surrogate:
     """Put a small network of zero weights around the source, for the outputs of the data.
 
-    The essential mask of a pruned source is passed on; all of the small network is essential.
+    The essential mask of a pruned source is kept; all weights of the small network are essential.
 
     Raises:
-        ValueError: if outputs are new and there are no samples to scale them by.
+        ValueError: if outputs are new and there are no samples from which to compute their scales.
     """
     kept = same_variables(surrogate.outputs, data.outputs)
     if not kept and len(data) == 0:
@@ -81,12 +81,12 @@ def around_source(surrogate: Surrogate, data: Dataset, architecture: DeltaNet | 
 
 
 def fresh_start(surrogate: Surrogate, generator: torch.Generator) -> Weights:
-    """Weights of the composite with a small network drawn anew."""
+    """Return the weights of the composite, those of the small network newly drawn."""
     fresh = initial_weights(surrogate.network.module.get_submodule("small"), generator)
     return surrogate.weights | {f"small.{name}": weight.to(surrogate.network.dtype) for name, weight in fresh.items()}
 
 
 def plan_small_network(start: Weights, *, anchor: float | Mapping[str, Tensor], strength: float) -> Plan:
-    """Train the small network alone, its weight tensors pulled to the anchor."""
+    """Return the Plan that trains the small network alone, its weight tensors pulled towards the anchor."""
     pulled = [name for name in prunable(start) if name.startswith("small.")]
     return make_plan(start, trainable=inside(start, "small"), anchor=anchor, strength=dict.fromkeys(pulled, strength))

@@ -1,6 +1,6 @@
 """Gaussian processes: on the target alone, on the source's residual, and on inputs augmented by the source (NARGP).
 
-The fit is scikit-learn's.
+They are fitted by scikit-learn.
 """
 
 from collections.abc import Callable
@@ -21,21 +21,21 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.process import numpy_threads_for
 
-COMPONENTS = 3  # principal components of the source's prediction among the inputs, at most
-SAMPLES = 1000  # the fit takes time of the cube of these
-FOLDS = 5  # fits of the hyper-parameters without a part of the samples, for the residuals of those
+COMPONENTS = 3  # largest number of principal components of the source's prediction among the inputs
+SAMPLES = 1000  # the time of the fit grows with the cube of this number
+FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
 
 
 @settings
 class GP:
-    """A Gaussian process fitted to the target by evidence, white noise included; all outputs share its hyper-parameters.
+    """A Gaussian process with white noise, fitted to the target by maximum evidence; all outputs share its hyper-parameters.
 
         target     y = g(x)
         residual   y = f_S(x) + g(x)
         augmented  y = g(x, f_S(x)),  k = k_rho(x, x') k_f(f, f') + k_delta(x, x')
 
-    g has the constant mean of its samples. With up to 12 inputs each has a length scale of its own, beyond that they share one.
-    Augmented, many outputs of f_S enter as their first three principal components over the target samples.
+    The mean function of g is the mean of its samples, a constant. Up to 12 inputs have a length scale each, more share one.
+    In the augmented form, f_S enters as at most three principal components of its outputs over the target samples.
     Sources: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006); Perdikaris, Raissi, Damianou, Lawrence &
     Karniadakis, "Nonlinear information fusion", Proc. R. Soc. A 473 (2017).
 
@@ -49,14 +49,14 @@ class GP:
 
     @property
     def needs_target(self) -> bool:
-        """A process on the target alone ignores the source."""
+        """Whether the process is fitted to the target alone, without the source."""
         return self.on == "target"
 
     def adapt(self, case: Case) -> Surrogate:
-        """Fit the process, float64.
+        """Fit the process in float64.
 
         Raises:
-            NotApplicableError: with one sample, or more than 1,000.
+            NotApplicableError: if there is one sample, or more than 1,000; without samples, if the process ignores the source.
         """
         surrogate, data = case.for_target(), case.target
         if len(data) == 0 and not self.needs_target:
@@ -64,25 +64,27 @@ class GP:
         return case.answer(surrogate, self.solve(surrogate.network, surrogate.scaling.standardise(data)))
 
     def solve(self, base: Predictor, data: Dataset) -> GaussianProcess:
-        """Give the process of standardised samples around a base that gives f_S; see `left_out` for what it raises."""
+        """Return the process of standardised samples around a base that predicts f_S; see `left_out` for its errors."""
         return self._fit(base, data)[0]
 
     def left_out(
         self, base: Predictor, data: Dataset, without: Callable[[int], Float[Tensor, "sample output"]] | None = None
     ) -> LeftOut:
-        """Give the process with its leave-one-out residuals.
+        """Return the process with its leave-one-out residuals.
 
-        A sample is left out of mean and process, and its fold (every fifth input) of the fit of the hyper-parameters: such as
-        have seen a sample predict it far too well. With r the values without the mean of the others, C the covariance of all
-        samples, the residuals of the samples G of one input are [C^-1]_GG^-1 [C^-1 r]_G.
+        A sample is left out of the mean and of the process, and its fold (every fifth input) is left out of the fit of the
+        hyper-parameters, as hyper-parameters that have seen a sample predict it far too well. Let r be the values minus the
+        mean of the others, and C the covariance of all samples; the residuals of the samples G of one input are
+        [C^-1]_GG^-1 [C^-1 r]_G.
 
         Args:
-            base: gives f_S.
-            data: standardised.
-            without: predictions of all samples by the base without sample i, if it has seen them.
+            base: the predictor of f_S.
+            data: standardised samples.
+            without: function of i that returns the predictions of all samples by the base fitted without sample i; None if the
+                base has not seen the samples.
 
         Raises:
-            NotApplicableError: with fewer than 2 samples, or more than 1,000.
+            NotApplicableError: if there are fewer than 2 samples, or more than 1,000.
         """
         from pac_surrogate.methods.around.process_fit import fit_process
 
@@ -93,7 +95,7 @@ class GP:
             for held_out in range(min(FOLDS, int(group.max()) + 1)):
                 rest = group % FOLDS != held_out
                 process, _ = fit_process(z[rest], values[rest] - values[rest].mean(0), kernel)
-                # A pseudo-inverse, for long length scales and no noise leave a matrix that is singular in float64.
+                # With long length scales and no noise the matrix is singular in float64, hence the pseudo-inverse.
                 inverse = np.linalg.pinv(process.kernel_(z) + process.alpha * np.eye(len(z)), hermitian=True)
                 for number in np.unique(group[~rest]):
                     own = group == number
@@ -105,7 +107,7 @@ class GP:
     def _fit(
         self, base: Predictor, data: Dataset
     ) -> tuple[GaussianProcess, Float[np.ndarray, "sample dimension"], Float[np.ndarray, "sample output"], Any]:
-        """Give the process, its inputs, its values, and the kernel from which the fit began."""
+        """Return the process, its inputs, its values, and the kernel from which the fit started."""
         from pac_surrogate.methods.around.process_fit import decode, fit_process, make_kernel  # scikit-learn is slow to import
 
         if not 2 <= len(data) <= SAMPLES:
@@ -129,7 +131,7 @@ class GP:
 
 
 def _principal(prediction: Float[np.ndarray, "sample output"]) -> Float[np.ndarray, "output component"]:
-    """Projection onto the leading principal components, scaled so that the first has unit deviation."""
+    """Return the projection onto the leading principal components, scaled so that the first has unit deviation."""
     _, values, right = np.linalg.svd(prediction - prediction.mean(0), full_matrices=False)
     count = max(1, min(COMPONENTS, int((values > 1e-8 * values[0]).sum()), len(prediction) - 1))
     scale = values[0] / len(prediction) ** 0.5

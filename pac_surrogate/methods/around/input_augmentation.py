@@ -1,4 +1,4 @@
-"""Input augmentation: the source's prediction is one more input."""
+"""Input augmentation: the source's prediction is an additional input."""
 
 from typing import ClassVar
 
@@ -13,15 +13,17 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class InputAugmentation:
-    """Train a small network on the inputs and the frozen source's prediction: h(x, f_S(x)), + strength/2 ||weight tensors||^2.
+    """Train a small network h on the inputs and the frozen source's prediction: h(x, f_S(x)).
 
-    h starts at random, so there is no answer without target samples.
+        + strength/2 ||weight tensors of h||^2
+
+    h starts at random, so target samples are needed.
     Source: Lu, Pestourie, Johnson & Romano, Phys. Rev. Research 4, 023210 (2022), arXiv:2204.06684.
 
     Args:
         hidden: widths of h.
         strength: weight decay of h.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     hidden: Widths = (32, 32)
@@ -30,7 +32,7 @@ class InputAugmentation:
     needs_target: ClassVar[bool] = True
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start h, behind the frozen source, at random."""
+        """Start h at random and train it behind the frozen source."""
         source = case.surrogate
         surrogate = around_source(source, case.target, Chain(source.network.architecture, source.outputs, self.hidden))
         plan = plan_small_network(fresh_start(surrogate, case.generator()), anchor=0.0, strength=self.strength)

@@ -19,20 +19,20 @@ from pac_surrogate.utilities.display import Shown
 
 @settings
 class LinearCorrection:
-    """Correct each output by a line: a f_S(x) + b, or a f_S(x) + b + c'x, by ridge regression towards the unchanged source.
+    """Correct each output linearly, a f_S(x) + b or a f_S(x) + b + c'x, by ridge regression towards the unchanged source.
 
         minimise  mean (a f + b + c'x - y)^2 + strength/2 ((a - 1)^2 + b^2 + ||c||^2)      for each output
 
     Args:
-        strength: of the ridge; 0 gives the least squares solution nearest to the unchanged source.
-        linear: with the term c'x.
+        strength: strength of the ridge; 0 gives the least squares solution nearest to the unchanged source.
+        linear: whether the correction has the term c'x.
     """
 
     strength: NotNegative = 0.1
     linear: bool = False
 
     def adapt(self, case: Case) -> Surrogate:
-        """Fit the lines, float64."""
+        """Fit the lines in float64."""
         surrogate = case.for_target()
         base, data = surrogate.network, surrogate.scaling.standardise(case.target)
         x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
@@ -52,13 +52,13 @@ def fit_lines(
     """Solve the ridge regressions of `LinearCorrection` for all outputs at once; float64.
 
     Returns:
-        Slope a, offset b and linear term c of each output; 1, 0 and 0 without samples.
+        Slope a, offset b and linear term c of each output; without samples these are 1, 0 and 0.
     """
     samples, outputs = y.shape
     shared = torch.cat([torch.ones(samples, 1).double(), x], dim=1) if linear else torch.ones(samples, 1).double()
     features = torch.cat([prediction.T[:, :, None], shared.expand(outputs, -1, -1)], dim=2)
     count = features.shape[2]
-    # The ridge as rows of the least squares problem: no normal equations, so no squared condition number.
+    # The ridge enters as rows of the least squares problem: normal equations would square the condition number.
     ridge = (0.5 * strength * max(samples, 1)) ** 0.5 * torch.eye(count, dtype=torch.float64)
     rows = torch.cat([features, ridge.expand(outputs, -1, -1)], dim=1)
     residual = torch.cat([(y - prediction).T, torch.zeros(outputs, count, dtype=torch.float64)], dim=1)
@@ -69,12 +69,12 @@ def fit_lines(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RidgeLines(Shown):
-    """Lines of one ridge for every output, from the samples' side.
+    """The lines of `LinearCorrection` for every output and one ridge, in the dual form, with matrices of samples by samples.
 
-    With f the prediction of an output and G = 1 1' [+ x x'] + ridge, which all outputs share, A = (G + f f')^-1 comes by
-    Sherman and Morrison from the inverse of G: coefficients are (f, 1, x)' A r, leave-one-out residuals [A r]_i / A_ii, in
-    blocks of the samples of equal input (see `repeats`). Nothing grows with the square of inputs or outputs, and nothing is
-    lost where inputs outnumber samples.
+    Let f be the prediction of an output and G = 1 1' [+ x x'] + ridge, which all outputs share. The Sherman-Morrison formula
+    gives A = (G + f f')^-1 from the inverse of G. The coefficients are (f, 1, x)' A r and the leave-one-out residuals
+    [A r]_i / A_ii, in blocks of the samples of equal input (see `repeats`). No cost grows with the square of the number of
+    inputs or outputs, and nothing is lost if inputs outnumber samples.
     """
 
     before: Float[Tensor, "sample output"]
@@ -93,20 +93,20 @@ class RidgeLines(Shown):
         *,
         linear: bool,
     ) -> "list[RidgeLines]":
-        """Lines of several ridges, strength times samples / 2, from one eigendecomposition."""
+        """Return the lines of several ridges, strength times samples / 2, from one eigendecomposition."""
         samples = len(y)
         values, vectors = torch.linalg.eigh(torch.ones(samples, samples).double() + (x @ x.T if linear else 0.0))
         ridges, group = [0.5 * strength * samples for strength in strengths], groups_of(x)
         return [cls(before, y - before, (vectors / (values.clamp_min(0.0) + r)) @ vectors.T, r, group) for r in ridges]
 
     def apply(self, residual: Float[Tensor, "sample output"]) -> Float[Tensor, "sample output"]:
-        """A r of each output."""
+        """Return A r of each output."""
         seen, own = self.inverse @ self.before, self.inverse @ residual
         return own - seen * ((self.before * own).sum(0) / (1 + (self.before * seen).sum(0)))
 
     @cached_property
     def left_out(self) -> Float[Tensor, "sample output"]:
-        """Leave-one-out residuals, exact."""
+        """The exact leave-one-out residuals."""
         seen = self.inverse @ self.before
         factor = 1 / (1 + (self.before * seen).sum(0))
         applied = self.apply(self.residual)
@@ -118,8 +118,8 @@ class RidgeLines(Shown):
         return left_out
 
     def without(self, i: int) -> Float[Tensor, "sample output"]:
-        """Predictions of all samples by the lines that have seen neither sample i nor its repeats."""
-        # The same lines as of all samples, if these had the residuals that the others predict there.
+        """Return the predictions of all samples by the lines fitted without sample i and without the samples of equal input."""
+        # These lines equal those fitted to all samples if the left-out ones are given the residuals that the others predict.
         residual, own = self.residual.clone(), self.group == self.group[i]
         residual[own] = residual[own] - self.left_out[own]
         return self.before + residual - self.ridge * self.apply(residual)
@@ -127,7 +127,7 @@ class RidgeLines(Shown):
     def lines(
         self, x: Float[Tensor, "sample input"], *, linear: bool
     ) -> tuple[Float[Tensor, " output"], Float[Tensor, " output"], Float[Tensor, "input output"]]:
-        """Slope, offset and linear term of each output."""
+        """Return slope, offset and linear term of each output."""
         coefficients = self.apply(self.residual)
         rest = x.T @ coefficients if linear else torch.zeros(x.shape[1], coefficients.shape[1], dtype=torch.float64)
         return 1 + (self.before * coefficients).sum(0), coefficients.sum(0), rest

@@ -17,14 +17,14 @@ class MFNN:
 
         + strength/2 ||F_linear - its start||^2 + strength/2 ||F_nonlinear||^2    weight tensors only
 
-    It starts linear, a = 0: as f_S itself where the outputs are the source's, else as 0. The first step moves a, and only then
-    does F_nonlinear feel a gradient.
+    Training starts with a = 0, so that the model is linear: it equals f_S if the outputs are the source's, else 0. The first
+    step changes a, and only then is the gradient with respect to F_nonlinear different from 0.
     Source: Meng & Karniadakis, J. Comput. Phys. 401, 109020 (2020), arXiv:1903.00104.
 
     Args:
         hidden: widths of F_nonlinear.
-        strength: of both pulls.
-        learning_rate: of Adam.
+        strength: strength of both penalties.
+        learning_rate: learning rate of Adam.
     """
 
     hidden: Widths = (32, 32)
@@ -32,7 +32,7 @@ class MFNN:
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start as the frozen source, or at 0, with a random F_nonlinear that is switched off."""
+        """Start as the frozen source, or at 0, with a random F_nonlinear that has a factor of 0."""
         source = case.surrogate
         architecture = MultiFidelity(source.network.architecture, source.outputs, self.hidden)
         surrogate = around_source(source, case.target, architecture)

@@ -1,4 +1,4 @@
-"""The fit of a Gaussian process, by scikit-learn: the kernel that it is given, and what is taken from it."""
+"""The fit of a Gaussian process by scikit-learn: construction of its kernel, and extraction of its fitted parameters."""
 
 import warnings
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern
 
 from pac_surrogate.utilities.process import numpy_threads_for
 
-SEPARATE = 12  # dimensions up to which each has a length scale of its own
+SEPARATE = 12  # up to this number of dimensions each has a length scale of its own
 LENGTHS, AMPLITUDES, NOISE = (1e-2, 1e4), (1e-6, 1e6), (1e-10, 1e2)
-# Noise from which the search for the greatest evidence begins. The evidence of ten samples has several maxima, and which of
-# them a single search finds can depend on rounding: one missed the greatest by a factor of e^20 in its likelihood.
+# Values of the noise from which the search for the greatest evidence starts. The evidence of ten samples has several maxima,
+# and which of them one search finds can depend on rounding: one search missed the greatest by a factor of e^20 in likelihood.
 STARTS = (1e-2, 1e-6)
 
 
@@ -24,14 +24,15 @@ def fit_process(
 ) -> tuple[GaussianProcessRegressor, Float[np.ndarray, "column output"]]:
     """Fit scikit-learn's regressor on at most n columns in place of all outputs.
 
-    With V the right singular vectors of Y (n, outputs), tr(K^-1 Y Y') = tr(K^-1 (Y V)(Y V)'), so the columns of Y V hold all
-    that the evidence sees of Y. They are r <= n, and scikit-learn counts log det K once a column: scaled by sqrt(r / outputs),
-    the evidence of the columns is r / outputs times that of all outputs, up to a constant, with the same maximiser.
+    Let V be the right singular vectors of Y (n, outputs). As tr(K^-1 Y Y') = tr(K^-1 (Y V)(Y V)'), the evidence depends on Y
+    through the columns of Y V alone. There are r <= n of them, and scikit-learn counts log det K once per column. If the
+    columns are scaled by sqrt(r / outputs), their evidence is r / outputs times that of all outputs, up to a constant, and has
+    the same maximiser.
 
-    The search begins at the kernel, whose last parameter is its noise, with each noise of `STARTS`.
+    The search starts from the kernel, whose last parameter is its noise, once with each noise of `STARTS`.
 
     Returns:
-        The regressor of the greatest evidence, and what maps its columns back to the outputs.
+        The regressor of the greatest evidence, and the matrix that maps its columns back to the outputs.
     """
     outputs, found = values.shape[1], []
     with numpy_threads_for(float(len(z)) ** 3), warnings.catch_warnings():
@@ -50,10 +51,10 @@ def _lengths(dimensions: int) -> int:
 
 
 def make_kernel(kind: str, inputs: int, components: int) -> Kernel:
-    """Compose the kernel of `GP` for points (x, principal components of f_S(x)), or a plain kernel of x without components."""
+    """Compose the kernel of `GP` for points (x, principal components of f_S(x)), or without components a kernel of x alone."""
 
     def part(first: int, last: int) -> Kernel:
-        # Two standard normal points are sqrt(2 d) apart.
+        # The length scale starts at sqrt(d): the distance of two standard normal points is about sqrt(2 d).
         length = np.full(_lengths(last - first), (last - first) ** 0.5)
         shape = RBF(length, LENGTHS) if kind == "rbf" else Matern(length, LENGTHS, nu=2.5)
         return _On(shape, first, last)
@@ -68,7 +69,7 @@ def make_kernel(kind: str, inputs: int, components: int) -> Kernel:
 def decode(
     theta: Float[np.ndarray, " parameter"], inputs: int, components: int
 ) -> tuple[Float[np.ndarray, " term"], Float[np.ndarray, "term factor dimension"]]:
-    """Amplitudes and inverse length scales from scikit-learn's logarithms, in the order in which `make_kernel` composes."""
+    """Return amplitudes and inverse length scales from scikit-learn's logarithms, in the order of `make_kernel`."""
     values = list(np.exp(theta))
     amplitudes: list[float] = []
     terms: list[list[np.ndarray]] = []
@@ -90,7 +91,7 @@ def decode(
 
 @dataclass(eq=False)
 class _On(Kernel):
-    """A kernel that looks at some of the columns; scikit-learn has none, and asks for its base class by name."""
+    """A kernel of some of the columns; scikit-learn has no such kernel, and requires subclasses of its base class."""
 
     kernel: Kernel
     first: int

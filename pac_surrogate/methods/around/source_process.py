@@ -1,4 +1,4 @@
-"""A Gaussian process of the source samples: where outputs are few and smooth, a better source than the network."""
+"""A Gaussian process of the source samples: a better source than the network if outputs are few and smooth."""
 
 import torch
 
@@ -7,19 +7,23 @@ from pac_surrogate.methods.around.gaussian_process import GP
 from pac_surrogate.predictors import GaussianProcess
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-OUTPUTS = 8  # more need a process each, or components
-SAMPLES = 200  # the fit takes time of the cube of these
+OUTPUTS = 8  # more outputs would need a process each, or components
+SAMPLES = 200  # the time of the fit grows with the cube of this number
 KERNELS = ("matern", "rbf")
 
 
 def source_process(surrogate: Surrogate, data: Dataset) -> GaussianProcess | None:
-    """Fit it, float64, with the kernel that errs less on others; where outputs are more than 8 or samples fewer than 4, none.
+    """Fit the process in float64, with the kernel that has the smaller error on other source samples.
 
-    It is made of the first 200 samples, or the first three quarters if those are fewer; they should come in no order.
+    It is fitted to the first 200 samples, or to the first three quarters if those are fewer, so the samples should be in random
+    order.
 
     Args:
         surrogate: the source.
         data: source samples, standardised.
+
+    Returns:
+        The process; None if there are more than 8 outputs or fewer than 4 samples.
     """
     seen = min(SAMPLES, 3 * len(data) // 4)
     if seen < 3 or data.output_matrix.shape[1] > OUTPUTS:

@@ -1,1 +1,1 @@
-"""Methods that prune the source, and the recipes by which it is pruned."""
+"""Methods that prune the source, and recipes for pruning it."""

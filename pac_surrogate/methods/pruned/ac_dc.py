@@ -11,18 +11,18 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class ACDC:
-    """Alternate sparse phases, on the largest weights, with dense ones, in which the pruned weights return from 0; end sparse.
+    """Alternate sparse phases, on the largest weights, with dense phases, in which the pruned weights train from 0; end sparse.
 
-    With c cycles: sparse, then c - 1 times dense and sparse, all of equal length. The pretrained source stands for the dense
-    warm-up (ours; the paper trains from scratch and makes the last sparse phase longer).
+    With c cycles there is a sparse phase, then c - 1 times a dense and a sparse one, all of equal length. The pretrained source
+    replaces the dense warm-up (ours; the paper trains from scratch and makes the last sparse phase longer).
     Source: Peste, Iofinova, Vladu & Alistarh, NeurIPS 2021, arXiv:2106.12379.
 
     Args:
         sparsity: fraction that is pruned in sparse phases.
         cycles: number of sparse phases.
-        scope: the sparsity holds in each layer, or over all of them together (global).
+        scope: layer (the sparsity holds in each layer) or global (over all layers together).
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
@@ -34,7 +34,7 @@ class ACDC:
     learns_outputs: ClassVar[bool] = False
 
     def adapt(self, case: Case) -> Adaptation:
-        """Sparse and dense trainings in turn, all on the source."""
+        """Train sparse and dense in turn, all on the source."""
         trained, phases = case.surrogate, 2 * self.cycles - 1
         for phase in range(phases):
             sparsity = 0.0 if phase % 2 else self.sparsity

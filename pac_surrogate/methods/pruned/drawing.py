@@ -1,4 +1,4 @@
-"""What drawing a ticket takes beside training: which groups of weights are kept, and a surrogate of those alone."""
+"""Drawing a ticket without training: the mask of the groups of weights that are kept, and the surrogate of those weights."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,12 +16,16 @@ Granularity: TypeAlias = Annotated[str, one_of(*GRANULARITIES)]
 
 
 def keep(surrogate: Surrogate, weights: Mapping[str, Tensor], mask: Mask) -> Surrogate:
-    """The ticket of these weights and this mask; what is pruned is +0.0."""
+    """Return the ticket of these weights and this mask; pruned weights are +0.0."""
     return replace(surrogate, predictor=replace(surrogate.network, weights=masked(weights, mask), essential=mask))
 
 
 def highest(surrogate: Surrogate, importance: Mapping[str, Tensor], sparsity: float, granularity: str) -> Mask:
-    """The essential mask, or the reason why this network has none: too few groups, no convolutions, a diverged source."""
+    """Return the mask of the groups of highest importance.
+
+    Raises:
+        NotApplicableError: if the network has none, because of too few groups, no convolutions, or a diverged source.
+    """
     try:
         return keep_highest_groups(importance, sparsity, granularity=granularity, exempt=exempt_of(surrogate, granularity))
     except ValueError as error:
@@ -29,5 +33,5 @@ def highest(surrogate: Surrogate, importance: Mapping[str, Tensor], sparsity: fl
 
 
 def exempt_of(surrogate: Surrogate, granularity: str) -> tuple[str, ...]:
-    """What is not pruned: a readout that would lose whole outputs, or that is new."""
+    """Return the modules that are not pruned: a readout that would lose entire outputs, or that is new."""
     return (surrogate.readout,) if granularity != "weight" or surrogate.network.new_readout else ()

@@ -10,26 +10,26 @@ from pac_surrogate.utilities.arguments import settings
 
 
 def cubic_ramp(sparsity: float, rounds: int) -> tuple[float, ...]:
-    """Sparsity of each round, s_t = s_f + (s_0 - s_f)(1 - t / rounds)^3 with s_0 = 0, for t = 1 to rounds."""
+    """Return the sparsity of each round, s_t = s_f + (s_0 - s_f)(1 - t / rounds)^3 with s_0 = 0, for t = 1 to rounds."""
     return tuple(sparsity - sparsity * (1 - t / rounds) ** 3 for t in range(1, rounds + 1))
 
 
 @settings
 class GMP:
-    """Prune a little more by magnitude and train, round after round, along a cubic ramp.
+    """Prune by magnitude and train in rounds, with a sparsity that follows a cubic ramp.
 
         s_t = s_f + (s_0 - s_f)(1 - (t - t_0) / (N dt))^3,  s_0 = 0
 
-    Each round has the same part of the steps and, ours, an optimiser and a learning rate schedule of its own; the start is the
+    Each round has the same number of steps and (ours) an optimiser and a learning rate schedule of its own; the start is the
     pretrained source.
     Source: Zhu & Gupta 2017, arXiv:1710.01878.
 
     Args:
         sparsity: fraction that is pruned in the end, s_f.
-        rounds: N.
-        scope: the sparsity holds in each layer, or over all of them together (global).
+        rounds: number of rounds N.
+        scope: layer (the sparsity holds in each layer) or global (over all layers together).
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
@@ -41,7 +41,7 @@ class GMP:
     learns_outputs: ClassVar[bool] = False
 
     def adapt(self, case: Case) -> Adaptation:
-        """In each round prune and train on the source."""
+        """Prune and train on the source in each round."""
         pruned = case.surrogate
         for sparsity in cubic_ramp(self.sparsity, self.rounds):
             mask = largest(pruned, sparsity, self.scope, self.exempt)

@@ -1,4 +1,4 @@
-"""A mask that is learned on the target while the weights are frozen: the scheme LMP of `Ticket`."""
+"""A mask that is learned on the target with frozen weights: the scheme LMP of `Ticket`."""
 
 import torch
 from torch import Tensor
@@ -14,19 +14,20 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class TopImportance:
-    """Weights times the mask of the highest |s| of each tensor, with a straight-through gradient to the importance s.
+    """The weights times the mask of the highest |s| of each tensor, with a straight-through gradient for the importance s.
 
-    The mask is exactly 0 or 1 forwards, and backwards as if it were |s|: dL/ds = sign(s) sum over the group of w dL/d(w mask).
-    The importance of a tensor is named `<weight>/importance`; a tensor without one is passed on as it is.
+    The mask is exactly 0 or 1 in the forward pass and is differentiated as if it were |s| in the backward pass:
+    dL/ds = sign(s) sum over the group of w dL/d(w mask).
+    The importance of a tensor is named `<weight>/importance`; a tensor without one is returned unchanged.
 
     Args:
-        sparsity: exactly round(sparsity x groups) of each tensor's groups are masked, earlier ones first among equals.
+        sparsity: fraction of masked groups; exactly round(sparsity x groups) in each tensor, the first among equal ones.
     """
 
     sparsity: Sparsity
 
     def __call__(self, parameters: Weights) -> Weights:
-        """Mask the weights of a stack."""
+        """Return the masked weights of a stack."""
         weights = {name: tensor for name, tensor in parameters.items() if not name.endswith("/importance")}
         return {
             name: weight * self._mask(parameters[f"{name}/importance"]) if f"{name}/importance" in parameters else weight
@@ -42,10 +43,10 @@ class TopImportance:
 
 
 def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_rate: float) -> Plan:
-    """Learn on the target which weights to keep (LMP): their importance trains, starting from the magnitude; they are frozen.
+    """Return the Plan that learns on the target which weights to keep (LMP): it trains their importance, and freezes them.
 
-    The importance starts at the group's mean |w| over that of its tensor. A new readout is 0 and would pass on nothing: it
-    is not masked and trains along.
+    The importance starts at the group's mean |w| relative to that of its tensor. A new readout starts at 0, through which no
+    gradient would reach the importance, so it is trained as well, and not masked.
 
     Args:
         surrogate: the source, with the target's outputs.
@@ -69,7 +70,7 @@ def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_r
 
 
 def learned_mask(surrogate: Surrogate, granularity: str) -> Mask:
-    """Read the learned mask off the masked weights: a group is pruned where all of it is 0."""
+    """Return the learned mask of masked weights: a group is pruned if all of its weights are 0."""
     present = {name: (weight != 0).to(weight.dtype) for name, weight in surrogate.weights.items()}
     groups = group_importance(present, granularity=granularity, exempt=exempt_of(surrogate, granularity))
     kept = {n: groups[n] > 0 if n in groups else torch.tensor(True) for n in present}

@@ -17,15 +17,15 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class LTHT:
-    """Draw a natural ticket from the pretrained source, in rounds: a recipe for `SparseTransfer`.
+    """Draw a natural ticket from the pretrained source in rounds: a recipe for `SparseTransfer`.
 
-    Each round trains the kept weights on the source, prunes 20 % of them by magnitude, and puts the rest back to the pretrained
-    weights, bit for bit. It is the scheme IMP of `Ticket` without training all weights on the source first.
+    Each round trains the kept weights on the source, prunes 20 % of them by magnitude, and resets the others to their
+    pretrained values, bit for bit. This is the scheme IMP of `Ticket` without training all weights on the source first.
 
     Args:
         sparsity: fraction of the groups of each tensor that is pruned in the end.
         granularity: weight | row | kernel | channel.
-        learning_rate: of Adam on the source.
+        learning_rate: learning rate of Adam on the source.
     """
 
     sparsity: Sparsity = 0.8
@@ -35,13 +35,13 @@ class LTHT:
     learns_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _ = self.drawing  # which checks its own numbers
+        _ = self.drawing  # its constructor checks the values
 
     @property
     def drawing(self) -> DrawTicket:
-        """The scheme IMP, from the pretrained weights as they are."""
+        """The scheme IMP, starting from the unchanged pretrained weights."""
         return DrawTicket("IMP", self.sparsity, self.granularity, source_learning_rate=self.learning_rate, train_first=False)
 
     def adapt(self, case: Case) -> Adaptation:
-        """Draw in rounds, all on the source."""
+        """Draw the ticket in rounds, all on the source."""
         return self.drawing.adapt(case)

@@ -1,4 +1,4 @@
-"""PAC-Net: Prune, Allocate, Calibrate. Also PackNet, which is PAC without the pull, and PAC's ablations, which are options.
+"""PAC-Net: Prune, Allocate, Calibrate; PackNet, which is PAC without the pull; and PAC's ablations, which are options.
 
 Source: Myung, Huh, Jang, Choe, Ryu, Kim, Kim & Jeong, "PAC-Net: A Model Pruning Approach to Inductive Transfer Learning",
 ICML 2022, arXiv:2206.05703.
@@ -26,18 +26,18 @@ class Allocate:
 
         minimise  L_S(w) + strength/2 ||w - w_S||^2   over essential weights
 
-    Biases and norm layers are never pruned and train here.
+    Biases and norm layers are never pruned and are trained here.
 
     Args:
         sparsity: fraction that is pruned, rho.
-        strength: pull towards the pretrained weights; 0 is the paper's, as its text gives it.
+        strength: strength of the pull towards the pretrained weights; the text of the paper has none, which is 0.
         criterion: magnitude, or random as a control.
-        scope: the sparsity holds in each layer, readout included, or over all of them together.
+        scope: layer (the sparsity holds in each layer, the readout included) or global (over all layers together).
         exempt: tensors or modules that are not pruned.
-        min_keep_per_unit: floor of incoming weights for each unit; it wins over the sparsity.
-        train: False prunes only.
-        keep_redundant: leave redundant weights at the pretrained values instead of 0 (only with `train=False`).
-        learning_rate: of Adam.
+        min_keep_per_unit: least number of incoming weights that each unit keeps; it takes precedence over the sparsity.
+        train: whether the essential weights are trained; False prunes only.
+        keep_redundant: leave redundant weights at their pretrained values instead of 0 (only with `train=False`).
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.8
@@ -53,15 +53,15 @@ class Allocate:
 
     def __post_init__(self) -> None:
         if self.keep_redundant and self.train:
-            raise ValueError("redundant weights can only keep their values without allocation: set allocate=False")
+            raise ValueError("redundant weights can keep their values only without allocation: set allocate=False")
 
     @property
     def needs_source(self) -> bool:
-        """A mere pruning does without."""
+        """Whether the essential weights are trained; pruning alone needs no source samples."""
         return self.train
 
     def adapt(self, case: Case) -> Generator[Problem, Any, Surrogate]:
-        """Prune the source; start there, its essential weights free."""
+        """Prune the source, then train its essential weights."""
         surrogate = case.surrogate if self.train else case.for_target()
         weights, essential = surrogate.weights, self.mask(surrogate, case.generator())
         start = weights if self.keep_redundant else masked(weights, essential)
@@ -94,19 +94,19 @@ class Allocate:
 
 @settings
 class Calibrate:
-    """Train the redundant weights of an allocated source on the target task; essential ones are frozen (step 3).
+    """Train the redundant weights of an allocated source on the target task, with frozen essential weights (step 3).
 
         minimise  L_T(w_A + d) + lambda ||d||^2   over redundant weights
 
-    `strength` carries the factor 1/2: lambda = 0.01 is strength = 0.02. The pull is towards the allocated weights, which is
-    towards 0 for redundant ones.
+    The penalty has the factor 1/2, so lambda = 0.01 is strength = 0.02. The pull is towards the allocated weights, which are 0
+    for redundant ones.
 
     Args:
         strength: 2 lambda.
-        train_bias: let biases and norm layers train too, without a pull; ours, and then masking no longer gives back the
-            allocated model.
+        train_bias: train biases and norm layers too, without a pull (ours); masking then no longer restores the allocated
+            model.
         flip: train the essential weights and freeze the redundant ones, as a control.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.02
@@ -120,7 +120,7 @@ class Calibrate:
         return (yield case.on_target(surrogate, self.plan(surrogate), self.learning_rate))
 
     def plan(self, surrogate: Surrogate) -> Plan:
-        """Start and anchor at the allocated source, its redundant weights free."""
+        """Return the Plan that starts and is anchored at the allocated source and trains its redundant weights."""
         essential, weights = surrogate.essential, surrogate.weights
         if essential is None:
             raise ValueError("Calibrate needs an allocated source; this one has no essential mask: prune and allocate first")
@@ -128,7 +128,7 @@ class Calibrate:
         trainable = dict(redundant(essential))
         if self.flip:
             trainable |= {name: essential[name] for name in names}
-            # A new readout is 0 and knows nothing: frozen, it would pass on nothing.
+            # A new readout starts at 0: if it were frozen, the prediction would stay 0.
             trainable |= {name: torch.tensor(True) for name in surrogate.new_readout}
         if self.train_bias:
             trainable |= {name: torch.tensor(True) for name in weights if name not in names}
@@ -141,18 +141,18 @@ class PAC:
 
     Args:
         sparsity: fraction that is pruned, rho = 0.8.
-        strength: of the pull in Calibrate, 2 lambda = 0.02.
-        allocate_strength: of a pull towards the pretrained weights in Allocate.
-        criterion: magnitude; random is a control.
-        scope: layer, or global.
+        strength: strength of the pull in Calibrate, 2 lambda = 0.02.
+        allocate_strength: strength of a pull towards the pretrained weights in Allocate.
+        criterion: magnitude, or random as a control.
+        scope: layer or global.
         exempt: tensors or modules that are not pruned.
-        min_keep_per_unit: floor of incoming weights for each unit.
-        allocate: False leaves out step 2 (prune only); then no source data are needed.
-        keep_redundant: with `allocate=False`, start redundant weights at the source's instead of 0: a masked L2-SP.
+        min_keep_per_unit: least number of incoming weights that each unit keeps.
+        allocate: whether step 2 is done; False only prunes, and then no source data are needed.
+        keep_redundant: with `allocate=False`, start redundant weights at the source's values instead of 0: a masked L2-SP.
         train_bias: calibrate biases and norm layers too.
-        flip: calibrate the essential weights instead; a control.
-        learning_rate: of Adam in Calibrate.
-        allocate_learning_rate: of Adam in Allocate.
+        flip: calibrate the essential weights instead, as a control.
+        learning_rate: learning rate of Adam in Calibrate.
+        allocate_learning_rate: learning rate of Adam in Allocate.
     """
 
     sparsity: Sparsity = 0.8
@@ -170,16 +170,16 @@ class PAC:
     allocate_learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
-        _ = self.stages  # which check their own numbers
+        _ = self.stages  # their constructors check the values
 
     @property
     def needs_source(self) -> bool:
-        """Only allocation does."""
+        """Whether the source is allocated; no other step needs source samples."""
         return self.allocate
 
     @property
     def stages(self) -> tuple[Allocate, Calibrate]:
-        """Steps 1 and 2, and step 3."""
+        """The two stages: Allocate (steps 1 and 2) and Calibrate (step 3)."""
         allocate = Allocate(
             sparsity=self.sparsity,
             strength=self.allocate_strength,
@@ -202,14 +202,14 @@ class PAC:
 
 @settings
 class PackNet:
-    """Prune, allocate, then train the freed weights on the target without a pull: PAC with strength 0.
+    """Prune, allocate, then train the redundant weights on the target without a pull: PAC with strength 0.
 
-    Source: Mallya & Lazebnik, CVPR 2018, arXiv:1711.05769, with two tasks.
+    Source: Mallya & Lazebnik, CVPR 2018, arXiv:1711.05769, for two tasks.
 
     Args:
         sparsity: fraction that is pruned.
-        learning_rate: of Adam on the target.
-        allocate_learning_rate: of Adam on the source.
+        learning_rate: learning rate of Adam on the target.
+        allocate_learning_rate: learning rate of Adam on the source.
     """
 
     sparsity: Sparsity = 0.8
@@ -219,6 +219,6 @@ class PackNet:
     needs_source: ClassVar[bool] = True
 
     def adapt(self, case: Case) -> Adaptation:
-        """Do as PAC does."""
+        """Run PAC with strength 0."""
         target, source = self.learning_rate, self.allocate_learning_rate
         return PAC(self.sparsity, strength=0.0, learning_rate=target, allocate_learning_rate=source).adapt(case)

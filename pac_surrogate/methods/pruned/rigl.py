@@ -1,4 +1,4 @@
-"""RigL: a sparse network that moves its connections where the gradient is large."""
+"""RigL: sparse training that moves connections to where the gradient is large."""
 
 import math
 from typing import ClassVar
@@ -18,24 +18,24 @@ from pac_surrogate.pruning.erk import erk_mask
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
-SAMPLES = 512  # of the source, the first, for the gradient that decides what grows
+SAMPLES = 512  # number of source samples, from the first on, for the gradient that decides which connections grow
 
 
 @settings
 class RigL:
-    """Train sparse from a mask at Erdős–Rényi-kernel densities, and move connections between segments of the training.
+    """Train sparse from a mask of Erdős–Rényi-kernel densities, and move connections between segments of the training.
 
-    Update t of T - 1 drops, and regrows, the fraction drop/2 (1 + cos(pi t / T)) of each layer's weights; T segments of equal
-    length, the last of them without an update after it. The first mask is by magnitude, from the pretrained source (ours; the
-    paper starts at random).
+    The training has T segments of equal length. After segment t, except the last, an update drops the fraction
+    drop/2 (1 + cos(pi t / T)) of each layer's kept weights and grows as many. The first mask keeps the largest weights of the
+    pretrained source (ours; the paper starts at random).
     Source: Evci, Gale, Menick, Castro & Elsen, ICML 2020, arXiv:1911.11134.
 
     Args:
         sparsity: fraction that is pruned, of all weight tensors together.
-        updates: T - 1.
+        updates: number of updates, T - 1.
         drop: fraction of the kept weights that would be moved at t = 0.
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
@@ -47,7 +47,7 @@ class RigL:
     learns_outputs: ClassVar[bool] = False
 
     def adapt(self, case: Case) -> Adaptation:
-        """Prune, then train and move connections in turn, all on the source."""
+        """Prune, then alternately train and move connections, all on the source."""
         trained, segments = case.surrogate, self.updates + 1
         importance = pruned_first({name: weight.abs() for name, weight in trained.weights.items()}, trained)
         mask = erk_mask(importance, self.sparsity, exempt=self.exempt)
@@ -61,15 +61,15 @@ class RigL:
 
 
 def moved(surrogate: Surrogate, data: Dataset, fraction: float) -> Mask:
-    """In each tensor drop the kept weights of smallest |w| and keep as many instead where |dL/dw| is largest.
+    """Return the mask after dropping, in each tensor, the kept weights of smallest |w| and growing as many of largest |dL/dw|.
 
-    Candidates for growth are all weights that are not kept after the drop. Grown weights start at 0; one that is dropped and
-    grown at once keeps its value, as in the authors' code. L is the mean squared error of the first 512 samples.
+    Candidates for growth are all weights that are not kept after the drop. Grown weights start at 0; a weight that is dropped
+    and grown in the same update keeps its value, as in the authors' code. L is the mean squared error of the first 512 samples.
 
     Args:
         surrogate: a pruned network.
         data: source samples, standardised.
-        fraction: of the kept weights that is dropped.
+        fraction: fraction of the kept weights that is dropped.
     """
     essential, network = surrogate.essential, surrogate.network
     if essential is None:
@@ -83,7 +83,7 @@ def moved(surrogate: Surrogate, data: Dataset, fraction: float) -> Mask:
 
 
 def regrow(weight: Tensor, gradient: Tensor, kept: Tensor, fraction: float) -> Tensor:
-    """New mask of one tensor; as many are kept as before."""
+    """Return the new mask of one tensor, which keeps as many weights as before."""
     mask = kept.flatten().clone()
     count = round(fraction * int(mask.sum()))
     smallest = torch.where(mask, weight.flatten().abs(), torch.inf)

@@ -1,8 +1,8 @@
-"""Training with a mask: what the pruning recipes are made of.
+"""Training with a mask, the common part of the pruning recipes.
 
-The recipes (GMP, AC/DC, STR, RigL, WoodFisher) prune a pretrained source on source data; their papers train from scratch. All
-of them leave exactly the sparsity asked for, +0.0 on what is pruned, and the mask of what is kept in `essential`. Biases and
-norm layers are never pruned.
+The recipes (GMP, AC/DC, STR, RigL, WoodFisher) prune a pretrained source on source data; their papers train from scratch. Each
+recipe gives exactly the requested sparsity, sets pruned weights to +0.0, and returns the mask of the kept weights in
+`essential`. Biases and norm layers are never pruned.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def masked_plan(weights: Weights, mask: Mask) -> Plan:
-    """Train what is kept; what is pruned stays at +0.0.
+    """Return the Plan that trains the kept weights, while pruned weights stay at +0.0.
 
     minimise  L(w)  over the kept weights, from m * w
     """
@@ -25,16 +25,16 @@ def masked_plan(weights: Weights, mask: Mask) -> Plan:
 
 
 def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str, ...]) -> Mask:
-    """The weights of largest magnitude; those that were pruned before go first, so masks of rising sparsities are nested."""
+    """Return the mask of the largest weights; those pruned earlier are pruned first, so masks of rising sparsity are nested."""
     importance = {name: weight.abs() for name, weight in surrogate.weights.items()}
     return keep_highest(pruned_first(importance, surrogate), sparsity, scope=scope, exempt=exempt)
 
 
 def pruned_first(importance: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
-    """Give the importance (not negative), with -1 for weights that are pruned already, so that they are pruned first."""
+    """Return the importance (not negative), with -1 for weights that are already pruned, so that they are pruned first."""
     essential = surrogate.essential
     if essential is None:
         return dict(importance)
-    # A weight that is not essential but not zero either was trained since, on a target or in a new readout.
+    # A weight that is neither essential nor zero was trained after the pruning, on a target or in a new readout.
     alive = {name: essential[name] | (weight != 0) for name, weight in surrogate.weights.items()}
     return {name: torch.where(alive[name], size, -1.0) for name, size in importance.items()}

@@ -1,4 +1,4 @@
-"""Sparse transfer: a pruned source on a target, its mask kept."""
+"""Sparse transfer: a pruned source is trained on a target with its mask kept."""
 
 from dataclasses import field, replace
 from typing import Annotated, TypeAlias
@@ -17,15 +17,15 @@ Regime: TypeAlias = Annotated[str, one_of("full", "linear")]
 
 @settings
 class SparseTransfer:
-    """Prune a source by a recipe, then transfer what is left.
+    """Prune a source by a recipe, then transfer the pruned network.
 
     Source: Iofinova, Peste, Kurtz & Alistarh, "How Well Do Sparse ImageNet Models Transfer?", CVPR 2022, arXiv:2111.13445.
 
     Args:
-        recipe: how the source is pruned, on source data: GMP, ACDC, STR, RigL, WoodFisher, a ticket.
-        regime: full (all kept weights train, mask fixed) or linear (frozen body, dense readout).
-        strength: pull towards the pruned source.
-        learning_rate: of Adam on the target.
+        recipe: the method that prunes the source on source data: GMP, ACDC, STR, RigL, WoodFisher, or a ticket.
+        regime: full (all kept weights are trained, mask fixed) or linear (frozen body, dense readout).
+        strength: strength of the pull towards the pruned source.
+        learning_rate: learning rate of Adam on the target.
     """
 
     recipe: Method = field(default_factory=GMP)
@@ -39,11 +39,11 @@ class SparseTransfer:
 
     @property
     def needs_source(self) -> bool:
-        """Whether the recipe does."""
+        """Whether the recipe needs source samples."""
         return needs_source(self.recipe)
 
     def adapt(self, case: Case) -> Adaptation:
-        """Follow the recipe, then train what is kept on the target."""
+        """Prune the source by the recipe, then train the kept weights on the target."""
         (found,) = yield [(self.recipe, case)]
         if not found.sound:
             return replace(found, method=self)
@@ -52,16 +52,16 @@ class SparseTransfer:
 
 
 def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
-    """Train a pruned source on a target, from and pulled towards its own weights.
+    """Return the Plan that trains a pruned source on a target, from its own weights and pulled towards them.
 
-    full: all kept weights train, pruned ones stay +0.0. linear: the body is frozen and the readout trains densely, pruned
-    weights of a kept readout included (ours: the papers' readout is always new, and dense). A new readout is dense and trains
-    in both. What trains counts as essential afterwards.
+    In the regime full, all kept weights are trained and pruned ones stay +0.0. In the regime linear, the body is frozen and the
+    readout is trained as a dense one, including pruned weights of a kept readout (ours: the papers' readout is always new, and
+    dense). A new readout is dense and trained in both. Trained weights count as essential afterwards.
 
     Args:
         surrogate: the pruned source, with the target's outputs.
         regime: full or linear.
-        strength: pulls weight tensors towards the pruned source, a new readout towards 0.
+        strength: strength of the pull of weight tensors towards the pruned source, of a new readout towards 0.
     """
     essential, weights = surrogate.essential, surrogate.weights
     if essential is None:

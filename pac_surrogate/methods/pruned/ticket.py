@@ -1,4 +1,4 @@
-"""Tickets: subnetworks of the source, drawn with or without adversarial robustness, then transferred.
+"""Tickets: subnetworks of the source that are drawn with or without adversarial robustness and then transferred.
 
 Source: Fu, Yuan, Wu, Yuan & Lin, "Robust Tickets Can Transfer Better: Drawing More Transferable Subnetworks in Transfer
 Learning", DAC 2023, arXiv:2304.11834. Its evidence is image classification.
@@ -22,14 +22,14 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
 Scheme: TypeAlias = Annotated[str, one_of("OMP", "IMP", "LMP")]
-ROUND = 0.2  # part of what remains that goes in each round of IMP
+ROUND = 0.2  # fraction of the kept weights that is pruned in each round of IMP
 
 
 @settings
 class DrawTicket:
-    """Draw a ticket, a mask and weights, from the source, and do not transfer it; see `Ticket`.
+    """Draw a ticket (a mask and weights) from the source without transferring it; see `Ticket`.
 
-    Training on the source is what a robust ticket differs in from a natural one:
+    A robust ticket differs from a natural one in the training on the source:
 
         minimise  mean over samples of  max over |eta|_inf <= radius of  L_S(f(x + eta), y)
 
@@ -37,13 +37,13 @@ class DrawTicket:
         scheme: OMP | IMP | LMP.
         sparsity: fraction of the groups of each tensor that is pruned.
         granularity: weight | row | kernel | channel.
-        radius: of the perturbed inputs on the source.
-        attack_steps: of the adversary; 0 is plain noise.
-        learning_rate: of a new readout while LMP learns its mask.
-        source_learning_rate: of Adam on the source.
-        mask_learning_rate: of the learned importance of LMP.
-        mask_fraction: of the target's steps, in which LMP learns its mask.
-        train_first: False starts from the pretrained weights as they are.
+        radius: radius of the perturbation of the inputs on the source.
+        attack_steps: number of steps of the adversary; 0 is plain noise.
+        learning_rate: learning rate of a new readout while LMP learns its mask.
+        source_learning_rate: learning rate of Adam on the source.
+        mask_learning_rate: learning rate of the learned importance of LMP.
+        mask_fraction: fraction of the target's steps in which LMP learns its mask.
+        train_first: whether all weights are first trained on the source; False starts from the pretrained weights.
 
     Raises:
         ValueError: if the scheme or granularity is unknown, or a number is out of range.
@@ -62,17 +62,17 @@ class DrawTicket:
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _ = self.perturbation  # which checks its own numbers
+        _ = self.perturbation  # its constructor checks the values
 
     @property
     def perturbation(self) -> Perturbation | None:
-        """Of the inputs on the source; None draws a natural ticket."""
+        """The perturbation of the inputs on the source; None draws a natural ticket."""
         perturbation = Perturbation(self.radius, self.attack_steps)
         return perturbation if self.radius else None
 
     @property
     def learns_outputs(self) -> bool:
-        """Only a mask that is learned on the target comes with a readout of new outputs."""
+        """Whether the mask is learned on the target, together with the readout of new outputs."""
         return self.scheme == "LMP"
 
     def adapt(self, case: Case) -> Generator[Problem, Any, Surrogate]:
@@ -96,13 +96,13 @@ class DrawTicket:
     def draw_in_rounds(
         self, case: Case, source: Surrogate, rounds: tuple[float, ...], fraction: float
     ) -> Generator[Problem, Any, Surrogate]:
-        """IMP: train what is kept on the source, prune it by magnitude, and put what stays back to the weights of the start."""
+        """Draw by IMP: train the kept weights on the source, prune by magnitude, and reset the kept ones to their start."""
         mask = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in source.weights.items()}
         ticket, rewind = keep(source, source.weights, mask), source.weights
         for sparsity in rounds:
             plan = make_plan(ticket.weights, trainable=mask, perturbation=self.perturbation)
             trained = yield case.on_source(ticket, plan, self.source_learning_rate, fraction)
-            # What went in an earlier round goes first, so masks are nested even among weights of 0.
+            # Weights pruned in an earlier round are pruned first, so masks are nested even among weights of 0.
             importance = {name: torch.where(mask[name], weight.abs(), -1.0) for name, weight in trained.weights.items()}
             mask = highest(trained, importance, sparsity, self.granularity)
             ticket = keep(trained, rewind, mask)
@@ -111,25 +111,25 @@ class DrawTicket:
 
 @settings
 class Ticket:
-    """Draw a ticket, a mask and weights, from the source, and train it on the target.
+    """Draw a ticket (a mask and weights) from the source, and train it on the target.
 
         OMP  train all weights on the source, prune once by magnitude
-        IMP  the same weights; then, in rounds: train what is kept on the source, prune 20 % of it, rewind the rest
-        LMP  the same weights; then learn the mask on the target, by straight-through gradients to the weights' importance
+        IMP  the same weights; then, in rounds: train the kept weights on the source, prune 20 % of them, rewind the others
+        LMP  the same weights; then learn the mask on the target, by straight-through gradients for the weights' importance
 
-    All three begin by training all weights on the source for the same number of steps whether the ticket is robust or natural,
-    so a robust ticket differs from a natural one by the perturbed inputs alone.
+    All three schemes first train all weights on the source. The number of steps is the same for a robust and a natural ticket,
+    which differ by the perturbed inputs alone.
 
     Args:
         scheme: OMP | IMP | LMP.
         sparsity: fraction of the groups of each tensor that is pruned.
-        granularity: weight | row | kernel | channel; all but weight leave the readout whole.
-        radius: of the perturbed inputs while the ticket is drawn on the source, standardised; 0 draws a natural ticket.
-        attack_steps: of the adversary; 0 is the control, plain noise.
+        granularity: weight | row | kernel | channel; all but weight leave the readout unpruned.
+        radius: radius of the perturbation of the standardised inputs on the source; 0 draws a natural ticket.
+        attack_steps: number of steps of the adversary; 0 is the control, plain noise.
         regime: full trains all kept weights on the target, linear the readout alone.
-        learning_rate: of Adam on the target.
-        source_learning_rate: of Adam on the source.
-        mask_learning_rate: of Adam on the learned importance of LMP.
+        learning_rate: learning rate of Adam on the target.
+        source_learning_rate: learning rate of Adam on the source.
+        mask_learning_rate: learning rate of Adam on the learned importance of LMP.
     """
 
     scheme: Scheme = "OMP"
@@ -144,11 +144,11 @@ class Ticket:
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _ = self.drawing  # which checks its own numbers
+        _ = self.drawing  # its constructor checks the values
 
     @property
     def drawing(self) -> DrawTicket:
-        """How it is drawn; LMP leaves half of the target's steps."""
+        """The method that draws the ticket; LMP uses half of the target's steps."""
         return DrawTicket(
             self.scheme,
             sparsity=self.sparsity,
@@ -162,7 +162,7 @@ class Ticket:
         )
 
     def adapt(self, case: Case) -> Adaptation:
-        """Draw the ticket, then train it on the target with what LMP leaves of its steps."""
+        """Draw the ticket, then train it on the target in the steps that the drawing has not used."""
         drawing = self.drawing
         ticket = case.for_target((yield from drawing.adapt(case)))
         fraction = 1.0 - drawing.mask_fraction
@@ -170,7 +170,7 @@ class Ticket:
 
 
 def rounds_to(sparsity: float) -> tuple[float, ...]:
-    """Sparsities after each round of IMP: 1 - 0.8^r while that is below the last one, which is exact."""
-    # What is a whole number but for rounding (0.36 after two rounds) must not cost another round.
+    """Return the sparsity after each round of IMP: 1 - 0.8^r as long as this is below the final sparsity, which is exact."""
+    # A number of rounds that is an integer up to rounding (0.36 takes two) must not cost another round.
     count = max(1, math.ceil(math.log(1 - sparsity) / math.log(1 - ROUND) - 1e-9))
     return (*(1 - (1 - ROUND) ** r for r in range(1, count)), sparsity)

@@ -19,22 +19,22 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class WoodFisher:
-    """Prune once by second-order importance with the surgeon's update, then train with the mask.
+    """Prune once by second-order importance with the optimal brain surgeon's update, then train with the mask.
 
-    F is the Gauss-Newton matrix by default (ours: the paper's empirical Fisher vanishes on a regression source that fits), and
-    all weights go at once (ours; the paper also prunes gradually).
+    F is the Gauss-Newton matrix by default (ours: the paper's empirical Fisher matrix vanishes if a regression source fits its
+    data), and all weights are pruned at once (ours; the paper also prunes gradually).
     Source: Singh & Alistarh, "WoodFisher", NeurIPS 2020, arXiv:2004.14340.
 
     Args:
         sparsity: fraction that is pruned.
         update: apply the optimal brain surgeon's step to the weights that are kept.
-        damping: added to the diagonal of F, positive.
-        block: weights of one tensor that share a block of F.
-        samples: of the source, the first, that F is made of.
-        empirical: the paper's empirical Fisher.
-        scope: the sparsity holds in each layer, or over all of them together (global).
+        damping: positive number that is added to the diagonal of F.
+        block: number of weights of one tensor in a block of F.
+        samples: number of source samples from which F is computed, from the first on.
+        empirical: whether F is the paper's empirical Fisher matrix.
+        scope: layer (the sparsity holds in each layer) or global (over all layers together).
         exempt: tensors or modules that are not pruned.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
@@ -69,9 +69,10 @@ def pruned(
     scope: str,
     exempt: tuple[str, ...],
 ) -> tuple[Weights, Mask]:
-    """Prune the weights of least w_i^2 / (2 [F^-1]_ii), and let the others make up for them; see `WoodFisher` for the options.
+    """Prune the weights of least w_i^2 / (2 [F^-1]_ii), and update the others to compensate; see `WoodFisher` for the options.
 
-    F is not what is given back, for it takes much memory, but the weights, +0.0 where pruned, and the mask of the kept ones.
+    Returns:
+        The weights, +0.0 where pruned, and the mask of the kept ones; F is not returned, as it takes much memory.
     """
     weights = surrogate.weights
     x, y = (torch.as_tensor(m[:samples]) for m in (data.input_matrix, data.output_matrix))

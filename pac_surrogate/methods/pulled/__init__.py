@@ -1,1 +1,1 @@
-"""Methods that train all weights and pull them, or what they do, towards the source or towards 0."""
+"""Methods that train all weights and penalise the distance of weights, features or predictions from the source or from 0."""

@@ -1,4 +1,4 @@
-"""BSS, batch spectral shrinkage: what the features of a batch hardly span should go."""
+"""BSS, batch spectral shrinkage: the smallest singular values of a batch's features are penalised."""
 
 from dataclasses import dataclass, field
 
@@ -19,10 +19,10 @@ from pac_surrogate.utilities.arguments import settings
 class SpectralShrinkage:
     """The sum of the smallest squared singular values of a batch's last features, a (sample, feature) matrix, times a strength.
 
-    On grids a feature is its mean over the points. A run has min(its own rows, features) singular values.
+    On grids a feature is averaged over the points. A run has min(its own rows, features) singular values.
 
     Args:
-        count: how many of the smallest.
+        count: number of singular values in the sum.
         arrays: `strength`, a number.
     """
 
@@ -41,10 +41,10 @@ class SpectralShrinkage:
         """Return the term of each run."""
         last = features[-1]
         matrix = last.flatten(2).unflatten(2, (last.shape[2], -1)).mean(-1) * (sample_weight > 0)[..., None]
-        # LAPACK refuses a stack for one value that is not finite: a run that diverges must stay alone with it.
+        # LAPACK rejects a stack if one value is not finite; a run that diverges must not affect the others.
         sound = torch.isfinite(matrix).flatten(1).all(1)
         squared = torch.linalg.svdvals(torch.where(sound[:, None, None], matrix, 0.0)).square()
-        # Rows of zeros add singular values of 0 at the end; a run's own are the first of the falling order.
+        # Rows of zeros add singular values of 0 at the end; a run's own values come first, in decreasing order.
         own = (sample_weight > 0).sum(-1, keepdim=True).clamp(max=last.shape[2])
         place = torch.arange(squared.shape[1], device=squared.device)
         smallest = (squared * ((place < own) & (place >= own - self.count))).sum(-1)
@@ -57,16 +57,16 @@ class BSS:
 
         + strength/2 sum of the `count` smallest sigma_i^2 of the matrix (sample, feature) of the last features in a batch
 
-    Directions that the features of a batch hardly span are those that transfer badly. The term adds to fine-tuning and pulls to
-    no source. The sum is the paper's, not divided by the samples: at tiny n it is next to nothing, and this is
-    fine-tuning. Below count + 2 samples it refuses.
+    Directions that the features of a batch hardly span are those that transfer badly. The term is added to fine-tuning and does
+    not pull towards the source. As in the paper, the sum is not divided by the number of samples: with very few samples it is
+    close to 0, and the method is close to fine-tuning. It does not apply to fewer than count + 2 samples.
     Source: Chen, Wang, Fu, Long & Wang, "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral Shrinkage for Safe
     Transfer Learning", NeurIPS 2019.
 
     Args:
         strength: 2 eta of the paper.
         count: k of the paper.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 2e-3
@@ -74,13 +74,13 @@ class BSS:
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start at the source, all weights free.
+        """Start at the source and train all weights.
 
         Raises:
-            NotApplicableError: if samples are too few for a spectrum, or the model gives no features.
+            NotApplicableError: if there are too few samples for a spectrum, or the model returns no features.
         """
         surrogate, samples = case.for_target(), len(case.target)
-        if 0 < samples < self.count + 2:  # without samples nothing trains, whatever the term
+        if 0 < samples < self.count + 2:  # without samples nothing is trained, so the term has no effect
             raise NotApplicableError(
                 f"BSS with count={self.count} needs at least {self.count + 2} target samples for a spectrum, got {samples}: "
                 f"use FineTune"

@@ -1,4 +1,4 @@
-"""DELTA: hidden features should stay the source's, the more so the more the target needs them."""
+"""DELTA: hidden features are held near the source's, the more strongly the more the target depends on them."""
 
 from typing import Annotated
 
@@ -21,21 +21,21 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class DELTA:
-    """Train all weights from the source's, hidden features held near the source's, channel by channel.
+    """Train all weights from the source's; hidden features are held near the source's, with a weight for each channel.
 
         + strength/2 sum_l sum_c a_lc mean_x |h_lc(x; w) - h_lc(x; w_S)|^2 + readout_strength/2 ||w_readout - anchor||^2
         a_l = channels x softmax_c (increase of the source network's error on the target when channel c of layer l is zeroed)
 
     The factor `channels` gives every layer a mean attention of 1; a = 1 everywhere is the paper's feature map. The readout's
-    weight tensors are anchored at the source's, a new readout's at 0. While that is 0 no channel changes the
+    weight tensors are anchored at the source's, those of a new readout at 0. While a new readout is 0, no channel changes the
     loss, so a = 1. On grids |.|^2 is the mean over the points.
     Source: Li, Xiong, Wang, Rao, Liu, Chen & Huan, ICLR 2019 (arXiv:1901.09229).
 
     Args:
         strength: alpha.
         readout_strength: beta.
-        attention: loss, or uniform (a = 1).
-        learning_rate: of Adam.
+        attention: loss (the formula above), or uniform (a = 1).
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.01
@@ -44,10 +44,10 @@ class DELTA:
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start at the source, all weights free.
+        """Start at the source and train all weights.
 
         Raises:
-            NotApplicableError: if the model gives no features, or attention by the loss needs to know who reads them.
+            NotApplicableError: if the model returns no features or, with attention by the loss, is neither an MLP nor a CNN.
         """
         surrogate = case.for_target()
         weights, readout = surrogate.weights, inside(surrogate.weights, surrogate.readout)
@@ -65,26 +65,26 @@ class DELTA:
 
 
 def uniform_attention(surrogate: Surrogate) -> tuple[Float[Tensor, " _channel"], ...]:
-    """An attention of 1 for every channel of every feature layer.
+    """Return an attention of 1 for every channel of every feature layer.
 
     Raises:
-        NotApplicableError: if the model gives no features.
+        NotApplicableError: if the model returns no features.
     """
     return tuple(torch.ones(width, dtype=torch.float64) for width in feature_widths(surrogate, "DELTA"))
 
 
 def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, " _channel"], ...]:
-    """Give channels x softmax of the error's increase when a channel is zeroed, for every feature layer.
+    """Return, for every feature layer, channels x softmax of the increase of the error when a channel is zeroed.
 
-    A channel is zeroed where it is read, in the one module that reads it: then nothing else changes. The features that skips
-    of a U-Net read as well keep an attention of 1. So do all without samples, or while a new readout is 0.
+    A channel is zeroed at the input of the one module that reads it, so that nothing else changes. Features that a skip
+    connection of a U-Net reads as well keep an attention of 1. All features do so without samples, or while a new readout is 0.
 
     Args:
-        surrogate: whose network is asked.
-        data: in standardised units.
+        surrogate: the surrogate whose network is measured.
+        data: samples in standardised units.
 
     Raises:
-        NotApplicableError: if the model gives no features, or is a user's module, whose readers are not known.
+        NotApplicableError: if the model returns no features, or is neither an MLP nor a CNN, so that the readers are not known.
     """
     attention = uniform_attention(surrogate)
     model, readers = surrogate.network.module, readers_of(surrogate.network.architecture)
@@ -95,19 +95,19 @@ def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, "
 
     def measured(reader: str, channels: int) -> Float[Tensor, " channel"]:
         name, errors = f"{reader}.weight", []
-        for some in torch.arange(channels).split(16):  # so many copies of the weights at once
+        for some in torch.arange(channels).split(16):  # 16 copies of the weights at once
             without = [weights | {name: weights[name].index_fill(1, channel, 0.0)} for channel in some]
             errors += [(f - y).square().mean() for f in evaluate_many(model, without, [x] * len(some))]
-        return channels * torch.softmax(torch.stack(errors), dim=0)  # the whole network's error is common to all, and cancels
+        return channels * torch.softmax(torch.stack(errors), dim=0)  # the error of the unchanged network cancels
 
     return tuple(a if reader is None else measured(reader, len(a)) for a, reader in zip(attention, readers, strict=True))
 
 
 def readers_of(architecture: Architecture) -> tuple[str | None, ...]:
-    """For every feature layer the module that alone reads it; None where a skip reads it too.
+    """Return the only module that reads each feature layer; None for a layer that a skip connection reads too.
 
     Raises:
-        NotApplicableError: for a user's module.
+        NotApplicableError: if the architecture is neither an MLP nor a CNN.
     """
     match architecture:
         case MLP(hidden=hidden):

@@ -1,4 +1,4 @@
-"""EWC, elastic weight consolidation: each weight is pulled back as hard as the source task knows it."""
+"""EWC, elastic weight consolidation: each weight is pulled towards its source value in proportion to its Fisher information."""
 
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class EWC:
-    """Elastic weight consolidation: a pull to the source, each weight by its Fisher information there.
+    """Elastic weight consolidation: a pull towards the source, weighted by the Fisher information of each weight there.
 
         + strength/2 sum_i (F_i + epsilon) (w_i - w_S,i)^2,   F_i = E_S sum_o (df_o/dw_i)^2 normalised to mean 1
 
@@ -29,11 +29,11 @@ class EWC:
 
     Args:
         strength: alpha.
-        readout_strength: beta, on the weight tensors of a new readout, whose Fisher information no source knows.
-        epsilon: least pull, as a part of the mean one; ours.
-        samples: F is estimated from the first so many samples of the source.
-        biases: pull biases and norm layers too; without them F = 1 and epsilon = 0 are L2-SP.
-        learning_rate: of Adam.
+        readout_strength: beta, for the weight tensors of a new readout, which has no Fisher information on the source.
+        epsilon: least pull as a fraction of the mean one; ours.
+        samples: number of source samples from which F is estimated, from the first on.
+        biases: whether biases and norm layers are pulled too; if not, F = 1 and epsilon = 0 give L2-SP.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.1
@@ -45,14 +45,14 @@ class EWC:
     needs_source: ClassVar[bool] = True
 
     def adapt(self, case: Case) -> Adaptation:
-        """Measure on the source, then start and anchor at it; a new readout starts, and is anchored, at 0."""
+        """Measure F on the source, then start and anchor at the source; a new readout starts, and is anchored, at 0."""
         fisher = yield Measure(fisher_information, case.surrogate, case.source_samples(), (self.samples,))
         surrogate = case.for_target()
         adapted = yield case.on_target(surrogate, self.pull(surrogate, fisher), self.learning_rate)
         return widened(adapted, case.source_samples())
 
     def pull(self, surrogate: Surrogate, fisher: Weights) -> Plan:
-        """The Plan, given the Fisher information of the source's weights."""
+        """Return the Plan, given the Fisher information of the source's weights."""
         weights, new, names = surrogate.weights, surrogate.new_readout, prunable(surrogate.weights)
         strength: dict[str, float | torch.Tensor] = {
             name: self.strength * (fisher[name] + self.epsilon)
@@ -64,7 +64,7 @@ class EWC:
 
 
 def fisher_information(surrogate: Surrogate, data: Dataset, samples: int) -> Weights:
-    """Diagonal Fisher information of the weights, float64, of mean 1 over all of them.
+    """Return the diagonal Fisher information of the weights in float64, normalised to a mean of 1 over all weights.
 
         F_i = E_S sum_o (df_o/dw_i)^2 / mean_i of the same
 
@@ -73,7 +73,7 @@ def fisher_information(surrogate: Surrogate, data: Dataset, samples: int) -> Wei
     Args:
         surrogate: a network.
         data: source samples, standardised.
-        samples: the first so many serve.
+        samples: number of samples that are used, from the first on.
 
     Raises:
         NotApplicableError: if there are no samples, or no output depends on any weight.

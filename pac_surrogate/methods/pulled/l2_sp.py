@@ -10,17 +10,17 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class L2SP:
-    """Train all weights from the source's, pulled back to them, weight tensors only.
+    """Train all weights from the source's; weight tensors are pulled back to their source values.
 
         + strength/2 ||w - w_S||^2 + readout_strength/2 ||w_readout||^2
 
-    The second term holds for a new readout, of outputs that the source lacks; a readout that is kept is pulled to the source's.
+    The second term is for a new readout, of outputs that the source lacks; a readout that is kept is pulled to the source's.
     Source: Li, Grandvalet & Davoine, ICML 2018 (arXiv:1802.01483).
 
     Args:
         strength: alpha of the paper.
         readout_strength: beta of the paper.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.1

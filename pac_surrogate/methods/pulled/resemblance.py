@@ -1,4 +1,4 @@
-"""A functional regulariser that keeps what the network computes on the samples near what a reference network computes."""
+"""A functional regulariser that holds the features and predictions of a network near those of a reference network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +15,17 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 
 @dataclass(frozen=True)
 class Resemblance:
-    """Hidden features and predictions held near those of a reference network w_S; means run over the samples.
+    """The distance of hidden features and predictions from those of a reference network w_S; means run over the samples.
 
         1/2 sum_l sum_c a_lc mean_x |h_lc(x; w) - h_lc(x; w_S)|^2  +  lambda mean_x mean_o |f_o(x; w) - f_o(x; w_S)|^2
 
-    On grids |.|^2 is the mean over the points. The reference is run again in every step, for minibatches and perturbed inputs
-    change what it sees.
+    On grids |.|^2 is the mean over the points. The reference is evaluated again in every step, as minibatches and perturbed
+    inputs change its inputs.
 
     Args:
-        layers: places of the features that count.
-        arrays: `reference/name`, its weights; `attention/l`, a (channel,) of each such layer; `prediction`, lambda.
+        layers: indices of the feature layers in the sum.
+        arrays: `reference/name`, the weights of the reference; `attention/l`, a_l (channel,) of each such layer; `prediction`,
+            lambda.
     """
 
     layers: tuple[int, ...]
@@ -53,11 +54,11 @@ class Resemblance:
 def resemble(
     reference: Mapping[str, Tensor], *, attention: Sequence[Float[Tensor, " _channel"]] = (), prediction: float = 0.0
 ) -> Resemblance:
-    """Hold a network near a reference.
+    """Return the regulariser that holds a network near a reference.
 
     Args:
-        reference: its weights.
-        attention: a_lc of all feature layers in their order; none leaves features free.
+        reference: weights of the reference.
+        attention: a_lc of all feature layers in their order; if empty, the features are free.
         prediction: lambda.
     """
     arrays = {f"reference/{name}": weight for name, weight in reference.items()}
@@ -70,14 +71,14 @@ def _reference(arrays: Weights) -> Weights:
 
 
 def feature_widths(surrogate: Surrogate, name: str) -> list[int]:
-    """How many channels each feature layer has.
+    """Return the number of channels of each feature layer.
 
     Args:
-        surrogate: whose network is asked.
-        name: of the method, for the message.
+        surrogate: the surrogate whose network is evaluated.
+        name: name of the method, for the message.
 
     Raises:
-        NotApplicableError: if the model gives no features.
+        NotApplicableError: if the model returns no features.
     """
     row = torch.zeros(1, sum(variable.size for variable in surrogate.inputs), dtype=surrogate.network.dtype)
     with torch.no_grad():

@@ -1,1 +1,1 @@
-"""Methods that train the source's weights, or a part of them, without a pull: and what they are measured against."""
+"""Methods that train all or some of the source's weights or fit a readout to its features, and the two baselines."""

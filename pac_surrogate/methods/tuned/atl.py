@@ -1,7 +1,7 @@
-"""ATL: a ridge readout of the best set of hidden layers. And its relative, a readout of the best single features.
+"""ATL: a ridge readout of the best set of hidden layers, and a related method, a readout of the best single features.
 
 Sources: Lee, Kvinge, Howland et al., arXiv:2111.10937; Evci, Dumoulin, Larochelle & Mozer, "Head2Toe", ICML 2022,
-arXiv:2201.03529. The rule of selection of the first is not public: what follows is ours.
+arXiv:2201.03529. The selection rule of the first paper is not public: the rule here is ours.
 """
 
 import math
@@ -28,10 +28,10 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.display import Shown
 
-SAMPLES = 1024  # of the source, enough for means and deviations
-FOLDS = 5  # choices without a part of the samples, for the residuals of those
-FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the features, tried in the second form
-PENALTY = 0.05  # of the group lasso, relative to the least that leaves no feature
+SAMPLES = 1024  # source samples, enough for means and deviations
+FOLDS = 5  # layers and strength are chosen again without each of these parts, for the residuals of its samples
+FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)  # fractions of the features that are tried in the group lasso form
+PENALTY = 0.05  # penalty of the group lasso, relative to the smallest that leaves no feature
 
 
 Statistics: TypeAlias = tuple[
@@ -45,14 +45,14 @@ class ATL:
 
         minimise  mean (phi c + b - y)^2 + strength/2 ||c||^2      for each output, over (c, b)
 
-    phi are the standardised features of the chosen layers, layer 0 the input. The strength minimises the exact leave-one-out
-    error of `fit_readout`. Greedy: the layer of the largest fall is added while the error falls by more than one standard
-    error (of the paired differences). Group lasso: the features of the largest coefficients of a group lasso stay. The last
-    layer alone is always a candidate. Features on a grid are averaged over it; as that loses the grid, the readout then
-    corrects the source's prediction instead of replacing it.
+    phi are the standardised features of the chosen layers; layer 0 is the input. The strength minimises the exact leave-one-out
+    error of `fit_readout`. The greedy form adds the layer that reduces the error most, as long as the reduction is larger than
+    one standard error (of the paired differences). The group lasso form keeps the features with the largest coefficients of a
+    group lasso. The last layer alone is always a candidate. Features on a grid are averaged over it; as the average loses the
+    dependence on the grid point, the readout then corrects the source's prediction instead of replacing it.
 
     Args:
-        strengths: of the ridge, all tried.
+        strengths: strengths of the ridge, all of which are tried.
         form: greedy | group lasso.
     """
 
@@ -65,7 +65,7 @@ class ATL:
             raise ValueError(f"strengths must be one or more positive numbers, got {self.strengths}: leave out 0")
 
     def adapt(self, case: Case) -> Adaptation:
-        """Measure the features on the source; choose layers and strength, and fit the readout; float64."""
+        """Measure the features on the source, choose layers and strength, and fit the readout in float64."""
         statistics = yield Measure(feature_statistics, case.surrogate, case.source_samples())
         surrogate = case.for_target()
         if len(case.target) == 0:
@@ -74,22 +74,22 @@ class ATL:
         return case.answer(surrogate, readout, case.source_samples())
 
     def solve(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> FeatureReadout:
-        """Give the readout.
+        """Return the readout.
 
         Args:
             network: the source, with the target's outputs.
             data: target samples, standardised.
-            statistics: of the source's features.
+            statistics: means and deviations of the features on the source.
 
         Raises:
-            NotApplicableError: with one sample, or a model without features.
+            NotApplicableError: if there is only one distinct input, or the model returns no features.
         """
         return self._fit(network, statistics, *_standardised(network, data, statistics))
 
     def left_out(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> LeftOut:
-        """Give the readout with leave-one-out residuals, for which every fifth input has no part in the choices either.
+        """Return the readout with leave-one-out residuals; the choices leave out a sample's entire fold, every fifth input.
 
-        See `solve` for arguments and what it raises.
+        See `solve` for the arguments and errors.
         """
         features, target, group, corrects = _standardised(network, data, statistics)
         readout = self._fit(network, statistics, features, target, group, corrects)
@@ -123,13 +123,13 @@ class ATL:
     def residuals(
         self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
     ) -> Float[Tensor, "sample output"]:
-        """Leave-one-out residuals with layers and strength that have not seen the sample's fold."""
+        """Return leave-one-out residuals, with layers and strength that are chosen without the sample's fold."""
         phi, found = torch.cat(list(features), dim=1), torch.empty_like(target)
         for held_out in range(min(FOLDS, count_of(group))):
             rest = group % FOLDS != held_out
             strength, mask = max(self.strengths), torch.ones(phi.shape[1], dtype=torch.bool)
             inside = torch.unique(group[rest], return_inverse=True)[1]
-            if count_of(inside) > 1:  # one input alone chooses nothing
+            if count_of(inside) > 1:  # a choice needs two distinct inputs
                 mask = torch.cat(self._chosen([feature[rest] for feature in features], target[rest], inside))
                 strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths, inside).strength
             found[~rest] = fit_readout(phi[:, mask], target, (strength,), group).errors[~rest]
@@ -139,7 +139,7 @@ class ATL:
 def _standardised(
     network: Network, data: Dataset, statistics: Sequence[Statistics]
 ) -> tuple[list[Tensor], Float[Tensor, "sample output"], Int[Tensor, " sample"], bool]:
-    """Standardised features of each layer, what the readout is to give, groups, and whether it corrects the source."""
+    """Return the standardised features of each layer, the target of the readout, groups, and whether it corrects the source."""
     if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
         raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
@@ -153,13 +153,13 @@ def _standardised(
 
 
 def feature_statistics(surrogate: Surrogate, data: Dataset) -> list[Statistics]:
-    """Mean and deviation of each layer's features over the first 1,024 source samples; what never varies has deviation 1."""
+    """Return each layer's mean and deviation over the first 1,024 source samples; a constant feature has deviation 1."""
     with torch.no_grad():
         _, features = pooled_features(surrogate.network, torch.as_tensor(data[:SAMPLES].input_matrix).double())
     statistics = []
     for layer, feature in enumerate(features):
         deviation = feature.std(0, correction=0)
-        # Of hidden features, numbers of order 1, what varies by less is rounding; of inputs it is the jitter of a set
+        # A smaller deviation of hidden features, which are of order 1, is rounding error; of inputs it is the jitter of a set
         # point, which the scaling of the target has made small (see `scaling.scaled_for`).
         least = 1e-12 if layer else 1 / SET_POINT
         statistics.append((feature.mean(0), torch.where(deviation > least, deviation, 1.0)))
@@ -187,14 +187,14 @@ def fit_readout(
     strengths: Sequence[float],
     group: Int[Tensor, " sample"],
 ) -> ReadoutFit:
-    """Ridge with a free intercept, its strength by exact leave-one-out, all strengths from one singular value decomposition.
+    """Fit a ridge regression with a free intercept, its strength chosen by the exact leave-one-out error.
 
-    The ridge l = n strength / 2 stays what it is when a sample is left out, with all of equal input. Of equal errors the
-    largest strength wins.
+    One singular value decomposition serves all strengths. The ridge l = n strength / 2 is kept when a sample is left out,
+    together with all samples of equal input. Among equal errors the largest strength is chosen.
     """
     samples = len(target)
-    # On an orthonormal basis of what is orthogonal to a constant, the free intercept is gone and the rest is plain ridge:
-    # 1 - h_ii is then a sum of positive terms, exact where it is small.
+    # In an orthonormal basis of the complement of the constants the free intercept vanishes and an ordinary ridge regression is
+    # left; 1 - h_ii is then a sum of positive terms, and accurate even where it is small.
     basis = torch.linalg.qr(torch.cat([torch.ones(samples, 1), torch.eye(samples)[:, 1:]], dim=1).double()).Q[:, 1:]
     left, values, right = torch.linalg.svd(basis.T @ features, full_matrices=True)
     left, right = basis @ left, right[: len(values)]
@@ -209,7 +209,7 @@ def fit_readout(
         for members in repeated(group):
             left_out[members] = torch.linalg.solve((left[members] * remainder) @ left[members].T, applied[members])
         error = float(left_out.square().mean())
-        if error < best * (1 - 1e-9):  # a fall by rounding is none
+        if error < best * (1 - 1e-9):  # a decrease by rounding error does not count
             best, strength, errors = error, tried, left_out
     shrunk = values / (values.square() + 0.5 * samples * strength)
     coefficients = right.T @ (shrunk[:, None] * rotated[: len(values)])
@@ -223,7 +223,7 @@ def _greedy(
     strengths: Sequence[float],
     group: Int[Tensor, " sample"],
 ) -> list[Bool[Tensor, " _feature"]]:
-    """Layers by forward selection, as masks of features."""
+    """Select layers by forward selection, and return them as masks of features."""
     chosen: tuple[int, ...] = ()
     error = fit_readout(features[0][:, :0], target, strengths, group).squared
     while len(chosen) < len(features):
@@ -237,7 +237,7 @@ def _greedy(
         if float(fall.mean()) <= float(fall.std()) / len(fall) ** 0.5:
             break
         chosen, error = (*chosen, layer), trials[layer]
-    # The first layer chosen is the best one alone, so the last layer alone is worse, unless none was chosen.
+    # The first layer chosen is the best single one, so the last layer alone is a candidate only if none was chosen.
     chosen = chosen or (len(features) - 1,)
     return [torch.full(f.shape[1:], layer in chosen) for layer, f in enumerate(features)]
 
@@ -248,19 +248,19 @@ def _group_lasso(
     strengths: Sequence[float],
     group: Int[Tensor, " sample"],
 ) -> list[Bool[Tensor, " _feature"]]:
-    """The most relevant features of all layers, as masks: relevance is the norm of a feature's row over the outputs."""
+    """Select the most relevant features of all layers, as masks; relevance is the norm of a feature's row over the outputs."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import MultiTaskLasso
 
     phi = torch.cat(list(features), dim=1)
     centred, aim = phi - phi.mean(0), target - target.mean(0)
-    # Norms of rows do not change under a rotation of the outputs, which leaves at most n of them.
+    # Norms of rows do not change under a rotation of the outputs; after this rotation at most n outputs are not 0.
     rotated = aim if aim.shape[1] <= len(aim) else aim @ torch.linalg.svd(aim, full_matrices=False)[2].T
     masks = [torch.arange(phi.shape[1]) >= phi.shape[1] - features[-1].shape[1]]
     largest = float((centred.T @ rotated).norm(dim=1).max()) / len(aim)
     if largest > 1e-12:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the ranking is wanted, not the last digits
+            warnings.simplefilter("ignore", ConvergenceWarning)  # only the ranking is needed, not the last digits
             lasso = MultiTaskLasso(alpha=PENALTY * largest, fit_intercept=False, tol=1e-3, max_iter=500)
             lasso.fit(centred.numpy(), rotated.numpy())
         relevance = torch.as_tensor(lasso.coef_).norm(dim=0)

@@ -1,4 +1,4 @@
-"""The readout fitted again on the source's last features, in closed form."""
+"""A new fit of the readout on the source's last features, in closed form."""
 
 import dataclasses
 import math
@@ -25,25 +25,25 @@ SPACE = ("x", "y")
 
 @settings
 class LastLayerRidge:
-    """Solve the Plan of `LinearProbe` in closed form: ridge regression towards the source's readout, its bias free.
+    """Solve the Plan of `LinearProbe` in closed form: ridge regression towards the source's readout, with a free bias.
 
         W = (P'P + l I)^-1 (P'Y + l W_S),   l = n outputs strength / 2
 
-    P (row, feature) holds the last hidden features and Y the target, both centred, which is what a free bias does; a row is a
-    sample, for a CNN a sample at a grid point. A new readout has W_S = 0; strength 0 gives the least squares solution nearest
-    to W_S.
+    P (row, feature) holds the last hidden features and Y the target, both centred, which is equivalent to a free bias. A row is
+    a sample, or for a CNN a sample at a grid point. A new readout has W_S = 0; strength 0 gives the least squares solution
+    nearest to W_S.
 
     Args:
-        strength: pulls the readout's weights, not its bias, towards the source's.
+        strength: strength of the pull of the readout's weights, not of its bias, towards the source's.
     """
 
     strength: NotNegative = 0.1
 
     def adapt(self, case: Case) -> Surrogate:
-        """Fit the readout, float64.
+        """Fit the readout in float64.
 
         Raises:
-            NotApplicableError: if the model's prediction is no affine function of its last feature through its readout.
+            NotApplicableError: if the model's prediction is not its readout applied to its last feature.
         """
         surrogate = case.for_target()
         plan = readout_plan(surrogate, self.strength)
@@ -51,17 +51,17 @@ class LastLayerRidge:
 
 
 def minimiser(surrogate: Surrogate, plan: Plan, data: Dataset) -> Network:
-    """Minimise a `readout_plan` over standardised samples, float64; see `last_rows` for what it raises."""
+    """Return the network that minimises a `readout_plan` over standardised samples, in float64; see `last_rows` for errors."""
     network = surrogate.network
     if len(data) == 0:
         return network
     x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
     features, target, before = last_rows(surrogate, x, y)
     name, bias_name = f"{surrogate.readout}.weight", f"{surrogate.readout}.bias"
-    # The Plan's mean runs over samples and outputs, the sum below over all of them; its strength carries the factor 1/2.
+    # The Plan has the mean over samples and outputs, the problem below their sum; the strength carries the factor 1/2.
     pull = 0.5 * float(plan.strength[name]) * y.numel()
     centred, residual = (values - values.mean(0) for values in (features, target - before))
-    # The ridge as rows of the least squares problem: no normal equations, so no squared condition number.
+    # The ridge enters as rows of the least squares problem: normal equations would square the condition number.
     rows = torch.cat([centred, pull**0.5 * torch.eye(features.shape[1], dtype=torch.float64)])
     aim = torch.cat([residual, torch.zeros(features.shape[1], target.shape[1], dtype=torch.float64)])
     change = torch.linalg.lstsq(rows, aim, driver="gelsd").solution.T
@@ -75,10 +75,10 @@ def minimiser(surrogate: Surrogate, plan: Plan, data: Dataset) -> Network:
 def last_rows(
     surrogate: Surrogate, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]
 ) -> tuple[Float[Tensor, "row feature"], Float[Tensor, "row channel"], Float[Tensor, "row channel"]]:
-    """Last features, target and prediction with a row for every application of the readout; float64.
+    """Return last features, target and prediction in float64, with a row for every application of the readout.
 
     Raises:
-        NotApplicableError: if the readout of the features is not the prediction.
+        NotApplicableError: if the readout applied to the last features does not give the prediction.
     """
     network, readout = surrogate.network, surrogate.readout
     weights = {name: weight.double() for name, weight in network.weights.items()}
@@ -91,7 +91,7 @@ def last_rows(
         if last.ndim == 2 and last.shape[1] == weight.shape[1] and len(last) * len(weight) == y.numel():
             target, before = (to_rows(values, surrogate.outputs, on_grid=bool(grid)) for values in (y, prediction))
             read = last @ weight.flatten(1).T + bias
-            # Rounding in float64 is far below, another function far above.
+            # Rounding errors in float64 are far below this tolerance, the differences of another function far above.
             if read.shape == before.shape and bool((read - before).abs().max() <= 1e-9 * (1 + before.abs().max())):
                 return last, target, before
     raise NotApplicableError(
@@ -103,7 +103,7 @@ def last_rows(
 def to_rows(
     values: Float[Tensor, "sample output"], outputs: Sequence[Variable], *, on_grid: bool
 ) -> Float[Tensor, "row channel"]:
-    """Outputs with a row for each sample, or for each sample and grid point: axes that are not space are channels."""
+    """Return outputs with a row for each sample, or for each sample and grid point; axes other than space become channels."""
     if not on_grid:
         return values
     parts = []

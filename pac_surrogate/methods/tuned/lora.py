@@ -1,4 +1,4 @@
-"""LoRA: the source's weights change by matrices of low rank."""
+"""LoRA: the source's weights are changed by matrices of low rank."""
 
 import math
 
@@ -17,7 +17,7 @@ class LowRank:
     """W = W_S + factor B A, with B (run, out, rank) and A (run, rank, rest) for W (run, out, *rest).
 
     Args:
-        names: tensors that are adapted; A and B of a tensor `w` are called `w:A` and `w:B`.
+        names: names of the tensors that are adapted; A and B of a tensor `w` are named `w:A` and `w:B`.
         factor: alpha / r.
     """
 
@@ -25,7 +25,7 @@ class LowRank:
     factor: float
 
     def __call__(self, parameters: Weights) -> Weights:
-        """Give the weights that the model sees."""
+        """Return the weights of the model."""
         factors = {f"{name}:{letter}" for name in self.names for letter in "AB"}
         weights = {name: weight for name, weight in parameters.items() if name not in factors}
         for name in self.names:
@@ -38,15 +38,15 @@ class LowRank:
 class LoRA:
     """Low-rank adaptation: W = W_S + (scale/rank) B A for every weight tensor; W_S is frozen.
 
-    B starts at 0, so the model starts as the source; A starts random, normal of variance 1/(its columns). A convolution is
-    flattened to (out, in times kernel). A readout of outputs that the source lacks trains in full instead.
+    B starts at 0, so the model starts as the source; A starts with normal random numbers of variance 1/(its columns). A
+    convolution is flattened to (out, in times kernel). A readout of outputs that the source lacks is trained in full instead.
     Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, arXiv:2106.09685.
 
     Args:
-        rank: r; cut to the smaller side of a tensor where that is less, the factor scale/rank stays.
-        scale: alpha of the paper. As A is drawn, weights move about as fast at every rank.
-        train_bias: train biases and norm layers too; the paper freezes them.
-        learning_rate: of Adam.
+        rank: r; limited to the smaller side of a tensor, where the factor scale/rank is nevertheless kept.
+        scale: alpha of the paper. With this distribution of A, weights move about equally fast at every rank.
+        train_bias: whether biases and norm layers are trained too; the paper freezes them.
+        learning_rate: learning rate of Adam.
     """
 
     rank: Count = 4
@@ -55,7 +55,7 @@ class LoRA:
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Add A and B to the source's weights."""
+        """Add the factors A and B to the source's tensors and train them."""
         surrogate, generator = case.for_target(), case.generator()
         weights = surrogate.weights
         full = surrogate.new_readout

@@ -1,4 +1,4 @@
-"""Scale-shift: each unit of the source is scaled and shifted, no more."""
+"""Scale-shift: only a scale and a shift of each unit of the source are trained."""
 
 import torch
 
@@ -12,16 +12,16 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class Scaled:
-    """W = s W_S, with s of as many axes as W and of length 1 along those that share a scale.
+    """W = s W_S, where s has as many axes as W, of length 1 along those that share a scale.
 
     Args:
-        names: tensors that are scaled; s of a tensor `w` is called `w:scale`.
+        names: names of the tensors that are scaled; s of a tensor `w` is named `w:scale`.
     """
 
     names: tuple[str, ...]
 
     def __call__(self, parameters: Weights) -> Weights:
-        """Give the weights that the model sees."""
+        """Return the weights of the model."""
         scales = {f"{name}:scale" for name in self.names}
         weights = {name: weight for name, weight in parameters.items() if name not in scales}
         return weights | {name: parameters[f"{name}:scale"] * weights[name] for name in self.names}
@@ -33,20 +33,20 @@ class ScaleShift:
 
         + strength/2 ||s - 1||^2 + strength/2 ||t||^2
 
-    A row of a matrix has one scale, a convolution one for each pair of channels (out, in), a norm layer's gain one for each
-    channel. A readout of outputs that the source lacks trains in full instead, and freely.
+    A matrix has one scale for each row, a convolution one for each pair of channels (out, in), and the gain of a norm layer one
+    for each channel. A readout of outputs that the source lacks is trained in full instead, without a penalty.
     Source: arXiv:2512.17969 (NLT).
 
     Args:
-        strength: of both pulls.
-        learning_rate: of Adam.
+        strength: strength of both penalties.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.1
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start with scales of 1. The shifted bias trains itself, anchored at the source's: that is t."""
+        """Start with scales of 1; the bias b itself is trained, anchored at the source's, so that b - b_S is t."""
         surrogate = case.for_target()
         weights = surrogate.weights
         free = surrogate.new_readout
@@ -61,6 +61,6 @@ class ScaleShift:
 
 
 def scales_of(weight: torch.Tensor) -> torch.Tensor:
-    """Ones that broadcast to a weight: one for each row of a matrix or each (out, in) of a convolution."""
+    """Return ones that broadcast to a weight: one for each row of a matrix or each (out, in) of a convolution."""
     own = 1 if weight.ndim == 2 else 2
     return weight.new_ones(*weight.shape[:own], *(1,) * (weight.ndim - own))

@@ -1,4 +1,4 @@
-"""No transfer: the target alone."""
+"""No transfer: training on the target alone."""
 
 from typing import ClassVar
 
@@ -16,8 +16,8 @@ class Scratch:
     """Train all weights from fresh initial ones on the target alone.
 
     Args:
-        strength: weight decay towards 0, on weight tensors only.
-        learning_rate: of Adam.
+        strength: weight decay towards 0, for weight tensors only.
+        learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.0
@@ -25,7 +25,7 @@ class Scratch:
     needs_target: ClassVar[bool] = True
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start at random, all weights free."""
+        """Start at random and train all weights."""
         surrogate = case.for_target()
         fresh = initial_weights(surrogate.network.module, case.generator())
         plan = make_plan(fresh, strength=dict.fromkeys(prunable(fresh), self.strength))

@@ -1,4 +1,4 @@
-"""The source as it is: what every transfer has to beat."""
+"""The unchanged source: the baseline that every transfer has to beat."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,5 +14,5 @@ class SourceUnchanged:
     learns_outputs: ClassVar[bool] = False
 
     def adapt(self, case: Case) -> Surrogate:
-        """Give back the source."""
+        """Return the source."""
         return case.surrogate

@@ -1,4 +1,4 @@
-"""Surgical fine-tuning: one block of the network trains."""
+"""Surgical fine-tuning: one block of the network is trained."""
 
 import torch
 
@@ -12,22 +12,22 @@ from pac_surrogate.utilities.arguments import settings
 
 @settings
 class Surgical:
-    """Train one block from the source's weights, all others frozen; a readout of new outputs trains with it.
+    """Train one block from the source's weights, all others frozen; a readout of new outputs is trained as well.
 
-    The first block serves where the inputs have shifted, the last where the outputs have. Without a readout that the source
-    knows, no other block could learn anything: a new one is 0.
+    The first block suits a shift of the inputs, the last a shift of the outputs. A new readout starts at 0; if it were frozen,
+    no other block could learn anything.
     Source: Lee, Chen, Tajwar, Kumar, Yao, Liang & Finn, ICLR 2023 (arXiv:2210.11466).
 
     Args:
         block: first (the module that holds the first weight), last (the readout), or the name of a module: hidden.1, down.0.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     block: str = "first"
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
-        """Start at the source, one block free.
+        """Start at the source and train one block.
 
         Raises:
             ValueError: if no module of this name holds weights.
