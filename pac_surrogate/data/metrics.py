@@ -266,7 +266,7 @@ def _norms_of_fields(
 def _standardised(metric: str, prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return sqrt(mean e^2) / std y of each output that varies, and which outputs are constant but missed."""
     error, values = (_columns(values) for values in _error(prediction, target))
-    given = _columns(np.asarray(target))  # in the dtype that resolves it
+    given = _columns(np.asarray(target))  # in its own dtype, which decides the rounding
     vary = varies(given)
     if not vary.any():
         raise UndefinedMetricError(f"{metric} needs an output that varies over the samples, none of {len(vary)} does: use rmse")

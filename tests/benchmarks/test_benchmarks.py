@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
     ("arguments", "message"),
     [
         (["--methods", "Magic"], "unknown method 'Magic': choose from source unchanged, scratch"),
-        (["--sizes", "4", "4000"], "size 4000"),
+        (["--sizes", "4", "4000"], "the size of the train split, got 4000"),
         (["--pairs", "wave"], "unknown pair 'wave'"),
         (["--seeds", "21"], "draw must be 0 to 19"),
         (["--device", "nonsense"], "device 'nonsense' is not available"),

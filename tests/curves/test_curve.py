@@ -365,7 +365,7 @@ def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_media
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sizes": (500,)}, "size 500"),
+        ({"sizes": (500,)}, "the size of the train split, got 500"),
         ({"seeds": 21}, "draw must be 0 to 19"),
         ({"methods": {}}, "at least one method"),
         ({"sizes": ()}, "at least one"),

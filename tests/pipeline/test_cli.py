@@ -137,7 +137,7 @@ TRANSFER = ["--method", "FineTune", "--size", 4, "--steps", 2]
         (text, TRANSFER, r"text\.h5.*HDF5"),
         (truncated, TRANSFER, r"truncated\.h5"),
         (wrong_widths, TRANSFER, r"the surrogate has the inputs .*\(32,\).*the data have input \(3,\)"),
-        (None, ["--method", "FineTune", "--size", 4000], r"size 4000"),
+        (None, ["--method", "FineTune", "--size", 4000], r"the size of the train split, got 4000"),
         (
             None,
             ["--method", "Magic", "--size", 4],
