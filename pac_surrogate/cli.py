@@ -99,7 +99,7 @@ def transfer(
     sparsity: Annotated[float | None, typer.Option(help="Sparsity of PAC, PackNet or Ticket.", show_default=False)] = None,
     strength: Annotated[float | None, typer.Option(help="Strength of the method's pull.", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Learning rate on the target.", show_default=False)] = None,
-    draw: Annotated[int, typer.Option(help="Number of the stored subset.")] = 0,
+    draw: Annotated[int, typer.Option(help="Index of the stored subset.")] = 0,
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(help="Training steps on the target.")] = 1000,
     source_steps: Annotated[int, typer.Option(help="Training steps on the source, for methods that train on it.")] = 1000,

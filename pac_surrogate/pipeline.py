@@ -46,8 +46,9 @@ def pretrain(
     """Train all weights of a surrogate on source data; the learning rate falls to zero along half a cosine.
 
     Args:
-        data: source training samples, which determine the scaling; of a dataset with valid or test samples, its train split. It
-            may also be the path of a data file, or an array x with `y`, which is read as by `Dataset.from_arrays(x, y)`.
+        data: source training samples, which determine the scaling; of a dataset with valid or test samples, its train split.
+            Instead of a dataset it may be the path of a data file, a pair of arrays (x, y), or an array x followed by `y`;
+            arrays are read by `Dataset.from_arrays(x, y)`.
         y: outputs, if `data` is the array of the inputs.
         model: architecture, `MLP()` by default; a class or a name means that architecture with its defaults, and a torch module
             is wrapped in a `Module`.
@@ -232,10 +233,10 @@ def transfer(
 
     Args:
         surrogate: a surrogate pretrained on the source, or the path of one.
-        data: target training samples; of a dataset with valid or test samples, its train split. It may also be the path of a
-            data file, or an array x with `y`, which is read as by `Dataset.from_arrays(x, y)`. Variables are matched with those
-            of the surrogate by name, or by position if they have the default names. Arrays passed to the result must have the
-            layout of the data.
+        data: target training samples; of a dataset with valid or test samples, its train split. Instead of a dataset it may be
+            the path of a data file, a pair of arrays (x, y), or an array x followed by `y`; arrays are read by
+            `Dataset.from_arrays(x, y)`. Variables are matched with those of the surrogate by name, or by position if they have
+            the default names. Arrays passed to the result must have the layout of the data.
         y: outputs, if `data` is the array of the inputs.
         method: "auto" chooses among closed forms in seconds and reports the reason (see `Auto` and the result's `choice`).
             Otherwise a method with its hyper-parameters, the class or name of a method ("PAC", "fine-tune"), which then has its

@@ -1,4 +1,4 @@
-"""The preparation of a transfer: data are matched to the source surrogate's variables, scaled, ordered, and checked."""
+"""The preparation of a transfer: data are matched to the source's variables, ordered and checked, and its scales adapted."""
 
 import dataclasses
 import warnings

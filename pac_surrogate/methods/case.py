@@ -98,12 +98,12 @@ class Case(Shown):
 
     @cached_property
     def group(self) -> Int[Tensor, " sample"]:
-        """The number of each target sample's distinct input; see `repeats`."""
+        """Index of each target sample's input among the distinct inputs; see `repeats`."""
         return group_of(self.surrogate, self.target)
 
 
 def group_of(surrogate: Surrogate, data: Dataset) -> Int[Tensor, " sample"]:
-    """Number the distinct inputs of samples in the scales of a surrogate; see `repeats`."""
+    """Return the index of each sample's input among the distinct inputs, in the scales of a surrogate; see `repeats`."""
     x = torch.from_numpy(np.asarray(data.input_matrix, dtype=np.float64))
     return groups_of(surrogate.scaling.inputs.standardise(x))
 

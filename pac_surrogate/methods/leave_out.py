@@ -60,7 +60,7 @@ def parts_of(group: Int[Tensor, " sample"], seed: int, count: int) -> list[Part]
     """Divide the samples at random into parts to be held out; samples of equal input are in the same part.
 
     Args:
-        group: number of each sample's distinct input.
+        group: index of each sample's input among the distinct inputs.
         seed: seed of the random order.
         count: number of parts, at most as many as there are distinct inputs.
     """

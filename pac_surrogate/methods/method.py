@@ -74,7 +74,7 @@ class Outcome(Shown):
 
     @property
     def sound(self) -> bool:
-        """Whether there is an adapted surrogate."""
+        """Whether the method gave an adapted surrogate."""
         return self.diverged is None and self.refused is None
 
 

@@ -1,4 +1,4 @@
-"""WoodFisher: prune by second-order importance, then train what is kept."""
+"""WoodFisher: prune by second-order importance, then train the kept weights."""
 
 from typing import ClassVar
 

@@ -189,7 +189,7 @@ def fit_readout(
 ) -> ReadoutFit:
     """Fit a ridge regression with a free intercept, its strength chosen by the exact leave-one-out error.
 
-    One singular value decomposition serves all strengths. The ridge l = n strength / 2 is kept when a sample is left out,
+    One singular value decomposition suffices for all strengths. The ridge l = n strength / 2 is kept when a sample is left out,
     together with all samples of equal input. Among equal errors the largest strength is chosen.
     """
     samples = len(target)
