@@ -8,22 +8,23 @@ each side that is solved in fixed steps: exact laws, closed forms, steady fields
 waves have none.
 """
 
-import argparse
-import datetime
 import math
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from outputs import MARKDOWN, write_text
+import typer
 
-from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
+from shared.command import Pairs, Seed, run
+from shared.files import MARKDOWN, write_text
+from shared.provenance import today
+from shared.tables import markdown_table
 from simulators.ensemble import Ensemble, Side
 from simulators.generate import CHUNK_CELLS
 from simulators.numerics.step_error import LostSolutionError, error_limit, tolerate
@@ -55,26 +56,23 @@ which no estimate of steps contains. All other steps are accurate to 1 %."""
 Arrays = Mapping[str, torch.Tensor]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", nargs="+", metavar="NAME", help="some pairs; `python -m simulators list` prints all")
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "step_errors.md", help="file to write")
-    return parser.parse_args()
+HEAD = ("pair, side", "time integration", "steps", "step", "estimated", "measured", "cost")
 
 
-def main() -> int:
-    flags = arguments()
-    check_output(flags.out, MARKDOWN)
+def main(
+    pairs: Pairs = None,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path(__file__).parent / "results" / "step_errors.md",
+) -> None:
+    check_output(out, MARKDOWN)
     torch.set_num_threads(1)
-    sides = [getattr(find_pair(name), role) for name in flags.pairs or PAIRS for role in ("source", "target")]
-    records = [measure(side, flags.seed) for side in sides if steps_of(side.ensemble)]
-    run = f"{datetime.datetime.now(datetime.UTC).date()}, seed {flags.seed}, {HARDWARE}, torch {torch.__version__}"
+    sides = [getattr(find_pair(name), role) for name in pairs or PAIRS for role in ("source", "target")]
+    rows = [cells_of(measure(side, seed)) for side in sides if steps_of(side.ensemble)]
+    made = f"{today()}, seed {seed}, {HARDWARE}, torch {torch.__version__}"
     command = " ".join(["python benchmarks/step_errors.py", *sys.argv[1:]])
-    section = "\n".join([TEXT, "", *table(records), "", LONG, "", f"{run}: `{command}`"])
-    write_text(flags.out, section + "\n", MARKDOWN)
+    section = "\n".join([TEXT, "", markdown_table(HEAD, rows), "", LONG, "", f"{made}: `{command}`"])
+    write_text(out, section + "\n", MARKDOWN)
     print(section)
-    return 0
 
 
 def steps_of(ensemble: Any) -> int:
@@ -131,21 +129,17 @@ def seconds(ensemble: Ensemble, inputs: Arrays, limit: float) -> float:
         return time.process_time() - begin
 
 
-def table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "| pair, side | time integration | steps | step | estimated | measured | cost |"
-    yield "|---|---|---|---|---|---|---|"
-    for record in records:
-        cells = (
-            record["side"],
-            record["scheme"].rpartition("; ")[2].partition(", order")[0],
-            str(record["steps"]),
-            f"{record['step']:.3g}",
-            f"{record['estimated']:.0e}",
-            f"{record['measured']:.0e}",
-            f"{100 * max(0.0, record['cost']):.0f} %",
-        )
-        yield f"| {' | '.join(cells)} |"
+def cells_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        record["side"],
+        record["scheme"].rpartition("; ")[2].partition(", order")[0],
+        str(record["steps"]),
+        f"{record['step']:.3g}",
+        f"{record['estimated']:.0e}",
+        f"{record['measured']:.0e}",
+        f"{100 * max(0.0, record['cost']):.0f} %",
+    )
 
 
 if __name__ == "__main__":
-    console.run(main)
+    run(main, __doc__)

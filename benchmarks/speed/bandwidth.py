@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from evolutions import Evolution
-from measurement import Record, errors
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from shared.measurement import Record, errors
+from speed.evolutions import Evolution
 
 
 class Traffic(TorchDispatchMode):
