@@ -42,7 +42,6 @@ COMPARISON = Comparison(
 
 
 def main(setting: Setting, out: Annotated[Path, Option(help="Folder to write.")] = Path("results/difficulty")) -> None:
-    spending = setting.spending
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, dict[str, object]] = {}
     sizes = ", ".join(map(str, SIZES[1:]))
@@ -51,17 +50,8 @@ def main(setting: Setting, out: Annotated[Path, Option(help="Folder to write.")]
     for name in setting.pairs:
         begin, pair = time.perf_counter(), PAIRS[name]
         source, target = setting.open(name, say=lambda line: None)
-        curve = pac.transfer_curve(
-            source,
-            target,
-            methods=METHODS,
-            sizes=SIZES,
-            seeds=spending.seeds,
-            model=pac.MLP(hidden=(64, 64)),
-            steps=spending.steps,
-            pretrain_steps=spending.pretrain_steps,
-            device=setting.device,
-        )
+        model, budget = pac.MLP(hidden=(64, 64)), setting.spending.of_curve()
+        curve = pac.transfer_curve(source, target, methods=METHODS, model=model, device=setting.device, **budget)
         median = curve[pair.headline].median("seed")
         errors = {str(name): [float(v) for v in median.loc[name]] for name in median["approach"].values}
         seconds = time.perf_counter() - begin
@@ -79,7 +69,7 @@ def main(setting: Setting, out: Annotated[Path, Option(help="Folder to write.")]
         print(markdown_row((name, pair.shift, f"{measured}{note}", f"{error:.3f}", *cells, f"{seconds:.0f}")))
     config = {
         "sizes": SIZES,
-        "seeds": spending.seeds,
+        "seeds": setting.spending.seeds,
         "model": "MLP 64-64, 2000 steps of pretraining, 400 on the target",
         **origin(setting.device),
     }

@@ -9,8 +9,6 @@ errors. Writes <out>/<pair>/curve.nc and so on, and prints which layers were cho
 """
 
 import pac_surrogate as pac
-from pac_surrogate.methods.tuned.atl import ATL
-from pac_surrogate.methods.tuned.last_layer_ridge import LastLayerRidge
 from shared.comparison import Comparison, Methods, compare
 from shared.setting import Setting, Spending
 
@@ -18,9 +16,9 @@ METHODS: Methods = {
     "source unchanged": pac.SourceUnchanged(),
     "fine-tune": pac.grid(pac.FineTune, learning_rate=(1e-3, 3e-3)),
     "linear probe": pac.grid(pac.LinearProbe, learning_rate=(3e-3,), strength=(0.0, 0.01)),
-    "last-layer ridge": pac.grid(LastLayerRidge, strength=(0.1, 0.01, 1e-3, 1e-4)),
-    "ATL": ATL(),
-    "ATL, group lasso": ATL(form="group lasso"),
+    "last-layer ridge": pac.grid(pac.LastLayerRidge, strength=(0.1, 0.01, 1e-3, 1e-4)),
+    "ATL": pac.ATL(),
+    "ATL, group lasso": pac.ATL(form="group lasso"),
 }
 PAIRS = ("heat_equation", "burgers", "oscillator_duffing", "oscillator_energy", "lotka_volterra", "friedman_4")
 SPENDING = Spending(sizes=(5, 10, 20, 50), pretrain_steps=3000, source_steps=1000, steps=500)
@@ -33,10 +31,10 @@ def main(setting: Setting) -> None:
         source, target, (surrogate, *_), _ = setting.pretrain(pair)
         print("  layers that ATL chose, seed 0 (0 is the input):")
         for size in setting.spending.sizes:
-            adapted = pac.transfer(surrogate, target.subset(0, size), method=ATL(), source=source.train, device=setting.device)
-            print(
-                f"    n = {size}: {', '.join(map(str, getattr(adapted.predictor, 'layers', ('none: the source unchanged',))))}"
-            )
+            samples = target.subset(0, size)
+            adapted = pac.transfer(surrogate, samples, method=pac.ATL(), source=source.train, device=setting.device)
+            layers = getattr(adapted.predictor, "layers", ("none: the source unchanged",))
+            print(f"    n = {size}: {', '.join(map(str, layers))}")
 
 
 if __name__ == "__main__":

@@ -27,16 +27,20 @@ COMPARISON = Comparison("forgetting", ("heat_equation", "oscillator_duffing"), t
 def main(setting: Setting) -> None:
     for pair in setting.pairs:
         curve = compare(pair, {name: CANDIDATES[name] for name in setting.methods}, setting)
-        print_forgetting(curve)
-        draw_forgetting(curve, setting.out / pair / "forgetting.png")
+        largest = curve.sel(size=int(curve["size"].max()))
+        print_forgetting(largest)
+        draw_forgetting(largest, setting.out / pair / "forgetting.png")
+
+
+def medians(curve: "xr.Dataset") -> tuple[np.ndarray, np.ndarray]:
+    """Errors on the target and on the source, medians over seeds."""
+    return curve[curve.attrs["headline"]].median("seed").values, curve["source_error"].median("seed").values
 
 
 def print_forgetting(curve: "xr.Dataset") -> None:
     """Print source errors, least first, beside those on the target."""
-    largest = int(curve["size"].max())
-    middle = curve[[curve.attrs["headline"], "source_error"]].sel(size=largest).median("seed")
-    errors, kept = middle[curve.attrs["headline"]].values, middle["source_error"].values
-    print(f"\nn = {largest}: source error after transfer, and target error")
+    print(f"\nn = {int(curve['size'])}: source error after transfer, and target error")
+    errors, kept = medians(curve)
     rows = [
         (curve["approach"].values[i], *("n/a" if np.isnan(value) else f"{value:.4f}" for value in (kept[i], errors[i])))
         for i in np.argsort(np.where(np.isfinite(kept), kept, np.inf))
@@ -46,16 +50,14 @@ def print_forgetting(curve: "xr.Dataset") -> None:
 
 def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
     """Draw source error against target error, a point a method."""
-    largest = int(curve["size"].max())
-    middle = curve[[curve.attrs["headline"], "source_error"]].sel(size=largest).median("seed")
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
-    x, y = middle[curve.attrs["headline"]].values, middle["source_error"].values
+    x, y = medians(curve)
     axes.scatter(x, y, s=18)
     for name, a, b in zip(curve["approach"].values, x, y, strict=True):
         if np.isfinite(a) and np.isfinite(b):
             axes.annotate(str(name), (a, b), fontsize=6.5, xytext=(3, 2), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel=f"target {curve.attrs['headline']}", ylabel="source error after transfer")
-    axes.set_title(f"{curve.attrs['pair']}: n = {largest}, medians over {curve.sizes['seed']} seeds")
+    axes.set_title(f"{curve.attrs['pair']}: n = {int(curve['size'])}, medians over {curve.sizes['seed']} seeds")
     write_figure(path, figure)
 
 

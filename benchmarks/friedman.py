@@ -12,25 +12,14 @@ drawn with dissimilarity d; 20,000 source samples, half of them for training. Wr
 import matplotlib.pyplot as plt
 
 import pac_surrogate as pac
-from shared.candidates import CANDIDATES
+from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
 from shared.setting import Setting, Spending
 
-METHODS = (
-    "source unchanged",
-    "scratch",
-    "fine-tune",
-    "linear probe",
-    "last-layer ridge",
-    "L2-SP",
-    "PackNet",
-    "PAC",
-    "PAC, open biases",
-)
 PAIRS = tuple(f"friedman_{d}" for d in (0, 1, 2, 4, 8))
 SPENDING = Spending(sizes=(10, 20, 50, 100, 200), pretrain_steps=4000, source_steps=1000, steps=500)
-COMPARISON = Comparison("friedman", PAIRS, METHODS, SPENDING)
+COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 
 
 def main(setting: Setting) -> None:

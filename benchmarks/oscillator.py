@@ -31,7 +31,7 @@ from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.many import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate
-from shared.candidates import CANDIDATES
+from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison
 from shared.figures import write_figure
 from shared.files import write_json
@@ -43,20 +43,9 @@ from simulators.odes.oscillators import Oscillators
 from simulators.pairs import find_pair
 
 STEP, STEPS, STARTS, SOURCE = 0.1, 100, 100, 4000
-METHODS = (
-    "source unchanged",
-    "scratch",
-    "fine-tune",
-    "linear probe",
-    "last-layer ridge",
-    "L2-SP",
-    "PackNet",
-    "PAC",
-    "PAC, open biases",
-)
 PAIRS = ("oscillator_damped", "oscillator_duffing", "oscillator_forced")
 SPENDING = Spending(sizes=(8, 16, 32, 64, 128), pretrain_steps=4000, source_steps=1000, steps=500)
-COMPARISON = Comparison("oscillator", PAIRS, METHODS, SPENDING)
+COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING)
 TARGET = 400
 
 

@@ -12,6 +12,7 @@ robust_tickets.png: robust over natural against the distance between source and 
 source.
 """
 
+from itertools import product
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,7 +22,7 @@ from scipy.stats import spearmanr
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.methods.case import Budget
-from pac_surrogate.methods.pruned.ticket import DrawTicket, Ticket
+from pac_surrogate.methods.pruned.ticket import DrawTicket
 from pac_surrogate.prepare import prepare
 from pac_surrogate.surrogates.many import predict_many
 from shared.comparison import Comparison, compare
@@ -55,7 +56,7 @@ def main(setting: Setting) -> None:
     for pair in setting.pairs:
         radius, rises = capped_radius(pair, setting)
         methods: dict[str, Any] = {
-            f"{scheme} {granularity} {kind} {regime}": Ticket(
+            f"{scheme} {granularity} {kind} {regime}": pac.Ticket(
                 scheme=scheme,
                 granularity=granularity,
                 sparsity=0.8 if granularity == "weight" else 0.5,
@@ -117,14 +118,11 @@ def print_ratios(results: dict[str, Any], schemes: tuple[str, ...]) -> None:
     )
     rows = []
     distance = [pair["distance"] for pair in results.values()]
-    for scheme in schemes:
-        for granularity in GRANULARITIES:
-            for regime in REGIMES:
-                robust, noise = (ratios(results, scheme, granularity, regime, kind) for kind in ("robust", "noise"))
-                means = (f"{float(np.exp(np.mean(np.log(values)))):.3f}" for values in (robust, noise))
-                tied = len(robust) < 3 or len(set(robust)) == 1
-                correlation = "n/a" if tied else f"{float(spearmanr(distance, robust).statistic):.2f}"
-                rows.append((scheme, granularity, regime, *means, correlation))
+    for way in product(schemes, GRANULARITIES, REGIMES):
+        robust, noise = (ratios(results, *way, kind) for kind in ("robust", "noise"))
+        means = (f"{float(np.exp(np.mean(np.log(values)))):.3f}" for values in (robust, noise))
+        tied = len(robust) < 3 or len(set(robust)) == 1
+        rows.append((*way, *means, "n/a" if tied else f"{float(spearmanr(distance, robust).statistic):.2f}"))
     print(markdown_table(("scheme", "granularity", "regime", "robust", "noise", "correlation"), rows))
 
 

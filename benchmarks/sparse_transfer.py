@@ -21,13 +21,6 @@ from scipy.stats import rankdata
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.curves.scoring import METRICS
-from pac_surrogate.methods.pruned.ac_dc import ACDC
-from pac_surrogate.methods.pruned.gmp import GMP
-from pac_surrogate.methods.pruned.lth_t import LTHT
-from pac_surrogate.methods.pruned.rigl import RigL
-from pac_surrogate.methods.pruned.soft_threshold import STR
-from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer
-from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.prepare import prepare
 from pac_surrogate.pruning import flops, nonzeros
 from shared.comparison import Comparison, compare
@@ -36,7 +29,10 @@ from shared.files import write_json
 from shared.setting import Setting, Spending
 from shared.tables import markdown_table
 
-RECIPES = {"GMP": GMP, "WoodFisher": WoodFisher, "AC/DC": ACDC, "STR": STR, "RigL": RigL, "LTH-T": LTHT}
+RECIPES = {
+    **{"GMP": pac.GMP, "WoodFisher": pac.WoodFisher, "AC/DC": pac.ACDC},
+    **{"STR": pac.STR, "RigL": pac.RigL, "LTH-T": pac.LTHT},
+}
 SPARSITIES = (0.8, 0.9, 0.95, 0.98)
 REGIMES = ("linear", "full")
 PAIRS = (
@@ -56,7 +52,7 @@ COMPARISON = Comparison("sparse_transfer", PAIRS, tuple(RECIPES), SPENDING, full
 def main(setting: Setting) -> None:
     sparsities = SPARSITIES[:2] if setting.quick else SPARSITIES
     methods: dict[str, Any] = {
-        f"{name} {sparsity} {regime}": SparseTransfer(RECIPES[name](sparsity=sparsity), regime=regime, learning_rate=3e-3)
+        f"{name} {sparsity} {regime}": pac.SparseTransfer(RECIPES[name](sparsity=sparsity), regime=regime, learning_rate=3e-3)
         for regime in REGIMES
         for sparsity in sparsities
         for name in setting.methods

@@ -113,14 +113,13 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
     """
     began = time.perf_counter()
     source, target = setting.open(pair)
-    spending = asdict(setting.spending)
-    budget = {name: value for name, value in spending.items() if name != "samples"} | options
+    budget = setting.spending.of_curve() | options
     folder = setting.out / pair
     model = model_of(target)
     curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
     write_figure(folder / "curve.png", pac.plot_curve(curve))
     seconds = time.perf_counter() - began
-    write_config(folder, spending | options, methods, seconds, setting.device)
+    write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)
     print(
         f"\n{pair}: {len(source.train)} source samples, {len(target.test)} test samples, {seconds:.0f} s; results in {folder}"
     )

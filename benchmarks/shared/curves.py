@@ -31,18 +31,9 @@ def compute_pair(pair: str, setting: Setting) -> list[str]:
     for name in missing:
         began = time.perf_counter()
         try:
+            candidates, budget = {name: CANDIDATES[name]}, spending.of_curve()
             curve = pac.transfer_curve(
-                source,
-                target,
-                methods={name: CANDIDATES[name]},
-                sizes=spending.sizes,
-                seeds=spending.seeds,
-                surrogates=surrogates,
-                steps=spending.steps,
-                source_steps=spending.source_steps,
-                folds=spending.folds,
-                batch_size=spending.batch_size,
-                device=setting.device,
+                source, target, methods=candidates, surrogates=surrogates, device=setting.device, **budget
             )
         except ValueError as error:
             failures.append(f"{pair}, {name}: {error}")

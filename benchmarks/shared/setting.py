@@ -1,7 +1,7 @@
 """What a run compares and may spend, and the data and source surrogates that follow from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ class Spending:
     def budget(self) -> Budget:
         """What one adaptation may spend."""
         return Budget(self.steps, self.source_steps, self.batch_size, self.folds)
+
+    def of_curve(self) -> dict[str, Any]:
+        """The arguments of `transfer_curve` that say what it may spend."""
+        return {name: value for name, value in asdict(self).items() if name != "samples"}
 
     def longer(self, sizes: tuple[int, ...] = ()) -> "Spending":
         """More seeds and longer training."""
