@@ -62,7 +62,10 @@ HEAD = ("pair, side", "time integration", "steps", "step", "estimated", "measure
 def main(
     pairs: Pairs = None,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path(__file__).parent / "results" / "step_errors.md",
+    out: Annotated[
+        Path,
+        typer.Option(help="Markdown file to write, by default results/step_errors.md beside this script.", show_default=False),
+    ] = Path(__file__).parent / "results" / "step_errors.md",
 ) -> None:
     check_output(out, MARKDOWN)
     torch.set_num_threads(1)

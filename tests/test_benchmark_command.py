@@ -148,9 +148,9 @@ def process_of(pair):
 def test_the_pool_keeps_the_order_and_gives_each_worker_one_thread(monkeypatch):
     from shared.pool import work_through
 
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # set and deleted, so that what the pool sets is undone after the test
+    monkeypatch.delenv("OMP_NUM_THREADS")
     assert work_through(process_of, ["a", "b"], workers=1) == [f"{pair} {os.getpid()} None" for pair in "ab"]
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the pool would set for good; here it is put back
     found = [line.split() for line in work_through(process_of, list("abcd"), workers=2)]
     assert [pair for pair, _, _ in found] == list("abcd")
     assert all(int(process) != os.getpid() and threads == "1" for _, process, threads in found)
