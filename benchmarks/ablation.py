@@ -11,13 +11,13 @@ Nothing is tuned: each row differs from the first by what its name says. Learnin
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import xarray as xr
-from comparison import Methods, Spending, arguments, compare, run
-from outputs import write_figure
 
 import pac_surrogate as pac
+from shared.comparison import Comparison, Methods, compare
+from shared.figures import write_figure
+from shared.setting import Setting, Spending
 
 BASE = pac.PAC(learning_rate=3e-3)
 SPARSITIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -40,19 +40,15 @@ SWEEPS: Methods = {f"sparsity {rho}": replace(BASE, sparsity=rho) for rho in SPA
     f"strength {strength}": replace(BASE, strength=strength) for strength in STRENGTHS
 }
 ALL: Methods = {**PARTS, **SWEEPS}
-DEFAULT = Spending(sizes=(4, 8, 16, 32, 64), pretrain_steps=4000, source_steps=1000, steps=500)
-FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+PAIRS = ("heat_equation", "friedman_4")
+SPENDING = Spending(sizes=(4, 8, 16, 32, 64), pretrain_steps=4000, source_steps=1000, steps=500)
+COMPARISON = Comparison("ablation", PAIRS, tuple(ALL), SPENDING, full_pairs=(*PAIRS, "burgers", "oscillator_duffing"))
 
 
-def main() -> None:
-    mpl.use("Agg")
-    pairs = ("heat_equation", "friedman_4")
-    flags = arguments(__doc__, "ablation", pairs=pairs, spending=DEFAULT, full=FULL, known=tuple(ALL))
-    if flags.full and flags.pairs == pairs:
-        flags.pairs = (*pairs, "burgers", "oscillator_duffing")
-    curves = {name: compare(name, {method: ALL[method] for method in flags.methods}, flags) for name in flags.pairs}
-    if set(SWEEPS) <= set(flags.methods):
-        draw_sweeps(curves, flags.out / "sweeps.png")
+def main(setting: Setting) -> None:
+    curves = {name: compare(name, {method: ALL[method] for method in setting.methods}, setting) for name in setting.pairs}
+    if set(SWEEPS) <= set(setting.methods):
+        draw_sweeps(curves, setting.out / "sweeps.png")
 
 
 def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
@@ -73,4 +69,4 @@ def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

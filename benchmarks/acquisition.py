@@ -14,29 +14,30 @@ on TUNED; results of an earlier kernel on the tables of the other half were seen
 A pair and a seed are the unit of resuming. Writes <out>/acquisition.csv (tidy) and acquisition.png.
 """
 
-import argparse
 import math
 import time
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from comparison import QUICK, Spending, model_of, open_pair, run, sources, write_config
+import typer
 from jaxtyping import Float
-from outputs import write_figure, write_table
 
 import pac_surrogate as pac
 from pac_surrogate.curves.savings import first_sizes
 from pac_surrogate.data.data_warnings import ExtrapolationWarning
 from pac_surrogate.data.metrics import rmse_std
-from pac_surrogate.runner import Solver
 from pac_surrogate.selection.acquisition import NOISE, next_samples
 from pac_surrogate.surrogates.surrogate import Surrogate
-from simulators.pairs import find_pair
+from shared.command import Out, Report, check_known
+from shared.comparison import Comparison
+from shared.figures import write_figure
+from shared.provenance import write_config
+from shared.setting import Setting, Spending
+from shared.tables import text_table, write_csv
 
 TUNED = (
     *("borehole", "piston", "wing", "currin", "park_b", "friedman_1", "friedman_shuffled"),
@@ -47,92 +48,83 @@ HELD_OUT = (
     *("oscillator_damped", "oscillator_noise", "oscillator_stiff", "lotka_volterra", "lorenz_63"),
 )
 HALVES = {"tuned on": TUNED, "held out": HELD_OUT}
-DEFAULT = Spending(sizes=(3, 4, 6, 8, 12, 16, 24, 32), seeds=5)
 ESTIMATORS: dict[str, Any] = {"auto": "auto", "gp": pac.GP(on="residual")}
 ORDERS = 4  # random ones of a seed; 20 are stored
 SHOWN = (6, 12, 24)  # sizes of random samples whose errors the table shows
 ENOUGH = 0.8  # ratio of samples that counts as a saving
 
-
+COMPARISON = Comparison(
+    "acquisition",
+    TUNED + HELD_OUT,
+    tuple(ESTIMATORS),
+    Spending(sizes=(3, 4, 6, 8, 12, 16, 24, 32), seeds=5),
+    quick_pairs=("forrester", "branin"),
+)
+COLUMNS = ("pair", "seed", "samples", "order", "size", "rmse_std")
 Result = dict[str, Any]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a look at everything in seconds")
-    parser.add_argument("--pairs", nargs="+", help="names of pairs")
-    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of target samples")
-    parser.add_argument("--seeds", type=int, help="how many, at most 5")
-    parser.add_argument("--estimator", choices=sorted(ESTIMATORS), default="auto", help="what is fitted to the samples")
-    parser.add_argument("--report", action="store_true", help="compute nothing: table and figure of what is finished")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data files")
-    parser.add_argument("--out", type=Path, help="folder to write, results/acquisition[_gp][_quick] by default")
-    flags = parser.parse_args()
-    chosen = QUICK if flags.quick else DEFAULT
-    flags.spending = replace(chosen, sizes=tuple(sorted(flags.sizes or chosen.sizes)), seeds=flags.seeds or chosen.seeds)
-    if not 1 <= flags.spending.seeds * ORDERS <= 20:
-        raise ValueError(f"each seed takes {ORDERS} of the 20 stored orders, so 1 to 5 seeds, got {flags.spending.seeds}")
-    flags.pairs = tuple(flags.pairs or (("forrester", "branin") if flags.quick else TUNED + HELD_OUT))
-    for name in flags.pairs:
-        find_pair(name)
-    kind = "" if flags.estimator == "auto" else f"_{flags.estimator}"
-    flags.out = flags.out or Path(f"results/acquisition{kind}{'_quick' if flags.quick else ''}")
-    return flags
-
-
-def main() -> None:
-    mpl.use("Agg")
+def main(
+    setting: Setting,
+    estimator: Annotated[str, typer.Option(help=f"What is fitted to the samples: {' or '.join(ESTIMATORS)}.")] = "auto",
+    report: Report = False,
+    out: Out = None,
+) -> None:
     began = time.perf_counter()
-    flags = arguments()
-    if not flags.report:
-        for pair in flags.pairs:
-            compute(pair, flags)
-    seeds = report(flags)
-    setting = {**asdict(flags.spending), "seeds": seeds, "orders": ORDERS, "noise": NOISE, "estimator": flags.estimator}
-    write_config(flags.out, setting, {}, time.perf_counter() - began, "cpu")
+    check_known("estimator", [estimator], tuple(ESTIMATORS))
+    kind = "" if estimator == "auto" else f"_{estimator}"
+    out = out or Path(f"results/acquisition{kind}{'_quick' if setting.quick else ''}")
+    setting = replace(setting, out=out, device="cpu")
+    if setting.spending.seeds * ORDERS > 20:
+        raise ValueError(f"each seed takes {ORDERS} of the 20 stored orders, so 1 to 5 seeds, got {setting.spending.seeds}")
+    for pair in () if report else setting.pairs:
+        compute(pair, setting, estimator)
+    spent = {**asdict(setting.spending), "seeds": report_finished(setting, estimator)}
+    spent |= {"orders": ORDERS, "noise": NOISE, "estimator": estimator}
+    write_config(out, spent, {}, time.perf_counter() - began, setting.device)
 
 
-def compute(pair: str, flags: argparse.Namespace) -> None:
+def compute(pair: str, setting: Setting, estimator: str) -> None:
     """Write the errors of each seed of a pair that are not there yet."""
-    files = {seed: flags.out / pair / f"{seed}.csv" for seed in range(flags.spending.seeds)}
+    files = {seed: setting.out / pair / f"{seed}.csv" for seed in range(setting.spending.seeds)}
     if all(path.exists() for path in files.values()):
         return
-    source, target = open_pair(pair, flags.data, flags.spending.samples)
-    solver = Solver("cpu", cache=flags.out / pair / "stacks")
-    surrogates = sources(source, model_of(target), flags.spending, solver)
+    _, target, surrogates, _ = setting.pretrain(pair)
     for seed, path in files.items():
         if not path.exists():
             began = time.perf_counter()
-            write_table(path, errors_of(pair, seed, surrogates[seed], target, flags))
+            write_csv(path, COLUMNS, errors_of(pair, seed, surrogates[seed], target, setting.spending.sizes, estimator))
             print(f"{pair}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
-def errors_of(pair: str, seed: int, surrogate: Surrogate, target: pac.Dataset, flags: argparse.Namespace) -> pd.DataFrame:
-    """Test errors with chosen samples (order -1) and random ones, at every size."""
-    sizes, pool = flags.spending.sizes, target.train
+def errors_of(
+    pair: str, seed: int, surrogate: Surrogate, target: pac.Dataset, sizes: tuple[int, ...], estimator: str
+) -> list[tuple[Any, ...]]:
+    """Test errors with chosen samples (order -1) and random ones, at every size: rows of COLUMNS."""
+    pool = target.train
     rows = next_samples(surrogate, None, pool, sizes[-1])
     orders = {-1: pool[rows]} | {draw: target.subset(draw, sizes[-1]) for draw in range(seed * ORDERS, (seed + 1) * ORDERS)}
     found = []
     for order, samples in orders.items():
         for size in sizes:
-            adapted = pac.transfer(surrogate, samples[:size], method=ESTIMATORS[flags.estimator], intervals=False)
+            adapted = pac.transfer(surrogate, samples[:size], method=ESTIMATORS[estimator], intervals=False)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExtrapolationWarning)
                 error = rmse_std(adapted.predict(target.test), target.test.y)
             found.append((pair, seed, "chosen" if order < 0 else "random", order, size, error))
-    return pd.DataFrame(found, columns=["pair", "seed", "samples", "order", "size", "rmse_std"])
+    return found
 
 
-def report(flags: argparse.Namespace) -> dict[str, int]:
+def report_finished(setting: Setting, estimator: str) -> dict[str, int]:
     """Gather what is finished: tidy file, table, figure; give the number of seeds of each pair."""
-    paths = [path for pair in flags.pairs for path in sorted((flags.out / pair).glob("[0-9]*.csv"))]
+    paths = [path for pair in setting.pairs for path in sorted((setting.out / pair).glob("[0-9]*.csv"))]
     if not paths:
-        raise ValueError(f"nothing is finished under {flags.out}: run without --report")
+        raise ValueError(f"nothing is finished under {setting.out}: run without --report")
     errors = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
-    write_table(flags.out / "acquisition.csv", errors, float_format="%.6g")
+    write_csv(setting.out / "acquisition.csv", COLUMNS, errors.itertuples(index=False), digits=6)
     results = {str(pair): compare(part) for pair, part in errors.groupby("pair", sort=False)}
-    draw(errors, results, flags.out / "acquisition.png")
-    print_table(results, flags.estimator)
+    draw(errors, results, setting.out / "acquisition.png")
+    print_savings(results, estimator)
     return {pair: found["seeds"] for pair, found in results.items()}
 
 
@@ -184,22 +176,23 @@ def curve(errors: pd.DataFrame) -> tuple[Float[np.ndarray, " size"], Float[np.nd
     return sizes, np.exp(IsotonicRegression(increasing=False).fit_transform(sizes, logs.to_numpy()))
 
 
-def print_table(results: dict[str, Result], estimator: str) -> None:
+def print_savings(results: dict[str, Result], estimator: str) -> None:
     """A row for each pair, by halves; the errors are those of random samples at SHOWN sizes."""
     print(f"\n  estimator: {estimator}. Samples that chosen inputs need for the error of so many random ones;")
     print("  saved: median over all errors, in brackets the range over seeds; error: geometric mean ratio at equal n\n")
-    titles = "".join(f"{f'random {n}':>11s}" for n in SHOWN)
     for half, pairs in {**HALVES, "others": tuple(set(results) - set(TUNED) - set(HELD_OUT))}.items():
         there = [pair for pair in pairs if pair in results]
         if not there:
             continue
-        print(f"  {f'pairs {half}':20s}{'seeds':>6s}{titles}{'saved':>8s}{'over seeds':>18s}{'luck':>8s}{'error':>8s}")
+        rows = []
         for pair in there:
             found = results[pair]
-            cells = "".join(f"{shown(found['needed'].get(n)):>11s}" for n in SHOWN)
+            samples = (shown(found["needed"].get(n)) for n in SHOWN)
             spread = f"[{saved(found['ratio_of_seeds'][-1])}, {saved(found['ratio_of_seeds'][0])}]"
-            ratios = f"{saved(found['ratio']):>8s}{spread:>18s}{saved(found['luck']):>8s}{found['error_ratio']:8.2f}"
-            print(f"  {pair:20s}{found['seeds']:6d}{cells}{ratios}")
+            ratios = (saved(found["ratio"]), spread, saved(found["luck"]), f"{found['error_ratio']:.2f}")
+            rows.append((pair, found["seeds"], *samples, *ratios))
+        random = (f"random {n}" for n in SHOWN)
+        print(text_table((f"pairs {half}", "seeds", *random, "saved", "over seeds", "luck", "error"), rows))
         enough = sum(results[pair]["ratio"] <= ENOUGH for pair in there)
         print(f"  at least {1 - ENOUGH:.0%} fewer samples on {enough} of {len(there)} pairs\n")
     beyond = sum(found["ratio"] <= ENOUGH and found["ratio"] < found["luck"] for found in results.values())
@@ -228,9 +221,7 @@ def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
     for panel, (pair, found) in zip(panels, results.items(), strict=False):
         own = errors[errors["pair"] == pair]
-        low, middle, high = (
-            own[own["samples"] == "random"].groupby("size")["rmse_std"].quantile(share) for share in (0.25, 0.5, 0.75)
-        )
+        low, middle, high = (own[own["samples"] == "random"].groupby("size")["rmse_std"].quantile(q) for q in (0.25, 0.5, 0.75))
         chosen = own[own["samples"] == "chosen"].groupby("size")["rmse_std"].median()
         panel.fill_between(low.index, low, high, color="0.85", label="random, quartiles")
         panel.plot(middle.index, middle, color="0.4", label="random, median")
@@ -255,4 +246,4 @@ def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__, without=("full", "methods", "device", "out"))

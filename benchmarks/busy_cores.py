@@ -5,28 +5,29 @@
 
 Each call runs alone and beside `--busy` processes that do nothing but count, in turns, with `torch.set_num_threads` of each of
 `--threads`. Prints the wall time and the CPU time of each. A call whose threads wait for each other in a loop takes more of
-both beside busy processes; one that does not takes its CPU time over its share of the cores.
+both beside busy processes; any other call takes its CPU time divided by the fraction of the cores that it gets.
 """
 
-import argparse
 import contextlib
 import multiprocessing
 import os
-import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-from measurement import timed
-from outputs import JSON, write_json
+import typer
 
 import pac_surrogate as pac
-from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
+from shared.command import OutFile, Quick, Rounds, Threads, run
+from shared.files import JSON, write_json
+from shared.measurement import timed
+from shared.provenance import machine
+from shared.tables import text_table
 
 
 def count() -> None:
@@ -69,39 +70,38 @@ def works(steps: int) -> dict[str, Callable[[], object]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a look at everything in seconds")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--busy", type=int, default=os.cpu_count() or 1, help="processes that keep cores busy")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    flags = parser.parse_args()
-    if flags.out:
-        check_output(flags.out, JSON)
-    steps, rounds = (20, 1) if flags.quick else (1000, flags.rounds)
+def main(
+    quick: Quick = False,
+    threads: Threads = None,
+    busy: Annotated[int, typer.Option(min=0, help="Processes that keep cores busy.")] = os.cpu_count() or 1,
+    rounds: Rounds = 3,
+    out: OutFile = None,
+) -> None:
+    if out:
+        check_output(out, JSON)
+    steps, rounds = (20, 1) if quick else (1000, rounds)
     warnings.simplefilter("ignore", pac.DataWarning)
     calls = works(steps)
     for call in calls.values():
         call()  # what is imported at the first use
     seconds: dict[tuple[str, int, int], list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        for busy in (0, flags.busy):
-            with beside(busy):
-                for threads in flags.threads:
-                    torch.set_num_threads(threads)
+        for there in (0, busy):
+            with beside(there):
+                for number in threads or (1, 2):
+                    torch.set_num_threads(number)
                     for name, call in calls.items():
-                        seconds.setdefault((name, threads, busy), []).append(timed(call)())
-    hardware = f"{platform.machine()}, {os.cpu_count()} cores"
-    print(f"{hardware}; MLP 32-32, {steps} steps, {rounds} rounds; median wall and CPU seconds")
+                        seconds.setdefault((name, number, there), []).append(timed(call)())
+    print(f"{machine()}; MLP 32-32, {steps} steps, {rounds} rounds; median wall and CPU seconds")
     rows = []
-    for (name, threads, busy), spent in sorted(seconds.items(), key=lambda row: (list(calls).index(row[0][0]), *row[0][1:])):
+    for (name, number, there), spent in sorted(seconds.items(), key=lambda row: (list(calls).index(row[0][0]), *row[0][1:])):
         wall, cpu = (statistics.median(values) for values in zip(*spent, strict=True))
-        rows.append({"call": name, "threads": threads, "busy": busy, "wall": wall, "cpu": cpu, "rounds": spent})
-        print(f"  {name:10s} {threads} threads, {busy} busy processes: {wall:7.2f} s wall, {cpu:7.2f} s CPU")
-    if flags.out:
-        write_json(flags.out, {"hardware": hardware, "steps": steps, "rows": rows})
+        rows.append({"call": name, "threads": number, "busy": there, "wall": wall, "cpu": cpu, "rounds": spent})
+    shown = [(row["call"], row["threads"], row["busy"], f"{row['wall']:.2f}", f"{row['cpu']:.2f}") for row in rows]
+    print(text_table(("call", "threads", "busy processes", "wall [s]", "CPU [s]"), shown))
+    if out:
+        write_json(out, {"hardware": machine(), "steps": steps, "rows": rows})
 
 
 if __name__ == "__main__":
-    console.run(main)
+    run(main, __doc__)

@@ -13,34 +13,32 @@ leaderboard, with the same source surrogates, samples and budgets; in the leader
 <out>/choice.csv, coverage.csv, summary.json and figures.
 """
 
-import argparse
 import json
-import multiprocessing
-import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
-import leaderboard
-import matplotlib as mpl
 import numpy as np
 import torch
-from candidates import CANDIDATES
-from comparison import QUICK, Spending, model_of, open_pair, run, sources, write_config
-from leaderboard import Setting
-from outputs import write_json
-from prices import measure_prices, print_prices
-from regret import Cell, draw, report_cells, write_cells
+import typer
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.intervals.bands import studentised_band
 from pac_surrogate.predictors import Mixture
-from pac_surrogate.runner import Solver
 from pac_surrogate.surrogates.surrogate import Surrogate
+from shared.candidates import CANDIDATES
+from shared.command import Report, Workers
+from shared.comparison import Comparison
+from shared.curves import compute, finished
+from shared.files import write_json
+from shared.pool import work_through
+from shared.prices import measure_prices, print_prices
+from shared.provenance import write_config
+from shared.regret import Cell, draw, report_cells, write_cells
+from shared.setting import QUICK, Setting, Spending
 from simulators.pairs import find_pair
 
 TUNED = (
@@ -58,60 +56,38 @@ METHODS = (
     *("GP", "GP on the residual", "NARGP", "co-kriging", "ATL", "ATL, group lasso"),
     *("fine-tune", "L2-SP", "LP-FT", "PAC", "LwF"),
 )
-DEFAULT = Spending(sizes=(3, 5, 8, 10, 20, 50), pretrain_steps=3000, source_steps=1000, steps=400)
+COMPARISON = Comparison(
+    "choice",
+    (*TUNED, *REPORTED),
+    METHODS,
+    Spending(sizes=(3, 5, 8, 10, 20, 50), pretrain_steps=3000, source_steps=1000, steps=400),
+    quick_pairs=("forrester", "branin"),
+    quick_methods=("source unchanged", "scratch", "fine-tune", "GP"),
+    quick_spending=replace(QUICK, sizes=(4, 10)),
+)
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a look at everything in a minute")
-    parser.add_argument("--report", action="store_true", help="compute nothing: tables and figures of what is finished")
-    parser.add_argument("--times", action="store_true", help="measure the price alone")
-    parser.add_argument("--pairs", nargs="+", help="names of pairs")
-    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of target samples")
-    parser.add_argument("--seeds", type=int, help="how many, at most 20")
-    parser.add_argument("--workers", type=int, default=1, help="pairs at a time, with one thread each if more than one")
-    parser.add_argument("--device", default="auto", help="auto means CUDA where there is one")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data files")
-    parser.add_argument("--out", type=Path, help="folder to write, results/choice[_quick] by default")
-    return parser.parse_args()
-
-
-def main() -> None:
-    mpl.use("Agg")
+def main(
+    setting: Setting,
+    report: Report = False,
+    times: Annotated[bool, typer.Option("--times", help="Measure the price alone.")] = False,
+    workers: Workers = 1,
+) -> None:
     began = time.perf_counter()
-    flags = arguments()
-    spending = replace(QUICK, sizes=(4, 10)) if flags.quick else DEFAULT
-    spending = replace(spending, sizes=tuple(flags.sizes or spending.sizes), seeds=flags.seeds or spending.seeds)
-    pairs = tuple(flags.pairs or (("forrester", "branin") if flags.quick else (*TUNED, *REPORTED)))
-    for name in pairs:
-        find_pair(name)
-    out = flags.out or Path(f"results/choice{'_quick' if flags.quick else ''}")
-    methods = ("source unchanged", "scratch", "fine-tune", "GP") if flags.quick else METHODS
-    setting = Setting(spending, methods, out, flags.data, flags.device, flags.workers > 1)
-    if not (flags.report or flags.times):
-        for line in compute(pairs, setting, flags.workers):
+    if not (report or times):
+        for line in compute(setting, workers) + work_through(partial(measure_pair, setting=setting), setting.pairs, workers):
             print(f"failed: {line}", file=sys.stderr)
-        described = {**asdict(spending), "pairs": pairs, "workers": flags.workers}
-        write_config(out, described, {name: CANDIDATES[name] for name in methods}, time.perf_counter() - began, flags.device)
-    if flags.times or flags.quick:
-        prices = measure_prices(pairs, setting)
-        write_json(out / "prices.json", prices)
+        described = {**asdict(setting.spending), "pairs": setting.pairs, "workers": workers}
+        methods = {name: CANDIDATES[name] for name in setting.methods}
+        write_config(setting.out, described, methods, time.perf_counter() - began, setting.device)
+    if times or setting.quick:
+        prices = measure_prices(setting)
+        write_json(setting.out / "prices.json", prices)
         print_prices(prices)
-    if not flags.times:
-        report(pairs, setting)
-    print(f"\n{time.perf_counter() - began:.0f} s; results in {out}")
-
-
-def compute(pairs: tuple[str, ...], setting: Setting, workers: int) -> list[str]:
-    """Compute what is missing, method after method and then auto; a pair that fails leaves the others alone."""
-    failures = leaderboard.compute(pairs, setting, workers)
-    if workers == 1:
-        return failures + [line for name in pairs for line in measure_pair(name, setting)]
-    if "OMP_NUM_THREADS" not in os.environ:
-        os.environ["OMP_NUM_THREADS"] = "1"  # read by the workers as they start
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return failures + [line for lines in pool.map(measure_pair, pairs, [setting] * len(pairs)) for line in lines]
+    if not times:
+        report_finished(setting)
+    print(f"\n{time.perf_counter() - began:.0f} s; results in {setting.out}")
 
 
 def measure_pair(pair: str, setting: Setting) -> list[str]:
@@ -119,9 +95,7 @@ def measure_pair(pair: str, setting: Setting) -> list[str]:
     if measured(pair, setting) is not None:
         return []
     spending = setting.spending
-    source, target = open_pair(pair, setting.data, spending.samples)
-    solver = Solver(setting.device, cache=setting.out / pair / "stacks")
-    surrogates = sources(source, model_of(target), spending, solver)
+    source, target, surrogates, _ = setting.pretrain(pair)
     cells = []
     for seed, surrogate in enumerate(surrogates):
         for size in spending.sizes:
@@ -172,12 +146,12 @@ def measured(pair: str, setting: Setting) -> list[dict[str, Any]] | None:
     return found["cells"] if found["setting"] == json.dumps(asdict(setting.spending)) else None
 
 
-def report(pairs: tuple[str, ...], setting: Setting) -> None:
+def report_finished(setting: Setting) -> None:
     """Gather what is finished: the tidy files, the summary, its tables and figures."""
     cells, missing = [], []
-    for pair in pairs:
+    for pair in setting.pairs:
         autos = measured(pair, setting)
-        curves = {name: leaderboard.finished(pair, name, setting) for name in setting.methods}
+        curves = {name: finished(pair, name, setting) for name in setting.methods}
         if autos is None or any(curve is None for curve in curves.values()):
             missing.append(pair)
             continue
@@ -202,4 +176,4 @@ def report(pairs: tuple[str, ...], setting: Setting) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__, without=("full", "methods"))

@@ -8,46 +8,34 @@ ATL (Lee et al., arXiv:2111.10937) reads several layers of the source by ridge r
 errors. Writes <out>/<pair>/curve.nc and so on, and prints which layers were chosen (seed 0).
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-
-import matplotlib as mpl
-from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
-
 import pac_surrogate as pac
-from pac_surrogate.methods.method import Method
-from pac_surrogate.methods.tuned.atl import ATL
-from pac_surrogate.methods.tuned.last_layer_ridge import LastLayerRidge
-from pac_surrogate.runner import Solver
+from shared.comparison import Comparison, Methods, compare
+from shared.setting import Setting, Spending
 
-METHODS: dict[str, Method | Sequence[Method]] = {
+METHODS: Methods = {
     "source unchanged": pac.SourceUnchanged(),
     "fine-tune": pac.grid(pac.FineTune, learning_rate=(1e-3, 3e-3)),
     "linear probe": pac.grid(pac.LinearProbe, learning_rate=(3e-3,), strength=(0.0, 0.01)),
-    "last-layer ridge": pac.grid(LastLayerRidge, strength=(0.1, 0.01, 1e-3, 1e-4)),
-    "ATL": ATL(),
-    "ATL, group lasso": ATL(form="group lasso"),
+    "last-layer ridge": pac.grid(pac.LastLayerRidge, strength=(0.1, 0.01, 1e-3, 1e-4)),
+    "ATL": pac.ATL(),
+    "ATL, group lasso": pac.ATL(form="group lasso"),
 }
 PAIRS = ("heat_equation", "burgers", "oscillator_duffing", "oscillator_energy", "lotka_volterra", "friedman_4")
-DEFAULT = Spending(sizes=(5, 10, 20, 50), pretrain_steps=3000, source_steps=1000, steps=500)
-FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+SPENDING = Spending(sizes=(5, 10, 20, 50), pretrain_steps=3000, source_steps=1000, steps=500)
+COMPARISON = Comparison("feature_selection", PAIRS, tuple(METHODS), SPENDING)
 
 
-def main() -> None:
-    mpl.use("Agg")
-    flags = arguments(__doc__, "feature_selection", pairs=PAIRS, spending=DEFAULT, full=FULL, known=tuple(METHODS))
-    for pair in flags.pairs:
-        compare(pair, {name: METHODS[name] for name in flags.methods}, flags)
-        source, target = open_pair(pair, flags.data, flags.spending.samples)
-        solver = Solver(flags.device, cache=flags.out / pair / "stacks")
-        surrogate = sources(source, model_of(target), flags.spending, solver)[0]
+def main(setting: Setting) -> None:
+    for pair in setting.pairs:
+        compare(pair, {name: METHODS[name] for name in setting.methods}, setting)
+        source, target, (surrogate, *_), _ = setting.pretrain(pair)
         print("  layers that ATL chose, seed 0 (0 is the input):")
-        for size in flags.spending.sizes:
-            adapted = pac.transfer(surrogate, target.subset(0, size), method=ATL(), source=source.train, device=flags.device)
-            print(
-                f"    n = {size}: {', '.join(map(str, getattr(adapted.predictor, 'layers', ('none: the source unchanged',))))}"
-            )
+        for size in setting.spending.sizes:
+            samples = target.subset(0, size)
+            adapted = pac.transfer(surrogate, samples, method=pac.ATL(), source=source.train, device=setting.device)
+            layers = getattr(adapted.predictor, "layers", ("none: the source unchanged",))
+            print(f"    n = {size}: {', '.join(map(str, layers))}")
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

@@ -9,36 +9,22 @@ drawn with dissimilarity d; 20,000 source samples, half of them for training. Wr
 <out>/dissimilarity.png.
 """
 
-from dataclasses import replace
-
-import matplotlib as mpl
 import matplotlib.pyplot as plt
-from candidates import CANDIDATES
-from comparison import Spending, arguments, compare, run
-from outputs import write_figure
 
 import pac_surrogate as pac
+from shared.candidates import CANDIDATES, RIVALS
+from shared.comparison import Comparison, compare
+from shared.figures import write_figure
+from shared.setting import Setting, Spending
 
-METHODS = (
-    "source unchanged",
-    "scratch",
-    "fine-tune",
-    "linear probe",
-    "last-layer ridge",
-    "L2-SP",
-    "PackNet",
-    "PAC",
-    "PAC, open biases",
-)
 PAIRS = tuple(f"friedman_{d}" for d in (0, 1, 2, 4, 8))
-DEFAULT = Spending(sizes=(10, 20, 50, 100, 200), pretrain_steps=4000, source_steps=1000, steps=500)
-FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+SPENDING = Spending(sizes=(10, 20, 50, 100, 200), pretrain_steps=4000, source_steps=1000, steps=500)
+COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 
 
-def main() -> None:
-    mpl.use("Agg")
-    flags = arguments(__doc__, "friedman", pairs=PAIRS, spending=DEFAULT, full=FULL, known=METHODS)
-    curves = {name: compare(name, {method: CANDIDATES[method] for method in flags.methods}, flags) for name in flags.pairs}
+def main(setting: Setting) -> None:
+    methods = {method: CANDIDATES[method] for method in setting.methods}
+    curves = {name: compare(name, methods, setting) for name in setting.pairs}
     figure, axes = plt.subplots(
         1, len(curves), figsize=(3.2 * len(curves), 3.4), sharey=True, squeeze=False, layout="constrained"
     )
@@ -49,8 +35,8 @@ def main() -> None:
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
     axes[0, 0].set_ylabel("RMSE / standard deviation")
     axes[0, -1].legend(fontsize=7)
-    write_figure(flags.out / "dissimilarity.png", figure)
+    write_figure(setting.out / "dissimilarity.png", figure)
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

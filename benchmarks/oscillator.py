@@ -14,68 +14,55 @@ leaves |q|, |p| <= 100 has an infinite error. Writes <out>/rollout.json and roll
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from candidates import CANDIDATES
-from comparison import Spending, arguments, run, sources, write_config
 from jaxtyping import Float
-from outputs import write_figure, write_json
 from torch import Tensor
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
-from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.names import as_method
 from pac_surrogate.prepare import prepare
-from pac_surrogate.runner import Solver
-from pac_surrogate.runner import run as run_methods
+from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.many import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate
+from shared.candidates import CANDIDATES, RIVALS
+from shared.comparison import Comparison
+from shared.figures import write_figure
+from shared.files import write_json
+from shared.provenance import write_config
+from shared.setting import Setting, Spending, pretrain_sources
+from shared.tables import markdown_table
 from simulators.numerics.runge_kutta import solve_dopri5
 from simulators.odes.oscillators import Oscillators
 from simulators.pairs import find_pair
 
 STEP, STEPS, STARTS, SOURCE = 0.1, 100, 100, 4000
-METHODS = (
-    "source unchanged",
-    "scratch",
-    "fine-tune",
-    "linear probe",
-    "last-layer ridge",
-    "L2-SP",
-    "PackNet",
-    "PAC",
-    "PAC, open biases",
-)
 PAIRS = ("oscillator_damped", "oscillator_duffing", "oscillator_forced")
-DEFAULT = Spending(sizes=(8, 16, 32, 64, 128), pretrain_steps=4000, source_steps=1000, steps=500)
-FULL = replace(DEFAULT, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+SPENDING = Spending(sizes=(8, 16, 32, 64, 128), pretrain_steps=4000, source_steps=1000, steps=500)
+COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING)
 TARGET = 400
 
 
-def main() -> None:
-    mpl.use("Agg")
+def main(setting: Setting) -> None:
     began = time.perf_counter()
-    flags = arguments(__doc__, "oscillator", pairs=PAIRS, spending=DEFAULT, full=FULL, known=METHODS)
-    results = {}
-    for name in flags.pairs:
+    spending, results = setting.spending, {}
+    for name in setting.pairs:
         pair = find_pair(name)
         source, target = pair.source.ensemble, pair.target.ensemble
         if not isinstance(source, Oscillators) or not isinstance(target, Oscillators):
             raise ValueError(f"{name} is no pair of oscillators: choose from {', '.join(PAIRS)}")
-        results[name] = roll_out(source, target, flags.methods, flags.spending, flags.device)
-        print_errors(name, results[name], flags.spending)
-    write_config(
-        flags.out, asdict(flags.spending), {m: CANDIDATES[m] for m in flags.methods}, time.perf_counter() - began, flags.device
-    )
-    write_json(flags.out / "rollout.json", results)
-    draw(results, flags.spending, flags.out / "rollout.png")
+        results[name] = roll_out(source, target, setting.methods, spending, setting.device)
+        print_errors(name, results[name], spending)
+    methods = {name: CANDIDATES[name] for name in setting.methods}
+    write_config(setting.out, asdict(spending), methods, time.perf_counter() - began, setting.device)
+    write_json(setting.out / "rollout.json", results)
+    draw(results, spending, setting.out / "rollout.png")
 
 
 def flow(
@@ -115,16 +102,15 @@ def roll_out(
     cheap, expensive = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
     seeds = range(spending.seeds)
     solver = Solver(device)
-    surrogates = sources(cheap, pac.MLP(hidden=(64, 64), activation="tanh"), spending, solver)
+    surrogates = pretrain_sources(cheap, pac.MLP(hidden=(64, 64), activation="tanh"), spending, solver)
     train = cheap.train
-    budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
     cases = [
-        prepare(surrogates[seed], expensive.subset(seed, size), train).case(budget, seed)
+        prepare(surrogates[seed], expensive.subset(seed, size), train).case(spending.budget, seed)
         for size in spending.sizes
         for seed in seeds
     ]
     given = [(as_method(CANDIDATES[name]), case) for name in methods for case in cases]
-    adapted = [outcome.surrogate for outcome in run_methods(given, solver)]
+    adapted = [outcome.surrogate for outcome in run(given, solver)]
     generator = torch.Generator().manual_seed(3)
     start = torch.cat([torch.rand(STARTS, 2, generator=generator).double() * 3 - 1.5, torch.zeros(STARTS, 1).double()], dim=1)
     true = flow(target, start, STEP * torch.arange(1, STEPS + 1, dtype=torch.float64)).numpy()
@@ -161,12 +147,10 @@ def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3
 
 
 def print_errors(pair: str, errors: Mapping[str, Any], spending: Spending) -> None:
-    sizes = " | ".join(f"n = {n}" for n in spending.sizes)
     for measure in ("trajectory", "energy", "step"):
         print(f"\n{pair}: {measure} error, median over {spending.seeds} seeds")
-        print(f"| method | {sizes} |\n|{'---|' * (1 + len(spending.sizes))}")
-        for name, found in errors.items():
-            print(f"| {name} | {' | '.join(f'{float(np.median(row)):.3g}' for row in found[measure])} |")
+        rows = [(name, *(f"{np.median(row):.3g}" for row in found[measure])) for name, found in errors.items()]
+        print(markdown_table(("method", *(f"n = {n}" for n in spending.sizes)), rows))
 
 
 def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
@@ -181,4 +165,4 @@ def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

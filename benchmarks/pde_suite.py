@@ -7,14 +7,13 @@
 Writes <out>/<pair>/curve.nc and so on, and prints a table a pair and one of all.
 """
 
-from dataclasses import replace
-
-import matplotlib as mpl
 import numpy as np
-from candidates import CANDIDATES
-from comparison import Spending, arguments, compare, run
 
 import pac_surrogate as pac
+from shared.candidates import CANDIDATES
+from shared.comparison import Comparison, compare
+from shared.setting import Setting, Spending
+from shared.tables import markdown_table
 from simulators.pairs import PAIRS
 
 METHODS = (
@@ -43,29 +42,21 @@ PLANES = (
     "darcy_hole",
     "allen_cahn",
 )
-DEFAULT = Spending(sizes=(4, 16, 64), pretrain_steps=3000, source_steps=1000, steps=400)
-FULL = replace(DEFAULT, sizes=(4, 8, 16, 32, 64), seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+LINES = tuple(name for name, pair in PAIRS.items() if pair.headline == "rel_l2" and name not in PLANES)
+SPENDING = Spending(sizes=(4, 16, 64), pretrain_steps=3000, source_steps=1000, steps=400)
+COMPARISON = Comparison("pde_suite", LINES, METHODS, SPENDING, full_pairs=(*LINES, *PLANES), full_sizes=(4, 8, 16, 32, 64))
 
 
-def main() -> None:
-    mpl.use("Agg")
-    fields = tuple(name for name, pair in PAIRS.items() if pair.headline == "rel_l2")
-    lines = tuple(name for name in fields if name not in PLANES)
-    flags = arguments(__doc__, "pde_suite", pairs=lines, spending=DEFAULT, full=FULL, known=METHODS)
-    pairs = (*flags.pairs, *PLANES) if flags.full and flags.pairs == lines else flags.pairs
-    rows = []
-    for name in pairs:
-        methods = {method: CANDIDATES[method] for method in flags.methods}
-        curve = compare(name, methods, flags)
-        largest = int(curve["size"].max())
-        rows.append((name, pac.summarise(curve)["median"].sel(size=largest).values))
-    print(f"\nmedian error at n = {max(flags.spending.sizes)}")
-    print(f"| pair | {' | '.join(flags.methods)} |\n|{'---|' * (len(flags.methods) + 1)}")
-    for name, errors in rows:
+def main(setting: Setting) -> None:
+    largest, rows = max(setting.spending.sizes), []
+    for name in setting.pairs:
+        curve = compare(name, {method: CANDIDATES[method] for method in setting.methods}, setting)
+        errors = pac.summarise(curve)["median"].sel(size=largest).values
         best = np.nanmin(errors)
-        cells = ("n/a" if np.isnan(e) else f"**{e:.3f}**" if e == best else f"{e:.3f}" for e in errors)
-        print(f"| {name} | {' | '.join(cells)} |")
+        rows.append((name, *("n/a" if np.isnan(e) else f"**{e:.3f}**" if e == best else f"{e:.3f}" for e in errors)))
+    print(f"\nmedian error at n = {largest}")
+    print(markdown_table(("pair", *setting.methods), rows))
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

@@ -12,22 +12,24 @@ robust_tickets.png: robust over natural against the distance between source and 
 source.
 """
 
-from dataclasses import replace
+from itertools import product
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
-from outputs import write_figure, write_json
+from scipy.stats import spearmanr
 
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.methods.case import Budget
-from pac_surrogate.methods.pruned.ticket import DrawTicket, Ticket
+from pac_surrogate.methods.pruned.ticket import DrawTicket
 from pac_surrogate.prepare import prepare
-from pac_surrogate.runner import Solver
 from pac_surrogate.surrogates.many import predict_many
+from shared.comparison import Comparison, compare
+from shared.figures import write_figure
+from shared.files import write_json
+from shared.setting import Setting, Spending
+from shared.tables import markdown_table
 
 SCHEMES = ("OMP", "IMP", "LMP")
 GRANULARITIES = ("weight", "row")
@@ -45,18 +47,16 @@ PAIRS = (
     "lotka_volterra",
     "oscillator_stiff",
 )
-DEFAULT = Spending(sizes=(16,), seeds=3, pretrain_steps=3000, source_steps=1000, steps=400)
-FULL = replace(DEFAULT, sizes=(8, 16, 32), seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+SPENDING = Spending(sizes=(16,), seeds=3, pretrain_steps=3000, source_steps=1000, steps=400)
+COMPARISON = Comparison("robust_tickets", PAIRS, SCHEMES, SPENDING, full_sizes=(8, 16, 32))
 
 
-def main() -> None:
-    mpl.use("Agg")
-    flags = arguments(__doc__, "robust_tickets", pairs=PAIRS, spending=DEFAULT, full=FULL, known=SCHEMES)
+def main(setting: Setting) -> None:
     results: dict[str, Any] = {}
-    for pair in flags.pairs:
-        radius, rises = capped_radius(pair, flags)
+    for pair in setting.pairs:
+        radius, rises = capped_radius(pair, setting)
         methods: dict[str, Any] = {
-            f"{scheme} {granularity} {kind} {regime}": Ticket(
+            f"{scheme} {granularity} {kind} {regime}": pac.Ticket(
                 scheme=scheme,
                 granularity=granularity,
                 sparsity=0.8 if granularity == "weight" else 0.5,
@@ -65,12 +65,12 @@ def main() -> None:
                 regime=regime,
                 learning_rate=3e-3,
             )
-            for scheme in flags.methods
+            for scheme in setting.methods
             for granularity in GRANULARITIES
             for regime in REGIMES
             for kind, (part, steps) in KINDS.items()
         }
-        curve = compare(pair, {"source unchanged": pac.SourceUnchanged(), **methods}, flags)
+        curve = compare(pair, {"source unchanged": pac.SourceUnchanged(), **methods}, setting)
         middle = pac.summarise(curve)["median"]
         results[pair] = {
             "radius": radius,
@@ -78,21 +78,18 @@ def main() -> None:
             "distance": float(middle.loc["source unchanged"][0]),
             "errors": {name: [float(v) for v in middle.loc[name]] for name in methods},
         }
-    print_ratios(results, flags.methods)
-    write_json(flags.out / "robust_tickets.json", results)
-    draw(results, flags.methods, flags.out / "robust_tickets.png")
+    print_ratios(results, setting.methods)
+    write_json(setting.out / "robust_tickets.json", results)
+    draw(results, setting.methods, setting.out / "robust_tickets.png")
 
 
-def capped_radius(pair: str, flags: Any) -> tuple[float, dict[str, float]]:
+def capped_radius(pair: str, setting: Setting) -> tuple[float, dict[str, float]]:
     """The largest radius whose robust training keeps the source's validation error below 1.2 times the natural one's; seed 0.
 
     If even the smallest costs more, the smallest.
     """
-    spending: Spending = flags.spending
-    source, target = open_pair(pair, flags.data, spending.samples)
-    solver = Solver(flags.device, cache=flags.out / pair / "stacks")
-    dense = sources(source, model_of(target), spending, solver)[0]
-    case = prepare(dense, source.train[:0], source.train).case(Budget(source_steps=spending.source_steps), 0)
+    source, _, (dense, *_), solver = setting.pretrain(pair)
+    case = prepare(dense, source.train[:0], source.train).case(Budget(source_steps=setting.spending.source_steps), 0)
     trained = runner.run([(DrawTicket("OMP", sparsity=0.0, radius=radius), case) for radius in (0.0, *RADII)], solver)
     predictions = predict_many([outcome.surrogate for outcome in trained], [source.valid] * len(trained))
     errors = [
@@ -116,21 +113,17 @@ def ratios(results: dict[str, Any], scheme: str, granularity: str, regime: str, 
 
 
 def print_ratios(results: dict[str, Any], schemes: tuple[str, ...]) -> None:
-    from scipy.stats import spearmanr
-
     print(
         "\nerror over the natural ticket's, geometric mean over pairs; rank correlation of robust / natural with the distance"
     )
-    print("| scheme | granularity | regime | robust | noise | correlation |\n|---|---|---|---|---|---|")
+    rows = []
     distance = [pair["distance"] for pair in results.values()]
-    for scheme in schemes:
-        for granularity in GRANULARITIES:
-            for regime in REGIMES:
-                robust, noise = (ratios(results, scheme, granularity, regime, kind) for kind in ("robust", "noise"))
-                means = " | ".join(f"{float(np.exp(np.mean(np.log(values)))):.3f}" for values in (robust, noise))
-                tied = len(robust) < 3 or len(set(robust)) == 1
-                correlation = "n/a" if tied else f"{float(spearmanr(distance, robust).statistic):.2f}"
-                print(f"| {scheme} | {granularity} | {regime} | {means} | {correlation} |")
+    for way in product(schemes, GRANULARITIES, REGIMES):
+        robust, noise = (ratios(results, *way, kind) for kind in ("robust", "noise"))
+        means = (f"{float(np.exp(np.mean(np.log(values)))):.3f}" for values in (robust, noise))
+        tied = len(robust) < 3 or len(set(robust)) == 1
+        rows.append((*way, *means, "n/a" if tied else f"{float(spearmanr(distance, robust).statistic):.2f}"))
+    print(markdown_table(("scheme", "granularity", "regime", "robust", "noise", "correlation"), rows))
 
 
 def draw(results: dict[str, Any], schemes: tuple[str, ...], path: Any) -> None:
@@ -150,4 +143,4 @@ def draw(results: dict[str, Any], schemes: tuple[str, ...], path: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

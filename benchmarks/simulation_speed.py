@@ -18,39 +18,39 @@ and number of threads; both are held to the same cores. It compiles, and makes i
 its loop stays in Fourier space; our time includes checks, coefficients and the cut into blocks. Ours keeps coefficients for
 each row, as viscosities may differ; here they are equal, since a stepper of exponax has one. Solutions that disagree by more
 than the scheme's error end the run.
-GPU: traffic counts every tensor operation of a step as reading its arguments and writing its results once; its share is of
-the bandwidth of a copy.
+GPU: traffic counts every tensor operation of a step as reading its arguments and writing its results once; this is
+printed as a fraction of the bandwidth of a copy.
 """
 
-import argparse
-import datetime
 import importlib.metadata
 import importlib.util
 import os
 import platform
-import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated
 
 import numpy as np
 import torch
-from bandwidth import use_of_bandwidth
-from evolutions import EVOLUTIONS, Evolution
-from exponax_peer import Exponax
-from measurement import Record, Way, agree, compare, errors, timed
-from outputs import JSON, write_json
-from scipy_peer import SYSTEMS, TOLERANCE, solve_burgers, solve_system
-from speed_tables import DEVICE, EXPONAX, SCIPY, table
+import typer
 from torch import Tensor
 
-from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
+from shared.command import NAMES, NUMBERS, Quick, check_known, run
+from shared.files import JSON, write_json
+from shared.measurement import Record, Way, agree, compare, errors, timed
+from shared.provenance import origin
+from speed.bandwidth import use_of_bandwidth
+from speed.columns import DEVICE, EXPONAX, SCIPY, record_table
+from speed.evolutions import EVOLUTIONS, Evolution
+from speed.exponax_peer import Exponax
+from speed.scipy_peer import SYSTEMS, TOLERANCE, solve_burgers, solve_system
 
 INSTALL = "pip install -e '.[benchmarks]' -c constraints.txt"
+AGAINST = ("scipy", "exponax")
 AGREEMENT = {"float64": 1e-9, "float32": 1e-5}  # relative difference that round-off alone may leave
 
 
@@ -149,73 +149,50 @@ def beside(child: Exponax, size: Size, name: str, evolution: Evolution, initial:
     return described | {"errors": both, "difference": difference, "compile_seconds": seconds} | compared
 
 
-class OneLine(argparse.ArgumentParser):
-    """Says what is wrong with a flag in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave it to what catches our own errors."""
-        raise ValueError(message)
-
-
-def arguments() -> argparse.Namespace:
-    parser = OneLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a look at everything in seconds")
-    parser.add_argument("--rounds", type=int, help="5 by default, 1 with --quick")
-    parser.add_argument("--threads", type=int, nargs="+", help="1 2 by default, 1 with --quick")
-    parser.add_argument("--against", nargs="+", choices=("scipy", "exponax"), default=("scipy", "exponax"))
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto adds the table of the GPU if there is one"
-    )
-    parser.add_argument("--out", type=Path, default=Path("results/simulation_speed.json"), help="JSON file to write")
-    return parser.parse_args()
-
-
-def size_of(flags: argparse.Namespace) -> Size:
-    """Return how much the flags ask for.
-
-    Raises:
-        ValueError: if they ask for nothing, or for a GPU that is not there.
-    """
-    given = {name: getattr(flags, name) for name in ("rounds", "threads") if getattr(flags, name) is not None}
-    size = replace(QUICK if flags.quick else Size(), **given)
+def main(
+    quick: Quick = False,
+    rounds: Annotated[int | None, typer.Option(help="5 by default, 1 with --quick.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(metavar=NUMBERS, help="1 2 by default, 1 with --quick.")] = None,
+    against: Annotated[list[str] | None, typer.Option(metavar=NAMES, help=f"{' and '.join(AGAINST)} by default.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda: auto adds the table of the GPU if there is one, cuda prints it alone.")
+    ] = "auto",
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/simulation_speed.json"),
+) -> None:
+    check_known("device", [device], ("auto", "cpu", "cuda"))
+    check_known("library", against or (), AGAINST)
+    check_output(out, JSON)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' is not available: this PyTorch sees no CUDA; use --device cpu")
+    size = QUICK if quick else Size()
+    size = replace(size, rounds=size.rounds if rounds is None else rounds, threads=tuple(threads or size.threads))
     if size.rounds < 1 or min(size.threads) < 1:
         raise ValueError(f"rounds and threads must be 1 or more, got {size.rounds} and {min(size.threads)}")
-    if flags.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' is not available: this PyTorch sees no CUDA; use --device cpu")
-    return size
-
-
-def main() -> None:
-    flags = arguments()
-    check_output(flags.out, JSON)
-    size = size_of(flags)
-    against = () if flags.device == "cuda" else flags.against
-    evolutions = {name: evolution.shorten() for name, evolution in EVOLUTIONS.items()} if flags.quick else EVOLUTIONS
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    versions |= {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
-    hardware = {"machine": platform.machine(), "cores": os.cpu_count(), "processor": processor()}
-    content: Record = {"command": " ".join(["python", *sys.argv]), "quick": flags.quick, "rounds": size.rounds}
+    libraries = () if device == "cuda" else against or AGAINST
+    evolutions = {name: evolution.shorten() for name, evolution in EVOLUTIONS.items()} if quick else EVOLUTIONS
+    content: Record = {**origin(), "quick": quick, "rounds": size.rounds}
+    versions, hardware = content["versions"], content["hardware"] | {"processor": processor()}
+    versions["scipy"] = importlib.metadata.version("scipy")
     print(f"{hardware['processor']}, {hardware['cores']} cores; torch {torch.__version__}; {size.rounds} rounds")
-    if "scipy" in against:
+    if "scipy" in libraries:
         content["scipy"] = against_scipy(size, evolutions["Burgers"])
         rows = " and ".join(str(content["scipy"][i]["samples"]["ours"]) for i in (0, -1))
         print(f"\nAgainst SciPy, a row at a time; ours has {rows} rows (Burgers) in a call, float64\n")
-        print(table(content["scipy"], SCIPY))
-    if "exponax" in against and importlib.util.find_spec("exponax") is None:
+        print(record_table(content["scipy"], SCIPY))
+    if "exponax" in libraries and importlib.util.find_spec("exponax") is None:
         print(f"\nexponax is not installed, its table is left out: {INSTALL}")
-    elif "exponax" in against:
+    elif "exponax" in libraries:
         versions |= {name: importlib.metadata.version(name) for name in ("exponax", "jax")}
         content["exponax"] = against_exponax(size, evolutions)
         print(f"\nAgainst exponax {versions['exponax']} on the CPU; batches of {evolutions['Burgers'].batch}\n")
-        print(table(content["exponax"], EXPONAX))
-    if flags.device != "cpu" and torch.cuda.is_available():
+        print(record_table(content["exponax"], EXPONAX))
+    if device != "cpu" and torch.cuda.is_available():
         hardware["gpu"] = torch.cuda.get_device_name()
         content["gpu"] = use_of_bandwidth(evolutions, "cuda", rounds=size.rounds, checked=size.checked, copied=size.copied)
         bandwidth = content["gpu"][0]["copy_bandwidth"] / 1e9
         print(f"\nOn {hardware['gpu']}; a copy reads and writes {bandwidth:.0f} GB/s\n")
-        print(table(content["gpu"], DEVICE))
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    write_json(flags.out, content | {"versions": versions, "hardware": hardware, "date": date})
+        print(record_table(content["gpu"], DEVICE))
+    write_json(out, content | {"hardware": hardware})
 
 
 def processor() -> str:
@@ -227,4 +204,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    run(main, __doc__)

@@ -11,32 +11,28 @@ Writes <out>/<pair>/curve.nc and so on, <out>/sparse_transfer.json and rankings.
 """
 
 import time
-from dataclasses import replace
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import Spending, arguments, compare, model_of, open_pair, run, sources
-from outputs import write_figure, write_json
+import torch
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.curves.errors import METRICS
-from pac_surrogate.methods.case import Budget
-from pac_surrogate.methods.pruned.ac_dc import ACDC
-from pac_surrogate.methods.pruned.gmp import GMP
-from pac_surrogate.methods.pruned.lth_t import LTHT
-from pac_surrogate.methods.pruned.rigl import RigL
-from pac_surrogate.methods.pruned.soft_threshold import STR
-from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer
-from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.prepare import prepare
 from pac_surrogate.pruning import flops, nonzeros
-from pac_surrogate.runner import Solver
+from shared.comparison import Comparison, compare
+from shared.figures import write_figure
+from shared.files import write_json
+from shared.setting import Setting, Spending
+from shared.tables import markdown_table
 
-RECIPES = {"GMP": GMP, "WoodFisher": WoodFisher, "AC/DC": ACDC, "STR": STR, "RigL": RigL, "LTH-T": LTHT}
+RECIPES = {
+    **{"GMP": pac.GMP, "WoodFisher": pac.WoodFisher, "AC/DC": pac.ACDC},
+    **{"STR": pac.STR, "RigL": pac.RigL, "LTH-T": pac.LTHT},
+}
 SPARSITIES = (0.8, 0.9, 0.95, 0.98)
 REGIMES = ("linear", "full")
 PAIRS = (
@@ -49,45 +45,40 @@ PAIRS = (
     "lotka_volterra",
     "borehole",
 )
-DEFAULT = Spending(sizes=(8, 32), seeds=3, pretrain_steps=3000, source_steps=1000, steps=400)
-FULL = replace(DEFAULT, sizes=(8, 16, 32, 64), seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+SPENDING = Spending(sizes=(8, 32), seeds=3, pretrain_steps=3000, source_steps=1000, steps=400)
+COMPARISON = Comparison("sparse_transfer", PAIRS, tuple(RECIPES), SPENDING, full_sizes=(8, 16, 32, 64))
 
 
-def main() -> None:
-    mpl.use("Agg")
-    flags = arguments(__doc__, "sparse_transfer", pairs=PAIRS, spending=DEFAULT, full=FULL, known=tuple(RECIPES))
-    sparsities = SPARSITIES[:2] if flags.quick else SPARSITIES
+def main(setting: Setting) -> None:
+    sparsities = SPARSITIES[:2] if setting.quick else SPARSITIES
     methods: dict[str, Any] = {
-        f"{name} {sparsity} {regime}": SparseTransfer(RECIPES[name](sparsity=sparsity), regime=regime, learning_rate=3e-3)
+        f"{name} {sparsity} {regime}": pac.SparseTransfer(RECIPES[name](sparsity=sparsity), regime=regime, learning_rate=3e-3)
         for regime in REGIMES
         for sparsity in sparsities
-        for name in flags.methods
+        for name in setting.methods
     }
     methods |= {"dense linear": pac.LinearProbe(learning_rate=3e-3), "dense full": pac.FineTune(learning_rate=3e-3)}
     results = {}
-    for pair in flags.pairs:
-        curve = compare(pair, methods, flags)
+    for pair in setting.pairs:
+        curve = compare(pair, methods, setting)
         medians = pac.summarise(curve)["median"]
         errors = {str(name): [float(v) for v in medians.loc[name]] for name in medians["approach"].values}
-        results[pair] = {"errors": errors, "cost": costs(pair, flags, sparsities)}
+        results[pair] = {"errors": errors, "cost": costs(pair, setting, sparsities)}
     rankings = {
-        regime: {f"{sparsity}": rank(results, regime, sparsity, flags.methods) for sparsity in sparsities} for regime in REGIMES
+        regime: {f"{sparsity}": rank(results, regime, sparsity, setting.methods) for sparsity in sparsities}
+        for regime in REGIMES
     }
-    print_rankings(rankings, results, flags.methods, sparsities)
-    write_json(flags.out / "sparse_transfer.json", {"rankings": rankings, "pairs": results})
-    draw(rankings, flags.methods, flags.out / "rankings.png")
+    print_rankings(rankings, results, setting.methods, sparsities)
+    write_json(setting.out / "sparse_transfer.json", {"rankings": rankings, "pairs": results})
+    draw(rankings, setting.methods, setting.out / "rankings.png")
 
 
-def costs(pair: str, flags: Any, sparsities: tuple[float, ...]) -> dict[str, dict[str, float]]:
+def costs(pair: str, setting: Setting, sparsities: tuple[float, ...]) -> dict[str, dict[str, float]]:
     """Non-zero weights, FLOPs of a prediction and source test error of each pruned source; seed 0."""
-    spending: Spending = flags.spending
     began = time.perf_counter()
-    source, target = open_pair(pair, flags.data, spending.samples)
-    solver = Solver(flags.device, cache=flags.out / pair / "stacks")
-    dense = sources(source, model_of(target), spending, solver)[0]
-    recipes = {f"{name} {sparsity}": RECIPES[name](sparsity=sparsity) for sparsity in sparsities for name in flags.methods}
-    budget = Budget(spending.steps, spending.source_steps, spending.batch_size, spending.folds)
-    case = prepare(dense, source.train[:0], source.train).case(budget, 0)
+    source, target, (dense, *_), solver = setting.pretrain(pair)
+    recipes = {f"{name} {sparsity}": RECIPES[name](sparsity=sparsity) for sparsity in sparsities for name in setting.methods}
+    case = prepare(dense, source.train[:0], source.train).case(setting.spending.budget, 0)
     outcomes = runner.run([(recipe, case) for recipe in recipes.values()], solver)
     pruned = {"dense": dense} | {name: o.surrogate for name, o in zip(recipes, outcomes, strict=True) if o.sound}
     truth, metric = source.test.output_matrix, METRICS[str(target.attributes["headline"])]
@@ -101,15 +92,12 @@ def costs(pair: str, flags: Any, sparsities: tuple[float, ...]) -> dict[str, dic
             "source_error": error,
         }
     print(f"\n{pair}: the pruned sources, seed 0 ({time.perf_counter() - began:.0f} s)")
-    print("| source | non-zeros | FLOPs | error |\n|---|---|---|---|")
-    for name, cost in found.items():
-        print(f"| {name} | {cost['nonzeros']} | {cost['flops']} | {cost['source_error']:.4f} |")
+    rows = [(name, cost["nonzeros"], cost["flops"], f"{cost['source_error']:.4f}") for name, cost in found.items()]
+    print(markdown_table(("source", "non-zeros", "FLOPs", "error"), rows))
     return found
 
 
 def scaled(surrogate: pac.Surrogate, data: pac.Dataset) -> Any:
-    import torch
-
     return surrogate.scaling.inputs.standardise(torch.as_tensor(np.asarray(data.input_matrix, dtype=np.float64)))
 
 
@@ -127,11 +115,12 @@ def print_rankings(rankings: Any, results: dict[str, Any], names: tuple[str, ...
     count = len(results) * len(next(iter(next(iter(results.values()))["errors"].values())))
     for regime, by_sparsity in rankings.items():
         print(f"\n{regime} regime: mean rank over {count} pairs x sizes (1 is best of {len(names)})")
-        print(f"| recipe | {' | '.join(f'{100 * s:.0f} %' for s in sparsities)} | mean |\n|{'---|' * (len(sparsities) + 2)}")
-        mean = {name: float(np.mean([by_sparsity[f"{s}"][name] for s in sparsities])) for name in names}
-        for name in sorted(names, key=lambda name: mean[name]):
-            cells = " | ".join(f"{by_sparsity[f'{s}'][name]:.2f}" for s in sparsities)
-            print(f"| {name} | {cells} | {mean[name]:.2f} |")
+        ranks = {name: [by_sparsity[f"{s}"][name] for s in sparsities] for name in names}
+        rows = [
+            (name, *(f"{rank:.2f}" for rank in (*ranks[name], np.mean(ranks[name]))))
+            for name in sorted(names, key=lambda name: float(np.mean(ranks[name])))
+        ]
+        print(markdown_table(("recipe", *(f"{100 * s:.0f} %" for s in sparsities), "mean"), rows))
 
 
 def draw(rankings: Any, names: tuple[str, ...], path: Any) -> None:
@@ -149,4 +138,4 @@ def draw(rankings: Any, names: tuple[str, ...], path: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    COMPARISON.run(main, __doc__)

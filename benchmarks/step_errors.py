@@ -8,22 +8,23 @@ each side that is solved in fixed steps: linear PDEs that
 are solved exactly, closed forms, steady fields, and steps that follow a tolerance or the waves have none.
 """
 
-import argparse
-import datetime
 import math
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from outputs import MARKDOWN, write_text
+import typer
 
-from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
+from shared.command import Pairs, Seed, run
+from shared.files import MARKDOWN, write_text
+from shared.provenance import today
+from shared.tables import markdown_table
 from simulators.ensemble import Ensemble, Side
 from simulators.generate import CHUNK_CELLS
 from simulators.numerics.step_error import LostSolutionError, error_limit, tolerate
@@ -38,12 +39,12 @@ Every solver with fixed steps estimates the error that they make. It refuses a s
 solution, or whose solution is not finite, in a line with the sample, the time and the remedy
 (`simulators/numerics/step_error.py`; `tolerate(limit)` sets another limit, and `tolerate(math.inf)` estimates nothing). ETDRK4
 and the classical Runge-Kutta method compare steps with an embedded solution of order 3; the heat equation takes differences of
-its last temperatures; the leapfrog knows its error of phases from the initial field. Shallow water follows its waves, and
+its last temperatures; the error of the leapfrog's phases follows from the initial field. Shallow water follows its waves, and
 refuses what is not finite.
 
 Estimated: the largest of {ESTIMATED} samples. Measured: the largest distance from the outputs of {FINER} times the steps on
-the same cells, relative to them, of {MEASURED} of these samples. Cost: of the estimate, as a share of the processor time of
-a generation without it (one chunk, each way in turn, median of {ROUNDS} rounds; it scatters by some 3 %). The
+the same cells, relative to them, of {MEASURED} of these samples. Cost: of the estimate, as a fraction of the processor time of
+a generation without it (one chunk, with and without it in turn, median of {ROUNDS} rounds; it scatters by some 3 %). The
 embedded solutions overestimate, by a hundredfold and more where the error is tiny. The estimate of the heat equation is
 relative to the largest temperature, most of which has decayed in the outputs; that of waves to the energy, in which short
 waves weigh more than in the outputs."""
@@ -55,26 +56,26 @@ which no estimate of steps contains. All other steps are accurate to 1 %."""
 Arrays = Mapping[str, torch.Tensor]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", nargs="+", metavar="NAME", help="some pairs; `python -m simulators list` prints all")
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "step_errors.md", help="file to write")
-    return parser.parse_args()
+HEAD = ("pair, side", "time integration", "steps", "step", "estimated", "measured", "cost")
 
 
-def main() -> int:
-    flags = arguments()
-    check_output(flags.out, MARKDOWN)
+def main(
+    pairs: Pairs = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path,
+        typer.Option(help="Markdown file to write, by default results/step_errors.md beside this script.", show_default=False),
+    ] = Path(__file__).parent / "results" / "step_errors.md",
+) -> None:
+    check_output(out, MARKDOWN)
     torch.set_num_threads(1)
-    sides = [getattr(find_pair(name), role) for name in flags.pairs or PAIRS for role in ("source", "target")]
-    records = [measure(side, flags.seed) for side in sides if steps_of(side.ensemble)]
-    run = f"{datetime.datetime.now(datetime.UTC).date()}, seed {flags.seed}, {HARDWARE}, torch {torch.__version__}"
+    sides = [getattr(find_pair(name), role) for name in pairs or PAIRS for role in ("source", "target")]
+    rows = [cells_of(measure(side, seed)) for side in sides if steps_of(side.ensemble)]
+    made = f"{today()}, seed {seed}, {HARDWARE}, torch {torch.__version__}"
     command = " ".join(["python benchmarks/step_errors.py", *sys.argv[1:]])
-    section = "\n".join([TEXT, "", *table(records), "", LONG, "", f"{run}: `{command}`"])
-    write_text(flags.out, section + "\n", MARKDOWN)
+    section = "\n".join([TEXT, "", markdown_table(HEAD, rows), "", LONG, "", f"{made}: `{command}`"])
+    write_text(out, section + "\n", MARKDOWN)
     print(section)
-    return 0
 
 
 def steps_of(ensemble: Any) -> int:
@@ -131,21 +132,17 @@ def seconds(ensemble: Ensemble, inputs: Arrays, limit: float) -> float:
         return time.process_time() - begin
 
 
-def table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "| pair, side | time integration | steps | step | estimated | measured | cost |"
-    yield "|---|---|---|---|---|---|---|"
-    for record in records:
-        cells = (
-            record["side"],
-            record["scheme"].rpartition("; ")[2].partition(", order")[0],
-            str(record["steps"]),
-            f"{record['step']:.3g}",
-            f"{record['estimated']:.0e}",
-            f"{record['measured']:.0e}",
-            f"{100 * max(0.0, record['cost']):.0f} %",
-        )
-        yield f"| {' | '.join(cells)} |"
+def cells_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        record["side"],
+        record["scheme"].rpartition("; ")[2].partition(", order")[0],
+        str(record["steps"]),
+        f"{record['step']:.3g}",
+        f"{record['estimated']:.0e}",
+        f"{record['measured']:.0e}",
+        f"{100 * max(0.0, record['cost']):.0f} %",
+    )
 
 
 if __name__ == "__main__":
-    console.run(main)
+    run(main, __doc__)

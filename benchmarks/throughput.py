@@ -11,27 +11,25 @@ set-up is timed with the steps. Ratios are loop time over stack time, median [le
 objective history; the stack does.
 """
 
-import argparse
-import datetime
 import itertools
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Annotated
 
 import torch
-from outputs import JSON, write_json
+import typer
 from torch import nn
 
 import pac_surrogate as pac
-from pac_surrogate import console
 from pac_surrogate.files.replacing import check_output
 from pac_surrogate.models import initial_weights
 from pac_surrogate.models.weights import Weights, inside, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask
+from shared.command import OutFile, Quick, Rounds, Threads, run
+from shared.files import JSON, write_json
+from shared.provenance import machine, today
 
 INPUTS, OUTPUTS, SAMPLES, HIDDEN, LEARNING_RATE = 33, 32, 32, (64, 64), 1e-3
 
@@ -45,7 +43,7 @@ def make_runs(count: int) -> tuple[nn.Module, list[Plan], list[pac.Dataset]]:
     ]
     model = pac.MLP(hidden=HIDDEN).build(datasets[0].inputs, datasets[0].outputs)
     plans = []
-    for run in range(count):
+    for place in range(count):
         w = initial_weights(model, generator)
         names, essential = prunable(w), magnitude_mask(w, 0.8)
         posed = (
@@ -55,7 +53,7 @@ def make_runs(count: int) -> tuple[nn.Module, list[Plan], list[pac.Dataset]]:
             make_plan(masked(w, essential), trainable=redundant(essential), strength=dict.fromkeys(names, 0.02)),
             make_plan(w, strength=dict.fromkeys(names, 1e-3)),
         )
-        plans.append(posed[run % len(posed)])
+        plans.append(posed[place % len(posed)])
     return model, plans, datasets
 
 
@@ -91,21 +89,19 @@ def train_loop(
     return results
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a look at everything in seconds")
-    parser.add_argument("--runs", type=int, default=400)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    flags = parser.parse_args()
-    if flags.out:
-        check_output(flags.out, JSON)
-    runs, steps, rounds = (20, 5, 1) if flags.quick else (flags.runs, flags.steps, flags.rounds)
-    if min(runs, steps, rounds) < 1:
-        raise ValueError(f"runs, steps and rounds must be at least 1, got {runs}, {steps} and {rounds}")
+def main(
+    quick: Quick = False,
+    runs: Annotated[int, typer.Option(min=1, help="Networks that are trained.")] = 400,
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 50,
+    rounds: Rounds = 3,
+    threads: Threads = None,
+    device: Annotated[str, typer.Option(help="Where all of them train: cpu or cuda.")] = "cpu",
+    out: OutFile = None,
+) -> None:
+    if out:
+        check_output(out, JSON)
+    if quick:
+        runs, steps, rounds = 20, 5, 1
     model, plans, datasets = make_runs(runs)
 
     def stack(dtype: torch.dtype = torch.float32) -> list[Weights]:
@@ -116,40 +112,37 @@ def main() -> None:
             seeds=range(runs),
             steps=steps,
             learning_rate=LEARNING_RATE,
-            device=flags.device,
+            device=device,
             dtype=dtype,
         )
         return [result.weights for result in fits]
 
     def loop(fused: bool, dtype: torch.dtype = torch.float32) -> list[Weights]:
-        return train_loop(plans, datasets, steps, fused, flags.device, dtype)
+        return train_loop(plans, datasets, steps, fused, device, dtype)
 
     ways: dict[str, Callable[[], list[Weights]]] = {
         "stack": stack,
         "loop, default Adam": lambda: loop(False),
         "loop, fused Adam": lambda: loop(True),
     }
-    hardware = (
-        torch.cuda.get_device_name() if flags.device.startswith("cuda") else f"{platform.machine()}, {os.cpu_count()} cores"
-    )
+    hardware = machine(device)
     print(f"{runs} runs, MLP {INPUTS}-64-64-{OUTPUTS}, {SAMPLES} samples, {steps} steps, float32, {rounds} rounds; {hardware}")
     results: dict[str, dict[str, list[float]]] = {}
-    pac.fit(
-        model, plans[:1], datasets[:1], seeds=[0], steps=1, learning_rate=0.0, device=flags.device
-    )  # what torch imports at the first step
-    for threads in flags.threads:
-        torch.set_num_threads(threads)
+    # What torch imports at the first step is not measured.
+    pac.fit(model, plans[:1], datasets[:1], seeds=[0], steps=1, learning_rate=0.0, device=device)
+    for number in threads or (1, 2):
+        torch.set_num_threads(number)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, way in ways.items():
                 began = time.perf_counter()
                 way()
                 seconds[name].append(time.perf_counter() - began)
-        results[f"{threads} threads"] = seconds
+        results[f"{number} threads"] = seconds
         for name in list(ways)[1:]:
             ratios = [a / b for a, b in zip(seconds[name], seconds["stack"], strict=True)]
             print(
-                f"  {threads} threads: {name} / stack = {statistics.median(ratios):.1f} [{min(ratios):.1f}, {max(ratios):.1f}]"
+                f"  {number} threads: {name} / stack = {statistics.median(ratios):.1f} [{min(ratios):.1f}, {max(ratios):.1f}]"
                 f"   ({statistics.median(seconds[name]):.2f} s / {statistics.median(seconds['stack']):.2f} s)"
             )
     differences = {}
@@ -157,12 +150,10 @@ def main() -> None:
         pairs = zip(stack(dtype), loop(False, dtype), strict=True)
         differences[str(dtype)] = max(float((a[name] - b[name]).abs().max()) for a, b in pairs for name in a)
         print(f"  largest difference of any weight, stack against loop, {dtype}: {differences[str(dtype)]:.1e}")
-    if flags.out:
+    if out:
         settings = {"runs": runs, "steps": steps, "rounds": rounds, "torch": torch.__version__, "hardware": hardware}
-        date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        content = {"date": date, **settings, "seconds": results, "differences": differences}
-        write_json(flags.out, content)
+        write_json(out, {"date": today(), **settings, "seconds": results, "differences": differences})
 
 
 if __name__ == "__main__":
-    console.run(main)
+    run(main, __doc__)

@@ -13,30 +13,29 @@ Exit status: 0; 1 with a list if an order differs from the declared one by more 
 an invalid flag.
 """
 
-import argparse
-import datetime
 import io
 import math
-import os
-import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from outputs import JSON, write_json, write_text
+import typer
 from PIL import Image
 
 import pac_surrogate as pac
-from pac_surrogate import console
 from pac_surrogate.files import read_description, validate
 from pac_surrogate.files.replacing import Kind, check_output, check_own_folder, replacing
 from pac_surrogate.plots.curves import COLOURS
+from shared.command import Data, Pairs, Quick, Seed, run
+from shared.files import JSON, write_json, write_text
+from shared.provenance import machine, today
+from shared.tables import markdown_table
 from simulators.ensemble import Pair, Side
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
@@ -50,55 +49,39 @@ QUICK_SAMPLES = 6
 STEPS = Path(__file__).parent / "results" / "step_errors.md"  # written by step_errors.py
 Record = dict[str, Any]
 
-
-class Parser(argparse.ArgumentParser):
-    """A parser that reports errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Report an invalid flag."""
-        raise ValueError(message)
-
-
 HEADING = "# Simulators\n"
 PAGE = Kind("a page of this command", lambda path: path.read_text(encoding="utf-8", errors="replace").startswith(HEADING))
 
 
-def arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_SAMPLES} source samples per pair; costs mean nothing")
-    parser.add_argument("--pairs", nargs="+", metavar="NAME", help="some pairs; `python -m simulators list` prints all")
-    parser.add_argument("--data", type=Path, default=Path("data/verification"), help="folder of the data files")
-    parser.add_argument("--samples", type=int, default=200, help="source samples per pair; also the maximum for a target")
-    parser.add_argument("--seed", type=int, default=0, help="seed of inputs, splits and subsets")
-    parser.add_argument("--device", default="cpu", help="where the solvers run: cpu or cuda")
-    parser.add_argument("--page", type=Path, help="folder of the page: simulators, or results/verification for some pairs")
-    parser.add_argument(
-        "--out", type=Path, help="JSON file to write, results/verification.json or beside the page of some pairs"
-    )
-    return parser.parse_args()
-
-
-def main() -> int:
-    with console.keeping("finished data files are kept, the same command continues from there"):
-        return make_page(arguments())
-
-
-def make_page(flags: argparse.Namespace) -> int:
+def main(
+    quick: Quick = False,
+    pairs: Pairs = None,
+    data: Data = Path("data/verification"),
+    samples: Annotated[int, typer.Option(help="Source samples per pair; also the maximum for a target.")] = 200,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="Where the solvers run: cpu or cuda.")] = "cpu",
+    page: Annotated[
+        Path | None, typer.Option(help="Folder of the page: simulators, or results/verification for some pairs.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to write, results/verification.json or beside the page of some pairs."),
+    ] = None,
+) -> int:
     mpl.use("Agg")
-    pairs = [find_pair(name) for name in flags.pairs] if flags.pairs else list(PAIRS.values())
-    whole = not flags.pairs and not flags.quick
-    page = flags.page or Path("simulators" if whole else "results/verification")
-    out = flags.out or (Path("results") if whole and not flags.page else page) / "verification.json"
-    samples = QUICK_SAMPLES if flags.quick else flags.samples
+    chosen = [find_pair(name) for name in pairs or PAIRS]
+    whole = not pairs and not quick
+    out = out or (Path("results") if whole and not page else page or Path("results/verification")) / "verification.json"
+    page = page or Path("simulators" if whole else "results/verification")
+    samples = QUICK_SAMPLES if quick else samples
     check_output(page / "README.md", PAGE)
     check_output(out, JSON)
     check_own_folder(page / "pictures")
     (page / "pictures").mkdir(parents=True, exist_ok=True)
     records, faults = [], []
-    for pair in pairs:
+    for pair in chosen:
         began = time.perf_counter()
-        data = flags.data / "quick" if flags.quick else flags.data
-        paths = generate(pair, data, samples=samples, seed=flags.seed, device=flags.device)
+        paths = generate(pair, data / "quick" if quick else data, samples=samples, seed=seed, device=device)
         measured = [measure(pair, role, path) for role, path in paths.items()]
         picture = page / "pictures" / f"{pair.name}.png"
         picture.unlink(missing_ok=True)
@@ -107,12 +90,12 @@ def make_page(flags: argparse.Namespace) -> int:
         records += measured
         faults += [fault for record in measured for fault in record["faults"]]
         print(f"{pair.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
-    foot = origin(flags, samples)
+    foot = origin(seed, samples, device)
     table = verification_table(records)
-    write_text(page / "README.md", "\n".join(write_page(pairs, table, faults, foot)) + "\n", PAGE)
+    write_text(page / "README.md", "\n".join(write_page(chosen, table, faults, foot)) + "\n", PAGE)
     content = {**foot, "sides": [without_nan(record) for record in records], "faults": faults}
     write_json(out, content)
-    print("\n".join(table))
+    print(table)
     if faults:
         print("\n".join((f"\n{len(faults)} faults", *faults)), file=sys.stderr)
     return 1 if faults else 0
@@ -166,16 +149,13 @@ def palette() -> Image.Image:
     return image
 
 
-def verification_table(records: Sequence[Record]) -> list[str]:
+def verification_table(records: Sequence[Record]) -> str:
     """Return a row for each set of declared properties, with the range of the measured ones over the sides that share it."""
     rows: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         declared = (record["equation"], record["scheme"], f"{record['order']:.3g}", record["invariant"])
         rows.setdefault(declared, []).append(record)
-    lines = [
-        "| equation | scheme | order | measured | invariant | residual | ms per sample | pairs |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for (equation, scheme, order, invariant), sides in rows.items():
         cells = (
             f"`{equation}`",
@@ -187,8 +167,9 @@ def verification_table(records: Sequence[Record]) -> list[str]:
             spread([f"{1000 * record['seconds']:.2f}" for record in sides]),
             ", ".join(dict.fromkeys(record["pair"] for record in sides)),
         )
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return lines
+        lines.append(cells)
+    head = ("equation", "scheme", "order", "measured", "invariant", "residual", "ms per sample", "pairs")
+    return markdown_table(head, lines)
 
 
 def spread(numbers: Sequence[str]) -> str:
@@ -197,7 +178,7 @@ def spread(numbers: Sequence[str]) -> str:
     return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else "n/a"
 
 
-def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str], foot: Mapping[str, Any]) -> Iterator[str]:
+def write_page(pairs: Sequence[Pair], table: str, faults: Sequence[str], foot: Mapping[str, Any]) -> Iterator[str]:
     yield HEADING
     yield (
         "Each pair of simulators has a cheap source with thousands of samples and an expensive target with hundreds. Every"
@@ -212,7 +193,7 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
         " refinement by 1, 2 and 4 (n/a: exact up to round-off or a tolerance). Residual: the largest relative violation of the"
         " invariant over 64 samples, or over all if there are fewer. Rows that several sides share state ranges.\n"
     )
-    yield from table
+    yield table
     if faults:
         yield "\nDifferences from the declared properties:\n"
         yield from (f"- {fault}" for fault in faults)
@@ -224,17 +205,16 @@ def write_page(pairs: Sequence[Pair], table: Sequence[str], faults: Sequence[str
         " hard (`benchmarks/difficulty.py`). Samples: train + valid + test of the source, then of the target, as"
         " `python -m simulators generate` writes them.\n"
     )
-    yield "| pair | shift | difficulty | headline | source, then target | samples |"
-    yield "|---|---|---|---|---|---|"
+    rows = []
     for pair in pairs:
         counts = ", ".join(" + ".join(f"{n:,}" for n in side.counts()) for side in (pair.source, pair.target))
-        cells = (f"[{pair.name}](#{pair.name})", pair.shift, pair.difficulty, pair.headline, pair.title, counts)
-        yield f"| {' | '.join(cells)} |"
+        rows.append((f"[{pair.name}](#{pair.name})", pair.shift, pair.difficulty, pair.headline, pair.title, counts))
+    yield markdown_table(("pair", "shift", "difficulty", "headline", "source, then target", "samples"), rows)
     for pair in pairs:
         yield from section(pair)
     yield "\n---\n"
-    run = f"{foot['date']}, seed {foot['seed']}, {foot['samples']} source samples per pair"
-    yield f"{run}, {foot['hardware']}, torch {foot['torch']}: `{foot['command']}`"
+    made = f"{foot['date']}, seed {foot['seed']}, {foot['samples']} source samples per pair"
+    yield f"{made}, {foot['hardware']}, torch {foot['torch']}: `{foot['command']}`"
 
 
 def section(pair: Pair) -> Iterator[str]:
@@ -288,20 +268,19 @@ def without_nan(record: Record) -> Record:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()}
 
 
-def origin(flags: argparse.Namespace, samples: int) -> dict[str, Any]:
+def origin(seed: int, samples: int, device: str) -> dict[str, Any]:
     """Return the settings and the machine with which these results were made."""
-    cuda = flags.device.startswith("cuda")
     threads = torch.get_num_threads()
-    hardware = f"{platform.machine()}, {os.cpu_count()} cores, {threads} thread{'s' if threads > 1 else ''}"
+    used = "" if device.startswith("cuda") else f", {threads} thread{'s' if threads > 1 else ''}"
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seed": flags.seed,
+        "date": today(),
+        "seed": seed,
         "samples": samples,
-        "hardware": torch.cuda.get_device_name(flags.device) if cuda else hardware,
+        "hardware": machine(device) + used,
         "torch": torch.__version__,
         "command": " ".join(["python benchmarks/verification.py", *sys.argv[1:]]),
     }
 
 
 if __name__ == "__main__":
-    console.run(main)
+    run(main, __doc__, "finished data files are kept, the same command continues from there")

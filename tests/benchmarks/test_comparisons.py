@@ -26,7 +26,7 @@ def script(monkeypatch, tmp_path):
 @pytest.fixture
 def ranking(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    import ranking
+    from shared import ranking
 
     return ranking
 
@@ -67,9 +67,9 @@ def test_oscillators_are_rolled_out_and_the_truth_itself_has_no_error(script, ca
     assert f"| fine-tune | {np.median(errors['fine-tune']['energy'][0]):.3g} |" in table
     assert (folder / "rollout.png").stat().st_size > 5000
 
-    import oscillator  # its functions, with the exact change of a step in place of a surrogate's
     import torch
 
+    import oscillator  # its functions, with the exact change of a step in place of a surrogate's
     from simulators.odes.oscillators import Oscillators
 
     harmonic = Oscillators()
@@ -250,7 +250,7 @@ def test_choice_reports_the_regret_and_the_coverage_that_it_writes(script, capsy
 
 def test_regret_is_against_the_best_and_negative_transfer_against_both_references(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    from regret import Cell, geometric
+    from shared.regret import Cell, geometric
 
     errors = {"scratch": 2.0, "source unchanged": 1.0, "PAC": 0.5}
     cells = [Cell("a", "tuned", "noise", {"error": error}, errors) for error in (0.5, 1.04, 1.06)]

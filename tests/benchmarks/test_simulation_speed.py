@@ -106,7 +106,7 @@ def test_the_file_says_with_what_it_was_made(run):
 
 
 def test_the_user_of_scipy_writes_the_equations_that_the_simulators_solve(module):
-    peer = module("scipy_peer")
+    peer = module("speed.scipy_peer")
     for ensemble, system in peer.SYSTEMS.values():
         inputs = ensemble.draw(torch.Generator().manual_seed(1), 3)
         given = {name: values.double() for name, values in inputs.items()}
@@ -124,30 +124,30 @@ def test_the_user_of_scipy_writes_the_equations_that_the_simulators_solve(module
 
 
 def test_errors_are_the_largest_difference_and_the_relative_norm(module):
-    found = module("measurement").errors(np.float32([[1.0, 2.0], [5.0, -4.0]]), np.array([[1.0, 2.0], [5.0, -1.0]]))
+    found = module("shared.measurement").errors(np.float32([[1.0, 2.0], [5.0, -4.0]]), np.array([[1.0, 2.0], [5.0, -1.0]]))
     assert found == {"largest": 3.0, "relative": pytest.approx(3 / np.sqrt(31))}
 
 
 def test_traffic_counts_what_is_read_and_written_but_no_views(module):
     a, b = torch.zeros(10, dtype=torch.float64), torch.zeros(10, dtype=torch.float64)
-    with module("bandwidth").Traffic() as traffic:
+    with module("speed.bandwidth").Traffic() as traffic:
         (a + b)[2:].reshape(2, 4)
     assert traffic.bytes == 3 * 80
 
 
 def test_the_table_of_a_gpu_is_made_on_any_device(module):
-    evolution = replace(module("evolutions").EVOLUTIONS["Burgers"], steps=20, batch=2, crowd=6)
-    found = module("bandwidth").use_of_bandwidth({"Burgers": evolution}, "cpu", rounds=2, checked=1, copied=2**16)
-    tables = module("speed_tables")
+    evolution = replace(module("speed.evolutions").EVOLUTIONS["Burgers"], steps=20, batch=2, crowd=6)
+    found = module("speed.bandwidth").use_of_bandwidth({"Burgers": evolution}, "cpu", rounds=2, checked=1, copied=2**16)
+    tables = module("speed.columns")
     assert [record["precision"] for record in found] == ["float64", "float32"]
     for record in found:
         assert record["samples"] == 6
         expected = [20 * record["bytes_per_step"] / seconds / record["copy_bandwidth"] for seconds in record["seconds"]]
-        np.testing.assert_allclose(record["share"], expected, rtol=1e-12)
+        np.testing.assert_allclose(record["fraction_of_copy"], expected, rtol=1e-12)
         # A step of ETDRK4 takes 8 transforms of 160 values, each read and written, and as much again for the rest or more.
         itemsize = {"float64": 8, "float32": 4}[record["precision"]]
         assert 6 * 8 * 2 * 160 * itemsize < record["bytes_per_step"] < 6 * 8 * 20 * 160 * itemsize
-        assert f"| {record['errors']['ours']['largest']:.1e} |" in tables.table(found, tables.DEVICE)
+        assert f"| {record['errors']['ours']['largest']:.1e} |" in tables.record_table(found, tables.DEVICE)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_the_table_of_a_gpu_is_made_on_any_device(module):
     [(2e-3, 1e-4, "not of one equation"), (1e-3, 0.02, "take shorter steps"), (float("nan"), 1e-4, "not of one equation")],
 )
 def test_solutions_that_disagree_end_the_run(module, difference, ours, message):
-    agree = module("measurement").agree
+    agree = module("shared.measurement").agree
     agree("waves", 9e-4, 1e-4, 1e-9)
     agree("waves", 9e-10, 0.0, 1e-9)
     with pytest.raises(ValueError, match=message):
@@ -167,9 +167,9 @@ def test_solutions_that_disagree_end_the_run(module, difference, ours, message):
     [
         (["--rounds", "0"], "rounds and threads must be 1 or more, got 0 and 1"),
         (["--threads", "0"], "rounds and threads must be 1 or more, got 1 and 0"),
-        (["--rounds", "many"], "argument --rounds: invalid int value: 'many'"),
-        (["--device", "nonsense"], "argument --device: invalid choice: 'nonsense'"),
-        (["--against", "matlab"], "argument --against: invalid choice: 'matlab'"),
+        (["--rounds", "many"], "Invalid value for '--rounds': "),
+        (["--device", "nonsense"], "unknown device 'nonsense': choose from auto, cpu, cuda"),
+        (["--against", "matlab"], "unknown library 'matlab': choose from scipy, exponax"),
         pytest.param(
             ["--device", "cuda"],
             "device 'cuda' is not available",
@@ -188,13 +188,13 @@ def test_bad_flags_are_one_line_and_exit_2(monkeypatch, capsys, tmp_path, argume
 
 
 def test_the_process_that_runs_exponax_starts_without_torch():
-    question = "import sys; import exponax_peer; print('torch' in sys.modules)"
+    question = "import sys; import speed.exponax_peer; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", question], cwd=SCRIPT.parent, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_the_end_of_the_process_that_runs_exponax_is_told_by_its_last_words(module):
-    child = module("exponax_peer").Exponax("float64", 1)
+    child = module("speed.exponax_peer").Exponax("float64", 1)
     with (
         contextlib.closing(child),
         pytest.raises(ValueError, match=r"has ended: (KeyError: 'axes'|.*No module named 'exponax')"),

@@ -159,8 +159,8 @@ def test_an_order_other_than_declared_and_a_broken_file_are_listed_and_exit_1(ag
     ("flags", "message"),
     [
         (["--pairs", "nonsense"], "there is no pair 'nonsense'"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
-        (["--samples", "many"], "invalid int value: 'many'"),
+        (["--nonsense"], "No such option: --nonsense"),
+        (["--samples", "many"], "Invalid value for '--samples': "),
         (["--pairs", "forrester", "--samples", "2"], "needs 3 samples or more"),
         (["--pairs", "forrester", "--device", "tpu"], "device must be cpu or cuda"),
     ],
@@ -201,5 +201,5 @@ def test_sides_with_equal_declarations_share_a_row(script):
     declared = {"equation": "u = 0 | 1", "scheme": "exact", "order": 2.0, "invariant": ""}
     first = {"pair": "a", "order_measured": 2.04, "residual": math.nan, "seconds": 0.001, **declared}
     second = {"pair": "b", "order_measured": 1.96, "residual": math.nan, "seconds": 0.002, **declared}
-    (row,) = script["verification_table"]([first, second])[2:]
+    (row,) = script["verification_table"]([first, second]).splitlines()[2:]
     assert row == "| `u = 0 \\| 1` | exact | 2 | 1.96 to 2.04 | none | n/a | 1.00 to 2.00 | a, b |"

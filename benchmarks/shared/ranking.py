@@ -10,7 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from outputs import write_figure, write_rows
+
+from shared.figures import write_figure
+from shared.tables import markdown_table, write_csv
 
 REFERENCES = ("fine-tune", "scratch")
 RESAMPLES = 2000
@@ -69,13 +71,13 @@ class Cells:
 
 def write_tidy(cells: Cells, path: Path) -> None:
     """Write a row for each finished cell."""
-    rows: list[tuple[object, ...]] = [("pair", "kind", "method", "size", "seed", "metric", "value")]
+    rows = []
     for (p, m, n, s), error in np.ndenumerate(cells.errors):
         if np.isfinite(error):
             pair = cells.pairs[p]
-            row = (pair, cells.kinds[pair], cells.methods[m], cells.sizes[n], cells.seeds[s], cells.metrics[pair])
-            rows.append((*row, f"{error:.6g}"))
-    write_rows(path, rows)
+            row = (pair, cells.kinds[pair], cells.methods[m], cells.sizes[n], cells.seeds[s], cells.metrics[pair], error)
+            rows.append(row)
+    write_csv(path, ("pair", "kind", "method", "size", "seed", "metric", "value"), rows, digits=6)
 
 
 def medians(cells: Cells) -> Float[np.ndarray, "block method"]:
@@ -154,7 +156,7 @@ def ratio(cells: Cells, method: int, pairs: list[int], size: int | None = None) 
     return float(np.exp(np.log(own[both] / other[both]).mean())) if both.any() else None
 
 
-def table(ranking: Mapping[str, Any]) -> str:
+def ranking_table(ranking: Mapping[str, Any]) -> str:
     """The ranking as Markdown."""
     methods = ranking["methods"]
     kinds = list(next(iter(methods.values()))["ratio_by_kind"])
@@ -173,15 +175,15 @@ def table(ranking: Mapping[str, Any]) -> str:
 
     head = ["method", "mean rank", "blocks", "error / fine-tune", "beats fine-tune, %", "beats scratch, %"]
     head += [f"n = {n}" for n in sizes] + kinds
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    rows = []
     for name, entry in methods.items():
         cells = [name, number(entry["mean_rank"], 1), str(entry["blocks"]), number(entry["ratio"])]
         cells += [rate(entry, "fine-tune"), rate(entry, "scratch")]
         cells += [number(entry["ratio_by_size"][n]) for n in sizes] + [number(entry["ratio_by_kind"][kind]) for kind in kinds]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     notes = [f"- {name}: {entry['diverged']} cells diverged" for name, entry in methods.items() if entry["diverged"]]
     notes += [f"- {name} is n/a where: {entry['reason']}" for name, entry in methods.items() if entry["reason"]]
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([markdown_table(head, rows), "", *notes])
 
 
 def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
@@ -205,7 +207,6 @@ def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
     axes.set_title("error / fine-tuning's, geometric mean")
     figure.colorbar(image, label="log2", shrink=0.5)
     write_figure(folder / "kinds.png", figure)
-    plt.close(figure)
 
 
 def draw_ranks(names: Sequence[str], middle: Float[np.ndarray, "block method"], path: Path) -> None:
@@ -220,4 +221,3 @@ def draw_ranks(names: Sequence[str], middle: Float[np.ndarray, "block method"], 
     scikit_posthocs.critical_difference_diagram(ranks, different, ax=axes, label_props={"fontsize": 8})
     axes.set_title(f"mean rank over {len(middle)} pairs x sizes, {len(names)} methods; a bar joins what does not differ at 5 %")
     write_figure(path, figure)
-    plt.close(figure)

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from evolutions import Evolution
-from measurement import Record, errors
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from shared.measurement import Record, errors
+from speed.evolutions import Evolution
 
 
 class Traffic(TorchDispatchMode):
@@ -77,8 +78,13 @@ def use_of_bandwidth(evolutions: dict[str, Evolution], device: str, *, rounds: i
             both = {"ours": errors(evolution.solve(many)[:checked].cpu().numpy(), true)}
             traffic = count_traffic(evolution, few[:2]) * len(many)
             seconds = [seconds_of(partial(evolution.solve, many), device) for _ in range(rounds)]
-            share = [evolution.steps * traffic / bandwidth / wall for wall in seconds]
+            fraction = [evolution.steps * traffic / bandwidth / wall for wall in seconds]
             described = {"equation": name, "points": evolution.points, "precision": precision, "samples": len(many)}
-            measured = {"seconds": seconds, "bytes_per_step": traffic, "copy_bandwidth": bandwidth, "share": share}
+            measured = {
+                "seconds": seconds,
+                "bytes_per_step": traffic,
+                "copy_bandwidth": bandwidth,
+                "fraction_of_copy": fraction,
+            }
             records.append(described | {"steps": evolution.steps, "errors": both} | measured)
     return records

@@ -9,7 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import NullFormatter
-from outputs import write_figure, write_rows
+
+from shared.figures import write_figure
+from shared.tables import markdown_table, write_csv
 
 HALVES = ("tuned", "reported")
 SMALL = 8  # target samples from which on a cell counts as large
@@ -53,32 +55,38 @@ class Cell:
 def write_cells(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
     """Write choice.csv, a row a cell, and coverage.csv, a row a cell and level."""
     names = ("pair", "half", "size", "seed", "chosen", "error", "best_method", "best_error", *NAMED, "covered_90", "width_90")
-    rows: list[list[Any]] = [[*names, "seconds"]]
+    rows = []
     for cell in cells:
         auto = cell.auto
         row = [cell.pair, cell.half, auto["size"], auto["seed"], auto["chosen"], auto["error"], cell.best]
         row += [cell.errors[cell.best], *(cell.errors.get(name) for name in NAMED.values())]
-        rows.append([_text(v) for v in (*row, auto["covered_0.9"], auto["width_0.9"], round(auto["seconds"], 3))])
-    write_rows(out / "choice.csv", rows)
-    rows = [["pair", "half", "size", "seed", "level", "covered", "width"]]
-    for cell in cells:
-        for level in levels:
-            if cell.auto[f"covered_{level:g}"] is not None:
-                found = [cell.auto[f"{what}_{level:g}"] for what in ("covered", "width")]
-                rows.append([cell.pair, cell.half, cell.auto["size"], cell.auto["seed"], level, *map(_text, found)])
-    write_rows(out / "coverage.csv", rows)
-
-
-def _text(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+        rows.append([*row, auto["covered_0.9"], auto["width_0.9"], round(auto["seconds"], 3)])
+    write_csv(out / "choice.csv", (*names, "seconds"), rows, digits=6)
+    rows = [
+        [cell.pair, cell.half, cell.auto["size"], cell.auto["seed"], level]
+        + [cell.auto[f"{what}_{level:g}"] for what in ("covered", "width")]
+        for cell in cells
+        for level in levels
+        if cell.auto[f"covered_{level:g}"] is not None
+    ]
+    write_csv(out / "coverage.csv", ("pair", "half", "size", "seed", "level", "covered", "width"), rows, digits=6)
 
 
 def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
     """Print regret and coverage as tables; return what they say."""
     summary: dict[str, Any] = {}
     print("\nregret: error of auto over that of the best method in hindsight, cell by cell (pair, size, seed)")
-    print("| half | n | cells | geometric mean | median | 90th percentile | better than fine-tune, % | negative transfer, % |")
-    print("|---|---|---|---|---|---|---|---|")
+    head = (
+        "half",
+        "n",
+        "cells",
+        "geometric mean",
+        "median",
+        "90th percentile",
+        "better than fine-tune, %",
+        "negative transfer, %",
+    )
+    rows = []
     for half in HALVES:
         for label, chosen in _sizes([cell for cell in cells if cell.half == half]):
             ratios = np.array([cell.ratio() for cell in chosen])
@@ -87,16 +95,15 @@ def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, An
                 "cells": len(chosen),
                 "geometric_mean": geometric(ratios),
                 "median": float(np.median(ratios)),
-                "worst_tenth": float(np.quantile(ratios, 0.9)),
+                "percentile_90": float(np.quantile(ratios, 0.9)),
                 "better_than_fine_tune": float(np.mean(against)),
                 "negative_transfer": float(np.mean([cell.negative for cell in chosen])),
             }
             summary[f"{half}, {label}"] = found
-            print(
-                f"| {half} | {label} | {found['cells']} | {found['geometric_mean']:.3f} "
-                f"| {found['median']:.3f} | {found['worst_tenth']:.2f} "
-                f"| {100 * found['better_than_fine_tune']:.0f} | {100 * found['negative_transfer']:.1f} |"
-            )
+            middle = (f"{found['geometric_mean']:.3f}", f"{found['median']:.3f}", f"{found['percentile_90']:.2f}")
+            percentages = (f"{100 * found['better_than_fine_tune']:.0f}", f"{100 * found['negative_transfer']:.1f}")
+            rows.append((half, label, found["cells"], *middle, *percentages))
+    print(markdown_table(head, rows))
     summary["methods"] = _against_methods(cells)
     summary["pairs"] = _by_pair(cells)
     summary["coverage"] = _coverage(cells, levels)
@@ -112,19 +119,19 @@ def _sizes(cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
 def _against_methods(cells: Sequence[Cell]) -> dict[str, Any]:
     """Error of auto over that of each fixed method."""
     print("\nauto against each method: geometric mean of the ratio of errors, and % of cells in which auto is better")
-    print("| method | " + " | ".join(f"{half}, ratio | {half}, %" for half in HALVES) + " |")
-    print("|---|" + "---|" * 2 * len(HALVES))
     found: dict[str, Any] = {}
+    rows = []
     for name in sorted({name for cell in cells for name in cell.errors}):
-        row = []
+        row = [name]
         for half in HALVES:
             ratios = np.array([c.ratio(name) for c in cells if c.half == half and name in c.errors])
             if len(ratios):
                 found[f"{name}, {half}"] = {"ratio": geometric(ratios), "better": float(np.mean(ratios < 1))}
-                row.append(f"{geometric(ratios):.2f} | {100 * np.mean(ratios < 1):.0f}")
+                row += [f"{geometric(ratios):.2f}", f"{100 * np.mean(ratios < 1):.0f}"]
             else:
-                row.append(" | ")
-        print(f"| {name} | " + " | ".join(row) + " |")
+                row += ["", ""]
+        rows.append(row)
+    print(markdown_table(("method", *(f"{half}, {what}" for half in HALVES for what in ("ratio", "%"))), rows))
     return found
 
 
@@ -132,16 +139,16 @@ def _by_pair(cells: Sequence[Cell]) -> dict[str, Any]:
     """Regret of each pair by size, and coverage at 90 %."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     print("\nregret of each pair by n, and coverage of its 90 % intervals at n >= 10")
-    print("| pair | half | " + " | ".join(f"n = {n}" for n in sizes) + " | covered, % |")
-    print("|---|---|" + "---|" * (len(sizes) + 1))
     found: dict[str, Any] = {}
+    rows = []
     for pair in dict.fromkeys(cell.pair for cell in cells):
         own = [cell for cell in cells if cell.pair == pair]
         regret = [geometric(np.array([c.ratio() for c in own if c.auto["size"] == n])) for n in sizes]
         covered = _mean([c.auto["covered_0.9"] for c in own if c.auto["size"] >= 10])
         found[pair] = {"half": own[0].half, "kind": own[0].kind, "regret": regret, "covered_90": covered}
-        text = " | ".join(f"{value:.2f}" for value in regret)
-        print(f"| {pair} | {own[0].half} | {text} | {'' if covered is None else f'{100 * covered:.0f}'} |")
+        shown = "" if covered is None else f"{100 * covered:.0f}"
+        rows.append((pair, own[0].half, *(f"{value:.2f}" for value in regret), shown))
+    print(markdown_table(("pair", "half", *(f"n = {n}" for n in sizes), "covered, %"), rows))
     return found
 
 
@@ -149,9 +156,8 @@ def _coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
     """Mean coverage and median width by half, level and size."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     print("\ncoverage of the intervals, %, and in brackets their median width over the deviation of the outputs")
-    print("| half | level, % | " + " | ".join(f"n = {n}" for n in sizes) + " | n >= 10 |")
-    print("|---|---|" + "---|" * (len(sizes) + 1))
     found: dict[str, Any] = {}
+    rows = []
     for half in HALVES:
         for level in levels:
             row = []
@@ -165,7 +171,8 @@ def _coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
                 found[f"{half}, {level:g}, {label}"] = {"covered": covered, "width": float(np.median(widths))}
                 row.append(f"{100 * covered:.1f} ({np.median(widths):.2f})")
             if any(row):
-                print(f"| {half} | {100 * level:g} | " + " | ".join(row) + " |")
+                rows.append((half, f"{100 * level:g}", *row))
+    print(markdown_table(("half", "level, %", *(f"n = {n}" for n in sizes), "n >= 10"), rows))
     return found
 
 
@@ -201,7 +208,6 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
     axes[0][0].set_ylabel("error of auto / best method in hindsight")
     figure.tight_layout()
     write_figure(out / "regret.png", figure)
-    plt.close(figure)
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
     for axis, half in zip(axes[0], halves, strict=True):
         for place, level in enumerate(levels):
@@ -223,8 +229,7 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("target samples n")
         axis.set_title(f"{half} half: mean, and pairs as dots")
-    axes[0][0].set_ylabel("share of test outputs inside")
+    axes[0][0].set_ylabel("fraction of test outputs inside")
     axes[0][0].legend(title="nominal", fontsize=8)
     figure.tight_layout()
     write_figure(out / "coverage.png", figure)
-    plt.close(figure)

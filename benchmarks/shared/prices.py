@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from comparison import model_of, open_pair, sources
-from leaderboard import Setting
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
-from pac_surrogate.runner import Solver
 from pac_surrogate.selection.candidates import BLOCK_ROWS, plans_around
 from pac_surrogate.solvers.closed_form import RATIOS, linearise
 from pac_surrogate.surrogates.many import predict_many
 from pac_surrogate.surrogates.outputs import with_outputs_of
 from pac_surrogate.surrogates.surrogate import Surrogate
+from shared.setting import Setting
+from shared.tables import markdown_table
 
 SAMPLES = 20
 STEPS = 2000  # of fine-tuning
@@ -26,18 +25,15 @@ TURNS = 3
 FIELDS = (64, 4096)  # outputs of the larger models, MLP 3 x 128
 
 
-def measure_prices(pairs: tuple[str, ...], setting: Setting) -> dict[str, Any]:
+def measure_prices(setting: Setting) -> dict[str, Any]:
     """Measure every pair with its own model, and two larger models on made-up fields; each way TURNS times, in turns."""
     found: dict[str, Any] = {"pairs": {}, "fields": {}}
-    quick = setting.spending.samples is not None
-    steps, turns = (10, 1) if quick else (STEPS, TURNS)
-    for pair in pairs:
-        source, target = open_pair(pair, setting.data, setting.spending.samples)
-        solver = Solver(setting.device, cache=setting.out / pair / "stacks")
-        surrogate = sources(source, model_of(target), setting.spending, solver)[0]
+    steps, turns = (10, 1) if setting.quick else (STEPS, TURNS)
+    for pair in setting.pairs:
+        source, target, (surrogate, *_), _ = setting.pretrain(pair)
         found["pairs"][pair] = _compare(surrogate, source, target, steps, turns, setting.device)
         print(f"{pair}: {_line(found['pairs'][pair]['seconds'])}", flush=True)
-    for outputs in FIELDS[: 1 if quick else None]:
+    for outputs in FIELDS[: 1 if setting.quick else None]:
         source, target = _made_up(outputs, 0.0), _made_up(outputs, 0.3)
         surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(128, 128, 128)), steps=steps // 10, device=setting.device)
         found["fields"][str(outputs)] = _compare(surrogate, source, target, steps, turns, setting.device, others=False)
@@ -112,8 +108,8 @@ def _line(seconds: Mapping[str, list[float]]) -> str:
 def print_prices(prices: Mapping[str, Any]) -> None:
     """Print ratios: medians over pairs of medians over turns, with quartiles over all turns."""
     print(f"\nmedians at n = {SAMPLES}; fine-tuning of {STEPS} steps; {TURNS} turns after one that does not count")
-    print("| | pairs | seconds | fine-tuning's over its seconds [quartiles] | its error over fine-tuning's |")
-    print("|---|---|---|---|---|")
+    head = ("", "pairs", "seconds", "fine-tuning's over its seconds [quartiles]", "its error over fine-tuning's")
+    rows = []
     pairs = prices["pairs"].values()
     for name in ("auto", "closed forms", "one closed form", "GP on the residual", "co-kriging"):
         own = [found for found in pairs if name in found["seconds"]]
@@ -123,7 +119,8 @@ def print_prices(prices: Mapping[str, Any]) -> None:
         low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
         taken = statistics.median(statistics.median(found["seconds"][name]) for found in own)
         error = statistics.median(found["errors"][name] / found["errors"]["fine-tune"] for found in own)
-        print(f"| {name} | {len(own)} | {taken:.3f} | {middle:.1f} [{low:.1f}, {high:.1f}] | {error:.2f} |")
+        rows.append((name, len(own), f"{taken:.3f}", f"{middle:.1f} [{low:.1f}, {high:.1f}]", f"{error:.2f}"))
+    print(markdown_table(head, rows))
     for outputs, found in prices["fields"].items():
         slowest = max(found["seconds"]["auto"])
         print(f"MLP 3 x 128, {outputs} outputs, n = {SAMPLES}: {_line(found['seconds'])}; slowest auto {slowest:.2f} s")

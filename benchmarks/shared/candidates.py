@@ -20,6 +20,11 @@ def at_rates(method: Any) -> tuple[Any, ...]:
     return tuple(replace(method, learning_rate=rate) for rate in RATES)
 
 
+# PAC-Net and what it was first compared with.
+RIVALS = (
+    *("source unchanged", "scratch", "fine-tune", "linear probe", "last-layer ridge"),
+    *("L2-SP", "PackNet", "PAC", "PAC, open biases"),
+)
 CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "source unchanged": (pac.SourceUnchanged(),),
     "scratch": pac.grid(pac.Scratch, learning_rate=(FAST,), strength=(1e-3, 0.0)),

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measurement import Record, Way, timed
+
+from shared.measurement import Record, Way, timed
 
 
 class Exponax:
@@ -31,7 +32,8 @@ class Exponax:
         self.messages = Path(self.folder.name) / "messages.txt"
         with self.messages.open("w") as messages:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, precision],
+                [sys.executable, "-m", __name__, precision],
+                cwd=Path(__file__).parent.parent,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=messages,

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from statistics import median
 
-from measurement import Record
+from shared.measurement import Record
+from shared.tables import markdown_table
 
 Columns = dict[str, Callable[[Record], str]]
 
 
-def table(records: list[Record], columns: Columns) -> str:
-    lines = [list(columns), ["---"] * len(columns), *([cell(record) for cell in columns.values()] for record in records)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def record_table(records: list[Record], columns: Columns) -> str:
+    return markdown_table(list(columns), [[cell(record) for cell in columns.values()] for record in records])
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -62,7 +62,7 @@ DEVICE: Columns = {
     "samples/s": lambda record: rate(record["samples"], record["seconds"]),
     "ms a step": lambda record: step(record["seconds"], record["steps"]),
     "traffic of a step [GB]": lambda record: f"{record['bytes_per_step'] / 1e9:.2f}",
-    "share of copy bandwidth": lambda record: spread(record["share"], 2),
+    "fraction of copy bandwidth": lambda record: spread(record["fraction_of_copy"], 2),
     "largest error": lambda record: error(record, "largest"),
     "relative L2 error": lambda record: error(record, "relative"),
 }

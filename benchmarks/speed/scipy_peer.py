@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from evolutions import Evolution
 from scipy.integrate import solve_ivp
 
 from simulators.odes.lorenz import Lorenz63
 from simulators.odes.lotka_volterra import PredatorsAndPrey
 from simulators.odes.oscillators import Oscillators
 from simulators.odes.trajectory_ensemble import Trajectories
+from speed.evolutions import Evolution
 
 Slope = Callable[[float, np.ndarray], Any]
 System = Callable[..., tuple[Slope, list[float]]]  # from a row's inputs, in the order of the ensemble, to slope and start

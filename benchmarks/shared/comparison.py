@@ -1,0 +1,152 @@
+"""Comparisons of methods: what they have by default, their flags, their transfer curves and the table of these."""
+
+import inspect
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import xarray as xr
+from typer import Option
+
+import pac_surrogate as pac
+from pac_surrogate.methods.method import Method
+from shared.command import FINISHED, NAMES, Data, Device, Full, Out, Quick, Seeds, Sizes, check_known, run
+from shared.figures import write_figure
+from shared.provenance import write_config
+from shared.setting import QUICK, Setting, Spending, model_of
+from shared.tables import text_table
+from simulators.pairs import find_pair
+
+Methods = Mapping[str, Method | Sequence[Method]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a benchmark compares if nothing else is asked for.
+
+    Attributes:
+        name: that of the benchmark, and of its folder of results.
+        pairs, methods: names, as many as there are by default.
+        spending: what every method may spend.
+        full_pairs, full_sizes: with --full, if they differ.
+        full_methods: what --full compares too.
+        quick_pairs, quick_methods, quick_spending: with --quick, if they differ; by default the first pair.
+    """
+
+    name: str
+    pairs: Sequence[str]
+    methods: Sequence[str]
+    spending: Spending
+    full_pairs: Sequence[str] = ()
+    full_sizes: tuple[int, ...] = ()
+    full_methods: Sequence[str] = ()
+    quick_pairs: Sequence[str] = ()
+    quick_methods: Sequence[str] = ()
+    quick_spending: Spending = QUICK
+
+    def run(self, main: Callable[..., object], description: str | None, without: Sequence[str] = ()) -> None:
+        """Run a benchmark with the flags of a comparison.
+
+        Args:
+            main: takes the setting; further parameters are flags of its own.
+            description: the docstring of the script.
+            without: names of those flags that it has not.
+        """
+        known = (*self.methods, *self.full_methods)
+        default_pairs = f"Names of pairs, by default {' '.join(self.pairs)}."
+
+        def command(
+            quick: Quick = False,
+            full: Full = False,
+            pairs: Annotated[list[str] | None, Option(metavar=NAMES, help=default_pairs)] = None,
+            methods: Annotated[list[str] | None, Option(metavar=NAMES, help=f"From: {', '.join(known)}.")] = None,
+            sizes: Sizes = None,
+            seeds: Seeds = None,
+            device: Device = "auto",
+            data: Data = Path("data"),
+            out: Out = None,
+            **own: Any,
+        ) -> object:
+            if quick and full:
+                raise ValueError("--quick and --full exclude each other: give one of them")
+            for name in pairs or ():
+                find_pair(name)
+            check_known("method", methods or (), known)
+            if quick:
+                chosen = (self.quick_pairs or self.pairs[:1], self.quick_methods or self.methods, self.quick_spending)
+            elif full:
+                chosen = (self.full_pairs or self.pairs, known, self.spending.longer(self.full_sizes))
+            else:
+                chosen = (self.pairs, self.methods, self.spending)
+            setting = Setting(
+                pairs=tuple(pairs or chosen[0]),
+                methods=tuple(methods or chosen[1]),
+                spending=chosen[2],
+                data=data,
+                out=out or Path(f"results/{self.name}{'_quick' if quick else '_full' if full else ''}"),
+                device=device,
+                quick=quick,
+                full=full,
+                asked=({"sizes": tuple(sorted(sizes))} if sizes else {}) | ({"seeds": seeds} if seeds else {}),
+            )
+            return main(setting.allow(chosen[2]), **own)
+
+        *shared, _ = inspect.signature(command).parameters.values()
+        _, *own_flags = inspect.signature(main).parameters.values()
+        flags = [*(flag for flag in shared if flag.name not in without), *own_flags]
+        command.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]
+        run(command, description, FINISHED)
+
+
+def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "xr.Dataset":
+    """Draw the transfer curves of methods on a pair and print their table; an interrupted run continues in its folder.
+
+    Args:
+        pair: name.
+        methods: by name.
+        setting: what they may spend, and where the results go.
+        options: of `transfer_curve`.
+    """
+    began = time.perf_counter()
+    source, target = setting.open(pair)
+    budget = setting.spending.of_curve() | options
+    folder = setting.out / pair
+    model = model_of(target)
+    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
+    write_figure(folder / "curve.png", pac.plot_curve(curve))
+    seconds = time.perf_counter() - began
+    write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)
+    print(
+        f"\n{pair}: {len(source.train)} source samples, {len(target.test)} test samples, {seconds:.0f} s; results in {folder}"
+    )
+    print_curve(curve)
+    return curve
+
+
+def print_curve(curve: "xr.Dataset") -> None:
+    """Print medians and quartiles over seeds, a row for each method; and what each was allowed to spend."""
+    headline = curve.attrs["headline"]
+    budget = json.loads(curve.attrs["budget"])
+    print(f"  {curve.attrs['model']}; {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,")
+    print(
+        f"  {budget['steps']} on the target; tuned by {budget['folds']}-fold cross-validation, below n = 4 the first candidate"
+    )
+    print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * least median")
+    summary = pac.summarise(curve)
+    least = summary["median"].min("approach")
+    forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")
+    sizes, rows = curve["size"].values, []
+    for name in curve["approach"].values:
+        cells = []
+        for n in sizes:
+            low, median, high = (float(summary[part].sel({"approach": name, "size": n})) for part in ("low", "median", "high"))
+            broken = int(curve["diverged"].sel({"approach": name, "size": n}).sum())
+            mark = "*" if median == float(least.sel(size=n)) else " "
+            text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
+            cells.append(text + (f" {broken} diverged" if broken else ""))
+        rows.append((name, budget["candidates"][str(name)], *cells, f"{float(forgotten.loc[{'approach': name}]):.4f}"))
+    print(text_table(("method", "trials", *(f"n = {n}" for n in sizes), "source error"), rows))

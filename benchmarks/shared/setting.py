@@ -1,0 +1,111 @@
+"""What a run compares and may spend, and the data and source surrogates that follow from it."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pac_surrogate as pac
+from pac_surrogate.methods.case import Budget
+from pac_surrogate.models import Architecture
+from pac_surrogate.pipeline import pretrain_seeds
+from pac_surrogate.runner import Solver
+from pac_surrogate.surrogates.surrogate import Surrogate
+from simulators.generate import generate
+from simulators.pairs import find_pair
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What every method of a comparison may spend."""
+
+    sizes: tuple[int, ...] = (4, 8, 16, 32)
+    seeds: int = 5
+    samples: int | None = None
+    pretrain_steps: int = 3000
+    source_steps: int = 1000
+    steps: int = 500
+    folds: int = 2
+    batch_size: int = 128
+
+    @property
+    def budget(self) -> Budget:
+        """What one adaptation may spend."""
+        return Budget(self.steps, self.source_steps, self.batch_size, self.folds)
+
+    def of_curve(self) -> dict[str, Any]:
+        """The arguments of `transfer_curve` that say what it may spend."""
+        return {name: value for name, value in asdict(self).items() if name != "samples"}
+
+    def longer(self, sizes: tuple[int, ...] = ()) -> "Spending":
+        """More seeds and longer training."""
+        return replace(self, sizes=sizes or self.sizes, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+
+
+QUICK = Spending(sizes=(4, 8), seeds=2, samples=120, pretrain_steps=20, source_steps=20, steps=10)
+
+
+def progress(line: str) -> None:
+    """Print a line of progress at once, also from a process that works beside others."""
+    print(f"  {line}", flush=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run compares, what it may spend, and where it reads and writes.
+
+    Attributes:
+        pairs, methods: names.
+        spending: what every method may spend.
+        data, out: folders.
+        device: of PyTorch.
+        quick, full: whether the user asked for less or more than usual.
+        asked: sizes and seeds that the user asked for; see `allow`.
+    """
+
+    pairs: tuple[str, ...]
+    methods: tuple[str, ...]
+    spending: Spending
+    data: Path
+    out: Path
+    device: str = "cpu"
+    quick: bool = False
+    full: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    def allow(self, spending: Spending) -> "Setting":
+        """The same setting with another spending, but for the sizes and seeds that the user asked for."""
+        return replace(self, spending=replace(spending, **self.asked))
+
+    def open(self, pair: str, say: Callable[[str], object] = progress) -> tuple[pac.Dataset, pac.Dataset]:
+        """Source and target data of a pair, which are generated if they are not there; a small sample has its own folder."""
+        samples = self.spending.samples
+        folder = self.data if samples is None else self.data / "quick"
+        paths = generate(find_pair(pair), folder, samples=samples, say=say)
+        source, target = (pac.open_dataset(path) for path in paths.values())
+        return source, target
+
+    def pretrain(self, pair: str) -> tuple[pac.Dataset, pac.Dataset, list[Surrogate], Solver]:
+        """Source and target data, the source surrogates of all seeds, and the solver that keeps the pair's finished stacks."""
+        source, target = self.open(pair)
+        solver = Solver(self.device, cache=self.out / pair / "stacks")
+        return source, target, pretrain_sources(source, model_of(target), self.spending, solver), solver
+
+
+def model_of(target: pac.Dataset) -> Architecture:
+    """A CNN for fields in two dimensions, an MLP for all else."""
+    two = all({"x", "y"} <= set(variable.axes) for variable in target.outputs)
+    return pac.CNN(channels=8, blocks=1, levels=2, padding="zero") if two else pac.MLP(hidden=(64, 64))
+
+
+def pretrain_sources(source: pac.Dataset, model: Architecture, spending: Spending, solver: Solver) -> list[Surrogate]:
+    """Pretrain the source surrogates of all seeds, as `transfer_curve` does: in a common folder of stacks only once."""
+    return pretrain_seeds(
+        source.train,
+        model=model,
+        seeds=range(spending.seeds),
+        steps=spending.pretrain_steps,
+        batch_size=spending.batch_size,
+        valid=source.valid,
+        solver=solver,
+    )

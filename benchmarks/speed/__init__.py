@@ -1,0 +1,1 @@
+"""What `simulation_speed.py` measures, and the libraries beside which it does so."""
