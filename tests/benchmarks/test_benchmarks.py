@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
     [
         (["--methods", "Magic"], "unknown method 'Magic': choose from source unchanged, scratch"),
         (["--sizes", "4", "4000"], "the size of the train split, got 4000"),
-        (["--pairs", "wave"], "unknown pair 'wave'"),
+        (["--pairs", "wave"], "there is no pair 'wave'"),
         (["--pairs", "burgers"], "unknown pair 'burgers': choose from heat_equation"),
         (["--seeds", "21"], "draw must be 0 to 19"),
         (["--device", "nonsense"], "device 'nonsense' is not available"),
