@@ -18,7 +18,7 @@ import typer
 import xarray as xr
 
 import pac_surrogate as pac
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from shared.command import check_known
 from shared.comparison import Comparison, Methods, compare
 from shared.figures import write_figure

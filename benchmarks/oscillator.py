@@ -26,10 +26,10 @@ from torch import Tensor
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
-from pac_surrogate.methods.names import as_method
+from pac_surrogate.methods.specification import as_method
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate
 from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison

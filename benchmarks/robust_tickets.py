@@ -24,7 +24,7 @@ from pac_surrogate import runner
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.pruned.ticket import DrawTicket
 from pac_surrogate.prepare import prepare
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
 from shared.files import write_json

@@ -26,7 +26,6 @@ from .methods.around.gaussian_process import GP as GP
 from .methods.around.input_augmentation import InputAugmentation as InputAugmentation
 from .methods.around.linear_correction import LinearCorrection as LinearCorrection
 from .methods.around.multi_fidelity_network import MFNN as MFNN
-from .methods.names import grid as grid
 from .methods.pruned.ac_dc import ACDC as ACDC
 from .methods.pruned.gmp import GMP as GMP
 from .methods.pruned.lth_t import LTHT as LTHT
@@ -43,6 +42,7 @@ from .methods.pulled.ewc import EWC as EWC
 from .methods.pulled.l2 import L2 as L2
 from .methods.pulled.l2_sp import L2SP as L2SP
 from .methods.pulled.lwf import LwF as LwF
+from .methods.specification import grid as grid
 from .methods.tuned.atl import ATL as ATL
 from .methods.tuned.fine_tune import FineTune as FineTune
 from .methods.tuned.last_layer_ridge import LastLayerRidge as LastLayerRidge

@@ -217,7 +217,7 @@ def curve(
 
 def _method(name: str, given: dict[str, float | None]) -> Any:
     """Return a method by its name, with the given hyper-parameters."""
-    from pac_surrogate.methods.names import make_method
+    from pac_surrogate.methods.specification import make_method
 
     values = {option: value for option, value in given.items() if value is not None}
     for option in values if resolve_name(name) == "auto" else ():
@@ -248,8 +248,8 @@ def _check_headline(data: Any) -> str:
 def _error_line(surrogate: Any, data: Any) -> str:
     """Return the headline error on the test split, or why it is undefined: no exception, as the surrogate is already saved."""
     from pac_surrogate.curves.errors import METRICS
-    from pac_surrogate.data.left_out import UndefinedMetricError
-    from pac_surrogate.surrogates.many import predict_many
+    from pac_surrogate.data.undefined_metrics import UndefinedMetricError
+    from pac_surrogate.surrogates.batch_prediction import predict_many
 
     headline = _check_headline(data)
     if not data.has_split("test"):

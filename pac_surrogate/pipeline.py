@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from pac_surrogate.data.conversion import Given, as_dataset
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.given import Given, as_dataset
 from pac_surrogate.data.matching import is_numbered
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.methods.case import Budget, Case
-from pac_surrogate.methods.leave_out import LeaveOut
+from pac_surrogate.methods.folds import LeaveOut
 from pac_surrogate.methods.method import Method, Outcome, check_case
-from pac_surrogate.methods.names import Choosable, as_method, make_described
 from pac_surrogate.methods.pruned.pac import Allocate
+from pac_surrogate.methods.specification import Choosable, as_method, make_described
 from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
 from pac_surrogate.models.size import check_size
 from pac_surrogate.plan import make_plan

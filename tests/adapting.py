@@ -7,8 +7,8 @@ from typing import Any
 import pac_surrogate as pac
 from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.method import Method, Outcome, check_case
-from pac_surrogate.methods.names import as_method
 from pac_surrogate.methods.problems import Measure, Train
+from pac_surrogate.methods.specification import as_method
 from pac_surrogate.plan import Plan
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run

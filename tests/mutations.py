@@ -319,7 +319,7 @@ MUTATIONS = {
         "l1_norm",
     ),
     "choice, settings": (
-        "pac_surrogate/data/leave_one_out.py",
+        "pac_surrogate/data/nested_cross_validation.py",
         "others = squares.sum(1, keepdim=True) - group_sum(squares.T, group).T",
         "squares.sum(1, keepdim=True) + 0 * squares",
         "test_choose",
@@ -361,7 +361,7 @@ MUTATIONS = {
         "has_no_part",
     ),
     "choice, trained": (
-        "pac_surrogate/methods/leave_out.py",
+        "pac_surrogate/methods/folds.py",
         "rest = [case.without(part) for part in held_out]",
         "rest = [case for part in held_out]",
         "test_choose",
@@ -438,7 +438,7 @@ MUTATIONS = {
         "process_leaves",
     ),
     "repeats, folds": (
-        "pac_surrogate/methods/leave_out.py",
+        "pac_surrogate/methods/folds.py",
         "return [np.flatnonzero(np.isin(group.numpy(), part)) for",
         "return [np.flatnonzero(np.isin(np.arange(len(group)), part)) for",
         "test_repeats",

@@ -13,7 +13,7 @@ import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.selection.candidates import BLOCK_ROWS, plans_around
 from pac_surrogate.solvers.closed_form import RATIOS, linearise
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.outputs import with_outputs_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from shared.setting import Setting

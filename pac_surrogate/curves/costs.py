@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pac_surrogate.curves.savings import SamplesNeeded, samples_needed_interval
-from pac_surrogate.data.given import Given, as_dataset
+from pac_surrogate.data.conversion import Given, as_dataset
 from pac_surrogate.utilities.arguments import check_numbers
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from pac_surrogate.data import metrics
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.left_out import LeftOutWarning, UndefinedMetricError
 from pac_surrogate.data.matching import match_all
+from pac_surrogate.data.undefined_metrics import LeftOutWarning, UndefinedMetricError
 
 METRICS = {
     "rel_l2": metrics.rel_l2,

@@ -14,20 +14,20 @@ from torch import nn
 from pac_surrogate.curves.errors import METRICS, check_metrics, errors_of, noted, under_variables_of
 from pac_surrogate.curves.folder import checked_folder, surrogate_path
 from pac_surrogate.curves.results import empty_curve, save_curve
+from pac_surrogate.data.conversion import Given, as_dataset
 from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.given import Given, as_dataset
-from pac_surrogate.data.left_out import LeftOutWarning
 from pac_surrogate.data.matching import match_all, match_columns
+from pac_surrogate.data.undefined_metrics import LeftOutWarning
 from pac_surrogate.files import Variable
 from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.method import Method, Outcome, check_case, learns_outputs, needs_target
-from pac_surrogate.methods.names import Choosable, as_methods
+from pac_surrogate.methods.specification import Choosable, as_methods
 from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.pipeline import pretrain_seeds, remembered
 from pac_surrogate.prepare import prepare, warn_of
 from pac_surrogate.runner import Solver, run
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
 from pac_surrogate.utilities.arguments import whole_numbers
 from pac_surrogate.utilities.display import Shown, one_line

@@ -17,7 +17,7 @@ from pac_surrogate.data.arrays import check_unlabelled
 from pac_surrogate.data.description import describe_arrays
 from pac_surrogate.data.origins import Arrays, DataFile, file_state
 from pac_surrogate.data.rows import Rows, content_order, positions
-from pac_surrogate.files.native import Description, read_description
+from pac_surrogate.files.layout import Description, read_description
 from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.files.variables import Coordinate, Scaling, Variable, described
 from pac_surrogate.files.writer import DatasetWriter

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
-from pac_surrogate.files.native import Description
+from pac_surrogate.files.layout import Description
 from pac_surrogate.files.splits import make_split, make_subset_order
 from pac_surrogate.files.variables import Scaling, Variable, as_axes, check_finite, complete_coordinates, default_axes
 from pac_surrogate.utilities.arguments import as_options, check_numbers, got, whole_numbers

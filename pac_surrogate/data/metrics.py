@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Num
 
-from pac_surrogate.data.left_out import UndefinedMetricError, ratios, warn_of_constants, warn_of_zeros
+from pac_surrogate.data.undefined_metrics import UndefinedMetricError, ratios, warn_of_constants, warn_of_zeros
 from pac_surrogate.utilities.resolution import check_exact, deviation, power_of_two, resolution, root_mean_square, varies
 
 SPACE = ("x", "y", "z")

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.native import read_mark, read_rows
+from pac_surrogate.files.layout import read_mark, read_rows
 from pac_surrogate.files.variables import Variable, check_finite
 from pac_surrogate.utilities.display import Shown
 

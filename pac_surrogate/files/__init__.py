@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.layout import Description, describe, read_description, read_rows, validate
 from pac_surrogate.files.missing import without_mask
-from pac_surrogate.files.native import Description, describe, read_description, read_rows, validate
 from pac_surrogate.files.netcdf import NetcdfVariable, read_netcdf, read_xarray, write_netcdf, write_xarray
 from pac_surrogate.files.replacing import replacing
 from pac_surrogate.files.splits import make_split, make_subset_order

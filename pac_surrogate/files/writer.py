@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Int8, Integer, Num
 
 from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.layout import AXIS_ORDER, CONVENTIONS, MEASURED, SCHEMA_VERSION, check_attributes
 from pac_surrogate.files.missing import without_mask
-from pac_surrogate.files.native import AXIS_ORDER, CONVENTIONS, MEASURED, SCHEMA_VERSION, check_attributes
 from pac_surrogate.files.netcdf import KINDS, NetcdfVariable, rows_per_chunk, write_netcdf
-from pac_surrogate.files.part import Part
 from pac_surrogate.files.replacing import check_output
 from pac_surrogate.files.splits import SPLITS, check_splits
+from pac_surrogate.files.unfinished import Part
 from pac_surrogate.files.variables import Coordinate, Variable, check_finite, complete_coordinates
 from pac_surrogate.utilities.resolution import check_exact
 

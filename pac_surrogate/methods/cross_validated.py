@@ -9,9 +9,9 @@ import torch
 
 from pac_surrogate.data.repeats import count_of
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.leave_out import parts_of
+from pac_surrogate.methods.folds import parts_of
 from pac_surrogate.methods.method import Adaptation, Method, Problem, learns_outputs, needs_target
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 
 FEWEST = 4  # with fewer distinct target inputs than this the first candidate is used
 

@@ -9,7 +9,7 @@ see some inputs. The last feature is what the readout reads, pointwise on its la
 
 from pac_surrogate.models.cnn import CNN
 from pac_surrogate.models.composite import Composite, DeltaNet, InputAugmentation, MultiFidelity
-from pac_surrogate.models.given import as_architecture
+from pac_surrogate.models.conversion import as_architecture
 from pac_surrogate.models.mlp import MLP
 from pac_surrogate.models.module import Module
 from pac_surrogate.models.network import (

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from pac_surrogate.data.conversion import Given, as_dataset
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.given import Given, as_dataset
 from pac_surrogate.files import Variable
 from pac_surrogate.plots.curves import COLOURS
 from pac_surrogate.plots.labels import (

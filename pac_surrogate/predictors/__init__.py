@@ -3,7 +3,7 @@
 from pac_surrogate.predictors.co_kriging import CoKriging
 from pac_surrogate.predictors.correction import Correction
 from pac_surrogate.predictors.feature_readout import FeatureReadout
-from pac_surrogate.predictors.folds import Folds
+from pac_surrogate.predictors.fold_fits import Folds
 from pac_surrogate.predictors.gaussian_process import GaussianProcess
 from pac_surrogate.predictors.left_out import LeftOut
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel

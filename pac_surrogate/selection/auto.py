@@ -8,7 +8,7 @@ import torch
 from pac_surrogate.data.repeats import count_of
 from pac_surrogate.methods.around.source_process import source_process
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.leave_out import LeaveOut
+from pac_surrogate.methods.folds import LeaveOut
 from pac_surrogate.methods.method import Adaptation, Method, NotApplicableError, needs_source
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pruned.pac import PAC

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.leave_one_out import nested_choice
+from pac_surrogate.data.nested_cross_validation import nested_choice
 from pac_surrogate.data.repeats import group_sum, groups_of
 from pac_surrogate.kernels.tangent import KERNEL_ROWS
 from pac_surrogate.methods.around.gaussian_process import GP

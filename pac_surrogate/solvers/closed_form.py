@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.data.leave_one_out import nested_choice
+from pac_surrogate.data.nested_cross_validation import nested_choice
 from pac_surrogate.data.repeats import groups_of
 from pac_surrogate.kernels.spectrum import Solution, Spectrum
 from pac_surrogate.kernels.tangent import KERNEL_ROWS, PROJECTIONS, Tangent

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pac_surrogate.data.conversion import as_dataset
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.given import as_dataset
 from pac_surrogate.models import check_model, evaluate
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import Plan

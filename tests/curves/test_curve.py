@@ -10,7 +10,7 @@ import xarray as xr
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS, errors_of
 from pac_surrogate.data import metrics
-from pac_surrogate.data.left_out import LeftOutWarning
+from pac_surrogate.data.undefined_metrics import LeftOutWarning
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.uniform(-1, 1, size=(200, 3))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import r2_score
 
 from pac_surrogate.data import metrics
-from pac_surrogate.data.left_out import LeftOutWarning, UndefinedMetricError
+from pac_surrogate.data.undefined_metrics import LeftOutWarning, UndefinedMetricError
 
 EXACT = 1e-13  # a few hundred roundings of float64
 FIELD = ("time", "x", "y", "channel")

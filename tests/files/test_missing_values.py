@@ -28,7 +28,7 @@ from pac_surrogate.files import (
     write_netcdf,
     write_xarray,
 )
-from pac_surrogate.files import native as module
+from pac_surrogate.files import layout as module
 
 SAMPLES, POINTS = 12, 4
 ROWS = np.arange(SAMPLES)

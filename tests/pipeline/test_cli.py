@@ -57,7 +57,9 @@ def test_describe_and_validate_a_generated_file(files, capsys):
 )
 def test_an_error_that_is_not_defined_is_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
     data = pac.Dataset.from_arrays(np.ones((20, 1)), factor * np.ones((20, 1)), test=0.2, attributes={"headline": headline})
-    monkeypatch.setattr("pac_surrogate.surrogates.many.predict_many", lambda surrogates, datasets: [np.ones((4, 1))])
+    monkeypatch.setattr(
+        "pac_surrogate.surrogates.batch_prediction.predict_many", lambda surrogates, datasets: [np.ones((4, 1))]
+    )
     assert re.fullmatch(line, cli._error_line(None, data))
 
 

@@ -8,7 +8,7 @@ from adapting import transferred
 import pac_surrogate as pac
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.cross_validated import CrossValidated
-from pac_surrogate.methods.leave_out import parts_of
+from pac_surrogate.methods.folds import parts_of
 from pac_surrogate.models.weights import masked
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run

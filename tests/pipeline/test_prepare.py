@@ -13,7 +13,7 @@ from test_methods import METHODS
 import pac_surrogate as pac
 from pac_surrogate.data.matching import match_columns, strange_grids
 from pac_surrogate.files import Coordinate
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 RNG = np.random.default_rng(0)

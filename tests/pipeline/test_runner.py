@@ -17,7 +17,7 @@ import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.files import Coordinate
 from pac_surrogate.methods.cross_validated import CrossValidated
-from pac_surrogate.methods.leave_out import LeaveOut, parts_of
+from pac_surrogate.methods.folds import LeaveOut, parts_of
 from pac_surrogate.methods.method import NotApplicableError, Outcome
 from pac_surrogate.methods.problems import Measure
 from pac_surrogate.methods.pulled.bss import SpectralShrinkage
@@ -27,7 +27,7 @@ from pac_surrogate.perturbation import Perturbation
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import Folds
 from pac_surrogate.solvers.training import fit
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 
 
 def case(seed=0, *, samples=6, start=None, **spent):

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.stats import ttest_rel
 
 import pac_surrogate as pac
-from pac_surrogate.data.leave_one_out import nested_choice
+from pac_surrogate.data.nested_cross_validation import nested_choice
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.methods.around.gaussian_process import GP
 from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines

@@ -28,7 +28,7 @@ from pac_surrogate.data.scaling import MARGIN, Scaling, fit_scaling
 from pac_surrogate.files import DatasetError, load_tensors, save_tensors
 from pac_surrogate.predictors import Correction, build_network
 from pac_surrogate.pruning import magnitude_mask
-from pac_surrogate.surrogates.many import predict_many
+from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.outputs import with_outputs_of
 from pac_surrogate.surrogates.saved import provenance
 from pac_surrogate.surrogates.surrogate import Surrogate
