@@ -53,9 +53,9 @@ def erk_mask(importance: Mapping[str, Tensor], sparsity: float, *, exempt: Seque
     """
     mask = keep_highest(importance, 0.0, exempt=exempt)
     total, gone = 0.0, 0
-    for name, density in erk_sparsities(importance, sparsity, exempt=exempt).items():
+    for name, pruned in erk_sparsities(importance, sparsity, exempt=exempt).items():
         size = importance[name].numel()
-        total += density * size
+        total += pruned * size
         count = round(round(total, 6)) - gone  # the last total is sparsity x N up to rounding of floats
         gone += count
         if count >= size:
