@@ -246,4 +246,4 @@ def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    COMPARISON.run(main, __doc__, without=("full", "methods", "device", "out"))
+    COMPARISON.run(main, __doc__, without=("full", "methods", "device"))

@@ -52,14 +52,14 @@ class Comparison:
         """Run a benchmark with the flags of a comparison.
 
         Args:
-            main: takes the setting; further parameters are flags of its own.
+            main: takes the setting; further parameters are flags of its own, which replace common flags of the same name.
             description: the docstring of the script.
-            without: names of those flags that it has not.
+            without: names of the common flags that it does not have.
         """
         known = (*self.methods, *self.full_methods)
         default_pairs = f"Names of pairs, by default {' '.join(self.pairs)}."
 
-        def command(
+        def settle(
             quick: Quick = False,
             full: Full = False,
             pairs: Annotated[list[str] | None, Option(metavar=NAMES, help=default_pairs)] = None,
@@ -69,8 +69,7 @@ class Comparison:
             device: Device = "auto",
             data: Data = Path("data"),
             out: Out = None,
-            **own: Any,
-        ) -> object:
+        ) -> Setting:
             if quick and full:
                 raise ValueError("--quick and --full exclude each other: give one of them")
             for name in pairs or ():
@@ -93,12 +92,17 @@ class Comparison:
                 full=full,
                 asked=({"sizes": tuple(sorted(sizes))} if sizes else {}) | ({"seeds": seeds} if seeds else {}),
             )
-            return main(setting.allow(chosen[2]), **own)
+            return setting.allow(chosen[2])
 
-        *shared, _ = inspect.signature(command).parameters.values()
-        _, *own_flags = inspect.signature(main).parameters.values()
-        flags = [*(flag for flag in shared if flag.name not in without), *own_flags]
-        command.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]
+        _, *own = inspect.signature(main).parameters.values()
+        left_out = {*without, *(flag.name for flag in own)}
+        common = [flag for flag in inspect.signature(settle).parameters.values() if flag.name not in left_out]
+
+        def command(**given: Any) -> object:
+            mine = {flag.name: given.pop(flag.name) for flag in own}
+            return main(settle(**given), **mine)
+
+        command.__signature__ = inspect.Signature([*common, *own])  # type: ignore[attr-defined]
         run(command, description, FINISHED)
 
 

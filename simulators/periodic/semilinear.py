@@ -26,7 +26,8 @@ class SemilinearPDE(ABC):
     Attributes:
         equation: the equation that is solved.
         invariant: the conserved or bounded quantity; "" if none exists.
-        degree: degree of N as a polynomial in u; 1 without N.
+        degree: degree of N as a polynomial in u; 1 without N, which is then not evaluated. Fields of the dataclass decide it,
+            so a number that differs from sample to sample must not switch N off.
         initial: description of the initial field, without axes.
         evolved: descriptions of the evolving field, or of a few coupled fields, without axes.
     """
@@ -45,6 +46,9 @@ class SemilinearPDE(ABC):
     @abstractmethod
     def linear(self, box: PeriodicBox, numbers: Numbers) -> Tensor:
         """Return the symbol of L, real or complex, shaped to broadcast against modes [1/s].
+
+        It is called once with all samples, where `nonlinear` is called with blocks of them: check all numbers here, so that a
+        message names the right sample.
 
         Args:
             box: grid and modes.

@@ -1,5 +1,6 @@
 """What all benchmarks share: their command line, tables and pool."""
 
+import contextlib
 import csv
 import os
 from pathlib import Path
@@ -42,6 +43,24 @@ def test_all_values_that_follow_a_list_flag_are_its_values(comparison):
     assert setting.methods == ("GP",)
     assert setting.spending.sizes == (4, 8)  # in order: the last is the largest
     assert setting.spending.seeds == 3
+
+
+def test_a_flag_of_a_benchmark_replaces_the_common_flag_of_its_name(monkeypatch):
+    from shared.command import Out
+    from shared.comparison import Comparison
+    from shared.setting import Spending
+
+    found = []
+
+    def main(setting, out: Out = Path("elsewhere"), extra: int = 1):
+        found.append((setting.out, out, extra))
+
+    for flags in ([], ["--out", "here"], ["--extra", "2"]):
+        monkeypatch.setattr("sys.argv", ["small.py", *flags])
+        with contextlib.suppress(SystemExit):
+            Comparison("small", ("burgers",), ("PAC",), Spending()).run(main, "Say what it does.")
+    own = Path("results/small")
+    assert found == [(own, Path("elsewhere"), 1), (own, Path("here"), 1), (own, Path("elsewhere"), 2)]
 
 
 def test_a_value_after_an_equals_sign_and_a_flag_that_is_given_twice_are_read_too(comparison):

@@ -120,9 +120,18 @@ def test_a_benchmark_overwrites_nothing_of_the_users(script, tmp_path):
 
 def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
     done = python(
-        BENCHMARKS / "difficulty.py", "--quick", "--pairs", "forrester", "oscillator_energy", "--seeds", 2, cwd=tmp_path
+        BENCHMARKS / "difficulty.py",
+        "--quick",
+        "--pairs",
+        "forrester",
+        "oscillator_energy",
+        "--seeds",
+        2,
+        "--out",
+        "graded",
+        cwd=tmp_path,
     )
-    written = json.loads((tmp_path / "results/difficulty/difficulty.json").read_text())["pairs"]
+    written = json.loads((tmp_path / "graded/difficulty.json").read_text())["pairs"]
     assert list(written) == ["forrester", "oscillator_energy"]
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("| forrester ")]
     errors = written["forrester"]["errors"]

@@ -7,11 +7,13 @@ from itertools import pairwise
 
 import pytest
 import torch
+from drawing import normal
 from solving import grid, orders, refusal_of, tensor
 
 from simulators.ensemble import Ensemble
 from simulators.numerics.fourier import PeriodicBox, resample
 from simulators.numerics.step_error import TOLERANCE, LostSolutionError, tolerate
+from simulators.pairs import PAIRS
 from simulators.periodic.advection_diffusion import AdvectionDiffusion
 from simulators.periodic.allen_cahn import AllenCahn
 from simulators.periodic.burgers import Burgers
@@ -21,7 +23,7 @@ from simulators.periodic.gray_scott import GrayScott
 from simulators.periodic.korteweg_de_vries import KortewegDeVries
 from simulators.periodic.kuramoto_sivashinsky import KuramotoSivashinsky
 from simulators.periodic.navier_stokes import NavierStokes
-from simulators.periodic.semilinear import solve_periodic
+from simulators.periodic.semilinear import SemilinearPDE, solve_periodic
 
 TAU = 2 * math.pi
 
@@ -115,6 +117,33 @@ def test_twice_the_points_change_nothing_but_round_off(name):
     (coarse, _), (fine, _) = ensemble.solve(inputs), replace(ensemble, points=2 * ensemble.points).solve(inputs)
     for key, values in fine.items():
         assert largest(coarse[key] - values) < 1e-5 * largest(values)
+
+
+def test_every_pde_is_among_these():
+    ensembles = [side.ensemble for pair in PAIRS.values() for side in (pair.source, pair.target)]
+    of_pairs = {type(ensemble.pde) for ensemble in ensembles if isinstance(ensemble, PeriodicFields)}
+    assert of_pairs <= set(SemilinearPDE.__subclasses__()) == {type(ensemble.pde) for ensemble in EVERY.values()}
+
+
+@pytest.mark.parametrize("name", [name for name, ensemble in EVERY.items() if ensemble.pde.degree > 1])
+def test_the_modes_of_the_nonlinear_term_are_those_of_a_finer_grid(name):
+    """A degree that is declared too low keeps modes of N that other modes have been aliased to."""
+    pde, axes = EVERY[name].pde, EVERY[name].axes
+    points, fine_points = (24,) * axes, (96,) * axes
+    fields = (2, *(len(pde.evolved),) * (len(pde.evolved) > 1))
+    like = normal(*fields, *points)
+    box, fine = (PeriodicBox(count, (1.0,) * axes, pde.degree, like) for count in (points, fine_points))
+    numbers = {quantity.name: torch.full((2, *(1,) * (like.ndim - 1)), high) for quantity, (_, high) in pde.numbers}
+    modes = box.to_modes(like)  # every mode that the grid keeps
+    smooth = box.to_grid(modes)
+    finer = fine.to_modes(resample(smooth.reshape(-1, *points), fine_points).reshape(*fields, *fine_points))
+    found, exact = pde.nonlinear(box, numbers)(modes.clone()), pde.nonlinear(fine, numbers)(finer)
+    most = box.highest[-1]
+    exact = exact[..., : most + 1]
+    if axes == 2:
+        exact = torch.cat([exact[..., : most + 1, :], exact[..., -most:, :]], dim=-2)
+    # Sums of some hundred products in float64.
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-12 * largest(exact))
 
 
 @pytest.mark.parametrize("name", EVERY)
