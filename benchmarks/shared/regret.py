@@ -16,7 +16,7 @@ from shared.tables import markdown_table, write_csv
 HALVES = ("tuned", "reported")
 SMALL = 8  # number of target samples from which a cell counts as large
 SHOWN = (0.2, 5.0)  # limits of the ratios in the figure
-GUARD = 1.05  # transfer is negative if the error is this factor above the better of scratch and unchanged source
+GUARD = 1.05  # transfer is negative if the error is above this factor times the better of scratch and unchanged source
 NAMED = {"fine_tune": "fine-tune", "scratch": "scratch", "source": "source unchanged"}
 
 
