@@ -1,11 +1,11 @@
-"""What matters in PAC-Net: every part left out or changed, and sweeps over sparsity and strength.
+"""What matters in PAC-Net? Each part is left out or changed, and sparsity and strength are swept.
 
     python benchmarks/ablation.py            two pairs, 5 seeds: about 5 minutes on 2 cores
-    python benchmarks/ablation.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/ablation.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/ablation.py --full     four pairs, 10 seeds, longer training
 
-Nothing is tuned: each row differs from the first by what its name says. Learning rate 3e-3 on the target for all. Writes
-<out>/<pair>/curve.nc and so on, and sweeps.png: error against sparsity and against strength.
+Nothing is tuned: each row differs from the first only in what its name states. The learning rate on the target is 3e-3 for all.
+Writes <out>/<pair>/curve.nc and further files, and sweeps.png with the error against sparsity and against strength.
 """
 
 from dataclasses import replace

@@ -1,17 +1,18 @@
-"""Target samples saved by `next_samples`: chosen inputs against inputs drawn at random.
+"""Measure how many target samples `next_samples` saves: chosen inputs against inputs drawn at random.
 
     python benchmarks/acquisition.py                 13 tables and 9 ODEs x 8 sizes x 5 seeds: an hour on one core
-    python benchmarks/acquisition.py --estimator gp  a Gaussian process on the residual of the source in the place of "auto"
-    python benchmarks/acquisition.py --report        table and figure of what is finished
-    python benchmarks/acquisition.py --quick         a look at everything in seconds; its numbers mean nothing
+    python benchmarks/acquisition.py --estimator gp  a Gaussian process on the residual of the source instead of "auto"
+    python benchmarks/acquisition.py --report        table and figure of the finished results
+    python benchmarks/acquisition.py --quick         a short run of every part, in seconds; its numbers mean nothing
 
-The pool is the target's train split, 320 inputs. For each seed a source is pretrained; then one estimator is fitted to the
-first n of one greedy order, and to the first n of four random orders (four others for every seed). Curves are means of log
-errors on the test split over seeds (and orders), made monotone by isotonic regression, so that a lucky dip counts for neither.
-For the error that random samples reach at each size, n is interpolated in log n; the ratio of a pair is the median over these
-errors; luck is the best that one of the random orders saves against the other three. Kernel, criterion and noise were settled
-on TUNED; results of an earlier kernel on the tables of the other half were seen before that, and decided nothing.
-A pair and a seed are the unit of resuming. Writes <out>/acquisition.csv (tidy) and acquisition.png.
+The pool is the target's train split, 320 inputs. For each seed, a source is pretrained, and the estimator is fitted to the
+first n inputs of one greedy order and of four random orders (four others for every seed). Curves are means of log errors on the
+test split over seeds (and orders), made monotone by isotonic regression, so that neither side profits from a lucky dip. For the
+error that random samples reach at each size, the required n is interpolated in log n; the ratio of a pair is the median over
+these errors. Luck is the largest saving of one of the random orders against the other three. Kernel, criterion and noise were
+set on TUNED; results of an earlier kernel on the tables of the other half were seen before that, but influenced no decision.
+The curves of a pair and a seed are not computed again if they are finished. Writes <out>/acquisition.csv (tidy) and
+acquisition.png.
 """
 
 import math
@@ -49,7 +50,7 @@ HELD_OUT = (
 )
 HALVES = {"tuned on": TUNED, "held out": HELD_OUT}
 ESTIMATORS: dict[str, Any] = {"auto": "auto", "gp": pac.GP(on="residual")}
-ORDERS = 4  # random ones of a seed; 20 are stored
+ORDERS = 4  # random orders of a seed; 20 orders are stored
 SHOWN = (6, 12, 24)  # sizes of random samples whose errors the table shows
 ENOUGH = 0.8  # ratio of samples that counts as a saving
 
@@ -66,7 +67,7 @@ Result = dict[str, Any]
 
 def main(
     setting: Setting,
-    estimator: Annotated[str, typer.Option(help=f"What is fitted to the samples: {' or '.join(ESTIMATORS)}.")] = "auto",
+    estimator: Annotated[str, typer.Option(help=f"Estimator fitted to the samples: {' or '.join(ESTIMATORS)}.")] = "auto",
     report: Report = False,
     out: Out = None,
 ) -> None:
@@ -76,7 +77,7 @@ def main(
     out = out or Path(f"results/acquisition{kind}{'_quick' if setting.quick else ''}")
     setting = replace(setting, out=out, device="cpu")
     if setting.spending.seeds * ORDERS > 20:
-        raise ValueError(f"each seed takes {ORDERS} of the 20 stored orders, so 1 to 5 seeds, got {setting.spending.seeds}")
+        raise ValueError(f"a seed has {ORDERS} of 20 stored orders, so seeds must be 1 to 5, got {setting.spending.seeds}")
     for pair in () if report else setting.pairs:
         compute(pair, setting, estimator)
     spent = {**asdict(setting.spending), "seeds": report_finished(setting, estimator)}
@@ -85,7 +86,7 @@ def main(
 
 
 def compute(pair: str, setting: Setting, estimator: str) -> None:
-    """Write the errors of each seed of a pair that are not there yet."""
+    """Compute and write the missing errors of each seed of a pair."""
     files = {seed: setting.out / pair / f"{seed}.csv" for seed in range(setting.spending.seeds)}
     if all(path.exists() for path in files.values()):
         return
@@ -100,7 +101,7 @@ def compute(pair: str, setting: Setting, estimator: str) -> None:
 def errors_of(
     pair: str, seed: int, surrogate: Surrogate, target: pac.Dataset, sizes: tuple[int, ...], estimator: str
 ) -> list[tuple[Any, ...]]:
-    """Test errors with chosen samples (order -1) and random ones, at every size: rows of COLUMNS."""
+    """Return test errors with chosen samples (order -1) and random ones at every size, as rows of COLUMNS."""
     pool = target.train
     rows = next_samples(surrogate, None, pool, sizes[-1])
     orders = {-1: pool[rows]} | {draw: target.subset(draw, sizes[-1]) for draw in range(seed * ORDERS, (seed + 1) * ORDERS)}
@@ -116,7 +117,7 @@ def errors_of(
 
 
 def report_finished(setting: Setting, estimator: str) -> dict[str, int]:
-    """Gather what is finished: tidy file, table, figure; give the number of seeds of each pair."""
+    """Write the tidy file and figure of the finished results, print the table; return the number of seeds of each pair."""
     paths = [path for pair in setting.pairs for path in sorted((setting.out / pair).glob("[0-9]*.csv"))]
     if not paths:
         raise ValueError(f"nothing is finished under {setting.out}: run without --report")
@@ -129,7 +130,7 @@ def report_finished(setting: Setting, estimator: str) -> dict[str, int]:
 
 
 def compare(errors: pd.DataFrame) -> Result:
-    """Samples that chosen and random orders of a pair need for the same errors."""
+    """Compare the samples that chosen and random orders of a pair need for the same errors."""
     sizes, random = curve(errors[errors["samples"] == "random"])
     _, chosen = curve(errors[errors["samples"] == "chosen"])
     seeds = [ratio_of(part) for _, part in errors.groupby("seed")]
@@ -145,9 +146,10 @@ def compare(errors: pd.DataFrame) -> Result:
 
 
 def ratio_of(errors: pd.DataFrame) -> float:
-    """Median of n chosen / n random over the errors that random samples reach at each size, those of the first left out.
+    """Return the median of n chosen / n random over the errors that random samples reach at each size except the first.
 
-    Infinity where chosen samples reach most of them at no measured size, NaN where more random samples are no better.
+    It is infinite if chosen samples reach most of these errors at no measured size, and NaN if more random samples do not
+    reduce the error.
     """
     sizes, random = curve(errors[errors["samples"] == "random"])
     _, chosen = curve(errors[errors["samples"] == "chosen"])
@@ -157,7 +159,7 @@ def ratio_of(errors: pd.DataFrame) -> float:
 
 
 def luck(errors: pd.DataFrame) -> float:
-    """The least ratio of a random order of each seed in the place of the chosen one: what the measure gives for nothing."""
+    """Return the least ratio if a random order of each seed takes the place of the chosen one: the saving by chance alone."""
     random = errors[errors["samples"] == "random"]
     places = [random.assign(samples=np.where(random["order"] % ORDERS == i, "chosen", "random")) for i in range(ORDERS)]
     return float(np.nanmin([ratio_of(placed) for placed in places]))
@@ -168,7 +170,7 @@ def needed(sizes: Float[np.ndarray, " size"], values: Float[np.ndarray, " size"]
 
 
 def curve(errors: pd.DataFrame) -> tuple[Float[np.ndarray, " size"], Float[np.ndarray, " size"]]:
-    """Sizes, and the geometric mean of the errors there, made monotone."""
+    """Return the sizes and the geometric means of the errors there, made monotone."""
     from sklearn.isotonic import IsotonicRegression
 
     logs = np.log(errors["rmse_std"]).groupby(errors["size"]).mean()
@@ -177,8 +179,8 @@ def curve(errors: pd.DataFrame) -> tuple[Float[np.ndarray, " size"], Float[np.nd
 
 
 def print_savings(results: dict[str, Result], estimator: str) -> None:
-    """A row for each pair, by halves; the errors are those of random samples at SHOWN sizes."""
-    print(f"\n  estimator: {estimator}. Samples that chosen inputs need for the error of so many random ones;")
+    """Print a row for each pair, by halves; the errors are those of random samples at the sizes SHOWN."""
+    print(f"\n  estimator: {estimator}. Samples that chosen inputs need for the error of n random ones;")
     print("  saved: median over all errors, in brackets the range over seeds; error: geometric mean ratio at equal n\n")
     for half, pairs in {**HALVES, "others": tuple(set(results) - set(TUNED) - set(HELD_OUT))}.items():
         there = [pair for pair in pairs if pair in results]
@@ -211,7 +213,7 @@ def saved(ratio: float) -> str:
 
 
 def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
-    """Error against n for each pair: quartiles and median of random samples, median of the chosen ones."""
+    """Draw the error against n for each pair: quartiles and median of random samples, median of the chosen ones."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
 

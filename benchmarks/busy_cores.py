@@ -1,11 +1,12 @@
-"""Measure the library's calls alone and beside processes that keep cores busy, with one thread and with several.
+"""Measure calls of the library alone and beside processes that keep cores busy, with one thread and with several.
 
     python benchmarks/busy_cores.py             pretrain, PAC, auto: about 3 minutes on 2 cores
-    python benchmarks/busy_cores.py --quick     a look, in seconds; its numbers mean nothing
+    python benchmarks/busy_cores.py --quick     a short run of every part, in seconds; its numbers mean nothing
 
-Each call runs alone and beside `--busy` processes that do nothing but count, in turns, with `torch.set_num_threads` of each of
-`--threads`. Prints the wall time and the CPU time of each. A call whose threads wait for each other in a loop takes more of
-both beside busy processes; any other call takes its CPU time divided by the fraction of the cores that it gets.
+Each call runs in turn alone and beside `--busy` processes that run an empty loop, with each number of threads of `--threads`
+(`torch.set_num_threads`). Prints the wall time and the CPU time of each call. If the threads of a call wait for each other in a
+loop, both times grow beside busy processes; any other call takes its CPU time divided by the fraction of the cores that it
+gets.
 """
 
 import contextlib
@@ -38,12 +39,12 @@ def count() -> None:
 
 @contextlib.contextmanager
 def beside(busy: int) -> Iterator[None]:
-    """Some processes that keep cores busy."""
+    """Keep cores busy with this number of processes while the context lasts."""
     processes = [multiprocessing.get_context("spawn").Process(target=count, daemon=True) for _ in range(busy)]
     for process in processes:
         process.start()
     if processes:
-        time.sleep(2)  # until they count
+        time.sleep(2)  # until they have started
     try:
         yield
     finally:
@@ -53,13 +54,13 @@ def beside(busy: int) -> Iterator[None]:
 
 
 def data(samples: int, shift: float) -> pac.Dataset:
-    """A function of five inputs, at another place on the target."""
+    """Return samples of a function of five inputs; a shift gives the target."""
     x = np.random.default_rng(int(10 * shift)).random((samples, 5))
     return pac.Dataset.from_arrays(x, np.sin(4 * x[:, :1] + shift) * x[:, 1:2] + x[:, 2:3] ** 2)
 
 
 def works(steps: int) -> dict[str, Callable[[], object]]:
-    """The calls that are measured."""
+    """Return the calls that are measured, by name."""
     source, target = data(500, 0.0), data(20, 0.3)
     model = pac.MLP(hidden=(32, 32))
     surrogate = pac.pretrain(source, model=model, steps=steps)
@@ -83,7 +84,7 @@ def main(
     warnings.simplefilter("ignore", pac.DataWarning)
     calls = works(steps)
     for call in calls.values():
-        call()  # what is imported at the first use
+        call()  # imports of the first use are not measured
     seconds: dict[tuple[str, int, int], list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for there in (0, busy):

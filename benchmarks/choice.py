@@ -1,16 +1,16 @@
-"""How good is the choice? `method="auto"` against every method in hindsight, its intervals, and its price.
+"""How good is the choice of `method="auto"`? Its error against every method in hindsight, its intervals, and its cost.
 
     python benchmarks/choice.py                33 pairs (1-D fields, ODEs, tables) x 6 sizes x 5 seeds: hours on 2 cores
     python benchmarks/choice.py --workers 2    the same, two pairs at a time with one thread each
-    python benchmarks/choice.py --report       tables and figures of what is finished
-    python benchmarks/choice.py --times        the price alone, against training and two libraries
-    python benchmarks/choice.py --quick        a look at everything in a minute; its numbers mean nothing
+    python benchmarks/choice.py --report       tables and figures of the finished results
+    python benchmarks/choice.py --times        only the cost, against training and two libraries
+    python benchmarks/choice.py --quick        a short run of every part, in a minute; its numbers mean nothing
 
-For every pair, size and seed: the error of `transfer(method="auto")` on the target test split over that of the best of METHODS
-in hindsight (regret), and over each of them; and how often its intervals cover the test samples. The methods are those of the
-leaderboard, with the same source surrogates, samples and budgets; in the leaderboard's own results the best of METHODS errs
-0.9 % more than the best of all 41 (geometric mean). What the rule leaves open was settled on the pairs of TUNED. Writes
-<out>/choice.csv, coverage.csv, summary.json and figures.
+For every pair, size and seed, this measures the error of `transfer(method="auto")` on the target test split relative to that of
+the best of METHODS in hindsight (regret) and to that of each method, and how often the intervals cover the test samples. The
+methods are taken from the leaderboard, with the same source surrogates, samples and budgets. In the leaderboard's results, the
+error of the best of METHODS is 0.9 % above that of the best of all 41 methods (geometric mean). The open choices of the
+selection rule were made on the pairs of TUNED. Writes <out>/choice.csv, coverage.csv, summary.json and figures.
 """
 
 import json
@@ -71,7 +71,7 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 def main(
     setting: Setting,
     report: Report = False,
-    times: Annotated[bool, typer.Option("--times", help="Measure the price alone.")] = False,
+    times: Annotated[bool, typer.Option("--times", help="Measure only the cost.")] = False,
     workers: Workers = 1,
 ) -> None:
     began = time.perf_counter()
@@ -91,7 +91,7 @@ def main(
 
 
 def measure_pair(pair: str, setting: Setting) -> list[str]:
-    """Measure auto on a pair, if that is not done: errors, intervals, seconds."""
+    """Measure the errors, intervals and seconds of auto on a pair, if they are not measured yet."""
     if measured(pair, setting) is not None:
         return []
     spending = setting.spending
@@ -113,7 +113,7 @@ def measure_pair(pair: str, setting: Setting) -> list[str]:
 
 
 def measure(adapted: Surrogate, target: pac.Dataset) -> dict[str, Any]:
-    """Error on the test split, and coverage and width of the intervals that the sample size allows."""
+    """Return the error on the test split, and the coverage and width of the intervals that the sample size allows."""
     predictor, outputs = adapted.predictor, adapted.scaling.outputs
     assert isinstance(predictor, Mixture)
     assert predictor.studentised is not None
@@ -138,7 +138,7 @@ def measure(adapted: Surrogate, target: pac.Dataset) -> dict[str, Any]:
 
 
 def measured(pair: str, setting: Setting) -> list[dict[str, Any]] | None:
-    """Return the cells of auto on a pair, if they are there and of this setting."""
+    """Return the cells of auto on a pair, or None if they are missing or have another setting."""
     path = setting.out / pair / "auto.json"
     if not path.exists():
         return None
@@ -147,7 +147,7 @@ def measured(pair: str, setting: Setting) -> list[dict[str, Any]] | None:
 
 
 def report_finished(setting: Setting) -> None:
-    """Gather what is finished: the tidy files, the summary, its tables and figures."""
+    """Write the tidy files, the summary and the figures of all finished results, and print the tables."""
     cells, missing = [], []
     for pair in setting.pairs:
         autos = measured(pair, setting)

@@ -1,12 +1,12 @@
 """How far is each source from its target? Errors of the unchanged source, of scratch and of fine-tuning on every pair.
 
-    python benchmarks/difficulty.py                     all pairs: about 15 minutes on 2 cores, most of it their data
+    python benchmarks/difficulty.py                     all pairs: about 15 minutes on 2 cores, mostly for their data
     python benchmarks/difficulty.py --pairs burgers poisson
-    python benchmarks/difficulty.py --quick --pairs burgers     a look in seconds; its numbers mean nothing
+    python benchmarks/difficulty.py --quick --pairs burgers     a short run in seconds; its numbers mean nothing
 
-The model is one for all (MLP 64-64), and nothing is tuned: this grades pairs, and is no comparison of methods. The error of
-the unchanged source on the target's test inputs is the `difficulty` that `python -m simulators list` prints: easy below 0.2,
-moderate below 0.4, hard above, or where the target has outputs that the source lacks. Writes <out>/difficulty.json and
+All pairs have the same model (MLP 64-64), and nothing is tuned: this grades pairs and does not compare methods. The error of
+the unchanged source on the target's test inputs gives the `difficulty` that `python -m simulators list` prints: easy below 0.2,
+moderate below 0.4, otherwise hard, also if the target has outputs that the source lacks. Writes <out>/difficulty.json and
 prints a table.
 """
 
@@ -41,11 +41,11 @@ COMPARISON = Comparison(
 )
 
 
-def main(setting: Setting, out: Annotated[Path, Option(help="Folder to write.")] = Path("results/difficulty")) -> None:
+def main(setting: Setting, out: Annotated[Path, Option(help="Folder of the results.")] = Path("results/difficulty")) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, dict[str, object]] = {}
     sizes = ", ".join(map(str, SIZES[1:]))
-    # A row is printed as soon as it is known: all pairs take a quarter of an hour.
+    # A row is printed as soon as it is measured: all pairs take a quarter of an hour.
     print(markdown_table(("pair", "shift", "difficulty", "source", f"scratch n = {sizes}", "fine-tune", "seconds"), []))
     for name in setting.pairs:
         begin, pair = time.perf_counter(), PAIRS[name]

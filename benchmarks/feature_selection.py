@@ -1,11 +1,11 @@
-"""Do more layers help? Adaptive transfer learning (ATL) beside the probe and the ridge towards the source.
+"""Do more layers help? Compare adaptive transfer learning (ATL) with the probe and the ridge towards the source.
 
     python benchmarks/feature_selection.py            6 pairs, n = 5 to 50, 5 seeds: about 5 minutes on 2 cores
-    python benchmarks/feature_selection.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/feature_selection.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/feature_selection.py --full     10 seeds, longer training
 
-ATL (Lee et al., arXiv:2111.10937) reads several layers of the source by ridge regression, here chosen by exact leave-one-out
-errors. Writes <out>/<pair>/curve.nc and so on, and prints which layers were chosen (seed 0).
+ATL (Lee et al., arXiv:2111.10937) fits a ridge regression to several layers of the source, which are chosen here by exact
+leave-one-out errors. Writes <out>/<pair>/curve.nc and further files, and prints the chosen layers (seed 0).
 """
 
 import pac_surrogate as pac

@@ -1,11 +1,11 @@
-"""What is left of the source task after a transfer, for every method.
+"""Measure how much of the source task each method forgets in a transfer.
 
     python benchmarks/forgetting.py            two pairs, n = 16 and 64, 5 seeds: about 15 minutes on 2 cores
-    python benchmarks/forgetting.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/forgetting.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/forgetting.py --full     10 seeds, longer training
 
-The error on the source's own test split, after transfer, beside the error on the target's. Writes <out>/<pair>/curve.nc and so
-on and forgetting.png: the best methods are low on both axes.
+Compares the error on the source's test split after transfer with the error on the target's. Writes <out>/<pair>/curve.nc and
+further files, and forgetting.png, in which the best methods are low on both axes.
 """
 
 from pathlib import Path
@@ -33,12 +33,12 @@ def main(setting: Setting) -> None:
 
 
 def medians(curve: "xr.Dataset") -> tuple[np.ndarray, np.ndarray]:
-    """Errors on the target and on the source, medians over seeds."""
+    """Return the errors on the target and on the source, medians over seeds."""
     return curve[curve.attrs["headline"]].median("seed").values, curve["source_error"].median("seed").values
 
 
 def print_forgetting(curve: "xr.Dataset") -> None:
-    """Print source errors, least first, beside those on the target."""
+    """Print the errors on the source, lowest first, and those on the target."""
     print(f"\nn = {int(curve['size'])}: source error after transfer, and target error")
     errors, kept = medians(curve)
     rows = [
@@ -49,7 +49,7 @@ def print_forgetting(curve: "xr.Dataset") -> None:
 
 
 def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
-    """Draw source error against target error, a point a method."""
+    """Draw source error against target error, with a point for each method."""
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
     x, y = medians(curve)
     axes.scatter(x, y, s=18)

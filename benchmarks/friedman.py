@@ -1,12 +1,12 @@
-"""Friedman #1 as source and target grow apart.
+"""Compare methods on Friedman #1 for growing dissimilarity of source and target.
 
     python benchmarks/friedman.py            d in {0, 1, 2, 4, 8}, n = 10 to 200, 5 seeds: about 10 minutes on 2 cores
-    python benchmarks/friedman.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/friedman.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/friedman.py --full     10 seeds, longer training
 
 The transfer problem of Pardoe & Stone (ICML 2010) in PAC-Net's setting (Myung et al., ICML 2022): the source's coefficients are
-drawn with dissimilarity d; 20,000 source samples, half of them for training. Writes <out>/<pair>/curve.nc and so on, and
-<out>/dissimilarity.png.
+drawn with dissimilarity d; half of the 20,000 source samples are for training. Writes <out>/<pair>/curve.nc and further files,
+and <out>/dissimilarity.png.
 """
 
 import matplotlib.pyplot as plt

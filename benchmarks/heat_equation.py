@@ -4,7 +4,7 @@
     python benchmarks/heat_equation.py --quick      a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/heat_equation.py --full       three pairs (a CNN in 2-D), 10 seeds, longer training: hours on 2 cores
 
-Generates the data if they are not there, pretrains the source surrogates of all seeds as one stack, tunes every method with the
+Generates the data if they are missing, pretrains the source surrogates of all seeds as one stack, tunes every method with the
 same number of trials by cross-validation on the target training samples, and reads the test split once. Writes
 <out>/<pair>/curve.nc, curve.csv, curve.png, fields.png and config.json. An interrupted run continues where it stopped.
 The pairs are heat_equation, heat_equation_losses and heat_equation_2d.
@@ -25,7 +25,7 @@ from shared.figures import write_figure
 from shared.setting import QUICK, Setting, Spending
 
 RATES = (1e-3, 3e-3)
-# Every list begins with the method's defaults, which serve where there are too few samples to tune.
+# Every list begins with the method's defaults, which are used where there are too few samples to tune.
 PAC = (
     pac.PAC(),
     pac.PAC(learning_rate=3e-3),
@@ -43,7 +43,7 @@ METHODS: Methods = {
     "PackNet": pac.grid(pac.PackNet, learning_rate=RATES, sparsity=(0.8, 0.5)),
     "PAC": PAC,
 }
-# What --full compares too.
+# Methods that --full compares in addition.
 MORE_METHODS: Methods = {
     "L2": pac.grid(pac.L2, learning_rate=RATES, strength=(0.1, 1e-3)),
     "PAC, random mask": [replace(candidate, criterion="random") for candidate in PAC],
@@ -67,7 +67,7 @@ FULL_PLATES = replace(PLATES, seeds=5, pretrain_steps=3000, source_steps=1000, s
 
 def main(
     setting: Setting,
-    stack_memory: Annotated[int | None, typer.Option(min=1, help="Megabytes that one stack of runs may take.")] = None,
+    stack_memory: Annotated[int | None, typer.Option(min=1, help="Maximum memory of one stack of runs, in megabytes.")] = None,
 ) -> None:
     check_known("pair", setting.pairs, PAIRS)
     methods = {name: {**METHODS, **MORE_METHODS}[name] for name in setting.methods}
@@ -84,7 +84,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
     largest = int(curve["size"].max())
     medians = pac.summarise(curve)["median"].sel(size=largest)
     if bool(medians.isnull().all()):
-        print("  no method has an answer at the largest size: no fields.png")
+        print("  no method has a result at the largest size: fields.png is not drawn")
         return
     best = str(medians["approach"].values[int(np.nanargmin(medians.values))])
     shown = {f"best: {best}": best} | {
@@ -95,7 +95,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
     predictions = {}
     for label, name in shown.items():
         saved = setting.out / pair / "surrogates" / f"{name}.safetensors"
-        if saved.exists():  # a diverged run leaves none
+        if saved.exists():  # a diverged run saves no surrogate
             (prediction,) = predict_many([pac.Surrogate.load(saved)], [samples])
             predictions[label] = prediction[:, : variable.size].reshape(-1, *variable.shape)
     coordinate = target.coordinates["x"]

@@ -2,13 +2,13 @@
 
     python benchmarks/leaderboard.py                14 pairs (1-D fields, ODEs, tables) x 5 sizes x 5 seeds: hours on 2 cores
     python benchmarks/leaderboard.py --workers 2    the same, two pairs at a time with one thread each
-    python benchmarks/leaderboard.py --report       tables and figures of what is finished
-    python benchmarks/leaderboard.py --quick        a look at everything in a minute; its numbers mean nothing
+    python benchmarks/leaderboard.py --report       tables and figures of the finished results
+    python benchmarks/leaderboard.py --quick        a short run of every part, in a minute; its numbers mean nothing
     python benchmarks/leaderboard.py --full         all pairs, 2-D with CNNs, bigger budgets: days on 2 cores
 
-Every method gets the same source surrogates, target samples, steps and two trials by 2-fold cross-validation on the target
-training samples (one trial where nothing is to tune). A pair and a method are the unit of resuming: what is finished under
-<out> is not computed again. Writes <out>/leaderboard.csv (tidy: pair, kind, method, size, seed, metric, value), ranking.json,
+Every method has the same source surrogates, target samples and steps, and two candidates among which 2-fold cross-validation on
+the target training samples chooses (one candidate if nothing is tuned). The curve of a method on a pair is not computed again
+if it is finished under <out>. Writes <out>/leaderboard.csv (tidy: pair, kind, method, size, seed, metric, value), ranking.json,
 ranks.png and kinds.png.
 """
 
@@ -66,7 +66,7 @@ def main(setting: Setting, workers: Workers = 1, report: Report = False) -> None
 
 
 def report_finished(setting: Setting) -> None:
-    """Gather what is finished: the tidy file, the ranking, its figures and its table."""
+    """Write the tidy file, the ranking and the figures of all finished results, and print the table."""
     curves = {(pair, name): finished(pair, name, setting) for pair in setting.pairs for name in setting.methods}
     cells = Cells.gather(
         {key: curve for key, curve in curves.items() if curve is not None},
@@ -80,7 +80,7 @@ def report_finished(setting: Setting) -> None:
     draw(cells, ranking, setting.out)
     print(ranking_table(ranking))
     hours = sum(float(curve.attrs["wall_seconds"]) for curve in curves.values() if curve is not None) / 3600
-    print(f"\n{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, sources not counted")
+    print(f"\n{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, without pretraining")
     if missing:
         print(f"\nmissing, {len(missing)} of {len(curves)}: {'; '.join(missing)}")
 

@@ -1,14 +1,14 @@
-"""Oscillators step by step: a surrogate of one time step, rolled out over a hundred.
+"""Roll out a surrogate of one time step of an oscillator over a hundred steps.
 
     python benchmarks/oscillator.py            harmonic to damped, to Duffing, unforced to forced: about 5 minutes on 2 cores
-    python benchmarks/oscillator.py --quick    a look at everything in seconds; its numbers mean nothing
+    python benchmarks/oscillator.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/oscillator.py --full     10 seeds, longer training
 
 The surrogate maps (q, p, cos t, sin t) to the change of (q, p) over a step of 0.1 (PAC-Net's ODE setting; Myung et al., ICML
-2022, whose step and sampling are not public: ours). Source: 4,000 steps from random states; target: n steps. Fed with its own
-predictions from 100 random starts for 100 steps, it is held against the true trajectory: root mean square error over the
-standard deviation of the true states, and the error of the energy over the true energy's standard deviation. A rollout that
-leaves |q|, |p| <= 100 has an infinite error. Writes <out>/rollout.json and rollout.png.
+2022; their step and sampling are not public, so these are our own). Source: 4,000 steps from random states; target: n steps.
+The surrogate is applied to its own predictions for 100 steps from 100 random starts and compared with the true trajectory: root
+mean square error over the standard deviation of the true states, and error of the energy over the standard deviation of the
+true energy. A rollout that leaves |q|, |p| <= 100 has an infinite error. Writes <out>/rollout.json and rollout.png.
 """
 
 import math
@@ -56,7 +56,7 @@ def main(setting: Setting) -> None:
         pair = find_pair(name)
         source, target = pair.source.ensemble, pair.target.ensemble
         if not isinstance(source, Oscillators) or not isinstance(target, Oscillators):
-            raise ValueError(f"{name} is no pair of oscillators: choose from {', '.join(PAIRS)}")
+            raise ValueError(f"{name} is not a pair of oscillators: choose from {', '.join(PAIRS)}")
         results[name] = roll_out(source, target, setting.methods, spending, setting.device)
         print_errors(name, results[name], spending)
     methods = {name: CANDIDATES[name] for name in setting.methods}
@@ -68,14 +68,14 @@ def main(setting: Setting) -> None:
 def flow(
     oscillator: Oscillators, start: Float[Tensor, "sample 3"], times: Float[Tensor, " time"]
 ) -> Float[Tensor, "sample time 2"]:
-    """States (q, p) at these times after each row's own moment t; a row of `start` is (q, p, t)."""
+    """Return the states (q, p) at these times after each row's own time t; a row of `start` is (q, p, t)."""
     field, moment = oscillator._field({}), start[:, 2]
     state = torch.cat([start[:, :2], torch.zeros(len(start), 1, dtype=start.dtype)], dim=1)
     return solve_dopri5(lambda t, y: field(t + moment, y), state, times)[:, :, :2]
 
 
 def steps_of(oscillator: Oscillators, count: int, seed: int, reach: float = 2.0) -> pac.Dataset:
-    """Single steps from random states and moments."""
+    """Return single steps from random states and times."""
     generator = torch.Generator().manual_seed(seed)
     start = torch.rand(count, 3, generator=generator, dtype=torch.float64) * 2 - 1
     start = start * torch.tensor([reach, reach, math.pi], dtype=torch.float64)
@@ -84,7 +84,7 @@ def steps_of(oscillator: Oscillators, count: int, seed: int, reach: float = 2.0)
 
 
 def phases(start: Float[Tensor, "sample 3"]) -> Float[Tensor, "sample 4"]:
-    """Inputs of the surrogate: q, p, cos t, sin t."""
+    """Return the inputs of the surrogate: q, p, cos t, sin t."""
     return torch.cat([start[:, :2], start[:, 2:].cos(), start[:, 2:].sin()], dim=1)
 
 
@@ -97,7 +97,7 @@ def energy(oscillator: Oscillators, states: Float[np.ndarray, "*batch 2"]) -> Fl
 def roll_out(
     source: Oscillators, target: Oscillators, methods: tuple[str, ...], spending: Spending, device: str
 ) -> dict[str, dict[str, Any]]:
-    """Errors of every method: name -> measure -> (size, seed)."""
+    """Return the errors of every method: name -> measure -> (size, seed)."""
     few = spending.samples or SOURCE
     cheap, expensive = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
     seeds = range(spending.seeds)
@@ -131,7 +131,7 @@ def step_error(surrogate: Surrogate, data: pac.Dataset) -> float:
 
 
 def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3"]) -> Float[np.ndarray, "run sample time 2"]:
-    """Feed every surrogate with its own predictions."""
+    """Return the trajectories of every surrogate, which is applied to its own predictions."""
     state, states = np.repeat(start[None, :, :2], len(surrogates), axis=0), []
     for step in range(STEPS):
         moment = np.full((len(start), 1), step * STEP)
@@ -140,7 +140,7 @@ def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3
         state = state + np.stack(change)
         state = np.where(np.abs(state).max((1, 2), keepdims=True) > 100, np.inf, state)
         states.append(state)
-        # What has left stays where it is; infinity is no input.
+        # A rollout that has left continues from zero, since infinity cannot be an input; it is marked again below.
         state = np.where(np.isfinite(state), state, 0.0)
     gone = np.cumsum(~np.isfinite(np.stack(states)).all((2, 3)), axis=0) > 0
     return np.where(gone[:, :, None, None], np.inf, np.stack(states)).transpose(1, 2, 0, 3)

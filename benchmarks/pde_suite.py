@@ -1,10 +1,10 @@
-"""All pairs of fields: PAC-Net and its main rivals on every PDE.
+"""Compare PAC-Net with its main rivals on all pairs of fields.
 
     python benchmarks/pde_suite.py            the 1-D fields, 5 seeds: about half an hour on 2 cores
-    python benchmarks/pde_suite.py --quick    a look at one pair in seconds; its numbers mean nothing
-    python benchmarks/pde_suite.py --full     2-D fields too, with CNNs, and bigger budgets: days on 2 cores
+    python benchmarks/pde_suite.py --quick    a short run of one pair, in seconds; its numbers mean nothing
+    python benchmarks/pde_suite.py --full     also 2-D fields with CNNs, and bigger budgets: days on 2 cores
 
-Writes <out>/<pair>/curve.nc and so on, and prints a table a pair and one of all.
+Writes <out>/<pair>/curve.nc and further files, and prints a table for each pair and one of all pairs.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ METHODS = (
     "PackNet",
     "PAC",
 )
-# Plates and flows in two dimensions are for CNNs, and for --full.
+# Fields in two dimensions need CNNs and are only included by --full.
 PLANES = (
     "heat_equation_2d",
     "gray_scott",

@@ -1,15 +1,15 @@
-"""Robust tickets beside natural ones, against the distance between source and target.
+"""Compare robust with natural tickets, against the distance between source and target.
 
     python benchmarks/robust_tickets.py            8 pairs, n = 16, 3 seeds: about an hour on 2 cores
-    python benchmarks/robust_tickets.py --quick    a look at everything in a minute; its numbers mean nothing
+    python benchmarks/robust_tickets.py --quick    a short run of every part, in a minute; its numbers mean nothing
     python benchmarks/robust_tickets.py --full     more seeds and longer training
 
-The question of Fu et al. (DAC 2023, arXiv:2304.11834), whose evidence is image classification. Schemes OMP, IMP and LMP; single
-weights and rows (units; a CNN would add kernels and channels); natural tickets, robust ones (PGD), and a control of plain noise
-of the same size; linear and full regime. The radius of the perturbation is the largest of 0.01, 0.05, 0.1 at which robust
-training costs less than 20 % of the source's validation error. Writes <out>/<pair>/curve.nc and so on, robust_tickets.json and
-robust_tickets.png: robust over natural against the distance between source and target, which is the error of the unchanged
-source.
+Fu et al. (DAC 2023, arXiv:2304.11834) ask this question; their evidence is image classification. Compared are the schemes OMP,
+IMP and LMP; single weights and rows (units; a CNN would add kernels and channels); natural tickets, robust ones (PGD), and a
+control with plain noise of the same size; linear and full regime. The radius of the perturbation is the largest of 0.01, 0.05,
+0.1 at which robust training increases the source's validation error by less than 20 %. Writes <out>/<pair>/curve.nc and further
+files, robust_tickets.json, and robust_tickets.png with the ratio of robust to natural error against the distance between source
+and target, which is the error of the unchanged source.
 """
 
 from itertools import product
@@ -35,7 +35,7 @@ SCHEMES = ("OMP", "IMP", "LMP")
 GRANULARITIES = ("weight", "row")
 RADII = (0.01, 0.05, 0.1)
 RISE = 1.2
-KINDS = {"natural": (0.0, 3), "robust": (1.0, 3), "noise": (1.0, 0)}  # radius in units of the pair's, steps of the attack
+KINDS = {"natural": (0.0, 3), "robust": (1.0, 3), "noise": (1.0, 0)}  # radius relative to that of the pair, steps of the attack
 REGIMES = ("linear", "full")
 PAIRS = (
     "heat_equation",
@@ -84,9 +84,9 @@ def main(setting: Setting) -> None:
 
 
 def capped_radius(pair: str, setting: Setting) -> tuple[float, dict[str, float]]:
-    """The largest radius whose robust training keeps the source's validation error below 1.2 times the natural one's; seed 0.
+    """Return the largest radius at which robust training increases the source's validation error by less than 20 %; seed 0.
 
-    If even the smallest costs more, the smallest.
+    If the increase is larger at every radius, the smallest radius is returned. The second result is the ratio at each radius.
     """
     source, _, (dense, *_), solver = setting.pretrain(pair)
     case = prepare(dense, source.train[:0], source.train).case(Budget(source_steps=setting.spending.source_steps), 0)
@@ -104,7 +104,7 @@ def capped_radius(pair: str, setting: Setting) -> tuple[float, dict[str, float]]
 
 
 def ratios(results: dict[str, Any], scheme: str, granularity: str, regime: str, kind: str) -> list[float]:
-    """Error of one kind of ticket over the natural one's, a number for each pair (the geometric mean over sizes)."""
+    """Return the error of one kind of ticket over that of the natural one for each pair (geometric mean over sizes)."""
     found = []
     for pair in results.values():
         own, natural = (np.array(pair["errors"][f"{scheme} {granularity} {k} {regime}"]) for k in (kind, "natural"))
@@ -114,7 +114,7 @@ def ratios(results: dict[str, Any], scheme: str, granularity: str, regime: str, 
 
 def print_ratios(results: dict[str, Any], schemes: tuple[str, ...]) -> None:
     print(
-        "\nerror over the natural ticket's, geometric mean over pairs; rank correlation of robust / natural with the distance"
+        "\nerror / error of the natural ticket, geometric mean over pairs; rank correlation of robust / natural with distance"
     )
     rows = []
     distance = [pair["distance"] for pair in results.values()]

@@ -1,25 +1,25 @@
-"""Measure how many samples a second the simulators give at equal accuracy: beside SciPy, beside exponax, and on a GPU.
+"""Measure how many samples per second the simulators solve: against SciPy and exponax at equal accuracy, and on a GPU.
 
-    python benchmarks/simulation_speed.py               all that is installed, 1 and 2 threads: about 6 minutes on 2 cores
-    python benchmarks/simulation_speed.py --quick       a look at everything, in seconds; its ratios mean nothing
+    python benchmarks/simulation_speed.py               all installed libraries, 1 and 2 threads: about 6 minutes on 2 cores
+    python benchmarks/simulation_speed.py --quick       a short run of every part, in seconds; its ratios mean nothing
     python benchmarks/simulation_speed.py --against scipy --threads 1
-    python benchmarks/simulation_speed.py --device cuda     the table of the GPU alone
+    python benchmarks/simulation_speed.py --device cuda     only the table of the GPU
 
-Ways alternate (ours, theirs, ours, theirs, ...) in one run. A ratio is their time over ours for a sample, median [least,
-largest] over rounds; times are medians. The errors of both stand beside: the largest difference from a reference, and the
-relative L2 norm of the difference, over the rows that were checked.
+Our solver and the other one alternate in one run. A ratio is their time per sample over ours, median [least, largest] over
+rounds; times are medians. The table also shows the errors of both: the largest difference from a reference, and the relative
+L2 norm of the difference, over the rows that were checked.
 
-SciPy: `solve_ivp`, one row after the other, right-hand sides in plain Python or NumPy. Systems: RK45 with the tolerances of
-our Dormand-Prince 5(4); the reference is DOP853 at 1e-12. Burgers: the same Fourier modes by the quickest of RK45, BDF and
-LSODA, each at the loosest power of ten that errs by no more than twice ours. References of fields are ours with 8 times the
-steps and twice the points along each axis, in float64.
+SciPy: `solve_ivp`, one row after the other, with right-hand sides in plain Python or NumPy. Systems are solved by RK45 with the
+tolerances of our Dormand-Prince 5(4); the reference is DOP853 at 1e-12. Burgers' equation is solved in the same Fourier modes
+by the quickest of RK45, BDF and LSODA, each at the loosest tolerance (a power of ten) whose error is at most twice ours. The
+references of fields are our solutions with 8 times the steps and twice the points along each axis, in float64.
 exponax (JAX, on the CPU): the same ETDRK4, step, number of steps, fields and viscosity, in a child process for each precision
-and number of threads; both are held to the same cores. It compiles, and makes its coefficients, before the clock starts, and
-its loop stays in Fourier space; our time includes checks, coefficients and the cut into blocks. Ours keeps coefficients for
-each row, as viscosities may differ; here they are equal, since a stepper of exponax has one. Solutions that disagree by more
-than the scheme's error end the run.
-GPU: traffic counts every tensor operation of a step as reading its arguments and writing its results once; this is
-printed as a fraction of the bandwidth of a copy.
+and number of threads; both solvers are restricted to the same cores. exponax compiles and computes its coefficients before the
+timing starts, and its loop stays in Fourier space; our time includes checks, coefficients and the split into blocks. Our solver
+keeps coefficients for each row, as viscosities may differ; here they are equal, since a stepper of exponax has only one. The
+run stops if solutions differ by more than the scheme's error.
+GPU: traffic counts every tensor operation of a step as reading its arguments and writing its results once; it is printed as a
+fraction of the bandwidth of a copy.
 """
 
 import importlib.metadata
@@ -51,7 +51,7 @@ from speed.scipy_peer import SYSTEMS, TOLERANCE, solve_burgers, solve_system
 
 INSTALL = "pip install -e '.[benchmarks]' -c constraints.txt"
 AGAINST = ("scipy", "exponax")
-AGREEMENT = {"float64": 1e-9, "float32": 1e-5}  # relative difference that round-off alone may leave
+AGREEMENT = {"float64": 1e-9, "float32": 1e-5}  # relative difference that round-off alone may cause
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Size:
 
     rounds: int = 5
     threads: tuple[int, ...] = (1, 2)
-    rows: int = 2000  # of a system in one call of ours
-    scipy_rows: int = 40  # of them by SciPy: its time for a row does not depend on how many there are
+    rows: int = 2000  # rows of a system that one call of our solver solves
+    scipy_rows: int = 40  # rows that SciPy solves: its time per row does not depend on their number
     methods: tuple[str, ...] = ("RK45", "BDF", "LSODA")
     checked: int = 8  # rows of fields compared with the reference
     copied: int = 2**28  # bytes of the copy that gives the bandwidth
@@ -100,7 +100,7 @@ def burgers_against_scipy(size: Size, evolution: Evolution) -> list[Record]:
                 trials.append((time.perf_counter() - began, method, tolerance))
                 break
     if not trials:
-        raise ValueError(f"SciPy comes not within {2 * ours['relative']:.1e} of the reference: not the same equation")
+        raise ValueError(f"SciPy does not reach an error of {2 * ours['relative']:.1e}: the equations are not the same")
     _, method, tolerance = min(trials)
     by_scipy = partial(solve_burgers, evolution, fields, method, tolerance)
     described = {"system": "Burgers", "method": method, "tolerance": tolerance, "trials": trials}
@@ -135,7 +135,7 @@ def against_exponax(size: Size, evolutions: dict[str, Evolution]) -> list[Record
 
 
 def beside(child: Exponax, size: Size, name: str, evolution: Evolution, initial: Tensor, true: np.ndarray) -> Record:
-    """Measure one evolution in the precision and with the threads of the child."""
+    """Measure one evolution with the precision and number of threads of the child process."""
     start = initial.to(getattr(torch, child.precision))
     order = {key: getattr(evolution, key) for key in ("length", "viscosity", "step", "steps")}
     theirs, seconds = child.prepare(start.numpy(), name=name, axes=len(evolution.points), points=evolution.points[0], **order)
@@ -155,7 +155,7 @@ def main(
     threads: Annotated[list[int] | None, typer.Option(metavar=NUMBERS, help="1 2 by default, 1 with --quick.")] = None,
     against: Annotated[list[str] | None, typer.Option(metavar=NAMES, help=f"{' and '.join(AGAINST)} by default.")] = None,
     device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda: auto adds the table of the GPU if there is one, cuda prints it alone.")
+        str, typer.Option(help="auto, cpu or cuda: auto adds the table of the GPU if there is one, cuda prints only that.")
     ] = "auto",
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/simulation_speed.json"),
 ) -> None:
@@ -177,10 +177,10 @@ def main(
     if "scipy" in libraries:
         content["scipy"] = against_scipy(size, evolutions["Burgers"])
         rows = " and ".join(str(content["scipy"][i]["samples"]["ours"]) for i in (0, -1))
-        print(f"\nAgainst SciPy, a row at a time; ours has {rows} rows (Burgers) in a call, float64\n")
+        print(f"\nAgainst SciPy, which solves row by row; one call of ours solves {rows} (Burgers) rows, float64\n")
         print(record_table(content["scipy"], SCIPY))
     if "exponax" in libraries and importlib.util.find_spec("exponax") is None:
-        print(f"\nexponax is not installed, its table is left out: {INSTALL}")
+        print(f"\nexponax is not installed, so its table is left out: {INSTALL}")
     elif "exponax" in libraries:
         versions |= {name: importlib.metadata.version(name) for name in ("exponax", "jax")}
         content["exponax"] = against_exponax(size, evolutions)
@@ -196,7 +196,7 @@ def main(
 
 
 def processor() -> str:
-    """Name of the processor where Linux tells it."""
+    """Return the name of the processor if Linux reports it, otherwise the architecture."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -1,13 +1,13 @@
-"""Which pruning transfers best? Six recipes at four sparsities, in the linear and the full regime.
+"""Which pruning method transfers best? Six recipes at four sparsities, in the linear and the full regime.
 
     python benchmarks/sparse_transfer.py            8 pairs, n = 8 and 32, 3 seeds: about an hour on 2 cores
-    python benchmarks/sparse_transfer.py --quick    a look at everything in a minute; its numbers mean nothing
+    python benchmarks/sparse_transfer.py --quick    a short run of every part, in a minute; its numbers mean nothing
     python benchmarks/sparse_transfer.py --full     more seeds and longer training
 
-The question of Iofinova et al. (CVPR 2022, arXiv:2111.13445): their ranking of pruning methods turns around between the regimes
-(AC/DC, STR and RigL ahead in the linear, WoodFisher and GMP in the full one). Every recipe starts from the same pretrained
-source and has the same steps on the source. Unstructured zeros save no time in torch: non-zeros and FLOPs are counted instead.
-Writes <out>/<pair>/curve.nc and so on, <out>/sparse_transfer.json and rankings.png.
+Iofinova et al. (CVPR 2022, arXiv:2111.13445) ask this question; their ranking of pruning methods is reversed between regimes
+(AC/DC, STR and RigL lead in the linear regime, WoodFisher and GMP in the full one). Every recipe starts from the same
+pretrained source and has the same number of steps on the source. Unstructured zeros save no time in torch, so non-zeros and
+FLOPs are counted instead. Writes <out>/<pair>/curve.nc and further files, <out>/sparse_transfer.json and rankings.png.
 """
 
 import time
@@ -74,7 +74,7 @@ def main(setting: Setting) -> None:
 
 
 def costs(pair: str, setting: Setting, sparsities: tuple[float, ...]) -> dict[str, dict[str, float]]:
-    """Non-zero weights, FLOPs of a prediction and source test error of each pruned source; seed 0."""
+    """Return non-zero weights, FLOPs of a prediction and source test error of each pruned source, for seed 0."""
     began = time.perf_counter()
     source, target, (dense, *_), solver = setting.pretrain(pair)
     recipes = {f"{name} {sparsity}": RECIPES[name](sparsity=sparsity) for sparsity in sparsities for name in setting.methods}
@@ -102,7 +102,7 @@ def scaled(surrogate: pac.Surrogate, data: pac.Dataset) -> Any:
 
 
 def rank(results: dict[str, Any], regime: str, sparsity: float, names: tuple[str, ...]) -> dict[str, float]:
-    """Mean rank of each recipe over pairs and sizes, 1 the best."""
+    """Return the mean rank of each recipe over pairs and sizes; 1 is the best."""
     rows = [
         [pair["errors"][f"{name} {sparsity} {regime}"][n] for name in names]
         for pair in results.values()

@@ -1,11 +1,11 @@
-"""Say how far the time steps of every pair are from the solution, and what it costs to know.
+"""Measure the errors of the time steps of every pair, and the cost of estimating them.
 
     python benchmarks/step_errors.py                          all sides with fixed steps: 2 minutes on 2 cores, 1 thread
     python benchmarks/step_errors.py --pairs burgers lorenz_63 --out /tmp/steps.md
 
-Prints a section of `simulators/README.md` and writes it to a file, from where `benchmarks/verification.py` takes it. A row for
-each side that is solved in fixed steps: linear PDEs that
-are solved exactly, closed forms, steady fields, and steps that follow a tolerance or the waves have none.
+Prints a section of `simulators/README.md` and writes it to a file, from which `benchmarks/verification.py` reads it. The table
+has a row for each side that is solved in fixed steps, but none for linear PDEs that are solved exactly, closed forms, steady
+fields, and steps that adapt to a tolerance or to the waves.
 """
 
 import math
@@ -35,24 +35,24 @@ HARDWARE = "Intel Xeon, 2 cores, one thread"
 TEXT = f"""\
 ## Time steps
 
-Every solver with fixed steps estimates the error that they make. It refuses a sample for which this is above 0.1 of the
-solution, or whose solution is not finite, in a line with the sample, the time and the remedy
-(`simulators/numerics/step_error.py`; `tolerate(limit)` sets another limit, and `tolerate(math.inf)` estimates nothing). ETDRK4
-and the classical Runge-Kutta method compare steps with an embedded solution of order 3; the heat equation takes differences of
-its last temperatures; the error of the leapfrog's phases follows from the initial field. Shallow water follows its waves, and
-refuses what is not finite.
+Every solver with fixed steps estimates the error of its steps. It rejects a sample whose estimated error is above 0.1 of the
+solution, or whose solution is not finite; the message names the sample, the time and the remedy
+(`simulators/numerics/step_error.py`; `tolerate(limit)` sets another limit, and `tolerate(math.inf)` switches the estimate off).
+ETDRK4 and the classical Runge-Kutta method compare their steps with an embedded solution of order 3. The solver of the heat
+equation takes differences of its last temperatures. The error of the leapfrog's phases follows from the initial field. The
+steps of shallow water adapt to its waves, and their errors are not estimated; a solution that is not finite is rejected.
 
-Estimated: the largest of {ESTIMATED} samples. Measured: the largest distance from the outputs of {FINER} times the steps on
-the same cells, relative to them, of {MEASURED} of these samples. Cost: of the estimate, as a fraction of the processor time of
-a generation without it (one chunk, with and without it in turn, median of {ROUNDS} rounds; it scatters by some 3 %). The
-embedded solutions overestimate, by a hundredfold and more where the error is tiny. The estimate of the heat equation is
-relative to the largest temperature, most of which has decayed in the outputs; that of waves to the energy, in which short
-waves weigh more than in the outputs."""
+Estimated: the largest estimate over {ESTIMATED} samples. Measured: the largest relative difference from the outputs of
+{FINER} times the steps on the same cells, over {MEASURED} of these samples. Cost: processor time of the estimate, as a fraction
+of that of a generation without it (one chunk, with and without it in turn, median of {ROUNDS} rounds; the scatter is some 3 %).
+The embedded solutions overestimate the error, by a factor of a hundred or more where it is tiny. The estimate for the heat
+equation is relative to the largest temperature, most of which has decayed in the outputs; that for waves is relative to the
+energy, to which short waves contribute more than to the outputs."""
 LONG = """\
-Three sources have an estimate above 1 %. Their steps are long on purpose, since that is what makes them cheap.
+Three sources have an estimate above 1 %. Their steps are long on purpose, which makes these sources cheap.
 `navier_stokes` and `membranes` stay below the limit. `lorenz_63` has the limit 1 (`looseness` in
-`simulators/odes/lorenz.py`): its steps alone are off by a tenth or more, and chaos multiplies that within the time reported,
-which no estimate of steps contains. All other steps are accurate to 1 %."""
+`simulators/odes/lorenz.py`): its steps alone have an error of a tenth or more, and chaos amplifies this error within the
+reported time, which no estimate of the steps includes. All other steps are accurate to 1 %."""
 Arrays = Mapping[str, torch.Tensor]
 
 
@@ -79,7 +79,7 @@ def main(
 
 
 def steps_of(ensemble: Any) -> int:
-    """Fixed steps from t = 0 to the end; 0 if there are none, or if they leave no error."""
+    """Return the number of fixed steps from t = 0 to the end; 0 if there are none, or if they have no error."""
     if math.isnan(ensemble.order) or not hasattr(ensemble, "steps"):
         return 0
     each = ensemble.steps or ensemble.cells
@@ -116,7 +116,7 @@ def chunks(inputs: Arrays, size: int) -> Iterator[dict[str, torch.Tensor]]:
 
 
 def estimate(ensemble: Ensemble, inputs: Arrays) -> float:
-    """Return the largest estimated error of these samples: a solver that tolerates none names it."""
+    """Return the largest estimated error of these samples, which a solver with the limit 0 reports."""
     try:
         with tolerate(0):
             ensemble.solve(dict(inputs))

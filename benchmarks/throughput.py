@@ -1,14 +1,14 @@
-"""Measure one stack of runs against a plain PyTorch loop over them.
+"""Measure the time of a stack of runs against that of a plain PyTorch loop over them.
 
     python benchmarks/throughput.py             400 runs, 1 and 2 threads: about 5 minutes on 2 cores
-    python benchmarks/throughput.py --quick     a look, in seconds; its ratios mean nothing
+    python benchmarks/throughput.py --quick     a short run of every part, in seconds; its ratios mean nothing
     python benchmarks/throughput.py --device cuda
 
 The same 400 runs (MLP 2 x 64; fine-tune, L2-SP, linear probe, PAC's calibrate and L2, 80 seeds each; 32 samples of 33 inputs
-and 32 outputs) are trained with the same steps by one call of `pac.fit`, and one by one as anybody would write it:
-`torch.nn.Sequential`, autograd, `torch.optim.Adam`, once as it comes and once fused. The ways alternate within each round, and
-set-up is timed with the steps. Ratios are loop time over stack time, median [least, largest] over rounds. The loop keeps no
-objective history; the stack does.
+and 32 outputs) are trained with the same steps by one call of `pac.fit`, and one by one in the usual PyTorch code:
+`torch.nn.Sequential`, autograd, and `torch.optim.Adam`, once by default and once fused. Stack and loops alternate within each
+round, and set-up is timed with the steps. Ratios are loop time over stack time, median [least, largest] over rounds. The loop
+keeps no objective history; the stack does.
 """
 
 import itertools
@@ -35,7 +35,7 @@ INPUTS, OUTPUTS, SAMPLES, HIDDEN, LEARNING_RATE = 33, 32, 32, (64, 64), 1e-3
 
 
 def make_runs(count: int) -> tuple[nn.Module, list[Plan], list[pac.Dataset]]:
-    """Plans of five methods in turn, each with weights and data of its own seed."""
+    """Return a network, plans of five methods in turn with weights of their own, and a dataset for each plan."""
     generator = torch.Generator().manual_seed(0)
     datasets = [
         pac.Dataset.from_arrays(*(torch.randn(SAMPLES, width, generator=generator) for width in (INPUTS, OUTPUTS)))
@@ -60,7 +60,7 @@ def make_runs(count: int) -> tuple[nn.Module, list[Plan], list[pac.Dataset]]:
 def train_loop(
     plans: list[Plan], datasets: list[pac.Dataset], steps: int, fused: bool, device: str, dtype: torch.dtype
 ) -> list[Weights]:
-    """Train one network after the other."""
+    """Train one network after the other; return their weights."""
     results = []
     for plan, data in zip(plans, datasets, strict=True):
         widths = (INPUTS, *HIDDEN, OUTPUTS)
@@ -91,11 +91,11 @@ def train_loop(
 
 def main(
     quick: Quick = False,
-    runs: Annotated[int, typer.Option(min=1, help="Networks that are trained.")] = 400,
-    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 50,
+    runs: Annotated[int, typer.Option(min=1, help="Number of networks that are trained.")] = 400,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 50,
     rounds: Rounds = 3,
     threads: Threads = None,
-    device: Annotated[str, typer.Option(help="Where all of them train: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device of the training: cpu or cuda.")] = "cpu",
     out: OutFile = None,
 ) -> None:
     if out:
@@ -128,7 +128,7 @@ def main(
     hardware = machine(device)
     print(f"{runs} runs, MLP {INPUTS}-64-64-{OUTPUTS}, {SAMPLES} samples, {steps} steps, float32, {rounds} rounds; {hardware}")
     results: dict[str, dict[str, list[float]]] = {}
-    # What torch imports at the first step is not measured.
+    # The imports of torch at the first step are not measured.
     pac.fit(model, plans[:1], datasets[:1], seeds=[0], steps=1, learning_rate=0.0, device=device)
     for number in threads or (1, 2):
         torch.set_num_threads(number)
@@ -149,7 +149,7 @@ def main(
     for dtype in (torch.float32, torch.float64):
         pairs = zip(stack(dtype), loop(False, dtype), strict=True)
         differences[str(dtype)] = max(float((a[name] - b[name]).abs().max()) for a, b in pairs for name in a)
-        print(f"  largest difference of any weight, stack against loop, {dtype}: {differences[str(dtype)]:.1e}")
+        print(f"  largest difference of any weight between stack and loop, {dtype}: {differences[str(dtype)]:.1e}")
     if out:
         settings = {"runs": runs, "steps": steps, "rounds": rounds, "torch": torch.__version__, "hardware": hardware}
         write_json(out, {"date": today(), **settings, "seconds": results, "differences": differences})

@@ -5,9 +5,9 @@
     python benchmarks/verification.py --quick --pairs heat_equation --page /tmp/page      6 samples: seconds
 
 Writes <page>/README.md with a table of verified properties, a table of the pairs and a section for each pair, a picture of
-each pair in <page>/pictures, and a JSON file of all numbers; prints the first table. Orders, residuals and costs are those that
-`simulators.generate` has measured and written into the data files; a complete file with the same configuration is not
-written again. The section on time steps is the one that `benchmarks/step_errors.py` has written.
+each pair in <page>/pictures, and a JSON file of all numbers; prints the first table. `simulators.generate` has measured the
+orders, residuals and costs and written them into the data files; a complete file with the same configuration is not written
+again. The section on time steps is read from the file of `benchmarks/step_errors.py`.
 
 Exit status: 0; 1 with a list if an order differs from the declared one by more than 0.15 or a file violates the layout; 2 for
 an invalid flag.
@@ -59,13 +59,13 @@ def main(
     data: Data = Path("data/verification"),
     samples: Annotated[int, typer.Option(help="Source samples per pair; also the maximum for a target.")] = 200,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="Where the solvers run: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device of the solvers: cpu or cuda.")] = "cpu",
     page: Annotated[
-        Path | None, typer.Option(help="Folder of the page: simulators, or results/verification for some pairs.")
+        Path | None, typer.Option(help="Folder of the page, by default simulators, or results/verification for some pairs.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="JSON file to write, results/verification.json or beside the page of some pairs."),
+        typer.Option(help="JSON file to write, by default results/verification.json, or beside the page for some pairs."),
     ] = None,
 ) -> int:
     mpl.use("Agg")
@@ -132,7 +132,7 @@ def draw(pair: Pair, paths: Mapping[str, Path], picture: Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     plt.close(figure)
-    # The palette saves two thirds of the bytes; without metadata the same data give the same file.
+    # The palette saves two thirds of the bytes; without metadata, the same data give the same file.
     image = Image.open(drawn).convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
     with replacing(picture) as temporary:
         image.save(temporary, format="PNG", optimize=True)
@@ -150,7 +150,7 @@ def palette() -> Image.Image:
 
 
 def verification_table(records: Sequence[Record]) -> str:
-    """Return a row for each set of declared properties, with the range of the measured ones over the sides that share it."""
+    """Return a table with a row for each set of declared properties and the ranges of the measured ones over its sides."""
     rows: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         declared = (record["equation"], record["scheme"], f"{record['order']:.3g}", record["invariant"])
@@ -191,7 +191,7 @@ def write_page(pairs: Sequence[Pair], table: str, faults: Sequence[str], foot: M
     yield (
         "Order: the declared order of convergence in the width of cells and steps, and the order measured on two samples under"
         " refinement by 1, 2 and 4 (n/a: exact up to round-off or a tolerance). Residual: the largest relative violation of the"
-        " invariant over 64 samples, or over all if there are fewer. Rows that several sides share state ranges.\n"
+        " invariant over 64 samples, or over all if there are fewer. A row that several sides share states ranges.\n"
     )
     yield table
     if faults:

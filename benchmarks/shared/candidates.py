@@ -1,7 +1,8 @@
 """The methods that benchmarks compare, each with the two candidates among which cross-validation on the target chooses.
 
-The first serves where there are too few samples to tune, so it is the method's default but for the learning rate, which is of
-the same two values for all that train. What has nothing to tune has one candidate.
+The first candidate is used where there are too few samples to tune, so it has the method's defaults except for the learning
+rate, and the strength of scratch. The learning rate of every method that trains is one of the same two values. A method without
+parameters to tune has one candidate.
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,11 @@ FAST = RATES[1]  # for methods that tune something else
 
 
 def at_rates(method: Any) -> tuple[Any, ...]:
-    """Both learning rates."""
+    """Return a method with each of the two learning rates."""
     return tuple(replace(method, learning_rate=rate) for rate in RATES)
 
 
-# PAC-Net and what it was first compared with.
+# PAC-Net and the methods with which it was first compared.
 RIVALS = (
     *("source unchanged", "scratch", "fine-tune", "linear probe", "last-layer ridge"),
     *("L2-SP", "PackNet", "PAC", "PAC, open biases"),
@@ -38,7 +39,7 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "GP on the residual": (pac.GP(on="residual"),),
     "NARGP": (pac.GP(on="augmented"),),
     "co-kriging": (pac.CoKriging(),),
-    # Which weights train.
+    # Methods that differ in which weights train.
     "fine-tune": at_rates(pac.FineTune()),
     "fine-tune, body x 0.1": at_rates(pac.FineTune(body_rate=0.1)),
     "linear probe": pac.grid(pac.LinearProbe, learning_rate=(FAST,), strength=(0.0, 0.01)),
@@ -50,7 +51,7 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "scale-shift": at_rates(pac.ScaleShift()),
     "ATL": (pac.ATL(),),
     "ATL, group lasso": (pac.ATL(form="group lasso"),),
-    # Pulls.
+    # Regularised training.
     "L2": pac.grid(pac.L2, learning_rate=(FAST,), strength=(0.1, 0.001)),
     "L2-SP": pac.grid(pac.L2SP, learning_rate=(FAST,), strength=(0.1, 0.01)),
     "EWC": pac.grid(pac.EWC, learning_rate=(FAST,), strength=(0.1, 0.01)),
@@ -58,7 +59,7 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "feature map": pac.grid(pac.DELTA, learning_rate=(FAST,), attention=("uniform",), strength=(0.01, 0.1)),
     "LwF": pac.grid(pac.LwF, learning_rate=(FAST,), strength=(2.0, 0.2)),
     "BSS": pac.grid(pac.BSS, learning_rate=(FAST,), strength=(2e-3, 2e-2)),
-    # Pruned.
+    # Pruning.
     "PackNet": pac.grid(pac.PackNet, learning_rate=(FAST,), sparsity=(0.8, 0.5)),
     "PAC": (pac.PAC(learning_rate=FAST), pac.PAC(learning_rate=FAST, sparsity=0.5)),
     "PAC, open biases": pac.grid(pac.PAC, learning_rate=(FAST,), train_bias=(True,), sparsity=(0.8, 0.5)),

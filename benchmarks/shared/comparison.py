@@ -1,4 +1,4 @@
-"""Comparisons of methods: what they have by default, their flags, their transfer curves and the table of these."""
+"""Comparisons of methods: their defaults, their flags, their transfer curves and the table of errors."""
 
 import inspect
 import json
@@ -26,15 +26,15 @@ Methods = Mapping[str, Method | Sequence[Method]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a benchmark compares if nothing else is asked for.
+    """The defaults of a benchmark that compares methods.
 
     Attributes:
-        name: that of the benchmark, and of its folder of results.
-        pairs, methods: names, as many as there are by default.
-        spending: what every method may spend.
-        full_pairs, full_sizes: with --full, if they differ.
-        full_methods: what --full compares too.
-        quick_pairs, quick_methods, quick_spending: with --quick, if they differ; by default the first pair.
+        name: name of the benchmark and of its folder of results.
+        pairs, methods: names of the pairs and methods compared by default.
+        spending: sizes, seeds and training budget of every method.
+        full_pairs, full_sizes: pairs and sizes with --full, if they differ.
+        full_methods: methods that --full compares in addition.
+        quick_pairs, quick_methods, quick_spending: the same with --quick, if they differ; by default only the first pair.
     """
 
     name: str
@@ -107,13 +107,15 @@ class Comparison:
 
 
 def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "xr.Dataset":
-    """Draw the transfer curves of methods on a pair and print their table; an interrupted run continues in its folder.
+    """Compute and draw the transfer curves of methods on a pair, and print their table.
+
+    An interrupted run continues with what is already in its folder.
 
     Args:
-        pair: name.
-        methods: by name.
-        setting: what they may spend, and where the results go.
-        options: of `transfer_curve`.
+        pair: name of the pair.
+        methods: methods, or candidates for tuning, by name.
+        setting: budget of the methods, device and folders.
+        options: further arguments of `transfer_curve`.
     """
     began = time.perf_counter()
     source, target = setting.open(pair)
@@ -132,14 +134,14 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
 
 
 def print_curve(curve: "xr.Dataset") -> None:
-    """Print medians and quartiles over seeds, a row for each method; and what each was allowed to spend."""
+    """Print the budget of the methods, and the medians and quartiles of their errors over seeds, one row for each method."""
     headline = curve.attrs["headline"]
     budget = json.loads(curve.attrs["budget"])
     print(f"  {curve.attrs['model']}; {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,")
     print(
-        f"  {budget['steps']} on the target; tuned by {budget['folds']}-fold cross-validation, below n = 4 the first candidate"
+        f"  {budget['steps']} on the target; tuned by {budget['folds']}-fold cross-validation; the first candidate below n = 4"
     )
-    print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * least median")
+    print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * lowest median")
     summary = pac.summarise(curve)
     least = summary["median"].min("approach")
     forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")

@@ -1,4 +1,4 @@
-"""The curves of many methods on many pairs: a file for each method and pair, which is computed once."""
+"""The curves of many methods on many pairs, each of which is computed once and has a file of its own."""
 
 import json
 import time
@@ -15,12 +15,12 @@ from shared.setting import Setting
 
 
 def compute(setting: Setting, workers: int) -> list[str]:
-    """Compute the curves that are missing; return a line for each that failed, which leaves the others alone."""
+    """Compute the missing curves and return a line for each that failed; a failure does not stop the others."""
     return work_through(partial(compute_pair, setting=setting), setting.pairs, workers)
 
 
 def compute_pair(pair: str, setting: Setting) -> list[str]:
-    """Compute the missing curves of a pair, a method at a time; return a line for each that failed."""
+    """Compute the missing curves of a pair, one method at a time; return a line for each that failed."""
     spending, failures = setting.spending, []
     missing = [name for name in setting.methods if finished(pair, name, setting) is None]
     if not missing:
@@ -48,17 +48,17 @@ def compute_pair(pair: str, setting: Setting) -> list[str]:
 
 
 def folder_of(pair: str, name: str, setting: Setting) -> Path:
-    """Where the curve of a method on a pair is kept."""
+    """Return the folder of the curve of a method on a pair."""
     return setting.out / pair / name.replace(" ", "_").replace(",", "").replace("/", "_")
 
 
 def described(name: str, setting: Setting) -> str:
-    """What a finished curve depends on; another setting computes it anew."""
+    """Return what a finished curve depends on, as JSON; with another setting, the curve is computed again."""
     return json.dumps({"candidates": repr(CANDIDATES[name]), **asdict(setting.spending)})
 
 
 def finished(pair: str, name: str, setting: Setting) -> "xr.Dataset | None":
-    """The curve of a method on a pair, if it is there and of this setting."""
+    """Return the finished curve of a method on a pair, or None if it is missing or has another setting."""
     folder = folder_of(pair, name, setting)
     if not (folder / "curve.nc").exists():
         return None

@@ -1,4 +1,4 @@
-"""Figures, which are drawn without a screen: whoever imports this module draws into files."""
+"""Figures, which are drawn without a screen: importing this module selects a Matplotlib backend that draws into files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How ways to the same answer are timed in turn, and how their answers are compared."""
+"""Measurement of several ways to compute the same result: they are timed in turn, and their results are compared."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def timed(run: Callable[[], object]) -> Way:
 
 
 def compare(rounds: int, ways: dict[str, Way], samples: dict[str, int]) -> Record:
-    """Run two ways, ours first, in turn; return their seconds and the ratios of their times for a sample."""
+    """Run two ways in turn, ours first; return their seconds, busy cores, and ratios of times per sample (theirs / ours)."""
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -41,12 +41,12 @@ def agree(name: str, difference: float, ours: float, floor: float) -> None:
     """Check that two solvers solve the same equation.
 
     Raises:
-        ValueError: if they differ by more than 10 errors of ours, or ours errs by more than 1 %.
+        ValueError: if they differ by more than 10 times our error (and by more than `floor`), or if our error is above 1 %.
     """
     if not ours <= 0.01:
-        raise ValueError(f"{name}: ours errs by {ours:.1e} (relative L2), 0.01 at most is compared: take shorter steps")
+        raise ValueError(f"{name}: our relative L2 error is {ours:.1e}, but must be at most 0.01: take shorter steps")
     if not difference <= max(10 * ours, floor):
         raise ValueError(
-            f"{name}: solutions differ by {difference:.1e} (relative L2) where ours errs by {ours:.1e}, ten times that is"
-            " allowed: they are not of one equation, or scheme; compare signs and factors"
+            f"{name}: solutions differ by {difference:.1e} (relative L2), but at most ten times our error of {ours:.1e} is"
+            " allowed: their equations or schemes are not the same; compare signs and factors"
         )

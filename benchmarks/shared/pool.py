@@ -7,12 +7,12 @@ from concurrent.futures import ProcessPoolExecutor
 
 
 def work_through(work: Callable[[str], list[str]], pairs: Sequence[str], workers: int) -> list[str]:
-    """Do the work of every pair and return the lines that it returns, such as what failed, in the order of the pairs.
+    """Do the work of every pair and return the lines of all, such as failures, in the order of the pairs.
 
     Args:
-        work: a function of a module, or a `functools.partial` of one, which other processes can import.
-        pairs: names.
-        workers: processes, each with one thread; a single worker is this process.
+        work: function of a pair's name that other processes can import, or a `functools.partial` of one.
+        pairs: names of the pairs.
+        workers: number of processes, each with one thread; a single worker is this process itself.
     """
     if workers == 1:
         return [line for pair in pairs for line in work(pair)]

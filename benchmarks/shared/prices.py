@@ -1,4 +1,4 @@
-"""What a choice costs: seconds of auto and of its closed forms against training and other libraries, in turns."""
+"""Cost of a choice: seconds of auto and of its closed forms beside those of training and other libraries, in turn."""
 
 import statistics
 import time
@@ -26,7 +26,7 @@ FIELDS = (64, 4096)  # outputs of the larger models, MLP 3 x 128
 
 
 def measure_prices(setting: Setting) -> dict[str, Any]:
-    """Measure every pair with its own model, and two larger models on made-up fields; each way TURNS times, in turns."""
+    """Measure every pair with its own model, and two larger models on synthetic fields; run each way TURNS times, in turn."""
     found: dict[str, Any] = {"pairs": {}, "fields": {}}
     steps, turns = (10, 1) if setting.quick else (STEPS, TURNS)
     for pair in setting.pairs:
@@ -44,7 +44,7 @@ def measure_prices(setting: Setting) -> dict[str, Any]:
 def _compare(
     surrogate: Surrogate, source: pac.Dataset, target: pac.Dataset, steps: int, turns: int, device: str, *, others: bool = True
 ) -> dict[str, Any]:
-    """Seconds and errors of each way."""
+    """Return the seconds and errors of each way."""
     data = target.subset(0, SAMPLES) if len(target.train) >= SAMPLES else target.train
     options: dict[str, Any] = {"source": source.train, "intervals": False, "device": device}
     ways: dict[str, Callable[[], Any]] = {
@@ -65,16 +65,16 @@ def _compare(
                 answer = way()
             except ValueError:
                 if name == "co-kriging":
-                    continue  # more outputs than it serves
+                    continue  # it does not apply to this number of outputs
                 raise
-            if turn:  # the first turn pays for imports and compilation
+            if turn:  # the first turn includes imports and compilation
                 seconds[name].append(time.perf_counter() - began)
             errors[name] = _error(answer, target)
     return {"seconds": {name: times for name, times in seconds.items() if times}, "errors": errors}
 
 
 def _closed_forms(surrogate: Surrogate, data: pac.Dataset, only: str = "") -> Surrogate:
-    """All of auto's Plans in closed form, or one, 21 ratios each; the one of the least leave-one-out error predicts."""
+    """Solve auto's Plans, or one of them, in closed form for 21 ratios each; predict by that of least leave-one-out error."""
     surrogate = with_outputs_of(surrogate, data)
     plans = plans_around(surrogate)
     plans = {name: plan for name, plan in plans.items() if name == only} or plans
@@ -92,7 +92,7 @@ def _error(answer: Surrogate, target: pac.Dataset) -> float:
 
 
 def _made_up(outputs: int, shift: float) -> pac.Dataset:
-    """Fields of 20 modes over 8 inputs, which a shift of the inputs turns into another task."""
+    """Return fields of 20 modes that depend on 8 inputs; a shift of the inputs turns them into another task."""
     numbers = np.random.default_rng(0)
     x = numbers.uniform(-1, 1, (600, 8))
     mixed = np.sin((x + shift) @ numbers.normal(0, 0.7, (8, 20)) + numbers.uniform(0, 6, 20))
@@ -106,8 +106,8 @@ def _line(seconds: Mapping[str, list[float]]) -> str:
 
 
 def print_prices(prices: Mapping[str, Any]) -> None:
-    """Print ratios: medians over pairs of medians over turns, with quartiles over all turns."""
-    print(f"\nmedians at n = {SAMPLES}; fine-tuning of {STEPS} steps; {TURNS} turns after one that does not count")
+    """Print median seconds, ratios of time with quartiles over all pairs and turns, and median ratios of error over pairs."""
+    print(f"\nmedians at n = {SAMPLES}; fine-tuning of {STEPS} steps; {TURNS} turns after a first one that is not counted")
     head = ("", "pairs", "seconds", "fine-tuning's over its seconds [quartiles]", "its error over fine-tuning's")
     rows = []
     pairs = prices["pairs"].values()

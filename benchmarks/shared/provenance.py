@@ -1,4 +1,4 @@
-"""What made a result: the command, versions, hardware and the date."""
+"""Provenance of a result: the command, versions, hardware and the date."""
 
 import datetime
 import os
@@ -16,17 +16,17 @@ from shared.files import write_json
 
 
 def today() -> str:
-    """The date in UTC."""
+    """Return the date in UTC."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def machine(device: str = "cpu") -> str:
-    """The hardware in words."""
+    """Return the hardware in words."""
     return torch.cuda.get_device_name() if device.startswith("cuda") else f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def origin(device: str = "cpu") -> dict[str, Any]:
-    """The command, versions, hardware and the date."""
+    """Return the command, versions, hardware and the date."""
     device = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
     return {
         "command": " ".join(["python", *sys.argv]),
@@ -42,7 +42,7 @@ def origin(device: str = "cpu") -> dict[str, Any]:
 
 
 def write_config(folder: Path, setting: Mapping[str, Any], methods: Mapping[str, Any], seconds: float, device: str) -> None:
-    """Write what made the results of a folder to its config.json."""
+    """Write the setting and provenance of the results of a folder to its config.json."""
     config = {
         "setting": {name: list(v) if isinstance(v, tuple) else v for name, v in setting.items()},
         "candidates": {name: repr(candidates) for name, candidates in methods.items()},

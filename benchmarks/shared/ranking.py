@@ -23,12 +23,12 @@ class Cells:
     """Headline errors of all methods.
 
     Attributes:
-        pairs, methods, sizes, seeds: the axes.
+        pairs, methods, sizes, seeds: labels of the axes of `errors`.
         kinds: kind of shift of each pair.
         metrics: headline metric of each pair.
-        errors: n/a, missing or diverged is NaN.
-        diverged: cells whose training broke.
-        reasons: why a method is n/a, one for each method that is anywhere.
+        errors: headline errors; NaN where a method is n/a, missing or diverged.
+        diverged: 1 for each cell whose training diverged, else 0.
+        reasons: why a method is n/a, one reason for each method that is n/a anywhere.
     """
 
     pairs: tuple[str, ...]
@@ -45,10 +45,10 @@ class Cells:
     def gather(
         cls, curves: Mapping[tuple[str, str], "xr.Dataset"], kinds: Mapping[str, str], methods: Sequence[str]
     ) -> "Cells":
-        """Put curves, one a pair and method, on common axes.
+        """Put curves, one for each pair and method, on common axes.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if there are no curves.
         """
         if not curves:
             raise ValueError("nothing is finished yet: run without --report")
@@ -81,12 +81,12 @@ def write_tidy(cells: Cells, path: Path) -> None:
 
 
 def medians(cells: Cells) -> Float[np.ndarray, "block method"]:
-    """Median over seeds of each pair and size; NaN where fewer than half of the seeds have an answer."""
+    """Return the median over seeds for each pair and size; NaN unless more than half of the seeds have a result."""
     errors = cells.errors
     enough = np.isfinite(errors).sum(3) * 2 > errors.shape[3]
     filled = np.where(np.isfinite(errors), errors, np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for methods without an answer
+        warnings.simplefilter("ignore", RuntimeWarning)  # from NumPy, for methods without a result
         middle = np.nanmedian(filled, axis=3)
     return np.where(enough, middle, np.nan).transpose(0, 2, 1).reshape(-1, len(cells.methods))
 
@@ -94,9 +94,9 @@ def medians(cells: Cells) -> Float[np.ndarray, "block method"]:
 def rank(cells: Cells) -> dict[str, Any]:
     """Rank methods on every pair and size, and compare each with fine-tuning and scratch.
 
-    Ranks are of medians over seeds, among the methods that have an answer there, scaled to the number of all methods so that a
-    method that is n/a somewhere is neither punished nor favoured. Win rates are over pairs, sizes and seeds; their intervals
-    are 95 % percentiles over resampled pairs, since cells of one pair are not independent.
+    Medians over seeds are ranked among the methods that have a result for that pair and size. Ranks are scaled to the number of
+    all methods, so that a method that is n/a somewhere is neither penalised nor favoured. Win rates are over pairs, sizes and
+    seeds; their 95 % intervals are percentiles over resampled pairs, since cells of one pair are not independent.
     """
     from scipy.stats import rankdata
 
@@ -147,7 +147,7 @@ def average(values: Float[np.ndarray, " block"]) -> float | None:
 
 
 def ratio(cells: Cells, method: int, pairs: list[int], size: int | None = None) -> float | None:
-    """Geometric mean of the error over fine-tuning's, over these pairs, sizes and seeds."""
+    """Return the geometric mean of the ratio of the error to that of fine-tuning, over these pairs, sizes and seeds."""
     if "fine-tune" not in cells.methods:
         return None
     chosen = cells.errors[pairs] if size is None else cells.errors[pairs][:, :, [size]]
@@ -157,7 +157,7 @@ def ratio(cells: Cells, method: int, pairs: list[int], size: int | None = None) 
 
 
 def ranking_table(ranking: Mapping[str, Any]) -> str:
-    """The ranking as Markdown."""
+    """Return the ranking as Markdown."""
     methods = ranking["methods"]
     kinds = list(next(iter(methods.values()))["ratio_by_kind"])
     sizes = list(next(iter(methods.values()))["ratio_by_size"])
@@ -187,7 +187,7 @@ def ranking_table(ranking: Mapping[str, Any]) -> str:
 
 
 def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
-    """Draw the critical-difference diagram of the methods that answer everywhere, and the ratios for each kind of shift."""
+    """Draw the critical-difference diagram of methods with results everywhere, and the ratios for each kind of shift."""
     middle = medians(cells)
     complete = [m for m in range(len(cells.methods)) if np.isfinite(middle[:, m]).all()]
     if len(complete) > 2 and len(middle) > 2:
@@ -204,13 +204,13 @@ def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
         axes.text(
             column, row, f"{value:.2f}" if np.isfinite(value) else "n/a", ha="center", va="center", fontsize=7, color=colour
         )
-    axes.set_title("error / fine-tuning's, geometric mean")
+    axes.set_title("error / error of fine-tuning, geometric mean")
     figure.colorbar(image, label="log2", shrink=0.5)
     write_figure(folder / "kinds.png", figure)
 
 
 def draw_ranks(names: Sequence[str], middle: Float[np.ndarray, "block method"], path: Path) -> None:
-    """Draw mean ranks; a bar joins methods that Nemenyi's test (5 %) does not tell apart (Demsar 2006)."""
+    """Draw mean ranks; a bar joins methods that Nemenyi's test (5 %) does not distinguish (Demsar 2006)."""
     import pandas as pd
     import scikit_posthocs
     from scipy.stats import rankdata
@@ -219,5 +219,7 @@ def draw_ranks(names: Sequence[str], middle: Float[np.ndarray, "block method"], 
     different = scikit_posthocs.posthoc_nemenyi_friedman(pd.DataFrame(middle, columns=list(names)))
     figure, axes = plt.subplots(figsize=(11, 1.5 + 0.17 * len(names)), layout="constrained")
     scikit_posthocs.critical_difference_diagram(ranks, different, ax=axes, label_props={"fontsize": 8})
-    axes.set_title(f"mean rank over {len(middle)} pairs x sizes, {len(names)} methods; a bar joins what does not differ at 5 %")
+    axes.set_title(
+        f"mean rank over {len(middle)} pairs x sizes, {len(names)} methods; those joined by a bar do not differ at 5 %"
+    )
     write_figure(path, figure)

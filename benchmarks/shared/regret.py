@@ -1,4 +1,4 @@
-"""From errors to regret: how far the choice is from the best method in hindsight, how often its intervals cover; figures."""
+"""From errors to regret: the choice against the best method in hindsight, the coverage of its intervals, and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from shared.figures import write_figure
 from shared.tables import markdown_table, write_csv
 
 HALVES = ("tuned", "reported")
-SMALL = 8  # target samples from which on a cell counts as large
-SHOWN = (0.2, 5.0)  # of the ratios in the figure
-GUARD = 1.05  # worse than the better of scratch and unchanged source by more than this is negative transfer
+SMALL = 8  # number of target samples from which a cell counts as large
+SHOWN = (0.2, 5.0)  # limits of the ratios in the figure
+GUARD = 1.05  # transfer is negative if the error is above this factor times the better of scratch and unchanged source
 NAMED = {"fine_tune": "fine-tune", "scratch": "scratch", "source": "source unchanged"}
 
 
@@ -25,9 +25,9 @@ class Cell:
     """One pair, size and seed.
 
     Attributes:
-        pair, half, kind: which pair, of which half, with which kind of shift.
+        pair, half, kind: name of the pair, its half (of HALVES) and its kind of shift.
         auto: size, seed, chosen, error, seconds, covered_<level>, width_<level> of the choice.
-        errors: of the methods, n/a left out.
+        errors: errors of the methods by name; a method that is n/a is left out.
     """
 
     pair: str
@@ -42,18 +42,18 @@ class Cell:
         return min(self.errors, key=self.errors.__getitem__)
 
     def ratio(self, method: str | None = None) -> float:
-        """Error of the choice over that of a method, the best in hindsight by default."""
+        """Return the error of the choice over that of a method, by default the best one in hindsight."""
         return self.auto["error"] / self.errors[method or self.best]
 
     @property
     def negative(self) -> bool:
-        """Whether the choice errs more than 1.05 times the better of scratch and unchanged source."""
+        """Whether the error of the choice is more than 1.05 times that of the better of scratch and unchanged source."""
         least = min(self.errors[name] for name in ("scratch", "source unchanged") if name in self.errors)
         return self.auto["error"] > GUARD * least
 
 
 def write_cells(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
-    """Write choice.csv, a row a cell, and coverage.csv, a row a cell and level."""
+    """Write choice.csv with a row for each cell, and coverage.csv with a row for each cell and level."""
     names = ("pair", "half", "size", "seed", "chosen", "error", "best_method", "best_error", *NAMED, "covered_90", "width_90")
     rows = []
     for cell in cells:
@@ -73,7 +73,7 @@ def write_cells(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> No
 
 
 def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
-    """Print regret and coverage as tables; return what they say."""
+    """Print regret and coverage as tables, and return their numbers."""
     summary: dict[str, Any] = {}
     print("\nregret: error of auto over that of the best method in hindsight, cell by cell (pair, size, seed)")
     head = (
@@ -117,7 +117,7 @@ def _sizes(cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
 
 
 def _against_methods(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Error of auto over that of each fixed method."""
+    """Print and return the error of auto over that of each fixed method."""
     print("\nauto against each method: geometric mean of the ratio of errors, and % of cells in which auto is better")
     found: dict[str, Any] = {}
     rows = []
@@ -136,7 +136,7 @@ def _against_methods(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _by_pair(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Regret of each pair by size, and coverage at 90 %."""
+    """Print and return the regret of each pair by size, and the coverage at 90 %."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     print("\nregret of each pair by n, and coverage of its 90 % intervals at n >= 10")
     found: dict[str, Any] = {}
@@ -153,9 +153,9 @@ def _by_pair(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
-    """Mean coverage and median width by half, level and size."""
+    """Print and return the mean coverage and median width by half, level and size."""
     sizes = sorted({cell.auto["size"] for cell in cells})
-    print("\ncoverage of the intervals, %, and in brackets their median width over the deviation of the outputs")
+    print("\ncoverage of the intervals, %, and in brackets their median width over the standard deviation of the outputs")
     found: dict[str, Any] = {}
     rows = []
     for half in HALVES:
@@ -177,7 +177,7 @@ def _coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
 
 
 def geometric(ratios: Float[np.ndarray, " cell"]) -> float:
-    """Geometric mean."""
+    """Return the geometric mean, or NaN of no ratios."""
     return float(np.exp(np.mean(np.log(ratios)))) if len(ratios) else float("nan")
 
 
@@ -187,7 +187,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
-    """Draw regret.png, triangles where a ratio lies outside the axis, and coverage.png."""
+    """Draw regret.png, with triangles for ratios outside the axis, and coverage.png."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     halves = [half for half in HALVES if any(cell.half == half for cell in cells)]
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
@@ -229,7 +229,7 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("target samples n")
         axis.set_title(f"{half} half: mean, and pairs as dots")
-    axes[0][0].set_ylabel("fraction of test outputs inside")
+    axes[0][0].set_ylabel("fraction of test outputs inside the interval")
     axes[0][0].legend(title="nominal", fontsize=8)
     figure.tight_layout()
     write_figure(out / "coverage.png", figure)

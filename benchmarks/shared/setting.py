@@ -1,4 +1,4 @@
-"""What a run compares and may spend, and the data and source surrogates that follow from it."""
+"""The setting of a run: what it compares, its budget, and the data and source surrogates that follow from them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +17,7 @@ from simulators.pairs import find_pair
 
 @dataclass(frozen=True)
 class Spending:
-    """What every method of a comparison may spend."""
+    """Sizes, seeds and training budget of every method of a comparison."""
 
     sizes: tuple[int, ...] = (4, 8, 16, 32)
     seeds: int = 5
@@ -30,15 +30,15 @@ class Spending:
 
     @property
     def budget(self) -> Budget:
-        """What one adaptation may spend."""
+        """The budget of one adaptation."""
         return Budget(self.steps, self.source_steps, self.batch_size, self.folds)
 
     def of_curve(self) -> dict[str, Any]:
-        """The arguments of `transfer_curve` that say what it may spend."""
+        """Return the arguments of `transfer_curve` that set sizes, seeds and budget."""
         return {name: value for name, value in asdict(self).items() if name != "samples"}
 
     def longer(self, sizes: tuple[int, ...] = ()) -> "Spending":
-        """More seeds and longer training."""
+        """Return the same with more seeds and longer training, and other sizes if they are given."""
         return replace(self, sizes=sizes or self.sizes, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
 
 
@@ -46,21 +46,21 @@ QUICK = Spending(sizes=(4, 8), seeds=2, samples=120, pretrain_steps=20, source_s
 
 
 def progress(line: str) -> None:
-    """Print a line of progress at once, also from a process that works beside others."""
+    """Print a line of progress at once, even from one of several parallel processes."""
     print(f"  {line}", flush=True)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a run compares, what it may spend, and where it reads and writes.
+    """What a run compares, its budget, and where it reads and writes.
 
     Attributes:
-        pairs, methods: names.
-        spending: what every method may spend.
-        data, out: folders.
-        device: of PyTorch.
-        quick, full: whether the user asked for less or more than usual.
-        asked: sizes and seeds that the user asked for; see `allow`.
+        pairs, methods: names of the pairs and methods.
+        spending: sizes, seeds and training budget of every method.
+        data, out: folders of the data and of the results.
+        device: device of PyTorch.
+        quick, full: whether the user gave --quick or --full.
+        asked: sizes and seeds that the user gave; see `allow`.
     """
 
     pairs: tuple[str, ...]
@@ -74,11 +74,11 @@ class Setting:
     asked: dict[str, Any] = field(default_factory=dict)
 
     def allow(self, spending: Spending) -> "Setting":
-        """The same setting with another spending, but for the sizes and seeds that the user asked for."""
+        """Return the same setting with another spending, except for the sizes and seeds that the user gave."""
         return replace(self, spending=replace(spending, **self.asked))
 
     def open(self, pair: str, say: Callable[[str], object] = progress) -> tuple[pac.Dataset, pac.Dataset]:
-        """Source and target data of a pair, which are generated if they are not there; a small sample has its own folder."""
+        """Return source and target data of a pair, generated if they are missing; a small sample has its own folder."""
         samples = self.spending.samples
         folder = self.data if samples is None else self.data / "quick"
         paths = generate(find_pair(pair), folder, samples=samples, say=say)
@@ -86,20 +86,20 @@ class Setting:
         return source, target
 
     def pretrain(self, pair: str) -> tuple[pac.Dataset, pac.Dataset, list[Surrogate], Solver]:
-        """Source and target data, the source surrogates of all seeds, and the solver that keeps the pair's finished stacks."""
+        """Return source and target data, the source surrogates of all seeds, and the solver with the pair's finished stacks."""
         source, target = self.open(pair)
         solver = Solver(self.device, cache=self.out / pair / "stacks")
         return source, target, pretrain_sources(source, model_of(target), self.spending, solver), solver
 
 
 def model_of(target: pac.Dataset) -> Architecture:
-    """A CNN for fields in two dimensions, an MLP for all else."""
+    """Return a CNN for fields in two dimensions, and an MLP for all other outputs."""
     two = all({"x", "y"} <= set(variable.axes) for variable in target.outputs)
     return pac.CNN(channels=8, blocks=1, levels=2, padding="zero") if two else pac.MLP(hidden=(64, 64))
 
 
 def pretrain_sources(source: pac.Dataset, model: Architecture, spending: Spending, solver: Solver) -> list[Surrogate]:
-    """Pretrain the source surrogates of all seeds, as `transfer_curve` does: in a common folder of stacks only once."""
+    """Pretrain the source surrogates of all seeds, as `transfer_curve` does; with a common folder of stacks, only once."""
     return pretrain_seeds(
         source.train,
         model=model,

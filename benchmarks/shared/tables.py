@@ -10,18 +10,18 @@ Row = Sequence[object]
 
 
 def markdown_row(cells: Row) -> str:
-    """A line of a Markdown table; a vertical bar in a cell is escaped, since it would end the cell."""
+    """Return a line of a Markdown table; a vertical bar in a cell is escaped, since it would end the cell."""
     escaped = (str(cell).replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"
 
 
 def markdown_table(head: Row, rows: Iterable[Row]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     return "\n".join([markdown_row(head), "|" + "---|" * len(head), *map(markdown_row, rows)])
 
 
 def text_table(head: Row, rows: Iterable[Row]) -> str:
-    """A table in columns, to be read as it is: the first column is aligned to the left, all others to the right.
+    """Return a table as plain text: the first column is aligned to the left, all others to the right.
 
     Raises:
         ValueError: if a row has more or fewer cells than the head.
@@ -33,7 +33,7 @@ def text_table(head: Row, rows: Iterable[Row]) -> str:
 
 
 def write_csv(path: Path, head: Row, rows: Iterable[Row], digits: int | None = None) -> None:
-    """Write a table as CSV: floats with so many significant digits, by default with all, and None as an empty cell."""
+    """Write a table as CSV: floats with `digits` significant digits, by default with all, and None as an empty cell."""
 
     def written(value: object) -> object:
         return f"{value:.{digits}g}" if digits and isinstance(value, float) else value

@@ -1,1 +1,1 @@
-"""What `simulation_speed.py` measures, and the libraries beside which it does so."""
+"""The cases that `simulation_speed.py` measures, and the libraries with which it compares them."""

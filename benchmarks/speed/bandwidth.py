@@ -1,4 +1,4 @@
-"""How much of the bandwidth of memory our steps use, where memory is what limits them: on a GPU."""
+"""Fraction of the memory bandwidth that our steps use on a GPU, where memory limits them."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from speed.evolutions import Evolution
 
 
 class Traffic(TorchDispatchMode):
-    """Counts the bytes that tensor operations read and write, views apart."""
+    """Counter of the bytes that tensor operations, except views, read and write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Traffic(TorchDispatchMode):
 
 
 def count_traffic(evolution: Evolution, initial: Tensor) -> int:
-    """Return the bytes that a row's step moves."""
+    """Return the bytes that one step of one row reads and writes."""
     counted = []
     for steps in (1, 2):
         with Traffic() as traffic:
@@ -41,7 +41,7 @@ def count_traffic(evolution: Evolution, initial: Tensor) -> int:
 
 
 def seconds_of(run: Callable[[], object], device: str) -> float:
-    """Return the seconds that a run takes, until the device has done all of it."""
+    """Return the seconds that a run takes until the device has finished it."""
     began = time.perf_counter()
     run()
     if device.startswith("cuda"):
@@ -50,7 +50,7 @@ def seconds_of(run: Callable[[], object], device: str) -> float:
 
 
 def copy_bandwidth(size: int, device: str) -> float:
-    """Return the bytes a second that a copy of so many bytes reads and writes, at best."""
+    """Return the bytes per second that the fastest copy of `size` bytes reads and writes."""
     source = torch.zeros(size, dtype=torch.uint8, device=device)
     copy = partial(torch.empty_like(source).copy_, source)
     seconds = [seconds_of(copy, device) for _ in range(11)]
@@ -61,10 +61,10 @@ def use_of_bandwidth(evolutions: dict[str, Evolution], device: str, *, rounds: i
     """Measure every evolution in both precisions.
 
     Args:
-        evolutions: by name.
-        device: of PyTorch.
-        rounds: runs of each.
-        checked: rows compared with the reference.
+        evolutions: evolutions by name.
+        device: device of PyTorch.
+        rounds: number of runs of each.
+        checked: number of rows compared with the reference.
         copied: bytes of the copy that gives the bandwidth.
     """
     bandwidth = copy_bandwidth(copied, device)

@@ -1,4 +1,4 @@
-"""The tables of what `simulation_speed` has measured: a row a record, a column a function of the record."""
+"""Tables of the measurements of `simulation_speed`: each record is a row, each column is a function of the record."""
 
 from collections.abc import Callable
 from statistics import median

@@ -1,4 +1,4 @@
-"""Periodic fields that evolve: the cases of which the speed is measured."""
+"""Evolutions of periodic fields, whose speed is measured."""
 
 from dataclasses import dataclass, replace
 
@@ -34,16 +34,16 @@ class Evolution:
         return replace(self, steps=10, batch=4, crowd=4, points=points)
 
     def draw(self) -> Tensor:
-        """Draw fields of a few waves, float64."""
+        """Draw fields of a few waves in float64."""
         return self.waves.draw(torch.Generator().manual_seed(0), self.batch, self.points)
 
     def refer(self, initial: Tensor) -> np.ndarray:
-        """Return what has no error to speak of: 8 times the steps, twice the points along each axis."""
+        """Return a reference with negligible error: 8 times the steps, twice the points along each axis."""
         fine = self.solve(resample(initial, [2 * n for n in self.points]), refinement=8)
         return fine[(slice(None), *(slice(None, None, 2),) * len(self.points))].numpy()
 
     def solve(self, initial: Tensor, refinement: int = 1) -> Tensor:
-        """Return the fields at the end by our solver."""
+        """Return the final fields of our solver."""
         name = self.pde.numbers[0][0].name
         return solve_periodic(
             self.pde,

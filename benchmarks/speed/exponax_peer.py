@@ -1,6 +1,6 @@
-"""A child process in which exponax solves what we solve: JAX is held to one precision, and PyTorch is not there.
+"""A child process in which exponax solves the same problems: JAX has one precision, and PyTorch is not imported.
 
-The child reads a line of JSON with an evolution to compile, or an empty one to run it once more; it answers with a line of
+The child reads a line of JSON with an evolution to compile, or an empty object to run it once more; it answers with a line of
 seconds.
 """
 
@@ -21,7 +21,7 @@ from shared.measurement import Record, Way, timed
 
 
 class Exponax:
-    """The child, seen from the parent."""
+    """The child process, as the parent process uses it."""
 
     def __init__(self, precision: str, threads: int) -> None:
         self.precision, self.threads = precision, threads
@@ -42,7 +42,7 @@ class Exponax:
             )
 
     def prepare(self, fields: np.ndarray, **order: object) -> tuple[np.ndarray, float]:
-        """Compile an evolution; return the fields at its end, and the seconds that it took to compile."""
+        """Compile an evolution; return its final fields and the seconds of the compilation."""
         path = Path(self.folder.name) / "fields.npy"
         np.save(path, fields)
         (seconds,) = self._ask(fields=str(path), **order)
@@ -62,7 +62,7 @@ class Exponax:
         print(json.dumps(order), file=self.process.stdin, flush=True)
         answer = next(iter(self.process.stdout or ()), None)
         if answer is None:
-            lines = self.messages.read_text().strip().splitlines() or ["it said nothing"]
+            lines = self.messages.read_text().strip().splitlines() or ["it reported nothing"]
             raise ValueError(f"the process that runs exponax has ended: {lines[-1]}")
         return json.loads(answer)
 
@@ -80,17 +80,17 @@ def serve(precision: str) -> None:
 
 
 def compile_evolution(order: Record, precision: str) -> tuple[Way, float]:
-    """Compile what evolves all rows, save what it gives; return it with the seconds that it took to compile."""
+    """Compile the evolution of all rows and save its results; return it with the seconds of the compilation."""
     exponax, jax = (importlib.import_module(name) for name in ("exponax", "jax"))
     jax.config.update("jax_enable_x64", precision == "float64")
     axes, points, viscosity = order["axes"], order["points"], order["viscosity"]
-    # Conservative forms take two transforms in the place of three.
+    # Conservative forms take two transforms instead of three.
     steppers = {
         "Burgers": partial(exponax.stepper.Burgers, diffusivity=viscosity, conservative=True),
         "Kuramoto-Sivashinsky": partial(
             exponax.stepper.KuramotoSivashinskyConservative, fourth_order_scale=viscosity, conservative=True
         ),
-        # exponax has u = psi_y, v = -psi_x with lap psi = +w, which turns against w; hence -1.
+        # exponax has u = psi_y, v = -psi_x with lap psi = +w, so that it rotates against w; hence -1.
         "Navier-Stokes": partial(exponax.stepper.NavierStokesVorticity, diffusivity=viscosity, vorticity_convection_scale=-1.0),
     }
     stepper = steppers[order["name"]](axes, order["length"], points, order["step"], order=4)

@@ -14,9 +14,9 @@ from simulators.odes.trajectory_ensemble import Trajectories
 from speed.evolutions import Evolution
 
 Slope = Callable[[float, np.ndarray], Any]
-System = Callable[..., tuple[Slope, list[float]]]  # from a row's inputs, in the order of the ensemble, to slope and start
+System = Callable[..., tuple[Slope, list[float]]]  # maps a row's inputs, in the order of the ensemble, to slope and start
 
-TOLERANCE = 1e-8  # of systems, relative and absolute
+TOLERANCE = 1e-8  # relative and absolute tolerance of systems
 
 
 def duffing(q: float, p: float) -> tuple[Slope, list[float]]:

@@ -1,4 +1,4 @@
-"""What all benchmarks share: their command line, tables and pool."""
+"""The modules that all benchmarks share: command line, tables and pool."""
 
 import contextlib
 import csv
@@ -41,7 +41,7 @@ def test_all_values_that_follow_a_list_flag_are_its_values(comparison):
     setting = comparison("--pairs", "poisson", "burgers", "--sizes", 8, 4, "--methods", "GP", "--seeds", 3)
     assert setting.pairs == ("poisson", "burgers")
     assert setting.methods == ("GP",)
-    assert setting.spending.sizes == (4, 8)  # in order: the last is the largest
+    assert setting.spending.sizes == (4, 8)  # sorted: the last is the largest
     assert setting.spending.seeds == 3
 
 
@@ -73,13 +73,13 @@ def test_a_value_after_an_equals_sign_and_a_flag_that_is_given_twice_are_read_to
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--sizes", 4, -1), "Invalid value for '--sizes'"),  # a number, which the flag refuses
+        (("--sizes", 4, -1), "Invalid value for '--sizes'"),  # a number, which the flag rejects
         (("--seeds", -1), "Invalid value for '--seeds'"),
         (("--pairs", "burgers", "-x"), "No such option: -x"),
         (("--pairs", "--quick"), "--pairs needs a value, got the flag --quick: give one after it"),
         (("--out", "--quick"), "--out needs a value, got the flag --quick: give one after it"),
         (("--methods",), "--methods needs a value: give one after it"),
-        (("--seeds", 1, 2), "unexpected extra argument"),  # of a flag that takes one value
+        (("--seeds", 1, 2), "unexpected extra argument"),  # the flag takes one value
         (("--pairs=poisson", "burgers"), "unexpected extra argument"),
         (("--pairs", "nonsense"), "there is no pair 'nonsense'"),
         (("--methods", "PAC", "nonsense"), "unknown method 'nonsense': choose from PAC, GP, L2"),
@@ -105,7 +105,7 @@ def test_quick_and_full_change_what_was_not_asked_for(comparison):
     assert full.spending.steps > usual.spending.steps > quick.spending.steps
     asked = comparison("--full", "--sizes", 8, "--seeds", 1)
     assert (asked.spending.sizes, asked.spending.seeds) == ((8,), 1)
-    assert asked.allow(usual.spending).spending.sizes == (8,)  # another spending, as that of plates, keeps what was asked for
+    assert asked.allow(usual.spending).spending.sizes == (8,)  # another spending, such as that of plates, keeps these
     assert asked.allow(usual.spending).spending.steps == usual.spending.steps
 
 
@@ -167,7 +167,7 @@ def process_of(pair):
 def test_the_pool_keeps_the_order_and_gives_each_worker_one_thread(monkeypatch):
     from shared.pool import work_through
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # set and deleted, so that what the pool sets is undone after the test
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # set and deleted, so that the value set by the pool is undone after the test
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert work_through(process_of, ["a", "b"], workers=1) == [f"{pair} {os.getpid()} None" for pair in "ab"]
     found = [line.split() for line in work_through(process_of, list("abcd"), workers=2)]

@@ -13,7 +13,7 @@ import pac_surrogate as pac
 
 
 def python(*arguments, cwd, check=True):
-    """Run Python with two threads at most, as a command of its own."""
+    """Run Python in a process of its own, and return what it printed."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=check)
 
@@ -137,7 +137,7 @@ def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
     errors = written["forrester"]["errors"]
     assert f" {errors['source unchanged'][0]:.3f} " in row
     assert ", ".join(f"{error:.3f}" for error in errors["fine-tune"][1:]) in row
-    assert written["oscillator_energy"]["errors"]["source unchanged"] == [None] * 4  # it lacks the output
+    assert written["oscillator_energy"]["errors"]["source unchanged"] == [None] * 4  # the source lacks the output
     assert written["oscillator_energy"]["difficulty"] == "hard"
     wrong = python(BENCHMARKS / "difficulty.py", "--pairs", "nonsense", cwd=tmp_path, check=False)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

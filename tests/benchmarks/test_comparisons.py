@@ -14,7 +14,7 @@ import pac_surrogate as pac
 
 @pytest.fixture
 def script(monkeypatch, tmp_path):
-    """Run a script in this process, in a folder of its own; to start another takes longer than the run."""
+    """Run a script in this process, in a folder of its own; starting another process takes longer than the run."""
 
     def execute(name, *arguments):
         run_script(monkeypatch, BENCHMARKS / f"{name}.py", tmp_path, "--quick", *arguments)
@@ -97,7 +97,7 @@ def test_sparse_transfer_ranks_recipes_in_both_regimes_and_counts_their_cost(scr
         ranks = results["rankings"][regime]["0.8"]
         first, second = (errors[f"{name} 0.8 {regime}"][0] for name in ("GMP", "STR"))
         assert (ranks["GMP"] < ranks["STR"]) == (first < second)
-    # An MLP 10-64-64-1: 4,800 weights and 129 biases; 80 % of each tensor go.
+    # An MLP 10-64-64-1: 4,800 weights and 129 biases; 80 % of each tensor are pruned.
     assert cost["dense"]["nonzeros"] == 4800 + 129
     assert cost["GMP 0.8"]["nonzeros"] == 128 + 819 + 13 + 129
     assert cost["GMP 0.8"]["flops"] == 2 * (128 + 819 + 13)
@@ -114,7 +114,7 @@ def test_robust_tickets_are_compared_with_natural_ones(script, capsys):
     assert (folder / "robust_tickets.png").stat().st_size > 5000
 
 
-# The heat equation's target is of another material.
+# The target of the heat equation has another material.
 @pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning")
 def test_the_leaderboard_resumes_and_says_what_is_missing(script, capsys, monkeypatch):
     methods = ("source unchanged", "scratch", "fine-tune", "co-kriging")
@@ -147,7 +147,7 @@ def test_the_leaderboard_resumes_and_says_what_is_missing(script, capsys, monkey
         ("leaderboard", ["--methods", "Magic"], "unknown method 'Magic': choose from source unchanged"),
         ("leaderboard", ["--report"], "nothing is finished yet: run without --report"),
         ("friedman", ["--pairs", "wave"], "there is no pair 'wave'"),
-        ("oscillator", ["--pairs", "burgers"], "burgers is no pair of oscillators"),
+        ("oscillator", ["--pairs", "burgers"], "burgers is not a pair of oscillators"),
         ("sparse_transfer", ["--methods", "PAC"], "unknown method 'PAC': choose from GMP"),
     ],
 )
@@ -190,7 +190,7 @@ def test_ranks_ratios_and_win_rates_are_their_definitions(ranking):
     assert found["other"]["wins_fine-tune"] == pytest.approx((errors[:, 2] < errors[:, 0]).mean(), abs=1e-12)
     low, high = found["other"]["wins_fine-tune_interval"]
     by_pair = sorted((errors[p, 2] < errors[p, 0]).mean() for p in range(2))
-    assert [low, high] == pytest.approx(by_pair)  # of two pairs a quarter of the resamples is the one or the other twice
+    assert [low, high] == pytest.approx(by_pair)  # a quarter of the resamples has the first pair twice, a quarter the second
     assert list(found) == sorted(found, key=lambda name: found[name]["mean_rank"])
 
 
@@ -202,7 +202,7 @@ def test_a_method_that_is_n_a_somewhere_is_ranked_where_it_is_and_a_tie_is_half_
     found = ranking.rank(cells_of(ranking, errors))["methods"]
     assert found["other"]["mean_rank"] == 1.0
     assert found["other"]["blocks"] == 2
-    # In two blocks second of three, in two first of two, which is first of three.
+    # Second of three in two blocks; first of two in the others, which is scaled to first of three.
     assert found["fine-tune"]["mean_rank"] == pytest.approx(1.5)
     assert found["scratch"]["mean_rank"] == 3.0
     assert found["scratch"]["wins_fine-tune"] == 0.0
@@ -233,7 +233,7 @@ def test_choice_reports_the_regret_and_the_coverage_that_it_writes(script, capsy
     for row in rows:
         rivals = [float(row[name]) for name in ("fine_tune", "scratch", "source")]
         assert float(row["best_error"]) <= min(rivals) * (1 + 1e-5)
-        assert (row["covered_90"] == "") == (row["size"] == "4")  # 90 % take nine samples
+        assert (row["covered_90"] == "") == (row["size"] == "4")  # intervals of 90 % need nine samples
     large = [float(row["error"]) / float(row["best_error"]) for row in rows if row["size"] == "10"]
     line = next(line for line in output.splitlines() if line.startswith("| tuned | n >= 8 |"))
     assert float(line.split("|")[4]) == pytest.approx(np.exp(np.mean(np.log(large))), abs=6e-4)

@@ -35,7 +35,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def module(monkeypatch):
-    """The function that imports a module as the script does, which finds it beside itself."""
+    """Return the function that imports a module as the script does, from the script's folder."""
     monkeypatch.syspath_prepend(SCRIPT.parent)
     return importlib.import_module
 
@@ -63,7 +63,7 @@ def test_every_system_and_equation_has_a_row(run):
         assert len(content["exponax"]) == 6  # three equations in two precisions
     else:
         assert "exponax" not in content
-        assert "exponax is not installed, its table is left out: pip install -e '.[benchmarks]' -c constraints.txt" in output
+        assert "exponax is not installed, so its table is left out: pip install -e '.[benchmarks]' -c constraints.txt" in output
 
 
 def test_printed_errors_rates_and_ratios_are_those_of_the_file(run):
@@ -144,7 +144,7 @@ def test_the_table_of_a_gpu_is_made_on_any_device(module):
         assert record["samples"] == 6
         expected = [20 * record["bytes_per_step"] / seconds / record["copy_bandwidth"] for seconds in record["seconds"]]
         np.testing.assert_allclose(record["fraction_of_copy"], expected, rtol=1e-12)
-        # A step of ETDRK4 takes 8 transforms of 160 values, each read and written, and as much again for the rest or more.
+        # A step of ETDRK4 takes 8 transforms of 160 values, each read and written; the rest takes as much again or more.
         itemsize = {"float64": 8, "float32": 4}[record["precision"]]
         assert 6 * 8 * 2 * 160 * itemsize < record["bytes_per_step"] < 6 * 8 * 20 * 160 * itemsize
         assert f"| {record['errors']['ours']['largest']:.1e} |" in tables.record_table(found, tables.DEVICE)
@@ -152,7 +152,7 @@ def test_the_table_of_a_gpu_is_made_on_any_device(module):
 
 @pytest.mark.parametrize(
     ("difference", "ours", "message"),
-    [(2e-3, 1e-4, "not of one equation"), (1e-3, 0.02, "take shorter steps"), (float("nan"), 1e-4, "not of one equation")],
+    [(2e-3, 1e-4, "are not the same"), (1e-3, 0.02, "take shorter steps"), (float("nan"), 1e-4, "are not the same")],
 )
 def test_solutions_that_disagree_end_the_run(module, difference, ours, message):
     agree = module("shared.measurement").agree
@@ -173,7 +173,7 @@ def test_solutions_that_disagree_end_the_run(module, difference, ours, message):
         pytest.param(
             ["--device", "cuda"],
             "device 'cuda' is not available",
-            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is available"),
         ),
     ],
 )
@@ -203,7 +203,7 @@ def test_the_end_of_the_process_that_runs_exponax_is_told_by_its_last_words(modu
 
 
 def test_no_benchmark_hides_a_package():
-    """A script's own folder comes first where Python looks for modules."""
+    """Python looks for modules in the script's own folder first."""
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert {"pac_surrogate", "simulators"} <= packages
     assert not packages & {path.stem for path in SCRIPT.parent.iterdir()}

@@ -1,4 +1,4 @@
-"""The page of the simulators: its numbers are those in the files, and what is not as declared fails it."""
+"""The page of the simulators: its numbers are those in the files, and a difference from what is declared is a fault."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def run(folder, *flags, monkeypatch):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with the page of three pairs, made once, and what the run printed."""
+    """Return a folder with the page of three pairs, which is made once."""
     folder = tmp_path_factory.mktemp("verification")
     with pytest.MonkeyPatch.context() as monkeypatch:
         code = run(folder, "--quick", "--pairs", *CHOSEN, "--page", "page", monkeypatch=monkeypatch)
@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def again(made, tmp_path):
-    """A copy of it to spoil."""
+    """Return a copy of the folder that a test may change."""
     shutil.copytree(made, tmp_path / "copy")
     return tmp_path / "copy"
 
@@ -46,7 +46,7 @@ def data(folder, pair, side):
 
 
 def rows(page):
-    """Cells of the table of what is verified, by equation and scheme."""
+    """Return the cells of the table of verified properties, by equation and scheme."""
     text = page.split("## What is verified")[1].split("## Pairs")[0]
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     return {(cells[0].strip("`"), cells[1]): cells[2:] for cells in lines}
