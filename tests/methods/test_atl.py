@@ -1,4 +1,4 @@
-"""ATL: exact leave-one-out, the choice of layers, and the readout that it saves."""
+"""ATL: exact leave-one-out errors, the choice of layers, and the readout that is saved."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_leave_one_out_errors_are_those_of_n_fits(samples, features, strength, r
 
     def refit(rows):
         p, t = phi[rows] - phi[rows].mean(0), y[rows] - y[rows].mean(0)
-        # Augmented rows, for the normal equations of 20 features from 6 samples would lose the digits that are compared.
+        # Augmented rows: the normal equations of 20 features and 6 samples would lose the digits that are compared.
         stacked = np.r_[p, ridge**0.5 * np.eye(features)]
         coefficients = np.linalg.lstsq(stacked, np.r_[t, np.zeros((features, 2))], rcond=None)[0]
         return coefficients, y[rows].mean(0) - phi[rows].mean(0) @ coefficients
@@ -73,26 +73,26 @@ def test_a_sample_left_out_has_no_part_in_the_choice_of_layers_and_strength(form
         apart = torch.arange(int(unseen.sum()))
         mask = torch.cat(choose([feature[unseen] for feature in features], target[unseen], method.strengths, apart))
         strength = fit_readout(phi[unseen][:, mask], target[unseen], method.strengths, apart).strength
-        # The ridge, strength times samples, stays what it is.
+        # The ridge, strength times the number of samples, stays the same.
         alone = fit_readout(phi[rest][:, mask], target[rest], (strength * 11 / 10,), torch.arange(10))
         expected = target[i] - phi[i, mask] @ alone.coefficients - alone.intercept
         torch.testing.assert_close(found[i], expected, rtol=0, atol=1e-9)
 
 
-def test_the_strength_of_the_least_leave_one_out_error_is_taken():
+def test_the_strength_with_the_least_leave_one_out_error_is_taken():
     generator = torch.Generator().manual_seed(0)
     phi, noise = (torch.randn(30, width, generator=generator, dtype=torch.float64) for width in (5, 1))
     strengths, apart = (1e-6, 1e-3, 1.0, 1e3), torch.arange(30)
     for target, best in ((phi @ torch.ones(5, 1).double(), 1e-6), (noise, 1e3)):
         alone = {s: float(fit_readout(phi, target, (s,), apart).squared.mean()) for s in strengths}
         assert min(alone, key=alone.get) == fit_readout(phi, target, strengths, apart).strength == best
-    # Left with one sample, every fit predicts that one: the strengths tie, and the strongest is taken.
+    # Of two samples, one is left for each fit, which predicts that sample: the strengths tie, and the strongest is taken.
     assert fit_readout(phi[:2], noise[:2], strengths, apart[:2]).strength == 1e3
 
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("form", ["greedy", "group lasso"])
-def test_it_is_never_worse_in_leave_one_out_than_the_last_layer_alone(kind, form):
+def test_atl_has_no_larger_leave_one_out_error_than_the_last_layer_alone(kind, form):
     source, target, prediction, features = measured(kind)
     better = 0
     for samples in (2, 3, 5, 8, 20, 40):
@@ -107,11 +107,11 @@ def test_it_is_never_worse_in_leave_one_out_than_the_last_layer_alone(kind, form
         )
         assert ours <= last * (1 + 1e-9)  # rounding
         better += ours < 0.9 * last
-    assert better > 0  # or the choice would be idle
+    assert better > 0  # otherwise the choice would have no effect
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_target_that_is_linear_in_one_layer_is_recovered_and_the_layer_chosen(kind):
+def test_a_target_that_is_linear_in_one_layer_is_recovered_and_the_layer_is_chosen(kind):
     source, target, prediction, features = measured(kind)
     for layer, feature in enumerate(features):
         direction = torch.randn(feature.shape[1], 8, generator=torch.Generator().manual_seed(layer), dtype=torch.float64)
@@ -119,7 +119,7 @@ def test_a_target_that_is_linear_in_one_layer_is_recovered_and_the_layer_chosen(
         data = target.with_matrices(target.input_matrix, y.numpy())
         readout = ATL().solve(source.network, data[:25], statistics_of(source, kind))
         assert readout.layers == (layer,)
-        # The weakest ridge of the grid, 1e-8, bends the answer by about as much.
+        # The weakest ridge of the grid, 1e-8, changes the prediction by about as much.
         np.testing.assert_allclose(readout.predict(torch.as_tensor(target.input_matrix)).detach(), y, atol=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_features_are_standardised_by_the_source():
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_no_samples_give_the_source_one_a_reason_and_two_an_answer(kind):
+def test_no_samples_give_the_source_one_sample_a_refusal_and_two_samples_a_prediction(kind):
     none, one, two = (solve(ATL(), kind, samples, torch.float32) for samples in (0, 1, 2))
     before = surrogate(kind, torch.float32).weights
     assert all(torch.equal(none.surrogate.weights[name], weight) for name, weight in before.items())
@@ -158,7 +158,7 @@ def test_no_samples_give_the_source_one_a_reason_and_two_an_answer(kind):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_it_predicts_the_same_bits_when_loaded_and_batches_do_not_matter(kind, tmp_path):
+def test_a_loaded_readout_predicts_the_same_bits_and_batches_do_not_matter(kind, tmp_path):
     result = solve(ATL(), kind, 20, torch.float32).surrogate
     result.save(tmp_path / "atl")
     loaded, x = pac.Surrogate.load(tmp_path / "atl"), dataset(kind, 60, 1)

@@ -1,4 +1,4 @@
-"""Co-kriging: the Forrester pair, smt's own prediction, components, and what it refuses."""
+"""Co-kriging: the Forrester pair, agreement with smt, components, and refusals."""
 
 import dataclasses
 import sys
@@ -26,7 +26,7 @@ def forrester(x):
 
 
 def surrogate(data, model=None):
-    """A source of known weights, not trained: co-kriging takes the samples, the network says only how large its error is."""
+    """A source of known weights, not trained: co-kriging uses the samples, and of the network only the size of its error."""
     return initial_surrogate(model or pac.MLP(hidden=(4,)), data, torch.float32)
 
 
@@ -44,7 +44,7 @@ def test_the_forrester_pair_is_recovered(tmp_path):
     """y_H = 2 y_L - 20 (x - 0.5) + 10 (Forrester, Sobester & Keane 2007)."""
     source, target = forrester_pair()
     result = solve(CoKriging(), source, target).surrogate
-    # One scaling serves both levels, so rho is that of physical units.
+    # Both levels have one scaling, so rho has its value in physical units.
     assert abs(float(result.predictor.rho) / 2 - 1) < 0.05
     fresh = np.linspace(0, 1, 101)[:, None]
     high = forrester(fresh)[0]
@@ -52,12 +52,12 @@ def test_the_forrester_pair_is_recovered(tmp_path):
     assert np.linalg.norm(prediction - high) / np.linalg.norm(high) < 1e-2
     result.save(tmp_path / "co-kriging")
     assert np.array_equal(pac.Surrogate.load(tmp_path / "co-kriging").predict(fresh), prediction)
-    # Twenty points on a smooth curve are nearly dependent: coefficients of 1e9 leave 1e-7 of rounding.
+    # Twenty points on a smooth curve are nearly dependent: coefficients of 1e9 cause rounding errors of 1e-7.
     np.testing.assert_allclose(result.predict(fresh, batch_size=7), prediction, atol=1e-5)
 
 
 @pytest.mark.parametrize("samples", [8, 4])  # linear trends, and constant ones
-def test_the_prediction_is_smts(samples, monkeypatch):
+def test_the_prediction_of_smts_model_is_reproduced(samples, monkeypatch):
     generator = np.random.default_rng(0)
     low_x, high_x, fresh = (generator.uniform(size=(count, 2)) for count in (25, samples, 30))
 
@@ -84,13 +84,13 @@ def fields(samples, seed, rank=2):
     return x, modes @ shapes[:rank]
 
 
-def test_fields_take_as_many_components_as_they_have():
+def test_fields_need_as_many_components_as_they_have_modes():
     x, low = fields(30, 0)
     some, high = fields(8, 1)
     fresh, truth = fields(50, 2)
     source, target = pac.Dataset.from_arrays(x, low), pac.Dataset.from_arrays(some, 2 * high + 1)
     result = solve(CoKriging(components=6, starts=1), source, target).surrogate
-    # Two modes; the shift by 1 is one more direction of the target, which the source lacks.
+    # Two modes of the source, and one more direction of the target, its shift by 1.
     assert result.predictor.basis.shape == (3, 12)
     prediction = result.predict(fresh.clip(-0.8, 0.8))
     truth = 2 * fields_at(fresh.clip(-0.8, 0.8)) + 1
@@ -121,7 +121,7 @@ def test_many_outputs_without_components_are_not_applicable():
     assert "at most 8, got 12: set components" in solve(CoKriging(), data, data[:5]).refused
 
 
-def test_a_cnn_serves_as_well_as_an_mlp():
+def test_co_kriging_applies_to_a_cnn_as_well_as_to_an_mlp():
     generator = np.random.default_rng(0)
     field = generator.normal(size=(20, 4))
     axes = {"a": ("x",), "u": ("x",)}
@@ -132,7 +132,7 @@ def test_a_cnn_serves_as_well_as_an_mlp():
     np.testing.assert_allclose(result.predict(source[:7]), source[:7].y, atol=1e-6)  # kriging interpolates
 
 
-def test_too_few_samples_give_the_source_or_a_reason():
+def test_no_samples_give_the_source_and_too_few_are_refused():
     source, target = forrester_pair()
     none = solve(CoKriging(), source, target[:0]).surrogate
     assert all(torch.equal(none.weights[name], weight) for name, weight in surrogate(source).weights.items())
@@ -144,19 +144,19 @@ def test_too_few_samples_give_the_source_or_a_reason():
 def test_new_outputs_are_not_applicable():
     source, target = forrester_pair()
     new = pac.Dataset.from_arrays({"input": target.x}, {"flux": target.y})
-    assert solve(CoKriging(), source, new).refused is None  # the default name of the source means position
+    assert solve(CoKriging(), source, new).refused is None  # the source has a default name: outputs are matched by position
     named = pac.Dataset.from_arrays(source.x, {"drag": source.y})
     assert "these are new" in solve(CoKriging(), named, new).refused
 
 
-def test_only_the_first_source_samples_are_used_and_the_answer_is_the_same_again():
+def test_only_the_first_source_samples_are_used_and_the_result_is_reproducible():
     source, target = forrester_pair()
     first, second = (solve(CoKriging(source_samples=9), source, target).surrogate.predictor for _ in range(2))
     assert first.low == 9
     assert torch.equal(first.gamma, second.gamma)
 
 
-def test_a_missing_smt_is_told_with_the_command(monkeypatch):
+def test_a_missing_smt_is_reported_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "smt.applications", None)
     x = np.linspace(0, 1, 6)
     with pytest.raises(ValueError, match=r"pip install 'smt>=2\.13'") as caught:

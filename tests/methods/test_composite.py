@@ -1,4 +1,4 @@
-"""Small networks around a frozen source: their sums and chains, their starts, and the files that keep them."""
+"""Small networks around a frozen source: their formulas, their initial predictions, and their files."""
 
 import dataclasses
 
@@ -63,7 +63,7 @@ def started(source, method, data, seed=5):
 
 
 def composite(make, kind="MLP", seed=0):
-    """A composite of which every weight is random, a and biases too."""
+    """A composite all of whose weights are random, including a and the biases."""
     data = dataset(kind, 4, 1)
     network = build_network(make(MODELS[kind], data.outputs, (5, 4)), data.inputs, data.outputs)
     generator = torch.Generator().manual_seed(seed)
@@ -147,7 +147,7 @@ def test_a_base_in_double_precision_takes_a_small_network_in_double_precision():
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", ["delta net", "MFNN"])
-def test_it_starts_as_the_source_exactly_and_without_samples_stays_there(name, kind, dtype):
+def test_a_composite_starts_as_the_source_exactly_and_stays_there_without_samples(name, kind, dtype):
     source, data = surrogate(kind, dtype), dataset(kind, 6, 3)
     x = torch.as_tensor(np.random.default_rng(9).normal(size=(20, 9)))
     first, _ = started(source, METHODS[name], data)
@@ -158,7 +158,7 @@ def test_it_starts_as_the_source_exactly_and_without_samples_stays_there(name, k
         assert found.network.dtype == dtype
 
 
-def test_input_augmentation_starts_at_random_and_says_that_it_needs_samples():
+def test_input_augmentation_starts_at_random_and_reports_that_it_needs_samples():
     source, data = surrogate("MLP"), dataset("MLP", 6, 3)
     starts = [started(source, METHODS["input augmentation"], data, seed)[0] for seed in (5, 5, 6)]
     assert torch.equal(starts[0].weights["small.readout.weight"], starts[1].weights["small.readout.weight"])
@@ -173,7 +173,7 @@ def test_mfnn_starts_linear_in_inputs_and_source_whatever_its_linear_part():
     readout = torch.randn(8, 21, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
 
     def deviation(a):
-        """What is left of the prediction when the best line in (x, f) is taken away."""
+        """The part of the prediction that is not linear in (x, f): the residual of a least-squares fit."""
         weights = first.weights | {"small.readout.weight": readout, "small.mix.a": torch.tensor([a], dtype=DOUBLE)}
         x = torch.as_tensor(np.random.default_rng(9).normal(size=(60, 9)))
         prediction, _ = evaluate(first.network.module, weights, x)
@@ -185,7 +185,7 @@ def test_mfnn_starts_linear_in_inputs_and_source_whatever_its_linear_part():
     assert deviation(0.3) > 1e-3
 
 
-def test_with_new_outputs_mfnn_starts_at_the_targets_mean():
+def test_mfnn_with_new_outputs_starts_at_the_targets_mean():
     source, data = surrogate("MLP"), dataset("MLP", 6, 3, name="pressure", points=3)
     first, _ = started(source, METHODS["MFNN"], data)
     assert first.network.new_readout
@@ -207,12 +207,12 @@ def test_only_the_small_network_trains_and_only_its_weight_tensors_are_pulled():
                 line = torch.cat([torch.zeros(8, 9), torch.eye(8), torch.zeros(8, 4)], dim=1)
                 assert torch.equal(plan.anchor[name], line.double())
                 assert torch.equal(weight[:, :17], line[:, :17].double())
-                assert bool((weight[:, 17:] != 0).all())  # else neither it nor a would ever feel a gradient
+                assert bool((weight[:, 17:] != 0).all())  # otherwise neither these weights nor a would have a gradient
 
 
 @pytest.mark.parametrize("name", ["delta net", "MFNN"])
 def test_an_endless_pull_leaves_the_source_up_to_a_shift(name):
-    """Biases are free: the prediction moves by one number for each output."""
+    """Biases are not pulled: the prediction of each output moves by a constant."""
     source, data = surrogate("MLP"), dataset("MLP", 6, 3)
     x = torch.as_tensor(np.random.default_rng(9).normal(size=(20, 9)))
 
@@ -221,7 +221,7 @@ def test_an_endless_pull_leaves_the_source_up_to_a_shift(name):
         change = result.predictor.predict(x) - source.predictor.predict(x)
         return float((change - change.mean(0)).abs().max())
 
-    assert moved(1e9) < 1e-3  # a few of Adam's last steps, which get small
+    assert moved(1e9) < 1e-3  # the size of Adam's last steps, which become small
     assert moved(0.0) > 2e-2
 
 
@@ -230,7 +230,7 @@ def test_an_endless_pull_leaves_the_source_up_to_a_shift(name):
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", METHODS)
-def test_the_source_within_keeps_its_bits_and_all_of_the_small_network_moves(name, kind):
+def test_the_frozen_source_keeps_its_bits_and_all_of_the_small_network_moves(name, kind):
     for dtype in (torch.float32, DOUBLE):
         source, data = surrogate(kind, dtype), dataset(kind, 6, 3)
         before = {name: weight.clone() for name, weight in source.weights.items()}
@@ -266,7 +266,7 @@ def test_new_outputs_are_learnt_from_the_sources_old_ones(name, kind):
         training_of(METHODS[name], case(source, data[:0]))
 
 
-def test_a_delta_net_cannot_serve_new_outputs_and_says_so():
+def test_a_delta_net_refuses_new_outputs_in_one_line():
     source, data = surrogate("MLP"), dataset("MLP", 6, 3, name="pressure")
     with pytest.raises(NotApplicableError, match=r"gives the source's outputs temperature \(8,\), not pressure \(8,\)") as e:
         training_of(METHODS["delta net"], case(source, data))
@@ -293,7 +293,7 @@ def test_the_result_is_the_source_of_another_transfer(name):
         np.testing.assert_allclose(again.predict(new), np.tile(new.y.mean(0), (6, 1)), rtol=1e-12)
 
 
-def test_a_pruned_source_keeps_its_mask_and_all_that_is_around_it_is_essential():
+def test_a_pruned_source_keeps_its_mask_and_the_small_network_around_it_is_essential():
     pruned = pac.prune_and_allocate(surrogate("MLP"), dataset("MLP", 20, 1), sparsity=0.5, train=False, device="cpu")
     first, _ = started(pruned, METHODS["MFNN"], dataset("MLP", 6, 3))
     for name, mask in first.essential.items():
@@ -342,7 +342,7 @@ def test_a_composite_of_a_composite_is_loaded_as_it_was(tmp_path):
 
 
 class Fourier(nn.Module):
-    """A module with constants, which a file must bring."""
+    """A module with constants, which must be saved in the file."""
 
     def __init__(self, seed):
         super().__init__()
@@ -353,7 +353,7 @@ class Fourier(nn.Module):
         return self.readout(torch.sin(x @ self.frequencies))
 
 
-def test_a_module_of_the_users_within_is_loaded_only_with_its_code_and_gets_its_constants(tmp_path):
+def test_a_composite_around_a_users_module_is_loaded_only_with_its_code_and_gets_its_constants(tmp_path):
     data = dataset("MLP", 6, 3)
     architecture = pac.Module(Fourier(1))
     base = Surrogate(build_network(architecture, data.inputs, data.outputs), fit_scaling(data), data.inputs, data.outputs)
@@ -417,10 +417,10 @@ def test_a_spoilt_description_is_refused_in_one_line(name, files, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_description_nested_without_end_is_refused_in_one_line(files, tmp_path):
+def test_a_deeply_nested_description_is_refused_in_one_line(files, tmp_path):
     tensors, header = load_tensors(files / "MLP")
     inside = header["predictor"]["architecture"]
-    for depth in (40, 100):  # more networks than tensors; deeper ones are refused by the JSON reader
+    for depth in (40, 100):  # more networks than tensors; the JSON reader refuses deeper nesting
         nested = inside
         for _ in range(depth):
             nested = {**inside, "base": nested}

@@ -1,4 +1,4 @@
-"""DELTA, LwF and BSS: terms that look at what the network does with the target samples."""
+"""DELTA, LwF and BSS: terms of the objective that depend on the network's features or predictions at the target samples."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def scaled(kind, samples=6, output="temperature", model=None):
 
 
 def planned(method, kind, output="temperature", model=None):
-    """The Plan of a method for what `scaled` gives."""
+    """The Plan of a method on the start and data that `scaled` returns."""
     return plan_of(method, case_of(surrogate(kind, model=model), dataset(kind, 6, 10, 0.4, output)))
 
 
@@ -57,7 +57,7 @@ def moved(weights, seed=3):
 
 
 def term(regularisers, model, weights, x, sample_weight):
-    """The term of a stack."""
+    """The regulariser's term for each run of a stack."""
     arrays = {name: tensor.double() for name, tensor in stack([b.arrays for b in regularisers]).items()}
     weights = weights if isinstance(weights, dict) else stack(weights)
     return regularisers[0].term(arrays, model, x, sample_weight, *evaluate_stack(model, weights, x))
@@ -130,13 +130,14 @@ def test_delta_with_attention_0_is_fine_tuning_with_its_readout_term(kind):
     tuned = planned(pac.FineTune(), kind)
     strength = tuned.strength | {"readout.weight": torch.tensor(0.4, dtype=torch.float64)}
     tuned = dataclasses.replace(tuned, strength=strength, anchor=start.weights)
-    # One gradient in two ways, by autograd and written out: Adam may amplify their rounding. The readout moves more.
+    # The gradient is computed by autograd and in closed form: Adam may amplify the difference, which is rounding. The
+    # readout's term has a larger effect.
     assert distance(follow(start, none, data), follow(start, tuned, data)) < 1e-10
     assert distance(follow(start, none, data), follow(start, planned(pac.FineTune(), kind), data)) > 1e-4
     assert distance(follow(start, plan, data), follow(start, tuned, data)) > 1e-3
 
 
-def test_delta_pulls_the_readout_to_the_source_s_and_a_new_one_to_0():
+def test_delta_pulls_the_readout_to_that_of_the_source_and_a_new_readout_to_0():
     for output, kept in (("temperature", True), ("pressure", False)):
         start, _ = scaled("MLP", output=output)
         plan = planned(DELTA(readout_strength=0.4), "MLP", output)
@@ -152,7 +153,7 @@ def test_an_endless_strength_keeps_the_features_and_lets_the_readout_learn():
     held, free = (
         follow(start, planned(DELTA(strength=s, readout_strength=0.0, attention="uniform"), "MLP"), data) for s in (1e6, 0.0)
     )
-    # What moves features is the size of Adam's last steps alone; the readout trains on.
+    # Features differ only by the size of Adam's last steps; the readout continues to train.
     for ours, theirs in zip(evaluate(start.network.module, held, x)[1], before[1], strict=True):
         assert float((ours - theirs).abs().max()) < 5e-3
     assert float((evaluate(start.network.module, free, x)[1][1] - before[1][1]).abs().max()) > 2e-2
@@ -160,7 +161,7 @@ def test_an_endless_strength_keeps_the_features_and_lets_the_readout_learn():
 
 
 def mlp_error(start, x, y, layer, channel):
-    """The MLP by hand, with one activation set to 0."""
+    """Return the error of the MLP, written out, with one activation set to 0."""
     h = x
     for i in range(2):
         h = functional.gelu(h @ start.weights[f"hidden.{i}.weight"].T + start.weights[f"hidden.{i}.bias"])
@@ -170,7 +171,7 @@ def mlp_error(start, x, y, layer, channel):
 
 
 def cnn_error(start, x, y, layer, channel):
-    """The second half of a CNN of kernel 1 and one level by hand, from its own features, with one channel set to 0."""
+    """Return the error of a CNN of kernel 1 and one level, with its second half written out and one channel set to 0."""
     w = start.weights
     _, (fine, coarse, last) = evaluate(start.network.module, w, x)
 
@@ -189,7 +190,7 @@ def cnn_error(start, x, y, layer, channel):
 
 
 @pytest.mark.parametrize(("kind", "layer"), [("MLP", 0), ("MLP", 1), ("CNN", 1), ("CNN", 2)])
-def test_attention_is_the_softmax_of_what_a_channel_is_worth_with_mean_1(kind, layer):
+def test_attention_is_the_softmax_of_the_loss_increase_without_each_channel_scaled_to_mean_1(kind, layer):
     start, data = scaled(kind)
     x, y = torch.as_tensor(data.input_matrix), torch.as_tensor(data.output_matrix)
     found = loss_attention(start, data)[layer]
@@ -198,14 +199,14 @@ def test_attention_is_the_softmax_of_what_a_channel_is_worth_with_mean_1(kind, l
         by_hand = mlp_error if kind == "MLP" else cnn_error
         increase = torch.stack([by_hand(start, x, y, layer, channel) - whole for channel in range(len(found))]).numpy()
     expected = len(found) * np.exp(increase) / np.exp(increase).sum()
-    np.testing.assert_allclose(found, expected, rtol=1e-10)  # another order of sums; channels differ by 1e-2 and more
+    np.testing.assert_allclose(found, expected, rtol=1e-10)  # sums in another order; channels differ by 1e-2 or more
     assert float(found.std()) > 1e-3
     assert float(found.mean()) == pytest.approx(1.0, rel=1e-12)
 
 
-def test_attention_is_uniform_where_the_loss_cannot_tell():
+def test_attention_is_uniform_where_the_loss_cannot_distinguish_channels():
     start, data = scaled("CNN")
-    assert torch.equal(loss_attention(start, data)[0], torch.ones(4).double())  # a skip reads it too
+    assert torch.equal(loss_attention(start, data)[0], torch.ones(4).double())  # a skip connection reads this layer too
     for kind in MODELS:
         for output, samples in (("pressure", 6), ("temperature", 0)):
             start, data = scaled(kind, 6, output)
@@ -213,7 +214,7 @@ def test_attention_is_uniform_where_the_loss_cannot_tell():
                 assert torch.equal(attention, torch.ones_like(attention))
 
 
-def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy():
+def test_models_that_delta_does_not_apply_to_are_refused_in_one_line_with_the_remedy():
     for attention in ("loss", "uniform"):
         with pytest.raises(NotApplicableError, match=r"returns no features: use L2SP$"):
             planned(DELTA(attention=attention), "MLP", model=linear_network_module())
@@ -230,7 +231,10 @@ def test_models_that_delta_cannot_serve_are_refused_in_one_line_with_the_remedy(
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_lwf_is_training_towards_a_mean_of_target_and_source(kind):
-    """L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant for s = strength/2; of a factor Adam sees only its 1e-8."""
+    """L(y) + s L(f_S) = (1 + s) L((y + s f_S) / (1 + s)) + constant for s = strength/2.
+
+    The factor (1 + s) changes Adam's steps only through its epsilon, 1e-8.
+    """
     start, data = scaled(kind)
     held = evaluate(start.network.module, start.weights, torch.as_tensor(data.input_matrix))[0].numpy()
     variable = data.outputs[0].name
@@ -251,7 +255,7 @@ def test_lwf_of_strength_0_is_fine_tuning_and_an_endless_one_keeps_the_predictio
     start, data = scaled("MLP")
     x = torch.as_tensor(data.input_matrix)
     before, held, free = (evaluate(start.network.module, w, x)[0] for w in (start.weights, endless.weights, tuned.weights))
-    # What moves predictions at all is the size of Adam's last steps.
+    # Predictions differ only by the size of Adam's last steps.
     assert float((held - before).abs().max()) < 1e-4 < 1e-2 < float((free - before).abs().max())
 
 
@@ -277,7 +281,7 @@ def test_the_spectral_term_is_the_tail_of_the_run_s_own_spectrum_whatever_the_pa
         padded = torch.cat([x, torch.full((padding, 9), 5.0, dtype=torch.float64)])[None]
         sample_weight = torch.tensor([[1 / rows] * rows + [0.0] * padding], dtype=torch.float64)
         found = float(term([regulariser], start.network.module, [start.weights], padded, sample_weight))
-        assert found == pytest.approx(0.3 * squared[:count].sum(), rel=1e-8)  # 1e-16 of the largest against the smallest
+        assert found == pytest.approx(0.3 * squared[:count].sum(), rel=1e-8)  # 1e-16 of the largest, relative to the smallest
     assert squared[0] > 1e-9
 
 
@@ -308,7 +312,7 @@ def test_a_rank_deficient_batch_has_a_gradient():
     value = term([regulariser], start.network.module, weights, rows, torch.full((1, 6), 1 / 6, dtype=torch.float64))
     slopes = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True)
     assert all(bool(torch.isfinite(slope).all()) for slope in slopes if slope is not None)
-    assert float(value.detach()) > 0  # the fourth smallest is the smallest of the three distinct rows
+    assert float(value.detach()) > 0  # the fourth smallest is the smallest nonzero value: three rows are distinct
 
 
 def test_bss_shrinks_the_smallest_singular_value_and_strength_0_is_fine_tuning():
@@ -320,7 +324,7 @@ def test_bss_shrinks_the_smallest_singular_value_and_strength_0_is_fine_tuning()
     assert smallest[1] < 0.7 * smallest[0]
 
 
-def test_a_run_that_is_not_finite_stays_alone_with_it():
+def test_a_run_that_is_not_finite_does_not_affect_its_neighbours():
     start, data = scaled("MLP", 6)
     sick = {name: torch.full_like(weight, torch.nan) for name, weight in start.weights.items()}
     x, sample_weight = torch.as_tensor(data.input_matrix)[None], torch.full((1, 6), 1 / 6, dtype=torch.float64)
@@ -331,7 +335,7 @@ def test_a_run_that_is_not_finite_stays_alone_with_it():
     assert float(both[1]) == pytest.approx(float(alone), rel=1e-10)
 
 
-def test_bss_refuses_too_few_samples_and_models_without_features_but_serves_none():
+def test_bss_refuses_too_few_samples_and_models_without_features_but_accepts_no_samples():
     refused, served, none = (solve("MLP", BSS(count=2), samples=samples)[0] for samples in (3, 4, 0))
     assert refused.refused == "BSS with count=2 needs at least 4 target samples for a spectrum, got 3: use FineTune"
     assert served.refused is None
@@ -345,7 +349,7 @@ def test_bss_refuses_too_few_samples_and_models_without_features_but_serves_none
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_each_in_a_stack_with_others_is_that_one_alone(kind):
+def test_each_method_in_a_stack_with_others_gives_the_result_of_that_method_alone(kind):
     methods = (
         DELTA(),
         DELTA(strength=1.0),
@@ -363,13 +367,13 @@ def test_each_in_a_stack_with_others_is_that_one_alone(kind):
     together = outcomes([method for method, _ in given], *(case for _, case in given))
     for (method, case), result in zip(given, together, strict=True):
         alone = outcome(method, case)
-        # Weights after 6 steps in float64; a run that meets its neighbours differs by 1e-3.
+        # Weights after 6 steps in float64; a run that its neighbours affected would differ by 1e-3.
         assert distance(alone.surrogate.weights, result.surrogate.weights) < 1e-10, method
 
 
 @pytest.mark.parametrize("method", [DELTA(), LwF(), BSS()])
 @pytest.mark.parametrize("kind", MODELS)
-def test_each_serves_single_precision_and_without_samples_gives_the_source_back(kind, method):
+def test_each_method_works_in_single_precision_and_returns_the_source_without_samples(kind, method):
     for dtype in (torch.float32, torch.float64):
         start = surrogate(kind, dtype)
         data = dataset(kind, 6, 10, 0.4)

@@ -1,4 +1,4 @@
-"""Gaussian processes: the mean is scikit-learn's, many outputs cost nothing, and the forms recover what they are for."""
+"""Gaussian processes: agreement with scikit-learn, the evidence of many outputs, and the relations that each form recovers."""
 
 import dataclasses
 import sys
@@ -38,8 +38,8 @@ def test_predictions_are_scikit_learns(on, kernel, kind, samples):
     z, fresh_z = np.c_[data.input_matrix, before @ components], np.c_[fresh.numpy(), after @ components]
     process, back = fit_process(z, values - values.mean(0), make_kernel(kernel, 9, components.shape[1]))
     theirs = process.predict(fresh_z) @ back + values.mean(0) + (after if on == "residual" else 0.0)
-    np.testing.assert_allclose(fitted.predict(fresh).detach(), theirs, atol=1e-10)  # rounding: one kernel, written twice
-    assert float(np.std(theirs - values.mean(0))) > 1e-6  # five samples may be noise, to the evidence; not all of it
+    np.testing.assert_allclose(fitted.predict(fresh).detach(), theirs, atol=1e-10)  # rounding: one kernel, implemented twice
+    assert float(np.std(theirs - values.mean(0))) > 1e-6  # by the evidence, five samples may be mostly noise, but not all
     assert (on == "augmented") == (components.shape[1] > 0)
 
 
@@ -51,7 +51,7 @@ def test_a_sample_left_out_has_no_part_in_process_mean_base_and_hyper_parameters
         before = source.network.predict(x)
 
     def without(i):
-        return before + y[(i + 1) % 7]  # any base that differs with the sample that it lacks
+        return before + y[(i + 1) % 7]  # an arbitrary base that depends on the sample left out
 
     values = y - (before if on == "residual" else 0.0)
     for base in (None, without) if on == "residual" else (None,):
@@ -64,10 +64,10 @@ def test_a_sample_left_out_has_no_part_in_process_mean_base_and_hyper_parameters
             mean = own[rest].mean(0)
             alone = GaussianProcessRegressor(fitted.kernel_, optimizer=None).fit(x[rest].numpy(), own[rest] - mean)
             expected = own[i] - mean - alone.predict(x[[i]].numpy())[0]
-            np.testing.assert_allclose(left_out[i], expected, atol=1e-4)  # the search for the maximum stops that early
+            np.testing.assert_allclose(left_out[i], expected, atol=1e-4)  # the tolerance of the search for the maximum
 
 
-def test_a_covariance_that_is_singular_in_float64_stops_no_choice(monkeypatch):
+def test_a_covariance_that_is_singular_in_float64_raises_no_error(monkeypatch):
     x = np.linspace(-1, 1, 9)[:, None]
     data = pac.Dataset.from_arrays(x, x)
 
@@ -90,7 +90,7 @@ def test_many_inputs_share_a_length_scale():
     x, y = generator.normal(size=(10, 13)), generator.normal(size=(10, 2))
     assert fit_process(x, y, make_kernel("matern", 13, 0))[0].kernel_.theta.size == 3
     assert fit_process(x[:, :12], y, make_kernel("matern", 12, 0))[0].kernel_.theta.size == 2 + 12
-    # amplitudes 2, noise 1, length scales of x twice, and of 2 components
+    # 2 amplitudes, 1 noise, 2 shared length scales of x, and 2 of the components
     assert fit_process(np.c_[x, y], y, make_kernel("matern", 13, 2))[0].kernel_.theta.size == 3 + 2 + 2
 
 
@@ -119,7 +119,7 @@ def test_the_gradient_of_the_evidence_is_that_of_its_differences():
         (process.log_marginal_likelihood(theta + move) - process.log_marginal_likelihood(theta - move)) / (2 * step)
         for move in step * np.eye(len(theta))
     ]
-    np.testing.assert_allclose(gradient, differences, atol=1e-7)  # second order in the step, and rounding / step
+    np.testing.assert_allclose(gradient, differences, atol=1e-7)  # an error of second order in the step, and rounding / step
     assert np.abs(gradient).min() > 1e-3
 
 
@@ -134,7 +134,7 @@ def test_a_shifted_source_is_recovered_from_the_residual(kind):
 
 
 class _Wave(nn.Module):
-    """The low fidelity of Perdikaris et al. (2017), section 3(a), on (0, 1): sin(8 pi x)."""
+    """The low-fidelity model of Perdikaris et al. (2017), section 3(a), on (0, 1): sin(8 pi x)."""
 
     def __init__(self):
         super().__init__()
@@ -159,19 +159,19 @@ def test_the_augmented_process_recovers_a_nonlinear_relation():
         with torch.no_grad():
             prediction = GP(on=on, kernel="rbf").solve(source.network, some).predict(torch.as_tensor(x)).numpy()
         error[on] = np.sqrt(np.mean((prediction - high) ** 2)) / high.std()
-    # 14 points are too few for four periods, and enough for a parabola in f_S with a slope in x.
+    # 14 points are too few for four periods, but enough for a parabola in f_S whose coefficient is linear in x.
     assert error["augmented"] < 0.03
     assert min(error["target"], error["residual"]) > 0.3
 
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("on", ["target", "residual", "augmented"])
-def test_it_predicts_the_same_bits_when_loaded_and_batches_do_not_matter(on, kind, tmp_path):
+def test_a_loaded_process_predicts_the_same_bits_and_batches_do_not_matter(on, kind, tmp_path):
     result = solve(GP(on=on), kind, 9, torch.float32).surrogate
     result.save(tmp_path / "gp")
     loaded, x = pac.Surrogate.load(tmp_path / "gp"), dataset(kind, 60, 1)
     assert np.array_equal(loaded.predict(x), result.predict(x))
-    np.testing.assert_allclose(result.predict(x, batch_size=7), result.predict(x), atol=1e-6)  # of a float32 network
+    np.testing.assert_allclose(result.predict(x, batch_size=7), result.predict(x), atol=1e-6)  # the network is in float32
     again = solve(GP(on=on), kind, 9, torch.float32).surrogate.predictor
     assert torch.equal(again.alpha, result.predictor.alpha)
 
@@ -198,7 +198,7 @@ def test_damaged_arrays_are_refused(name, tmp_path):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_too_few_samples_give_the_source_or_a_reason(kind):
+def test_no_samples_give_the_source_and_too_few_are_refused(kind):
     before = surrogate(kind).weights
     for on in ("residual", "augmented"):
         none = solve(GP(on=on), kind, 0).surrogate
@@ -232,7 +232,7 @@ def test_too_many_samples_are_not_applicable():
 
 
 def test_the_search_for_the_greatest_evidence_is_not_lost_in_another_maximum(monkeypatch):
-    """Of a smooth function without noise: one maximum calls it noise, the other is e^30 times as likely."""
+    """A smooth function without noise has two maxima: one explains it as noise, the other is about e^30 times as likely."""
 
     def evidence(z, values):
         process, _ = fit_process(z, values - values.mean(0), make_kernel("matern", 2, 0))
@@ -241,7 +241,7 @@ def test_the_search_for_the_greatest_evidence_is_not_lost_in_another_maximum(mon
     cases = [np.random.default_rng(seed).normal(size=(10, 2)) for seed in range(6)]
     cases = [(z, 0.3 * np.exp(0.5 * z[:, :1])) for z in cases]
     both = [evidence(*case) for case in cases]
-    assert min(both) > 30  # 34 to 55 where the function is found, 6 to 11 where it is called noise
+    assert min(both) > 30  # 34 to 55 where the function is found, 6 to 11 where it is explained as noise
     monkeypatch.setattr(sys.modules["pac_surrogate.methods.around.process_fit"], "STARTS", (1e-2,))
     alone = [evidence(*case) for case in cases]
     assert all(one <= two + 1e-3 for one, two in zip(alone, both, strict=True))  # the optimiser ends within 1e-5

@@ -35,12 +35,12 @@ def standardised(kind, samples):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_it_is_scikit_learns_ridge_towards_the_source(kind):
+def test_the_fitted_readout_is_that_of_scikit_learns_ridge_towards_the_source(kind):
     source, data, x, y = standardised(kind, 6)
     features, target, _ = last_rows(source, x, y)
     solved = solved_on(source, 0.3, data)
     before, after = (w["readout.weight"].flatten(1).numpy() for w in (source.weights, solved.weights))
-    # Mean over all of y, halved penalty: y.numel() * strength / 2 against the sum of squares.
+    # The mean over all of y and the penalty strength / 2 give y.numel() * strength / 2 beside the sum of squares.
     ridge = Ridge(alpha=y.numel() * 0.3 / 2, tol=1e-14).fit(features.numpy(), target.numpy() - features.numpy() @ before.T)
     np.testing.assert_allclose(after - before, np.atleast_2d(ridge.coef_), atol=1e-10)  # rounding of one small solve
     np.testing.assert_allclose(solved.weights["readout.bias"], np.atleast_1d(ridge.intercept_), atol=1e-10)
@@ -49,20 +49,20 @@ def test_it_is_scikit_learns_ridge_towards_the_source(kind):
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("strength", [0.02, 3.0])
-def test_the_objective_of_the_linear_probe_has_no_slope_there(kind, strength):
+def test_the_slope_of_the_linear_probes_objective_is_0_at_the_fitted_readout(kind, strength):
     source, data, x, y = standardised(kind, 6)
     plan = plan_of(pac.LinearProbe(strength=strength), case_of(source, dataset(kind, 6, 10, 0.4)))
     weights = solved_on(source, strength, data).weights
     slope = loss_gradient(source.network.module, weights, x, y)
     for name in ("readout.weight", "readout.bias"):
         total = slope[name] + plan.strength[name] * (weights[name] - plan.anchor[name])
-        # The objective is convex and quadratic in the readout, so only the minimiser has slope 0; at the source it is 0.01 up.
+        # The objective is convex and quadratic in the readout: only the minimiser has slope 0; at the source it exceeds 0.01.
         assert float(total.abs().max()) < 1e-12
         assert float(loss_gradient(source.network.module, source.weights, x, y)[name].abs().max()) > 1e-2
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_body_keeps_its_bits_the_dtype_stays_and_no_samples_change_nothing(kind):
+def test_the_body_keeps_its_bits_and_dtype_and_without_samples_nothing_changes(kind):
     for dtype in (torch.float32, torch.float64):
         before = surrogate(kind, dtype).weights
         none, some = (solve(LastLayerRidge(), kind, samples, dtype).surrogate.weights for samples in (0, 5))
@@ -72,15 +72,15 @@ def test_the_body_keeps_its_bits_the_dtype_stays_and_no_samples_change_nothing(k
             assert torch.equal(some[name], weight) != name.startswith("readout")
 
 
-def test_a_strong_pull_moves_the_bias_alone_and_one_sample_is_then_met():
+def test_a_strong_pull_moves_only_the_bias_which_fits_one_sample_exactly():
     source, data, x, y = standardised("MLP", 1)
     solved = solved_on(source, 1e12, data)
-    # The pull leaves residual / strength = 1e-12 of a weight; the free bias takes up the whole residual.
+    # The pulled weights move by residual / strength = 1e-12; the free bias takes up the whole residual.
     assert float((solved.weights["readout.weight"] - source.weights["readout.weight"]).abs().max()) < 1e-11
     np.testing.assert_allclose(solved.predict(x), y, atol=1e-10)
 
 
-def test_without_a_pull_it_interpolates_with_the_least_change():
+def test_without_a_pull_the_readout_interpolates_with_the_least_change():
     source, data, x, y = standardised("MLP", 4)
     solved = solved_on(source, 0.0, data)
     np.testing.assert_allclose(solved.predict(x), y, atol=1e-10)
@@ -101,7 +101,7 @@ def test_a_new_readout_is_pulled_towards_zero():
     assert float(fitted.weights["readout.weight"].abs().max()) > 0.1
 
 
-def test_rows_of_a_field_on_two_axes_with_channels_are_the_readouts_own():
+def test_rows_of_a_field_on_two_axes_with_channels_match_those_of_the_readout():
     generator = np.random.default_rng(0)
     arrays = generator.normal(size=(5, 4, 8)), generator.normal(size=(5, 4, 8, 3)), generator.normal(size=(5, 2, 4, 8))
     axes = {"a": ("x", "y"), "u": ("x", "y", "channel"), "v": ("time", "x", "y")}
@@ -109,7 +109,7 @@ def test_rows_of_a_field_on_two_axes_with_channels_are_the_readouts_own():
     network = build_network(pac.CNN(channels=3, blocks=1, levels=1), data.inputs, data.outputs)
     source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
     x, y = (torch.as_tensor(matrix) for matrix in (data.input_matrix, data.output_matrix))
-    _, target, _ = last_rows(source, x, y)  # which checks features and prediction
+    _, target, _ = last_rows(source, x, y)  # `last_rows` checks features and prediction
     assert target.shape == (5 * 4 * 8, 3 + 2)
     solved = solved_on(dataclasses.replace(source, predictor=to_double(network)), 0.0, data)
     slope = loss_gradient(network.module, solved.weights, x, y)

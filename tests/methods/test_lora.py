@@ -1,4 +1,4 @@
-"""LoRA: the source at the start, a change of low rank at the end, and nothing lost at full rank."""
+"""LoRA: the source at the start, a change of low rank at the end, and the unrestricted solution at full rank."""
 
 import dataclasses
 
@@ -32,7 +32,7 @@ def solve(method, source, data):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", MODELS)
-def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kind, dtype):
+def test_lora_starts_as_the_source_bit_for_bit_and_stays_there_without_samples(kind, dtype):
     source = surrogate(kind, dtype)
     seen = planned(source, LoRA(), kind=kind).seen()
     idle = solve(LoRA(), source, dataset(kind, 6, 3)[:0])
@@ -52,18 +52,18 @@ def test_the_change_of_every_weight_tensor_has_that_rank_and_biases_keep_their_b
             continue
         values = torch.linalg.svdvals((result.weights[name] - weight).flatten(1))
         assert float(values[0]) > 1e-3
-        # W_S + BA rounds at 1e-16 of weights of order 1; a free change has all of its singular values near the first.
+        # W_S + BA has rounding errors of 1e-16; the singular values of an unrestricted change would all be near the first.
         assert bool((values[rank:] < 1e-14).all())
         assert bool((values[: min(rank, len(values))] > 1e-9).all())
 
 
-def test_biases_train_where_they_are_told_to():
+def test_biases_train_where_train_bias_is_set():
     source = surrogate("MLP")
     result = solve(LoRA(train_bias=True), source, dataset("MLP", 6, 3))
     assert all(bool((result.weights[name] != weight).any()) for name, weight in source.weights.items())
 
 
-def test_a_rank_above_the_smaller_side_is_cut_to_it_and_the_factor_is_not():
+def test_a_rank_above_the_smaller_side_is_reduced_to_it_but_the_factor_is_not():
     plan = planned(surrogate("MLP"), LoRA(rank=100, scale=3.0))
     assert plan.start["hidden.1.weight:A"].shape == (7, 8)
     assert plan.start["hidden.1.weight:B"].shape == (7, 7)
@@ -111,7 +111,7 @@ def test_at_full_rank_a_linear_model_reaches_the_least_squares_solution():
     (fit,) = pac.fit(model, [plan], [data], seeds=[0], steps=1500, learning_rate=2e-2, dtype=torch.float64, schedule="cosine")
     expected = np.linalg.lstsq(np.c_[x, np.ones(12)], y, rcond=None)[0]
     found = np.c_[fit.weights["module.weight"].numpy(), fit.weights["module.bias"].numpy()].T
-    np.testing.assert_allclose(found, expected, atol=1e-6)  # what Adam leaves after its last small steps
+    np.testing.assert_allclose(found, expected, atol=1e-6)  # the accuracy of Adam after its last small steps
     start = np.c_[weights["module.weight"].numpy(), weights["module.bias"].numpy()].T
     assert np.abs(expected - start).max() > 0.1
 
@@ -132,7 +132,7 @@ def test_a_readout_of_new_outputs_trains_in_full():
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_stack_is_every_run_alone(kind):
+def test_a_stack_gives_every_run_its_result_alone(kind):
     methods = (LoRA(), LoRA(rank=2), LoRA(), LoRA(train_bias=True))
     cases = [case(surrogate(kind), dataset(kind, 6 + i, 3 + i), i) for i in range(len(methods))]
     for method, one, together in zip(methods, cases, outcomes(list(methods), *cases), strict=True):

@@ -1,4 +1,4 @@
-"""Every method by the same suite, then the truths that only PAC promises, and those of the closed form."""
+"""The same tests for every method, then the exact properties of PAC, and methods with a closed-form solution."""
 
 import dataclasses
 
@@ -79,7 +79,7 @@ def copied(weights):
 
 
 def trainings_of(name, kind, dtype, samples=6):
-    """The trainings that a method asks for, each with its result; the method must not change what it is given."""
+    """Return the trainings that a method asks for, each with its result; check that the method does not change its inputs."""
     spent = {"steps": 30, "source_steps": 30, "batch_size": 16}
     own = case_of(surrogate(kind, dtype), dataset(kind, samples, 3, 0.4), dataset(kind, 60, 1), seed=5, **spent)
     asking, current, answer, found = problems(METHODS[name], own), own.surrogate, None, []
@@ -99,7 +99,7 @@ def trainings_of(name, kind, dtype, samples=6):
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", METHODS)
-def test_the_same_seed_gives_the_same_plan_and_no_plan_changes_what_it_is_given(name, kind):
+def test_the_same_seed_gives_the_same_plan_and_no_method_changes_its_inputs(name, kind):
     (trainings, end), (again, same_end) = (trainings_of(name, kind, torch.float64) for _ in range(2))
     for (first, _), (second, _) in zip(trainings, again, strict=True):
         assert (first.steps, first.learning_rate) == (second.steps, second.learning_rate)
@@ -120,18 +120,18 @@ def test_the_same_seed_gives_the_same_plan_and_no_plan_changes_what_it_is_given(
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_every_method_in_one_stack_is_that_method_alone(kind):
+def test_every_method_in_one_stack_gives_the_result_of_that_method_alone(kind):
     budget = BUDGET if kind == "MLP" else SHORTEST  # a convolution's step takes ten times as long
     cases = [case(kind, seed, samples, budget=budget) for seed, samples in ((0, 6), (1, 7))]
     given = [(method, one) for method in METHODS.values() for one in cases]
     together = outcomes([method for method, _ in given], *(one for _, one in given))
     x = torch.as_tensor(dataset(kind, 20, 9).input_matrix)
     for which in range(0, len(given), 2):
-        which += which // 2 % 2  # of one method the first case, of the next the second
+        which += which // 2 % 2  # the first case of one method, the second case of the next
         method, one = given[which]
         stacked, single = together[which].surrogate.predictor, outcome(method, one).surrogate.predictor
-        # The bound of the specification: weights after 200 steps in float64. A run that meets its neighbours differs by 1e-3,
-        # and by as much after the first steps, as Adam's do not depend on the size of a gradient.
+        # The bound of the specification holds for weights after 200 steps in float64. A run that its neighbours affected would
+        # differ by 1e-3, also after the first steps, because Adam's steps do not depend on the size of a gradient.
         if isinstance(single, Network):
             for name, weight in single.weights.items():
                 assert float((stacked.weights[name] - weight).abs().max()) < 1e-10, (method, name)
@@ -158,7 +158,7 @@ def test_weights_that_a_plan_freezes_keep_their_bits_and_others_move(name, kind)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_without_target_samples_a_method_leaves_what_the_source_made_or_says_that_it_needs_some(name):
+def test_without_target_samples_a_method_returns_the_result_of_its_source_stage_or_reports_that_it_needs_some(name):
     method = METHODS[name]
     none = case_of(surrogate("MLP"), dataset("MLP", 6, 3)[:0], dataset("MLP", 60, 1), **SHORT)
     if needs_target(method):
@@ -200,7 +200,7 @@ def test_pac_truth_2_an_endless_pull_or_no_redundant_weights_gives_the_allocated
     before = allocated(sparsity=0.7)
     pulled, free = (calibrated(before, budget={"steps": 3000}, strength=strength) for strength in (1e9, 0.02))
     for name in prunable(before.weights):
-        # The minimiser is of size gradient / strength = 1e-9; what is left is the size of Adam's last steps.
+        # The minimiser is within gradient / strength = 1e-9; the remaining difference is the size of Adam's last steps.
         assert float((pulled.weights[name] - before.weights[name]).abs().max()) < 1e-5
     assert max(float((free.weights[n] - before.weights[n]).abs().max()) for n in prunable(before.weights)) > 1e-2
     full = allocated(sparsity=0.0)
@@ -258,7 +258,7 @@ def test_pac_truth_5_on_a_linear_model_calibration_is_the_closed_form():
     rows = len(residual)
     step = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + rows * strength / 2 * np.eye(rows), residual)
     moved = (fit.weights["module.weight"].numpy() - weight).reshape(-1)[free]
-    np.testing.assert_allclose(moved, step, atol=1e-8)  # Adam's own accuracy; a factor 2 in the pull moves d by 0.05
+    np.testing.assert_allclose(moved, step, atol=1e-8)  # the accuracy of Adam; a factor 2 in the pull moves d by 0.05
     assert np.abs(step).max() > 0.1
 
 
@@ -288,7 +288,7 @@ def test_the_linear_correction_recovers_the_forrester_pair():
     assert abs(float(linear) + 20) < 1e-10
     assert abs(float(offset) - 20) < 1e-10
     slope, _, linear = fit_lines(low, x, high, strength=0.0, linear=False)
-    assert float((slope * low - high).std()) > 0.1  # without c'x it cannot
+    assert float((slope * low - high).std()) > 0.1  # without the term c'x the fit is not exact
     assert bool((linear == 0).all())
 
 
@@ -300,7 +300,7 @@ def test_the_linear_correction_is_ridge_towards_the_unchanged_source():
     slope, offset, linear = fit_lines(f, x, y, strength=0.3, linear=True)
     for output in range(2):
         features = torch.cat([f[:, output : output + 1], torch.ones(9, 1).double(), x], dim=1).numpy()
-        # sum of squares + n strength / 2 of the squared change
+        # sum of squares + n strength / 2 times the squared change
         ridge = Ridge(alpha=9 * 0.3 / 2, fit_intercept=False, tol=1e-14).fit(features, (y - f)[:, output].numpy())
         found = np.r_[float(slope[output]) - 1, float(offset[output]), linear[:, output].numpy()]
         np.testing.assert_allclose(found, ridge.coef_, atol=1e-10)
@@ -319,7 +319,7 @@ def test_fine_tuning_with_a_slow_body_moves_it_less_and_a_probe_not_at_all():
     def body(result):
         return sum(float((result.weights[n] - w).abs().sum()) for n, w in start.weights.items() if not n.startswith("readout"))
 
-    # Adam's steps are near the rate in size, so a tenth of the rate moves about a tenth as far.
+    # The size of Adam's steps is close to the rate, so with a tenth of the rate weights move about a tenth as far.
     assert 0.05 < body(results["fine-tune, body x 0.1"]) / body(results["fine-tune"]) < 0.2
     assert body(results["linear probe"]) == 0.0
 
@@ -349,7 +349,7 @@ def test_l2_pulls_towards_zero_and_l2_sp_towards_the_source():
         )
         pull = 9 * 0.4 / 2
         expected = np.linalg.solve(x.T @ x + pull * np.eye(3), x.T @ y[:, 0] + pull * anchor)
-        np.testing.assert_allclose(found.weights["module.weight"][0], expected, atol=1e-8)  # the other anchor: 0.05 away
+        np.testing.assert_allclose(found.weights["module.weight"][0], expected, atol=1e-8)  # with the other anchor: 0.05 away
 
 
 def test_l2_sp_uses_beta_on_a_new_readout_only():

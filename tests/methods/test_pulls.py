@@ -104,7 +104,7 @@ def test_a_new_readout_trains_with_the_block():
     assert moved == {"hidden.0.weight", "hidden.0.bias", "readout.weight", "readout.bias"}
 
 
-def test_a_block_that_is_not_there_is_named_with_those_that_are():
+def test_a_block_that_does_not_exist_is_reported_with_the_existing_blocks():
     with pytest.raises(ValueError, match=r"no weights belong to a module named 'hidden.9'; the tensors are: hidden.0.weight"):
         plan_of(Surgical(block="hidden.9"), case("MLP"))
 
@@ -113,7 +113,7 @@ def test_a_block_that_is_not_there_is_named_with_those_that_are():
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_fisher_diagonal_is_an_explicit_loop_over_samples_and_outputs(kind, monkeypatch):
+def test_the_fisher_diagonal_equals_an_explicit_loop_over_samples_and_outputs(kind, monkeypatch):
     start, data = scaled(kind, 5)
     x = torch.as_tensor(data.input_matrix)
     weights = {name: weight.clone().requires_grad_() for name, weight in start.weights.items()}
@@ -125,10 +125,10 @@ def test_the_fisher_diagonal_is_an_explicit_loop_over_samples_and_outputs(kind, 
             ):
                 expected[name] += slope**2 / len(x)
     found = fisher_diagonal(start.network.module, start.weights, x)
-    monkeypatch.setattr("pac_surrogate.kernels.jacobian.NUMBERS", 1)  # a piece for each sample
+    monkeypatch.setattr("pac_surrogate.kernels.jacobian.NUMBERS", 1)  # one piece per sample
     for pieces in (found, fisher_diagonal(start.network.module, start.weights, x)):
         for name, value in expected.items():
-            torch.testing.assert_close(pieces[name], value, rtol=1e-10, atol=1e-14)  # the rounding of sums of 40 terms
+            torch.testing.assert_close(pieces[name], value, rtol=1e-10, atol=1e-14)  # rounding of sums of 40 terms
 
 
 def linear_source(rows):
@@ -147,7 +147,7 @@ def test_on_a_linear_model_the_fisher_diagonal_is_that_of_the_mean_of_x_x():
     np.testing.assert_allclose(fisher["module.bias"], 1.0, rtol=1e-13)
 
 
-def test_the_fisher_information_has_mean_1_over_all_weights_and_sees_the_first_samples_only():
+def test_the_fisher_information_has_mean_1_over_all_weights_and_uses_only_the_first_samples():
     source, data, x = linear_source(11)
     fisher = fisher_information(source, data, 4)
     diagonal = np.diag(x[:4].T @ x[:4]) / 4
@@ -156,7 +156,7 @@ def test_the_fisher_information_has_mean_1_over_all_weights_and_sees_the_first_s
     np.testing.assert_allclose(fisher["module.bias"], 1 / mean, rtol=1e-12)
 
 
-def test_a_source_that_tells_nothing_of_its_weights_is_refused():
+def test_a_source_without_samples_or_with_an_undefined_fisher_information_is_refused():
     source, data, _ = linear_source(5)
     with pytest.raises(NotApplicableError, match="needs source samples to measure Fisher information on, got none"):
         fisher_information(source, data[:0], 256)
@@ -220,7 +220,8 @@ def test_the_pull_is_strength_times_fisher_plus_epsilon_and_beta_on_a_new_readou
 
 
 def test_on_a_linear_model_ewc_is_generalised_ridge_towards_the_source():
-    # d = (X'X / n + strength (diag F + epsilon))^-1 X'r / n: the mean over 2 outputs halves the error, its slope doubles it.
+    # d = (X'X / n + strength (diag F + epsilon))^-1 X'r / n: the mean over 2 outputs gives a factor 1/2, the derivative of
+    # the square a factor 2.
     source, data, x = linear_source(9)
     target = pac.Dataset.from_arrays(x.numpy(), np.random.default_rng(1).normal(size=(9, 2)))
     plan = EWC(strength=0.8, epsilon=0.3).pull(source, fisher_information(source, data, 256))
@@ -235,24 +236,24 @@ def test_on_a_linear_model_ewc_is_generalised_ridge_towards_the_source():
         schedule="cosine",
     )
     ones = np.c_[x.numpy(), np.ones(9)]
-    fisher = np.mean(ones**2, axis=0) / np.mean(ones**2)  # by hand: outputs of a linear model depend on their own row alone
+    fisher = np.mean(ones**2, axis=0) / np.mean(ones**2)  # each output of a linear model depends only on its own row
     for output in range(2):
         start, end = (np.r_[w["module.weight"][output], w["module.bias"][output]] for w in (source.weights, fit.weights))
         residual = target.output_matrix[:, output] - ones @ start
         move = np.linalg.solve(ones.T @ ones / 9 + 0.8 * np.diag(fisher + 0.3), ones.T @ residual / 9)
-        np.testing.assert_allclose(end - start, move, atol=1e-8)  # Adam's own accuracy; a factor 2 in the pull moves it by 0.05
+        np.testing.assert_allclose(end - start, move, atol=1e-8)  # the accuracy of Adam; a factor 2 in the pull: 0.05
         assert np.abs(move).max() > 0.1
 
 
 def test_an_endless_pull_of_ewc_gives_the_source():
     held, free = solve("MLP", EWC(strength=1e9), pac.FineTune())
     start = surrogate("MLP")
-    # Even epsilon pulls with 1e7; what is left is the size of Adam's last steps.
+    # Even epsilon alone gives a pull of 1e7; the remaining difference is the size of Adam's last steps.
     assert max(float((held.weights[n] - w).abs().max()) for n, w in start.weights.items()) < 1e-4
     assert max(float((free.weights[n] - w).abs().max()) for n, w in start.weights.items()) > 1e-2
 
 
-def test_ewc_measures_on_the_source_once_for_all_strengths(monkeypatch):
+def test_ewc_computes_the_fisher_information_of_the_source_once_for_all_strengths(monkeypatch):
     measured = []
 
     def counted(*arguments):
@@ -269,7 +270,7 @@ def test_ewc_measures_on_the_source_once_for_all_strengths(monkeypatch):
     assert asked.data.digest() == dataset("MLP", 60, 1).digest()
 
 
-def test_ewc_serves_single_precision_and_without_samples_gives_the_source_back():
+def test_ewc_works_in_single_precision_and_returns_the_source_without_samples():
     for dtype in (torch.float32, torch.float64):
         for samples in (0, 6):
             data = dataset("MLP", 6, 10, 0.4)[:samples]
@@ -300,7 +301,7 @@ def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_each_in_a_stack_with_others_is_that_one_alone(kind):
+def test_each_method_in_a_stack_with_others_gives_the_result_of_that_method_alone(kind):
     methods = (
         LPFT(),
         LPFT(probe_fraction=0.2),
@@ -313,5 +314,5 @@ def test_each_in_a_stack_with_others_is_that_one_alone(kind):
     for method, together in zip(methods, solve(kind, *methods, steps=20), strict=True):
         (alone,) = solve(kind, method, steps=20)
         for name, weight in alone.weights.items():
-            # Weights after 20 steps in float64; a run that meets its neighbours differs by 1e-3.
+            # Weights after 20 steps in float64; a run that its neighbours affected would differ by 1e-3.
             assert float((together.weights[name] - weight).abs().max()) < 1e-10, (method, name)

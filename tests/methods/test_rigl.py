@@ -1,4 +1,4 @@
-"""RigL: Erdős–Rényi-kernel densities that meet their total, and connections that move without changing in number."""
+"""RigL: Erdős–Rényi-kernel densities that sum to the given total, and connections that move at a constant number."""
 
 import math
 
@@ -33,13 +33,13 @@ def test_densities_weighted_by_size_sum_to_the_target(sparsity):
     kept = sum((1 - sparsities[name]) * size for name, size in sizes.items())
     assert kept == pytest.approx((1 - sparsity) * sum(sizes.values()), rel=1e-13)  # rounding of four terms
     assert all(0 <= value <= 1 for value in sparsities.values())
-    # Below the cap the density is one number times sum over product of the dimensions; capped layers would have had more.
+    # Below the cap the density is a constant times the sum over the product of the dimensions; capped layers would exceed 1.
     ratio = {n: (1 - sparsities[n]) / (sum(SHAPES[n]) / math.prod(SHAPES[n])) for n in sizes}
     free = [ratio[name] for name in sizes if sparsities[name] > 0]
     assert max(free, default=0.0) == pytest.approx(min(free, default=0.0), rel=1e-12)
     assert all(ratio[name] <= max(free, default=math.inf) for name in sizes)
     if sparsity == 0.8:
-        assert sparsities["readout"] == 0.0  # the smallest is full, and the others share what it cannot take
+        assert sparsities["readout"] == 0.0  # the smallest is full; the others share the excess
     gone = {name: int((~kept).sum()) for name, kept in erk_mask(WEIGHTS, sparsity).items()}
     assert sum(gone.values()) == round(sparsity * sum(sizes.values()))
     assert all(abs(gone[name] - sparsities[name] * size) < 1 for name, size in sizes.items())
@@ -57,17 +57,17 @@ def test_an_exempt_tensor_is_dense_and_does_not_count():
     assert bool(erk_mask(WEIGHTS, 0.8, exempt=("block",))["block"].all())
 
 
-def test_the_smallest_kept_weights_go_and_the_largest_gradients_come():
+def test_the_smallest_kept_weights_are_dropped_and_those_with_the_largest_gradients_are_grown():
     weight = torch.tensor([[5.0, -1.0, 0.0, 0.0], [2.0, 0.0, -3.0, 0.0]])
     kept = torch.tensor([[True, True, False, False], [True, False, True, False]])
     gradient = torch.tensor([[9.0, 0.0, 0.1, -0.3], [0.1, 0.2, 9.0, 0.0]])
-    # Half of 4: -1 and 2 go; -0.3 and 0.2 come, not the 9s, which belong to weights that are kept.
+    # Half of 4: the weights -1 and 2 are dropped, those with gradients -0.3 and 0.2 are grown; the 9s belong to kept weights.
     assert regrow(weight, gradient, kept, 0.5).tolist() == [[True, False, False, True], [False, True, True, False]]
-    # One that is dropped has the largest gradient of those not kept: it returns.
+    # The dropped weight has the largest gradient of those not kept, so it is grown again.
     gradient[0, 1] = 8.0
     assert regrow(weight, gradient, kept, 0.25).tolist() == kept.tolist()
     assert torch.equal(regrow(weight, gradient, kept, 0.0), kept)
-    assert bool(regrow(weight, gradient, torch.ones_like(kept), 0.9).all())  # a full layer has no room to move
+    assert bool(regrow(weight, gradient, torch.ones_like(kept), 0.9).all())  # a full layer has no weight to grow
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -75,11 +75,11 @@ def test_the_smallest_kept_weights_go_and_the_largest_gradients_come():
 def test_an_update_keeps_every_count_and_starts_grown_weights_at_zero(kind, dtype):
     start = surrogate(kind, dtype)
     data = start.scaling.standardise(dataset(kind, 600))
-    asking = problems(RigL(0.8, updates=1, drop=0.8), case_for(kind, start, 600))  # which moves 40 %
+    asking = problems(RigL(0.8, updates=1, drop=0.8), case_for(kind, start, 600))  # the update moves 40 %
     pruned = untrained(next(asking))
     after_update = asking.send(pruned).plan
     x, y = (torch.as_tensor(m[:512]).to(dtype) for m in (data.input_matrix, data.output_matrix))
-    slope = loss_gradient(start.network.module, pruned.weights, x, y)  # of the first 512 samples
+    slope = loss_gradient(start.network.module, pruned.weights, x, y)  # at the first 512 samples
     changed = 0
     for name, weight in after_update.start.items():
         before, after = pruned.essential[name], after_update.essential[name]
@@ -94,7 +94,7 @@ def test_an_update_keeps_every_count_and_starts_grown_weights_at_zero(kind, dtyp
     assert pruned.essential["readout.weight"] is not after_update.essential["readout.weight"]
 
 
-def test_an_update_looks_at_the_first_512_samples_alone():
+def test_an_update_uses_only_the_first_512_samples():
     start, data = surrogate("MLP"), dataset("MLP", 600)
     x, y = data.input_matrix, data.output_matrix.copy()
     pruned = untrained(training_of(RigL(0.8), case_for("MLP", start)))
@@ -107,7 +107,7 @@ def test_an_update_looks_at_the_first_512_samples_alone():
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_number_of_kept_weights_is_the_same_all_through_and_the_mask_moves(kind):
+def test_the_number_of_kept_weights_stays_the_same_and_the_mask_moves(kind):
     asked, _, end = trainings(RigL(sparsity=0.8, updates=2, drop=0.6), case_for(kind, surrogate(kind)))
     masks = [*(one.plan.essential for one in asked), end.essential]
     counts = [{name: int(kept.sum()) for name, kept in mask.items()} for mask in masks]

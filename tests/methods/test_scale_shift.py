@@ -1,4 +1,4 @@
-"""Scale-shift: rows of the source, scaled and shifted and nothing else, pulled back to what they were."""
+"""Scale-shift: the rows of the source are only scaled and shifted, with a pull towards the source."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def solve(method, source, data, steps=100):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", MODELS)
-def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kind, dtype):
+def test_scale_shift_starts_as_the_source_bit_for_bit_and_stays_there_without_samples(kind, dtype):
     source = surrogate(kind, dtype)
     seen = plan_of(ScaleShift(), case(source, dataset(kind, 6, 3))).seen()
     idle = solve(ScaleShift(), source, dataset(kind, 6, 3)[:0])
@@ -37,7 +37,7 @@ def test_it_starts_as_the_source_bit_for_bit_and_without_samples_stays_there(kin
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_rows_stay_multiples_of_the_sources_and_kernels_of_each_pair_of_channels_of_its_kernels(kind):
+def test_rows_and_kernels_of_each_pair_of_channels_stay_multiples_of_those_of_the_source(kind):
     source = surrogate(kind)
     result = solve(ScaleShift(), source, dataset(kind, 6, 3))
     for name, before in source.weights.items():
@@ -107,7 +107,7 @@ def test_on_a_linear_model_the_minimiser_is_the_ridge_towards_scale_1_and_shift_
         columns = np.c_[x @ weight[output], np.ones(7)]
         residual = y[:, output] - x @ weight[output] - bias[output]
         moved = np.linalg.solve(columns.T @ columns + 14 * strength / 2 * np.eye(2), columns.T @ residual)
-        # Adam's own accuracy; a factor 2 in the pull moves them by 0.05.
+        # The accuracy of Adam; a factor 2 in the pull moves scale and shift by 0.05.
         np.testing.assert_allclose(fit.weights["module.weight"][output].numpy(), (1 + moved[0]) * weight[output], atol=1e-8)
         np.testing.assert_allclose(float(fit.weights["module.bias"][output]), bias[output] + moved[1], atol=1e-8)
         assert np.abs(moved).max() > 0.05
@@ -120,7 +120,7 @@ def test_an_endless_pull_gives_back_the_source():
         result = solve(ScaleShift(strength=strength), source, data, steps=500)
         return max(float((result.weights[name] - weight).abs().max()) for name, weight in source.weights.items())
 
-    assert moved(1e9) < 1e-4  # the minimiser is within 1e-9; what is left is the size of Adam's last steps
+    assert moved(1e9) < 1e-4  # the minimiser is within 1e-9; the rest is the size of Adam's last steps
     assert moved(0.1) > 1e-2
 
 
@@ -136,7 +136,7 @@ def test_a_readout_of_new_outputs_trains_in_full_and_freely():
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_stack_is_every_run_alone(kind):
+def test_a_stack_gives_every_run_its_result_alone(kind):
     methods = (ScaleShift(), ScaleShift(strength=1.0), ScaleShift())
     cases = [case(surrogate(kind), dataset(kind, 6 + i, 3 + i), i) for i in range(len(methods))]
     for method, one, together in zip(methods, cases, outcomes(list(methods), *cases), strict=True):

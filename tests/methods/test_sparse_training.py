@@ -1,4 +1,4 @@
-"""Pruning recipes and sparse transfer: exact counts, nested masks, the ramp, thresholds, and what each regime leaves alone."""
+"""Pruning recipes and sparse transfer: exact counts, nested masks, the ramp, thresholds, and what each regime trains."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer, kept_pl
 from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.models.weights import inside, prunable
 
-SMALL = {"MLP": (), "CNN": ("lift", "readout")}  # tensors of so few weights that 0.98 would leave none of them
+SMALL = {"MLP": (), "CNN": ("lift", "readout")}  # tensors so small that a sparsity of 0.98 would leave no weight
 RECIPES = {"GMP": GMP, "AC/DC": ACDC, "STR": STR, "WoodFisher": WoodFisher, "RigL": RigL}
 INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
 
@@ -56,7 +56,7 @@ def test_every_recipe_leaves_exactly_the_sparsity_asked_for_and_plus_zero_elsewh
             assert not bits(weight)[~kept].any()
             pruned = weight.ndim >= 2 and tensor.split(".")[0] not in SMALL[kind]
             gone, total = gone + int((~kept).sum()), total + pruned * kept.numel()
-            if name != "RigL":  # whose layers differ in density
+            if name != "RigL":  # the layers of RigL differ in density
                 assert int((~kept).sum()) == pruned * round(sparsity * kept.numel())
         if name == "RigL":
             assert gone == round(sparsity * total)
@@ -64,7 +64,7 @@ def test_every_recipe_leaves_exactly_the_sparsity_asked_for_and_plus_zero_elsewh
 
 
 def test_the_ramp_is_cubic_and_ends_at_the_sparsity_itself():
-    # 0.8 (1 - (1 - t/4)^3) by hand.
+    # 0.8 (1 - (1 - t/4)^3) for t = 1, ..., 4.
     assert cubic_ramp(0.8, 4) == pytest.approx((0.4625, 0.7, 0.7875, 0.8), abs=1e-15)
     assert cubic_ramp(0.9, 7)[-1] == 0.9
     asked, _, _ = trainings(GMP(sparsity=0.8, rounds=4), case_for(surrogate("MLP")))
@@ -76,7 +76,7 @@ def test_the_ramp_is_cubic_and_ends_at_the_sparsity_itself():
 
 @pytest.mark.parametrize("recipe", [GMP(), ACDC(), STR(), RigL(), WoodFisher()])
 def test_the_trainings_of_a_recipe_share_one_budget_on_the_source(recipe):
-    case = case_for(surrogate("MLP"), source_steps=504)  # which 4, 7, 8 and 9 parts divide
+    case = case_for(surrogate("MLP"), source_steps=504)  # divisible by 4, 7, 8 and 9
     asked, answers, end = trainings(recipe, case, untrained)
     assert all(one.data is case.source for one in asked)
     assert sum(one.steps for one in asked) == 504
@@ -95,11 +95,11 @@ def test_the_masks_of_a_ramp_are_nested(kind):
         assert any(bool((after[name] < before[name]).any()) for name in after)
 
 
-def test_a_pruned_weight_goes_before_a_kept_one_that_happens_to_be_zero():
+def test_a_pruned_weight_is_pruned_again_before_a_kept_weight_that_is_zero():
     start = surrogate("MLP")
     name = "readout.weight"
     weight, mask = torch.ones_like(start.weights[name]), torch.ones_like(start.weights[name], dtype=torch.bool)
-    weight.view(-1)[:30] = 0.0  # kept, yet zero, and first among equals
+    weight.view(-1)[:30] = 0.0  # kept although zero, and the earliest of the equal weights
     weight.view(-1)[30:40], mask.view(-1)[30:40] = 0.0, False
     essential = {n: torch.ones_like(w, dtype=torch.bool) for n, w in start.weights.items()} | {name: mask}
     pruned = with_network(start, weights={**start.weights, name: weight}, essential=essential)
@@ -107,7 +107,7 @@ def test_a_pruned_weight_goes_before_a_kept_one_that_happens_to_be_zero():
     assert (~plan.essential[name].view(-1)).nonzero()[:, 0].tolist() == [0, *range(30, 40)]
 
 
-def test_a_readout_that_was_new_is_pruned_by_magnitude_though_the_source_did_not_need_it():
+def test_a_source_that_was_entirely_redundant_is_pruned_by_magnitude():
     start = surrogate("MLP")
     nothing = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in start.weights.items()}
     plan = plan_of(GMP(0.8, rounds=1), case_for(with_network(start, essential=nothing)))
@@ -115,7 +115,7 @@ def test_a_readout_that_was_new_is_pruned_by_magnitude_though_the_source_did_not
     assert all(torch.equal(plan.essential[name], fresh.essential[name]) for name in start.weights)
 
 
-def test_among_equal_weights_the_earlier_goes_first_and_the_count_is_exact():
+def test_among_equal_weights_the_earlier_is_pruned_first_and_the_count_is_exact():
     start = surrogate("MLP")
     equal = with_network(start, weights={name: torch.full_like(weight, -0.5) for name, weight in start.weights.items()})
     for sparsity in (0.8, 0.9, 0.95, 0.98):
@@ -129,7 +129,7 @@ def test_the_dense_phase_of_ac_dc_lets_all_weights_train_and_the_recipe_ends_spa
     _, (first, second, third), _ = trainings(ACDC(sparsity=0.8, cycles=2), case_for(surrogate("MLP")))
     for name in prunable(first.weights):
         assert bool(second.essential[name].all())
-        assert bool((second.weights[name] != 0).all())  # the pruned ones too came back, from 0
+        assert bool((second.weights[name] != 0).all())  # pruned weights train again too, from 0
         assert int((third.weights[name] != 0).sum()) == third.essential[name].numel() - round(
             0.8 * third.essential[name].numel()
         )
@@ -164,7 +164,7 @@ def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
     for name in names:
         magnitude = start.weights[name].abs().flatten().sort().values
         quantile = magnitude[round(0.8 * len(magnitude)) - 1]
-        # Rounding through logit and sigmoid: a few units of the last place.
+        # Rounding in logit and sigmoid: a few units in the last place.
         assert float(torch.sigmoid(plan.start[f"{name}/threshold"])[0] - quantile) == pytest.approx(
             0, abs=4 * torch.finfo(dtype).eps
         )
@@ -175,7 +175,7 @@ def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
         _, (learned, _), _ = trainings(STR(0.5, decay, learning_rate=0.02), case_for(start))
         seen = learned.weights
         zeros[decay] = sum(int((seen[name] == 0).sum()) for name in names)
-    assert zeros[30.0] > zeros[0.0] + 20  # of 184 weights
+    assert zeros[30.0] > zeros[0.0] + 20  # out of 184 weights
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -195,7 +195,7 @@ def test_the_full_regime_trains_all_kept_weights_and_the_linear_one_the_readout_
             if bool(readout[name]):
                 dense = regime == "linear" or output == "pressure"
                 assert bool((weight != 0).all()) == (dense or bool(kept.all()))
-                assert torch.equal(after.essential[name], kept | dense)  # masking must not undo what trained
+                assert torch.equal(after.essential[name], kept | dense)  # masking must not set trained weights to 0
                 assert bool((weight != before.weights[name])[kept].all())
                 continue
             assert torch.equal(after.essential[name], kept)
@@ -204,7 +204,7 @@ def test_the_full_regime_trains_all_kept_weights_and_the_linear_one_the_readout_
             else:
                 assert not bits(weight)[~kept].any()
                 moved += int((weight != before.weights[name]).sum())
-        assert (moved > 20) == (regime == "full")  # not all: units that nothing reads have no gradient
+        assert (moved > 20) == (regime == "full")  # not all move: units whose output is not used have no gradient
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -248,7 +248,7 @@ def test_strength_pulls_weight_tensors_towards_the_pruned_source():
         (lambda: kept_plan(surrogate("MLP"), "full"), "no essential mask: prune it"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(make, message):
+def test_impossible_settings_are_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)

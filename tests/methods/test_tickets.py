@@ -1,4 +1,4 @@
-"""Tickets: masks of groups, rounds that rewind, masks that are learned, and what tells robust tickets from natural ones."""
+"""Tickets: masks of groups, rounds that rewind, learned masks, and how robust tickets differ from natural tickets."""
 
 import dataclasses
 
@@ -53,7 +53,7 @@ def test_omp_masks_the_weights_that_were_trained_on_the_source(kind, granularity
         assert torch.equal(bits(ticket.weights[name]), bits(torch.where(mask[name], weight, 0.0)))
 
 
-def test_rounds_leave_80_percent_of_what_remains_and_end_at_the_sparsity_exactly():
+def test_rounds_keep_80_percent_of_the_remaining_weights_and_end_at_the_sparsity_exactly():
     for sparsity, rounds in ((0.2, 1), (0.36, 2), (0.37, 3), (0.8, 8), (0.9, 11)):
         gone = rounds_to(sparsity)
         assert len(gone) == rounds
@@ -86,9 +86,9 @@ def test_rounds_are_nested_with_exact_counts_and_rewind_bit_for_bit(method, kind
             assert int((~mask).sum()) == gone
         before = ticket.essential
     for ticket, one in zip(tickets, rounds, strict=False):
-        assert one.plan.trainable == ticket.essential  # the very mask
+        assert one.plan.trainable == ticket.essential  # exactly this mask
     magnitude = magnitude_mask(rewind, 0.6)
-    assert any(not torch.equal(magnitude[name], mask) for name, mask in before.items())  # the rounds looked at trained weights
+    assert any(not torch.equal(magnitude[name], mask) for name, mask in before.items())  # the rounds prune by trained weights
 
 
 def test_masks_stay_nested_where_kept_weights_are_zero_too():
@@ -103,7 +103,7 @@ def test_masks_stay_nested_where_kept_weights_are_zero_too():
     weights[name][-2:] = 0.0
     asked = asking.send(with_weights(weights))
     essential = asked.surrogate.essential[name]
-    assert (int((~essential).sum()), int((~essential[-2:]).sum())) == (14, 14)  # of 72: the last rows, not the first
+    assert (int((~essential).sum()), int((~essential[-2:]).sum())) == (14, 14)  # of 72 weights: the last rows, not the first
     asked = asking.send(with_weights({n: torch.zeros_like(weight) for n, weight in weights.items()}))
     assert int((~asked.surrogate.essential[name]).sum()) == 26
     assert bool((asked.surrogate.essential[name] <= essential).all())
@@ -111,14 +111,14 @@ def test_masks_stay_nested_where_kept_weights_are_zero_too():
 
 @pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
 def test_a_robust_ticket_differs_from_a_natural_one_by_the_perturbation_alone(scheme):
-    case = case_for("MLP", source_steps=36)  # which 8 rounds and a training before them divide
+    case = case_for("MLP", source_steps=36)  # divisible by 9: 8 rounds and a training before them
     robust, natural, noisy = (
         trainings(Ticket(scheme, radius=radius, attack_steps=steps), case, untrained)[0]
         for radius, steps in ((0.1, 3), (0.0, 3), (0.1, 0))
     )
 
     def without(asked):
-        """All that tells the trainings but their perturbations."""
+        """Return everything that distinguishes the trainings except their perturbations."""
         plans = [one.plan for one in asked]
         tensors = [fingerprint(p.start, p.trainable, p.anchor, p.strength, p.essential or {}) for p in plans]
         rest = [(p.rate, p.regulariser, p.reparametrisation, p.essential is None) for p in plans]
@@ -142,7 +142,7 @@ def test_the_straight_through_gradient_is_the_sign_of_the_importance_times_weigh
     weight = torch.tensor([[[2.0, -3.0], [5.0, 7.0]]], dtype=torch.float64)
     slope = torch.tensor([[[1.0, 10.0], [100.0, 1000.0]]], dtype=torch.float64)
     for shape, values, mask, expected in (
-        # |s| = 0.3, 0.1, 0.4, 0.2: the two smallest are masked, and still have a gradient.
+        # |s| = 0.3, 0.1, 0.4, 0.2: the two smallest are masked but still have a gradient.
         ((1, 2, 2), [0.3, -0.1, -0.4, 0.2], [[1, 0], [1, 0]], [2.0, 30.0, -500.0, 7000.0]),
         ((1, 2, 1), [-0.3, 0.4], [[0, 0], [1, 1]], [-(2.0 - 30.0), 500.0 + 7000.0]),  # rows: the sum over the group
     ):
@@ -167,7 +167,7 @@ def test_a_learned_mask_is_an_exact_top_k_of_frozen_weights(kind, granularity, d
     integer = torch.int32 if dtype == torch.float32 else torch.int64
     for name, weight in start.weights.items():
         mask, kept = ticket.essential[name], torch.where(ticket.essential[name], weight, 0.0)
-        assert torch.equal(ticket.weights[name].view(integer), kept.view(integer))  # frozen, and zeros are positive
+        assert torch.equal(ticket.weights[name].view(integer), kept.view(integer))  # frozen; zeros are +0.0
         assert torch.equal(idle.essential[name], magnitude[name])  # without a target, the mask of the start
         assert int(mask.sum()) == int(magnitude[name].sum())
         if name in prunable(start.weights) and name.split(".")[0] not in exempt:
@@ -176,8 +176,8 @@ def test_a_learned_mask_is_an_exact_top_k_of_frozen_weights(kind, granularity, d
     assert any(not torch.equal(ticket.essential[name], mask) for name, mask in magnitude.items())
 
 
-def test_the_mask_moves_to_the_weights_that_the_target_asks_for():
-    """Of f = w x with w = (3, 2, 1, 0.9) the target is what the two smallest weights give: they end up kept."""
+def test_the_mask_moves_to_the_weights_that_the_target_needs():
+    """The model is w x with w = (3, 2, 1, 0.9); the target has only the two smallest weights, and these are kept at the end."""
     x = np.random.default_rng(0).normal(size=(40, 4))
     data = pac.Dataset.from_arrays(x, (x[:, 2] + 0.9 * x[:, 3])[:, None])
     architecture = pac.Module(nn.Linear(4, 1))
@@ -202,13 +202,13 @@ def test_the_mask_moves_to_the_weights_that_the_target_asks_for():
 @pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
 @pytest.mark.parametrize("regime", ["full", "linear"])
 @pytest.mark.parametrize("name", ["temperature", "another"])
-def test_on_the_target_kept_weights_train_or_the_readout_alone_densely(scheme, regime, name):
+def test_on_the_target_either_the_kept_weights_train_or_only_the_dense_readout(scheme, regime, name):
     method = Ticket(scheme, sparsity=0.6, regime=regime)
     (ticket,) = solve("MLP", method.drawing, name=name if scheme == "LMP" else "temperature")
     (result,) = solve("MLP", method, name=name)
     if scheme == "LMP" and name == "another":  # a new readout has no mask
         assert bool(ticket.essential["readout.weight"].all())
-        assert bool((ticket.weights["readout.weight"] != 0).all())  # and trains, or the importance would have no gradient
+        assert bool((ticket.weights["readout.weight"] != 0).all())  # it trains; otherwise the importance would have no gradient
     for weight_name, weight in result.weights.items():
         mask, readout = result.essential[weight_name], weight_name.startswith("readout")
         assert bool((weight[~mask] == 0).all())
@@ -225,7 +225,7 @@ def test_on_the_target_kept_weights_train_or_the_readout_alone_densely(scheme, r
     assert bool((result.weights["readout.weight"] != before).any())
 
 
-def test_a_recipe_of_rounds_serves_sparse_transfer_and_a_case_without_groups_is_not_applicable():
+def test_sparse_transfer_takes_a_recipe_of_rounds_and_a_case_without_groups_is_not_applicable():
     (result,) = solve("MLP", SparseTransfer(LTHT(sparsity=0.6)))
     assert int((result.weights["hidden.0.weight"] == 0).sum()) == round(0.6 * 8 * 9)
     for method in (Ticket(granularity="kernel"), SparseTransfer(LTHT(granularity="kernel"))):
@@ -267,7 +267,7 @@ def test_hyper_parameters_out_of_range_are_refused_in_one_line(make, message):
 
 @pytest.mark.parametrize("scheme", ["OMP", "IMP", "LMP"])
 @pytest.mark.parametrize("robust", [0.0, 0.1])
-def test_a_ticket_is_drawn_by_itself_with_the_sparsity_asked_for(scheme, robust):
+def test_a_ticket_is_drawn_on_its_own_with_the_requested_sparsity(scheme, robust):
     source, target = dataset("MLP", 60, 1), dataset("MLP", 6, 3, 0.4)
     drawn = pac.draw_ticket(
         surrogate("MLP"),

@@ -1,4 +1,4 @@
-"""WoodFisher: the surgeon's importance and step on models where both are known, and the bound on its work."""
+"""WoodFisher: importance and step of the optimal brain surgeon on models where both are known, and random projections."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from pac_surrogate.pruning import fisher_blocks, surgeon_update, wood_fisher_imp
 
 
 class Line(nn.Module):
-    """A linear model without bias, as `evaluate` takes it."""
+    """A linear model without bias, in the form that `evaluate` accepts."""
 
     def __init__(self, inputs, outputs):
         super().__init__()
@@ -36,7 +36,7 @@ def test_the_importance_in_a_linear_model_is_that_of_the_optimal_brain_surgeon(b
     by_hand = weight.square() / (2 * inverse.diagonal())
     importance = wood_fisher_importance({"weight": weight}, fisher)["weight"]
     assert float((importance - by_hand).abs().max()) < 1e-12  # condition number below 100
-    # Each is the rise of the damped loss at its own minimiser with that weight held at 0.
+    # The importance of a weight is the rise of the damped loss at the minimiser with that weight held at 0.
     hessian = torch.block_diag(*[x.T @ x / 30 + 0.03 * torch.eye(4, dtype=torch.float64)] * 2)
     mask = torch.ones(2, 4, dtype=torch.bool)
     mask[1, 2] = False
@@ -45,7 +45,7 @@ def test_the_importance_in_a_linear_model_is_that_of_the_optimal_brain_surgeon(b
 
 
 def test_the_surgeons_step_is_the_constrained_minimiser_and_blocks_do_not_see_each_other():
-    root, weight = normal(2, 5, 9, seed=3), normal(2, 4, seed=4)  # blocks of 5: the last is filled up with 2
+    root, weight = normal(2, 5, 9, seed=3), normal(2, 4, seed=4)  # blocks of 5: the last is padded with 2
     blocks = root @ root.mT + 0.1 * torch.eye(5, dtype=torch.float64)
     blocks[1, 3:] = blocks[1, :, 3:] = 0.0
     blocks[1] += torch.diag(torch.tensor([0.0, 0.0, 0.0, 0.1, 0.1], dtype=torch.float64))
@@ -61,7 +61,7 @@ def test_the_surgeons_step_is_the_constrained_minimiser_and_blocks_do_not_see_ea
         right = torch.cat([torch.zeros(len(matrix), dtype=torch.float64), -weight.flatten()[part][pruned]])
         step = torch.linalg.solve(system, right)[: len(matrix)]
         assert float((new[part] - weight.flatten()[part] - step).abs().max()) < 1e-12  # condition number below 1e3
-        # The paper's form of it.
+        # The form of the paper.
         inverse = torch.linalg.inv(matrix)
         paper = -inverse[:, pruned] @ torch.linalg.solve(inverse[pruned][:, pruned], weight.flatten()[part][pruned])
         assert float((step - paper).abs().max()) < 1e-12
@@ -98,17 +98,18 @@ def test_the_empirical_matrix_is_made_of_gradients_of_the_squared_error_and_vani
 
 
 def test_many_outputs_are_mixed_at_random_and_keep_the_expectation():
-    """Of a model with many outputs the rows are few; their mean over samples is near F, and the same each time."""
-    samples, outputs = 1000, 50  # so 2 rows a sample stand for 50
+    """A model with many outputs has few rows per sample; their mean over samples is close to F and reproducible."""
+    samples, outputs = 1000, 50  # 2 rows per sample represent 50 outputs
     x, y, weight = normal(samples, 2), normal(samples, outputs, seed=1), normal(outputs, 2, seed=2)
     first, second = (fisher_blocks(Line(2, outputs), {"weight": weight}, x, y, damping=1e-6, block=100) for _ in range(2))
     assert torch.equal(first["weight"], second["weight"])
     exact = torch.block_diag(*[x.T @ x / samples] * outputs)
     error = first["weight"][0] - exact
-    # An entry off the blocks is a mean of 2,000 products of variance at most 3: deviation 0.04, six of them at the most.
+    # An entry outside the blocks is a mean of 2,000 products of variance at most 3: standard deviation 0.04, six of which
+    # are the bound.
     assert float(error.abs().max()) < 0.24
     assert 0.01 < float(error.std()) < 0.04
-    assert float((error.diagonal()).abs().max()) < 2e-6  # signs squared are 1: the diagonal is exact up to damping
+    assert float((error.diagonal()).abs().max()) < 2e-6  # squared signs are 1: the diagonal is exact up to damping
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -132,7 +133,7 @@ def test_pruning_takes_the_least_important_weights_at_the_exact_count_and_the_up
             assert not weight[~kept].any()
             assert torch.equal(weight[kept], source.weights[name][kept]) == (not update)
         errors[update] = float((pruned.predict(x) - before).square().mean())
-    # Layers are mended one by one, which is not the joint optimum; still it must help.
+    # Each layer is updated on its own, which is not the joint optimum; the error must still decrease.
     assert errors[True] < errors[False]
 
 
@@ -147,7 +148,7 @@ def test_pruning_takes_the_least_important_weights_at_the_exact_count_and_the_up
         (lambda: wood_fisher_importance({"w": torch.ones(1, 2)}, {"w": torch.ones(1, 2, 2).double()}), "no inverse in float64"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(make, message):
+def test_impossible_settings_are_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)

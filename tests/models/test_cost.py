@@ -1,4 +1,4 @@
-"""The cost of a sparse network: torch's own counter where it is dense, and in proportion to what is left where it is not."""
+"""The cost of a network: equal to torch's counter where it is dense, proportional to the nonzero weights where it is sparse."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def build(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_dense_networks_cost_what_the_counter_of_torch_says(name):
+def test_dense_networks_cost_as_much_as_torchs_counter_reports(name):
     module, weights, width = build(name)
     with FlopCounterMode(display=False) as counter:
         torch.func.functional_call(module, weights, (torch.zeros(5, width),))
@@ -36,7 +36,7 @@ def test_dense_networks_cost_what_the_counter_of_torch_says(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_each_weight_that_is_zeroed_saves_its_own_uses(name):
+def test_each_weight_set_to_zero_saves_the_operations_that_use_it(name):
     module, weights, _ = build(name)
     mask = magnitude_mask(weights, 0.5)
     dense = flops(module, weights)
@@ -58,7 +58,7 @@ def test_nonzeros_are_counted_and_with_a_mask_only_inside_it():
     assert nonzeros(weights, mask) == 2
 
 
-def test_a_module_of_ones_own_is_refused_in_one_line():
+def test_a_users_module_is_refused_in_one_line():
     data = pac.Dataset.from_arrays(np.zeros((2, 4)), np.zeros((2, 2)))
     module = pac.Module(nn.Linear(4, 2)).build(data.inputs, data.outputs)
     with pytest.raises(ValueError, match="flops are counted for MLP and CNN, got Module") as caught:

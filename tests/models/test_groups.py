@@ -1,4 +1,4 @@
-"""Structured pruning: which groups go, how many, and what has none."""
+"""Structured pruning: which groups are pruned, how many, and which tensors have no groups."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def random_weights(seed=0):
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.34, 0.6])
 @pytest.mark.parametrize("granularity", AXES)
-def test_exactly_the_groups_of_smallest_mean_size_go_and_masks_are_constant_on_groups(granularity, sparsity):
+def test_exactly_the_groups_of_smallest_mean_size_are_pruned_and_masks_are_constant_on_groups(granularity, sparsity):
     weights = random_weights()
     if granularity in ("kernel", "channel"):
         del weights["a.weight"]
@@ -41,7 +41,7 @@ def test_the_importance_of_a_group_is_its_l1_norm_over_its_size():
         assert group_importance(importance, granularity=granularity)["w"].flatten().tolist() == expected
 
 
-def test_among_equal_groups_the_earlier_goes_first():
+def test_among_equal_groups_the_earlier_is_pruned_first():
     mask = keep_highest_groups({"w": torch.ones(4, 2, 3)}, 0.5, granularity="channel")["w"]
     assert mask[:, 0, 0].tolist() == [False, False, True, True]
 
@@ -56,7 +56,7 @@ def test_among_equal_groups_the_earlier_goes_first():
         ("row", 1.0, r"sparsity must be in \[0, 1\), got 1.0"),
     ],
 )
-def test_what_has_no_groups_or_would_leave_nothing_is_refused_in_one_line(granularity, sparsity, message):
+def test_tensors_without_groups_and_sparsities_that_leave_nothing_are_refused_in_one_line(granularity, sparsity, message):
     with pytest.raises(ValueError, match=message) as caught:
         keep_highest_groups(random_weights(), sparsity, granularity=granularity)
     assert "\n" not in str(caught.value)

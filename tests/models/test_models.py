@@ -1,4 +1,4 @@
-"""Models: what a network computes, that a stack of them computes the same, and where every column goes."""
+"""Models: what a network computes, that a stack of networks computes the same, and which channel every column enters."""
 
 import copy
 
@@ -36,7 +36,7 @@ PLATE = (
 
 
 def random_weights(model, seed=0, scale=0.5):
-    """Biases are as large as weights, so that a bias out of place shows."""
+    """Draw weights whose biases are as large as the rest, so that a misplaced bias is noticed."""
     generator = torch.Generator().manual_seed(seed)
     return {n: scale * torch.randn(w.shape, generator=generator, dtype=DOUBLE) for n, w in model.named_parameters()}
 
@@ -148,7 +148,7 @@ def test_a_cnn_in_2d_is_the_network_of_its_docstring(padding, levels):
 
 
 @every_model
-def test_a_stack_is_every_run_alone_and_the_vmap_of_the_forward_pass(architecture, sides):
+def test_a_stack_gives_every_run_its_result_alone_and_equals_the_vmap_of_the_forward_pass(architecture, sides):
     model = build(architecture, sides)
     runs = [random_weights(model, seed, scale=0.3) for seed in range(3)]
     stacked = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
@@ -166,7 +166,7 @@ def test_a_stack_is_every_run_alone_and_the_vmap_of_the_forward_pass(architectur
 
 
 @every_model
-def test_every_gradient_of_a_stack_is_that_of_the_run_alone_and_of_its_run_only(architecture, sides):
+def test_every_gradient_of_a_stack_is_that_of_the_run_alone_and_depends_on_no_other_run(architecture, sides):
     model = build(architecture, sides)
     runs = [{n: w.requires_grad_() for n, w in random_weights(model, seed, scale=0.3).items()} for seed in range(2)]
     stacked = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
@@ -183,7 +183,7 @@ def test_every_gradient_of_a_stack_is_that_of_the_run_alone_and_of_its_run_only(
 
 
 @every_model
-def test_a_batch_is_its_samples_and_may_be_empty(architecture, sides):
+def test_a_batch_gives_the_predictions_of_its_samples_and_may_be_empty(architecture, sides):
     model = build(architecture, sides)
     w, x = random_weights(model, scale=0.3), numbers(4, width(sides[0]))
     together = evaluate(model, w, x)[0]
@@ -202,7 +202,7 @@ def test_weights_evaluated_by_name_leave_the_modules_own_untouched(architecture,
 
 @settings(deadline=None, max_examples=25)
 @given(lengths=st.lists(st.integers(0, 7), min_size=1, max_size=7), numbers_at_once=st.sampled_from([1, 300, 2**25]))
-def test_many_predictions_are_the_single_ones_in_their_order_whatever_the_lengths(lengths, numbers_at_once):
+def test_many_predictions_are_the_single_ones_in_their_order_for_all_lengths(lengths, numbers_at_once):
     model = build(pac.MLP(hidden=(4,)), ROD)
     runs = [random_weights(model, seed) for seed in range(len(lengths))]
     inputs = [numbers(length, 9, seed=seed) for seed, length in enumerate(lengths)]
@@ -240,13 +240,13 @@ def shifted_difference(padding, levels, shift, sides=PLATE):
 @pytest.mark.parametrize("shift", [(1, 0), (0, 3), (5, 2)])
 def test_with_periodic_padding_a_shifted_field_gives_the_shifted_prediction(shift):
     assert shifted_difference("periodic", 0, shift) < 1e-12
-    # On one level of halving, shifts of even length are shifts of the coarse grid too; odd ones are not.
+    # With one level of halving, a shift by an even number of points is also a shift of the coarse grid; an odd one is not.
     assert shifted_difference("periodic", 1, tuple(2 * s for s in shift)) < 1e-12
     assert (shifted_difference("periodic", 1, shift) < 1e-12) == all(s % 2 == 0 for s in shift)
 
 
 @pytest.mark.parametrize("padding", ["zero", "replicate"])
-def test_other_paddings_know_where_the_boundary_is(padding):
+def test_predictions_with_other_paddings_depend_on_the_boundary(padding):
     assert shifted_difference(padding, 0, (1, 0)) > 1e-3
 
 
@@ -269,12 +269,12 @@ def test_a_constant_field_stays_constant_unless_zeros_are_padded(padding):
         assert (float(prediction.std()) < 1e-12) == constant
 
 
-# Where every column goes --------------------------------------------------------------------------------------------------
+# Which channel every column enters ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("padding", MODES)
 def test_a_scalar_enters_as_a_constant_field(padding):
-    """Before, between and after the fields: a number is the same input as a field that has this value everywhere."""
+    """A scalar before, between or after the fields is the same input as a field that has this value everywhere."""
     architecture = pac.CNN(channels=3, blocks=1, padding=padding)
     u, field_a = (Variable(name, ("x",), (8,)) for name in "ua")
     scalar_a, scalars_b = Variable("a"), Variable("b", ("mode",), (2,))
@@ -288,7 +288,7 @@ def test_a_scalar_enters_as_a_constant_field(padding):
 
 
 def pointwise_identity(inputs, outputs, channels):
-    """A CNN whose lift and readout pass channel i to channel i, exactly, as relu does with positive numbers."""
+    """A CNN whose lift and readout pass channel i to channel i, exactly, because relu does not change positive numbers."""
     model = pac.CNN(channels=channels, blocks=1, kernel=1, activation="relu").build(inputs, outputs)
     w = {name: torch.zeros_like(weight, dtype=DOUBLE) for name, weight in model.named_parameters()}
     for name in ("lift", "readout"):
@@ -303,12 +303,12 @@ def test_times_of_a_field_are_channels_in_their_order():
     assert torch.equal(pointwise_identity(field, field, 3)(x), x)
     # Three times in, the first two of them out: the columns are (time, x) in C order.
     assert torch.equal(pointwise_identity(field, (Variable("u", ("time", "x"), (2, 8)),), 3)(x), x[:, :16])
-    # A dataset may hold (x, time) as well, which is the transpose and nothing else.
+    # A dataset may also hold (x, time), which is only the transpose.
     turned = pointwise_identity(field, (Variable("u", ("x", "time"), (8, 3)),), 3)(x)
     assert torch.equal(turned.reshape(2, 8, 3), x.reshape(2, 3, 8).mT)
 
 
-def test_channels_of_a_plate_stay_last_and_its_axes_in_order():
+def test_channels_of_a_plate_stay_last_and_its_axes_keep_their_order():
     plate = (Variable("u", ("x", "y", "channel"), (8, 4, 2)),)
     x = numbers(2, 64).abs()
     assert torch.equal(pointwise_identity(plate, plate, 2)(x), x)
@@ -316,7 +316,7 @@ def test_channels_of_a_plate_stay_last_and_its_axes_in_order():
     assert torch.equal(first, x.reshape(2, 32, 2)[..., 0])
 
 
-def test_time_and_channel_together_make_channels_time_first():
+def test_time_and_channel_become_channels_in_the_order_time_then_channel():
     film = (Variable("u", ("time", "x", "y", "channel"), (3, 8, 4, 2)),)
     flat = (Variable("u", ("time", "channel", "x", "y"), (3, 2, 8, 4)),)
     x = numbers(2, 192).abs()
@@ -358,7 +358,7 @@ class WithFeatures(Plain):
         return self.head(h), (h,)
 
 
-def test_a_module_of_the_users_predicts_as_it_does_by_itself():
+def test_a_users_module_predicts_the_same_as_without_the_wrapper():
     for module in (Plain(), WithFeatures()):
         model = pac.Module(module).build(*ROD)
         w, x = {name: weight.detach() for name, weight in model.named_parameters()}, numbers(3, 9).float()
@@ -370,7 +370,7 @@ def test_a_module_of_the_users_predicts_as_it_does_by_itself():
             assert torch.equal(features[0], own[1][0])
 
 
-def test_a_stack_of_the_users_modules_with_group_and_layer_norm_is_every_run_alone():
+def test_a_stack_of_users_modules_with_group_and_layer_norm_gives_every_run_its_result_alone():
     for module in (Plain(), WithFeatures(), Fourier(9, 8)):
         model = pac.Module(module).build(*ROD)
         check_model(model)
@@ -406,7 +406,7 @@ def test_a_wrapped_module_is_a_copy():
     assert all(torch.equal(before[name], now) for name, now in module.state_dict().items())
 
 
-def test_the_readout_of_a_module_is_the_one_named_or_the_last_that_holds_weights():
+def test_the_readout_of_a_module_is_the_named_layer_or_the_last_layer_with_weights():
     assert pac.Module(Plain()).build(*ROD).readout_name == "module.head"
     assert pac.Module(Plain(), readout="body").build(*ROD).readout_name == "module.body"
     assert pac.Module(nn.Sequential(nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 8))).build(*ROD).readout_name == "module.2"
@@ -446,7 +446,7 @@ def test_a_module_that_does_not_fit_is_refused_in_one_line(module, readout, mess
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_layers_with_memory_or_chance_are_refused_by_name(layer):
+def test_layers_with_a_state_or_randomness_are_refused_by_name(layer):
     module = nn.Sequential(nn.Linear(9, 6), nn.Sequential(nn.Tanh(), layer))
     with pytest.raises(ValueError, match=rf"{type(layer).__name__} at '1\.1' .* use GroupNorm or LayerNorm") as caught:
         check_model(module)
@@ -458,11 +458,11 @@ def test_layers_with_memory_or_chance_are_refused_by_name(layer):
 
 
 @every_model
-def test_initial_weights_are_the_generators_alone(architecture, sides):
+def test_initial_weights_depend_on_the_generator_alone(architecture, sides):
     model = build(architecture, sides)
     before, state = copy.deepcopy(model.state_dict()), torch.random.get_rng_state()
     first = initial_weights(model, torch.Generator().manual_seed(3))
-    torch.manual_seed(99)  # torch's own stream has no say
+    torch.manual_seed(99)  # torch's own random stream has no effect
     again = initial_weights(build(architecture, sides), torch.Generator().manual_seed(3))
     other = initial_weights(model, torch.Generator().manual_seed(4))
     torch.random.set_rng_state(state)
@@ -489,7 +489,7 @@ def test_one_generator_gives_different_weights_each_time():
 def test_initial_weights_have_the_spread_of_torchs_own_layers():
     model = build(pac.MLP(hidden=(200,)), ROD)
     w = initial_weights(model, torch.Generator().manual_seed(0))
-    # U(-1/3, 1/3) for 9 inputs: 1800 numbers, whose deviation 0.19245 has a standard error of 0.8 %.
+    # U(-1/3, 1/3) for 9 inputs: 1800 numbers, whose standard deviation of 0.19245 has a standard error of 0.8 %.
     assert float(w["hidden.0.weight"].abs().max()) <= 1 / 3
     assert float(w["hidden.0.weight"].std()) == pytest.approx(1 / 27**0.5, rel=0.04)
 
@@ -528,7 +528,7 @@ U8, U6, V8 = Variable("u", ("x",), (8,)), Variable("u6", ("x",), (6,)), Variable
         ({"padding": "periodic", "kernel": 19}, [U8], [V8], "a grid of 9 or more points for kernel=19, got 8"),
     ],
 )
-def test_a_grid_that_a_cnn_cannot_serve_is_refused_in_one_line(options, inputs, outputs, message):
+def test_a_grid_that_a_cnn_does_not_apply_to_is_refused_in_one_line(options, inputs, outputs, message):
     with pytest.raises(ValueError, match=message) as caught:
         pac.CNN(**options).build(inputs, outputs)
     assert "\n" not in str(caught.value)
@@ -555,19 +555,19 @@ def test_the_widest_periodic_kernel_that_is_allowed_runs():
         (lambda: activation("sine"), "unknown activation"),
     ],
 )
-def test_an_architecture_that_cannot_be_is_refused_in_one_line(make, message):
+def test_an_impossible_architecture_is_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
 
 
-def test_architectures_are_values_equal_and_hashable():
+def test_architectures_compare_by_value_and_are_hashable():
     assert pac.MLP(hidden=(8, 4)) == pac.MLP(hidden=(8, 4)) != pac.MLP(hidden=(4, 8))
     assert len({pac.MLP(), pac.MLP(), pac.CNN(), pac.CNN(levels=1)}) == 3
 
 
 @every_model
-def test_memory_is_planned_by_at_least_what_a_forward_pass_returns(architecture, sides):
+def test_the_planned_memory_is_at_least_that_of_the_results_of_a_forward_pass(architecture, sides):
     model = build(architecture, sides)
     prediction, features = evaluate(model, random_weights(model), numbers(1, width(sides[0])))
     returned = prediction.numel() + sum(feature.numel() for feature in features)
@@ -576,10 +576,10 @@ def test_memory_is_planned_by_at_least_what_a_forward_pass_returns(architecture,
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_slope_of_every_activation_is_that_of_autograd(name):
-    z = torch.linspace(-4, 4, 101, dtype=DOUBLE).requires_grad_()  # 0 too, where relu has the slope 0 by convention
+    z = torch.linspace(-4, 4, 101, dtype=DOUBLE).requires_grad_()  # including 0, where relu has slope 0 by convention
     h, back = activation(name)(z), numbers(101)
     (slope,) = torch.autograd.grad(h, z, back)
-    # Autograd calls the same kernel; the bound leaves room for another: a few roundings of values below 10.
+    # Autograd calls the same kernel; the bound allows for another one: a few rounding errors of values below 10.
     torch.testing.assert_close(SLOPES[name](back.clone(), z.detach(), h.detach()), slope, rtol=1e-14, atol=1e-14)
     value = VALUES[name](z.detach(), torch.empty(0, dtype=DOUBLE))
     torch.testing.assert_close(value, h.detach(), rtol=1e-14, atol=1e-14)
@@ -604,5 +604,5 @@ def test_the_written_out_gradient_of_a_stack_is_that_of_autograd(name, wanted):
     cubes = (evaluate_stack(model, weights, x)[0] - target).pow(3).sum()
     expected = torch.autograd.grad(cubes, [weights[n] for n in wanted])
     for n, gradient in zip(wanted, expected, strict=True):
-        # Sums of at most 5 x 24 products in float64, in another order: 120 roundings of 1e-16, with a margin of ten.
+        # Sums of at most 5 x 24 products in float64, in another order: 120 rounding errors of 1e-16, with a margin of ten.
         torch.testing.assert_close(added[n] - given[n], gradient, rtol=1e-11, atol=1e-13 * float(gradient.abs().max()))

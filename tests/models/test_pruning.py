@@ -1,4 +1,4 @@
-"""Pruning: exact counts whatever the ties, the right weights kept, and what it cuts off."""
+"""Pruning: exact counts even with ties, the right weights kept, and units without incoming weights."""
 
 import math
 
@@ -42,9 +42,9 @@ def pruned_count(mask):
     seed=st.integers(0, 99),
     criterion=st.sampled_from([magnitude_mask, random_mask]),
 )
-def test_exactly_the_rounded_fraction_of_a_tensor_goes_however_many_weights_tie(shape, rho, levels, seed, criterion):
+def test_exactly_the_rounded_fraction_of_a_tensor_is_pruned_for_any_number_of_ties(shape, rho, levels, seed, criterion):
     options = {"generator": generator(seed)} if criterion is random_mask else {}
-    # One level of magnitude is a tensor of equal weights, four are many ties.
+    # With one level of magnitude all weights are equal; with four levels there are many ties.
     w = {"w": torch.randint(levels, shape, generator=generator(seed)) - 1.5}
     total = w["w"].numel()
     gone = round(rho * total)
@@ -59,7 +59,7 @@ def test_exactly_the_rounded_fraction_of_a_tensor_goes_however_many_weights_tie(
         assert w["w"][essential["w"]].abs().min() >= w["w"][~essential["w"]].abs().max()
 
 
-def test_among_equal_weights_the_earlier_goes_first():
+def test_among_equal_weights_the_earlier_is_pruned_first():
     assert magnitude_mask({"w": torch.ones(2, 3)}, 0.5)["w"].tolist() == [[False, False, False], [True, True, True]]
     assert magnitude_mask({"w": torch.tensor([[-2.0, 1.0], [2.0, -1.0]])}, 0.75)["w"].tolist() == [
         [False, False],
@@ -81,7 +81,7 @@ def test_in_global_scope_the_count_is_exact_over_all_tensors_together(rho, seed)
         assert not len(gone) or kept.min() >= gone.max()
 
 
-def test_global_scope_prunes_the_layer_of_small_weights_and_layer_scope_all_alike():
+def test_global_scope_prunes_the_layer_of_small_weights_and_layer_scope_prunes_all_layers_equally():
     w = network()
     w["hidden.1.weight"] *= 1e-3
     total, small = (sum(w[n].numel() for n in names) for names in (prunable(w), ["hidden.1.weight"]))
@@ -103,7 +103,7 @@ def test_global_scope_prunes_the_layer_of_small_weights_and_layer_scope_all_alik
 def test_biases_and_norm_layers_are_always_essential(scope):
     w = network()
     for name in ("hidden.0.bias", "norm.weight", "readout.bias"):
-        w[name] = torch.zeros_like(w[name])  # the least of all magnitudes, and still kept
+        w[name] = torch.zeros_like(w[name])  # the smallest possible magnitude, but still kept
     for essential in (magnitude_mask(w, 0.9, scope=scope), random_mask(w, 0.9, generator=generator(), scope=scope)):
         assert list(essential) == list(w)
         assert all(essential[name].dtype == torch.bool and essential[name].shape == w[name].shape for name in w)
@@ -127,7 +127,7 @@ def test_exempt_tensors_and_modules_stay_whole_and_do_not_count(exempt, spared, 
     assert sum(pruned_count(essential[name]) for name in others) == sum(w[name].numel() for name in others) // 2
 
 
-def test_a_network_that_is_exempt_as_a_whole_stays_as_it_is():
+def test_a_network_that_is_entirely_exempt_is_not_changed():
     w = network()
     for scope in ("layer", "global"):
         assert all(mask.all() for mask in magnitude_mask(w, 0.9, exempt=["hidden", "readout"], scope=scope).values())
@@ -135,20 +135,20 @@ def test_a_network_that_is_exempt_as_a_whole_stays_as_it_is():
 
 @settings(deadline=None)
 @given(floor=st.integers(0, 7), rho=st.floats(0, 0.9), seed=st.integers(0, 99))
-def test_a_floor_keeps_the_largest_weights_of_every_unit_and_wins_over_the_count(floor, rho, seed):
+def test_a_floor_keeps_the_largest_weights_of_every_unit_and_has_priority_over_the_count(floor, rho, seed):
     w = network(seed=seed)
     free, floored = magnitude_mask(w, rho), magnitude_mask(w, rho, min_keep_per_unit=floor)
     for name in prunable(w):
         kept = floored[name].sum(1)
         assert kept.min() >= min(floor, w[name].shape[1])
         assert torch.equal(kept, torch.maximum(free[name].sum(1), torch.tensor(min(floor, w[name].shape[1]))))
-        # Within a unit too, what is kept is at least as large as what went.
+        # Within a unit too, kept weights are at least as large as pruned weights.
         for row, mask in zip(w[name].abs(), floored[name], strict=True):
             assert mask.all() or not mask.any() or row[mask].min() >= row[~mask].max()
     assert sparsity(floored) <= sparsity(free)
 
 
-def test_the_realised_sparsity_tells_what_a_floor_cost():
+def test_the_realised_sparsity_shows_the_effect_of_a_floor():
     w = {"w": torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])}
     assert sparsity(magnitude_mask(w, 0.5)) == 0.5  # all of the first unit
     floored = magnitude_mask(w, 0.5, min_keep_per_unit=1)
@@ -172,7 +172,7 @@ def test_dead_units_are_those_without_any_incoming_weight():
 
 
 def test_two_inputs_at_sparsity_08_lose_63_percent_of_the_first_layers_units():
-    """Of 128 weights 102 go, so both of a unit's go with probability 102 x 101 / (128 x 127) = 0.634."""
+    """102 of 128 weights are pruned, so both weights of a unit are pruned with probability 102 x 101 / (128 x 127) = 0.634."""
     draws, units = 400, 64
     dead = torch.tensor(
         [
@@ -186,7 +186,7 @@ def test_two_inputs_at_sparsity_08_lose_63_percent_of_the_first_layers_units():
     )
     expected = 102 * 101 / (128 * 127)
     assert round(expected, 2) == 0.63
-    # Four standard errors, about 0.002 each: 0.8^2 = 0.64 itself would be three of them off.
+    # The bound is four standard errors of about 0.002; even 0.8^2 = 0.64 is three of them away.
     error = dead.std(0) / units / draws**0.5
     assert (error < 0.0025).all()
     assert ((dead.mean(0) / units - expected).abs() < 4 * error).all()
@@ -197,7 +197,7 @@ def test_a_report_states_kept_weights_realised_sparsity_and_dead_units_of_each_t
     assert text == "w: 2 of 4 weights essential (sparsity 0.500), 1 of 2 units without input"
 
 
-def test_a_random_mask_is_the_seeds_alone_and_ignores_the_weights():
+def test_a_random_mask_depends_on_the_seed_alone_and_ignores_the_weights():
     w = network()
     first, again = (random_mask(w, 0.6, generator=generator(3)) for _ in range(2))
     other = random_mask(w, 0.6, generator=generator(4))
@@ -213,7 +213,7 @@ def test_a_random_mask_keeps_every_weight_equally_often():
     draws = 2000
     g = generator(0)
     kept = sum(random_mask({"w": torch.zeros(4, 5)}, 0.7, generator=g)["w"].double() for _ in range(draws)) / draws
-    # Each of the 20 fractions has standard error sqrt(0.3 x 0.7 / 2000) = 0.0102; the largest of 20 stays below 4 of them.
+    # Each of the 20 fractions has the standard error sqrt(0.3 x 0.7 / 2000) = 0.0102; the bound is 4 standard errors.
     assert (kept - 0.3).abs().max() < 0.041
 
 
@@ -234,7 +234,7 @@ def test_a_random_mask_keeps_every_weight_equally_often():
         (0.5, {"min_keep_per_unit": -1}, "min_keep_per_unit must not be negative, got -1"),
     ],
 )
-def test_what_cannot_be_pruned_is_refused_in_one_line(rho, options, message):
+def test_impossible_prunings_are_refused_in_one_line(rho, options, message):
     for prune in (magnitude_mask, lambda *a, **k: random_mask(*a, generator=generator(), **k)):
         with pytest.raises(ValueError, match=message) as caught:
             prune(network(), rho, **options)
@@ -242,7 +242,7 @@ def test_what_cannot_be_pruned_is_refused_in_one_line(rho, options, message):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_weights_that_are_not_finite_are_refused_by_name_but_do_not_matter_where_nothing_is_pruned(bad):
+def test_weights_that_are_not_finite_are_refused_by_name_except_where_nothing_is_pruned(bad):
     w = network()
     w["readout.weight"][0, 0] = bad
     with pytest.raises(ValueError, match=r"pruning needs finite weights; the importance of some of readout\.weight is not"):
@@ -250,6 +250,6 @@ def test_weights_that_are_not_finite_are_refused_by_name_but_do_not_matter_where
     assert magnitude_mask(w, 0.5, exempt=["readout"])["readout.weight"].all()
 
 
-def test_importance_may_be_negative_and_only_their_order_counts():
+def test_importance_may_be_negative_and_only_its_order_matters():
     importance = {"w": torch.tensor([[-3.0, -1.0], [-2.0, 0.5]])}
     assert keep_highest(importance, 0.5)["w"].tolist() == [[False, True], [False, True]]

@@ -35,7 +35,7 @@ def test_masking_keeps_the_bits_of_essential_weights_and_leaves_plus_zero_elsewh
     mask = torch.tensor([kept for _, kept in numbers])
     result = masked({"w": weight}, {"w": mask})["w"]
     assert torch.equal(bits(result)[mask], bits(weight)[mask])
-    assert not bits(result)[~mask].any()  # only +0.0 has no bit set; a product with 0 gives -0.0 and NaN
+    assert not bits(result)[~mask].any()  # only +0.0 has no bit set; a product with 0 would give -0.0 and NaN
 
 
 def test_masking_keeps_the_precision_and_changes_nothing_in_place():
@@ -70,7 +70,7 @@ def test_sparsity_is_the_pruned_fraction_of_the_weight_tensors_biases_not_counte
     assert sparsity(essential) == pytest.approx(3 / 20, abs=1e-15)
 
 
-def test_a_weight_is_inside_a_module_by_whole_words_of_its_name():
+def test_a_weight_is_inside_a_module_only_if_complete_parts_of_its_name_agree():
     w = weights() | {"readout2.weight": torch.zeros(1, 1), "scale": torch.zeros(1)}
     assert [name for name, mask in inside(w, "readout").items() if mask] == ["readout.weight", "readout.bias"]
     assert [name for name, mask in inside(w, "hidden").items() if mask] == ["hidden.0.weight", "hidden.0.bias"]
@@ -82,7 +82,7 @@ def test_a_weight_is_inside_a_module_by_whole_words_of_its_name():
     assert "\n" not in str(e.value)
 
 
-def test_a_stack_comes_apart_into_the_bits_it_was_made_of():
+def test_a_stack_is_separated_into_the_same_bits_that_it_was_made_of():
     runs = [weights(seed) for seed in range(3)]
     stacked = stack(runs)
     assert stacked["readout.weight"].shape == (3, 2, 4)
@@ -98,11 +98,11 @@ def test_runs_taken_from_a_stack_have_memory_of_their_own():
     second["hidden.0.weight"].zero_()
     assert torch.equal(first["readout.weight"], weights(0)["readout.weight"])
     assert torch.equal(first["hidden.0.weight"], weights(0)["hidden.0.weight"])
-    # Keeping one run must not keep the memory of all.
+    # A reference to one run must not keep the memory of all runs.
     assert first["readout.weight"].untyped_storage().nbytes() == 8 * first["readout.weight"].numel()
 
 
-def test_a_digest_tells_settings_names_shapes_precisions_and_every_bit_apart():
+def test_a_digest_distinguishes_settings_names_shapes_precisions_and_every_bit():
     w = {"a": torch.tensor([0.0, 1.0])}
     others = [
         digest("settings", [w]),
@@ -115,12 +115,13 @@ def test_a_digest_tells_settings_names_shapes_precisions_and_every_bit_apart():
     ]
     assert len(set(others)) == len(others)
     transposed = torch.arange(6.0).reshape(2, 3)
-    assert digest(0, [{"a": transposed.T}]) == digest(0, [{"a": transposed.T.contiguous()}])  # memory layout is no content
+    # The memory layout is not part of the content.
+    assert digest(0, [{"a": transposed.T}]) == digest(0, [{"a": transposed.T.contiguous()}])
 
 
-@pytest.mark.parametrize("numbers", [3, 5000])  # few, and so many that a runner remembers their digest
-def test_a_digest_sees_numbers_that_were_changed_in_place_however_that_was_done(numbers):
-    """Changes through `.data`, NumPy or torch.no_grad leave the tensor the same object, the first two also its version."""
+@pytest.mark.parametrize("numbers", [3, 5000])  # few numbers, and enough for a runner to keep their digest
+def test_a_digest_changes_when_numbers_are_changed_in_place_in_any_way(numbers):
+    """Changes through `.data`, NumPy or torch.no_grad keep the tensor the same object; the first two also keep its version."""
     weight = torch.arange(1.0, 1.0 + numbers)
     found = [digest("settings", [{"w": weight}])]
     weight.data.mul_(3)
@@ -137,7 +138,7 @@ def test_a_digest_sees_numbers_that_were_changed_in_place_however_that_was_done(
 # Plans --------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_says_nothing_by_default_but_that_all_weights_train():
+def test_in_a_plan_all_weights_train_by_default_and_nothing_else_is_set():
     w = weights()
     plan = make_plan(w)
     assert plan.trains
@@ -152,7 +153,7 @@ def test_a_plan_says_nothing_by_default_but_that_all_weights_train():
     assert not make_plan(w, trainable={name: torch.zeros_like(t, dtype=torch.bool) for name, t in w.items()}).trains
 
 
-def test_strengths_and_rates_hold_for_the_names_given_and_are_neutral_for_others():
+def test_strengths_and_rates_apply_to_the_given_names_and_are_neutral_for_others():
     w = weights()
     plan = make_plan(w, strength={"readout.weight": 0.3}, rate={"hidden.0.weight": 0.1})
     assert {name: float(s) for name, s in plan.strength.items()} == dict.fromkeys(w, 0.0) | {"readout.weight": 0.3}
@@ -185,13 +186,13 @@ def test_a_plan_keeps_no_graph_of_the_weights_it_starts_from():
         ({"trainable": {"readout.bias": torch.tensor(True)}}, r"trainable must name every weight; it lacks hidden\.0\.bias"),
     ],
 )
-def test_a_plan_that_cannot_be_meant_is_refused_in_one_line(arguments, message):
+def test_an_inconsistent_plan_is_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:
         make_plan(weights(), **arguments)
     assert "\n" not in str(caught.value)
 
 
-def test_a_stack_of_plans_holds_frozen_weights_at_their_start_and_knows_which_are_free():
+def test_a_stack_of_plans_holds_frozen_weights_at_their_start_and_records_which_are_free():
     w, essential = weights(), random_essential()
     plans = [
         make_plan(w, trainable=essential, anchor=w, strength=0.5),
@@ -205,7 +206,7 @@ def test_a_stack_of_plans_holds_frozen_weights_at_their_start_and_knows_which_ar
         assert torch.equal(stacked.free[name][1], masked(ones, redundant(essential))[name])
         assert stacked.strength[name].flatten().tolist() == [0.5, 2.0 if name == "readout.weight" else 0.0]
         assert torch.equal(stacked.anchor[name][0], w[name])
-        assert torch.equal(stacked.anchor[name][1], masked(weights(1), essential)[name])  # elsewhere it is drawn to 0
+        assert torch.equal(stacked.anchor[name][1], masked(weights(1), essential)[name])  # elsewhere the anchor is 0
 
 
 def test_a_stack_of_plans_carries_only_tensors_that_a_run_trains_or_penalises():
@@ -213,14 +214,14 @@ def test_a_stack_of_plans_carries_only_tensors_that_a_run_trains_or_penalises():
     probe = make_plan(w, trainable=inside(w, "readout"), strength={"readout.weight": 0.1})
     stacked = stack_plans([probe, probe], DOUBLE, CPU)
     assert stacked.live == ["readout.weight", "readout.bias"]
-    assert not stacked.free  # all of both trains
+    assert not stacked.free  # all weights of both tensors train
     assert list(stacked.strength) == list(stacked.anchor) == ["readout.weight"]
-    # A penalty on what is frozen is a constant of the objective: it is left out.
+    # A penalty on frozen weights is a constant of the objective and is left out.
     frozen = stack_plans([make_plan(w, trainable=inside(w, "readout"), strength={"hidden.0.weight": 0.1})], DOUBLE, CPU)
     assert not frozen.strength
 
 
-def test_one_number_for_a_whole_tensor_takes_the_memory_of_one_number_a_run():
+def test_one_number_for_a_complete_tensor_takes_the_memory_of_one_number_per_run():
     w = weights()
     stacked = stack_plans([make_plan(w, strength=0.1), make_plan(w)], DOUBLE, CPU)
     assert stacked.trainable["readout.weight"].shape == (2, 1, 1)
@@ -237,8 +238,8 @@ def test_plans_of_different_models_do_not_stack():
         assert "\n" not in str(caught.value)
 
 
-def test_a_fingerprint_tells_names_shapes_precisions_groups_and_every_bit_apart_and_sees_changes_in_place():
-    large = torch.arange(4000.0)  # of which digests are kept
+def test_a_fingerprint_distinguishes_names_shapes_precisions_groups_every_bit_and_changes_in_place():
+    large = torch.arange(4000.0)  # large enough that its digest is kept
     first = fingerprint({"w": large}, {})
     assert fingerprint({"w": large}, {}) == fingerprint({"w": large.clone()}, {}) == first
     others = [
@@ -246,7 +247,7 @@ def test_a_fingerprint_tells_names_shapes_precisions_groups_and_every_bit_apart_
         fingerprint({"v": large}, {}),
         fingerprint({"w": large.view(40, 100)}, {}),
         fingerprint({"w": large.double()}, {}),
-        fingerprint({"w": -large}, {}),  # differs in signs, that of zero too
+        fingerprint({"w": -large}, {}),  # differs in signs, including that of zero
         fingerprint({"w": large[:-1]}, {}),
         fingerprint({"w": large, "v": large}, {}),
     ]

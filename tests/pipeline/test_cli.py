@@ -1,4 +1,4 @@
-"""The command line, as a user types it; bad input is one line and exit code 2, and leaves nothing behind."""
+"""The command line as a user types it; bad input gives one line and exit code 2, and leaves no file behind."""
 
 import re
 import subprocess
@@ -10,12 +10,12 @@ import pytest
 from running import command_line
 
 import pac_surrogate as pac
-import pac_surrogate.curves.transfer_curve  # before a test replaces what it imports
+import pac_surrogate.curves.transfer_curve  # imported before a test replaces its imports
 from pac_surrogate import cli
 from simulators.generate import generate
 from simulators.pairs import find_pair
 
-# The heat equation's target is of another material than its source.
+# The target of the heat equation has another material than its source.
 pytestmark = pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning")
 
 
@@ -34,7 +34,7 @@ def source_surrogate(files):
 
 
 def run(arguments):
-    """Call the command line in this process."""
+    """Call the command line in this process; return the exit code."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         return command_line(monkeypatch, *arguments)
 
@@ -55,7 +55,7 @@ def test_describe_and_validate_a_generated_file(files, capsys):
         ("rel_l2", 0.0, "not measured: rel_l2 divides by the norm of the target, which is zero in all 4 samples: use rmse"),
     ],
 )
-def test_an_error_that_is_not_defined_is_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
+def test_an_undefined_error_is_reported_in_one_line_after_the_surrogate_is_saved(headline, factor, line, monkeypatch):
     data = pac.Dataset.from_arrays(np.ones((20, 1)), factor * np.ones((20, 1)), test=0.2, attributes={"headline": headline})
     monkeypatch.setattr(
         "pac_surrogate.surrogates.batch_prediction.predict_many", lambda surrogates, datasets: [np.ones((4, 1))]
@@ -155,7 +155,7 @@ TRANSFER = ["--method", "FineTune", "--size", 4, "--steps", 2]
         (None, [*TRANSFER, "--learning-rate", 1e30], "diverged at step"),
     ],
 )
-def test_bad_input_is_one_line_exit_2_and_nothing_is_left_behind(
+def test_bad_input_gives_one_line_and_exit_code_2_and_leaves_no_file_behind(
     files, source_surrogate, tmp_path, capsys, make, options, message
 ):
     target = make(files, tmp_path) if make else files / "target.h5"
@@ -167,7 +167,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_is_left_behind(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_nan_in_a_file_is_named_with_its_variable_and_index(files, source_surrogate, tmp_path, capsys):
+def test_nan_in_a_file_is_reported_with_its_variable_and_index(files, source_surrogate, tmp_path, capsys):
     path, sample = with_nan(files, tmp_path)
     assert run(["validate", path]) == 2
     assert re.fullmatch(rf"error: .*temperature.*\b{sample}\b.*\n", capsys.readouterr().err)
@@ -187,13 +187,13 @@ def test_nan_in_a_file_is_named_with_its_variable_and_index(files, source_surrog
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def test_a_file_that_is_no_surrogate_is_refused(files, tmp_path, capsys):
+def test_a_file_that_is_not_a_surrogate_is_refused(files, tmp_path, capsys):
     assert run(["predict", files / "target.h5", files / "target.h5", "--out", tmp_path / "x.nc"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_help_shows_an_example_and_is_quick_to_start_because_torch_is_not_imported():
+def test_help_shows_an_example_and_starts_quickly_because_torch_is_not_imported():
     code = (
         "import sys; sys.argv = ['pac-surrogate', 'transfer', '--help']\n"
         "from pac_surrogate import cli\n"
@@ -215,7 +215,7 @@ def test_the_installed_command_runs(files):
 
 
 def test_a_warning_is_one_line_without_our_file_and_line(files, source_surrogate, tmp_path):
-    """The heat equation's target is of another material, whose conductivity the source never saw."""
+    """The target of the heat equation has another material, whose conductivity is outside the range of the source."""
     command = [sys.executable, "-m", "pac_surrogate.cli", "transfer", source_surrogate, files / "target.h5", "--size", "6"]
     done = subprocess.run([*map(str, command), "--out", str(tmp_path / "s")], capture_output=True, text=True, check=True)
     (line,) = [line for line in done.stderr.splitlines() if line.strip()]

@@ -26,10 +26,10 @@ def surrogate():
 
 def test_a_pretrained_surrogate_predicts_unseen_source_data(surrogate):
     error = surrogate.predict(SOURCE.test.x) - SOURCE.test.y
-    assert np.sqrt(np.mean(error**2)) / SOURCE.test.y.std() < 0.15  # predicting the mean has the error 1
+    assert np.sqrt(np.mean(error**2)) / SOURCE.test.y.std() < 0.15  # predicting the mean has an error of 1
 
 
-def test_the_seed_decides_the_weights_and_repeats_bit_for_bit(surrogate):
+def test_the_weights_depend_on_the_seed_and_are_reproducible_bit_for_bit(surrogate):
     again = pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(16, 16)), steps=1000, learning_rate=5e-3, valid=SOURCE.valid)
     other = pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(16, 16)), steps=50, seed=1)
     assert all(torch.equal(surrogate.weights[name], again.weights[name]) for name in again.weights)
@@ -49,7 +49,7 @@ def test_transfer_beats_the_unchanged_source_and_scratch_on_a_related_target(sur
 
 
 def errors_of(candidates, case):
-    """What cross-validation finds of candidates."""
+    """Return the cross-validation error of each candidate."""
     asking = CrossValidated(candidates).errors(case)
     try:
         asking.send(run(next(asking), Solver(device="cpu")))
@@ -57,14 +57,14 @@ def errors_of(candidates, case):
         return end.value
 
 
-def test_tuning_chooses_the_candidate_of_least_held_out_error_and_never_sees_other_data(surrogate):
+def test_tuning_chooses_the_candidate_of_least_held_out_error_and_uses_no_other_data(surrogate):
     candidates = (pac.FineTune(learning_rate=1e-9), pac.FineTune(learning_rate=3e-3))
     data = TARGET.train[:10]
     result = transferred(surrogate, data, candidates, steps=300)
     assert result.method == candidates[1]
     errors = errors_of(candidates, prepare(surrogate, data, None).case(Budget(steps=300), 0))
     assert errors[1] < errors[0]
-    # A rate of 1e-9 is the unchanged source, whose held-out error over all folds is its error on the data.
+    # With a rate of 1e-9 the source is unchanged, and its held-out error over all folds is its error on the data.
     truth, guess = data.y, surrogate.predict(data.x)
     deviation = float(surrogate.scaling.outputs.deviation[0])
     assert errors[0] == pytest.approx(np.mean((guess - truth) ** 2) / deviation**2, rel=1e-4)
@@ -84,7 +84,7 @@ def test_folds_are_disjoint_cover_the_data_and_are_the_same_for_every_method(sur
     group = torch.tensor([0, 1, 2, 0, 3, 3])
     for part in parts_of(group, 7, 3):
         rest = np.setdiff1d(np.arange(6), part)
-        assert not set(group[rest].tolist()) & set(group[part].tolist())  # repeats of an input are in one fold
+        assert not set(group[rest].tolist()) & set(group[part].tolist())  # repeated inputs are in one fold
 
 
 def test_the_source_stage_is_solved_once_for_all_that_share_it(surrogate, monkeypatch):
@@ -107,10 +107,10 @@ def test_the_range_of_a_transferred_surrogate_covers_source_and_target(surrogate
     adapted = pac.transfer(surrogate, wide, method=pac.FineTune(), steps=5)
     with pytest.warns(pac.ExtrapolationWarning):
         surrogate.predict(wide.x)
-    adapted.predict(wide.x)  # warnings are errors here
+    adapted.predict(wide.x)  # the tests turn warnings into errors
 
 
-def test_outputs_that_the_source_lacks_get_a_readout_of_their_own(surrogate):
+def test_outputs_that_the_source_lacks_get_a_new_readout(surrogate):
     outputs = np.c_[100 + 10 * TARGET.y[:, :1], TARGET.y[:, :1] ** 2, TARGET.y[:, :1] ** 3]
     target = pac.Dataset.from_arrays(X, {"flux": outputs}, test=0.5)
     source = SOURCE.train
@@ -122,11 +122,11 @@ def test_outputs_that_the_source_lacks_get_a_readout_of_their_own(surrogate):
         prediction = adapted.predict(target.test.x)
         assert prediction.shape == (200, 3)
         assert adapted.network.new_readout
-        # The first output is what the source knows, at another scale: better than predicting its mean.
+        # The first output is one of the source's at another scale: the error must be smaller than that of its mean.
         assert np.sqrt(np.mean((prediction[:, 0] - target.test.y[:, 0]) ** 2)) < 0.8 * target.test.y[:, 0].std()
 
 
-def test_what_needs_source_data_asks_for_them_by_name(surrogate):
+def test_methods_that_need_source_data_name_the_missing_argument(surrogate):
     for method in (pac.PAC(), pac.PackNet()):
         with pytest.raises(ValueError, match="pass source="):
             pac.transfer(surrogate, TARGET.train[:5], method=method)
@@ -164,12 +164,12 @@ def test_only_a_network_can_be_the_source_of_a_transfer(surrogate):
         pac.transfer(corrected, TARGET.train[:5], method=pac.FineTune())
 
 
-def test_pretraining_that_diverges_says_so():
+def test_diverged_pretraining_is_reported():
     with pytest.raises(ValueError, match="pretraining diverged at step"):
         pac.pretrain(SOURCE.train, steps=20, learning_rate=1e30)
 
 
-def test_masking_a_pac_surrogate_gives_back_the_source_that_prune_and_allocate_makes(surrogate):
+def test_masking_a_pac_surrogate_gives_the_source_that_prune_and_allocate_makes(surrogate):
     source = SOURCE.train
     whole = pac.transfer(surrogate, TARGET.train[:8], method=pac.PAC(), source=source, steps=50, source_steps=50)
     allocated = pac.prune_and_allocate(surrogate, source, sparsity=0.8, steps=50)

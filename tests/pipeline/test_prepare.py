@@ -1,4 +1,4 @@
-"""Data and a surrogate brought together: by name or position, in an order of their content, in any unit, train rows only."""
+"""Matching data and surrogate: by name or position, in any order and any units, and with the rows of the train split only."""
 
 import warnings
 
@@ -23,7 +23,7 @@ SMALL, NEW = ({name: RNG.random(n) + 1 for name in NAMES} for n in (12, 50))
 
 
 def beam(x, factor=1.0):
-    """Deflection and stress of a cantilever, and its weight; dimensionless."""
+    """Return deflection, stress and weight of a cantilever, dimensionless."""
     x = dict(x)
     return {
         "deflection": factor * 4 * x["P"] * x["L"] ** 3 / (x["E"] * x["h"] ** 3),
@@ -50,7 +50,7 @@ def surrogate():
 
 @pytest.fixture(scope="module")
 def plain(surrogate):
-    """What the target says in the source's order."""
+    """Predictions of a transfer whose target has the source's order of variables."""
     adapted = pac.transfer(surrogate, pac.Dataset.from_arrays(SMALL, beam(SMALL, 1.2)), source=SOURCE)
     return adapted.predict(NEW)
 
@@ -59,7 +59,7 @@ def plain(surrogate):
 
 
 @pytest.mark.parametrize("method", ["auto", pac.FineTune(), pac.PAC()])
-def test_inputs_and_outputs_in_another_order_are_the_same_problem_and_answers_come_in_that_order(surrogate, method):
+def test_variables_in_another_order_are_the_same_problem_and_predictions_have_that_order(surrogate, method):
     names, outputs = ("E", "P", "h", "L"), ("weight", "deflection", "stress")
     kept, turned = (
         pac.transfer(
@@ -76,23 +76,23 @@ def test_inputs_and_outputs_in_another_order_are_the_same_problem_and_answers_co
     assert tuple(found) == outputs
     for name in outputs:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9)
-    as_matrix = turned.predict(matrix(pick(NEW, names)))  # by position: that of the target data
+    as_matrix = turned.predict(matrix(pick(NEW, names)))  # by position: the order of the target data
     np.testing.assert_array_equal(as_matrix, matrix(found))
-    data = pac.Dataset.from_arrays(NEW, beam(NEW))  # of the source's order
+    data = pac.Dataset.from_arrays(NEW, beam(NEW))  # in the source's order
     nameless = pac.Dataset.from_arrays(matrix(pick(NEW, names)), np.ones(50))
     for given in (data, nameless):
         np.testing.assert_array_equal(turned.predict(given), as_matrix)
         np.testing.assert_array_equal(predict_many([turned], [given])[0], as_matrix)
-    if method != "auto":  # which is no network, from which a transfer could start again
+    if method != "auto":  # its result is not a network, so no transfer can start from it
         positions = pac.Dataset.from_arrays(matrix(pick(SMALL, names)), matrix(pick(beam(SMALL, 1.2), outputs)))
-        again = pac.transfer(turned, positions, method=pac.SourceUnchanged())  # they count in the layout of its arrays
+        again = pac.transfer(turned, positions, method=pac.SourceUnchanged())  # by position in the layout of the arrays
         np.testing.assert_array_equal(again.predict(matrix(pick(NEW, names))), as_matrix)
     band = turned.predict_interval(matrix(pick(NEW, names)), 0.8)
     assert ((band.lower <= as_matrix) & (as_matrix <= band.upper)).mean() > 0.9
     np.testing.assert_array_equal(band.mean, as_matrix)
 
 
-def test_a_surrogate_of_another_order_comes_back_from_a_file_as_it_was(surrogate, tmp_path):
+def test_a_surrogate_with_another_order_is_loaded_as_it_was_saved(surrogate, tmp_path):
     data = pac.Dataset.from_arrays(pick(SMALL, NAMES[::-1]), pick(beam(SMALL), ("weight", "deflection", "stress")))
     adapted = pac.transfer(surrogate, data, method=pac.LinearCorrection())
     adapted.save(tmp_path / "s")
@@ -103,7 +103,7 @@ def test_a_surrogate_of_another_order_comes_back_from_a_file_as_it_was(surrogate
 
 
 @pytest.mark.parametrize("names", [("stress",), ("weight", "deflection")])
-def test_some_of_the_outputs_keep_their_rows_of_the_readout(surrogate, names, plain):
+def test_a_target_with_some_of_the_outputs_keeps_their_rows_of_the_readout(surrogate, names, plain):
     target = pac.Dataset.from_arrays(SMALL, pick(beam(SMALL, 1.2), names))
     unchanged = pac.transfer(surrogate, target, method=pac.SourceUnchanged()).predict(NEW)
     for name in names:
@@ -112,12 +112,12 @@ def test_some_of_the_outputs_keep_their_rows_of_the_readout(surrogate, names, pl
     truth, found = beam(NEW, 1.2), adapted.predict(NEW)
     for name in names:
         ours, whole = (np.sqrt(np.mean((one[name] - truth[name]) ** 2)) for one in (found, plain))
-        assert ours < 3 * whole  # a choice for other outputs; a readout of its own errs ten times as much and more
+        assert ours < 3 * whole  # the choice differs with the outputs; a new readout would have at least ten times the error
     tuned = pac.transfer(surrogate, target, method=pac.PAC(), source=SOURCE, steps=5, source_steps=5)
     assert not tuned.network.new_readout
 
 
-def test_new_outputs_are_trained_beside_those_that_are_known(surrogate):
+def test_new_outputs_are_trained_beside_those_of_the_source(surrogate):
     extra = {"cost": SMALL["L"] ** 2 * SMALL["E"], "stress": beam(SMALL, 1.2)["stress"]}
     target = pac.Dataset.from_arrays(SMALL, extra)
     with pytest.warns(
@@ -134,7 +134,7 @@ def test_new_outputs_are_trained_beside_those_that_are_known(surrogate):
     with pytest.warns(pac.DataWarning, match="outputs cost are new"):
         chosen = pac.transfer(surrogate, target, source=SOURCE)
     truth = beam(NEW, 1.2)["stress"]
-    assert np.sqrt(np.mean((chosen.predict(NEW)["stress"] - truth) ** 2)) < 0.2 * truth.std()  # without its rows, about 0.4
+    assert np.sqrt(np.mean((chosen.predict(NEW)["stress"] - truth) ** 2)) < 0.2 * truth.std()  # without its rows, 0.4
 
 
 def test_channels_of_a_cnn_are_kept_by_name():
@@ -151,7 +151,7 @@ def test_channels_of_a_cnn_are_kept_by_name():
     np.testing.assert_allclose(adapted.predict({"a": x[:3]})["u"], surrogate.predict({"a": x[:3]})["u"], rtol=1e-4, atol=1e-5)
 
 
-def test_default_names_mean_position_against_real_names(surrogate, plain):
+def test_default_names_are_matched_by_position_with_real_names(surrogate, plain):
     x, y = matrix(SMALL), matrix(beam(SMALL, 1.2))
     adapted = pac.transfer(surrogate, pac.Dataset.from_arrays(x, y), source=SOURCE)
     np.testing.assert_allclose(adapted.predict(matrix(NEW)), matrix(plain), rtol=1e-9)
@@ -162,7 +162,7 @@ def test_default_names_mean_position_against_real_names(surrogate, plain):
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_one_number_a_sample_is_one_number_as_an_array_and_as_a_column(side):
+def test_one_number_per_sample_may_be_an_array_or_a_column(side):
     x, few, new = RNG.random((200, 2)), RNG.random((10, 2)), RNG.random((5, 2))
     answers = []
     for column in (False, True):
@@ -176,7 +176,7 @@ def test_one_number_a_sample_is_one_number_as_an_array_and_as_a_column(side):
         found = adapted.predict(new)
         assert found.shape == (
             (5, 1) if shapes["target"] == (-1, 1) else (5,)
-        )  # as the target is: a difference never broadcasts
+        )  # the shape of the target: a difference never broadcasts
         answers.append(found.ravel())
     np.testing.assert_array_equal(*answers)
 
@@ -195,7 +195,7 @@ def test_inputs_that_do_not_match_are_refused_in_one_line(surrogate):
         assert "\n" not in str(caught.value)
 
 
-def test_units_must_agree_where_both_are_known_and_1_is_unknown():
+def test_units_must_agree_where_both_are_known_and_1_means_unknown():
     kelvin, pascal, unknown, celsius = ({"y": unit} if unit else {} for unit in ("K", "Pa", "", "degC"))
     data = {
         key: pac.Dataset.from_arrays({"x": RNG.random(9)}, {"y": RNG.random(9)}, units=units)
@@ -217,14 +217,14 @@ def test_units_must_agree_where_both_are_known_and_1_is_unknown():
 
 
 def rods(points, length=1.0, samples=9, name="x", units="m"):
-    """A field on a grid of its own, from a file or as if from one."""
+    """Return a field with its own grid, as if it came from a file."""
     data = pac.Dataset.from_arrays({"a": RNG.random(samples)}, {"u": RNG.random((samples, points))}, axes={"u": ("x",)})
     axis = Coordinate(name, np.linspace(0, length, points), units)
     data._description.coordinates["x"] = axis
     return data
 
 
-def test_the_same_variable_on_another_grid_is_warned_of_with_both_grids():
+def test_a_variable_on_another_grid_gives_a_warning_with_both_grids():
     surrogate = pac.pretrain(rods(16), model=pac.MLP(hidden=(4,)), steps=2)
     line = r"u is 16 points of x \(0 to 1 m\) in the surrogate and 32 points of x \(0 to 1 m\) in the target"
     with pytest.warns(pac.DataWarning, match=f"{line}, so it gets a new readout"):
@@ -236,7 +236,7 @@ def test_the_same_variable_on_another_grid_is_warned_of_with_both_grids():
     pac.transfer(surrogate, rods(16), method=pac.FineTune(), steps=1, intervals=False)
 
 
-def test_a_surrogate_knows_its_grid_from_a_file_and_arrays_have_none(tmp_path):
+def test_a_loaded_surrogate_has_its_grid_and_arrays_have_none(tmp_path):
     surrogate = pac.pretrain(rods(16), model=pac.MLP(hidden=(4,)), steps=2)
     surrogate.save(tmp_path / "s")
     with pytest.warns(pac.DataWarning, match="0 to 1 m in the surrogate and 0 to 2 m"):
@@ -245,7 +245,7 @@ def test_a_surrogate_knows_its_grid_from_a_file_and_arrays_have_none(tmp_path):
     pac.transfer(surrogate, numbered, method=pac.FineTune(), steps=1, intervals=False)
 
 
-def test_grids_are_compared_to_float32_and_channels_by_name():
+def test_grids_are_compared_in_float32_precision_and_channels_by_name():
     x = np.linspace(0, 1, 9)
     (variable,) = pac.Dataset.from_arrays(x, {"u": np.ones((9, 9))}, axes={"u": ("x",)}).outputs
     for other, same_grid in ((x.astype(np.float32), True), (x + 1e-7, True), (x + 1e-4, False), (x[::-1], False)):
@@ -283,7 +283,7 @@ def test_tables_and_labelled_arrays_are_refused_with_the_remedy(surrogate):
 
 
 @pytest.mark.parametrize("kind", [np.ma.masked_less, None])
-def test_a_masked_value_is_missing_wherever_inputs_are_given(surrogate, kind):
+def test_a_masked_value_counts_as_missing_in_every_kind_of_input(surrogate, kind):
     x = matrix(SMALL)
     x[3, 1] = -9999.0
     masked = np.ma.masked_less(x, 0) if kind is not None else [*(np.ma.masked_less(row, 0) for row in x)]
@@ -305,11 +305,11 @@ def test_a_masked_value_is_missing_wherever_inputs_are_given(surrogate, kind):
 
 BUDGET = {"steps": 12, "source_steps": 12, "batch_size": 16}
 EVERY = {**METHODS, "auto": pac.Auto(), "co-kriging": pac.CoKriging(source_samples=30, starts=5)}
-GRID = 2.0**-10  # numbers of ten bits: sums and products with powers of two are exact
+GRID = 2.0**-10  # numbers of ten bits, so that sums and products with powers of two are exact
 
 
 def numbers(samples, seed):
-    """Inputs and outputs of few bits, so that a change of units or an offset costs no rounding."""
+    """Return inputs and outputs of few bits, so that a change of units or an offset causes no rounding."""
     generator = np.random.default_rng(seed)
     x = np.round(generator.normal(size=(samples, 3)) / GRID) * GRID
     y = np.stack([np.tanh(x @ [1.0, -0.5, 0.3]), x[:, 0] * x[:, 1]], axis=1) * (1 + 0.2 * seed)
@@ -317,7 +317,7 @@ def numbers(samples, seed):
 
 
 def answer(method, *, rows=slice(None), source_rows=slice(None), unit=(1.0, 1.0), offset=(0.0, 0.0)):
-    """Predictions and bounds in the plain units."""
+    """Return predictions and bounds, converted to the original units."""
 
     def data(samples, seed, chosen):
         x, y = numbers(samples, seed)
@@ -339,7 +339,7 @@ def answer(method, *, rows=slice(None), source_rows=slice(None), unit=(1.0, 1.0)
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_no_method_sees_the_order_of_the_rows_the_units_or_an_offset(name):
+def test_no_method_depends_on_the_order_of_the_rows_the_units_or_an_offset(name):
     plain, chosen = answer(EVERY[name])
     generator = np.random.default_rng(5)
     shuffled, _ = answer(EVERY[name], rows=generator.permutation(12), source_rows=generator.permutation(50))
@@ -349,9 +349,9 @@ def test_no_method_sees_the_order_of_the_rows_the_units_or_an_offset(name):
     for ours, order, units, offset, decade in zip(plain, shuffled, scaled, moved, decades, strict=True):
         np.testing.assert_array_equal(order, ours)
         np.testing.assert_array_equal(units, ours)  # powers of two are exact
-        # Standardised numbers then differ by their rounding, 1e-16 and, from the means beside the offsets, 1e-13. Training in
-        # float32 and searches for length scales make 1e-3 of it; a wrong scale makes 1, and so does another optimum, at which a
-        # search of smt that starts once may end by the rounding of one processor and not by that of another.
+        # The standardised numbers differ by rounding: 1e-16 and, because of means near the offsets, 1e-13. Training in float32
+        # and searches for length scales enlarge this to 1e-3. A wrong scale would give 1, and so would another optimum, which
+        # a search of smt with one start may reach with the rounding of one processor and not with that of another.
         np.testing.assert_allclose(offset, ours, rtol=0, atol=0.02)
         np.testing.assert_allclose(decade, ours, rtol=0, atol=0.02)
     if chosen.choice is not None:
@@ -379,13 +379,13 @@ def test_a_set_point_of_the_source_has_the_scale_of_the_target_in_any_unit():
                 adapted = pac.transfer(surrogate, pac.Dataset.from_arrays(few * scale, truth(few)), source=source)
             error = np.sqrt(np.mean((adapted.predict(new * scale) - truth(new)) ** 2)) / truth(new).std()
             errors[jitter, unit] = error
-    assert max(errors.values()) < 0.5  # 1e15 of a jitter; the mean of the target's values errs by 1
+    assert max(errors.values()) < 0.5  # a scale from the jitter would give 1e15, the mean of the target's values 1
     for jitter in (0.0, 1e-9):
         same_jitter = [error for (own, _), error in errors.items() if own == jitter]
         assert max(same_jitter) < 1.2 * min(same_jitter) + 0.02
 
 
-def test_an_output_that_the_source_holds_still_is_learned_from_the_target():
+def test_an_output_that_is_constant_in_the_source_is_learned_from_the_target():
     x, few, new = RNG.random((200, 2)), RNG.random((12, 2)), RNG.random((100, 2))
     for jitter in (0.0, 1e-9):
         source = pac.Dataset.from_arrays(x, {"T": x.sum(1), "p": 1e5 + jitter * RNG.normal(size=200)})
@@ -398,14 +398,14 @@ def test_an_output_that_the_source_holds_still_is_learned_from_the_target():
             assert (np.sqrt(np.mean((found - truth) ** 2, 0)) < 0.4 * truth.std(0)).all()
         with pytest.warns(pac.DataWarning, match="the source holds the output p"):
             unchanged = pac.transfer(surrogate, target, method=pac.SourceUnchanged()).predict(new)
-        np.testing.assert_allclose(unchanged[:, 1], 1e5, rtol=1e-9)  # as the source has it, in any scale
+        np.testing.assert_allclose(unchanged[:, 1], 1e5, rtol=1e-9)  # the value of the source, in any scale
         np.testing.assert_allclose(unchanged[:, 0], surrogate.predict(new)[:, 0], rtol=1e-6)
 
 
-# What a fit may see -------------------------------------------------------------------------------------------------------
+# Which data a fit may use -------------------------------------------------------------------------------------------------
 
 
-def test_of_a_dataset_with_splits_only_the_train_rows_are_seen():
+def test_a_fit_uses_only_the_train_rows_of_a_dataset_with_splits():
     x = RNG.random((60, 2))
     whole = pac.Dataset.from_arrays(x, x.sum(1), valid=0.2, test=0.3)
     surrogate, train, every = (
@@ -423,7 +423,7 @@ def test_of_a_dataset_with_splits_only_the_train_rows_are_seen():
     assert pac.transfer(surrogate, target, source=whole).predictor.studentised.shape == (15, 1)
 
 
-def test_exchanged_and_foreign_data_are_warned_of(surrogate):
+def test_exchanged_and_unrelated_data_give_a_warning(surrogate):
     target, source = pac.Dataset.from_arrays(SMALL, beam(SMALL, 1.2)), SOURCE
     options = {"method": pac.LinearCorrection(), "intervals": False}
     with pytest.warns(pac.DataWarning, match="those that the surrogate was pretrained on: are source and target exchanged"):
@@ -433,18 +433,18 @@ def test_exchanged_and_foreign_data_are_warned_of(surrogate):
     shuffled = source[RNG.permutation(300)]
     pac.transfer(surrogate, target, source=shuffled, **options)  # the same data
     other = pac.Dataset.from_arrays(pick(ROWS, NAMES[::-1]), beam(ROWS))
-    pac.transfer(surrogate, target, source=other, **options)  # the same data under another order of names
+    pac.transfer(surrogate, target, source=other, **options)  # the same data with another order of names
     sides = [pac.Dataset.from_arrays(SMALL, beam(SMALL), attributes={"side": side}) for side in ("source", "target")]
     with pytest.warns(pac.DataWarning, match="the target data are marked as a source"):
         pac.transfer(by_names(), sides[0], source=sides[1], **options)
 
 
 def by_names():
-    """A surrogate that remembers nothing of its data."""
+    """A surrogate without a record of its data."""
     return Surrogate(**{**vars(pac.pretrain(SOURCE, model=pac.MLP(hidden=(4,)), steps=1)), "provenance": {}})
 
 
-def test_target_inputs_far_outside_the_source_are_warned_of(surrogate):
+def test_target_inputs_far_outside_the_source_give_a_warning(surrogate):
     far = {**SMALL, "L": 1 + 5 * (SMALL["L"] - 1)}
     with pytest.warns(
         pac.ExtrapolationWarning, match=r"the inputs of \d+ of 12 target samples leave the range of the source data by"
@@ -454,7 +454,7 @@ def test_target_inputs_far_outside_the_source_are_warned_of(surrogate):
     pac.transfer(surrogate, pac.Dataset.from_arrays(near, beam(near)), method=pac.LinearCorrection(), intervals=False)
 
 
-def test_intervals_of_an_earlier_transfer_do_not_outlive_it(surrogate):
+def test_intervals_of_an_earlier_transfer_are_not_kept_in_the_next(surrogate):
     target = pac.Dataset.from_arrays(SMALL, beam(SMALL, 1.2))
     first = pac.transfer(surrogate, target, method=pac.FineTune(), steps=3)
     assert first.folds is not None
@@ -464,7 +464,7 @@ def test_intervals_of_an_earlier_transfer_do_not_outlive_it(surrogate):
         second.predict_interval(NEW)
 
 
-def test_what_a_dataset_gives_out_cannot_change_it(tmp_path):
+def test_changes_of_returned_arrays_do_not_change_a_dataset(tmp_path):
     x, y = RNG.random((20, 2)), RNG.random((20, 3))
     memory = pac.Dataset.from_arrays(x, {"u": y}, axes={"u": ("x",)}, test=0.2)
     memory.save(tmp_path / "data.h5")
@@ -490,7 +490,7 @@ def test_what_a_dataset_gives_out_cannot_change_it(tmp_path):
 # The model ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_model_is_a_module_with_the_trained_weights_and_no_part_of_the_surrogate(surrogate):
+def test_the_model_is_a_module_with_the_trained_weights_and_independent_of_the_surrogate(surrogate):
     model, z = surrogate.model, torch.as_tensor(RNG.normal(size=(5, 4)), dtype=torch.float32)
     torch.testing.assert_close(model(z)[0], surrogate.network.predict(z), rtol=1e-5, atol=1e-6)
     before = surrogate.predict(NEW)
@@ -500,7 +500,7 @@ def test_the_model_is_a_module_with_the_trained_weights_and_no_part_of_the_surro
         np.testing.assert_array_equal(values, before[name])
 
 
-def test_a_module_of_ones_own_is_kept_as_it_is_where_nothing_is_to_be_trained():
+def test_a_users_module_keeps_its_weights_where_nothing_is_trained():
     torch.manual_seed(3)
     mine = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).double()
     x = RNG.random((40, 2))
@@ -511,10 +511,10 @@ def test_a_module_of_ones_own_is_kept_as_it_is_where_nothing_is_to_be_trained():
     np.testing.assert_allclose(kept.predict(x), expected, rtol=1e-12)
     assert all(torch.equal(a, b) for a, b in zip(kept.model.module.parameters(), mine.parameters(), strict=True))
     trained = pac.pretrain(data, model=pac.Module(mine), steps=3)
-    assert not torch.equal(trained.model.module[0].weight.double(), mine[0].weight)  # initial weights of its seed
+    assert not torch.equal(trained.model.module[0].weight.double(), mine[0].weight)  # initial weights drawn by the seed
 
 
-def test_columns_are_matched_by_name_and_new_ones_have_none():
+def test_columns_are_matched_by_name_and_new_columns_have_no_match():
     ours = dataset("MLP", 3, 0).inputs
     assert match_columns("inputs", ours, ours[::-1]).tolist() == [8, *range(8)]
     assert match_columns("inputs", ours, ours[1:]).tolist() == [8]
@@ -548,8 +548,8 @@ def of_unit_interval():
 
 @pytest.mark.parametrize("samples", [0, 6])
 @pytest.mark.parametrize("name", [*SEEING, *BLIND])
-def test_the_range_of_inputs_holds_those_of_source_samples_where_the_method_sees_them(name, samples, of_unit_interval):
-    """The surrogate was pretrained on inputs in [0, 1], target samples lie within, source samples are given in [-3, 3]."""
+def test_the_range_of_inputs_includes_source_samples_where_the_method_uses_them(name, samples, of_unit_interval):
+    """The surrogate was pretrained on inputs in [0, 1]; target samples are inside, and the given source samples in [-3, 3]."""
     if name == "co-kriging":
         pytest.importorskip("smt", reason="co-kriging is fitted by smt, which is an extra")
     target = sines(0.2, 0.8, 6)[:samples]
@@ -558,11 +558,11 @@ def test_the_range_of_inputs_holds_those_of_source_samples_where_the_method_sees
     assert found.sound
     inputs = found.surrogate.scaling.inputs
     assert (inputs.low.tolist(), inputs.high.tolist()) == (([-3.0], [3.0]) if name in SEEING else ([0.0], [1.0]))
-    # A twentieth of the width more on either side counts as within: 0.3 of [-3, 3], 0.05 of [0, 1].
+    # The margin on either side is a twentieth of the width: 0.3 for [-3, 3], 0.05 for [0, 1].
     asked = torch.tensor([[-3.4], [-3.2], [-0.1], [-0.04], [0.5], [1.04], [1.1], [3.2], [3.4]])
     inside = slice(1, -1) if name in SEEING else slice(3, -3)
     assert not inputs.outside(asked)[inside].any()
     assert int(inputs.outside(asked).sum()) == (2 if name in SEEING else 6)
     mean, deviation = of_unit_interval.scaling.inputs.mean, of_unit_interval.scaling.inputs.deviation
-    assert torch.equal(inputs.mean, mean)  # the range alone is wider: the scale is that of the pretraining
+    assert torch.equal(inputs.mean, mean)  # only the range is wider: the scale is that of pretraining
     assert torch.equal(inputs.deviation, deviation)

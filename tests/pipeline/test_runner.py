@@ -1,4 +1,4 @@
-"""The runner: what is solved once, what stays alone with its failure, who is served first, and what it all cost."""
+"""The runner: problems solved once, isolated failures, the order of execution, and the time of each method."""
 
 import dataclasses
 import re
@@ -37,7 +37,7 @@ def case(seed=0, *, samples=6, start=None, **spent):
 
 @dataclass(frozen=True)
 class Tuned:
-    """All weights train, in one or several trainings, one after the other; `name` tells equal ones apart."""
+    """A method that trains all weights, in one or several trainings in turn; `name` distinguishes equal methods."""
 
     name: str = ""
     rate: float = 1e-3
@@ -52,7 +52,7 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Posed:
-    """A Plan that a function makes of the weights."""
+    """A method whose Plan a function makes from the weights."""
 
     plan: Callable[[Any], Any]
 
@@ -62,7 +62,7 @@ class Posed:
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A method that waits for others and keeps what it is told."""
+    """A method that waits for other methods and keeps their outcomes."""
 
     others: list[Any]
     told: list[Any] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Waiting:
 
 @dataclass(frozen=True, eq=False)
 class Failing:
-    """A method that fails in its second training, or is refused there; it keeps how far it came."""
+    """A method that diverges or is refused in its second training; it records the stages that it reached."""
 
     how: str
     reached: list[str] = field(default_factory=list)
@@ -101,7 +101,7 @@ def refuse(surrogate, data):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Every call of the trainer: its seeds, steps, learning rates, data, and how many samples each run has."""
+    """Record every call of the trainer: its seeds, steps, learning rates, data, and number of samples of each run."""
     calls = []
 
     def counted(module, plans, datasets, **options):
@@ -119,14 +119,14 @@ def runs(calls):
 # Equal problems -------------------------------------------------------------------------------------------------------------
 
 
-def test_equal_problems_are_trained_once_whoever_poses_them_and_from_whatever_copy(trained):
+def test_equal_problems_are_trained_once_even_if_posed_by_different_methods_or_on_copies(trained):
     first, second, again = outcomes([Tuned("a"), Tuned("b"), Posed(make_plan)], case(), case(), case())
     assert runs(trained) == 1
     assert same(first.surrogate.weights, second.surrogate.weights)
     assert same(first.surrogate.weights, again.surrogate.weights)
 
 
-def test_an_equal_method_on_an_equal_case_is_followed_once(trained):
+def test_equal_methods_on_equal_cases_are_executed_once(trained):
     calls = []
 
     @dataclass(frozen=True)
@@ -178,7 +178,7 @@ CASES = {
 }
 
 
-def test_problems_are_told_apart_by_everything_that_they_depend_on(trained):
+def test_problems_are_distinguished_by_everything_that_they_depend_on(trained):
     methods = [Tuned(), Tuned(rate=2e-3), *map(Posed, PLANS.values()), *(Tuned() for _ in CASES)]
     own = [case()] * (2 + len(PLANS)) + list(CASES.values())
     found = outcomes(methods, *own)
@@ -186,23 +186,23 @@ def test_problems_are_told_apart_by_everything_that_they_depend_on(trained):
     for method, one, together in zip(methods, own, found, strict=True):
         alone = outcome(method, one).surrogate
         for name, weight in alone.weights.items():
-            # Five steps in float64, or in float32; a run that was given another's result is 1e-3 away where they differ at all.
+            # Five steps in float64 or float32; a run that was given the result of another problem would differ by 1e-3.
             bound = 1e-10 if weight.dtype == torch.float64 else 1e-5
             assert float((together.surrogate.weights[name] - weight).abs().max()) < bound, (method, name)
 
 
 def test_the_seed_orders_the_minibatches_of_each_case():
-    """Adam's first step moves every weight by the learning rate, 1e-3, against the sign of its gradient, whatever its size.
+    """Adam's first step moves every weight by the learning rate, 1e-3, against the sign of its gradient, for any size.
 
-    So after one step two runs agree in a weight, or are 2e-3 apart there: with batches of 4 of 6 samples, which the seed
-    chooses, in some; with batches of all 6, where it chooses nothing but their order, in none.
+    So after one step two runs either agree in a weight or differ by 2e-3. With batches of 4 of 6 samples, which depend on
+    the seed, some weights differ; with batches of all 6 samples, where only the order depends on the seed, none does.
     """
     for batch_size, differ in ((4, True), (6, False)):
         own = [case(seed=seed, batch_size=batch_size, steps=1) for seed in (0, 1)]
         first, second = (result.surrogate.weights for result in outcomes([Tuned(), Tuned()], *own))
         away = torch.cat([(first[name] - second[name]).abs().flatten() for name in first]) / 2e-3
         apart = away > 0.5
-        # Adam adds 1e-8 to the size of the gradient, which is larger than 1e-5 here.
+        # Adam adds 1e-8 to the size of the gradient, which exceeds 1e-5 here.
         torch.testing.assert_close(away, apart.double(), rtol=0, atol=1e-3)
         assert bool(apart.any()) == differ
 
@@ -218,7 +218,7 @@ def test_outputs_of_another_name_are_another_target():
 
 
 @pytest.mark.parametrize("method", [pac.FineTune(), pac.SourceUnchanged()])
-def test_each_keeps_what_its_own_surrogate_remembers_though_the_problem_is_solved_once(method, trained):
+def test_each_result_keeps_the_provenance_of_its_own_surrogate_though_the_problem_is_solved_once(method, trained):
     starts = [dataclasses.replace(surrogate("MLP"), provenance={"made": made}) for made in ("here", "there")]
     found = outcomes([method] * 2, *(case(start=start) for start in starts))
     assert runs(trained) == (1 if method == pac.FineTune() else 0)
@@ -227,7 +227,7 @@ def test_each_keeps_what_its_own_surrogate_remembers_though_the_problem_is_solve
 
 @dataclass(frozen=True, eq=False)
 class Measuring:
-    """A method that asks for a measurement, by itself unlike any other, and keeps the answer."""
+    """A method that requests a measurement and keeps the result; it compares equal to no other method."""
 
     asked: Measure
     told: list[Any] = field(default_factory=list)
@@ -237,7 +237,7 @@ class Measuring:
         return case.surrogate
 
 
-MEASURED = []  # what was measured, in turn: emptied by the test that reads it
+MEASURED = []  # sizes of the measured data, in turn; the test that reads the list empties it
 
 
 def summed(surrogate, data, factor):
@@ -250,19 +250,19 @@ def summed_otherwise(surrogate, data, factor):
 
 
 def told(*asked):
-    """The answers to measurements that are asked for at one moment."""
+    """Return the results of measurements that are requested at the same time."""
     methods = [Measuring(one) for one in asked]
     outcomes(methods, case())
     return [answer for method in methods for answer in method.told]
 
 
 def measurement(function=summed, start=None, samples=6, settings=(2.0,)):
-    """Made anew from the same numbers, so that nothing but its content can tell it."""
+    """Return a new object made from the same numbers, so that only its content can identify it."""
     own = case(samples=samples, start=start)
     return Measure(function, own.surrogate, own.target, settings)
 
 
-def test_a_measurement_is_made_once_for_all_who_ask_for_the_same():
+def test_a_measurement_is_made_once_for_all_methods_that_request_it():
     MEASURED.clear()
     asked = measurement()
     answers = told(asked, measurement(), asked)
@@ -342,21 +342,21 @@ ALIKE = {
 
 
 @pytest.mark.parametrize("differing", ALIKE)
-def test_a_method_is_followed_on_each_of_the_cases_that_differ_in_one_thing(differing):
+def test_a_method_is_executed_on_each_of_the_cases_that_differ_in_one_thing(differing):
     keeping = Keeping()
     found = outcomes([keeping] * len(ALIKE[differing]), *ALIKE[differing])
     assert keeping.cases == ALIKE[differing]
     assert [one.surrogate for one in found] == [one.surrogate for one in ALIKE[differing]]
 
 
-def test_a_case_that_is_equal_in_all_its_content_is_followed_once():
+def test_a_method_on_cases_of_equal_content_is_executed_once():
     keeping, own = Keeping(), [case(start=with_coordinate()) for _ in range(2)]
     outcomes([keeping] * 2, *own)
     assert keeping.cases == own[:1]
 
 
 def positive(start):
-    """Samples of the surrogate's variables of which logarithms can be taken."""
+    """Return samples of the surrogate's variables that are positive, so that they have logarithms."""
     data = dataset("MLP", 6, 3)
     assert data.inputs == start.inputs
     return data.with_matrices(np.exp(data.input_matrix), np.exp(data.output_matrix))
@@ -372,7 +372,7 @@ def inputs_of(surrogate, data):
 
 @pytest.mark.parametrize(("side", "function"), [("inputs", inputs_of), ("outputs", outputs_of)])
 @pytest.mark.parametrize("statistic", ["mean", "deviation", "logarithmic"])
-def test_the_same_data_come_in_the_scales_of_each_surrogate(side, function, statistic):
+def test_the_same_data_are_scaled_separately_for_each_surrogate(side, function, statistic):
     start = surrogate("MLP")
     columns = getattr(start.scaling, side)
     changed = ~columns.logarithmic if statistic == "logarithmic" else 2 * getattr(columns, statistic) + 1
@@ -384,7 +384,7 @@ def test_the_same_data_come_in_the_scales_of_each_surrogate(side, function, stat
     assert (found[0] != found[1]).all()
 
 
-def test_runs_on_equal_data_in_equal_scales_hold_one_copy(trained):
+def test_runs_on_equal_data_with_equal_scaling_share_one_copy(trained):
     outcomes([Tuned(), Tuned(rate=2e-3), Tuned(rate=3e-3)], case(), case(), case(start=surrogate("MLP", seed=1)))
     (call,) = trained
     assert len({id(data) for data in call["data"]}) == 1
@@ -395,7 +395,7 @@ def test_runs_on_equal_data_in_equal_scales_hold_one_copy(trained):
 
 @pytest.mark.parametrize("how", ["diverged", "refused", "measured"])
 def test_a_method_that_fails_ends_alone_and_is_not_advanced_any_more(how):
-    """Its neighbours end as they do beside one that does not fail, but for the rounding of stacks of another size."""
+    """The other methods end as beside a method that does not fail, except for rounding in stacks of another size."""
     own, neighbours = case(), [Tuned("a", times=3), Tuned("b", 5e-3, times=3)]
     sick, sound = Failing(how), Tuned("c", 2e-3, times=3)
     before, _, after = outcomes([neighbours[0], sound, neighbours[1]], own)
@@ -423,7 +423,7 @@ def test_a_method_that_is_refused_at_once_ends_alone():
     assert same(first.surrogate.weights, outcome(Tuned(), own).surrogate.weights)
 
 
-def test_who_waits_is_told_of_failures():
+def test_a_waiting_method_receives_failed_outcomes():
     waiting = Waiting([Tuned(), Failing("diverged"), Failing("refused")])
     assert outcome(waiting, case()).sound
     assert [told.sound for told in waiting.told] == [True, False, False]
@@ -432,7 +432,7 @@ def test_who_waits_is_told_of_failures():
 # Methods that wait for others -----------------------------------------------------------------------------------------------
 
 
-def test_outcomes_come_in_the_order_that_was_asked_for_whoever_ends_first():
+def test_outcomes_have_the_order_of_the_request_regardless_of_which_method_ends_first():
     own, methods = case(), [Tuned("slow", times=3), pac.SourceUnchanged(), Tuned("fast", 2e-3), Tuned("slow", times=3)]
     waiting = Waiting(methods)
     outcome(waiting, own)
@@ -452,7 +452,7 @@ def test_lists_within_lists_and_empty_lists():
     assert none.told == []
 
 
-def test_one_that_several_wait_for_is_followed_once_and_told_to_all(trained):
+def test_a_method_that_several_wait_for_is_executed_once_and_its_outcome_sent_to_all(trained):
     first, second = Waiting([Tuned("a"), Tuned("a")]), Waiting([Tuned("a")])
     outcomes([first, second], case())
     assert runs(trained) == 1
@@ -461,19 +461,19 @@ def test_one_that_several_wait_for_is_followed_once_and_told_to_all(trained):
         assert same(told.surrogate.weights, first.told[0].surrogate.weights)
 
 
-def test_those_that_others_wait_for_are_served_first(trained):
+def test_methods_that_others_wait_for_are_executed_first(trained):
     outcomes([Tuned("free", 1e-3, times=2), Waiting([Tuned("below", 2e-3, times=3), Waiting([Tuned("deep", 3e-3)])])], case())
     assert [call["learning_rate"] for call in trained] == [[3e-3], [2e-3], [2e-3], [2e-3], [1e-3], [1e-3]]
 
 
-def test_what_all_wait_for_at_one_moment_is_one_call_of_the_trainer(trained):
+def test_plans_that_are_requested_at_the_same_time_are_one_call_of_the_trainer(trained):
     outcomes([Tuned("a", 1e-3), Tuned("b", 2e-3), Waiting([Tuned("c", 3e-3), Tuned("d", 4e-3)])], case())
     assert [call["learning_rate"] for call in trained] == [[3e-3, 4e-3], [1e-3, 2e-3]]
 
 
 @dataclass(frozen=True)
 class Slow:
-    """A method that goes on only after so many lists of methods that answer at once."""
+    """A method that first waits for `lists` lists of methods, each of which ends immediately, and then trains."""
 
     lists: int
     rate: float
@@ -485,25 +485,25 @@ class Slow:
 
 
 @pytest.mark.parametrize("lists", [(0, 0, 0), (2, 1, 0), (0, 2, 1), (1, 0, 3)])
-def test_plans_are_stacked_in_the_order_of_the_methods_whichever_was_ready_first(lists, trained):
-    """A stack's numbers depend on the order of its runs by rounding, and its name on disk by all."""
+def test_plans_are_stacked_in_the_order_of_the_methods_regardless_of_which_was_ready_first(lists, trained):
+    """The order of the runs changes a stack's numbers by rounding, and changes its file name completely."""
     outcomes([Slow(count, rate) for count, rate in zip(lists, (3e-3, 1e-3, 2e-3), strict=True)], case())
     assert [call["learning_rate"] for call in trained] == [[3e-3, 1e-3, 2e-3]]
 
 
-def test_plans_of_methods_that_are_waited_for_are_stacked_in_the_order_of_those_who_wait(trained):
+def test_plans_of_requested_methods_are_stacked_in_the_order_of_the_methods_that_wait(trained):
     outcomes([Waiting([Slow(2, 3e-3), Slow(0, 1e-3)]), Waiting([Slow(1, 2e-3)])], case())
     assert [call["learning_rate"] for call in trained] == [[3e-3, 1e-3, 2e-3]]
 
 
 def test_a_method_may_wait_for_a_closed_form_a_thousand_times_in_turn():
-    """Python's stack holds 1,000 calls: nothing that is waited for may stand on top of what came before."""
+    """Python's stack holds 1,000 calls, so each wait must not add a call to those of earlier waits."""
     assert outcome(Slow(1000, 1e-3), case(steps=0)).sound
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """A method that asks for something, or ends with something, that is neither."""
+    """A method that yields or returns an object of a wrong type."""
 
     yields: Any = None
     returns: Any = None
@@ -520,7 +520,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Forgetful:
-    """A method that trains, and then forgets to say what came of it."""
+    """A method that trains and then returns no result."""
 
     def adapt(self, case):
         yield case.on_target(case.surrogate, make_plan(case.surrogate.weights))
@@ -536,7 +536,7 @@ class Forgetful:
         (Forgetful(), "must return a surrogate, an outcome or a method"),
     ],
 )
-def test_a_method_that_asks_for_or_ends_with_something_else_is_named_in_one_line(method, said):
+def test_a_method_that_yields_or_returns_a_wrong_type_is_named_in_one_line(method, said):
     for given in (method, Waiting([Tuned(), method])):
         with pytest.raises(ValueError, match=re.escape(f"adapt of {method} {said}")) as error:
             outcome(given, case())
@@ -545,7 +545,7 @@ def test_a_method_that_asks_for_or_ends_with_something_else_is_named_in_one_line
 
 @dataclass(frozen=True)
 class Handing:
-    """A method in whose place another goes on, after a training or at once."""
+    """A method that another method replaces, after a training or immediately."""
 
     other: Any
     trains: bool
@@ -559,14 +559,14 @@ class Handing:
 
 
 @pytest.mark.parametrize("trains", [True, False])
-def test_a_method_may_end_with_another_that_goes_on(trains):
+def test_a_method_may_end_with_another_method_that_replaces_it(trains):
     own = case()
     found = outcome(Handing(Handing(Tuned(times=2), trains), trains), own)
     assert found.method == Tuned(times=2)
     assert same(found.surrogate.weights, outcome(Tuned(times=2), own).surrogate.weights)
 
 
-def test_a_method_may_end_with_the_outcome_of_one_that_it_waited_for():
+def test_a_method_may_end_with_the_outcome_of_a_method_that_it_waited_for():
     @dataclass(frozen=True)
     class Passing:
         def adapt(self, case):
@@ -580,7 +580,7 @@ def test_a_method_may_end_with_the_outcome_of_one_that_it_waited_for():
 
 @dataclass(frozen=True)
 class Late:
-    """A method that trains, and only then waits for another."""
+    """A method that trains and then waits for another method."""
 
     other: Any
 
@@ -604,7 +604,7 @@ class Late:
     ],
 )
 def test_seconds_add_up_to_what_was_spent(methods, trained, monkeypatch):
-    """On a clock that shows an eighth of a second more whenever it is read, all sums of which floating point holds exactly."""
+    """The clock advances by an eighth of a second at every reading, so that all sums of readings are exact."""
     read = []
 
     def clock():
@@ -614,8 +614,8 @@ def test_seconds_add_up_to_what_was_spent(methods, trained, monkeypatch):
     monkeypatch.setattr(runner, "time", SimpleNamespace(perf_counter=clock))
     found = outcomes(list(methods), case())
     assert runs(trained) > 0
-    # A run counts a second here, and each reading at the end of a step or a measurement an eighth since that at its start;
-    # what several share is divided by their number and added up again, which is rounded.
+    # Each run counts as one second here. Each step or measurement adds an eighth, between the readings at its start and end.
+    # Time that several methods share is divided by their number and added up again, with rounding.
     assert sum(result.seconds for result in found) == pytest.approx(runs(trained) + len(read) / 2 / 8, rel=1e-14)
     assert all(result.seconds >= 0 for result in found)
 
@@ -625,7 +625,7 @@ def test_seconds_add_up_to_what_was_spent(methods, trained, monkeypatch):
 
 @dataclass(frozen=True, eq=False)
 class Keeping:
-    """The source unchanged; it keeps the cases that it was given."""
+    """A method that returns the source unchanged and keeps the cases that it was given."""
 
     cases: list[Any] = field(default_factory=list)
 
@@ -635,7 +635,7 @@ class Keeping:
 
 
 def repeated():
-    """A case of 9 samples of 5 inputs."""
+    """Return a case of 9 samples with 5 different inputs."""
     data = dataset("MLP", 9, 3, 0.4)
     x, y = data.input_matrix.copy(), data.output_matrix
     inputs = np.array([0, 1, 2, 0, 3, 1, 0, 4, 4])
@@ -645,14 +645,14 @@ def repeated():
 
 
 def rows_of(data, whole):
-    """The places in the whole of the samples of a part, by their outputs, which are all different."""
+    """Return the positions of a part's samples in all samples, found by their outputs, which are all different."""
     equal = (data.output_matrix[:, None] == whole.output_matrix).all(2)
     assert (equal.sum(1) == 1).all()
     return equal.argmax(1)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 10])
-def test_each_fit_has_all_samples_but_those_of_its_part_and_repeats_of_an_input_are_together(parts):
+def test_each_fit_has_all_samples_except_those_of_its_part_and_repeated_inputs_are_in_one_part(parts):
     keeping, (own, inputs) = Keeping(), repeated()
     found = outcome(LeaveOut(keeping, parts), own)
     assert found.method is keeping
@@ -689,7 +689,7 @@ def test_residuals_are_those_of_fits_that_have_not_seen_the_sample():
 
 @dataclass(frozen=True)
 class Shifted:
-    """The source, its predictions moved by a number in standardised units: by another where the samples are fewer."""
+    """The source, its predictions moved by `whole` in standardised units, or by `fewer` if there are not `samples` samples."""
 
     whole: float
     fewer: float
@@ -706,7 +706,7 @@ class Shifted:
 
 
 def moved(samples=8, by=0.5):
-    """A case whose target is the source's prediction, moved by a number in standardised units."""
+    """Return a case whose target is the prediction of the source, moved by a number in standardised units."""
     start, data = surrogate("MLP"), dataset("MLP", samples, 3)
     (y,) = predict_many([start], [data])
     y = y + by * start.scaling.outputs.deviation.numpy()
@@ -715,13 +715,13 @@ def moved(samples=8, by=0.5):
 
 
 def test_residuals_are_not_those_of_the_fit_that_has_seen_all_samples():
-    """The target is the source moved by 0.5; the fit of all samples moves it by that, the fits of fewer by 0.9."""
+    """The target is the source moved by 0.5; the fit of all samples moves it by 0.5, the fits of fewer samples by 0.9."""
     found = outcome(LeaveOut(Shifted(0.5, 0.9, 8), 4), moved()).surrogate
-    # Differences of numbers of order 1 to 10 in float64, scaled and restored.
+    # Differences of numbers of order 1 to 10 in float64, after scaling and restoring.
     torch.testing.assert_close(found.folds.residual, torch.full((8, 8), -0.4, dtype=torch.float64), rtol=0, atol=1e-13)
 
 
-def test_the_fit_without_a_part_is_that_of_a_transfer_with_these_samples_in_whatever_order_they_are_given():
+def test_the_fit_without_a_part_is_that_of_a_transfer_with_these_samples_in_any_order():
     own, _ = repeated()
     own = dataclasses.replace(own, budget=dataclasses.replace(own.budget, batch_size=3))
     tuning = pac.FineTune(learning_rate=1e-2)
@@ -730,12 +730,12 @@ def test_the_fit_without_a_part_is_that_of_a_transfer_with_these_samples_in_what
         kept = np.flatnonzero(folds.fold.numpy() != place)
         for order in (kept, kept[::-1]):
             alone = outcome(tuning, dataclasses.replace(own, target=own.target[order].training)).surrogate.weights
-            # Rounding of stacks: other minibatches would move weights by steps of 1e-2.
+            # Rounding of stacks; other minibatches would change weights by steps of 1e-2.
             assert all(float((member.weights[n] - w).abs().max()) < 1e-10 for n, w in alone.items())
 
 
 def test_folds_of_outputs_that_are_new_predict_what_their_fits_do_in_physical_units():
-    """Each fit scales such outputs by its own samples, and its predictions are brought to the scale of all."""
+    """Each fit scales new outputs by its own samples, and its predictions are converted to the scale of all samples."""
     own, tuning = case_of(surrogate("MLP"), dataset("MLP", 9, 3, 0.4, "pressure"), seed=3, steps=5), pac.FineTune()
     found = outcome(LeaveOut(tuning, 3), own).surrogate
     outputs, x = found.scaling.outputs, torch.as_tensor(found.scaling.standardise(own.target).input_matrix)
@@ -753,7 +753,7 @@ def test_folds_of_outputs_that_are_new_predict_what_their_fits_do_in_physical_un
         np.testing.assert_allclose(residual, (own.target.output_matrix - expected)[gone], atol=1e-9)
 
 
-def test_a_fit_of_all_samples_that_fails_leaves_the_source_without_folds_though_those_of_fewer_are_sound():
+def test_a_failed_fit_of_all_samples_leaves_the_source_without_folds_though_fits_of_fewer_samples_succeed():
     @dataclass(frozen=True)
     class Few:
         """The source, for at most 7 samples."""
@@ -780,7 +780,7 @@ def test_a_fit_that_fails_leaves_no_folds():
 # Choosing -------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_candidate_that_errs_least_on_samples_held_out_is_chosen_whatever_it_does_on_those_it_has_seen():
+def test_the_candidate_of_least_held_out_error_is_chosen_regardless_of_its_training_error():
     good, memory, bad = Shifted(0.4, 0.4, 8), Shifted(0.5, 0.9, 8), Shifted(0.7, 0.7, 8)
     for candidates in ((good, memory, bad), (bad, memory, good), (memory, good, bad)):
         found = outcome(CrossValidated(candidates), moved())
@@ -788,7 +788,7 @@ def test_the_candidate_that_errs_least_on_samples_held_out_is_chosen_whatever_it
         assert same(found.surrogate.weights, outcome(good, moved()).surrogate.weights)
 
 
-def test_the_errors_are_mean_squares_over_samples_held_out_standardised():
+def test_cross_validation_errors_are_mean_squares_over_held_out_samples_in_standardised_units():
     asking = CrossValidated((Shifted(0.4, 0.4, 8), Shifted(0.5, 0.9, 8), Shifted(0.5, 0.5, 8, least=7))).errors(moved())
     asked = next(asking)
     assert [len(one.target) for _, one in asked] == [6] * 12
@@ -797,7 +797,7 @@ def test_the_errors_are_mean_squares_over_samples_held_out_standardised():
     np.testing.assert_allclose(end.value.value, [0.01, 0.16, np.inf], rtol=1e-10)  # (0.5 - 0.4)^2, (0.5 - 0.9)^2
 
 
-def test_the_errors_are_those_on_each_fold_of_fits_without_it():
+def test_cross_validation_errors_are_those_on_each_fold_of_fits_without_that_fold():
     own, _ = repeated()
     candidates = (pac.FineTune(learning_rate=1e-2), pac.L2(strength=3.0))
     asking = CrossValidated(candidates).errors(own)
@@ -814,17 +814,17 @@ def test_the_errors_are_those_on_each_fold_of_fits_without_it():
         assert found == pytest.approx(squared.mean(), rel=1e-8)  # rounding of stacks
 
 
-def test_folds_of_a_choice_keep_repeats_of_an_input_together_and_are_the_same_for_all_candidates():
+def test_folds_of_a_choice_keep_repeated_inputs_together_and_are_the_same_for_all_candidates():
     first, second, (own, inputs) = Keeping(), Keeping(), repeated()
     outcome(CrossValidated((first, second)), own)
-    assert len(first.cases) == 5 + 1  # five folds, and the first of two that err alike goes on
+    assert len(first.cases) == 5 + 1  # five folds; the first of two candidates with equal errors is then fitted
     assert [one.target.digest() for one in second.cases] == [one.target.digest() for one in first.cases[:5]]
     for one in second.cases:
         kept = rows_of(one.target, own.target)
         assert not set(inputs[np.setdiff1d(np.arange(9), kept)]) & set(inputs[kept])
 
 
-def test_without_anything_to_tell_candidates_apart_the_first_goes_on(trained):
+def test_the_first_candidate_is_chosen_where_nothing_distinguishes_the_candidates(trained):
     refused, bad, good = Shifted(0.5, 0.5, 8, least=8), Shifted(0.9, 0.9, 8), Shifted(0.5, 0.5, 3)
     assert outcome(CrossValidated((refused, bad)), moved()).method == bad
     assert outcome(CrossValidated((refused, Shifted(0.5, 0.5, 8, least=7))), moved()).method == refused

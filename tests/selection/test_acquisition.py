@@ -1,4 +1,4 @@
-"""The inputs to run next: each lowers the mean posterior variance over the pool most, given all before it."""
+"""The inputs to run next: each minimises the mean posterior variance over the pool, given all earlier inputs."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from pac_surrogate.predictors import Correction, build_network
 from pac_surrogate.selection.acquisition import NOISE, choose_rows, next_samples
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-MEAN, DEVIATION = 2.0, 2.5  # of the inputs: physical units are not the standardised ones
+MEAN, DEVIATION = 2.0, 2.5  # of the inputs: physical units differ from standardised units
 NAMES = ("pressure", "angle")
 
 
@@ -30,7 +30,7 @@ def columns(size, mean, deviation):
 
 
 def surrogate(model=None, outputs=3, inputs=(("input", 2),), seed=0):
-    """A network of random weights: what is chosen takes no training."""
+    """A network with random weights: the choice of inputs needs no training."""
     sides = [[Variable(n, (f"{n}_0",), (size,), "1") for n, size in side] for side in (inputs, [("output", outputs)])]
     network = build_network(model or pac.MLP(hidden=(8, 8)), *map(tuple, sides))
     draws = torch.Generator().manual_seed(seed)
@@ -47,7 +47,7 @@ def data_at(x, outputs=0.0):
 
 
 def kernel_of(source, x, pool):
-    """Mean of the tangents of all weights and of the readout, by the derivatives of all outputs, and a Matern kernel."""
+    """Return the mean of three kernels: the tangents of all weights and of the readout, written out, and a Matern kernel."""
     z, start = torch.as_tensor((x - MEAN) / DEVIATION), source.weights
     jacobian = torch.func.jacrev(lambda weights: evaluate(source.network.module, weights, z)[0])(start)
     tangents = torch.zeros(2, len(x), len(x), dtype=torch.float64)
@@ -61,7 +61,7 @@ def kernel_of(source, x, pool):
 
 
 def mean_variance(kernel, pool, run, noise=NOISE):
-    """Mean posterior variance over the pool after runs at some rows, by the inverse of their kernel."""
+    """Return the mean posterior variance over the pool after runs at some rows, by the inverse of their kernel."""
     seen = kernel[run][:, run] + noise * torch.eye(len(run), dtype=torch.float64)
     cross = kernel[run, :pool]
     return float((kernel.diagonal()[:pool] - (cross * (torch.linalg.inv(seen) @ cross)).sum(0)).mean())
@@ -69,22 +69,22 @@ def mean_variance(kernel, pool, run, noise=NOISE):
 
 @pytest.mark.parametrize("noise", [NOISE, 1.0])
 @pytest.mark.parametrize("samples", [0, 5])
-def test_each_proposal_leaves_the_least_mean_variance_over_the_pool_given_all_before_it(samples, noise):
-    source, pool, done = surrogate(), uniform(30), 3 * uniform(samples, seed=1)  # the variance of the pool alone is the unit
+def test_each_proposal_minimises_the_mean_variance_over_the_pool_given_all_earlier_proposals(samples, noise):
+    source, pool, done = surrogate(), uniform(30), 3 * uniform(samples, seed=1)  # the variance of the pool alone sets the unit
     rows = next_samples(source, data_at(done) if samples else None, pool, 6, noise=noise)
     kernel = kernel_of(source, np.concatenate([pool, done]), 30)
     run = list(range(30, 30 + samples))
     for row in rows:
         left = {j: mean_variance(kernel, 30, [*run, j], noise) for j in range(30) if j not in run}
         assert min(left, key=left.get) == row
-        # An inverse of 11 rows at these noises errs by 1e-13: no tie decides.
+        # An inverse of 11 rows with this noise has an error of 1e-13, so that no choice depends on rounding.
         assert sorted(left.values())[1] - left[row] > 1e-9
         run.append(int(row))
 
 
-def test_for_a_linear_model_it_is_the_greedy_design_that_is_optimal_for_its_coefficients():
+def test_for_a_linear_model_the_choice_is_the_greedy_v_optimal_design():
     # y = v x with v ~ N(0, D) has the posterior covariance t^2 M^-1, M = t^2 D^-1 + X'X: the mean variance over the pool is
-    # t^2 tr(M^-1 S), S the second moments of the pool. This is V-optimal design; no kernel is in it.
+    # t^2 tr(M^-1 S), S the second moments of the pool. This is V-optimal design; it needs no kernel.
     design, prior, noise = uniform(40), np.diag([2.0, 0.5]), 0.3
     moments, information = design.T @ design / 40, noise * np.linalg.inv(prior)
     covariance = torch.as_tensor(design @ prior @ design.T)
@@ -95,22 +95,22 @@ def test_for_a_linear_model_it_is_the_greedy_design_that_is_optimal_for_its_coef
         information = information + np.outer(design[row], design[row])
 
 
-def test_fewer_samples_are_the_first_of_more():
+def test_fewer_proposals_are_the_first_of_more_proposals():
     eight = next_samples(surrogate(), None, uniform(50), 8)
     assert np.array_equal(next_samples(surrogate(), None, uniform(50), 5), eight[:5])
     assert len(set(eight.tolist())) == 8
 
 
-def test_samples_that_were_run_count_as_those_proposed_before():
+def test_samples_that_were_run_count_as_earlier_proposals():
     pool = uniform(50)
     eight = next_samples(surrogate(), None, pool, 8)
     assert np.array_equal(next_samples(surrogate(), data_at(pool[eight[:3]]), pool, 5), eight[3:])
     assert not np.array_equal(next_samples(surrogate(), None, pool, 5), eight[3:])
 
 
-def test_an_input_is_run_once_however_often_the_pool_holds_it():
+def test_an_input_is_proposed_once_even_if_the_pool_holds_it_several_times():
     pool = np.tile(uniform(6), (3, 1))
-    for noise in (NOISE, 100.0):  # at the larger one running the middle of the pool again would lower the variance most
+    for noise in (NOISE, 100.0):  # with the larger noise a repeat of the middle would lower the variance most
         rows = next_samples(surrogate(), data_at(pool[[7]]), pool, 5, noise=noise)
         assert sorted(rows % 6) == [0, 2, 3, 4, 5]  # 7 is a copy of 1
 
@@ -122,7 +122,7 @@ def test_the_order_of_the_pool_does_not_matter():
     )
 
 
-def test_outputs_are_not_looked_at_and_inputs_may_come_in_any_layout():
+def test_outputs_are_not_used_and_inputs_may_have_any_layout():
     pool, done = uniform(40), uniform(4, seed=1)
     expected = next_samples(surrogate(), data_at(done), pool, 4)
     for same in (data_at(done, 7.0), done, torch.as_tensor(done)):
@@ -134,10 +134,10 @@ def test_outputs_are_not_looked_at_and_inputs_may_come_in_any_layout():
     assert np.array_equal(next_samples(surrogate(), data_at(done)[:0], pool, 4), next_samples(surrogate(), None, pool, 4))
 
 
-def test_single_precision_and_dead_directions_give_an_answer():
+def test_single_precision_and_zero_derivatives_give_a_valid_choice():
     source = surrogate()
     single = {name: weight.float() for name, weight in source.weights.items()}
-    dead = {name: torch.zeros_like(weight) for name, weight in source.weights.items()}  # only the readout's bias moves outputs
+    dead = {name: torch.zeros_like(weight) for name, weight in source.weights.items()}  # only the readout's bias has an effect
     for weights in (single, dead):
         network = dataclasses.replace(source.network, weights=weights)
         rows = next_samples(dataclasses.replace(source, predictor=network), None, uniform(20).astype(np.float32), 20)
@@ -145,17 +145,17 @@ def test_single_precision_and_dead_directions_give_an_answer():
 
 
 def test_a_noise_below_rounding_still_gives_different_rows():
-    flat = torch.ones(20, 20, dtype=torch.float64)  # nothing but rounding is left after one row
+    flat = torch.ones(20, 20, dtype=torch.float64)  # after one row only rounding is left
     rows = choose_rows(flat, 20, 1e-20, np.arange(20), np.zeros(20, dtype=bool))
     assert sorted(rows) == list(range(20))
-    rounded = torch.diag(torch.tensor([1.0, -1e-3], dtype=torch.float64))  # -1e-3 + noise is 0, a gain without bound
+    rounded = torch.diag(torch.tensor([1.0, -1e-3], dtype=torch.float64))  # -1e-3 + noise is 0: the gain has no bound
     assert choose_rows(rounded, 2, 1e-3, np.arange(2), np.zeros(2, dtype=bool)).tolist() == [0, 1]
     twice = np.tile(uniform(6, seed=1), (2, 1))
     with pytest.raises(ValueError, match="no inverse in float64 at noise 1e-20: use a larger noise"):
         next_samples(surrogate(), twice, uniform(20), 4, noise=1e-20)
 
 
-def test_weights_of_zero_may_move_alike():
+def test_weights_of_zero_give_the_choice_of_any_equal_weights():
     plain = surrogate(pac.Module(nn.Sequential(nn.Linear(2, 3, bias=False))))
 
     def chosen(value):
@@ -185,14 +185,14 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("message", "wrong"), REFUSALS.items(), ids=[*REFUSALS])
-def test_what_cannot_be_answered_is_said_in_one_line(message, wrong):
+def test_invalid_requests_are_refused_in_one_line(message, wrong):
     arguments = {"data": None, "pool": uniform(20), "k": 4} | wrong
     with pytest.raises(ValueError, match=message) as refusal:
         next_samples(surrogate(), **arguments)
     assert "\n" not in str(refusal.value)
 
 
-def test_a_surrogate_without_a_network_of_its_own_is_refused():
+def test_a_surrogate_that_is_not_a_network_is_refused():
     source = surrogate()
     shifted = Correction(source.network, torch.ones(3).double(), torch.zeros(3).double(), torch.zeros(2, 3).double())
     with pytest.raises(ValueError, match="this surrogate is a Correction: use its source"):

@@ -1,4 +1,4 @@
-"""The choice: weights by leave-one-out, candidates that are left out exactly, and what is said of it."""
+"""The choice: weights by leave-one-out errors, exact leave-one-out residuals of the candidates, and the report."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ from pac_surrogate.selection.stacking import WEIGHED, chance_worse, weigh
 
 
 def case(kind="shifted", samples=12, seed=0):
-    """A source surrogate and a target that is its shift, or knows nothing of it."""
+    """Return a source surrogate and a target that is a shift of the source, or unrelated to it."""
     draws = np.random.default_rng(seed)
     x = draws.uniform(-1, 1, size=(400, 2))
     low = np.stack([np.sin(3 * x[:, 0]) + x[:, 1], x[:, 0] * x[:, 1]], axis=1)
@@ -44,7 +44,7 @@ def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
     mean = np.diag(gram)
     prior = mean ** (-9 / 4) / (mean ** (-9 / 4)).sum()
     for shrinkage in (0.0, 1.0, 10.0):
-        pull = shrinkage * np.sort(mean)[1] / 9  # the lower one of the two in the middle
+        pull = shrinkage * np.sort(mean)[1] / 9  # the lower of the two middle values
 
         def objective(w, pull=pull):
             return w @ gram @ w + pull * np.sum((w - prior) ** 2)
@@ -60,12 +60,12 @@ def test_weights_minimise_the_leave_one_out_error_shrunk_to_those_by_evidence():
         found = weigh(residuals, residuals.shape[1], shrinkage).numpy()
         assert found.sum() == pytest.approx(1, abs=1e-12)
         assert found.min() >= 0
-        np.testing.assert_allclose(found, best, atol=1e-4)  # of SLSQP; the prior itself is 0.05 away
+        np.testing.assert_allclose(found, best, atol=1e-4)  # accuracy of SLSQP; the prior is 0.05 away
     endless = weigh(residuals, residuals.shape[1], 1e9).numpy()
     np.testing.assert_allclose(endless, prior, atol=1e-6)
 
 
-def test_weights_do_not_depend_on_the_order_and_a_perfect_candidate_takes_all():
+def test_weights_do_not_depend_on_the_order_and_a_perfect_candidate_gets_all_the_weight():
     residuals = torch.randn(3, 8, 2, generator=generator(), dtype=torch.float64)
     order = [2, 0, 1]
     torch.testing.assert_close(weigh(residuals, 8)[order], weigh(residuals[order], 8), rtol=0, atol=1e-7)
@@ -73,7 +73,7 @@ def test_weights_do_not_depend_on_the_order_and_a_perfect_candidate_takes_all():
     assert float(weigh(residuals, 8)[1]) > 0.99
 
 
-def test_a_shift_is_left_out_exactly():
+def test_the_leave_one_out_residuals_of_a_shift_are_exact():
     surrogate, _, target, _, _ = case(samples=7)
     data = surrogate.scaling.standardise(target)
     found = candidates(surrogate, data)
@@ -86,18 +86,18 @@ def test_a_shift_is_left_out_exactly():
     torch.testing.assert_close(found["source unchanged"].residual, y - before, rtol=0, atol=1e-12)
 
 
-def test_a_shifted_source_is_recognised_and_a_useless_one_left_behind():
+def test_a_shifted_source_is_recognised_and_a_useless_source_is_ignored():
     surrogate, source, target, x, y = case("shifted")
     adapted = pac.transfer(surrogate, target, source=source)
     error = np.sqrt(np.mean((adapted.predict(x) - y) ** 2))
     unchanged = np.sqrt(np.mean((surrogate.predict(x) - y) ** 2))
-    assert error < 0.15 * unchanged  # the shift is 2; the source's own error is 0.03 of that
+    assert error < 0.15 * unchanged  # the shift is 2; the error of the source is 0.03 of it
     assert adapted.choice.worse_than_source < 0.01
     surrogate, source, target, x, y = case("other", samples=40)
     adapted = pac.transfer(surrogate, target, source=source)
     scratch = pac.transfer(surrogate, target, method=pac.GP(on="target"), intervals=False)
     errors = [np.sqrt(np.mean((s.predict(x) - y) ** 2)) for s in (adapted, scratch, surrogate)]
-    assert errors[0] < 1.1 * errors[1] < errors[2]  # the guard against negative transfer
+    assert errors[0] < 1.1 * errors[1] < errors[2]  # protection against negative transfer
 
 
 def test_studentised_residuals_are_those_of_the_mixture_weighed_without_the_sample():
@@ -106,7 +106,7 @@ def test_studentised_residuals_are_those_of_the_mixture_weighed_without_the_samp
     mixture, data = adapted.predictor, adapted.scaling.standardise(target.training)
     found = list(candidates(surrogate, data, *measured(surrogate, source.training)).values())
     residuals = torch.stack([candidate.residual for candidate in found])
-    assert len(target) <= WEIGHED  # so each sample is weighed by itself
+    assert len(target) <= WEIGHED  # so the weights are computed without each sample in turn
     for i in (0, 17):
         residual, variance = 0.0, 0.0
         for weight, own in zip(weigh(residuals[:, torch.arange(30) != i], 29), found, strict=True):
@@ -116,12 +116,12 @@ def test_studentised_residuals_are_those_of_the_mixture_weighed_without_the_samp
             residual, variance = residual + weight * own.residual[i], variance + weight * expected
         torch.testing.assert_close(mixture.studentised[i], residual.abs() / variance.sqrt(), rtol=1e-6, atol=1e-9)
     band = adapted.predict_interval(x, 0.9)
-    # 60 test samples, 30 to calibrate by: two standard errors are 0.11 (the draw of the 30) and 0.08.
+    # 60 test samples and 30 for calibration: two standard errors are 0.11 (the draw of the 30) and 0.08 (of the 60).
     assert 0.75 < np.mean((band.lower <= y) & (y <= band.upper)) < 1.0
 
 
 def measured(surrogate, source):
-    """What Auto measures on the source: statistics of its features, and a process of its samples."""
+    """Return what Auto measures on the source: statistics of its features, and a Gaussian process of its samples."""
     data = surrogate.scaling.standardise(source)
     return feature_statistics(surrogate, data), source_process(surrogate, data)
 
@@ -135,10 +135,10 @@ def test_lines_without_a_sample_are_those_of_the_others(samples, inputs, linear)
         slope, offset, rest = lines.lines(x, linear=linear)
         expected = fit_lines(before, x, y, strength=strength, linear=linear)
         for found, other in zip((slope, offset, rest), expected, strict=True):
-            torch.testing.assert_close(found, other, rtol=0, atol=1e-5)  # condition numbers up to 1e9, squared nowhere
+            torch.testing.assert_close(found, other, rtol=0, atol=1e-5)  # condition numbers up to 1e9, never squared
         for i in range(samples):
             others = torch.arange(samples) != i
-            # The ridge, strength times samples, stays what it is.
+            # The ridge, strength times the number of samples, stays the same.
             own = strength * samples / (samples - 1)
             a, b, c = fit_lines(before[others], x[others], y[others], strength=own, linear=linear)
             guess = a * before + b + x @ c
@@ -150,24 +150,24 @@ def test_a_setting_is_chosen_for_a_sample_by_the_others():
     squares = torch.tensor([[3.0, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [0.2, 0.2, 0.2, 2.0]], dtype=torch.float64) ** 2
     apart = torch.arange(4)
     assert nested_choice(squares, apart).tolist() == [0, 1, 1, 2]
-    # The first and the last are of one input: of what the two between them say, the last setting is better.
+    # The first and the last sample are of one input: by the two samples between them, the second setting is better.
     assert nested_choice(squares, torch.tensor([0, 1, 2, 0])).tolist() == [0, 1, 1, 0]
     squares[0] = torch.nan
     assert 0 not in nested_choice(squares, apart).tolist()
 
 
-def test_a_hopeless_candidate_has_no_say_in_the_weights_of_the_others():
+def test_a_very_bad_candidate_has_little_influence_on_the_weights_of_the_others():
     noise = torch.randn(3, 40, 1, generator=generator(), dtype=torch.float64)
-    residuals = torch.stack([noise[0], -2 * noise[0] + 0.1 * noise[1]])  # two of the first and one of the second nearly cancel
+    residuals = torch.stack([noise[0], -2 * noise[0] + 0.1 * noise[1]])  # weights of 2/3 and 1/3 nearly cancel the errors
     alone = weigh(residuals, 40)
-    assert float(alone[1]) > 0.1  # evidence alone would give the worse one 4^-10
+    assert float(alone[1]) > 0.1  # the evidence alone would give the worse candidate 4^-10
     for error in (1e2, 1e4):
         with_it = weigh(torch.cat([residuals, error * noise[2:]]), 40)
         assert float(with_it[2]) == 0.0
-        assert float(with_it[1]) > 0.5 * float(alone[1])  # the median is now the worse one's: some more shrinkage
+        assert float(with_it[1]) > 0.5 * float(alone[1])  # the median is now that of the worse candidate: more shrinkage
 
 
-def test_where_the_target_is_a_line_of_the_source_s_samples_their_process_finds_it():
+def test_a_target_that_is_linear_in_the_source_is_found_by_the_process_of_the_sources_samples():
     numbers = np.random.default_rng(0)
     x = numbers.uniform(-1, 1, (400, 2))
     low = np.sin(2 * x[:, :1]) + x[:, 1:] ** 2
@@ -175,14 +175,14 @@ def test_where_the_target_is_a_line_of_the_source_s_samples_their_process_finds_
     surrogate = pac.pretrain(source, model=pac.MLP(hidden=(8,)), steps=100)
     with_samples, without = (pac.transfer(surrogate, target, source=s) for s in (source, None))
     errors = [np.abs(s.predict(x[308:]) - (2 * low[308:] - 1)).max() for s in (with_samples, without)]
-    assert errors[0] < 0.01 < errors[1]  # a process of 200 samples errs by 1e-3, a network of 100 steps by 0.3
+    assert errors[0] < 0.01 < errors[1]  # errors: 1e-3 of a process of 200 samples, 0.3 of a network of 100 steps
     assert "of the source's process" in with_samples.choice.method
     many = pac.Dataset.from_arrays(x[:300], np.repeat(low[:300], 9, axis=1))
     wide = pac.pretrain(many, model=pac.MLP(hidden=(8,)), steps=1)
     assert source_process(wide, wide.scaling.standardise(many)) is None  # more than 8 outputs
 
 
-def test_predictors_on_predictors_come_back_from_a_file_bit_for_bit(tmp_path):
+def test_nested_predictors_are_loaded_from_a_file_bit_for_bit(tmp_path):
     surrogate, source, target, x, _ = case(samples=6)
     data, path = surrogate.scaling.standardise(target), tmp_path / "a.safetensors"
     _, process = measured(surrogate, source)
@@ -207,7 +207,7 @@ def test_a_damaged_mixture_is_refused(tmp_path):
     for name, wrong, said in (
         ("weights", torch.nan, "must be finite and not negative, mixture/weights is not"),
         ("weights", 1.0, "the weights of the mixture must have the sum 1"),
-        ("scores", torch.nan, "must be finite and not negative"),  # as files call the studentised residuals
+        ("scores", torch.nan, "must be finite and not negative"),  # the name in files of the studentised residuals
         ("squares", -1.0, "must be finite and not negative"),
     ):
         damaged = tensors | {f"mixture/{name}": torch.full_like(tensors[f"mixture/{name}"], wrong)}
@@ -229,7 +229,7 @@ def test_trained_candidates_are_judged_on_samples_that_they_have_not_seen():
             one = pac.transfer(surrogate, rest, method=TRAINED[name], intervals=False, **spent)
             guess, truth = (scaling.standardise(torch.as_tensor(v)) for v in (one.predict(target.x[[i]]), target.y[[i]]))
             residuals.append(truth - guess)
-        # Trained in float32, in a stack and alone.
+        # The fits are trained in float32, once in a stack and once alone.
         assert errors[name] == pytest.approx(float(torch.cat(residuals).square().mean().sqrt()), rel=1e-3)
     assert set(TRAINED) < set(errors)
     alone = pac.transfer(surrogate, target, method=Auto(trained=True), steps=7)
@@ -245,11 +245,12 @@ def test_all_trained_candidates_and_folds_are_one_stack(monkeypatch):
         pac.runner, "fit", lambda model, plans, *a, **k: stacks.append(len(plans)) or original(model, plans, *a, **k)
     )
     pac.transfer(surrogate, target, method=Auto(trained=True), source=source, steps=2, source_steps=2)
-    # PAC's two sparsities on the source, with 10 folds and the whole of five that need no source; then those of the two.
+    # First PAC's two sparsities on the source, together with the 10 folds and the fit of all samples of the five candidates
+    # that need no source; then the 11 fits of each of PAC's two.
     assert stacks == [2 + 5 * 11, 2 * 11]
 
 
-def test_the_choice_says_what_it_weighed_and_survives_saving(tmp_path):
+def test_the_choice_reports_its_candidates_and_is_kept_by_saving(tmp_path):
     surrogate, source, target, x, _ = case()
     adapted = pac.transfer(surrogate, target, source=source)
     choice = adapted.choice
@@ -268,7 +269,7 @@ def test_the_choice_says_what_it_weighed_and_survives_saving(tmp_path):
 
 
 @pytest.mark.parametrize("samples", [0, 1])
-def test_with_less_than_two_samples_the_source_answers_and_says_why(samples):
+def test_with_fewer_than_two_samples_the_source_is_chosen_with_a_reason(samples):
     surrogate, source, target, x, _ = case()
     adapted = pac.transfer(surrogate, target[:samples], source=source)
     np.testing.assert_allclose(adapted.predict(x), surrogate.predict(x), rtol=1e-6)
@@ -276,7 +277,7 @@ def test_with_less_than_two_samples_the_source_answers_and_says_why(samples):
     assert ("no sample can be left out" if samples else "no target samples") in adapted.choice.reason
 
 
-def test_duplicated_samples_and_constant_outputs_have_an_answer():
+def test_duplicated_samples_and_constant_outputs_give_finite_predictions():
     surrogate, source, target, x, _ = case()
     twice = target[np.array([0, 0, 1, 1, 2, 2])]
     with pytest.warns(pac.DataWarning, match=r"repeat inputs.*\(0 and 1; 2 and 3; 4 and 5\)"):
@@ -287,7 +288,7 @@ def test_duplicated_samples_and_constant_outputs_have_an_answer():
     assert np.abs(prediction - 1).max() < 0.2
 
 
-def test_one_sample_of_new_outputs_leaves_nothing_to_choose():
+def test_one_sample_of_new_outputs_is_too_few_for_a_choice():
     surrogate, source, target, _, _ = case()
     new = pac.Dataset.from_arrays(target.x, {"pressure": target.y[:, 1]})
     with (
@@ -297,7 +298,7 @@ def test_one_sample_of_new_outputs_leaves_nothing_to_choose():
         pac.transfer(surrogate, new[:1], source=source)
 
 
-def test_a_surrogate_of_new_outputs_is_a_source_like_any_other_in_its_next_transfer():
+def test_a_surrogate_of_new_outputs_can_be_the_source_of_the_next_transfer():
     surrogate, _, target, _, _ = case(samples=20)
     new = pac.Dataset.from_arrays(target.x, {"pressure": 5 * target.y[:, 1]})
     with pytest.warns(pac.DataWarning, match="outputs pressure are new"):
@@ -307,13 +308,13 @@ def test_a_surrogate_of_new_outputs_is_a_source_like_any_other_in_its_next_trans
     assert {"source unchanged", "shift", "all weights"} <= {one.name for one in second.choice.table}
 
 
-def test_auto_is_no_candidate_among_others():
+def test_auto_is_refused_as_a_candidate():
     surrogate, _, target, _, _ = case()
     with pytest.raises(ValueError, match="give it alone"):
         pac.transfer(surrogate, target, method=(Auto(), pac.FineTune()))
 
 
-def test_new_outputs_are_chosen_for_too():
+def test_the_choice_applies_to_new_outputs_too():
     surrogate, source, target, x, y = case("other", samples=30)
     new = pac.Dataset.from_arrays(target.x, {"pressure": 5 * target.y[:, 1]})
     with pytest.warns(pac.DataWarning, match="outputs pressure are new"):
@@ -323,7 +324,7 @@ def test_new_outputs_are_chosen_for_too():
     assert np.sqrt(np.mean((adapted.predict(x) - 5 * y[:, 1]) ** 2)) < 0.3 * spread
 
 
-def test_the_chance_of_being_worse_is_that_of_student_s_test():
+def test_the_probability_of_being_worse_is_that_of_students_t_test():
     ours, theirs = torch.rand(9, generator=generator(1)).double(), torch.rand(9, generator=generator(2)).double()
     expected = ttest_rel(ours.numpy(), theirs.numpy(), alternative="less").pvalue
     assert chance_worse(ours, theirs) == pytest.approx(expected, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Cholesky factors: right where a matrix has one; every singular matrix is refused, whatever round-off makes of it."""
+"""Cholesky factors: correct where they exist; every singular matrix is refused, regardless of its rounding errors."""
 
 import pytest
 import torch
@@ -9,20 +9,20 @@ from pac_surrogate.kernels.cholesky import cholesky
 EPS = torch.finfo(torch.float64).eps
 
 
-def test_the_factor_gives_the_matrix_back_one_by_one_or_together():
+def test_the_factor_reproduces_the_matrix_alone_and_in_a_batch():
     root = normal(5, 12, 20)
     matrix = root @ root.mT
     factor, singular = cholesky(matrix)
     assert not singular.any()
-    # Higham, theorem 10.3: L L' is A up to (n + 1) eps sqrt(A_ii A_jj); as much again for the product that is compared.
+    # Higham, theorem 10.3: L L' is A up to (n + 1) eps sqrt(A_ii A_jj). The product L L' adds as much again: 2 x 13 = 26.
     size = matrix.diagonal(dim1=1, dim2=2).sqrt()
     assert ((factor @ factor.mT - matrix).abs() <= 26 * EPS * size[:, :, None] * size[:, None, :]).all()
     torch.testing.assert_close(cholesky(matrix[0])[0], factor[0], rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("rows", [2, 8, 60])
-def test_no_singular_matrix_slips_through_by_its_round_off(rows):
-    """Equal rows, as repeated inputs make them, or one row less than a basis needs: a hundred of each, in any units."""
+def test_no_singular_matrix_is_accepted_because_of_rounding(rows):
+    """A hundred matrices with two equal rows, as of repeated inputs, and a hundred of rank n - 1; both also in random units."""
     root = normal(100, rows, rows + 3)
     root[:, -1] = root[:, 0]
     short = normal(100, rows, rows - 1, seed=1)
@@ -33,8 +33,11 @@ def test_no_singular_matrix_slips_through_by_its_round_off(rows):
 
 
 @pytest.mark.parametrize(("least", "refused"), [(180, True), (220, False)])
-def test_the_limit_is_a_hundred_times_n_eps_of_the_smallest_eigenvalue(least, refused):
-    """With two rows 200 eps. A correlation of 1 - k eps leaves an eigenvalue of k eps; the factor moves it by 3 eps or less."""
+def test_the_smallest_eigenvalue_must_exceed_a_hundred_times_n_eps(least, refused):
+    """For two rows the limit is 200 eps.
+
+    With a correlation of 1 - k eps the smallest eigenvalue is k eps; the factorisation changes it by 3 eps or less.
+    """
     for correlation in (1 - least * EPS, least * EPS - 1):
         matrix = torch.tensor([[1.0, correlation], [correlation, 1.0]], dtype=torch.float64)
         assert bool(cholesky(matrix)[1]) is refused

@@ -1,4 +1,4 @@
-"""The closed form: what a Plan's minimiser, its left-out errors and its evidence are, by other means."""
+"""The closed form: the minimiser of a Plan, its leave-one-out errors and its evidence, compared with other computations."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ def around(weights, seed, size=1.0):
 
 
 def uneven(weights):
-    """A different strength for each weight."""
+    """Return a different strength for each weight."""
     return {name: 0.1 + normal(*weight.shape, seed=7).square() for name, weight in weights.items()}
 
 
@@ -48,7 +48,7 @@ def flat(weights):
 
 
 def design(network, x):
-    """Derivatives (sample, output, weight) of all samples at once."""
+    """Return the derivatives (sample, output, weight) of all samples at once."""
     found = torch.func.jacrev(lambda w: evaluate(network.module, w, x)[0])(dict(network.weights))
     return torch.cat([rows.flatten(2) for rows in found.values()], 2)
 
@@ -64,7 +64,7 @@ def ridge(jacobian, residual, strength, anchor, ratio):
     return torch.linalg.solve(matrix, rows.T @ residual.flatten() + ratio * strength * anchor)
 
 
-def test_of_a_linear_model_it_is_ridge_regression_and_where_long_training_ends():
+def test_the_closed_form_of_a_linear_model_is_ridge_regression_and_the_limit_of_long_training():
     network, x, y = case()
     strength, anchor = uneven(network.weights), around(network.weights, 11)
     plan = make_plan(network.weights, anchor=anchor, strength=strength)
@@ -74,17 +74,17 @@ def test_of_a_linear_model_it_is_ridge_regression_and_where_long_training_ends()
     step = ridge(design(network, x), residual, flat(strength), flat(anchor) - start, y.numel() / 2)
     assert float((solved(found) - start - step).abs().max()) < 1e-10  # condition number below 1e3
     assert float(step.abs().max()) > 0.1
-    assert float((flat(found.predictor.change) - flat(anchor) + start).abs().max()) > 0.1  # the data say something too
+    assert float((flat(found.predictor.change) - flat(anchor) + start).abs().max()) > 0.1  # the data have an effect too
     (trained,) = fit(
         network.module, [plan], [data_of(SEVERAL)], seeds=[0], steps=3000, learning_rate=1e-2, dtype=torch.float64, device="cpu"
     )
-    assert float((flat(trained.weights) - solved(found)).abs().max()) < 1e-8  # Adam's last steps, where gradients vanish
+    assert float((flat(trained.weights) - solved(found)).abs().max()) < 1e-8  # Adam's last steps, at vanishing gradients
 
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
 @pytest.mark.parametrize("outputs", [1, SEVERAL])
 @pytest.mark.parametrize("ratio", [0.3, None])
-def test_leaving_one_out_is_fitting_again_without_it(outputs, kernel, ratio):
+def test_leaving_one_out_gives_the_fit_without_that_sample(outputs, kernel, ratio):
     network, x, y = case(outputs, pac.MLP(hidden=(5,)))
     plan = make_plan(network.weights, anchor=around(network.weights, 2, 0.3), strength=uneven(network.weights))
     (whole,) = linearise(network, [plan], x, y, kernel=kernel, ratio=ratio)
@@ -93,7 +93,7 @@ def test_leaving_one_out_is_fitting_again_without_it(outputs, kernel, ratio):
         (without,) = linearise(network, [plan], x[rest], y[rest], kernel=kernel, ratio=whole.ratio)
         expected = y[i] - without.predictor.predict(x[[i]]).detach()[0]
         assert float((whole.left_out[i] - expected).abs().max()) < 1e-10  # condition number below 1e4
-        # The scale is that of the others too.
+        # The scale too is that of the other samples.
         believed = without.predictor.variance(x[[i]])[0] + without.predictor.noise
         torch.testing.assert_close(whole.left_out_variance[i], believed, rtol=1e-8, atol=0)
     seen = (y - whole.predictor.predict(x)).square().mean()
@@ -101,7 +101,7 @@ def test_leaving_one_out_is_fitting_again_without_it(outputs, kernel, ratio):
 
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
-def test_the_evidence_is_the_density_of_the_residuals_at_the_scale_where_it_is_greatest(kernel):
+def test_the_evidence_is_the_density_of_the_residuals_at_the_scale_of_greatest_density(kernel):
     network, x, y = case(model=pac.MLP(hidden=(5,)))
     strength = uneven(network.weights)
     plan = make_plan(network.weights, anchor=network.weights, strength=strength)
@@ -157,7 +157,7 @@ def test_a_ratio_judges_no_sample_that_has_chosen_it(shared):
         assert torch.equal(residual[i], own.left_out[i])
         assert torch.equal(variance[i], own.left_out_variance[i])
         taken.add(own.ratio)
-    assert len(taken) > 1  # else the best ratio of all would do
+    assert len(taken) > 1  # otherwise the test would also pass with the best ratio over all samples
 
 
 def test_conjugate_gradients_find_the_direct_solution():
@@ -171,7 +171,7 @@ def test_conjugate_gradients_find_the_direct_solution():
         linearise(network, [plan], x, y, kernel="cg", ratio=[0.1, 1.0])
 
 
-def test_many_plans_together_are_each_alone():
+def test_many_plans_solved_together_give_the_result_of_each_alone():
     network, x, y = case(model=pac.MLP(hidden=(6, 5)))
     mask = {name: normal(*w.shape, seed=5) > 0 for name, w in network.weights.items()}
     plans = [
@@ -203,7 +203,7 @@ def test_frozen_weights_keep_their_bits(kernel):
         assert bool((ends + found.change[name] != weight)[~kept].all())
 
 
-def test_pac_calibrates_by_the_formula_of_its_fifth_truth():
+def test_calibration_follows_the_formula_of_pac_truth_5():
     """For small d, d = J' (J J' + N lambda I)^-1 (y - f_A), J over the redundant weights."""
     network, x, y = case(model=pac.MLP(hidden=(6, 5)))
     essential = {name: normal(*w.shape, seed=5) > 0 if w.ndim > 1 else w == w for name, w in network.weights.items()}
@@ -219,7 +219,7 @@ def test_pac_calibrates_by_the_formula_of_its_fifth_truth():
     assert float(d.abs().max()) > 0.1
 
 
-def test_missing_strengths_are_filled_in_and_the_note_says_so():
+def test_missing_strengths_are_filled_in_and_the_note_reports_them():
     network, x, y = case(model=pac.MLP(hidden=(5,)))
     part = make_plan(network.weights, anchor=0.0, strength={"readout.weight": 0.2})
     prior = prior_of(part)
@@ -235,7 +235,7 @@ def test_missing_strengths_are_filled_in_and_the_note_says_so():
 
 
 @pytest.mark.parametrize("kernel", ["block", "shared", "cg"])
-def test_frozen_through_and_through_the_start_predicts_without_variance(kernel):
+def test_a_plan_that_freezes_every_weight_predicts_as_the_start_without_variance(kernel):
     network, x, y = case(model=pac.MLP(hidden=(5,)), dtype=torch.float32)
     (found,) = linearise(network, [make_plan(network.weights, trainable=False)], x, y, kernel=kernel)
     assert found.note == "every weight is frozen: the start unchanged"
@@ -264,14 +264,14 @@ def test_degenerate_data_give_finite_numbers(what, strength, kernel):
         for tensor in (predictor.predict(x), predictor.variance(x), predictor.noise, found.left_out):
             assert bool(torch.isfinite(tensor).all())
         assert np.isfinite(found.evidence)
-    if what == "one sample":  # without it the start is left
+    if what == "one sample":  # without this sample only the start remains
         start = {name: weight.double() for name, weight in network.weights.items()}
         assert float((found.left_out - y + evaluate(network.module, start, x)[0]).abs().max()) < 1e-12
     if what == "nothing left":
         assert float(predictor.noise.max()) < 1e-300
 
 
-def test_what_has_no_closed_form_is_refused_in_one_line():
+def test_plans_without_a_closed_form_are_refused_in_one_line():
     network, x, y = case()
     pulled = make_plan(network.weights, strength=0.1)
     wrong = [

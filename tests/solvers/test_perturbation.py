@@ -1,4 +1,4 @@
-"""Perturbed inputs: what the adversary finds, what the trainer minimises, and that neighbours in a stack do not matter."""
+"""Perturbed inputs: the perturbation of the adversary, the objective of the trainer, and independence of a stack's runs."""
 
 import numpy as np
 import pytest
@@ -71,14 +71,14 @@ def test_the_adversary_stays_in_its_box_reaches_its_corners_and_raises_the_loss_
         if radius == 0.0:
             assert torch.equal(worst, clean)
             continue
-        assert bool((worst >= random - 1e-12).double().mean() > 0.95)  # a few sit beside a minimum, where the slope turns
+        assert bool((worst >= random - 1e-12).double().mean() > 0.95)  # a few are near a minimum, where the slope changes sign
         assert float(worst.mean()) > float(random.mean()) + 0.5 * float((worst - clean).mean())
-        # To first order the rise is radius ||dL/dx||_1; what curvature adds grows with the radius.
+        # To first order the rise is radius ||dL/dx||_1; the contribution of curvature grows with the radius.
         rise = float((worst - clean).sum()) / (radius * float(slope(x)[run].abs().sum()))
         assert 1 - radius < rise < 1 + 2 * radius
 
 
-def test_noise_asks_for_no_gradient():
+def test_noise_needs_no_gradient():
     def slope(at):
         raise AssertionError("noise follows no gradient")
 
@@ -88,7 +88,7 @@ def test_noise_asks_for_no_gradient():
 
 
 def linear(samples=20):
-    """A linear model whose residuals are larger than any attack's effect, so none changes sign."""
+    """A linear model with residuals larger than the effect of any attack, so that no residual changes sign."""
     generator = np.random.default_rng(0)
     x, sign = generator.normal(size=(samples, 4)), generator.choice((-1.0, 1.0), samples)
     weight = torch.tensor([[0.5, -1.0, 0.25, 2.0]], dtype=torch.float64)
@@ -105,11 +105,11 @@ def test_on_a_linear_model_the_objective_is_the_analytic_worst_case(steps):
     for radius in (0.1, 0.3):
         (result,) = train(model, [weights], [data], [Perturbation(radius, steps)], steps=1)
         worst = np.mean((np.abs(residual) + radius * 3.75) ** 2)
-        assert abs(float(result.objective[0]) / worst - 1) < 1e-13  # rounding: the corner is reached exactly, by clamping
+        assert abs(float(result.objective[0]) / worst - 1) < 1e-13  # rounding: clamping makes the corner exact
 
 
-def test_the_adversary_looks_at_the_slope_where_it_stands():
-    """Where the loss is least its slope is 0 and says nothing; from the random start it still leads to (eps ||w||_1)^2."""
+def test_the_adversary_uses_the_slope_at_its_current_point():
+    """At the minimum the slope is 0 and gives no direction; from the random start the attack reaches (eps ||w||_1)^2."""
     model, weights, data, _ = linear()
     exact = pac.Dataset.from_arrays(data.x, data.x @ weights["module.weight"].numpy()[0][:, None] + 0.3)
     (result,) = train(model, [weights], [exact], [Perturbation(0.3, 3)], steps=1)
@@ -122,11 +122,11 @@ def test_the_objective_under_noise_is_that_of_the_random_start():
     eta = 0.3 * random_start((7,), (20,), 0, torch.zeros(1, 20, 4, dtype=torch.float64))[0].numpy()
     expected = np.mean((residual + eta @ weights["module.weight"].numpy()[0]) ** 2)
     assert abs(float(result.objective[0]) / expected - 1) < 1e-13
-    assert abs(expected / np.mean(residual**2) - 1) > 1e-4  # and not that of the inputs themselves
+    assert abs(expected / np.mean(residual**2) - 1) > 1e-4  # different from that of the unperturbed inputs
 
 
 def test_training_follows_the_gradient_at_the_perturbed_inputs():
-    """Adam's first step is minus the rate in the sign of each gradient; one sample, its worst case flips a sign."""
+    """Adam's first step is the rate against the sign of each gradient; the worst case of the only sample flips a sign."""
     data = pac.Dataset.from_arrays(np.array([[0.1, 1.0]]), np.array([[-1.0]]))
     model = pac.Module(nn.Linear(2, 1)).build(data.inputs, data.outputs)
     weights = {"module.weight": torch.tensor([[-0.4, 1.0]]).double(), "module.bias": torch.zeros(1).double()}
@@ -139,7 +139,7 @@ def test_training_follows_the_gradient_at_the_perturbed_inputs():
 
 @pytest.mark.parametrize("attack_steps", [0, 3])
 @pytest.mark.parametrize("batch_size", [None, 8])
-def test_a_run_in_a_stack_with_other_radii_and_sizes_is_that_run_alone(attack_steps, batch_size):
+def test_a_run_in_a_stack_with_other_radii_and_sizes_gives_the_result_of_that_run_alone(attack_steps, batch_size):
     model, weights = network((0, 1, 2))
     data = [dataset(samples, seed) for seed, samples in enumerate((20, 17, 23))]
     perturbations = [Perturbation(radius, attack_steps) for radius in RADII]
@@ -148,7 +148,7 @@ def test_a_run_in_a_stack_with_other_radii_and_sizes_is_that_run_alone(attack_st
         (alone,) = train(
             model, weights[run : run + 1], data[run : run + 1], perturbations[run : run + 1], seeds=[run], batch_size=batch_size
         )
-        # Rounding over 12 steps in float64; a neighbour's radius or random start moves the objective by 1e-2.
+        # Rounding over 12 steps in float64; a neighbour's radius or random start would move the objective by 1e-2.
         torch.testing.assert_close(together[run].objective, alone.objective, rtol=1e-10, atol=0)
         for name, weight in alone.weights.items():
             torch.testing.assert_close(together[run].weights[name], weight, rtol=0, atol=1e-10)
@@ -172,13 +172,13 @@ def test_every_step_draws_another_start():
     assert len(set(run.objective.tolist())) == 4
 
 
-def test_random_starts_are_uniform_each_runs_own_and_zero_on_padding():
+def test_random_starts_are_uniform_different_in_each_run_and_zero_on_padding():
     like = torch.zeros(2, 4000, 3, dtype=torch.float64)
     start = random_start((0, 1), (4000, 1000), 5, like)
     assert torch.equal(start[1:, :1000], random_start((1,), (1000,), 5, like[:1, :1000]))
     assert bool((start[1, 1000:] == 0).all())
     drawn = start[0].flatten()
-    assert 0.999 < float(drawn.abs().max()) <= 1  # of 12,000 draws none above 0.999 has a chance of 6e-6
+    assert 0.999 < float(drawn.abs().max()) <= 1  # the probability that none of 12,000 draws exceeds 0.999 is 6e-6
     assert abs(float(drawn.mean())) < 5 / np.sqrt(3 * 12000)  # five standard errors
     assert abs(float(drawn.square().mean()) - 1 / 3) < 5 * np.sqrt(4 / 45 / 12000)
     for seeds, step in (((0, 1), 6), ((2, 3), 5)):

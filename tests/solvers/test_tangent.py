@@ -1,4 +1,4 @@
-"""Kernels of a network's tangent, from its derivatives written out."""
+"""Kernels of a network's tangent, compared with those from its explicit derivatives."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pac_surrogate.models import evaluate
 
 
 class Own(nn.Module):
-    """A module of a user's: its features are what one makes of them."""
+    """A user's module, whose features the test chooses."""
 
     def __init__(self, outputs, features):
         super().__init__()
@@ -28,7 +28,7 @@ class Own(nn.Module):
         prediction = self.head(h)
         if self.features == "none":
             return prediction
-        if self.features == "scaled":  # the readout's derivative is not what the features say
+        if self.features == "scaled":  # the derivative with respect to the readout differs from the features
             return self.gain.weight * prediction, (h,)
         return prediction.flip(1) if self.features == "turned" else prediction, (h,)
 
@@ -61,7 +61,7 @@ def by_hand(at, variance, a, b, equation):
 
 
 def priors(at):
-    """One for all weights, uneven ones, and a mask over uneven ones that closes a tensor."""
+    """Return three priors: equal for all weights, uneven, and uneven with a mask that freezes a complete tensor."""
     one = {n: torch.full_like(w, 0.7) for n, w in at.start.items()}
     uneven = {n: normal(*w.shape, seed=3).square() for n, w in at.start.items()}
     closed = next(iter(at.start))
@@ -73,7 +73,7 @@ def priors(at):
     ("kind", "numbers"), [*((kind, 2**25) for kind in MODELS), ("MLP", 700), ("MLP", 60), ("CNN", 300), ("none", 150)]
 )
 def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
-    """Whole, in pieces of a few samples, and in pieces of a sample's outputs."""
+    """The kernels are computed at once, in pieces of a few samples, and in pieces of the outputs of one sample."""
     for module in (module_under_test, readout):
         monkeypatch.setattr(module, "NUMBERS", numbers)
     at, a, b = tangent(kind), normal(3, 8, seed=5), normal(2, 8, seed=6)
@@ -99,7 +99,7 @@ def test_kernels_are_products_of_the_derivatives(kind, numbers, monkeypatch):
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("part", ["readout", "body", "both"])
 def test_the_diagonals_are_those_of_the_kernels(kind, part):
-    """At one position of the readout and, for the CNN, at eight: the mean over positions is one of squares."""
+    """The readout has one position and, for the CNN, eight: the diagonal is then a mean of squares over positions."""
     at, x = tangent(kind), normal(5, 8, seed=5)
     last = {n: n.startswith(f"{at.readout}.") for n in at.start}
     for prior in priors(at):
@@ -107,7 +107,7 @@ def test_the_diagonals_are_those_of_the_kernels(kind, part):
         (block,), (own,) = at.block([variance], x), at.block_diagonals([variance], x)
         (shared,) = at.shared([variance], x, projections=3)
         (mean,) = at.shared_diagonals([variance], x, projections=3, seed=0)
-        # All terms are squares, so nothing cancels: a few hundred roundings of 1e-16.
+        # All terms are squares, so nothing cancels: a few hundred rounding errors of 1e-16.
         torch.testing.assert_close(own.flatten(), block.diagonal(), rtol=1e-12, atol=0)
         torch.testing.assert_close(mean, shared.diagonal(), rtol=1e-12, atol=0)
 
@@ -124,7 +124,7 @@ def test_a_mask_is_a_weighting(kind):
 
 @pytest.mark.parametrize("kind", ["MLP", "CNN"])
 def test_the_readouts_part_needs_no_projections(kind):
-    """With only the readout free, two projections of eight outputs give the exact mean, for the features do."""
+    """If only the readout is free, two projections of eight outputs give the exact mean, because the features alone give it."""
     at, x = tangent(kind), normal(4, 8, seed=5)
     readout = {n: normal(*w.shape, seed=3).square() * n.startswith("readout.") for n, w in at.start.items()}
     exact = by_hand(at, readout, x, x, "iow,w,jow->ij") / 8
@@ -132,7 +132,7 @@ def test_the_readouts_part_needs_no_projections(kind):
 
 
 @pytest.mark.parametrize("kind", ["MLP", "none"])
-def test_projections_come_nearer_like_the_root_of_their_number(kind):
+def test_the_error_of_projections_falls_with_the_root_of_their_number(kind):
     at, x, seeds = tangent(kind, outputs=300), normal(3, 8, seed=5), range(24)
     body = {n: torch.full_like(w, float("readout" not in n and "head" not in n)) for n, w in at.start.items()}
     exact = by_hand(at, body, x, x, "iow,w,jow->ij") / 300
@@ -141,14 +141,15 @@ def test_projections_come_nearer_like_the_root_of_their_number(kind):
     for count in counts:
         found = torch.stack([at.shared([body], x, projections=count, seed=seed)[0] for seed in seeds])
         errors.append(float((found - exact).square().mean().sqrt() / exact.norm()))
-        # No bias: the mean over seeds is nearer by their root, three of its deviations at the most.
+        # No bias: the error of the mean over seeds is smaller by the root of their number. The norm of 9 entries is 3 times
+        # their root mean square, and 3 standard deviations are allowed.
         assert float((found.mean(0) - exact).norm() / exact.norm()) < 3 * 3 * errors[-1] / len(seeds) ** 0.5
     slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
-    assert abs(slope + 0.5) < 0.15  # 24 x 9 dependent numbers each
+    assert abs(slope + 0.5) < 0.15  # each error is estimated from 24 x 9 dependent numbers
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_along_and_back_are_the_derivatives_and_each_others_transpose(kind):
+def test_along_and_back_apply_the_derivatives_and_are_each_others_transpose(kind):
     at, x, residual = tangent(kind), normal(4, 8, seed=5), normal(4, 8, seed=6)
     change = {n: normal(*w.shape, seed=7) for n, w in at.start.items()}
     rows = derivatives(at, x)

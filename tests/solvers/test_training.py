@@ -1,4 +1,4 @@
-"""The trainer: what it minimises, and that a run in a stack is the run alone."""
+"""The trainer: its objective, and that a run in a stack gives the same result as the run alone."""
 
 import dataclasses
 import itertools
@@ -40,7 +40,7 @@ def field(samples=6, points=8, seed=0):
 
 
 def network(data, kind):
-    if kind == "user's module":  # through vmap, where gradients of weights come out transposed
+    if kind == "user's module":  # evaluated by vmap, which returns gradients of weights in transposed memory layout
         return pac.Module(nn.Sequential(nn.Linear(5, 9), nn.Tanh(), nn.Linear(9, 3))).build(data.inputs, data.outputs)
     spec = pac.MLP(hidden=(9, 7)) if kind == "MLP" else pac.CNN(channels=5, blocks=1, levels=1, padding="periodic")
     return spec.build(data.inputs, data.outputs)
@@ -51,7 +51,7 @@ def start(model, seed=0):
 
 
 def plans_of_all_kinds(model, seeds=range(3)):
-    """Plans as different as methods pose them."""
+    """Return Plans that differ in all ways in which those of the methods differ."""
     plans = []
     for seed in seeds:
         w = start(model, seed)
@@ -70,7 +70,7 @@ def plans_of_all_kinds(model, seeds=range(3)):
 
 
 def by_hand(model: nn.Module, plan: Plan, data, steps, rate):
-    """One Plan, the way anybody would write it: torch's own layers and plain Adam, frozen weights put back after each step."""
+    """Train one Plan in a plain loop: torch's own layers and Adam, with frozen weights restored after each step."""
     weights = {name: w.double().clone().requires_grad_() for name, w in plan.start.items()}
     adam = torch.optim.Adam(
         [{"params": [w], "lr": rate * plan.rate[name]} for name, w in weights.items()], fused=False, foreach=False
@@ -101,7 +101,7 @@ def test_a_stack_follows_the_same_path_as_a_plain_adam_loop(kind):
     fits = fit(model, plans, [data] * len(plans), seeds=range(len(plans)), steps=60, learning_rate=2e-3, dtype=DOUBLE)
     for plan, result in zip(plans, fits, strict=True):
         weights, history = by_hand(model, plan, data, 60, 2e-3)
-        # float64 rounding, amplified by Adam where a gradient is itself rounding; a wrong factor anywhere is of order 1e-3.
+        # float64 rounding, amplified by Adam where a gradient is only rounding; a wrong factor would cause differences of 1e-3.
         assert largest_difference(result.weights, weights) < 1e-10
         torch.testing.assert_close(result.objective, history, rtol=1e-10, atol=0)
 
@@ -111,14 +111,14 @@ def test_a_run_in_a_stack_of_mixed_sizes_is_the_run_alone(kind):
     make = table if kind == "MLP" else field
     model = network(make(), kind)
     plans = plans_of_all_kinds(model)
-    # All of them share stacks, in which the smaller are padded.
+    # All runs share stacks, in which smaller datasets are padded.
     datasets = [make(samples, seed=i) for i, samples in zip(range(len(plans)), itertools.cycle((6, 7, 8, 4)), strict=False)]
     rates = [1e-3 * (1 + i % 3) for i in range(len(plans))]
     options = {"steps": 200, "dtype": DOUBLE}
     together = fit(model, plans, datasets, seeds=range(len(plans)), learning_rate=rates, **options)
     for i, plan in enumerate(plans):
         (alone,) = fit(model, [plan], [datasets[i]], seeds=[i], learning_rate=rates[i], **options)
-        # The bound of the specification after 200 steps; batched products may add in another order.
+        # The bound of the specification after 200 steps; batched products may sum in another order.
         assert largest_difference(together[i].weights, alone.weights) < 1e-10
         torch.testing.assert_close(together[i].objective, alone.objective, rtol=1e-10, atol=1e-12)
 
@@ -139,13 +139,13 @@ def test_minibatches_and_validation_of_a_run_do_not_depend_on_its_stack():
     torch.testing.assert_close(other[1].objective, together[1].objective, rtol=1e-10, atol=0)
 
 
-def test_an_epoch_of_minibatches_visits_every_row_once_and_is_drawn_from_any_step():
+def test_an_epoch_of_minibatches_visits_every_row_once_and_can_be_drawn_from_any_step():
     order = minibatch_order(3, rows=20, batch_size=5, steps=8)
     for epoch in order.reshape(2, 20):
         assert sorted(epoch.tolist()) == list(range(20))
     assert not torch.equal(order[:4], order[4:])
     assert torch.equal(minibatch_order(3, 20, 5, 5, first=3), order[3:])
-    data = table(20)  # whose order is drawn in blocks of 256 steps
+    data = table(20)  # the order is drawn in blocks of 256 steps
     drawn = torch.cat([x[0] for x, _, _ in PaddedData([data], DOUBLE, torch.device("cpu")).batches([3], 5, 300)])
     assert torch.equal(drawn, torch.as_tensor(data.input_matrix)[minibatch_order(3, 20, 5, 300).flatten()])
     ragged = minibatch_order(3, rows=7, batch_size=5, steps=14)  # 70 draws are ten epochs of 7
@@ -162,10 +162,10 @@ def test_a_linear_model_with_a_pull_is_ridge_regression():
     (result,) = fit(model, [plan], [data], seeds=[0], steps=4000, learning_rate=1e-2, dtype=DOUBLE, schedule="cosine")
     x = np.c_[data.input_matrix, np.ones(30)]
     prior = torch.cat([anchor["module.weight"], anchor["module.bias"][:, None]], dim=1).numpy().T
-    # |X w - y|^2 / (30 x 2) + 0.4 / 2 |w - a|^2 is least where X'X (w - a) / 30 + 0.4 (w - a) = X'(y - X a) / 30.
+    # |X w - y|^2 / (30 x 2) + 0.4 / 2 |w - a|^2 is minimal where X'X (w - a) / 30 + 0.4 (w - a) = X'(y - X a) / 30.
     w = prior + np.linalg.solve(x.T @ x / 30 + 0.4 * np.eye(5), x.T @ (data.output_matrix - x @ prior) / 30)
     fitted = torch.cat([result.weights["module.weight"], result.weights["module.bias"][:, None]], dim=1).numpy().T
-    np.testing.assert_allclose(fitted, w, atol=1e-8)  # Adam's own accuracy with a falling rate; another factor moves w by 1e-2
+    np.testing.assert_allclose(fitted, w, atol=1e-8)  # the accuracy of Adam with a falling rate; another factor: 1e-2
 
 
 def test_frozen_weights_keep_their_bits_even_negative_zeros_and_beside_a_diverging_run():
@@ -195,11 +195,11 @@ def test_a_diverging_run_is_reported_with_its_step_and_leaves_its_neighbours_unt
     fits = fit(model, [plans[0], sick, plans[2]], [data] * 3, **options)
     assert [result.diverged for result in fits] == [None, 0, None]
     for i in (0, 2):
-        assert largest_difference(fits[i].weights, healthy[i].weights) == 0.0  # the very same products, so the same bits
+        assert largest_difference(fits[i].weights, healthy[i].weights) == 0.0  # the same products, so the same bits
 
 
-def test_the_best_weights_by_validation_error_come_back_when_asked():
-    data, valid = table(8, seed=1), table(40, seed=2)  # noise on both sides: validation gets worse with training
+def test_the_best_weights_by_validation_error_are_returned_on_request():
+    data, valid = table(8, seed=1), table(40, seed=2)  # noise in both: the validation error grows with training
     model = network(data, "MLP")
     (last,) = fit(model, [make_plan(start(model))], [data], seeds=[0], steps=300, learning_rate=1e-2, dtype=DOUBLE)
     (best,) = fit(
@@ -214,7 +214,7 @@ def test_the_best_weights_by_validation_error_come_back_when_asked():
     assert error(best.weights) < min(error(last.weights), error(start(model)))
 
 
-def test_stack_size_changes_results_by_rounding_alone():
+def test_the_size_of_stacks_changes_results_only_by_rounding():
     data = table()
     model = network(data, "MLP")
     plans = plans_of_all_kinds(model)
@@ -249,7 +249,7 @@ def test_finished_stacks_are_taken_from_the_cache_bit_for_bit_and_only_for_the_s
 
 
 def cached(folder, **changes):
-    """Runs whose finished stack is kept, and its path."""
+    """Return the results of runs whose finished stack is kept in a file, and the path of the file."""
     data = table()
     model = network(data, "MLP")
     plans = plans_of_all_kinds(model)[:1] * 2
@@ -279,14 +279,14 @@ def emptied(path):
 
 
 def of_another_name(path):
-    """A whole stack, and of runs that look alike, but others than the name says."""
+    """Replace the file by a complete stack of similar runs that its name does not describe."""
     cached(path.parent, learning_rate=2e-3)
     (other,) = set(path.parent.iterdir()) - {path}
     other.replace(path)
 
 
 def rewritten(change):
-    """A file with a right checksum, whose content is none that a trainer writes."""
+    """Return a damage that gives the file a correct checksum but a content that no trainer writes."""
 
     def damage(path):
         tensors, header = load_tensors(path)
@@ -315,7 +315,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_stack_is_named_in_one_line_and_trained_anew(damage, tmp_path):
+def test_a_damaged_stack_is_reported_in_one_line_and_trained_again(damage, tmp_path):
     first, path = cached(tmp_path)
     clean = load_tensors(path)[0]
     damage(path)
@@ -329,7 +329,7 @@ def test_a_damaged_stack_is_named_in_one_line_and_trained_anew(damage, tmp_path)
     assert same(first, cached(tmp_path)[0])  # without a warning
 
 
-def test_a_stack_without_a_checksum_is_of_an_earlier_version_and_counts_as_none(tmp_path, monkeypatch):
+def test_a_stack_without_a_checksum_is_of_an_earlier_version_and_is_trained_again(tmp_path, monkeypatch):
     first, path = cached(tmp_path)
     tensors, header = load_tensors(path)
     save_file(tensors, path, metadata={"header": json.dumps(header)})
@@ -341,12 +341,12 @@ def test_a_stack_without_a_checksum_is_of_an_earlier_version_and_counts_as_none(
     load_tensors(path, checked=True)
 
 
-def test_steps_whose_history_no_memory_holds_are_refused(tmp_path):
+def test_a_number_of_steps_whose_history_exceeds_the_memory_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"steps=10000000000000 of 2 runs would take 8.0e\+13 bytes"):
         cached(tmp_path, steps=10**13)
 
 
-def test_a_plan_without_anything_to_train_returns_its_start():
+def test_a_plan_without_trainable_weights_returns_its_start():
     data = table()
     model = network(data, "MLP")
     w = start(model)
@@ -365,7 +365,7 @@ def test_a_plan_without_anything_to_train_returns_its_start():
 
 
 def test_a_cosine_schedule_scales_each_step_of_adam():
-    """Of a linear objective Adam's steps are the rate itself (to its epsilon), so the path shows the schedule."""
+    """For a linear objective Adam's steps equal the rate, up to its epsilon, so the path shows the schedule."""
     data = pac.Dataset.from_arrays(np.ones((1, 1)), np.full((1, 1), 1e6))
     model = pac.Module(nn.Linear(1, 1)).build(data.inputs, data.outputs)
     plan = make_plan(
@@ -421,19 +421,19 @@ def test_a_cuda_device_gives_the_result_of_the_cpu(kind):
     assert max(largest_difference(a.weights, b.weights) for a, b in zip(*results, strict=True)) < 1e-9
 
 
-def test_types_are_checked_where_a_function_is_called_for_the_first_times():
-    """Or the annotations would say what nobody checks; without the check the broadcast of 3 samples to 1 would pass."""
+def test_types_are_checked_in_the_first_calls_of_a_function():
+    """Without the check, annotations would have no effect, and 3 samples would be broadcast against 1 without an error."""
     prediction, y = torch.zeros(2, 3, 1), torch.zeros(2, 1, 1)
     with pytest.raises(jaxtyping.TypeCheckError):
         pac.solvers.validation.mean_squared_error(prediction, y, torch.ones(2, 3) / 3)
 
 
-def test_the_number_of_threads_changes_no_bit():
+def test_the_number_of_threads_does_not_change_a_bit_of_the_results():
     data = [table(samples) for samples in (6, 12, 24)]
     model = network(data[0], "MLP")
     plans = plans_of_all_kinds(model)
     datasets = [data[i % 3] for i in range(len(plans))]
-    options = {"seeds": range(len(plans)), "steps": 30, "learning_rate": 1e-3, "stack_memory": 1}  # bytes: a stack for each
+    options = {"seeds": range(len(plans)), "steps": 30, "learning_rate": 1e-3, "stack_memory": 1}  # 1 byte: a stack per run
     before, results = torch.get_num_threads(), []
     for threads in (1, 3):
         torch.set_num_threads(threads)
@@ -447,9 +447,9 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 @pytest.mark.parametrize(("hidden", "stacks"), [((9, 7), [[4, 4, 4, 40]]), ((512, 512), [[4, 4, 4], [40]])])
-def test_sizes_share_a_stack_while_their_padding_takes_little_time(hidden, stacks, monkeypatch):
+def test_runs_of_different_sizes_share_a_stack_if_padding_costs_little_time(hidden, stacks, monkeypatch):
     data = [table(samples) for samples in (4, 40, 4, 4)]
-    model = pac.MLP(hidden=hidden).build(data[0].inputs, data[0].outputs)  # 2.7e5 weights or 144: 6 operations each, a sample
+    model = pac.MLP(hidden=hidden).build(data[0].inputs, data[0].outputs)  # 2.7e5 or 144 weights: 6 operations each per sample
     seen, original = [], pac.solvers.training._train
 
     def noted(model, runs, options, advance):
@@ -461,7 +461,7 @@ def test_sizes_share_a_stack_while_their_padding_takes_little_time(hidden, stack
     assert sorted(seen) == stacks
 
 
-def test_inputs_enter_the_layers_before_the_first_that_trains_once_where_all_steps_share_a_batch(monkeypatch):
+def test_frozen_first_layers_are_evaluated_once_where_all_steps_share_a_batch(monkeypatch):
     data = table(20)
     model = network(data, "MLP")
     plan = make_plan(start(model), trainable=inside(start(model), model.readout_name))
@@ -494,7 +494,7 @@ def test_an_error_in_one_stack_ends_the_others(monkeypatch):
     torch.set_num_threads(2)
     try:
         with pytest.raises(KeyError, match="few"):
-            fit(model, plans, data, seeds=range(2), steps=steps, learning_rate=1e-3, stack_memory=1)  # byte: a stack for each
+            fit(model, plans, data, seeds=range(2), steps=steps, learning_rate=1e-3, stack_memory=1)  # 1 byte: a stack per run
     finally:
         torch.set_num_threads(before)
-    assert len(done) < steps  # the other would have taken all of its steps
+    assert len(done) < steps  # otherwise the other stack would have taken all of its steps

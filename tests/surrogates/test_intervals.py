@@ -1,4 +1,4 @@
-"""Bounds from left-out samples: definitions, coverage, promises, and too few samples."""
+"""Bounds from left-out samples: definitions, coverage, guaranteed levels, and too few samples."""
 
 import math
 
@@ -20,7 +20,7 @@ def test_the_rank_is_that_of_n_plus_1_times_the_level(level, samples, rank):
 
 
 @pytest.mark.parametrize(("level", "needed"), [(0.9, 9), (0.95, 19), (0.99, 99), (0.8, 4), (0.5, 1)])
-def test_a_level_names_the_samples_that_it_needs(level, needed):
+def test_the_refusal_of_a_level_names_the_number_of_samples_that_it_needs(level, needed):
     check_level(level, needed)
     with pytest.raises(
         ValueError, match=f"level {level} needs {needed} target samples, got {needed - 1}: .*posterior"
@@ -33,7 +33,7 @@ def test_a_level_names_the_samples_that_it_needs(level, needed):
 
 
 def draws(samples, folds, rows, outputs, seed=0):
-    """Fits of the mean without each fold, of normal numbers; the truth at new rows."""
+    """Draw normal numbers: return the fits of their mean without each fold, and the truth at new rows."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.randn(samples, outputs, generator=generator, dtype=torch.float64)
     fold = torch.arange(samples) % folds
@@ -43,7 +43,7 @@ def draws(samples, folds, rows, outputs, seed=0):
     return left_out, fold, y - means[fold], new
 
 
-def test_jackknife_plus_is_its_definition():
+def test_jackknife_plus_follows_its_definition():
     left_out, fold, residual, _ = draws(12, 12, 3, 2)
     lower, upper = cross_validation_band(left_out, fold, residual, torch.arange(12), 0.8)
     for row in range(3):
@@ -61,7 +61,7 @@ def test_intervals_of_exchangeable_samples_cover_at_their_level(folds):
         left_out, fold, residual, new = draws(20, folds, 50, 1, seed)
         lower, upper = cross_validation_band(left_out, fold, residual, torch.arange(20), 0.9)
         inside.append(float(((lower <= new) & (new <= upper)).double().mean()))
-    # In theory about 0.9, a little above for a fold of several; the mean over 400 draws is good to 0.005 (two standard errors).
+    # In theory about 0.9, slightly more for folds of several samples; two standard errors of the mean over 400 draws are 0.005.
     assert 0.885 < np.mean(inside) < 0.93
 
 
@@ -78,7 +78,7 @@ def test_a_simultaneous_band_covers_all_outputs_together_and_a_pointwise_one_doe
     assert np.mean(together[False]) < 0.35  # 0.8^8 = 0.17 if outputs were independent of the common mean
 
 
-def test_what_is_promised_is_the_bound_of_the_theorems():
+def test_the_promised_level_is_the_bound_of_the_theorems():
     assert promise(0.9, 20, 20) == pytest.approx(0.8)
     # Theorem 4: 1 - 2 alpha - min{2 (1 - 1/K) / (n/K + 1), (1 - K/n) / (K + 1)}
     assert promise(0.9, 100, 10) == pytest.approx(0.8 - min(2 * 0.9 / 11, 0.9 / 11))
@@ -94,7 +94,7 @@ def test_studentised_bounds_scale_with_the_deviation_and_take_the_order_statisti
     assert lower[:, 0].tolist() == [-2.0, -8.0]
 
 
-def test_normal_bounds_are_quantiles_and_bonferroni_s_for_all_outputs():
+def test_normal_bounds_are_quantiles_with_bonferronis_correction_for_all_outputs():
     mean, deviation = torch.ones(1, 10, dtype=torch.float64), torch.full((1, 10), 2.0, dtype=torch.float64)
     lower, upper = normal_band(mean, deviation, 0.9)
     np.testing.assert_allclose(upper, 1 + 2 * norm.ppf(0.95), atol=1e-12)
@@ -138,11 +138,11 @@ def test_every_method_predicts_with_an_interval_in_the_layout_of_its_input(metho
     assert far.extrapolates.tolist() == [False, True]
 
 
-def test_folds_hold_out_what_they_say():
+def test_folds_hold_out_the_samples_that_they_record():
     surrogate, source, target, _, _ = linear_case()
     adapted = pac.transfer(surrogate, target, method=pac.LinearCorrection(strength=0.0), source=source)
     folds = adapted.folds
-    scaled = adapted.scaling.standardise(target.training)  # the order in which a fit sees them
+    scaled = adapted.scaling.standardise(target.training)  # the order in which a fit receives the samples
     x, y = torch.as_tensor(scaled.input_matrix).double(), torch.as_tensor(scaled.output_matrix).double()
     base = surrogate.network.predict(x).double()
     for place in range(len(folds.members)):
@@ -155,20 +155,20 @@ def test_folds_hold_out_what_they_say():
 
 
 @pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning")
-def test_new_outputs_are_left_out_in_the_scale_of_the_whole():
+def test_folds_of_new_outputs_predict_in_the_scale_of_the_surrogate():
     surrogate, _, target, x, _ = linear_case()
     new = pac.Dataset.from_arrays(target.x, {"pressure": 1000 + 50 * target.y[:, 0]})
     with pytest.warns(pac.DataWarning, match="outputs pressure are new"):
         adapted = pac.transfer(surrogate, new, method=pac.LinearProbe(learning_rate=1e-2), steps=400)
     found = adapted.predict_interval(x, 0.8)
-    # In physical units around 1,000; the folds' own scalings differ from the surrogate's.
+    # The bounds are in physical units, around 1,000; the scalings of the folds differ from that of the surrogate.
     assert 900 < float(np.mean(found.lower)) < float(np.mean(found.upper)) < 1100
     prediction = adapted.folds.predict(adapted.scaling.inputs.standardise(torch.as_tensor(x)))
     centre = adapted.scaling.outputs.restore(prediction.mean(0))
     assert float((centre[:, 0] - torch.as_tensor(adapted.predict(x))).abs().max()) < 100
 
 
-def test_without_folds_the_remedy_is_named():
+def test_a_surrogate_without_folds_names_the_remedy():
     surrogate, source, target, x, _ = linear_case()
     adapted = pac.transfer(surrogate, target, method=pac.FineTune(), source=source, steps=5, intervals=False)
     with pytest.raises(ValueError, match="intervals=True"):
@@ -182,7 +182,7 @@ def test_without_folds_the_remedy_is_named():
 
 
 class Nothing:
-    """A predictor that is never asked."""
+    """A predictor that is never called."""
 
     def predict(self, x, *, batch_size=None):
         raise AssertionError
@@ -204,6 +204,7 @@ def test_simultaneous_bands_of_a_choice_cover_whole_samples(samples):
         lower, upper = studentised_band(mean, deviation, studentised, apart, level, simultaneous=True)
         new = torch.randn(200, outputs, generator=generator, dtype=torch.float64)
         covered.append(float(((lower <= new) & (new <= upper)).all(1).double().mean()))
-    # The rank gives 0.9 for exchangeable residuals; a new sample is judged by n residuals where the left out have n - 1. Three
-    # standard errors of 400 draws of a band are 0.02. With its own residual in the scale it would be 0.22 for 9 samples.
+    # The rank gives 0.9 for exchangeable residuals; the scale of a new sample uses n residuals, that of a left-out sample
+    # n - 1. Three standard errors of 400 draws of a band are 0.02. If the scale of a left-out sample included its own
+    # residual, the coverage would be 0.22 for 9 samples.
     assert 0.86 < np.mean(covered) < 0.98

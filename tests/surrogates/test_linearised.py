@@ -1,4 +1,4 @@
-"""Predictors of the closed form: means, variances, gradients, files."""
+"""Predictors in closed form: means, variances, gradients, files."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from pac_surrogate.plan import make_plan
 from pac_surrogate.solvers.closed_form import linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-OUTPUTS = 16  # more than there are projections of
+OUTPUTS = 16  # more than the number of projections
 
 
 MODELS = {"MLP": pac.MLP(hidden=(6, 5)), "CNN": pac.CNN(channels=3, blocks=1), "own": pac.Module(Line(8, OUTPUTS))}
@@ -35,7 +35,7 @@ def dataset(kind, outputs=OUTPUTS, samples=6):
 
 
 def solved(kind, kernel, outputs=OUTPUTS, only=None, dtype=torch.float64, offset=0.3, **options):
-    """A surrogate in closed form, and its standardised samples."""
+    """Return a surrogate in closed form, and its standardised samples."""
     data = dataset(kind, outputs)
     network, scaling = initial_network(MODELS[kind], data, dtype), fit_scaling(data)
     weights = network.weights
@@ -51,7 +51,7 @@ def fresh(x, samples=11):
     return normal(samples, x.shape[1], seed=9)
 
 
-def test_mean_and_variance_are_scikit_learns_of_a_process_with_a_linear_kernel():
+def test_mean_and_variance_are_those_of_scikit_learns_process_with_a_linear_kernel():
     data = dataset("own", 1)
     network = initial_network(pac.Module(Line(8, 1)), data)
     weights = network.weights
@@ -72,9 +72,9 @@ def test_mean_and_variance_are_scikit_learns_of_a_process_with_a_linear_kernel()
 
 
 @pytest.mark.parametrize("kind", ["MLP", "CNN"])
-def test_shared_is_block_where_only_the_readout_trains_unless_outputs_share_it(kind):
+def test_the_shared_kernel_equals_the_block_kernel_where_only_a_readout_without_shared_weights_trains(kind):
     (block, x, _), (shared, _, _) = (solved(kind, kernel, only="readout", ratio=0.5) for kernel in ("block", "shared"))
-    if kind == "CNN":  # the points of a channel share their readout, so that one tells of another: only block knows
+    if kind == "CNN":  # points of a channel share readout weights: only block uses their covariance
         assert float((shared.predictor.predict(fresh(x)) - block.predictor.predict(fresh(x))).abs().max()) > 1e-2
         return
     torch.testing.assert_close(shared.predictor.predict(fresh(x)), block.predictor.predict(fresh(x)), rtol=0, atol=1e-8)
@@ -83,7 +83,7 @@ def test_shared_is_block_where_only_the_readout_trains_unless_outputs_share_it(k
     torch.testing.assert_close(shared.predictor.scale.mean(), block.predictor.scale[0], rtol=1e-9, atol=0)
 
 
-def test_shared_is_block_for_one_output():
+def test_the_shared_kernel_equals_the_block_kernel_for_one_output():
     (block, x, _), (shared, _, _) = (solved("MLP", kernel, outputs=1) for kernel in ("block", "shared"))
     for ours, theirs in zip(
         (shared.predictor.predict(fresh(x)), shared.predictor.variance(fresh(x)), shared.predictor.noise),
@@ -95,7 +95,7 @@ def test_shared_is_block_for_one_output():
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
 @pytest.mark.parametrize("kind", MODELS)
-def test_its_file_predicts_the_same_bits_and_batches_do_not_matter(kind, kernel, tmp_path):
+def test_a_loaded_predictor_predicts_the_same_bits_and_batches_do_not_matter(kind, kernel, tmp_path):
     surrogate, x, _ = solved(kind, kernel, dtype=torch.float32)
     surrogate.save(tmp_path / "s")
     loaded = Surrogate.load(tmp_path / "s", model=MODELS[kind] if kind == "own" else None)
@@ -113,7 +113,7 @@ def test_its_file_predicts_the_same_bits_and_batches_do_not_matter(kind, kernel,
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
 @pytest.mark.parametrize("kind", MODELS)
-def test_gradients_with_respect_to_the_inputs_flow_through(kind, kernel):
+def test_predictions_have_gradients_with_respect_to_the_inputs(kind, kernel):
     predictor = solved(kind, kernel)[0].predictor
     x = normal(2, len(predictor.inputs[0]), seed=8).requires_grad_()
     weight = normal(2, OUTPUTS, seed=7)
@@ -123,8 +123,8 @@ def test_gradients_with_respect_to_the_inputs_flow_through(kind, kernel):
         up, down = (predictor.predict(x + sign * step * direction) for sign in (1, -1))
         slope = float(((up - down) * weight).sum()) / (2 * step)
         base, own = (p.predict(x + step * direction) - p.predict(x - step * direction) for p in (predictor.base, predictor))
-    assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-6)  # second order in the step, and rounding
-    assert float((own - base).abs().max()) > 1e-7  # the source's gradient alone would not do
+    assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-6)  # error: of second order in step, and rounding
+    assert float((own - base).abs().max()) > 1e-7  # differs from the source's gradient
 
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
@@ -134,7 +134,7 @@ def test_gradients_with_respect_to_the_inputs_flow_through(kind, kernel):
         ("ratio", -1.0),
         ("ratio", "much"),
         ("ratio", float("nan")),
-        ("combinations", 0),  # as files call the number of projections
+        ("combinations", 0),  # the name in files of the number of projections
         ("combinations", 10**9),
         ("combinations", 2.5),
         ("seed", -1),
@@ -168,7 +168,7 @@ def test_damaged_arrays_are_refused(kernel, tmp_path):
         for wrong in broken:
             save_tensors(tmp_path / "s", {**tensors, name: wrong}, header)
             if name == "closed/inputs" and kernel == "block" and wrong.shape == whole[1:].shape:
-                continue  # fewer samples are samples too
+                continue  # fewer samples are valid too
             with pytest.raises(DatasetError, match="not a complete surrogate") as caught:
                 Surrogate.load(tmp_path / "s")
             assert "\n" not in str(caught.value)
@@ -177,7 +177,7 @@ def test_damaged_arrays_are_refused(kernel, tmp_path):
             Surrogate.load(tmp_path / "s")
 
 
-def test_a_variance_that_cannot_be_is_refused_in_one_line():
+def test_an_invalid_variance_is_refused_in_one_line():
     predictor = solved("MLP", "block")[0].predictor
     many = dataclasses.replace(predictor, inputs=predictor.inputs.repeat(50, 1))
     with pytest.raises(ValueError, match=r"at most 4000 rows .* got 4800"):

@@ -1,6 +1,7 @@
 """The memory of a prediction: apart from inputs and outputs, no array grows with the number of rows.
 
-The largest array that is made is counted, not the memory of the process: the count is the same on every machine.
+The tests measure the largest array that is allocated, not the memory of the process, because this number is the same on
+every machine.
 """
 
 import numpy as np
@@ -35,11 +36,11 @@ from pac_surrogate.predictors import (
 from pac_surrogate.solvers.closed_form import linearise
 
 INPUTS, OUTPUTS, SAMPLES, FEATURES, ROWS = 4, 2, 40, 32, 1000
-BUDGET = 2**13  # numbers of one piece: 1,000 rows times 32 features or 40 samples are four times as many
+BUDGET = 2**13  # numbers in one piece: 1,000 rows times 32 features or 40 samples are four to five times as many
 
 
 class Largest(TorchDispatchMode):
-    """How many numbers the largest array holds that is made within, and how many rows are joined; views make none."""
+    """Record the size of the largest array that is allocated, and the number of joined rows; views allocate nothing."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +59,7 @@ class Largest(TorchDispatchMode):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """The budget of every piece, as if a computer had little memory."""
+    """Reduce the budget of every piece, as on a computer with little memory."""
     for module, names in {
         network: ["PREDICT_NUMBERS"],
         feature_readout: ["PREDICT_NUMBERS"],
@@ -140,18 +141,18 @@ PREDICTIONS = {
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_no_array_of_a_prediction_is_larger_than_a_piece(kind, small_pieces):
-    """The 2,000 outputs and 4,000 inputs are less; rows times features and rows times samples are more."""
+    """The 2,000 outputs and 4,000 inputs are smaller than a piece; rows times features and rows times samples are larger."""
     predict, x = PREDICTIONS[kind](), normal(ROWS, INPUTS, seed=4)
     with torch.no_grad(), Largest() as largest:
         predict(x)
     # The augmented inputs are 6,000 numbers, less than a piece.
     assert ROWS * OUTPUTS <= largest.numbers <= BUDGET
-    # Pieces that are kept one by one until the end would break up the memory between them.
+    # Pieces that are kept separately until the end would fragment the memory.
     assert largest.joined < ROWS
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
-def test_a_prediction_in_pieces_is_the_whole_one(kind, request):
+def test_a_prediction_in_pieces_equals_the_prediction_at_once(kind, request):
     predict, x = PREDICTIONS[kind](), normal(300, INPUTS, seed=4)
     with torch.no_grad():
         whole = predict(x)
@@ -161,16 +162,16 @@ def test_a_prediction_in_pieces_is_the_whole_one(kind, request):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PREDICTIONS if kind != "many networks"])
-def test_a_gradient_flows_through_the_pieces(kind, request):
+def test_a_prediction_in_pieces_has_the_same_gradient(kind, request):
     predict, x = PREDICTIONS[kind](), normal(200, INPUTS, seed=4).requires_grad_()
     (whole,) = torch.autograd.grad(predict(x).sum(), x)
     request.getfixturevalue("small_pieces")
     (pieces,) = torch.autograd.grad(predict(x).sum(), x)
-    torch.testing.assert_close(pieces, whole, rtol=1e-10, atol=1e-10)  # as above, and derivatives are larger
+    torch.testing.assert_close(pieces, whole, rtol=1e-10, atol=1e-10)  # as above, but derivatives are larger
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
-def test_a_prediction_of_no_rows_has_none(kind):
+def test_a_prediction_of_no_rows_is_empty(kind):
     with torch.no_grad():
         assert PREDICTIONS[kind]()(normal(0, INPUTS)).shape == (0, OUTPUTS)
 
@@ -188,12 +189,12 @@ def test_few_samples_of_many_inputs_components_or_features_make_no_larger_piece(
     predict, x = WIDE[kind](), normal(400, 200 if kind in ("process", "co-kriging") else INPUTS, seed=4)
     with torch.no_grad(), Largest() as largest:
         predict(x)
-    # 400 rows times 200 inputs or components would be 80,000 numbers, times 3 kernels of 12 projections 14,400.
+    # 400 rows times 200 inputs or components would be 80,000 numbers; 400 rows times 3 kernels of 12 projections, 14,400.
     assert largest.numbers <= BUDGET
 
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
-def test_the_diagonal_of_a_kernel_needs_no_kernel(kernel, small_pieces):
+def test_the_diagonal_of_a_kernel_is_computed_without_the_kernel(kernel, small_pieces):
     own = base()
     at, prior = Tangent(own.module, own.weights, "readout"), {n: torch.ones_like(w) for n, w in own.weights.items()}
     options = {"projections": 12, "seed": 0} if kernel == "shared" else {}
@@ -204,7 +205,7 @@ def test_the_diagonal_of_a_kernel_needs_no_kernel(kernel, small_pieces):
 
 
 def test_the_variance_of_one_sample_of_many_outputs_takes_pieces_of_its_outputs(small_pieces):
-    """Derivatives of 80 outputs by the 128 weights of the hidden layer are 10,240 numbers."""
+    """The derivatives of 80 outputs with respect to the 128 weights of the hidden layer are 10,240 numbers."""
     predictor = closed("block", samples=1, outputs=80)
     with torch.no_grad(), Largest() as largest:
         predictor.variance(normal(1, INPUTS, seed=4))
@@ -213,7 +214,7 @@ def test_the_variance_of_one_sample_of_many_outputs_takes_pieces_of_its_outputs(
 
 @pytest.mark.parametrize("kernel", ["block", "shared"])
 def test_a_kernel_of_many_samples_holds_the_features_of_few_at_once(kernel, small_pieces):
-    """The readout's part alone: 1,000 samples of 32 features are 32,000 numbers, the kernel with one sample 1,000."""
+    """Only the readout is free: 1,000 samples of 32 features are 32,000 numbers, their kernel with one sample 1,000."""
     own = base(outputs=1)
     last = {n: torch.full_like(w, float(n.startswith("readout."))) for n, w in own.weights.items()}
     at = Tangent(own.module, own.weights, "readout")
@@ -231,7 +232,7 @@ def test_a_cross_validation_band_in_pieces_has_the_same_bits(rows, outputs, simu
     with Largest() as largest:
         pieces = cross_validation_band(left_out, fold, residual, torch.arange(40), 0.8, simultaneous=simultaneous)
     assert torch.equal(torch.stack(pieces), torch.stack(whole))
-    # All samples at all rows would be 60,000 numbers; at one row they are as many as the residuals, which are given.
+    # All samples at all rows would be 60,000 numbers; at one row there are as many as residuals, which are given.
     assert largest.numbers <= max(BUDGET, 40 * outputs)
 
 
@@ -250,8 +251,9 @@ class Convolutions(nn.Module):
 
 
 @pytest.mark.parametrize("returns", [False, True])
-def test_memory_is_planned_by_all_layers_of_a_module_whatever_it_returns(returns):
+def test_memory_is_planned_by_all_layers_of_a_module_regardless_of_what_it_returns(returns):
     own = base(16, 16, pac.Module(Convolutions(returns), readout="head"))
-    # Inputs, outputs and three times what the layers make: 6 and 5 channels, each bent, and 1, at 16 points.
+    # Inputs, outputs and three times the results of the layers at 16 points: 6 and 5 channels, each also after its activation,
+    # and 1 channel.
     assert activation_size(own.module, 16) == 16 + 16 + 3 * 16 * (6 + 6 + 5 + 5 + 1)
     assert not any(layer._forward_hooks for layer in own.module.modules())

@@ -1,4 +1,4 @@
-"""Copies of a surrogate, several threads and forked processes: each predicts the bits of the surrogate itself."""
+"""Copies of a surrogate, several threads and forked processes: each predicts the same bits as the surrogate itself."""
 
 import copy
 import multiprocessing
@@ -34,7 +34,7 @@ ARCHITECTURES = {
     "module": pac.Module(nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1))),
 }
 KINDS = (*ARCHITECTURES, *METHODS)
-FORKED = ("network", "module", "fine-tune", "auto")  # what runs a module, with derivatives and without
+FORKED = ("network", "module", "fine-tune", "auto")  # predictors that evaluate a module, with and without derivatives
 X = np.random.default_rng(0).random((12, 2))
 
 
@@ -44,13 +44,13 @@ def data(samples, shift):
 
 
 def make(kind):
-    """One of each kind, hardly trained: bits are bits."""
+    """Return a surrogate of a kind after a few steps of training: more would not matter for comparing bits."""
     architecture = ARCHITECTURES.get(kind, ARCHITECTURES["network"])
     source = data(12, 0.0)
     base = pac.pretrain(source, model=architecture, steps=5)
     if kind in ARCHITECTURES:
         return base
-    intervals = kind != "co-kriging"  # its folds take as long as all the others
+    intervals = kind != "co-kriging"  # its folds take as long as all other kinds together
     return pac.transfer(base, data(6, 0.3), method=METHODS[kind], source=source, steps=5, intervals=intervals)
 
 
@@ -60,7 +60,7 @@ def surrogates():
 
 
 def answers(surrogate):
-    """The bits of all that a surrogate predicts."""
+    """Return the bits of all predictions of a surrogate."""
     parts = [surrogate.predict(X)]
     for interval in ("jackknife", "posterior"):
         if surrogate.folds is not None or surrogate.choice is not None:
@@ -70,7 +70,7 @@ def answers(surrogate):
     return b"".join(part.tobytes() for part in parts)
 
 
-def test_the_kinds_differ_and_have_the_intervals_that_they_can_have(surrogates):
+def test_the_kinds_differ_and_have_intervals_where_their_method_provides_them(surrogates):
     found = [answers(surrogate) for surrogate in surrogates.values()]
     assert len(set(found)) == len(found)
     sizes = {kind: len(answer) // (8 * len(X)) for kind, answer in zip(KINDS, found, strict=True)}
@@ -90,14 +90,14 @@ def test_a_copy_predicts_the_same_bits(kind, surrogates):
 
 
 def at_once(work, threads=8):
-    """Work in several threads that begin together and take turns as often as Python can; returns what they found."""
+    """Run work in threads that start together and switch as often as Python allows; return their results."""
     found, ready, interval = [], threading.Barrier(threads), sys.getswitchinterval()
 
     def run(number):
         ready.wait()
         try:
             found.append(work(number))
-        except Exception as error:  # the test shows it
+        except Exception as error:  # reported by the test
             found.append(error)
 
     members = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
@@ -119,14 +119,14 @@ def test_eight_threads_at_once_predict_the_same_bits(kind, surrogates):
     assert at_once(lambda _: [answers(surrogate) for _ in range(3)]) == [[expected] * 3] * 8
 
 
-def test_threads_run_a_module_that_they_share_with_weights_of_their_own():
+def test_threads_that_share_a_module_evaluate_it_with_their_own_weights():
     module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     x = torch.ones(5, 3, dtype=torch.float64)
     weights = [{name: torch.full_like(w, 0.1 * k).double() for name, w in module.named_parameters()} for k in range(1, 9)]
     own = nn.Sequential(*(copy.deepcopy(layer) for layer in module))
 
     class Pair(nn.Module):
-        """A module with features, as `evaluate` takes it."""
+        """A module with features, in the form that `evaluate` accepts."""
 
         def __init__(self, layers):
             super().__init__()
@@ -145,8 +145,8 @@ def test_threads_run_a_module_that_they_share_with_weights_of_their_own():
         assert torch.equal(weight, before)
 
 
-def test_threads_that_enter_and_leave_by_turns_compute_in_our_settings_and_leave_the_caller_s():
-    """The first to leave gives back the caller's precision while the second still computes."""
+def test_overlapping_threads_compute_in_our_settings_and_restore_those_of_the_caller():
+    """The first thread restores the caller's precision while the second still computes."""
     seen, entered, left = [], threading.Event(), threading.Event()
 
     def second():
@@ -180,12 +180,12 @@ sys.exit(forked_answers())
 
 
 def forked_answers():
-    """0 if a process that is forked from one with several threads predicts the same bits, else how many kinds do not."""
+    """Return the number of kinds whose bits differ in a process that is forked from a process with several threads."""
     warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)  # Python 3.12
     surrogates = {kind: make(kind) for kind in FORKED}
     expected = {kind: answers(surrogate) for kind, surrogate in surrogates.items()}
     assert torch.get_num_threads() == 2
-    torch.ones(2_000_000).exp().sum()  # large enough that torch's threads run
+    torch.ones(2_000_000).exp().sum()  # large enough for torch to use its threads
     child = multiprocessing.get_context("fork").Process(
         target=lambda: os._exit(sum(answers(surrogates[kind]) != expected[kind] for kind in FORKED))
     )
@@ -198,7 +198,7 @@ def forked_answers():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_process_predicts_the_same_bits_though_its_parent_s_threads_are_gone():
+def test_a_forked_process_predicts_the_same_bits_without_the_threads_of_its_parent():
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORK.format(tests=str(TESTS), folder=str(Path(__file__).parent))],
         env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)},

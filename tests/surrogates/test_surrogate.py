@@ -1,4 +1,4 @@
-"""Surrogates: physical units in and out, the same bits after saving, and nothing but one line from a bad file."""
+"""Surrogates: physical units for inputs and outputs, the same bits after saving, and one-line errors for bad files."""
 
 import contextlib
 import dataclasses
@@ -37,14 +37,14 @@ DOUBLE = torch.float64
 
 
 def table(samples=30, seed=0):
-    """A conductivity on a logarithmic scale and two plain numbers; temperatures near 300 K and a scalar flux."""
+    """Inputs: a conductivity on a logarithmic scale and two numbers; outputs: temperatures near 300 K and a scalar flux."""
     x = {"conductivity": np.exp(draws(samples, seed=seed)), "position": 5 + 2 * draws(samples, 2, seed=seed + 1)}
     y = {"temperature": 300 + 10 * draws(samples, 3, seed=seed + 2), "flux": np.exp(draws(samples, seed=seed + 3))}
     return pac.Dataset.from_arrays(x, y, scaling={"conductivity": "log", "flux": "log"})
 
 
 def rods(samples=10, seed=0):
-    """One field in, one field of several times out."""
+    """One field as input, one field at several times as output."""
     return pac.Dataset.from_arrays(
         {"initial": draws(samples, 8, seed=seed)},
         {"temperature": 300 + draws(samples, 2, 8, seed=seed + 1)},
@@ -53,7 +53,7 @@ def rods(samples=10, seed=0):
 
 
 def surrogate_of(data, architecture=None, seed=0, dtype=DOUBLE, **fields):
-    """A surrogate with weights made by hand, biases as large as the rest."""
+    """Return a surrogate with drawn weights, whose biases are as large as the rest."""
     network = build_network(architecture or pac.MLP(hidden=(6, 5)), data.inputs, data.outputs)
     generator = torch.Generator().manual_seed(seed)
     weights = {n: 0.5 * torch.randn(w.shape, generator=generator, dtype=DOUBLE).to(dtype) for n, w in network.weights.items()}
@@ -72,7 +72,7 @@ def corrected(seed=0):
 
 
 def inside(data, samples=7, seed=5):
-    """Inputs between those of two random samples, so within the range of the training data."""
+    """Return inputs between those of two random samples, and therefore within the range of the training data."""
     rows = np.random.default_rng(seed).integers(len(data), size=(2, samples))
     return 0.5 * (data.input_matrix[rows[0]] + data.input_matrix[rows[1]])
 
@@ -84,7 +84,7 @@ def one_line(caught):
 # Predictions --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_prediction_is_the_network_between_its_scalings():
+def test_a_prediction_scales_the_inputs_evaluates_the_network_and_restores_the_outputs():
     data = table()
     surrogate = surrogate_of(data)
     x = inside(data)
@@ -99,11 +99,11 @@ def test_a_prediction_is_the_network_between_its_scalings():
     expected = out.copy()
     expected[:, :3] = data["temperature"].mean(0) + data["temperature"].std(0) * out[:, :3]
     expected[:, 3] = np.exp(np.log(data["flux"]).mean() + np.log(data["flux"]).std() * out[:, 3])
-    # float64 rounding of numbers of order 300; leaving out a scaling moves them by 10.
+    # float64 rounding of numbers of order 300; without one of the scalings they would change by 10.
     np.testing.assert_allclose(surrogate.predict(x), expected, rtol=1e-12)
 
 
-def test_arrays_come_back_in_kind_and_precision():
+def test_predictions_have_the_array_type_of_the_inputs_and_the_precision_of_the_outputs():
     data = table()
     surrogate = surrogate_of(data)
     x = inside(data)
@@ -116,8 +116,8 @@ def test_arrays_come_back_in_kind_and_precision():
     for dtype in (np.float16, np.float32, np.float64):
         assert surrogate.predict(x.astype(dtype)).dtype == np.float64
     for dtype in (torch.float16, torch.bfloat16, torch.float32, DOUBLE):
-        assert surrogate.predict(torch.as_tensor(x).to(dtype)).dtype == DOUBLE  # as precise as the outputs it was trained on
-    # Inputs rounded to float32 move outputs of order 300 by a few of its roundings and no more.
+        assert surrogate.predict(torch.as_tensor(x).to(dtype)).dtype == DOUBLE  # the precision of the outputs of training
+    # Inputs rounded to float32 change outputs of order 300 by a few of their float32 rounding errors.
     np.testing.assert_allclose(surrogate.predict(x.astype(np.float32)), exact, rtol=1e-5)
     assert np.array_equal(surrogate.predict(x.tolist()), exact)
 
@@ -154,7 +154,7 @@ def test_the_layout_of_a_prediction_is_that_of_the_datasets_outputs():
     assert both.predict(table()).shape == table().y.shape == (30, 4)
 
 
-def test_a_dictionary_gives_a_dictionary_whatever_its_order():
+def test_a_dictionary_in_any_order_gives_a_dictionary():
     data = table()
     surrogate = surrogate_of(data)
     x = inside(data)
@@ -189,12 +189,12 @@ def test_no_samples_give_no_predictions():
 def test_gradients_of_a_torch_prediction_are_those_of_finite_differences(make):
     surrogate = make()
     x = torch.as_tensor(inside(table(), samples=3)).requires_grad_()
-    assert torch.autograd.gradcheck(surrogate.predict, x)  # every input against every output, logarithms too
+    assert torch.autograd.gradcheck(surrogate.predict, x)  # every output with respect to every input, also through logarithms
     (gradient,) = torch.autograd.grad(surrogate.predict({"conductivity": x[:, 0], "position": x[:, 1:]})["flux"].sum(), x)
     assert gradient.any()
 
 
-def test_gradients_are_finite_and_right_in_float32_at_temperatures_whose_exponential_is_not():
+def test_float32_gradients_are_finite_and_correct_at_temperatures_whose_exponential_overflows():
     data = table()
     surrogate = surrogate_of(data)
     x = torch.as_tensor(inside(data))
@@ -202,10 +202,10 @@ def test_gradients_are_finite_and_right_in_float32_at_temperatures_whose_exponen
         torch.autograd.grad(surrogate.predict(rows)[:, 0].sum(), rows)[0]
         for rows in (x.clone().requires_grad_(), x.float().requires_grad_())
     )
-    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-4)  # float32 inputs, gradients of order 1 to 10
+    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-4)  # float32; gradients of order 1 to 10
 
 
-def test_a_prediction_carries_a_graph_only_if_it_is_wanted():
+def test_a_prediction_has_an_autograd_graph_only_on_request():
     data = table()
     surrogate = surrogate_of(data)
     x = torch.as_tensor(inside(data))
@@ -219,34 +219,34 @@ def test_a_prediction_carries_a_graph_only_if_it_is_wanted():
 
 @pytest.mark.parametrize("make", [lambda: surrogate_of(table()), convolutional, corrected])
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
-def test_the_size_of_batches_changes_predictions_by_rounding_alone(make, batch_size):
+def test_the_size_of_batches_changes_predictions_only_by_rounding(make, batch_size):
     surrogate = make()
     x = inside(table() if len(surrogate.inputs) == 2 else rods(), samples=10)
-    # float64 sums in another order, of temperatures near 300.
+    # float64 sums in another order, for temperatures near 300.
     np.testing.assert_allclose(surrogate.predict(x, batch_size=batch_size), surrogate.predict(x), rtol=1e-12)
 
 
-def test_scaling_is_float64_even_if_the_weights_are_float32():
-    """A pressure near 1e5 Pa that varies by 1 Pa: float32 outside the network would round it by 0.008 Pa."""
+def test_scaling_uses_float64_even_if_the_weights_are_float32():
+    """A pressure near 1e5 Pa varies by 1 Pa: scaling in float32 would have rounding errors of 0.008 Pa."""
     data = pac.Dataset.from_arrays(101325.37 + draws(50, 1), 101325.37 + draws(50, 1, seed=1))
     x = inside(data)
     single, double = (surrogate_of(data, dtype=dtype).predict(x) for dtype in (torch.float32, DOUBLE))
-    assert np.abs(single - double).max() < 1e-5  # float32 of standardised numbers of order 1
-    plain = pac.Dataset.from_arrays(data.x, draws(50, 1, seed=1))  # outputs whose own rounding does not hide that of inputs
+    assert np.abs(single - double).max() < 1e-5  # float32 for standardised numbers of order 1
+    plain = pac.Dataset.from_arrays(data.x, draws(50, 1, seed=1))  # rounding of these outputs does not hide that of inputs
     rounded = x.astype(np.float32)
     for surrogate in (surrogate_of(plain), surrogate_of(plain, dtype=torch.float32)):
         assert np.array_equal(surrogate.predict(rounded), surrogate.predict(rounded.astype(float)))
 
 
-def test_an_answer_is_as_precise_as_the_outputs_that_the_surrogate_was_trained_on():
-    """float16 ends at 65504, and float32 resolves 0.008 Pa near 101325 Pa: the inputs' precision is none of the outputs'."""
+def test_a_prediction_has_the_precision_of_the_outputs_that_the_surrogate_was_trained_on():
+    """The precision of inputs does not suffice for outputs: float16 ends at 65504, float32 resolves 0.008 Pa near 101325 Pa."""
     x = draws(50, 2)
     pressure = 101325 + 0.02 * draws(50)
     precise = surrogate_of(pac.Dataset.from_arrays(x, pressure))
     coarse = surrogate_of(pac.Dataset.from_arrays(x, pressure.astype(np.float32)))
     new = inside(pac.Dataset.from_arrays(x, pressure)).astype(np.float16)
     exact = precise.predict(new.astype(float))
-    assert np.ptp(exact) > 1e-3  # which float32 would lose
+    assert np.ptp(exact) > 1e-3  # float32 would lose this variation
     for kind in (torch.float16, torch.bfloat16, torch.float32, DOUBLE):
         rows = torch.as_tensor(new.astype(float)).to(kind)
         assert precise.predict(rows).dtype == DOUBLE
@@ -258,7 +258,7 @@ def test_an_answer_is_as_precise_as_the_outputs_that_the_surrogate_was_trained_o
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
-def test_integers_that_float64_would_round_are_refused_and_those_that_it_holds_are_not(make):
+def test_integers_are_refused_only_if_float64_would_round_them(make):
     start = 1_700_000_000_000_000_000
     times = start + np.arange(0, 50)[:, None]
     surrogate = surrogate_of(pac.Dataset.from_arrays(np.arange(50.0)[:, None], draws(50)))
@@ -305,7 +305,7 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line(x, message):
     assert one_line(caught)
 
 
-def test_a_transposed_field_is_not_taken_for_another_of_its_size():
+def test_a_transposed_field_is_not_mistaken_for_another_field_of_its_size():
     data = pac.Dataset.from_arrays({"u": draws(5, 4, 2)}, {"v": draws(5)}, axes={"u": ("x", "y")})
     surrogate = surrogate_of(data)
     assert np.array_equal(surrogate.predict(data.x), surrogate.predict(data.input_matrix))
@@ -318,11 +318,11 @@ def test_a_batch_needs_a_sample():
         surrogate_of(table()).predict(inside(table()), batch_size=0)
 
 
-def test_a_warning_is_given_exactly_when_inputs_leave_the_range_by_more_than_the_margin():
+def test_a_warning_is_issued_exactly_when_inputs_leave_the_range_by_more_than_the_margin():
     data = pac.Dataset.from_arrays(np.array([[0.0, -1.0], [4.0, 1.0]]), draws(2))
     surrogate = surrogate_of(data)
     edge = 4.0 + 4.0 * MARGIN
-    surrogate.predict(np.array([[edge, 0.0], [0.0, 1.0]]))  # a warning would be an error here
+    surrogate.predict(np.array([[edge, 0.0], [0.0, 1.0]]))  # the tests turn a warning into an error
     with pytest.warns(pac.ExtrapolationWarning, match="inputs leave the range of the training data") as caught:
         surrogate.predict(np.array([[np.nextafter(edge, 9), 0.0], [9.0, 9.0]]))
     assert len(caught) == 1
@@ -338,7 +338,7 @@ def test_a_logarithmic_input_that_is_not_positive_is_refused():
     assert one_line(caught)
 
 
-def test_many_predictions_are_the_single_ones_whatever_their_shapes_precisions_and_lengths():
+def test_many_predictions_equal_the_single_ones_for_all_shapes_precisions_and_lengths():
     data = [table(samples, seed=seed) for seed, samples in enumerate((9, 4, 9, 9, 4, 9, 0 + 1))]
     surrogates = [
         surrogate_of(table(seed=1), seed=1),
@@ -371,7 +371,7 @@ def pruned(data, **options):
     return dataclasses.replace(surrogate, predictor=network)
 
 
-def test_new_outputs_get_a_readout_of_zeros_and_the_targets_mean_is_the_prediction():
+def test_new_outputs_get_a_readout_of_zeros_which_predicts_the_targets_mean():
     source = pruned(table())
     y = np.array([1e5, -3.0]) + np.array([10.0, 0.1]) * draws(6, 2)
     target = pac.Dataset.from_arrays(
@@ -382,14 +382,12 @@ def test_new_outputs_get_a_readout_of_zeros_and_the_targets_mean_is_the_predicti
     assert adapted.outputs == target.outputs
     assert adapted.scaling.inputs is source.scaling.inputs
     np.testing.assert_allclose(adapted.predict(inside(table())), np.tile(y.mean(0), (7, 1)), rtol=1e-14)
-    np.testing.assert_allclose(
-        adapted.scaling.outputs.deviation, y.std(0), rtol=1e-9
-    )  # the columns may have units of their own
+    np.testing.assert_allclose(adapted.scaling.outputs.deviation, y.std(0), rtol=1e-9)  # the columns may differ in units
     for name, weight in adapted.weights.items():
         assert weight.dtype == DOUBLE
         if name.startswith("readout."):
             assert not weight.any()
-            assert not adapted.essential[name].any()  # all of it is free to train
+            assert not adapted.essential[name].any()  # all weights may train
         else:
             assert torch.equal(weight, source.weights[name])
             assert torch.equal(adapted.essential[name], source.essential[name])
@@ -408,7 +406,7 @@ def test_new_outputs_of_a_field_keep_the_body_of_a_cnn():
     np.testing.assert_allclose(adapted.predict(target[:1]), target["flux"].mean(0, keepdims=True), rtol=1e-12, atol=1e-15)
 
 
-def test_a_surrogate_that_has_the_outputs_already_comes_back_as_it_is():
+def test_a_surrogate_that_already_has_the_outputs_is_returned_unchanged():
     source = surrogate_of(table())
     assert with_outputs_of(source, table(3, seed=8)) is source
 
@@ -430,7 +428,7 @@ def test_provenance_is_json_and_names_the_data_by_its_content():
     made = provenance(table(), seed=3, method=pac.PAC(), rates=(1, 2))
     assert json.loads(json.dumps(made)) == made
     assert made["data"] == table().training.digest() != provenance(table(seed=1))["data"]
-    assert made["data"] == provenance(table()[::-1])["data"]  # the order of the rows is no content
+    assert made["data"] == provenance(table()[::-1])["data"]  # the order of rows is not content
     assert (made["seed"], made["rates"], made["samples"]) == (3, [1, 2], 30)
     assert made["method"].startswith("PAC(")
 
@@ -479,7 +477,7 @@ def test_a_loaded_surrogate_is_the_saved_one_bit_for_bit(make, tmp_path):
         assert torch.equal(loaded_base.essential[name], mask)
 
 
-def test_signs_of_zero_survive(tmp_path):
+def test_signs_of_zero_are_saved_and_loaded(tmp_path):
     surrogate = surrogate_of(table())
     surrogate.weights["hidden.0.weight"][0] = torch.tensor([-0.0, 0.0, -0.0])
     surrogate.save(tmp_path / "s")
@@ -495,31 +493,31 @@ def test_a_loaded_network_can_be_the_source_of_new_outputs_and_shares_a_stack_wi
     assert with_outputs_of(loaded, target).network.new_readout
 
 
-def test_loading_leaves_torchs_random_stream_where_it_was(tmp_path):
+def test_loading_does_not_advance_torchs_random_stream(tmp_path):
     surrogate_of(table()).save(tmp_path / "s")
     state = torch.random.get_rng_state()
     Surrogate.load(tmp_path / "s")
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_a_module_of_the_users_is_loaded_only_with_its_code_and_brings_its_constants(tmp_path):
+def test_a_users_module_is_loaded_only_with_its_code_and_its_constants_come_from_the_file(tmp_path):
     surrogate = surrogate_of(table(), pac.Module(Fourier(3, 4, seed=0)))
     surrogate.save(tmp_path / "s")
     with pytest.raises(DatasetError, match=r"a module of your own \(Fourier\): pass model=pac\.Module") as caught:
         Surrogate.load(tmp_path / "s")
     assert one_line(caught)
-    fresh = Fourier(3, 4, seed=1)  # another process draws other frequencies
+    fresh = Fourier(3, 4, seed=1)  # another process would draw other frequencies
     loaded = Surrogate.load(tmp_path / "s", model=pac.Module(fresh))
     x = inputs_of(surrogate)
     assert np.array_equal(loaded.predict(x), surrogate.predict(x))
-    assert torch.equal(fresh.frequencies, Fourier(3, 4, seed=1).frequencies)  # the user's module is not touched
+    assert torch.equal(fresh.frequencies, Fourier(3, 4, seed=1).frequencies)  # the user's module is unchanged
     with pytest.raises(DatasetError, match="the buffers of Linear do not fit") as caught:
         Surrogate.load(tmp_path / "s", model=pac.Module(nn.Linear(3, 4)))
     assert one_line(caught)
 
 
 @pytest.mark.parametrize("old", [True, False])
-def test_a_save_that_fails_leaves_the_old_file_or_none_and_nothing_half_written(tmp_path, monkeypatch, old):
+def test_a_save_that_fails_leaves_the_old_file_or_none_and_no_partial_file(tmp_path, monkeypatch, old):
     path = tmp_path / "s"
     if old:
         surrogate_of(table()).save(path)
@@ -555,7 +553,7 @@ def test_a_surrogate_that_could_not_be_loaded_is_not_saved(tmp_path):
 # Damage ------------------------------------------------------------------------------------------------------------------
 
 
-def test_no_flipped_bit_of_a_saved_surrogate_is_taken_for_what_was_saved(tmp_path):
+def test_a_flipped_bit_of_a_saved_surrogate_is_refused_or_has_no_effect(tmp_path):
     surrogate = surrogate_of(table())
     path, x = tmp_path / "s", inside(table())
     surrogate.save(path)
@@ -566,7 +564,7 @@ def test_no_flipped_bit_of_a_saved_surrogate_is_taken_for_what_was_saved(tmp_pat
             loaded = Surrogate.load(path)
         except DatasetError as error:
             refused.append(str(error))
-        else:  # a capital letter, or white space, of what only describes
+        else:  # the case of a letter, or white space, in a description only
             assert np.array_equal(loaded.predict(x), before)
             assert (loaded.provenance, loaded.inputs) == (surrogate.provenance, surrogate.inputs)
     numbers = len(clean) - 8 - int.from_bytes(clean[:8], "little")
@@ -620,14 +618,14 @@ KINDS = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-def test_numbers_that_are_not_finite_are_refused_wherever_they_stand(make, tmp_path):
+def test_numbers_that_are_not_finite_are_refused_in_every_tensor(make, tmp_path):
     surrogate = make()
     surrogate.save(tmp_path / "s")
     tensors, header = load_tensors(tmp_path / "s")
     save_tensors(tmp_path / "again", tensors, header)
     Surrogate.load(tmp_path / "again")
     floats = [name for name, numbers in tensors.items() if numbers.is_floating_point() and numbers.numel()]
-    for place, name in enumerate(name for name in floats if not re.match(r"fold[1-9]/", name)):  # one fold is as another
+    for place, name in enumerate(name for name in floats if not re.match(r"fold[1-9]/", name)):  # fold 0 represents the others
         spoilt = tensors[name].clone()
         spoilt.view(-1)[-1] = (math.nan, -math.inf)[place % 2]
         save_tensors(tmp_path / "spoilt", {**tensors, name: spoilt}, header)
@@ -647,7 +645,7 @@ def test_numbers_that_are_not_finite_are_refused_wherever_they_stand(make, tmp_p
         ("GP", "process/inverse_lengths", -1.0, "finite and not negative, process/inverse_lengths is not"),
         ("MLP", "scaling/inputs/deviation", -1.0, "a negative deviation"),
         ("MLP", "scaling/inputs/low", 1e9, "ends are exchanged"),
-        ("MLP", "scaling/inputs/deviation", 0.0, None),  # a column that never varied
+        ("MLP", "scaling/inputs/deviation", 0.0, None),  # a constant column
         ("MLP", "weights/readout.bias", 0.0, None),
     ],
 )
@@ -665,7 +663,7 @@ def test_scales_of_zero_or_below_are_refused_and_a_constant_column_is_not(make, 
 
 
 def hostile(tensors, header="{}", data=b""):
-    """A safetensors file by its parts."""
+    """Return the bytes of a safetensors file made of these parts."""
     text = tensors if isinstance(tensors, bytes) else json.dumps({"__metadata__": {"header": header}, **tensors}).encode()
     return len(text).to_bytes(8, "little") + text + data
 
@@ -691,7 +689,7 @@ def declared(shape, size, kind="F32"):
         (2**25).to_bytes(8, "little") + bytes(2**25),
     ],
 )
-def test_hostile_headers_are_one_printable_line(content, tmp_path):
+def test_errors_about_hostile_headers_are_one_printable_line(content, tmp_path):
     (tmp_path / "s").write_bytes(content)
     with pytest.raises(DatasetError, match="is not a file of saved tensors") as caught:
         Surrogate.load(tmp_path / "s")
@@ -699,7 +697,7 @@ def test_hostile_headers_are_one_printable_line(content, tmp_path):
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
 
 
-def test_an_error_of_safetensors_is_one_line_of_ours_and_the_old_file_stays(tmp_path, monkeypatch):
+def test_an_error_of_safetensors_becomes_our_error_of_one_line_and_the_old_file_remains(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise SafetensorError("I/O error:\nNo space left on device")
 
@@ -713,8 +711,8 @@ def test_an_error_of_safetensors_is_one_line_of_ours_and_the_old_file_stays(tmp_
     assert len(list(tmp_path.iterdir())) == 1
 
 
-# Files that are not what they should be, read in a fresh process ----------------------------------------------------------
-# There no beartype helps, and memory and time can be watched.
+# Invalid files, read in a fresh process -----------------------------------------------------------------------------------
+# The fresh process has no type checks by beartype, and its memory and time can be measured.
 
 READER = """
 import json, resource, sys, time
@@ -741,7 +739,7 @@ print(json.dumps([answers, memory / 1024, time.perf_counter() - begun]))
 
 
 class Trap:
-    """Unpickled, it makes a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -751,7 +749,7 @@ class Trap:
 
 
 def change(path, entry, value):
-    """A change of one entry of the header; None removes it."""
+    """Return a function that changes one entry of the header; None removes the entry."""
 
     def apply(tensors, header):
         *path_to, last = entry.split("/")
@@ -768,7 +766,7 @@ def change(path, entry, value):
 
 
 def tensor(path, name, make):
-    """A change of one tensor; None removes it."""
+    """Return a function that changes one tensor; None removes the tensor."""
 
     def apply(tensors, header):
         value = make(tensors.pop(name, None))
@@ -835,7 +833,7 @@ TAMPERED = {
 
 
 def write_bad_files(folder, good):
-    """Files to be refused, and what is to be said of them."""
+    """Write files that must be refused; return the error that each must cause."""
     whole = good["MLP"].read_bytes()
     expected = {name: message for name, (_, message) in TAMPERED.items()}
     paths = {name: folder / f"{i}.bad" for i, name in enumerate(TAMPERED)}
@@ -865,7 +863,7 @@ def write_bad_files(folder, good):
 
 @pytest.fixture(scope="module")
 def fresh_process(tmp_path_factory):
-    """Everything saved above and everything spoilt, read by a process that knows nothing of this one."""
+    """Read all saved and all spoilt files in a process that shares nothing with this one."""
     folder = tmp_path_factory.mktemp("surrogates")
     good, predictions = {}, {}
     for i, (name, make) in enumerate(SAVED.items()):
@@ -908,16 +906,16 @@ def test_every_spoilt_file_is_a_dataset_error_of_one_line_that_names_the_file(fr
 
 def test_no_spoilt_file_costs_memory_or_time_or_is_executed(fresh_process):
     folder, *_, memory, seconds = fresh_process
-    # What a header claims would take terabytes; lists of 100,000 numbers and imports of torch stay below this.
+    # The arrays that a header claims would take terabytes; lists of 100,000 numbers and the import of torch stay below 300 MB.
     assert memory < 300, f"{memory:.0f} MB"
     assert seconds < 60
     assert not (folder / "sprung").exists()
     with contextlib.suppress(FileExistsError):
         pickle.loads(pickle.dumps(Trap(folder / "sprung")))
-    assert (folder / "sprung").exists()  # the trap works
+    assert (folder / "sprung").exists()  # the trap itself works
 
 
-def test_the_scaling_of_a_surrogate_is_what_it_was_made_with(tmp_path):
+def test_the_scaling_of_a_surrogate_is_that_which_it_was_made_with(tmp_path):
     surrogate = surrogate_of(table())
     surrogate.save(tmp_path / "s")
     loaded = Surrogate.load(tmp_path / "s").scaling
