@@ -89,7 +89,7 @@ NOT_NUMERICAL = (
     "test_verification.py",
     "test_prepare.py::test_a_set_point_of_the_source_has_the_scale_of_the_target_in_any_unit",
     "test_choose.py::test_lines_without_a_sample_are_those_of_the_others[3-1000-True]",
-    "test_repeats.py::test_repeats_of_a_noisy_measurement_inform_the_noise",
+    "test_repeats.py::test_repeats_of_a_noisy_measurement_inform_the_noise_estimate",
     "test_tangent.py::test_kernels_are_products_of_the_derivatives",
     "test_training.py::test_a_run_in_a_stack_of_mixed_sizes_is_the_run_alone[CNN]",
 )

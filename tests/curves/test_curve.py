@@ -1,4 +1,4 @@
-"""Transfer curves: who sees what, the same bits again, and going on after an interruption."""
+"""Transfer curves: which samples each method sees, reproducible bits, and continuation after an interruption."""
 
 import csv
 import math
@@ -57,17 +57,17 @@ def test_a_curve_has_the_metrics_over_method_size_and_seed(folder):
     assert {"rel_l2", "rmse_std", "rmse", "mae", "r2", "max_error", "nrmse", "vrmse", "source_error", "diverged"} <= set(curve)
     assert curve.attrs["headline"] == "rel_l2"
     scratch = curve["rel_l2"].loc["scratch"]
-    assert np.isnan(scratch.sel(size=0)).all()  # nothing to train on, and nothing from the source
+    assert np.isnan(scratch.sel(size=0)).all()  # scratch has no samples to train on and does not use the source
     assert np.isfinite(scratch.sel(size=[3, 6])).all()
     unchanged = curve["rel_l2"].loc["source unchanged"]
     np.testing.assert_array_equal(unchanged.sel(size=0), unchanged.sel(size=6))
-    for name in ("linear correction", "fine-tune"):  # without samples they are the source
-        # float32 products, added in the order of another stack
+    for name in ("linear correction", "fine-tune"):  # without samples these methods return the source
+        # The products are float32 and are added in the order of another stack.
         np.testing.assert_allclose(curve["rel_l2"].loc[name].sel(size=0), unchanged.sel(size=0), rtol=1e-6)
     assert str(curve["chosen"].loc["PAC", 6, 0].values).startswith("PAC(sparsity=0.8")
 
 
-def test_every_number_of_a_curve_is_that_of_the_transfer_it_stands_for(folder):
+def test_every_number_of_a_curve_is_that_of_the_corresponding_transfer(folder):
     curve = pac.open_curve(folder)
     surrogate = pac.pretrain(SOURCE.train, model=ARGUMENTS["model"], seed=1, steps=100, valid=SOURCE.valid, device="cpu")
     adapted = pac.transfer(
@@ -77,7 +77,7 @@ def test_every_number_of_a_curve_is_that_of_the_transfer_it_stands_for(folder):
     x = adapted.scaling.inputs.standardise(np_to_torch(TARGET.test.input_matrix))
     prediction = adapted.scaling.outputs.restore(adapted.predictor.predict(x).double()).numpy()
     for name, value in errors_of(prediction, TARGET.test).items():
-        # float32 training; another stack adds in another order.
+        # The training is in float32, and another stack adds in another order.
         assert float(curve[name].loc[cell]) == pytest.approx(value, rel=1e-3), name
     assert not bool(curve["diverged"].loc[cell])
 
@@ -88,7 +88,7 @@ def np_to_torch(matrix):
     return torch.as_tensor(np.asarray(matrix, dtype=np.float64))
 
 
-def test_all_methods_see_the_same_samples_and_a_seed_is_a_draw_of_its_own(monkeypatch):
+def test_all_methods_see_the_same_samples_and_each_seed_is_a_separate_draw(monkeypatch):
     seen = []
     original = pac.curves.transfer_curve.run
     monkeypatch.setattr(
@@ -100,7 +100,7 @@ def test_all_methods_see_the_same_samples_and_a_seed_is_a_draw_of_its_own(monkey
         by_cell.setdefault((len(case.target), case.seed), []).append(case)
     for (size, seed), cases in by_cell.items():
         assert len(cases) == (4 if size == 0 else 5)
-        order = TARGET.subset(seed, 6).x[:size]  # size 6 begins with size 3
+        order = TARGET.subset(seed, 6).x[:size]  # the first samples of size 6 are those of size 3
         for case in cases:
             assert sorted(map(tuple, case.target.x)) == sorted(map(tuple, order))
             assert case.surrogate is cases[0].surrogate
@@ -114,7 +114,7 @@ def test_the_same_seed_writes_the_same_bytes(folder, tmp_path):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_curve_that_was_stopped_goes_on_with_the_same_bytes_and_redoes_no_finished_stack(folder, tmp_path, monkeypatch):
+def test_a_stopped_curve_continues_to_the_same_bytes_and_repeats_no_finished_stack(folder, tmp_path, monkeypatch):
     trained, original = [], pac.solvers.training._train
 
     def stop_after_three(*arguments):
@@ -134,7 +134,7 @@ def test_a_curve_that_was_stopped_goes_on_with_the_same_bytes_and_redoes_no_fini
     assert (tmp_path / "curve.nc").read_bytes() == (folder / "curve.nc").read_bytes()
 
 
-def test_another_stack_size_moves_medians_by_less_than_a_percent(folder):
+def test_another_stack_size_changes_medians_by_less_than_a_percent(folder):
     small = pac.transfer_curve(SOURCE, TARGET, **ARGUMENTS, stack_memory=2**17)
     reference = pac.summarise(pac.open_curve(folder))["median"]
     np.testing.assert_allclose(pac.summarise(small)["median"], reference, rtol=0.01)
@@ -158,7 +158,7 @@ def test_surrogates_of_the_largest_size_are_saved(folder):
     assert surrogate.essential is not None
 
 
-def test_a_run_that_diverges_is_shown_and_not_averaged_in():
+def test_a_run_that_diverges_is_shown_and_left_out_of_averages():
     methods = {"sound": pac.FineTune(), "broken": pac.FineTune(learning_rate=1e30)}
     curve = pac.transfer_curve(SOURCE, TARGET, **{**ARGUMENTS, "methods": methods, "sizes": (6,)})
     assert curve["diverged"].loc["broken"].all()
@@ -167,7 +167,7 @@ def test_a_run_that_diverges_is_shown_and_not_averaged_in():
     assert np.isfinite(curve["rel_l2"].loc["sound"]).all()
 
 
-def test_with_other_outputs_the_source_and_n_zero_have_no_answer_and_the_rest_has():
+def test_with_other_outputs_the_source_and_n_zero_have_no_result_and_the_others_have_one():
     target = pac.Dataset.from_arrays({"inputs": X}, {"flux": field(0.8)[:, :5] ** 2}, test=0.3, seed=3)
     with pytest.warns(pac.DataWarning, match="outputs flux are new to the surrogate"):
         curve = pac.transfer_curve(SOURCE, target, **{**ARGUMENTS, "sizes": (0, 6), "seeds": 2})
@@ -184,16 +184,16 @@ def curve_of(errors, sizes):
     return xr.Dataset(variables, {"approach": ["a"], "size": list(sizes), "seed": [0, 1, 2]}, {"headline": "rel_l2"})
 
 
-def test_samples_needed_are_read_off_between_sizes_in_log_n():
+def test_samples_needed_are_interpolated_between_sizes_in_log_n():
     curve = curve_of((1.0, 0.8, 0.4, 0.2), (0, 4, 16, 64))
-    assert pac.samples_needed(curve, "a", 0.6) == pytest.approx(8.0)  # half way in log n
+    assert pac.samples_needed(curve, "a", 0.6) == pytest.approx(8.0)  # halfway in log n
     assert pac.samples_needed(curve, "a", 0.4) == pytest.approx(16.0)
     assert pac.samples_needed(curve, "a", 1.5) == 0.0
-    assert pac.samples_needed(curve, "a", 0.9) == 4.0  # nothing lies between 0 and 4 in log n
+    assert pac.samples_needed(curve, "a", 0.9) == 4.0  # log n cannot interpolate between 0 and 4
     assert pac.samples_needed(curve, "a", 0.1) == math.inf
 
 
-def test_quartiles_leave_out_what_is_not_available():
+def test_quartiles_leave_out_missing_values():
     curve = curve_of((1.0, 2.0), (0, 4))
     curve["rel_l2"].loc["a", 4] = [1.0, 3.0, np.nan]
     curve["rel_l2"].loc["a", 0] = np.nan
@@ -229,7 +229,7 @@ def said_of(caught):
     return [str(warning.message) for warning in caught if isinstance(warning.message, LeftOutWarning)]
 
 
-def test_a_zero_field_in_the_test_split_is_named_once_for_the_curve_and_the_others_decide(given, tmp_path):
+def test_a_zero_field_in_the_test_split_is_named_once_for_the_curve_and_left_out(given, tmp_path):
     fields = field(0.8)
     fields[IN_TEST[[2, 5]]] = 0.0
     target = pac.Dataset.from_arrays({"inputs": X}, {"temperature": fields}, **TEST, axes=AXES)
@@ -239,7 +239,7 @@ def test_a_zero_field_in_the_test_split_is_named_once_for_the_curve_and_the_othe
     assert all("samples 2, 5, counted from 0, in the target's test split" in line for line in said.values())
     others = np.delete(np.arange(60), [2, 5])
     expected = metrics.rel_l2(given[0].predict(target.test.x)[others], target.test.y[others])
-    # a network in float32, in a stack
+    # The prediction is that of a float32 network in a stack.
     assert float(curve["rel_l2"].loc["source", 4, 0]) == pytest.approx(expected, rel=1e-5)
     assert np.isfinite(curve["rel_l2"]).all()
     assert np.isfinite(curve["nrmse"]).all()
@@ -248,7 +248,7 @@ def test_a_zero_field_in_the_test_split_is_named_once_for_the_curve_and_the_othe
     assert not any("comment" in saved[name].attrs for name in saved if name not in said)
 
 
-def test_a_source_without_load_is_named_once_as_the_source(given):
+def test_a_source_with_zero_load_is_named_once_as_the_source(given):
     fields, rows = field(0.2), pac.Dataset.from_arrays(np.arange(200.0)[:, None], X, valid=0.1, test=0.2).test.x[:, 0]
     fields[rows[3].astype(int)] = 0.0
     source = pac.Dataset.from_arrays({"inputs": X}, {"temperature": fields}, valid=0.1, test=0.2, axes=AXES)
@@ -266,7 +266,7 @@ def table(pressure, headline="rmse_std", **splits):
     return pac.Dataset.from_arrays(X, outputs, attributes={"headline": headline}, **splits)
 
 
-def test_a_constant_output_that_is_missed_is_named_once_for_the_curve_after_it_is_saved(tmp_path):
+def test_a_constant_output_with_an_error_is_named_once_for_the_curve_after_it_is_saved(tmp_path):
     source = table(3 + X[:, 1], valid=0.1, test=0.2)
     constant = 3 + np.where(np.isin(np.arange(200), IN_TEST), 0.0, X[:, 1])
     surrogate = pac.pretrain(source.train, model=pac.MLP(hidden=(32, 32)), steps=800, device="cpu")
@@ -282,9 +282,9 @@ def test_a_constant_output_that_is_missed_is_named_once_for_the_curve_after_it_i
     assert (tmp_path / "strict" / "curve.nc").read_bytes() == (tmp_path / "curve.nc").read_bytes()
 
 
-def test_a_metric_that_the_test_split_leaves_undefined_is_n_a_and_the_others_are_measured(given):
+def test_a_metric_that_is_undefined_on_the_test_split_is_n_a_and_the_others_are_measured(given):
     flat = pac.Dataset.from_arrays({"inputs": X}, {"temperature": field(0.8)}, test=1 / 200, seed=3, axes=AXES)
-    curve = pac.transfer_curve(SOURCE, flat, **FIXED, surrogates=given)  # one sample has no deviation
+    curve = pac.transfer_curve(SOURCE, flat, **FIXED, surrogates=given)  # one sample has no standard deviation
     assert len(flat.test) == 1
     undefined = {name for name in (*METRICS, "nrmse", "vrmse") if np.isnan(curve[name]).all()}
     assert undefined == {"rmse_std", "r2"}
@@ -295,7 +295,7 @@ def test_a_metric_that_the_test_split_leaves_undefined_is_n_a_and_the_others_are
     assert errors["rmse"] == errors["mae"] == errors["max_error"] == 0.5
 
 
-def test_a_variable_that_leaves_a_metric_undefined_is_left_out_of_its_mean_over_variables():
+def test_a_variable_with_an_undefined_metric_is_left_out_of_the_mean_over_variables():
     outputs = {"rest": np.zeros((200, 6)), "temperature": field(0.8), "point": X[:, :1]}
     axes = {"rest": ("x",), "temperature": ("x",), "point": ("y",)}
     data = pac.Dataset.from_arrays({"inputs": X}, outputs, **TEST, axes=axes)
@@ -325,7 +325,7 @@ def test_a_variable_that_leaves_a_metric_undefined_is_left_out_of_its_mean_over_
         ("rmse_std", "rmse_std", "target's test split: rmse_std needs an output that varies .* none of 6 does: use rmse"),
     ],
 )
-def test_a_headline_that_a_test_split_leaves_undefined_is_refused_before_anything_is_trained(source, target, line, monkeypatch):
+def test_a_headline_that_is_undefined_on_a_test_split_is_refused_before_any_training(source, target, line, monkeypatch):
     def make(side):
         if isinstance(side, dict):
             return pac.Dataset.from_arrays({"inputs": X}, side, **TEST, axes=AXES)
@@ -342,7 +342,7 @@ def test_a_headline_that_a_test_split_leaves_undefined_is_refused_before_anythin
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_median(bad, given, monkeypatch):
+def test_a_prediction_that_is_not_finite_counts_as_diverged_and_is_left_out_of_medians(bad, given, monkeypatch):
     original = pac.curves.transfer_curve.predict_many
 
     def spoiled(surrogates, datasets):
@@ -353,7 +353,7 @@ def test_a_prediction_that_is_not_finite_counts_as_diverged_and_reaches_no_media
 
     monkeypatch.setattr(pac.curves.transfer_curve, "predict_many", spoiled)
     curve = pac.transfer_curve(SOURCE, TARGET, **FIXED, surrogates=given)
-    sound = [[[False, True]], [[True, True]]]  # the first of four cells
+    sound = [[[False, True]], [[True, True]]]  # only the first of the four cells is not finite
     np.testing.assert_array_equal(~curve["diverged"].values, sound)
     for name in (*METRICS, "nrmse", "vrmse", "source_error"):
         np.testing.assert_array_equal(np.isfinite(curve[name].values), sound)
@@ -379,12 +379,12 @@ def test_bad_input_is_refused_in_one_line(change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_curve_is_refused(tmp_path):
+def test_a_file_that_is_not_a_curve_is_refused(tmp_path):
     with pytest.raises(pac.DatasetError, match=r"curve\.nc"):
         pac.open_curve(tmp_path)
 
 
-def test_the_figure_shows_medians_bands_and_n_zero_apart(folder):
+def test_the_figure_shows_medians_and_bands_and_n_zero_separately(folder):
     curve = pac.open_curve(folder)
     figure = pac.plot_curve(curve)
     (axes,) = figure.axes
@@ -396,7 +396,7 @@ def test_the_figure_shows_medians_bands_and_n_zero_apart(folder):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "3", "6"]
 
 
-def test_what_a_method_cannot_serve_is_n_a_with_its_reason_and_its_neighbours_have_their_answers():
+def test_a_method_that_does_not_apply_is_n_a_with_its_reason_and_the_others_have_results():
     other = pac.Dataset.from_arrays({"inputs": X}, {"pressure": field(0.8)[:, :4]}, test=0.3, axes={"pressure": ("x",)})
     methods = {"LwF": pac.grid(pac.LwF, strength=(1.0, 0.1)), "BSS": pac.BSS(), "fine-tune": METHODS["fine-tune"]}
     with pytest.warns(pac.DataWarning, match="outputs pressure are new to the surrogate"):
@@ -420,10 +420,10 @@ def test_what_a_method_cannot_serve_is_n_a_with_its_reason_and_its_neighbours_ha
         pac.transfer_curve(SOURCE, TARGET, methods={"a": pac.SourceUnchanged()}, sizes=(4,), seeds=2, surrogates=given[:1])
 
 
-def test_weights_that_were_changed_in_place_are_another_source_though_the_folder_holds_stacks(tmp_path):
+def test_weights_that_were_changed_in_place_are_another_source_although_the_folder_holds_stacks(tmp_path):
     start = pac.pretrain(SOURCE.train, model=pac.MLP(hidden=(40, 40)), steps=2)
     weight = start.weights["hidden.1.weight"]
-    assert weight.numel() == 1600  # so many that a runner remembers their digest
+    assert weight.numel() == 1600  # so large that a runner remembers the digest
     options = {"methods": {"FT": pac.FineTune()}, "sizes": (6,), "seeds": 1, "surrogates": [start], "steps": 5, "device": "cpu"}
     before = pac.transfer_curve(SOURCE, TARGET, **options, out=tmp_path)
     weight.data.mul_(3)

@@ -1,4 +1,4 @@
-"""Pictures of samples: what is drawn is the data, on shared scales, under names with units."""
+"""Plots of samples: the drawn values are the data, on common scales, with names and units."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +24,7 @@ def numbers(seed, *shape):
 
 
 def panels_of(figure):
-    """Panels that are drawn, without colour bars and empty places."""
+    """Return the panels with contents, without colour bars and empty places."""
     return [panel for panel in figure.axes if panel.axison and panel.get_label() != "<colorbar>"]
 
 
@@ -102,7 +102,7 @@ def test_images_are_the_fields_with_x_to_the_right_and_one_colour_scale_for_each
     assert panels[0].get_ylabel() == "y [1]"
 
 
-def test_images_of_what_spans_decades_have_logarithmic_colours():
+def test_images_of_values_over_decades_have_logarithmic_colours():
     panels = panels_of(pac.plot_samples(plates(0, "log"), plates(10, "log"), samples=1))
     assert [isinstance(panel.images[0].norm, LogNorm) for panel in panels] == [True, True, False, False]
 
@@ -124,14 +124,14 @@ def test_trajectories_have_a_row_for_each_variable_and_a_colour_for_each_sample(
     assert [panel.get_xlabel() for panel in panels] == ["", "", "time [1]", "time [1]"]
 
 
-def test_a_target_of_other_outputs_shows_its_own_under_their_own_names():
+def test_the_outputs_of_a_target_with_other_outputs_are_shown_under_their_own_names():
     source, target = orbits(0), orbits(10, names=("energy",))
     panels = panels_of(pac.plot_samples(source, target))
     assert [panel.get_ylabel() for panel in panels] == ["prey [km-2]", "energy [km-2]", "predators [km-2]"]
     np.testing.assert_array_equal([line.get_ydata() for line in panels[1].get_lines()], target["energy"][:3])
 
 
-def test_a_field_that_becomes_numbers_and_readings_shows_both():
+def test_a_target_with_numbers_and_readings_instead_of_a_field_shows_both():
     x = {"initial": numbers(1, 4, 3)}
     square, units = ("x", "y"), {"flow": "m2 s-1", "probes": "Pa"}
     source = pac.Dataset.from_arrays(x, {"field": numbers(2, 4, 3)}, axes={"initial": square, "field": square})
@@ -146,7 +146,7 @@ def test_a_field_that_becomes_numbers_and_readings_shows_both():
     assert "probes [Pa]" in {panel.get_ylabel() for panel in panels}
 
 
-def test_a_few_channels_over_time_are_a_line_each():
+def test_a_few_channels_over_time_are_one_line_each():
     axes = {"initial": ("x",), "value": ("time", "channel")}
     source, target = (
         pac.Dataset.from_arrays({"initial": numbers(seed, 4)}, {"value": numbers(seed, 6, 2)}, axes=axes) for seed in (0, 1)
@@ -157,7 +157,7 @@ def test_a_few_channels_over_time_are_a_line_each():
         assert [line.get_label() for line in panel.get_lines()] == ["value, channel 0", "value, channel 1"]
 
 
-def test_of_fields_over_time_the_last_is_drawn():
+def test_the_last_of_the_fields_over_time_is_drawn():
     axes = {"initial": ("x", "y"), "field": ("time", "x", "y")}
     data = pac.Dataset.from_arrays({"initial": numbers(1, 4, 3)}, {"field": numbers(2, 5, 4, 3)}, axes=axes)
     panels = panels_of(pac.plot_samples(data, data, samples=1))
@@ -171,10 +171,10 @@ def table(seed, weights):
     return pac.Dataset.from_arrays({"f": features, "area": area}, {"lift": y}, units=units, axes={"f": ("feature",)})
 
 
-def test_a_table_is_dots_over_the_inputs_most_correlated_with_the_output_on_either_side():
+def test_a_table_is_drawn_as_dots_over_the_inputs_most_correlated_with_the_output_of_each_side():
     source, target = table(0, (0.0, 0.0, 0.0, 1.0)), table(10, (0.0, 1.0, 0.0, 0.0))
     panels = panels_of(pac.plot_samples(source, target))
-    # Each is the only term of one side's output: correlated with it to round-off.
+    # Each of these inputs is the only term of one side's output, and correlated with it up to round-off.
     assert {panel.get_xlabel() for panel in panels[:2]} == {"area [m2]", "f 1 [1]"}
     assert len(panels) == 3
     assert panels[0].get_ylabel() == "lift [N]"
@@ -186,7 +186,7 @@ def test_a_table_is_dots_over_the_inputs_most_correlated_with_the_output_on_eith
     assert [line.get_label() for line in panels[0].get_lines()] == ["source", "target"]
 
 
-def test_what_cannot_be_drawn_is_refused_in_a_line():
+def test_data_that_cannot_be_drawn_is_refused_in_one_line():
     with pytest.raises(ValueError, match=r"^each side needs a sample, got samples=0, a source of 5 and a target of 5$"):
         pac.plot_samples(rods(0), rods(1), samples=0)
     with pytest.raises(ValueError, match=r"^each side needs a sample, got samples=3, a source of 5 and a target of 0$"):

@@ -1,4 +1,4 @@
-"""The dataset: which samples, in which order, with which numbers."""
+"""The dataset: its samples, their order, and their values."""
 
 import os
 import pickle
@@ -30,7 +30,7 @@ def make(**options: Any) -> Dataset:
 
 
 def numbers_of(data: Dataset) -> list[float]:
-    """Which samples a dataset holds, read off its contents."""
+    """Return the numbers of the samples of a dataset, read from its contents."""
     return (data["conductivity"] - 0.25).tolist()
 
 
@@ -62,7 +62,7 @@ def test_one_variable_is_passed_in_its_shape_and_several_as_a_matrix() -> None:
     assert fields.outputs == (Variable("output"),)
 
 
-def test_float32_stays_and_everything_else_is_float64() -> None:
+def test_float32_stays_float32_and_everything_else_becomes_float64() -> None:
     single = X["initial"]
     assert Dataset.from_arrays(single, NUMBERS).input_matrix.dtype == np.float32
     assert make().input_matrix.dtype == np.float64  # float32 beside float64
@@ -73,7 +73,7 @@ def test_float32_stays_and_everything_else_is_float64() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
-def test_tensors_give_the_dataset_of_their_arrays(kind: torch.dtype) -> None:
+def test_tensors_give_the_same_dataset_as_arrays(kind: torch.dtype) -> None:
     values = torch.arange(6, dtype=kind).reshape(3, 2)
     if kind.is_floating_point:
         values.requires_grad_()
@@ -82,7 +82,7 @@ def test_tensors_give_the_dataset_of_their_arrays(kind: torch.dtype) -> None:
     assert data.x.dtype == (np.float32 if kind in (torch.float32, torch.bfloat16) else np.float64)
 
 
-def test_a_dataset_does_not_change_with_the_arrays_that_it_was_made_of() -> None:
+def test_a_dataset_does_not_change_with_the_arrays_that_it_was_made_from() -> None:
     values = np.zeros((3, 2))
     tensor = torch.zeros(3)
     data = Dataset.from_arrays(values, tensor)
@@ -118,13 +118,13 @@ def test_values_that_are_not_finite_are_refused_by_name_and_place(bad: float) ->
         (np.ones(3), np.ones(3), {"valid": 1.0}, "at least 0 and below 1, got 1.0"),
     ],
 )
-def test_what_is_no_dataset_is_refused_in_one_line(x: Any, y: Any, options: dict[str, Any], message: str) -> None:
+def test_invalid_datasets_are_refused_in_one_line(x: Any, y: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         Dataset.from_arrays(x, y, **options)
     assert "\n" not in str(raised.value)
 
 
-def test_splits_share_out_every_sample_once() -> None:
+def test_splits_contain_every_sample_once() -> None:
     data = make()
     parts = [numbers_of(part) for part in (data.train, data.valid, data.test)]
     assert [len(part) for part in parts] == [35, 5, 10]
@@ -132,7 +132,7 @@ def test_splits_share_out_every_sample_once() -> None:
     assert len(Dataset.from_arrays(np.ones(30), np.ones(30), valid=0.01).valid) == 1  # not empty if above 0
 
 
-def test_a_split_is_known_to_be_empty_before_it_is_asked_for() -> None:
+def test_a_split_is_known_to_be_empty_before_it_is_read() -> None:
     data = make(valid=0.0)
     assert [data.has_split(name) for name in ("train", "valid", "test")] == [True, False, True]
 
@@ -154,7 +154,7 @@ def test_a_seed_gives_the_same_subsets_and_another_seed_others() -> None:
     assert numbers_of(make().test) != numbers_of(make(seed=8).test)
 
 
-def test_splits_that_are_not_there_are_named_in_one_line() -> None:
+def test_missing_splits_are_named_in_one_line() -> None:
     data = make(valid=0.0)
     for ask, message in (
         (lambda: data.valid, "samples of the valid split are required, but there are none"),
@@ -199,7 +199,7 @@ def test_one_row_is_a_dataset_of_one_sample() -> None:
             data[rows]
 
 
-def test_new_matrices_are_taken_apart_as_they_were_put_together() -> None:
+def test_new_matrices_are_split_into_variables_as_they_were_joined() -> None:
     data = make().train[5:12]
     new = data.with_matrices(2 * data.input_matrix, data.output_matrix - 1)
     np.testing.assert_array_equal(new["conductivity"], 2 * data["conductivity"])
@@ -215,14 +215,14 @@ def test_new_matrices_are_taken_apart_as_they_were_put_together() -> None:
         data.with_matrices(data.input_matrix, data.output_matrix[:, 1:])
 
 
-def test_a_whole_dataset_with_new_matrices_keeps_its_splits() -> None:
+def test_a_complete_dataset_with_new_matrices_keeps_its_splits() -> None:
     data = make()
     new = data.with_matrices(data.input_matrix, -data.output_matrix)
     assert numbers_of(new.subset(4, 9)) == numbers_of(data.subset(4, 9))
     np.testing.assert_array_equal(new.test.y, -data.test.y)
 
 
-def test_the_digest_follows_every_number_and_nothing_else() -> None:
+def test_the_digest_depends_on_every_number_and_on_nothing_else() -> None:
     data = make()
     assert data.digest() == make(seed=8, units={"initial": "K"}).digest()
     assert len(data.digest()) == 32
@@ -237,7 +237,7 @@ def test_the_digest_follows_every_number_and_nothing_else() -> None:
     assert len({data.digest(), *(other.digest() for other in others)}) == 5
 
 
-def test_a_saved_dataset_is_valid_and_comes_back_whole(saved: Path) -> None:
+def test_a_saved_dataset_is_valid_and_is_read_completely(saved: Path) -> None:
     options = {"units": {"initial": "K"}, "scaling": {"conductivity": "log"}, "axes": {"initial": ("x", "channel")}}
     data = make(**options, attributes={"title": "Rods", "headline": "rmse_std"})
     data.save(saved)
@@ -258,7 +258,7 @@ def test_a_saved_dataset_is_valid_and_comes_back_whole(saved: Path) -> None:
     assert numbers_of(found.subset(13, 6)) == numbers_of(data.subset(13, 6))
 
 
-def test_what_was_saved_can_be_saved_again_to_the_same_bytes(saved: Path, tmp_path: Path) -> None:
+def test_saving_a_saved_dataset_again_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:
     found = open_dataset(saved)
     found.save(tmp_path / "again.h5")
     assert (tmp_path / "again.h5").read_bytes() == saved.read_bytes()
@@ -287,7 +287,7 @@ def test_the_headline_suits_the_outputs_unless_it_is_given() -> None:
     assert make(**field, attributes={"headline": "rmse_std"}).attributes["headline"] == "rmse_std"
 
 
-def test_only_the_asked_rows_are_read_and_only_once(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_requested_rows_are_read_and_only_once(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, list[int]]] = []
     read = module.read_rows
 
@@ -329,13 +329,13 @@ def test_a_missing_file_is_named_in_one_line(tmp_path: Path) -> None:
         open_dataset(tmp_path / "absent.h5")
 
 
-def test_a_dataset_survives_a_trip_to_another_process(saved: Path) -> None:
+def test_a_dataset_can_be_pickled_for_another_process(saved: Path) -> None:
     for data in (make().train, open_dataset(saved).train):
         copy = pickle.loads(pickle.dumps(data))
         assert copy.digest() == data.digest()
 
 
-def test_a_dataset_says_what_it_holds() -> None:
+def test_the_repr_of_a_dataset_describes_its_contents() -> None:
     sides = "  inputs   initial (2, 3), conductivity\n  outputs  temperature (4)"
     sides = "  inputs   initial (2, 3), conductivity\n  outputs  temperature (4)"
     whole = f"Dataset:\n  samples  50 (35 train, 5 valid, 10 test)\n{sides}"

@@ -1,4 +1,4 @@
-"""Metrics against closed forms: constants, single sines, definitions of others."""
+"""Metrics against closed forms: constant errors, single sines, and the definitions of other libraries."""
 
 from contextlib import nullcontext
 
@@ -45,11 +45,11 @@ def test_a_constant_error_on_a_constant_field_has_its_closed_form() -> None:
     assert metrics.nrmse(prediction, target, axes=FIELD) == pytest.approx(0.25, rel=EXACT)
     assert metrics.crmse(prediction, target, axes=FIELD) == pytest.approx(1.0, rel=EXACT)
     assert metrics.brmse(prediction, target, axes=FIELD) == pytest.approx(1.0, rel=EXACT)
-    # no variance: only the epsilon of The Well remains under the error
+    # The variance is zero: only the epsilon of The Well remains in the denominator.
     assert metrics.vrmse(prediction, target, axes=FIELD) == pytest.approx(1e-7**-0.5, rel=EXACT)
 
 
-def test_rel_l2_is_the_mean_of_ratios_and_not_the_ratio_of_means() -> None:
+def test_rel_l2_is_the_mean_of_ratios_not_the_ratio_of_means() -> None:
     target = np.array([[3.0, 4.0], [30.0, 40.0]])
     prediction = target + np.array([[5.0, 0.0], [0.0, 5.0]])
     np.testing.assert_allclose(metrics.rel_l2_per_sample(prediction, target), [1.0, 0.1], rtol=EXACT)
@@ -64,7 +64,7 @@ def test_rel_l2_takes_all_axes_and_channels_of_a_sample_together() -> None:
     np.testing.assert_array_equal(metrics.rel_l2_per_sample(prediction, target), flat)
 
 
-def test_samples_of_zero_norm_are_left_out_and_named_and_the_others_decide() -> None:
+def test_samples_of_zero_norm_are_left_out_and_named_and_the_others_are_averaged() -> None:
     target = np.ones((20, 4))
     target[[1, 3, 6, 8, 11, 15, 19]] = 0.0
     prediction = target + 0.5
@@ -86,8 +86,8 @@ def test_a_norm_is_zero_up_to_sixteen_roundings_of_the_largest_in_the_dtype_of_t
     np.testing.assert_allclose(metrics.nrmse_per_sample(prediction, target, axes=("x",)), expected, rtol=EXACT)
 
 
-def test_a_velocity_at_rest_in_the_beginning_is_left_out_and_one_in_small_units_is_not() -> None:
-    velocity, pressure = 1e-20, 1e5  # far less than rounding of the other channel
+def test_a_velocity_that_is_initially_at_rest_is_left_out_and_a_velocity_in_small_units_is_not() -> None:
+    velocity, pressure = 1e-20, 1e5  # the velocity is far below the rounding of the pressure
     target = np.array([velocity, pressure]) * np.ones((3, 4, 8, 2))
     target[:, 0, :, 0] = 1e-17 * velocity
     prediction = target + np.array([0.2 * velocity, 0.4 * pressure])
@@ -96,12 +96,12 @@ def test_a_velocity_at_rest_in_the_beginning_is_left_out_and_one_in_small_units_
     assert value == pytest.approx((9 * 0.2 + 12 * 0.4) / 21, rel=EXACT)
     per_sample = metrics.nrmse_per_sample(prediction, target, axes=("time", "x", "channel"))
     np.testing.assert_allclose(per_sample, (3 * 0.2 + 4 * 0.4) / 7, rtol=EXACT)
-    prediction[1, 0, 5, 0] = np.nan  # in what is left out
+    prediction[1, 0, 5, 0] = np.nan  # within a field that is left out
     per_sample = metrics.nrmse_per_sample(prediction, target, axes=("time", "x", "channel"))
     np.testing.assert_array_equal(np.isnan(per_sample), [False, True, False])
 
 
-def test_without_any_norm_the_relative_errors_are_undefined_and_name_the_remedy() -> None:
+def test_without_any_nonzero_norm_the_relative_errors_are_undefined_and_name_the_remedy() -> None:
     zero = np.zeros((3, 4))
     for value in (lambda: metrics.rel_l2(zero + 1, zero), lambda: metrics.nrmse(zero + 1, zero, axes=("x",))):
         with pytest.raises(UndefinedMetricError, match=r"norm of the target, which is zero in all 3 \w+: use rmse$"):
@@ -109,7 +109,7 @@ def test_without_any_norm_the_relative_errors_are_undefined_and_name_the_remedy(
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_left_out_must_be_predicted_finite_all_the_same(bad: float) -> None:
+def test_predictions_of_samples_that_are_left_out_must_be_finite_as_well(bad: float) -> None:
     target = np.random.default_rng(5).normal(size=(6, 4))
     prediction = target + 0.1
     empty, constant = target.copy(), target.copy()
@@ -147,7 +147,7 @@ def test_rmse_std_is_the_mean_over_outputs_of_different_scale() -> None:
     assert metrics.rmse_std(target + np.array([0.5, 10.0]), target) == pytest.approx((0.5 + 0.1) / 2, rel=EXACT)
 
 
-def test_rmse_std_does_not_depend_on_offset_or_unit() -> None:
+def test_rmse_std_does_not_depend_on_offset_or_units() -> None:
     generator = np.random.default_rng(1)
     target, error = generator.normal(size=(30, 4)), generator.normal(size=(30, 4))
     value = metrics.rmse_std(target + error, target)
@@ -179,33 +179,33 @@ def test_an_output_varies_where_its_dtype_resolves_its_range(dtype: type) -> Non
     eps = np.finfo(dtype).eps
     up = np.arange(16) % 2
     target = np.stack([2.0 * up - 1, 16 * eps * up - 1, 17 * eps * up - 1], axis=1).astype(dtype)
-    prediction = target + np.array([0.3, 0.0, 6.0 * eps])  # deviations 1 and 8.5 eps; 6 eps is exact beside 1
+    prediction = target + np.array([0.3, 0.0, 6.0 * eps])  # standard deviations 1 and 8.5 eps; 6 eps is exact beside 1
     assert metrics.rmse_std(prediction, target) == pytest.approx((0.3 + 6 / 8.5) / 2, rel=EXACT)
     assert metrics.r2(prediction, target) == pytest.approx(1 - (0.3**2 + (6 / 8.5) ** 2) / 2, rel=EXACT)
 
 
-def test_a_pressure_of_one_atmosphere_that_varies_by_a_fiftieth_of_a_pascal_counts() -> None:
+def test_an_atmospheric_pressure_that_varies_by_a_fiftieth_of_a_pascal_is_not_constant() -> None:
     angle = np.arange(40) * 2 * np.pi / 40
-    target = np.stack([np.cos(angle), 101325 + 0.02 * np.sin(angle)], axis=1)  # deviations sqrt(1/2) and 0.02 sqrt(1/2)
+    target = np.stack([np.cos(angle), 101325 + 0.02 * np.sin(angle)], axis=1)  # standard deviations sqrt(1/2), 0.02 sqrt(1/2)
     prediction = target + np.sqrt(0.5) * np.array([0.1, 1.5 * 0.02])
-    # 101325 is rounded by 7e-12, so the deviation of 0.014 and the error are good to 1e-9
+    # 101325 is rounded by 7e-12, so that the standard deviation of 0.014 and the error are accurate to 1e-9.
     assert metrics.rmse_std(prediction, target) == pytest.approx(0.8, rel=1e-9)
     assert metrics.r2(prediction, target) == pytest.approx(1 - (0.01 + 2.25) / 2, rel=1e-9)
 
 
-def test_an_offset_costs_a_deviation_no_digits() -> None:
-    step = 2.0**-47  # 32 roundings of 1, and exact beside 1.1
-    target = np.repeat(1.1 + step * (np.arange(1000) % 2)[:, None], 2, axis=1)  # deviation step / 2
+def test_an_offset_does_not_lower_the_accuracy_of_a_standard_deviation() -> None:
+    step = 2.0**-47  # 32 roundings of 1, and exact when added to 1.1
+    target = np.repeat(1.1 + step * (np.arange(1000) % 2)[:, None], 2, axis=1)  # standard deviation step / 2
     assert metrics.rmse_std(target + step, target) == 2.0
     assert metrics.r2(target + step, target) == -3.0
 
 
-def test_a_constant_output_is_warned_of_where_the_prediction_misses_it_by_more_than_it_misses_the_others() -> None:
+def test_a_constant_output_is_named_where_its_relative_error_exceeds_those_of_the_others() -> None:
     varying = np.random.default_rng(4).normal(scale=100.0, size=(30, 3))
     target = np.hstack([varying, np.full((30, 1), 293.0), np.zeros((30, 1))])
     relative = np.array([0.02, 0.1, 0.06])
-    error, usual = relative * varying.std(0), np.median(varying.std(0))  # a zero has the size of the deviations
-    assert metrics.rmse_std(target, target) == 0.0  # all are met exactly
+    error, usual = relative * varying.std(0), np.median(varying.std(0))  # the scale of a zero output
+    assert metrics.rmse_std(target, target) == 0.0  # all outputs are predicted exactly
     for constant, zero, named in (
         (0.09 * 293, 0.09 * usual, ""),
         (-0.11 * 293, 0.09 * usual, "output 3, counted from 0"),
@@ -219,11 +219,11 @@ def test_a_constant_output_is_warned_of_where_the_prediction_misses_it_by_more_t
                 assert metric(prediction, target) == pytest.approx(expected, rel=EXACT)
 
 
-def test_a_field_with_fixed_values_on_its_boundary_warns_of_nothing() -> None:
+def test_a_field_with_fixed_values_on_its_boundary_gives_no_warning() -> None:
     x = np.linspace(0, 1, 17)
     amplitude = np.random.default_rng(7).uniform(0.5, 1.5, size=(20, 1))
-    target = 2.0 * (1 - x) + amplitude * x * (1 - x)  # 2 at one end and 0 at the other
-    prediction = target + 0.02 * np.cos(9 * x)  # a smooth error, at the ends as inside
+    target = 2.0 * (1 - x) + amplitude * x * (1 - x)  # fixed at 2 and at 0 at the ends
+    prediction = target + 0.02 * np.cos(9 * x)  # a smooth error, equally large at the ends and inside
     inside = metrics.rmse_std(prediction[:, 1:-1], target[:, 1:-1])
     assert metrics.rmse_std(prediction, target) == pytest.approx(inside, rel=EXACT)  # a warning is an error here
     assert metrics.r2(prediction, target) == pytest.approx(metrics.r2(prediction[:, 1:-1], target[:, 1:-1]), rel=EXACT)
@@ -238,20 +238,20 @@ def test_masked_values_are_refused_in_one_line() -> None:
     assert metrics.rmse(values + 1, whole) == pytest.approx(1.0, rel=EXACT)  # nothing is masked
 
 
-def test_max_error_is_the_largest_anywhere() -> None:
+def test_max_error_is_the_largest_error_of_all_values() -> None:
     prediction, target = random_fields()
     prediction = prediction.copy()
     prediction[3, 1, 4, 9, 1] = target[3, 1, 4, 9, 1] - 77.0
     assert metrics.max_error(prediction, target) == pytest.approx(77.0, rel=EXACT)
 
 
-def test_nrmse_normalises_each_time_and_channel_by_itself() -> None:
+def test_nrmse_normalises_each_time_and_channel_separately() -> None:
     space = wave(32, 3)
     size = np.array([[1.0, 10.0], [100.0, 1000.0]])  # time, channel
     target = (space[None, :, None] * size[:, None, :])[None]
     prediction = target * (1 + np.array([[0.1, 0.2], [0.3, 0.4]])[None, :, None, :])
     assert metrics.nrmse(prediction, target, axes=("time", "x", "channel")) == pytest.approx(0.25, rel=EXACT)
-    assert metrics.rel_l2(prediction, target) == pytest.approx(0.4, rel=0.01)  # the largest dominates
+    assert metrics.rel_l2(prediction, target) == pytest.approx(0.4, rel=0.01)  # the largest values dominate
 
 
 def test_vrmse_divides_by_points_minus_one() -> None:
@@ -261,12 +261,12 @@ def test_vrmse_divides_by_points_minus_one() -> None:
     variance = 2.0 * points / (points - 1)  # sum of sin^2 over the period is points / 2
     expected = np.sqrt(2.0 / (variance + 1e-7))
     assert metrics.vrmse(mean_of_field, target, axes=("x",)) == pytest.approx(expected, rel=EXACT)
-    assert abs(expected - 1.0) > 0.01  # so that another divisor would be seen
+    assert abs(expected - 1.0) > 0.01  # so that another divisor would be noticed
     with pytest.raises(ValueError, match="two or more points"):
         metrics.vrmse(target[:, :1], target[:, 1:2], axes=("x",))
 
 
-def test_crmse_sees_only_the_mean_over_space() -> None:
+def test_crmse_depends_only_on_the_mean_over_space() -> None:
     target = np.zeros((2, 16, 16))
     ripple = np.outer(wave(16, 2), wave(16, 5))
     prediction = ripple + np.array([0.3, -0.4])[:, None, None]
@@ -274,7 +274,7 @@ def test_crmse_sees_only_the_mean_over_space() -> None:
     assert metrics.crmse(np.stack([ripple, ripple]), target, axes=("x", "y")) == pytest.approx(0.0, abs=EXACT)
 
 
-def test_brmse_sees_only_the_boundary_and_a_corner_twice() -> None:
+def test_brmse_depends_only_on_the_boundary_and_counts_a_corner_twice() -> None:
     target = np.zeros((1, 4, 6))
     inside = target.copy()
     inside[0, 1:-1, 1:-1] = 9.0
@@ -296,8 +296,8 @@ def test_a_single_cosine_lies_in_one_band(periods: int, band: int, dimensions: i
     line = np.cos(2 * np.pi * periods * np.arange(points) / points)
     error = line if dimensions == 1 else np.broadcast_to(line, (points, points))  # along y
     error, axes = np.stack([error, error]), ("x", "y")[:dimensions]
-    amplitude = 1.0 if periods == 0 else 0.5  # half of it is at the negative wavenumber
-    last = 17 if dimensions == 1 else 16  # 0 ... 16, the two-dimensional spectrum stops below the half
+    amplitude = 1.0 if periods == 0 else 0.5  # the other half is at the negative wavenumber
+    last = 17 if dimensions == 1 else 16  # 0 ... 16; the two-dimensional spectrum stops below the half
     wavenumbers = (4, 8, last - 12)[band]
     values = [metrics.frmse(error, np.zeros_like(error), axes=axes, band=name) for name in BANDS]
     expected = [0.0, 0.0, 0.0]
@@ -305,7 +305,7 @@ def test_a_single_cosine_lies_in_one_band(periods: int, band: int, dimensions: i
     np.testing.assert_allclose(values, expected, atol=EXACT)
 
 
-def test_a_slanted_wave_goes_to_the_bin_of_its_radius() -> None:
+def test_an_oblique_wave_is_counted_in_the_bin_of_its_radius() -> None:
     points = 64
     x, y = np.meshgrid(*[2 * np.pi * np.arange(points) / points] * 2, indexing="ij")
     slanted = np.cos(9 * x + 9 * y)[None]  # radius 12.7, although each wavenumber is below 12
@@ -338,7 +338,7 @@ def test_the_order_of_axes_on_disk_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("first", [2, 3])
-def test_no_value_depends_on_batches(first: int) -> None:
+def test_no_value_depends_on_the_batches(first: int) -> None:
     prediction, target = random_fields()
     whole = all_metrics(prediction, target)
     batches = slice(first), slice(first, None)
@@ -367,11 +367,11 @@ SMALL = arrays.arrays(np.float64, (3, 4), elements=st.floats(-10, 10))
 
 @settings(deadline=None)
 @given(SMALL, SMALL)
-def test_the_mean_error_never_exceeds_the_root_mean_square_nor_that_the_maximum(
+def test_the_mean_error_never_exceeds_the_root_mean_square_nor_the_latter_the_maximum(
     prediction: np.ndarray, target: np.ndarray
 ) -> None:
     slack = 1 + EXACT
-    assert metrics.mae(prediction, target) <= slack * metrics.rmse(prediction, target) + 1e-150  # squares underflow
+    assert metrics.mae(prediction, target) <= slack * metrics.rmse(prediction, target) + 1e-150  # squares may underflow
     assert metrics.rmse(prediction, target) <= slack * metrics.max_error(prediction, target)
 
 
@@ -383,14 +383,14 @@ def test_a_prediction_that_is_not_finite_gives_no_finite_error_and_no_warning(ba
     assert not np.isfinite(list(all_metrics(prediction, target).values())).any()
 
 
-@pytest.mark.parametrize("exponent", [664, -565])  # 1e200 and 1e-170, whose squares overflow and vanish
-def test_a_change_of_units_changes_errors_by_its_power_however_large(exponent: int) -> None:
+@pytest.mark.parametrize("exponent", [664, -565])  # 1e200 and 1e-170, whose squares overflow and underflow
+def test_a_change_of_units_scales_errors_by_its_power_for_any_magnitude(exponent: int) -> None:
     prediction, target = random_fields()
     before, after = all_metrics(prediction, target), all_metrics(np.ldexp(prediction, exponent), np.ldexp(target, exponent))
     for name in before.keys() - {"vrmse"}:
         unit = 1.0 if name in ("rel_l2", "rmse_std", "r2", "nrmse") else np.ldexp(1.0, exponent)
         assert after[name] == pytest.approx(unit * before[name], rel=EXACT, abs=0), name
-    # beside 1e200 the epsilon of vrmse is nothing, as it is beside 1e12; beside 1e-170 it is all
+    # Compared with 1e200, as with 1e12, the epsilon of vrmse is negligible; compared with 1e-170 it dominates.
     large = metrics.vrmse(np.ldexp(prediction, 40), np.ldexp(target, 40), axes=FIELD)
     small = np.ldexp(metrics.vrmse(prediction - target, 0 * target, axes=FIELD), exponent)
     assert after["vrmse"] == pytest.approx(large if exponent > 0 else small, rel=EXACT, abs=0)
@@ -399,13 +399,13 @@ def test_a_change_of_units_changes_errors_by_its_power_however_large(exponent: i
 def test_float32_is_summed_in_float64() -> None:
     target = np.full((1, 20_000), 1.0, np.float32)
     prediction = target.copy()
-    prediction[0, 0] = 4097.0  # 4096^2 swallows ones in float32
+    prediction[0, 0] = 4097.0  # 4096^2 absorbs ones in float32
     assert metrics.rmse(prediction - 1 + target, target) == pytest.approx(4096 / np.sqrt(20_000), rel=EXACT)
     assert metrics.mae(prediction, target) == pytest.approx(4096 / 20_000, rel=EXACT)
 
 
 @pytest.mark.parametrize("name", ["rel_l2", "rmse_std", "rmse", "mae", "r2", "max_error"])
-def test_shapes_that_differ_are_refused_in_one_line(name: str) -> None:
+def test_different_shapes_are_refused_in_one_line(name: str) -> None:
     with pytest.raises(ValueError, match=r"same shape .* got \(4, 3\) and \(4, 1\)") as raised:
         getattr(metrics, name)(np.ones((4, 3)), np.ones((4, 1)))  # NumPy would broadcast
     assert "\n" not in str(raised.value)

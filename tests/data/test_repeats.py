@@ -1,4 +1,4 @@
-"""Samples of equal input: found, left out together in every leave-one-out, and counted once; real repeats inform the noise."""
+"""Repeated inputs: found, left out together in leave-one-out, counted once; repeated measurements inform the noise estimate."""
 
 import numpy as np
 import pytest
@@ -17,10 +17,10 @@ from pac_surrogate.selection.candidates import RIDGES, candidates
 from pac_surrogate.selection.stacking import explain, weigh
 
 RNG = np.random.default_rng(0)
-input_of = torch.tensor([0, 1, 2, 1, 3, 4, 0, 1])  # two, three, and three single ones
+input_of = torch.tensor([0, 1, 2, 1, 3, 4, 0, 1])  # one input twice, one three times, and three single ones
 
 
-def test_equal_and_nearly_equal_inputs_are_one_and_others_are_not():
+def test_equal_and_nearly_equal_inputs_form_one_group_and_others_do_not():
     x = draws(5, 3)
     x = torch.cat([x, x[1:2] + 0.99 * NEAR, x[2:3] + torch.tensor([0.0, 1.01 * NEAR, 0.0]), x[:1]])
     assert groups_of(x).tolist() == [0, 1, 2, 3, 4, 1, 5, 0]
@@ -28,7 +28,7 @@ def test_equal_and_nearly_equal_inputs_are_one_and_others_are_not():
     assert groups_of(x[:0]).tolist() == []
     assert groups_of(x[:1]).tolist() == [0]
     chain = 0.9 * NEAR * torch.arange(4, dtype=torch.float64)[:, None]
-    assert groups_of(chain).tolist() == [0, 0, 0, 0]  # each is equal to the next
+    assert groups_of(chain).tolist() == [0, 0, 0, 0]  # each is close to the next
 
 
 def test_sums_means_and_sample_weights_are_those_of_the_groups():
@@ -44,7 +44,7 @@ def test_sums_means_and_sample_weights_are_those_of_the_groups():
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_kernel_leaves_repeats_out_together(shared):
-    """Against fits of the others alone: the residuals, and what the others expect of their squares."""
+    """Compare with fits to the other samples: the residuals, and the squared residuals that those fits expect."""
     outputs = 2
     root = draws(5, 3, seed=1)[input_of] if shared else draws(5, 4, outputs, seed=1)[input_of].permute(0, 2, 1).reshape(16, 4)
     gram, residual, ratio = root @ root.T, draws(8, outputs), 0.3
@@ -59,7 +59,7 @@ def test_a_kernel_leaves_repeats_out_together(shared):
         expected = r[own] - gram[own][:, rest] @ solved
         members = input_of == number
         torch.testing.assert_close(found.left_out[members], expected.reshape(-1, outputs), rtol=0, atol=1e-11)
-        scale = (r[rest] * solved).sum(0) / len(r[rest])  # s^2 of the others
+        scale = (r[rest] * solved).sum(0) / len(r[rest])  # s^2 of the other samples
         spread = gram[own][:, own] - gram[own][:, rest] @ torch.linalg.solve(seen, gram[rest][:, own])
         variance = (spread.diagonal() + ratio)[:, None] * scale
         torch.testing.assert_close(
@@ -73,7 +73,7 @@ def test_lines_leave_repeats_out_together(linear):
     for lines, strength in zip(RidgeLines.grid(before, x, y, RIDGES, linear=linear), RIDGES, strict=True):
         for i in range(8):
             rest = input_of != input_of[i]
-            own = strength * 8 / int(rest.sum())  # the ridge, strength times samples, stays what it is
+            own = strength * 8 / int(rest.sum())  # keeps strength times samples
             a, b, c = fit_lines(before[rest], x[rest], y[rest], strength=own, linear=linear)
             guess = a * before + b + x @ c
             torch.testing.assert_close(lines.left_out[i], (y - guess)[i], rtol=0, atol=1e-5)
@@ -81,21 +81,21 @@ def test_lines_leave_repeats_out_together(linear):
 
 
 def test_a_process_leaves_repeats_out_together():
-    """With the hyper-parameters of a fit that has not seen the fold: the residuals are those of the others alone."""
+    """Use the hyper-parameters of a fit without the fold: the residuals are those of the other samples alone."""
     x, y = draws(5, 2, seed=1)[input_of], draws(8, 1, seed=2)
     data = pac.Dataset.from_arrays(x.numpy(), y.numpy())
     found = pac.GP(on="target").left_out(small("MLP").network, data)
-    assert len(found.predictor.points) == 8  # every sample counts for the fit
+    assert len(found.predictor.points) == 8  # every sample is used in the fit
     for number in range(5):
-        rest = input_of % 5 != number  # five inputs are five folds
+        rest = input_of % 5 != number  # each of the five inputs is one fold
         kernel = make_kernel("matern", 2, 0)
         fitted, _ = fit_process(x[rest].numpy(), y[rest].numpy() - y[rest].numpy().mean(0), kernel)
         expected = y[~rest].numpy() - y[rest].numpy().mean(0) - fitted.predict(x[~rest].numpy()).reshape(-1, 1)
         np.testing.assert_allclose(found.residual[~rest], expected, rtol=1e-6, atol=1e-8)
 
 
-def test_a_sample_given_again_is_weighed_once():
-    """The weights of candidates, and the errors that the choice reports, are those of the samples given once."""
+def test_a_repeated_sample_is_weighted_once():
+    """The weights of candidates, and the reported errors of the choice, are those of the samples without repeats."""
     residuals, apart = draws(3, 5, 1) * torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64)[:, None, None], torch.arange(5)
     found = {str(k): LeftOut(small("MLP").network, own) for k, own in enumerate(residuals)}
     again = {str(k): LeftOut(small("MLP").network, own) for k, own in enumerate(residuals[:, input_of])}
@@ -111,7 +111,7 @@ def test_a_sample_given_again_is_weighed_once():
     ]
 
 
-def test_a_variance_of_the_others_is_that_of_other_inputs():
+def test_the_expected_variance_comes_from_other_inputs():
     candidate = LeftOut(small("MLP").network, draws(8, 2))
     for i in range(8):
         expected = candidate.residual[input_of != input_of[i]].square().mean(0)
@@ -120,13 +120,13 @@ def test_a_variance_of_the_others_is_that_of_other_inputs():
 
 def test_an_order_statistic_counts_every_input_once():
     values = torch.tensor([3.0, 1.0, 2.0, 1.0, 5.0, 4.0, 3.0, 1.0], dtype=torch.float64)
-    weight = sample_weights(input_of)  # the value of each input once: 1, 2, 3, 4, 5
+    weight = sample_weights(input_of)  # each input counted once: 1, 2, 3, 4, 5
     assert [float(order_statistic(values, weight, rank)) for rank in range(1, 6)] == [1.0, 2.0, 3.0, 4.0, 5.0]
     apart = torch.arange(8)
     assert float(order_statistic(values, sample_weights(apart), 5)) == 3.0
 
 
-def test_bands_of_repeated_samples_are_those_of_the_samples_given_once():
+def test_bands_of_repeated_samples_equal_those_of_single_samples():
     residual, studentised, around, deviation = draws(5, 2), draws(5, 2).abs(), draws(5, 3, 2), draws(3, 2, seed=4).abs()
     apart, mean = torch.arange(5), torch.zeros(3, 2, dtype=torch.float64)
     for simultaneous in (False, True):
@@ -163,7 +163,7 @@ def judged(adapted):
     return error, np.mean((truth >= band.lower) & (truth <= band.upper)), np.mean(band.upper - band.lower) / truth.std()
 
 
-def test_each_input_is_weighed_once_in_a_choice(surrogate):
+def test_each_input_is_weighted_once_in_a_choice(surrogate):
     rows = [*range(12), 0, 0, 0, 0, 0]
     target = pac.Dataset.from_arrays(FEW[rows], moved(FEW[rows]))
     with pytest.warns(pac.DataWarning, match="repeat inputs"):
@@ -178,18 +178,18 @@ def test_each_input_is_weighed_once_in_a_choice(surrogate):
 
 
 @pytest.mark.parametrize("rows", [[*range(12), *range(12)], [*range(12), 3], [*range(12), 0, 0, 0]])
-def test_rows_that_are_given_again_wreck_neither_the_choice_nor_its_intervals(surrogate, rows):
-    """Doubled rows of 12 gave an error of 0.49 for one of 0.03, and intervals that covered nothing."""
+def test_repeated_rows_harm_neither_the_choice_nor_its_intervals(surrogate, rows):
+    """12 doubled rows have given an error of 0.49 instead of 0.03, and intervals that covered nothing."""
     once = judged(pac.transfer(surrogate, pac.Dataset.from_arrays(FEW, moved(FEW)), source=SOURCE))
     with pytest.warns(
         pac.DataWarning, match=r"target samples repeat inputs, to a ten-thousandth of a deviation \(.* and 1[25]"
     ):
         adapted = pac.transfer(surrogate, pac.Dataset.from_arrays(FEW[rows], moved(FEW[rows])), source=SOURCE)
     again = judged(adapted)
-    assert again[0] < 2 * once[0] + 0.005  # the same function at the same inputs; ratios of a grid differ by half a decade
-    assert again[1] > 0.75  # nominal 0.9 from 12 inputs: the coverage of one draw has a deviation of 0.08
+    assert again[0] < 2 * once[0] + 0.005  # same function and inputs; the ratios of a grid differ by half a decade
+    assert again[1] > 0.75  # nominally 0.9 from 12 inputs; the standard deviation of the coverage is 0.08
     assert again[2] < 3 * once[2] + 0.02
-    assert adapted.choice.table[0].error > 1e-6  # an error of 1e-9 was that of a copy
+    assert adapted.choice.table[0].error > 1e-6  # 1e-9 was the error of a copy
 
 
 @pytest.mark.parametrize("method", [pac.LinearCorrection(), pac.GP(on="target"), pac.ATL(), pac.FineTune(learning_rate=3e-3)])
@@ -209,8 +209,8 @@ def test_folds_keep_repeats_together(surrogate, method):
         adapted.predict_interval(NEW, 0.95)
 
 
-def test_repeats_of_a_noisy_measurement_inform_the_noise(surrogate):
-    """Four readings of each of 12 inputs, noise 0.3 deviations: intervals hold a new reading, and errors fall with repeats."""
+def test_repeats_of_a_noisy_measurement_inform_the_noise_estimate(surrogate):
+    """Use 4 readings of each of 12 inputs, noise 0.3 deviations: intervals hold new readings, and repeats lower the error."""
     noise = 0.3 * moved(NEW).std()
     generator, covered, errors = np.random.default_rng(1), [], []
     for _ in range(4):
@@ -224,6 +224,6 @@ def test_repeats_of_a_noisy_measurement_inform_the_noise(surrogate):
         reading = moved(NEW) + noise * generator.normal(size=200)
         covered.append(np.mean((reading >= band.lower) & (reading <= band.upper)))
         errors.append([np.sqrt(np.mean((one.predict(NEW) - moved(NEW)) ** 2)) for one in (adapted, single)])
-    # 12 inputs calibrate each band: one draw has a deviation of 0.08, the mean of four 0.04.
+    # 12 inputs calibrate each band: the coverage of one draw has a standard deviation of 0.08, the mean of four draws 0.04.
     assert 0.76 < np.mean(covered) <= 1.0
-    assert np.mean(errors, axis=0)[0] < np.mean(errors, axis=0)[1]  # four readings say more than one
+    assert np.mean(errors, axis=0)[0] < np.mean(errors, axis=0)[1]  # four readings contain more information than one

@@ -1,4 +1,4 @@
-"""Standardisation: what is pooled, what is logarithmic, and that nothing is lost on the way there and back."""
+"""Standardisation: which values are pooled, which are logarithmic, and that the inverse restores every value."""
 
 import math
 
@@ -25,11 +25,11 @@ def columns(mean=0.0, deviation=1.0, logarithmic=False, low=-1.0, high=1.0):
     return Columns(as_column[0], as_column[1], torch.tensor([logarithmic]), as_column[2], as_column[3])
 
 
-def test_each_column_of_a_table_has_mean_0_and_deviation_1_of_its_own():
+def test_each_column_of_a_table_has_mean_0_and_standard_deviation_1():
     scales = np.array([1e-6, 1.0, 1e5])
     scaled = standardised(3 * scales + scales * draws(50, 3), draws(50, 2))
     for matrix in (scaled.input_matrix, scaled.output_matrix):
-        np.testing.assert_allclose(matrix.mean(0), 0, atol=1e-13)  # float64 rounding of 50 numbers of order 1
+        np.testing.assert_allclose(matrix.mean(0), 0, atol=1e-13)  # the float64 rounding of 50 numbers of order 1
         np.testing.assert_allclose(matrix.std(0), 1, rtol=1e-12)
 
 
@@ -44,9 +44,9 @@ def test_each_column_of_a_table_has_mean_0_and_deviation_1_of_its_own():
         (("time", "mode"), (0, 1)),
     ],
 )
-def test_fields_are_pooled_over_samples_time_and_space_and_over_nothing_else(axes, pooled):
+def test_fields_are_pooled_over_samples_time_and_space_only(axes, pooled):
     shape = (20, 4, 3)[: 1 + len(axes)]
-    # Every point with a mean and deviation of its own, so that any other pooling shows.
+    # Every point has its own mean and standard deviation, so that any other pooling would be noticed.
     u = np.arange(1, 1 + math.prod(shape[1:])).reshape(shape[1:]) * (1 + draws(*shape))
     scaled = standardised({"u": u}, {"scalar": draws(20)}, axes={"u": axes})["u"]
     expected = (u - u.mean(pooled, keepdims=True)) / u.std(pooled, keepdims=True)
@@ -74,9 +74,9 @@ def test_a_logarithmic_variable_that_is_not_positive_is_refused_by_name_and_valu
 
 
 @pytest.mark.parametrize("constant", [0.0, 1 / 3, -7e8, 1e-300])
-def test_a_constant_has_no_scale_it_is_standardised_to_0_and_restored_to_itself(constant):
+def test_a_constant_has_no_scale_and_is_standardised_to_0_and_restored_to_itself(constant):
     x = np.c_[np.full(30, constant), draws(30)]
-    x[::2, 0] *= 1 + 2e-16  # what a constant is computed in another order of operations
+    x[::2, 0] *= 1 + 2e-16  # rounding differences of a constant computed in another order of operations
     scaling = fit_scaling(pac.Dataset.from_arrays(x, np.full((30, 2), constant)))
     assert float(scaling.inputs.deviation[0]) == 0.0
     assert scaling.outputs.deviation.tolist() == [0.0, 0.0]
@@ -88,38 +88,38 @@ def test_a_constant_has_no_scale_it_is_standardised_to_0_and_restored_to_itself(
 
 @pytest.mark.parametrize("offset", [1e3, 1e9, -1.7e9])
 def test_an_offset_that_float64_resolves_changes_no_standardised_number(offset):
-    x = 0.5 * np.arange(40.0)[:, None] ** [1, 2]  # exact beside the offset
+    x = 0.5 * np.arange(40.0)[:, None] ** [1, 2]  # exact when added to the offset
     moved, plain = standardised(x + offset, draws(40)), standardised(x, draws(40))
-    # The mean is rounded to the spacing of float64 at the offset, 2.4e-7 at 1.7e9, and the deviation is 5.8 or more.
+    # The mean is rounded to the spacing of float64 at the offset, 2.4e-7 at 1.7e9; the standard deviation is 5.8 or more.
     np.testing.assert_allclose(moved.input_matrix, plain.input_matrix, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("size", [1e-170, 1e155, 1e200])
-def test_numbers_whose_squares_leave_float64_have_a_deviation(size):
+def test_numbers_whose_squares_overflow_or_underflow_have_a_deviation(size):
     x = draws(30, 2)
     scaling = fit_scaling(pac.Dataset.from_arrays(size * x, draws(30))).inputs
     np.testing.assert_allclose(scaling.deviation / size, x.std(0), rtol=1e-12)
 
 
-def test_what_a_dtype_does_not_resolve_is_constant_and_what_it_resolves_is_not():
-    """16 roundings, of the numbers' own dtype: a flicker of the last bit of float32 is none of float64's."""
+def test_differences_below_the_resolution_of_a_dtype_are_constant_and_larger_ones_are_not():
+    """The limit is 16 roundings of the numbers' own dtype: changes of the last bit of float32 are resolved by float64."""
     x = np.full((30, 2), 101325.0) + np.c_[np.arange(30.0) % 2, 0.02 * draws(30)] * [np.spacing(np.float32(101325)), 1]
     for dtype, varies in ((np.float32, [False, False]), (np.float64, [True, True])):
         found = fit_scaling(pac.Dataset.from_arrays(x.astype(dtype), draws(30))).inputs
         assert (found.deviation > 0).tolist() == varies
 
 
-def test_a_target_gives_the_scale_of_what_the_source_held_at_a_set_point():
+def test_a_target_sets_the_scale_of_inputs_that_the_source_held_at_a_set_point():
     source = np.c_[np.full(50, 3.0), 3 + 1e-9 * draws(50), draws(50), draws(50, seed=1)]
     target = np.c_[3 + np.linspace(0, 2, 9), 3 + np.linspace(0, 2, 9), 20 + draws(9, seed=2), np.zeros(9)]
     sides = [fit_scaling(pac.Dataset.from_arrays(x, np.ones(len(x)))).inputs for x in (source, target)]
     found = scaled_for(*sides)
-    away = np.sqrt(np.mean(np.linspace(0, 2, 9) ** 2))  # from the set point
+    away = np.sqrt(np.mean(np.linspace(0, 2, 9) ** 2))  # distance from the set point
     np.testing.assert_allclose(found.deviation[:2], away, rtol=1e-8)
-    assert torch.equal(found.deviation[2:], sides[0].deviation[2:])  # 20 deviations away is an extrapolation, and no set point
+    assert torch.equal(found.deviation[2:], sides[0].deviation[2:])  # a mean 20 deviations away is an extrapolation
     assert torch.equal(found.mean, sides[0].mean)
     assert scaled_for(found, sides[1]) is found
-    # Ratios of a column alone: in other units, the same.
+    # The rule uses only ratios within a column, so that the result is the same in other units.
     unit = torch.tensor([1e6, 1e-6, 1e3, 1.0], dtype=DOUBLE)
     other = [fit_scaling(pac.Dataset.from_arrays(x * unit.numpy(), np.ones(len(x)))).inputs for x in (source, target)]
     np.testing.assert_allclose(scaled_for(*other).deviation, found.deviation * unit, rtol=1e-7)
@@ -127,13 +127,13 @@ def test_a_target_gives_the_scale_of_what_the_source_held_at_a_set_point():
 
 @pytest.mark.parametrize("unit", [1e-100, 1e-15, 1e-6, 1e12])
 def test_a_change_of_units_changes_no_standardised_number(unit):
-    """Permeabilities of 1e-15 m2 vary as much as their logarithms say; nothing is constant because it is small."""
+    """Permeabilities of 1e-15 m2 vary as much as their logarithms; no column is constant only because it is small."""
     x = 1 + 0.1 * draws(30, 2)
     small, plain = standardised(unit * x, draws(30)), standardised(x, draws(30))
     np.testing.assert_allclose(small.input_matrix, plain.input_matrix, rtol=1e-11, atol=1e-12)
 
 
-@settings(deadline=None)  # torch imports parts of itself at their first use
+@settings(deadline=None)  # torch imports parts of itself at their first use, which takes time
 @given(
     values=st.lists(st.floats(-50, 50), min_size=1, max_size=5),
     mean=st.floats(-1e3, 1e3),
@@ -142,7 +142,7 @@ def test_a_change_of_units_changes_no_standardised_number(unit):
 def test_restoring_undoes_standardising(values, mean, deviation):
     v = torch.tensor(values, dtype=DOUBLE)[:, None]
     plain = columns(mean, deviation)
-    # Two roundings of numbers as large as |v| + |mean|.
+    # Two roundings of numbers as large as |v| + |mean|
     torch.testing.assert_close(plain.restore(plain.standardise(v)), v, rtol=0, atol=1e-15 * (4 * 50 + 4 * abs(mean)))
     logarithmic = columns(mean / 1e3, deviation, logarithmic=True)
     # A rounding of the logarithm, at most 51 here, is a relative error of its exponential.
@@ -162,8 +162,8 @@ def test_restoring_is_linear_or_exponential_by_column():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
-def test_gradients_pass_through_the_scaling_however_large_the_values(dtype):
-    """exp(300) is infinite in float32; that branch is not taken, and must not leave the NaN of infinity times 0 behind."""
+def test_gradients_pass_through_the_scaling_for_values_of_any_size(dtype):
+    """In float32, exp(300) is infinite; that branch is not taken, and infinity times 0 must not leave a NaN in the gradient."""
     z = torch.tensor([[2.0], [-1.0]], dtype=dtype, requires_grad=True)
     (gradient,) = torch.autograd.grad(columns(mean=1e3, deviation=10.0).restore(z).sum(), z)
     assert gradient.tolist() == [[10.0], [10.0]]
@@ -178,15 +178,15 @@ def test_gradients_pass_through_the_scaling_however_large_the_values(dtype):
     torch.testing.assert_close(gradient, torch.tensor([[1 / 4 + 1 / 3], [1 / 4 + 1 / 8]], dtype=dtype), rtol=1e-6, atol=0)
 
 
-def test_new_outputs_of_a_table_have_a_mean_and_a_deviation_each():
+def test_new_outputs_of_a_table_each_have_a_mean_and_a_standard_deviation():
     y = np.array([1e5, -1e-6, 100.0]) + np.array([10.0, 1e-7, 0.1]) * draws(6, 3)
     scaling = fit_new_outputs(pac.Dataset.from_arrays(draws(6, 2), y))
     np.testing.assert_allclose(scaling.mean, y.mean(0), rtol=1e-13)
-    np.testing.assert_allclose(scaling.deviation, y.std(0), rtol=1e-9)  # of 1e5 and a deviation of 10, four digits are gone
+    np.testing.assert_allclose(scaling.deviation, y.std(0), rtol=1e-9)  # 1e5 with a deviation of 10 loses 4 digits
 
 
 def test_new_fields_have_a_mean_at_each_point_and_one_deviation_for_each_variable():
-    """Ends of fixed value add nothing to it: a field is scaled by what happens between them."""
+    """Ends with fixed values do not add to the deviation: a field is scaled by its variation between them."""
     u, p = np.c_[np.zeros(5), 1e-3 * draws(5, 2), np.full(5, 5.0)], 1e5 + draws(5, 2, 4, seed=1)
     axes = {"u": ("x",), "p": ("time", "x")}
     scaling = fit_new_outputs(pac.Dataset.from_arrays(draws(5, 2), {"u": u, "p": p}, axes=axes))
@@ -195,7 +195,7 @@ def test_new_fields_have_a_mean_at_each_point_and_one_deviation_for_each_variabl
     np.testing.assert_allclose(scaling.deviation[4:], np.sqrt(p.var(0).mean()), rtol=1e-9)
 
 
-def test_new_outputs_of_one_sample_or_without_spread_are_what_they_are():
+def test_new_outputs_of_one_sample_or_without_spread_have_deviation_zero():
     one = fit_new_outputs(pac.Dataset.from_arrays(draws(1, 2), np.array([[5.0, -3.0]])))
     assert one.deviation.tolist() == [0.0, 0.0]
     assert one.mean.tolist() == [5.0, -3.0]
@@ -237,13 +237,13 @@ def test_a_set_point_is_inside_its_range_in_either_precision_and_any_other_value
     assert scaling.outside(asked).tolist() == [False, False, True]
 
 
-def test_the_range_of_a_field_is_one_for_all_its_points():
+def test_all_points_of_a_field_have_one_range():
     u = np.array([[0.0, 1.0, 2.0], [5.0, 1.0, 3.0]])
     scaling = fit_scaling(pac.Dataset.from_arrays({"u": u}, draws(2), axes={"u": ("x",)})).inputs
     assert scaling.outside(torch.tensor([[1.0, 5.0, 0.0], [1.0, 1.0, 6.0]], dtype=DOUBLE)).tolist() == [False, True]
 
 
-def test_training_data_is_never_outside_in_either_precision():
+def test_training_data_are_never_outside_in_either_precision():
     x = draws(30, 3)
     scaling = fit_scaling(pac.Dataset.from_arrays(x, draws(30))).inputs
     assert not scaling.outside(torch.as_tensor(x)).any()
@@ -262,7 +262,7 @@ def test_scaling_needs_a_sample():
         fit_scaling(data[:0])
 
 
-def test_a_standardised_dataset_is_float64_and_keeps_names_rows_and_the_original():
+def test_a_standardised_dataset_is_float64_and_keeps_names_and_rows_and_the_original():
     data = pac.Dataset.from_arrays({"a": draws(5).astype("float32")}, {"b": draws(5)})
     before = data["a"].copy()
     scaled = fit_scaling(data).standardise(data)

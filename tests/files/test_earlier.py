@@ -1,4 +1,4 @@
-"""Files of version 0.1.0, before its methods got one frame: `tests/earlier/make.py` wrote them; they are never written anew."""
+"""Files of version 0.1.0, before its methods had a common form: `tests/earlier/make.py` wrote them, and never will again."""
 
 import shutil
 from pathlib import Path
@@ -30,7 +30,7 @@ def module() -> pac.Module:
 
 
 def assert_equal_but_for_rounding(found: np.ndarray, stored: np.ndarray) -> None:
-    """Products in float32 of at most 36 terms differ from processor to processor by some 1e-6 of their size."""
+    """Allow for float32: products of at most 36 terms differ between processors by some 1e-6 of their size."""
     deviation = stored.reshape(len(stored), -1).std(0).max()
     np.testing.assert_allclose(found, stored, rtol=0, atol=1e-5 * deviation)
 
@@ -39,7 +39,7 @@ def assert_equal_but_for_rounding(found: np.ndarray, stored: np.ndarray) -> None
     "ignore::pac_surrogate.data.data_warnings.ExtrapolationWarning"
 )  # some test samples leave the source's range
 @pytest.mark.parametrize("name", NAMES)
-def test_a_surrogate_of_every_kind_loads_and_predicts_what_it_did(name: str) -> None:
+def test_a_surrogate_of_every_kind_loads_and_predicts_as_before(name: str) -> None:
     surrogate = pac.Surrogate.load(EARLIER / f"{name}.safetensors", model=module() if name == "module" else None)
     data = inputs(name)
     assert_equal_but_for_rounding(surrogate.predict(data), VALUES[f"{name}/prediction"])
@@ -56,8 +56,8 @@ def test_every_file_has_its_values() -> None:
 def test_a_curve_is_read() -> None:
     curve, stored = pac.open_curve(EARLIER / "curve"), xr.load_dataset(EARLIER / "curve" / "curve.nc", engine="h5netcdf")
     for variable in stored.variables.values():
-        variable.attrs.pop("text_crc32", None)  # of the file, not of what it says
-    xr.testing.assert_identical(curve, stored.rename(method="approach"))  # as that version called the dimension
+        variable.attrs.pop("text_crc32", None)  # this checksum is that of the file, not of its contents
+    xr.testing.assert_identical(curve, stored.rename(method="approach"))  # the name of the dimension in that version
     assert list(curve["approach"].values) == ["PAC", "FT"]
     assert curve["rel_l2"].dims == ("approach", "size", "seed")
     median = pac.summarise(curve)["median"]
@@ -71,8 +71,8 @@ def test_data_files_are_read() -> None:
     assert {variable.name: variable.units for variable in source.outputs} == {"force": "1", "stress": "Pa"}
 
 
-def test_stacks_that_the_trainer_of_then_left_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other things have entered the name of a stack since: all are trained anew, and the curve is the same."""
+def test_stacks_that_an_earlier_trainer_wrote_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a stack now depends on other settings: all stacks are trained again, and the curve is the same."""
     served = []
 
     def loaded(path: Path, *arguments: object) -> object:
@@ -93,6 +93,6 @@ def test_stacks_that_the_trainer_of_then_left_are_not_used(tmp_path: Path, monke
     assert after.keys() - before.keys() == {name for name, _ in served}
     assert before.items() <= after.items()
     earlier = pac.open_curve(EARLIER / "curve")["rel_l2"]
-    # Ten steps in float32 round to some 1e-6 of what is predicted, as above; the errors are as large as the deviation of that.
+    # As above, ten steps in float32 round to some 1e-6 of the predictions; the errors are as large as their standard deviation.
     np.testing.assert_allclose(curve["rel_l2"], earlier, rtol=1e-5)
-    assert (np.diff(np.log(np.sort(earlier, axis=None))) > 1e-3).all()  # a stack that was taken for another would be seen
+    assert (np.diff(np.log(np.sort(earlier, axis=None))) > 1e-3).all()  # a confusion of stacks would be noticed

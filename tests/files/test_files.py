@@ -1,4 +1,4 @@
-"""Data files: contents come back, damage is named, nothing is ever half there."""
+"""Data files: contents are read back unchanged, damage is named, and no file is ever incomplete."""
 
 import contextlib
 import os
@@ -113,7 +113,7 @@ def curve() -> dict[str, NetcdfVariable]:
     }
 
 
-def test_variables_and_attributes_come_back(tmp_path: Path) -> None:
+def test_variables_and_attributes_are_read_back(tmp_path: Path) -> None:
     attributes = {
         "title": "Kurve ü",
         "long": "ü" * 40_000,
@@ -134,17 +134,17 @@ def test_variables_and_attributes_come_back(tmp_path: Path) -> None:
     np.testing.assert_equal(found, attributes | {"sizes": np.array([4, 8])})
 
 
-def test_same_content_gives_the_same_bytes_at_another_time(tmp_path: Path) -> None:
+def test_the_same_content_gives_the_same_bytes_at_another_time(tmp_path: Path) -> None:
     write_netcdf(tmp_path / "a.nc", curve(), {"title": "a"})
     time.sleep(1.1)  # HDF5 time stamps count seconds
     write_netcdf(tmp_path / "b.nc", curve(), {"title": "a"})
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
 
 
-def test_xarray_sees_names_coordinates_and_gaps(tmp_path: Path) -> None:
+def test_xarray_reads_names_and_coordinates_and_gaps(tmp_path: Path) -> None:
     write_netcdf(tmp_path / "curve.nc", curve(), {"title": "a"})
     with xr.open_dataset(tmp_path / "curve.nc", engine="h5netcdf") as found:
-        assert found["rel_l2"].dims == ("method", "size", "seed")  # seed has no coordinates, yet a name
+        assert found["rel_l2"].dims == ("method", "size", "seed")  # seed has a name but no coordinates
         assert set(found.coords) == {"method", "size"}
         assert found["rel_l2"].sel({"method": "Müller & Söhne", "size": 4}).values.tolist() == [8.0, 9.0]
         assert np.isnan(found["rel_l2"].sel({"method": "Müller & Söhne", "size": 8}).values).tolist() == [True, False]
@@ -152,7 +152,7 @@ def test_xarray_sees_names_coordinates_and_gaps(tmp_path: Path) -> None:
         assert found["size"].attrs == {"long_name": "target samples", "units": "1"}
 
 
-def test_an_xarray_dataset_comes_back_identical(tmp_path: Path) -> None:
+def test_an_xarray_dataset_is_read_back_identical(tmp_path: Path) -> None:
     variables = {name: (variable.dims, variable.values, dict(variable.attributes)) for name, variable in curve().items()}
     dataset = xr.Dataset(variables, attrs={"title": "a"}).assign_coords(seed=[0, 1], cost=("method", [0.5, 2.0]))
     write_xarray(tmp_path / "curve.nc", dataset)
@@ -179,11 +179,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, var
     assert (tmp_path / "curve.nc").read_bytes() == old
 
 
-def test_a_replaced_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
+def test_a_replaced_file_is_either_complete_or_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "note.txt"
     with replacing(path) as temporary:
         temporary.write_text("first")
-    with path.open() as reader:  # who reads the old file goes on reading it
+    with path.open() as reader:  # a reader of the old file can continue to read it
         with replacing(path) as temporary:
             temporary.write_text("second")
         assert reader.read() == "first"
@@ -195,7 +195,7 @@ def test_a_replaced_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["note.txt"]
 
 
-def test_what_was_written_is_what_is_read(written: Path) -> None:
+def test_the_written_data_are_read_back(written: Path) -> None:
     rows = np.arange(SAMPLES)
     np.testing.assert_array_equal(read_rows(written, "conductivity", rows), ARRAYS["conductivity"])
     np.testing.assert_array_equal(read_rows(written, "temperature", rows), ARRAYS["temperature"].astype(np.float32))
@@ -233,19 +233,19 @@ def test_the_bytes_do_not_depend_on_the_batches(written: Path, tmp_path: Path, b
     assert write(tmp_path / "rods.h5", batch).read_bytes() == written.read_bytes()
 
 
-def test_chunks_are_whole_samples_near_a_megabyte(written: Path) -> None:
+def test_chunks_are_complete_samples_near_a_megabyte(written: Path) -> None:
     with h5py.File(written) as file:
         for name in ("initial", "temperature"):
             dataset = file[name]
             row = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
             assert dataset.chunks == (min(SAMPLES, round(2**20 / row)), *dataset.shape[1:])
             assert (dataset.shuffle, dataset.compression, dataset.scaleoffset) == (True, "gzip", None)
-            assert np.isnan([dataset.fillvalue, dataset.attrs["_FillValue"]]).all()  # netCDF wants the two equal
+            assert np.isnan([dataset.fillvalue, dataset.attrs["_FillValue"]]).all()  # netCDF requires the two to be equal
     large = Variable("temperature", ("x",), (100_000,))
     assert 0.9 < large.size * 4 * round(2**20 / (large.size * 4)) / 2**20 < 1.2
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(written: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_continues_to_the_same_bytes(written: Path, tmp_path: Path) -> None:
     path = tmp_path / "rods.h5"
     with start(path) as writer:
         write_on(writer, 7, until=14)
@@ -270,7 +270,7 @@ time.sleep(60)
 """
 
 
-def test_a_killed_process_is_resumed_and_a_living_one_respected(written: Path, tmp_path: Path) -> None:
+def test_a_killed_process_is_resumed_and_a_living_one_is_left_alone(written: Path, tmp_path: Path) -> None:
     path = tmp_path / "rods.h5"
     with subprocess.Popen([sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
@@ -302,7 +302,7 @@ def test_a_killed_process_is_resumed_and_a_living_one_respected(written: Path, t
         {"resume": False},
     ],
 )
-def test_another_configuration_starts_afresh(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_another_configuration_starts_again(tmp_path: Path, changes: dict[str, Any]) -> None:
     with start(tmp_path / "rods.h5") as writer:
         write_on(writer, 7, until=14)
     warned = pytest.warns(UserWarning, match=r"rods\.h5\.part is damaged or has another configuration: .* computed anew")
@@ -310,7 +310,7 @@ def test_another_configuration_starts_afresh(tmp_path: Path, changes: dict[str, 
         assert writer.written == 0
 
 
-def test_what_is_told_of_the_run_does_not_start_it_afresh(tmp_path: Path) -> None:
+def test_attributes_that_describe_the_run_do_not_start_it_again(tmp_path: Path) -> None:
     with start(tmp_path / "rods.h5") as writer:
         write_on(writer, 7, until=14)
     with start(tmp_path / "rods.h5", attributes=ATTRIBUTES | MEASURED | {"history": "later"}) as writer:
@@ -318,7 +318,7 @@ def test_what_is_told_of_the_run_does_not_start_it_afresh(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damage", [lambda whole: b"no HDF5", lambda whole: whole[:1000], lambda whole: b""])
-def test_a_part_that_cannot_be_read_is_started_afresh(tmp_path: Path, damage: Any) -> None:
+def test_a_part_that_cannot_be_read_is_started_again(tmp_path: Path, damage: Any) -> None:
     with start(tmp_path / "rods.h5") as writer:
         write_on(writer, 7, until=14)
     part = tmp_path / "rods.h5.part"
@@ -341,7 +341,7 @@ def test_a_value_that_is_not_finite_is_refused_by_name_and_place(tmp_path: Path)
         assert writer.written == 10
 
 
-def test_a_batch_must_be_whole_and_fit(tmp_path: Path) -> None:
+def test_a_batch_must_be_complete_and_fit(tmp_path: Path) -> None:
     batch = {name: values[:5] for name, values in ARRAYS.items()}
     with start(tmp_path / "rods.h5") as writer:
         with pytest.raises(DatasetError, match=r"every variable .* got initial, temperature"):
@@ -385,7 +385,7 @@ def test_a_description_that_contradicts_itself_is_refused(tmp_path: Path) -> Non
 
 
 @given(samples=st.integers(1, 60), held=st.tuples(st.integers(0, 20), st.integers(0, 20)), seed=st.integers(0, 9))
-def test_a_split_has_the_asked_counts_and_an_order_holds_the_train_split(
+def test_a_split_has_the_requested_counts_and_an_order_holds_the_train_split(
     samples: int, held: tuple[int, int], seed: int
 ) -> None:
     valid, test = held
@@ -400,7 +400,7 @@ def test_a_split_has_the_asked_counts_and_an_order_holds_the_train_split(
         np.testing.assert_array_equal(np.sort(row), train)
 
 
-def test_draws_differ_and_one_draw_does_not_depend_on_how_many_there_are() -> None:
+def test_draws_differ_and_one_draw_does_not_depend_on_the_number_of_draws() -> None:
     orders = make_subset_order(SPLIT, seed=3)
     assert orders.shape == (20, 45)
     assert len({tuple(row[:4]) for row in orders}) == 20
@@ -411,13 +411,13 @@ def test_draws_differ_and_one_draw_does_not_depend_on_how_many_there_are() -> No
 
 @given(rows=st.lists(st.integers(0, SAMPLES - 1), max_size=70))
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_come_in_the_order_asked_for(written: Path, rows: list[int]) -> None:
+def test_rows_are_read_in_the_requested_order(written: Path, rows: list[int]) -> None:
     values = read_rows(written, "temperature", np.array(rows, dtype=np.int64))
     np.testing.assert_array_equal(values, ARRAYS["temperature"].astype(np.float32)[rows])
 
 
 def test_rows_read_no_chunk_that_they_do_not_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = np.arange(12.0)[:, None] + np.zeros(70_000)  # in float64 two samples are a chunk
+    wide = np.arange(12.0)[:, None] + np.zeros(70_000)  # in float64 one chunk holds two samples
     split = np.zeros(12, np.int8)
     with DatasetWriter(
         tmp_path / "wide.h5",
@@ -557,7 +557,7 @@ def test_the_first_fault_is_named_in_one_line(copied: Path, change: Any, message
         ),
     ],
 )
-def test_hostile_files_are_refused_before_memory_is_taken(copied: Path, change: Any, message: str) -> None:
+def test_hostile_files_are_refused_before_memory_is_allocated(copied: Path, change: Any, message: str) -> None:
     spoil(copied, change)
     for read in (validate, read_description, describe, read_netcdf):
         with pytest.raises(DatasetError, match=message) as raised:
@@ -567,7 +567,7 @@ def test_hostile_files_are_refused_before_memory_is_taken(copied: Path, change: 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fraction=st.floats(0, 0.999))
-def test_a_truncated_file_is_an_error_of_one_line(written: Path, tmp_path: Path, fraction: float) -> None:
+def test_a_truncated_file_is_refused_in_one_line(written: Path, tmp_path: Path, fraction: float) -> None:
     whole = written.read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: int(fraction * len(whole))])
     for read in (validate, read_description, describe, read_netcdf):
@@ -576,7 +576,7 @@ def test_a_truncated_file_is_an_error_of_one_line(written: Path, tmp_path: Path,
         assert "\n" not in str(raised.value)
 
 
-def test_what_is_no_data_file_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_data_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.h5").write_text("a text\nof two lines")
     for path, message in (
         (tmp_path / "absent.h5", "a data file is required here, but there is none"),

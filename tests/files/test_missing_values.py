@@ -1,4 +1,4 @@
-"""What another program marks, packs or masks: missing means missing everywhere, and every text is read."""
+"""Files of other programs that mark, pack or mask numbers: missing values are missing everywhere, and every text is read."""
 
 import fcntl
 import inspect
@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def store(path: Path, name: str, values: np.ndarray, attributes: dict[str, Any], **options: Any) -> None:
-    """Put other stored numbers in the place of a variable, as another program would, without `_FillValue` unless given."""
+    """Replace the stored numbers of a variable, as another program would, without `_FillValue` unless it is passed."""
     with h5py.File(path, "r+") as file:
         kept = {key: file[name].attrs[key] for key in ("units", "long_name", "role", "scaling") if key in file[name].attrs}
         dims = [file[name].dims[axis][0].name for axis in range(file[name].ndim)]
@@ -71,11 +71,11 @@ def store(path: Path, name: str, values: np.ndarray, attributes: dict[str, Any],
 
 
 def message(read: Any, *arguments: Any) -> str:
-    """The refusal of a reader, which is one line of moderate length."""
+    """Return the refusal of a reader, which is one line of moderate length."""
     with pytest.raises(DatasetError) as raised:
         read(*arguments)
     assert "\n" not in str(raised.value)
-    assert len(str(raised.value)) < 300 + 100  # the path of a temporary folder is that long
+    assert len(str(raised.value)) < 300 + 100  # 100 for the path of a temporary folder
     return str(raised.value)
 
 
@@ -85,14 +85,14 @@ def message(read: Any, *arguments: Any) -> str:
         ({"_FillValue": np.float32(-9999)}, -9999, -9998, "-9999.0, its _FillValue"),
         ({"missing_value": np.float32(-9999)}, -9999, -9998, "-9999.0, its missing_value"),
         ({"missing_value": np.float32([-1, -2])}, -2, -3, "-2.0, its missing_value"),
-        ({"missing_value": 1e20}, np.float32(1e20), 1e21, "1e+20, its missing_value"),  # float64, which no float32 equals
+        ({"missing_value": 1e20}, np.float32(1e20), 1e21, "1e+20, its missing_value"),  # a float64 that no float32 equals
         ({"missing_value": -99}, -99, -98, "-99.0, its missing_value"),
         ({"_FillValue": np.float32("nan"), "missing_value": np.float32(-9)}, -9, -8, "-9.0, its missing_value"),
         ({"valid_min": np.float32(0)}, -1, 0, "-1.0, below the 0.0 of its valid_min"),
         ({"valid_max": np.float32(300)}, 301, 300, "301.0, above the 300.0 of its valid_max"),
         ({"valid_range": [0.0, 300.0]}, -1, 0, "-1.0, below the 0.0 of its valid_range"),
         ({"valid_range": [0.0, 300.0]}, 301, 300, "301.0, above the 300.0 of its valid_range"),
-        # a bound is compared as float32 too: float32(300.1) is above 300.1 itself, and yet within the range
+        # A bound is also compared as float32: float32(300.1) is above 300.1, and yet within the range.
         ({"valid_max": 300.1}, 301, np.float32(300.1), "301.0, above the 300.1 of its valid_max"),
     ],
 )
@@ -110,12 +110,12 @@ def test_a_marked_point_is_refused_by_variable_sample_and_mark_and_the_next_numb
         line = message(read, path)
         assert line.endswith(f"temperature must be finite, it is missing ({mark}) at sample 3, x 2: repair or drop this sample")
     np.testing.assert_array_equal(np.argwhere(np.isnan(read_rows(path, "temperature", ROWS))), [[3, 2]])
-    np.testing.assert_array_equal(open_dataset(path)[:3]["temperature"], field[:3])  # the samples before it stand
+    np.testing.assert_array_equal(open_dataset(path)[:3]["temperature"], field[:3])  # the samples before it are read
     assert "at sample 3, x 2" in message(lambda path: open_dataset(path)[[7, 3]]["temperature"], path)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf")])
-def test_plain_nan_and_infinity_are_called_so(path: Path, value: float, shown: str) -> None:
+def test_plain_nan_and_infinity_are_reported_as_such(path: Path, value: float, shown: str) -> None:
     field = FIELD.copy()
     field[3, 2] = value
     store(path, "temperature", field, {"_FillValue": np.float32("nan"), "missing_value": np.float32(-9999)})
@@ -123,7 +123,7 @@ def test_plain_nan_and_infinity_are_called_so(path: Path, value: float, shown: s
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8"])
-def test_rows_that_netcdf_reserved_and_nobody_wrote_are_missing(path: Path, kind: str) -> None:
+def test_rows_that_netcdf_reserved_and_that_were_never_written_are_missing(path: Path, kind: str) -> None:
     fills = {"f": 9.969209968386869e36, "i2": -32767, "i4": -2147483647, "i8": -9223372036854775806}
     fills |= {"u2": 65535, "u4": 4294967295, "u8": 18446744073709551614}
     fill = np.asarray(fills.get(kind, fills["f"])).astype(kind)
@@ -132,14 +132,14 @@ def test_rows_that_netcdf_reserved_and_nobody_wrote_are_missing(path: Path, kind
         file["temperature"].resize(SAMPLES, axis=0)
     assert f"missing ({fill[()]!s}, netCDF's default fill value) at sample 9, x 0" in message(validate, path)
     assert np.isnan(read_rows(path, "temperature", ROWS)).sum() == 3 * POINTS
-    store(path, "temperature", np.full((SAMPLES, POINTS), fill), {})  # h5py alone fills with 0: the number was written
+    store(path, "temperature", np.full((SAMPLES, POINTS), fill), {})  # h5py alone fills with 0: this fill was written
     if kind in ("i8", "u8"):
         assert "must hold integers up to 2**53" in message(validate, path)
     else:
         assert (open_dataset(path)["temperature"] == fill).all()
 
 
-def test_bytes_have_no_default_fill_and_zeros_of_h5py_mark_nothing(path: Path) -> None:
+def test_bytes_have_no_default_fill_and_zeros_of_h5py_are_not_missing(path: Path) -> None:
     for kind, fill in (("i1", -127), ("u1", 255), ("f4", 0)):
         store(path, "temperature", np.full((SAMPLES, POINTS), fill, kind), {}, fillvalue=fill)
         validate(path)
@@ -152,19 +152,19 @@ def test_bytes_have_no_default_fill_and_zeros_of_h5py_mark_nothing(path: Path) -
         ("i2", np.float64, "float64"),
         ("i2", np.float32, "float32"),
         ("u1", np.float32, "float32"),
-        ("i4", np.float32, "float64"),  # float32 does not hold all int32
+        ("i4", np.float32, "float64"),  # float32 does not represent every int32
         ("i2", np.int64, "float64"),
     ],
 )
-def test_packed_numbers_are_unpacked_and_marked_before(path: Path, stored: str, factor: Any, dtype: str) -> None:
+def test_packed_numbers_are_unpacked_after_the_marks_are_compared(path: Path, stored: str, factor: Any, dtype: str) -> None:
     packed = GENERATOR.integers(1, 100, (SAMPLES, POINTS)).astype(stored)
     factors = {"scale_factor": factor(2), "add_offset": factor(100), "_FillValue": np.dtype(stored).type(120)}
     store(path, "temperature", packed, factors)
     assert read_description(path).outputs[0].dtype == dtype
     found = open_dataset(path)["temperature"]
     assert found.dtype == dtype
-    np.testing.assert_array_equal(found, packed * 2.0 + 100)  # small integers, so without rounding
-    assert found.min() <= 120 * 2 + 100  # 340 as a decoded number is present, as a stored one it is not
+    np.testing.assert_array_equal(found, packed * 2.0 + 100)  # small integers are unpacked without rounding
+    assert found.min() <= 120 * 2 + 100  # 340 is present as a decoded number and missing as a stored one
     packed[5, 1] = 120
     store(path, "temperature", packed, factors)
     assert "missing (120, its _FillValue) at sample 5, x 1" in message(validate, path)
@@ -187,7 +187,7 @@ def test_limits_of_packed_integers_are_packed_unless_they_are_floating(path: Pat
 
 
 @pytest.mark.parametrize("mark", [np.int8(-1), np.uint8(255), np.int16(255)])
-def test_unsigned_bytes_stored_as_signed_ones_are_read_as_unsigned(path: Path, mark: Any) -> None:
+def test_unsigned_bytes_stored_as_signed_are_read_as_unsigned(path: Path, mark: Any) -> None:
     bytes_ = GENERATOR.integers(0, 255, (SAMPLES, POINTS)).astype("u1")
     store(path, "temperature", bytes_.view("i1"), {"_Unsigned": "true", "_FillValue": mark, "valid_range": np.int8([0, -1])})
     np.testing.assert_array_equal(open_dataset(path)["temperature"], bytes_)
@@ -199,7 +199,7 @@ def test_unsigned_bytes_stored_as_signed_ones_are_read_as_unsigned(path: Path, m
 
 
 @pytest.mark.parametrize("kind", ["i1", "u2", "i4", "u8", ">i4", ">f8", "f2", ">f4"])
-def test_numbers_of_any_stored_type_are_read_as_native_floating_ones(path: Path, kind: str, tmp_path: Path) -> None:
+def test_numbers_of_any_stored_type_are_read_as_native_floating_numbers(path: Path, kind: str, tmp_path: Path) -> None:
     numbers = GENERATOR.integers(0, 100, SAMPLES).astype(kind)
     store(path, "par", numbers, {})
     data = open_dataset(path)
@@ -212,7 +212,7 @@ def test_numbers_of_any_stored_type_are_read_as_native_floating_ones(path: Path,
     np.testing.assert_array_equal(open_dataset(tmp_path / "saved.h5")["par"], numbers)
 
 
-def test_an_integer_that_float64_does_not_hold_is_refused_by_name(path: Path) -> None:
+def test_an_integer_that_float64_does_not_represent_is_refused_by_name(path: Path) -> None:
     for kind, numbers in (("i8", [2**53, -(2**53)]), ("u8", [2**53, 0])):
         store(path, "par", np.resize(np.array(numbers, kind), SAMPLES), {})
         np.testing.assert_array_equal(open_dataset(path)["par"][:2], [float(number) for number in numbers])
@@ -220,7 +220,7 @@ def test_an_integer_that_float64_does_not_hold_is_refused_by_name(path: Path) ->
         store(path, "par", np.resize(np.array(numbers, kind), SAMPLES), {})
         assert "par must hold integers up to 2**53" in message(validate, path)
         store(path, "par", np.resize(np.array(numbers, kind), SAMPLES), {"_FillValue": np.array(2**53 + 1, kind)})
-        assert "par must be finite, it is missing (9007199254740993" in message(validate, path)  # missing: it need not fit
+        assert "par must be finite, it is missing (9007199254740993" in message(validate, path)  # a missing value need not fit
 
 
 def test_numbers_of_the_layout_stay_integers(path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_damaged_mark_is_named_with_its_variable_in_one_line(path: Path, attri
 
 
 @pytest.mark.parametrize("mark", [1e20, 0.5, np.nan, 40_000])
-def test_a_mark_that_the_stored_integers_cannot_be_is_refused(path: Path, mark: float) -> None:
+def test_a_mark_that_the_stored_integers_cannot_represent_is_refused(path: Path, mark: float) -> None:
     store(path, "temperature", np.ones((SAMPLES, POINTS), "i2"), {"missing_value": mark})
     assert f"temperature needs a number that int16 can hold as its attribute missing_value, it has {mark}" in message(
         validate, path
@@ -278,7 +278,7 @@ def test_a_mark_that_the_stored_integers_cannot_be_is_refused(path: Path, mark: 
     validate(path)
 
 
-def test_a_description_ranges_over_the_present_numbers_and_counts_the_missing(path: Path) -> None:
+def test_a_description_gives_the_range_of_present_numbers_and_counts_the_missing_ones(path: Path) -> None:
     field = np.full((SAMPLES, POINTS), 280, "f4")
     field[1, 1], field[5, 2:], field[7, 0] = 290, -9999, np.nan
     store(path, "temperature", field, {"_FillValue": np.float32(-9999)})
@@ -307,13 +307,13 @@ def test_a_missing_or_packed_coordinate_is_refused_or_decoded(path: Path) -> Non
     assert "download" not in line
 
 
-def test_our_own_files_are_plain_and_come_back_bit_for_bit(path: Path) -> None:
+def test_files_of_the_library_are_plain_and_are_read_back_bit_for_bit(path: Path) -> None:
     with h5py.File(path) as file:
         assert np.isnan(file["temperature"].attrs["_FillValue"])
         for name in ("par", "temperature"):
             assert module.read_encoding(file[name]).is_plain(file[name])
             stored = file[name][()]
-            assert module.read_encoding(file[name]).decode(stored) is stored  # no copy, so the same speed
+            assert module.read_encoding(file[name]).decode(stored) is stored  # no copy, and so no loss of speed
     assert read_rows(path, "temperature", ROWS).tobytes() == FIELD.tobytes()
     assert read_rows(path, "par", ROWS).tobytes() == INPUT.tobytes()
 
@@ -342,7 +342,8 @@ def test_a_file_of_xarray_reads_as_xarray_reads_it(path: Path, tmp_path: Path, e
         changed.to_netcdf(theirs, engine="h5netcdf", encoding={"temperature": encoding}, unlimited_dims=["sample"])
         expected = xr.load_dataset(theirs, engine="h5netcdf")
         found = read_rows(theirs, "temperature", ROWS)
-        # xarray unpacks in the decoded type, we in float64: they differ by rounding, of float32 where the factors are
+        # xarray unpacks in the decoded type, this library in float64: they differ by rounding, in float32 where the factors are
+        # float32.
         bound = 1e-6 if found.dtype == np.float32 or expected["temperature"].dtype == np.float32 else 1e-15
         np.testing.assert_allclose(found, expected["temperature"].values, rtol=bound, atol=0)
         assert np.isnan(found).sum() == gap
@@ -357,7 +358,7 @@ def test_a_file_of_xarray_reads_as_xarray_reads_it(path: Path, tmp_path: Path, e
             np.testing.assert_array_equal(open_dataset(theirs)["temperature"], found)
 
 
-def test_what_was_decoded_is_written_as_decoded(path: Path, tmp_path: Path) -> None:
+def test_decoded_values_are_written_as_decoded(path: Path, tmp_path: Path) -> None:
     packed = np.arange(SAMPLES * POINTS, dtype="i2").reshape(SAMPLES, POINTS)
     marks = {"scale_factor": 0.5, "add_offset": 100.0, "missing_value": np.int16(0), "valid_max": np.int16(40)}
     store(path, "temperature", packed, marks)
@@ -399,14 +400,14 @@ class Lazy:
         return self.values
 
 
-def test_rows_that_nobody_wrote_are_missing_from_integers_read_as_unsigned_too(path: Path) -> None:
+def test_rows_that_were_never_written_are_missing_from_integers_read_as_unsigned_too(path: Path) -> None:
     store(path, "temperature", FIELD.astype("i2")[:9], {"_Unsigned": "true"}, fillvalue=-32767)
     with h5py.File(path, "r+") as file:
         file["temperature"].resize(SAMPLES, axis=0)
     assert "missing (32769, netCDF's default fill value) at sample 9, x 0" in message(validate, path)  # 2**16 - 32767
 
 
-def test_a_mask_without_a_masked_value_is_taken_off_and_a_masked_value_is_named() -> None:
+def test_a_mask_without_masked_values_is_removed_and_a_masked_value_is_named() -> None:
     whole = np.ma.masked_less(np.arange(6.0).reshape(3, 2), -1)
     for values in (whole, list(whole), tuple(whole), [list(whole[0]), *whole[1:]], Lazy(whole), whole.data, whole.tolist()):
         plain = without_mask("field", values)
@@ -514,15 +515,15 @@ def test_names_of_points_variables_and_axes_in_latin_1_are_read_and_written_as_u
     assert "variables must have different names" in message(open_dataset, path)
 
 
-def test_only_the_name_that_was_asked_for_is_found(tmp_path: Path) -> None:
+def test_only_the_requested_name_is_found(tmp_path: Path) -> None:
     path = tmp_path / "names.nc"
     write_netcdf(path, {"ü": NetcdfVariable(("x",), np.ones(3)), "?": NetcdfVariable(("x",), np.ones(3))})
-    for name in ("Ã¼", "Δ", "\udcfc", "", ".", "a/b", "\0"):  # the first is what ü in UTF-8 looks like in Latin-1
+    for name in ("Ã¼", "Δ", "\udcfc", "", ".", "a/b", "\0"):  # the first is UTF-8 ü read as Latin-1
         assert "is required, but there is none" in message(read_rows, path, name, np.array([0]))
     assert read_rows(path, "ü", np.array([0])) == 1.0
 
 
-def test_texts_that_are_no_unicode_are_read_as_h5py_gives_them_or_refused(tmp_path: Path) -> None:
+def test_texts_that_are_not_unicode_are_read_as_h5py_gives_them_or_refused(tmp_path: Path) -> None:
     texts = {"t": NetcdfVariable(("x",), np.array(["\udcb0C"]), {"units": "\udcb0C"})}  # bytes that h5py could not decode
     write_netcdf(tmp_path / "t.nc", texts)
     found = read_netcdf(tmp_path / "t.nc")[0]["t"]
@@ -556,7 +557,7 @@ def test_an_attribute_without_a_numpy_type_is_named(path: Path) -> None:
         (lambda file: file.attrs.__setitem__("schema_version", [1, 1]), "schema_version 1 is required, got [1 1]"),
     ],
 )
-def test_a_fault_of_the_layout_is_not_called_damage(path: Path, change: Any, line: str) -> None:
+def test_a_fault_of_the_layout_is_not_reported_as_damage(path: Path, change: Any, line: str) -> None:
     with h5py.File(path, "r+") as file:
         change(file)
     for read in (validate, describe, read_description):
@@ -565,7 +566,7 @@ def test_a_fault_of_the_layout_is_not_called_damage(path: Path, change: Any, lin
         assert "download" not in found
 
 
-def test_texts_and_single_numbers_are_no_variables_of_samples(path: Path) -> None:
+def test_texts_and_single_numbers_are_not_variables_of_samples(path: Path) -> None:
     store(path, "temperature", np.array([b"a"] * SAMPLES * POINTS).reshape(SAMPLES, POINTS), {})
     assert "temperature must hold numbers, it holds texts" in message(validate, path)
     assert "temperature must hold numbers for each sample" in message(read_rows, path, "temperature", ROWS)
@@ -573,18 +574,18 @@ def test_texts_and_single_numbers_are_no_variables_of_samples(path: Path) -> Non
     assert "budget must hold numbers for each sample" in message(read_rows, path.with_name("budget.nc"), "budget", ROWS)
 
 
-def test_a_mask_is_no_list_of_sample_numbers(path: Path) -> None:
+def test_a_mask_is_not_a_list_of_sample_numbers(path: Path) -> None:
     unchecked = inspect.unwrap(read_rows)  # shapes and types are checked in tests only
     line = message(unchecked, path, "par", ROWS > 3)
     assert "samples of par must be chosen by integers, got bool" in line
     np.testing.assert_array_equal(read_rows(path, "par", np.flatnonzero(ROWS > 3)), INPUT[4:])
 
 
-def test_the_remedy_is_that_of_the_fault(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remedy_fits_the_fault(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "classic.nc").write_bytes(b"CDF\x01" + bytes(100))
     assert "classic netCDF: convert it with nccopy" in message(validate, tmp_path / "classic.nc")
     with path.open("rb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)  # HDF5 locks a file that it writes in this way
+        fcntl.flock(other, fcntl.LOCK_EX)  # HDF5 locks a file that it writes in the same way
         assert "written by another process: wait" in message(validate, path)
     validate(path)
     for fault, remedy in ((PermissionError(13, "denied"), "ask its owner"), (MemoryError(), "read fewer samples")):
@@ -614,7 +615,7 @@ def test_other_coordinates_and_dimensions_of_xarray_are_read_or_refused(tmp_path
 
 
 @pytest.mark.parametrize("versions", ["no JSON", "[1]", 3])
-def test_versions_that_are_no_object_are_named_when_a_file_is_saved(path: Path, tmp_path: Path, versions: Any) -> None:
+def test_versions_that_are_not_an_object_are_named_when_a_file_is_saved(path: Path, tmp_path: Path, versions: Any) -> None:
     data = open_dataset(path)
     damaged = Dataset.from_arrays(data["par"], data["temperature"], attributes={"versions": versions})
     assert "versions must be a JSON object" in message(damaged.save, tmp_path / "saved.h5")

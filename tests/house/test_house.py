@@ -1,4 +1,4 @@
-"""How the house is built: who imports whom, where gradients are followed, and what never happens anywhere."""
+"""The structure of the code: allowed imports, where gradients are computed, and forbidden calls."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from imports import graph, imported, imported_in, layers, module_of, part_of
 from mutations import MUTATIONS
 from paths import BENCHMARKS, LIBRARY, ROOT, SIMULATORS, TESTS, file_of
 
-# Every part of the library, a folder or a file at its root, imports from the rows above its own and from itself alone.
+# Each part of the library (a folder, or a file at its root) imports only from itself and from the rows above its own.
 LAYERS = (
     ("utilities",),
     ("console", "files", "perturbation"),
@@ -19,7 +19,7 @@ LAYERS = (
     ("intervals", "kernels", "plan"),
     ("predictors", "pruning"),
     ("surrogates",),
-    ("methods", "solvers"),  # which meet in the runner, and in the choice among closed forms
+    ("methods", "solvers"),  # they meet in the runner, and in the choice among closed forms
     ("prepare", "runner", "selection"),
     ("pipeline",),
     ("curves",),
@@ -31,7 +31,7 @@ CONSOLE = (
     "pac_surrogate.utilities.memory",
 )  # what the simulators' command line shares with the library's
 PLACE = {part: row for row, parts in enumerate(LAYERS) for part in parts}
-PLACE["the public face"] = PLACE["cli"] - 1  # `import pac_surrogate` reaches everything: only the console may
+PLACE["the public face"] = PLACE["cli"] - 1  # `import pac_surrogate` reaches everything: only the console may do so
 
 
 def sources(folder):
@@ -43,14 +43,14 @@ def tree(path):
 
 
 def dotted(node):
-    """`a.b.c` of an expression, as far as it is one."""
+    """Return `a.b.c` for an expression that consists of attributes of a name."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def imported_parts(path):
-    """Parts of the library that a file imports."""
+    """Yield the parts of the library that a file imports."""
     for name in imported(path):
         if (other := module_of(name)) is not None:
             yield "the public face" if other == LIBRARY / "__init__.py" else part_of(other)
@@ -67,7 +67,7 @@ def test_imports_point_downwards(path):
         assert part == here or PLACE[part] < PLACE[here], f"{here} imports {part}"
 
 
-def test_the_check_of_imports_sees_the_ones_that_there_are():
+def test_the_check_of_imports_finds_the_existing_ones():
     def seen(name):
         return set(imported_parts(LIBRARY / name))
 
@@ -78,7 +78,7 @@ def test_the_check_of_imports_sees_the_ones_that_there_are():
     assert not set(graph()) - PLACE.keys()
 
 
-def test_the_root_holds_ten_files_at_most_and_no_imports_go_round():
+def test_the_root_holds_ten_files_at_most_and_no_imports_are_circular():
     assert len(list(LIBRARY.glob("*.py"))) <= 10
     parts = graph()
     assert sum(map(len, layers(parts))) == len(parts)
@@ -86,14 +86,14 @@ def test_the_root_holds_ten_files_at_most_and_no_imports_go_round():
     assert sum(map(len, layers(files))) == len(files)
 
 
-def test_every_line_that_is_broken_on_purpose_stands_once_in_its_file():
+def test_every_line_that_a_mutation_changes_occurs_once_in_its_file():
     for name, (file, line, broken, test, _) in MUTATIONS.items():
         assert (ROOT / file).read_text(encoding="utf-8").count(line) == 1, f"{name}: {file} must hold {line!r} once"
         assert line != broken
         assert file_of(test).is_file(), name
 
 
-def test_the_tests_that_are_not_numerical_are_there():
+def test_the_tests_that_are_not_numerical_exist():
     for name in NOT_NUMERICAL:
         file, _, test = name.partition("::")
         path = file_of(file.removesuffix(".py"))
@@ -108,13 +108,13 @@ def test_every_test_file_lies_in_a_folder_and_is_found_by_its_name():
         assert file_of(path.stem) == path
 
 
-def test_the_library_knows_no_simulator_no_benchmark_and_no_test():
+def test_the_library_imports_no_simulator_and_no_benchmark_and_no_test():
     for path in sources(LIBRARY):
         packages = {name.split(".")[0] for name in imported_in(tree(path))}
         assert packages.isdisjoint({"simulators", "benchmarks", "tests"}), path
 
 
-def test_simulators_know_of_the_library_its_file_writer_alone_and_only_where_files_are_written():
+def test_simulators_import_only_the_file_writer_of_the_library_and_only_where_files_are_written():
     for path in sources(SIMULATORS):
         known = {name for name in imported_in(tree(path)) if name.split(".")[0] == "pac_surrogate"}
         assert not known or path in (SIMULATORS / "__main__.py", SIMULATORS / "generate.py"), path
@@ -125,19 +125,19 @@ PHYSICS = sorted(path.name for path in SIMULATORS.iterdir() if (path / "__init__
 
 
 def imported_simulators(path):
-    """Parts of the simulators that a file of theirs imports; `__init__` is the face of them all."""
+    """Yield the parts of the simulators that one of their files imports; `__init__` is the public interface of all."""
     modules = (module_of(name, SIMULATORS) for name in imported(path))
     return {part_of(module, SIMULATORS) for module in modules if module is not None}
 
 
 @pytest.mark.parametrize("folder", ["numerics", *PHYSICS])
-def test_a_physics_imports_no_other_and_the_numerics_import_none(folder):
+def test_the_simulators_of_different_physics_do_not_import_each_other_and_the_numerics_import_none(folder):
     allowed = {"numerics"} if folder == "numerics" else {folder, "numerics", "ensemble", "quantities"}
     for path in sources(SIMULATORS / folder):
         assert imported_simulators(path) <= allowed, path
 
 
-def test_that_check_sees_the_imports_between_simulators_that_there_are():
+def test_the_check_of_simulators_finds_the_existing_imports():
     assert len(PHYSICS) >= 8
     assert {part_of(path, SIMULATORS) for path in sources(SIMULATORS)} == {
         *PHYSICS,
@@ -153,7 +153,7 @@ def test_that_check_sees_the_imports_between_simulators_that_there_are():
 
 
 def gradients_followed(path):
-    """Optimisers and gradients with respect to weights in a file: what makes a training loop."""
+    """Yield optimisers and gradients with respect to weights in a file: the signs of a training loop."""
     names = {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)} | set(imported_in(tree(path)))
     return {
         name
@@ -163,7 +163,7 @@ def gradients_followed(path):
     }
 
 
-# jacobian.py differentiates for those who measure (Fisher information, importance); adam.py is the step of the training loop.
+# jacobian.py differentiates for diagnostics (Fisher information, importance); adam.py is the step of the training loop.
 ELSEWHERE = {"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_"}}
 
 
@@ -202,7 +202,7 @@ def test_optional_packages_are_imported_only_where_they_are_needed():
         assert extras.isdisjoint(name.split(".")[0] for name in imported_in(top)), path
 
 
-# The public face, in a process that has imported nothing yet ---------------------------------------------------------------
+# The public interface, in a process that has imported nothing yet ----------------------------------------------------------
 
 QUESTIONS = """
 import json, sys
@@ -244,7 +244,7 @@ def test_transfer_is_the_function(face):
     assert face["callable"]
 
 
-def test_every_public_name_resolves_and_no_other_does(face):
+def test_every_public_name_resolves_and_others_do_not(face):
     assert face["unresolved"] == []
     assert face["listed"]
     assert "nonsense" in face["unknown"]

@@ -20,9 +20,9 @@ COMMANDS = re.findall(r"^    pac-surrogate (.*)$", README, re.MULTILINE)
 STEPS = 5
 
 
-# The target is of another material than the source, of which the README speaks.
+# In the README the target has another material than the source, which gives a warning.
 @pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning")
-def test_every_block_runs_in_order_as_one_reader_would_type_it(tmp_path, monkeypatch, capsys):
+def test_every_block_runs_in_order_as_a_reader_would_type_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     trainings = []
 
@@ -39,12 +39,12 @@ def test_every_block_runs_in_order_as_one_reader_would_type_it(tmp_path, monkeyp
         except Exception as error:
             pytest.fail(f"block {place + 1} of the README, beginning with {block.splitlines()[0]!r}: {error!r}")
     plt.close("all")
-    assert max(trainings) == 3000  # the defaults were asked for
+    assert max(trainings) == 3000  # the blocks use the default number of steps
     assert {"surrogate", "adapted", "band", "curve", "rows", "velocity"} <= session.keys()
     assert (tmp_path / "heat.safetensors").is_file()
     assert (tmp_path / "curve.png").is_file()
     assert session["prediction"].shape == (200, 32)
-    assert "leave-one-out error" in capsys.readouterr().out  # what `print(adapted.choice)` shows
+    assert "leave-one-out error" in capsys.readouterr().out  # the output of `print(adapted.choice)`
 
     for command in COMMANDS:
         monkeypatch.setattr(sys, "argv", ["pac-surrogate", *shlex.split(command)])
@@ -55,6 +55,6 @@ def test_every_block_runs_in_order_as_one_reader_would_type_it(tmp_path, monkeyp
     assert (tmp_path / "prediction.nc").is_file()
 
 
-def test_the_readme_has_the_blocks_that_it_had():
+def test_the_readme_has_its_expected_blocks():
     assert len(BLOCKS) >= 5
     assert [command.split()[0] for command in COMMANDS] == ["describe", "validate", "pretrain", "transfer", "predict"]

@@ -1,11 +1,11 @@
-"""The field's words in names, prose and messages: none of the words that were given up is left, and the count sees them."""
+"""The field's terms in names, prose and messages: no replaced word remains, and the search finds them."""
 
 import pytest
 from paths import ROOT
 from words import WORDS, count, searched
 
 
-def test_no_word_that_was_given_up_is_left():
+def test_no_replaced_word_remains():
     paths = searched()
     assert {"README.md", "pyproject.toml", "pac_surrogate/plan.py", "simulators/README.md", "tests/house/test_words.py"} <= {
         *paths
@@ -13,7 +13,7 @@ def test_no_word_that_was_given_up_is_left():
     assert [found for path in paths for found in count(path, (ROOT / path).read_text(encoding="utf-8"))] == []
 
 
-# Written in pieces, so that this file passes its own test.
+# The words are written in pieces, so that this file passes its own test.
 NAMES = ("de" + "ar", "dis" + "turb", "beha" + "viour", "combi" + "nations", "sha" + "re", "sco" + "res", "la" + "w")
 PROSE = (
     "a de" + "ar simulator",
@@ -30,7 +30,7 @@ PROSE = (
 
 
 @pytest.mark.parametrize("word", NAMES)
-def test_a_name_is_found_whatever_it_is_joined_to(word):
+def test_a_word_within_a_name_is_found_in_every_compound(word):
     for name in (word, f"_{word}", f"{word}_of_group", f"{word.capitalize()}Of", f"source{word.capitalize()}", word.upper()):
         assert [found.line for found in count("a.py", f"\n{name} = 1\n")] == [2], name
     assert count(f"{word}.py", "")

@@ -1,4 +1,4 @@
-"""Wrong command lines: one line of ours and exit code 2, before any long work, and nothing changed on disk."""
+"""Wrong command lines: one line of the library's own and exit code 2, before any long work; nothing on disk changes."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 from running import command_line as call
 
 import pac_surrogate as pac
-import pac_surrogate.curves.transfer_curve  # before a test replaces what it imports
+import pac_surrogate.curves.transfer_curve  # import before a test replaces its contents
 from pac_surrogate import console
 from simulators import __main__ as simulators
 
@@ -22,7 +22,7 @@ X = np.random.default_rng(0).normal(size=(40, 2))
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder with a file of every sort."""
+    """Return a folder with a file of every kind."""
     folder = tmp_path_factory.mktemp("home")
     pac.Dataset.from_arrays(X, np.tanh(X), valid=0.1, test=0.2).save(folder / "d.h5")
     pac.Dataset.from_arrays(X, np.tanh(X)).save(folder / "no_splits.h5")
@@ -43,7 +43,7 @@ def home(tmp_path_factory):
 
 
 def content(folder):
-    """All that can be changed."""
+    """Return everything that a command could change."""
     return {
         str(path): (path.lstat().st_mode, path.lstat().st_mtime_ns, path.lstat().st_ino) for path in sorted(folder.rglob("*"))
     }
@@ -95,7 +95,7 @@ LINES = [
 
 
 @pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")
-def test_every_wrong_command_line_is_one_line_exit_2_and_changes_nothing(home, monkeypatch, capsys):
+def test_every_wrong_command_line_gives_one_line_and_exit_code_2_and_changes_nothing(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     before = content(home)
     for line in LINES:
@@ -105,14 +105,14 @@ def test_every_wrong_command_line_is_one_line_exit_2_and_changes_nothing(home, m
         named = " ".join(map(str, line))[:150]
         assert code == 2, named
         assert shown.out == "", named
-        # What the user would have been warned of comes before.
+        # A warning for the user precedes the error.
         assert re.fullmatch(r"(warning: [^\n]{1,390}\n)?error: [^\n]{1,390}\n", shown.err), f"{named}: {shown.err}"
         assert shown.err.replace("\n", "").isprintable(), named
         assert seconds < 20, f"{named}: {seconds} s"
         assert content(home) == before, named
 
 
-def test_sizes_that_no_memory_holds_are_named_with_the_memory_that_they_take(home, monkeypatch, capsys):
+def test_sizes_beyond_memory_are_reported_with_the_memory_that_they_take(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     weights = 2 * 10**9 + 10**9 + 2 * 10**9 + 2
     call(monkeypatch, *PRETRAIN, "--hidden", 10**9)
@@ -137,7 +137,7 @@ def test_sizes_that_no_memory_holds_are_named_with_the_memory_that_they_take(hom
         ("generate", "heat_equation", "--chunk", 0),
     ],
 )
-def test_wrong_command_lines_of_the_simulators_likewise(arguments, tmp_path, monkeypatch, capsys):
+def test_wrong_command_lines_of_the_simulators_give_one_line_as_well(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, *arguments, main=lambda: console.run(lambda: simulators.app(standalone_mode=False))) == 2
     assert re.fullmatch(r"error: [^\n]{1,390}\n", capsys.readouterr().err)
@@ -161,13 +161,13 @@ def test_wrong_command_lines_of_the_simulators_likewise(arguments, tmp_path, mon
         (np.linalg.LinAlgError("singular"), "error: singular"),
     ],
 )
-def test_errors_of_libraries_are_one_line(error, line, monkeypatch, capsys):
+def test_errors_of_libraries_are_reported_in_one_line(error, line, monkeypatch, capsys):
     monkeypatch.setattr("pac_surrogate.files.validate", lambda file: (_ for _ in ()).throw(error))
     assert call(monkeypatch, "validate", "x") == 2
     assert capsys.readouterr().err == line + "\n"
 
 
-def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
+def test_an_internal_fault_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("pac_surrogate.files.validate", lambda file: {}["x"])
     with pytest.raises(KeyError):
         call(monkeypatch, "validate", "x")
@@ -175,13 +175,13 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def heard():
-    """Ctrl-C is heard, also by tests that a shell runs in the background, where it is ignored."""
+    """Handle Ctrl-C also in tests that a shell runs in the background, where it is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_signal_that_was_ignored_stays_ignored_when_another_stops_the_run(home, monkeypatch):
+def test_a_signal_that_was_ignored_stays_ignored_when_another_signal_stops_the_run(home, monkeypatch):
     monkeypatch.chdir(home)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     monkeypatch.setattr(pac.solvers.training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -191,7 +191,7 @@ def test_a_signal_that_was_ignored_stays_ignored_when_another_stops_the_run(home
 
 @pytest.mark.parametrize(("number", "code", "how"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 @pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")
-def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tmp_path, monkeypatch, capsys, number, code, how):
+def test_a_stopped_run_reports_what_is_kept_and_continues_from_there(home, tmp_path, monkeypatch, capsys, number, code, how):
     monkeypatch.chdir(home)
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     trained, original = [], pac.solvers.training._train
@@ -214,7 +214,7 @@ def test_a_run_that_is_stopped_says_what_is_kept_and_goes_on_from_there(home, tm
     assert len(list((tmp_path / "o" / "stacks").iterdir())) == 2
 
 
-def test_a_pretraining_that_is_stopped_says_that_nothing_is_kept(home, monkeypatch, capsys):
+def test_a_stopped_pretraining_reports_that_nothing_is_kept(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     before = content(home)
     monkeypatch.setattr(pac.solvers.training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -223,7 +223,7 @@ def test_a_pretraining_that_is_stopped_says_that_nothing_is_kept(home, monkeypat
     assert content(home) == before
 
 
-def test_a_generation_that_is_stopped_leaves_its_samples_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_stopped_generation_keeps_its_samples_and_continues(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     from simulators import generate
 
@@ -248,17 +248,17 @@ def test_a_generation_that_is_stopped_leaves_its_samples_and_goes_on(tmp_path, m
     assert {path.name for path in (tmp_path / "data" / "heat_equation").iterdir()} == {"source.h5", "target.h5"}
 
 
-def test_nobody_who_reads_is_no_traceback(home):
+def test_a_closed_output_pipe_gives_no_traceback(home):
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "pac_surrogate.cli", "describe", home / "d.h5"]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert done.stderr == ""
-    assert done.returncode in (1, 141)  # typer's own answer, or that of a process that SIGPIPE ends
+    assert done.returncode in (1, 141)  # the code of typer, or of a process that SIGPIPE ends
 
 
-def test_a_full_device_for_the_output_is_one_line(home):
+def test_a_full_device_for_the_output_is_reported_in_one_line(home):
     command = [sys.executable, "-m", "pac_surrogate.cli", "describe", home / "d.h5"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)

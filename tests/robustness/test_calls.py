@@ -71,7 +71,7 @@ def answer(call, other=None):
 print(json.dumps({call: answer(call, other) for call, other in json.load(sys.stdin).items()}))
 """
 
-# What is meant without doubt, and how it is written in full.
+# Calls whose meaning is clear, and the same calls written in full.
 WORKS = {
     "pac.pretrain((x, y), steps=2)": "pac.pretrain(pac.Dataset.from_arrays(x, y), steps=2)",
     "pac.pretrain(x, y, steps=2)": "pac.pretrain(pac.Dataset.from_arrays(x, y), steps=2)",
@@ -309,12 +309,12 @@ def environment():
 
 
 @pytest.mark.parametrize("call", WORKS)
-def test_what_is_meant_without_doubt_is_the_same_as_written_in_full(answers, call):
+def test_an_unambiguous_call_is_the_same_as_written_in_full(answers, call):
     assert answers[call] == ["works", True]
 
 
 @pytest.mark.parametrize("call", REFUSED)
-def test_any_other_mistake_is_one_line_with_the_remedy(answers, call):
+def test_any_other_mistake_is_reported_in_one_line_with_the_remedy(answers, call):
     kind, message = answers[call]
     assert kind == "one line", message
     assert REFUSED[call] in message

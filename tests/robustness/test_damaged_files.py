@@ -1,4 +1,4 @@
-"""Bad days of data files: a full disk, a damaged part, a file from a stranger; nothing is lost or changes in silence."""
+"""Data files on a full disk, with a damaged part, or from unknown sources: nothing is lost or changed without an error."""
 
 import contextlib
 import os
@@ -57,7 +57,7 @@ def part(tmp_path: Path) -> Path:
 
 
 def refusal(read: Callable[[Path], Any], path: Path) -> str:
-    """The message of a refusal: one printable line of bounded length, after a bounded time."""
+    """Return the message of a refusal: one printable line of limited length, within a limited time."""
     began = time.monotonic()
     with pytest.raises(DatasetError) as raised:
         read(path)
@@ -81,8 +81,8 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_hdf5_reads_what_it_wrote_though_the_disk_took_none_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would trust the bytes that are in the file, or in memory, in their place, such as lengths of texts."""
+def test_hdf5_reads_back_what_it_wrote_when_the_disk_took_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise HDF5 would trust the bytes that are there instead, in the file or in memory, such as lengths of texts."""
     read: list[bool] = []
 
     class Compared(storage._Target):
@@ -110,8 +110,8 @@ def test_hdf5_reads_what_it_wrote_though_the_disk_took_none_of_it(tmp_path: Path
         read.clear()
 
 
-def test_a_file_that_ends_early_goes_on_with_zeros(tmp_path: Path) -> None:
-    """h5py takes fewer bytes than it asks for without an error, and leaves the others as memory happens to be."""
+def test_a_file_that_ends_early_is_continued_with_zeros(tmp_path: Path) -> None:
+    """h5py accepts fewer bytes than it requested without an error, and leaves the others as they are in memory."""
     (tmp_path / "a").write_bytes(b"abc")
     with open(tmp_path / "a", "r+b", buffering=0) as file:
         assert [_read_exactly(file, place, 5) for place in (0, 2, 9)] == [b"abc\0\0", b"c\0\0\0\0", bytes(5)]
@@ -126,7 +126,7 @@ def test_a_file_that_ends_early_goes_on_with_zeros(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 700, 3_000, 5_000, 9_000, 15_000, 21_000])
-def test_a_full_disk_is_one_line_and_what_was_written_is_resumed(tmp_path: Path, whole: bytes, size: int) -> None:
+def test_a_full_disk_gives_one_line_and_the_written_samples_are_resumed(tmp_path: Path, whole: bytes, size: int) -> None:
     assert size < len(whole)
     with (
         largest_file(size),
@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_line_and_what_was_written_is_resumed(tmp_path: Path,
         fuzz.complete(tmp_path / "data.h5")
     assert str(raised.value).isprintable()
     assert set(os.listdir(tmp_path)) <= {"data.h5.part"}
-    fuzz.complete(tmp_path / "data.h5")  # pytest turns a warning into an error: nothing was damaged
+    fuzz.complete(tmp_path / "data.h5")  # nothing was damaged: pytest turns warnings into errors
     assert (tmp_path / "data.h5").read_bytes() == whole
 
 
@@ -155,18 +155,18 @@ for size in range(0, 400_000, 20_000):
 """
 
 
-def test_the_interpreter_ends_in_peace_after_a_full_disk(tmp_path: Path) -> None:
+def test_the_interpreter_exits_without_an_error_after_a_full_disk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL, str(TESTS), str(tmp_path / "data.h5")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == 20
     assert lines[-1] == "finished"
-    assert sum("all samples are kept in data.h5.part" in line for line in lines) > 1  # the file itself has no room
+    assert sum("all samples are kept in data.h5.part" in line for line in lines) > 1  # there is no room for the file itself
     assert sum("data.h5.part cannot be written" in line for line in lines) > 1
 
 
-def test_a_file_without_room_is_one_line_and_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_file_without_room_is_reported_in_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
     fuzz.make_curve(tmp_path)
     before = (tmp_path / "curve.nc").read_bytes()
     for size in range(0, len(before), 500):
@@ -177,7 +177,7 @@ def test_a_file_without_room_is_one_line_and_leaves_the_old_one(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("fails", range(1, 5))
-def test_a_batch_that_fails_midway_was_never_written(
+def test_a_batch_that_fails_midway_counts_as_not_written(
     tmp_path: Path, whole: bytes, fails: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -186,7 +186,7 @@ def test_a_batch_that_fails_midway_was_never_written(
     def failing(file: Any, data: Any) -> None:
         nonlocal writes
         writes += 1
-        if writes == fails:  # of the three variables and their checksums
+        if writes == fails:  # one of the three variables and their checksums
             raise OSError(28, "No space left on device")
         write_all(file, data)
 
@@ -206,7 +206,7 @@ def test_a_batch_that_fails_midway_was_never_written(
 
 
 def resume(part: Path, whole: bytes, *, warned: str = "") -> int:
-    """Resume and finish a part to the bytes of the whole file, and tell how many samples were kept."""
+    """Resume a part, finish it to the bytes of the complete file, and return the number of samples that were kept."""
     path = part.with_suffix("")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -223,7 +223,7 @@ def resume(part: Path, whole: bytes, *, warned: str = "") -> int:
 
 
 def places(part: Path) -> dict[str, tuple[int, int]]:
-    """Where the numbers of each dataset of a part begin, and how many bytes a sample takes."""
+    """Return the place of each dataset of a part, and the number of bytes of a sample."""
     with h5py.File(part) as file:
         return {name: (file[name].id.get_offset(), file[name].nbytes // SAMPLES) for name in file}
 
@@ -243,25 +243,25 @@ def test_a_flipped_bit_of_a_part_is_noticed_at_its_sample(part: Path, whole: byt
 
 
 @pytest.mark.parametrize("count", [0, 1, 28, 40, -1, -5, 2**63 - 1])
-def test_no_counter_is_believed(part: Path, whole: bytes, count: int) -> None:
+def test_a_damaged_counter_is_not_trusted(part: Path, whole: bytes, count: int) -> None:
     data, (start, width) = bytearray(part.read_bytes()), places(part)["written"]
     data[start : start + SAMPLES * width] = np.full(SAMPLES, count).tobytes()
     part.write_bytes(data)
     assert resume(part, whole, warned="0 of 40 samples are valid" if count else "") == 0
 
 
-def test_samples_in_the_place_of_others_are_noticed(part: Path, whole: bytes) -> None:
+def test_exchanged_samples_are_noticed(part: Path, whole: bytes) -> None:
     data = bytearray(part.read_bytes())
-    for start, width in places(part).values():  # samples 3 and 4 change places, with their checksums
+    for start, width in places(part).values():  # samples 3 and 4 are exchanged, with their checksums
         first, second = (slice(start + row * width, start + (row + 1) * width) for row in (3, 4))
         data[first], data[second] = data[second], data[first]
     part.write_bytes(data)
     assert resume(part, whole, warned="3 of 40 samples are valid") == 3
 
 
-def test_a_sample_that_was_lost_is_computed_anew(part: Path, whole: bytes) -> None:
+def test_a_lost_sample_is_computed_again(part: Path, whole: bytes) -> None:
     data = bytearray(part.read_bytes())
-    for start, width in places(part).values():  # a block that never reached the disk
+    for start, width in places(part).values():  # these blocks never reached the disk
         data[start + 5 * width : start + 7 * width] = bytes(2 * width)
     part.write_bytes(data)
     assert resume(part, whole, warned="5 of 40 samples are valid") == 5
@@ -305,7 +305,7 @@ def virtual(file: h5py.File, old: Any) -> None:
         lambda file: file.__setitem__("cycle", file["/"]),
     ],
 )
-def test_nothing_in_a_part_is_followed(part: Path, whole: bytes, change: Any) -> None:
+def test_nothing_outside_a_part_is_followed_or_changed(part: Path, whole: bytes, change: Any) -> None:
     victim, external = part.with_name(VICTIM), part.with_name(EXTERNAL)
     with h5py.File(victim, "w") as other:
         other["u"] = np.zeros((SAMPLES, 3, 5), "f4")
@@ -331,7 +331,7 @@ def test_a_part_under_another_name_is_refused(tmp_path: Path, make: Any, changes
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("absent", path)])
-def test_a_part_that_is_no_file_is_refused(tmp_path: Path, make: Any) -> None:
+def test_a_part_that_is_not_a_file_is_refused(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "data.h5.part")
     with pytest.raises(DatasetError, match=r"data\.h5\.part must be a regular file with one name, it is a link or not a file"):
         DatasetWriter(tmp_path / "data.h5", **fuzz.options())
@@ -357,7 +357,7 @@ def test_a_variable_may_have_the_name_of_the_checksums(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pac.open_dataset(tmp_path / "data.h5")["written_"], x + 1)
 
 
-# Damage in finished files
+# Damage to finished files
 
 
 def test_a_flipped_bit_of_any_number_is_refused(path: Path, whole: bytes) -> None:
@@ -387,7 +387,7 @@ def test_a_file_without_checksums_is_read(whole: bytes, path: Path) -> None:
     assert found == wanted
 
 
-# Files from strangers
+# Files from unknown sources
 
 
 def many(count: int, make: Callable[[h5py.File, int], object]) -> Callable[[h5py.File], None]:
@@ -404,7 +404,7 @@ def draws(file: h5py.File) -> None:
 
 
 def shared_texts(file: h5py.File) -> None:
-    """20,000 attributes' worth of text for the price of one: every entry refers to one text of 1 MB."""
+    """Make every one of many entries refer to one text of 1 MB, so that a small file stands for a very large one."""
     data = file.create_dataset("names", (16_000,), h5py.string_dtype(), chunks=(16_000,))
     data[0] = "x" * 2**20
     place, size = data.id.get_chunk_info(0).byte_offset, 16
@@ -490,7 +490,7 @@ STRANGERS: dict[str, Callable[[h5py.File], object]] = {
 
 
 @pytest.mark.parametrize("change", STRANGERS.values(), ids=STRANGERS)
-def test_a_file_from_a_stranger_is_refused_in_a_line_at_once(path: Path, change: Any) -> None:
+def test_a_file_from_an_unknown_source_is_refused_in_one_line_at_once(path: Path, change: Any) -> None:
     with h5py.File(path, "r+") as file:
         change(file)
     assert path.stat().st_size < 10**7
@@ -508,12 +508,12 @@ def test_a_file_from_a_stranger_is_refused_in_a_line_at_once(path: Path, change:
         lambda file: file.attrs.__setitem__("note", b"37 \xb0C"),
     ],
 )
-def test_what_is_no_variable_is_left_alone(path: Path, change: Any) -> None:
+def test_objects_that_are_not_variables_are_ignored(path: Path, change: Any) -> None:
     before = fuzz.digest(fuzz.read_native(path))
     with h5py.File(path, "r+") as file:
         change(file)
     found = fuzz.digest(fuzz.read_native(path))
-    assert {**found, "attributes": None} == {**before, "attributes": None}  # one of the changes is an attribute
+    assert {**found, "attributes": None} == {**before, "attributes": None}  # one of the changes adds an attribute
 
 
 def test_a_file_behind_a_user_block_is_read(path: Path, whole: bytes) -> None:
@@ -522,7 +522,7 @@ def test_a_file_behind_a_user_block_is_read(path: Path, whole: bytes) -> None:
     assert fuzz.digest(fuzz.read_native(path)) == before
 
 
-def test_a_description_steers_no_terminal(path: Path) -> None:
+def test_a_description_sends_no_control_characters_to_a_terminal(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["title"] = "\x1b[2Ja\nb"
         file.attrs["note"] = "x" * 30_000
@@ -534,7 +534,7 @@ def test_a_description_steers_no_terminal(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "a/b", "../a", "a\0b", "a\nb", "\x1b[2J"])
-def test_names_that_are_paths_or_steer_a_terminal_are_refused(tmp_path: Path, name: str) -> None:
+def test_names_that_are_paths_or_hold_control_characters_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         Variable(name)
     with pytest.raises(ValueError, match="name"):
@@ -553,12 +553,12 @@ def test_the_middle_of_a_long_message_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("bit", [0, 1])
-def test_a_filter_that_the_index_of_an_earlier_file_leaves_out_is_refused(path: Path, bit: int) -> None:
+def test_a_filter_that_is_disabled_in_the_index_of_an_earlier_file_is_refused(path: Path, bit: int) -> None:
     earlier = (EARLIER / "data.h5").read_bytes()
     path.write_bytes(earlier)
     with h5py.File(path) as file:
         size = file["u"].id.get_chunk_info(0).size
-    key = size.to_bytes(4, "little") + bytes(4 + 4 * 8)  # of a B-tree: size, left-out filters, place in four dimensions
+    key = size.to_bytes(4, "little") + bytes(4 + 4 * 8)  # B-tree key: size, disabled filters, 4 coordinates
     assert earlier.count(key) == 1
     data, at = bytearray(earlier), earlier.index(key)
     data[at + 4] = 1 << bit  # shuffle, gzip
@@ -576,7 +576,7 @@ def test_a_flipped_bit_of_a_text_is_refused(tmp_path: Path) -> None:
         assert "the texts of 'approach' are damaged" in refusal(read_netcdf, tmp_path / "curve.nc")
 
 
-def test_chunks_that_are_neighbours_are_read_at_once(tmp_path: Path) -> None:
+def test_neighbouring_chunks_are_read_together(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(200, 3)).astype("f4")
     pac.Dataset.from_arrays(rows, rows).save(tmp_path / "data.h5")
     with h5py.File(tmp_path / "data.h5", "r+") as file:

@@ -47,7 +47,7 @@ def pretrained(x=X, y=Y, **options):
 
 
 def refused(call, *words, error=ValueError):
-    """The call ends in one line of ours with these words."""
+    """Check that the call ends in one line of the library's own with these words."""
     with pytest.raises(error) as caught:
         call()
     assert not isinstance(caught.value, np.linalg.LinAlgError)
@@ -59,7 +59,7 @@ def refused(call, *words, error=ValueError):
 
 @pytest.fixture(scope="module")
 def results():
-    """What every method predicts at scale 1."""
+    """Return the predictions of every method at scale 1."""
     return {name: answers(name, 1.0, 1.0) for name in METHODS}
 
 
@@ -88,7 +88,7 @@ def test_a_power_of_two_changes_no_bit_of_a_standardised_number(power, offset):
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("power", [-600, 600])
-def test_predictions_and_intervals_of_every_kind_scale_with_the_outputs_and_not_with_the_inputs(name, power, results):
+def test_predictions_and_intervals_of_every_method_scale_with_the_outputs_and_not_with_the_inputs(name, power, results):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         for found, plain in zip(answers(name, 2.0 ** (power // 2), 2.0**power), results[name], strict=True):
@@ -101,7 +101,7 @@ def test_the_next_samples_are_the_same_in_any_unit(power):
     np.testing.assert_array_equal(scaled, plain)
 
 
-def test_a_curve_has_relative_errors_of_no_unit_and_others_in_units():
+def test_relative_errors_of_a_curve_have_no_unit_and_the_other_errors_have_one():
     def curve(scale):
         sides = [pac.Dataset.from_arrays(X, Y * s * scale, test=0.3, valid=0.1) for s in (1.0, 1.2)]
         with warnings.catch_warnings():
@@ -120,7 +120,7 @@ def test_a_curve_has_relative_errors_of_no_unit_and_others_in_units():
 
 @pytest.mark.parametrize("side", ["input", "output"])
 @pytest.mark.parametrize("scaling", ["standard", "log"])
-def test_numbers_above_the_largest_are_refused_and_the_largest_itself_is_not(side, scaling):
+def test_numbers_above_the_limit_are_refused_and_the_limit_itself_is_accepted(side, scaling):
     def fit(largest):
         values = np.geomspace(largest / 8, largest, 5)
         sides = {"input": np.arange(1.0, 6), "output": np.arange(1.0, 6)} | {side: values}
@@ -132,13 +132,13 @@ def test_numbers_above_the_largest_are_refused_and_the_largest_itself_is_not(sid
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_column_that_varies_among_the_numbers_nearest_to_0_alone_is_refused_and_no_constant(dtype):
+def test_a_column_that_varies_only_among_the_numbers_nearest_to_0_is_refused_and_not_treated_as_constant(dtype):
     kind = np.finfo(dtype)
-    least = float(kind.tiny) if dtype == np.float64 else 16 * float(kind.eps) * float(kind.tiny)  # where digits begin to lack
+    least = float(kind.tiny) if dtype == np.float64 else 16 * float(kind.eps) * float(kind.tiny)  # digits are lost below
 
     def fit(width):
         x = np.zeros((3, 2), dtype)
-        x[:, 1], x[1, 0] = [1, 2, 3], width  # beside a column that is as it should be
+        x[:, 1], x[1, 0] = [1, 2, 3], width  # the other column is regular
         return fit_scaling(pac.Dataset.from_arrays(x, np.arange(3.0))).inputs
 
     width = 1.5 * least
@@ -147,7 +147,7 @@ def test_a_column_that_varies_among_the_numbers_nearest_to_0_alone_is_refused_an
     assert float(fit(0.0).deviation[0]) == 0.0
 
 
-def test_the_tails_of_a_field_may_vanish_beside_the_rest():
+def test_the_tails_of_a_field_may_be_negligible_beside_its_other_values():
     u = np.array([1.0, 1e-310, 5e-324]) * np.arange(1.0, 9)[:, None]
     for names in (("x",), ("time",)):
         data = pac.Dataset.from_arrays(np.arange(8.0), {"u": u}, axes={"u": names})
@@ -156,7 +156,7 @@ def test_the_tails_of_a_field_may_vanish_beside_the_rest():
     refused(lambda: fit_scaling(pac.Dataset.from_arrays(np.arange(8.0), {"u": u})), "u must be constant or vary")
 
 
-def test_on_a_logarithmic_scale_numbers_without_all_their_digits_are_refused():
+def test_numbers_on_a_logarithmic_scale_that_lack_digits_are_refused():
     def fit(least):
         return fit_scaling(pac.Dataset.from_arrays(np.array([1.0, least]), np.arange(2.0), scaling={"input": "log"})).inputs
 
@@ -164,7 +164,7 @@ def test_on_a_logarithmic_scale_numbers_without_all_their_digits_are_refused():
     refused(lambda: fit(np.nextafter(TINY, 0)), "input must hold numbers of 2.2e-308 at least", "smaller unit")
 
 
-def test_the_logarithm_of_a_new_number_is_its_own_however_small_it_is():
+def test_a_new_number_of_any_size_has_its_own_logarithm():
     data = pac.Dataset.from_arrays(np.exp(X[:, 0]), Y, scaling={"input": "log"})
     columns = fit_scaling(data).inputs
     small = torch.tensor([[1e-310], [4e-310]], dtype=torch.float64)
@@ -172,8 +172,8 @@ def test_the_logarithm_of_a_new_number_is_its_own_however_small_it_is():
     assert float(step) == pytest.approx(np.log(4) / float(columns.deviation), rel=1e-9)  # 1e-310 has 13 digits
 
 
-def test_sums_of_the_mean_stay_in_floating_point():
-    values = 2.0**1020 * np.r_[0.0, 3 * np.ones(15)][:, None]  # of sum 45 x 2^1020, where float64 ends at 16 x 2^1020
+def test_the_sum_within_a_mean_does_not_overflow():
+    values = 2.0**1020 * np.r_[0.0, 3 * np.ones(15)][:, None]  # their sum is 45 x 2^1020, above the limit of 16 x 2^1020
     np.testing.assert_array_equal(centre(values, (0,)), [[45 / 16 * 2.0**1020]])
 
 
@@ -185,7 +185,7 @@ def test_validation_samples_of_another_magnitude_are_refused_by_name(side):
 
 
 @pytest.mark.parametrize("ask", [lambda s, x: s.predict(x), lambda s, x: pac.next_samples(s, None, x, 1)])
-def test_inputs_whose_square_in_deviations_float32_cannot_hold_are_refused_by_name(ask):
+def test_inputs_whose_squared_standardised_values_overflow_float32_are_refused_by_name(ask):
     surrogate = pretrained({"a": X[:, 0], "b": X[:, 1]})
     for far in (2e19, -1e300, 1.7e308):
         pool = {"a": np.array([0.0, 0.1]), "b": np.array([0.0, far])}
@@ -195,19 +195,19 @@ def test_inputs_whose_square_in_deviations_float32_cannot_hold_are_refused_by_na
 
 
 def corrected(surrogate, slope):
-    """A surrogate whose predictions are multiplied, standardised."""
+    """Return a surrogate whose standardised predictions are multiplied by `slope`."""
     outputs, inputs = len(surrogate.scaling.outputs.mean), len(surrogate.scaling.inputs.mean)
     base, zeros = surrogate.predictor, torch.zeros(inputs, outputs, dtype=torch.float64)
     ones = torch.ones(outputs, dtype=torch.float64)
     return dataclasses.replace(surrogate, predictor=Correction(base, slope * ones, 0 * ones, zeros))
 
 
-def test_predictions_that_floating_point_does_not_hold_are_refused_by_name():
+def test_predictions_that_floating_point_cannot_hold_are_refused_by_name():
     plain, logarithmic = pretrained(y={"u": Y}), pretrained(y={"u": np.exp(Y[:, 0])}, scaling={"u": "log"})
     assert np.isfinite(corrected(plain, 1e300).predict(NEW)).all()
     refused(lambda: corrected(plain, np.inf).predict(NEW), "the prediction of u must be a number that float64 holds")
     sign = np.sign(float(logarithmic.predictor.predict(logarithmic.standardised(torch.as_tensor(NEW[:1])))))
-    for slope, got in ((1e6, "inf"), (-1e6, "0")):  # the exponentials of some 1e5 and -1e5
+    for slope, got in ((1e6, "inf"), (-1e6, "0")):  # the exponentials of about 1e5 and -1e5
         refused(lambda slope=slope: corrected(logarithmic, sign * slope).predict(NEW[:1]), "prediction of u", f"got {got} at")
     single = pretrained(y={"u": Y.astype(np.float32)})
     tensor = torch.as_tensor(NEW, dtype=torch.float32)
@@ -215,7 +215,7 @@ def test_predictions_that_floating_point_does_not_hold_are_refused_by_name():
     refused(lambda: corrected(single, 1e42).predict(tensor), "the prediction of u must be a number that float32 holds")
 
 
-def test_bounds_that_floating_point_does_not_hold_are_refused_and_a_lower_bound_of_0_is_none_of_them():
+def test_bounds_that_floating_point_cannot_hold_are_refused_and_a_lower_bound_of_0_is_accepted():
     surrogate = pretrained(y={"u": np.exp(Y[:, 0])}, scaling={"u": "log"})
     target = pac.Dataset.from_arrays(X[:12], {"u": np.exp(Y[:12, 0])}, scaling={"u": "log"})
     adapted = pac.transfer(surrogate, target, method=pac.LinearCorrection())
@@ -230,7 +230,7 @@ def test_bounds_that_floating_point_does_not_hold_are_refused_and_a_lower_bound_
 
 
 @needs_long_double
-def test_long_doubles_are_taken_where_float64_holds_them_and_refused_where_it_rounds():
+def test_long_doubles_that_float64_holds_exactly_are_accepted_and_others_are_refused():
     third = np.ones((2, 2), np.longdouble) / 3
     surrogate = pretrained()
     for call in (
@@ -239,7 +239,7 @@ def test_long_doubles_are_taken_where_float64_holds_them_and_refused_where_it_ro
         lambda values: pac.Dataset.from_arrays(Y[:2], values),
         surrogate.predict,
         lambda values: pac.next_samples(surrogate, None, values, 1),
-        lambda values: metrics._error(values, Y[:2]),  # behind the type check of the tests, which knows no long doubles
+        lambda values: metrics._error(values, Y[:2]),  # bypasses the type check of the tests
         lambda values: metrics._error(Y[:2], values),
     ):
         for kind in (np.asarray, np.ma.asarray):
@@ -266,18 +266,18 @@ def test_integers_that_float64_rounds_are_refused_also_beside_other_numbers(valu
     refused(lambda: as_numbers("x", values), "x holds the integer", "2**53")
 
 
-def test_integers_that_float64_holds_are_taken_beside_other_numbers():
+def test_integers_that_float64_holds_are_accepted_beside_other_numbers():
     np.testing.assert_array_equal(as_numbers("x", [2**53, 2**60, 0.5, 1e300]), [2.0**53, 2.0**60, 0.5, 1e300])
 
 
 @pytest.mark.parametrize("entry", [Decimal("0.1"), Fraction(1, 3), 2**70 + 1, 1j], ids=str)
-def test_numbers_of_other_kinds_are_refused(entry):
+def test_numbers_of_other_types_are_refused(entry):
     for values in ([entry], np.array([entry])):
         refused(lambda values=values: as_numbers("x", values), "x must hold real numbers")
 
 
 @pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.bfloat16])
-def test_tensors_of_short_numbers_are_taken_as_what_they_hold(kind):
+def test_tensors_of_short_floating_types_are_accepted_with_their_values(kind):
     rows = torch.tensor([[0.5, -1.25], [1.0, 1.5]]).to(kind)
     exact = rows.float().double().numpy()
     np.testing.assert_array_equal(as_numbers("x", rows), exact)
@@ -286,13 +286,13 @@ def test_tensors_of_short_numbers_are_taken_as_what_they_hold(kind):
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
-def test_single_precision_whose_squares_leave_it_is_as_good_as_any(scale):
-    """1e60 and 1e-60 are no float32; the numbers are rounded to 6e-8 of their size on the way."""
+def test_float32_values_whose_squares_overflow_or_underflow_give_the_same_predictions(scale):
+    """The squares 1e60 and 1e-60 are not representable in float32; the values are rounded to 6e-8 of their size."""
     one, other = (pretrained(y=(Y * s).astype(np.float32)).predict(NEW) / s for s in (1.0, scale))
     np.testing.assert_allclose(other, one, atol=1e-5)
 
 
-def test_co_kriging_of_outputs_that_the_source_hardly_varies_is_not_applicable():
+def test_co_kriging_of_outputs_that_hardly_vary_in_the_source_is_not_applicable():
     target = pac.Dataset.from_arrays(X[:12], Y[:12] * 2.0**300)
     with pytest.warns(DataWarning, match="holds the output output at a set point"):
         refused(
@@ -308,12 +308,12 @@ def test_a_target_of_another_magnitude_is_learned_from_its_samples(ratio):
     with pytest.warns(DataWarning, match="holds the output output at a set point"):
         adapted = pac.transfer(pretrained(), target)
     error = adapted.predict(NEW) / ratio - np.tanh(NEW @ [[1.0, 0.3], [0.5, -1.0]]) - np.array([0.2, 0.0])
-    assert np.sqrt(np.mean(error**2)) < 0.2 * Y.std()  # 20 samples of a smooth function of two inputs: 0.02 is usual
+    assert np.sqrt(np.mean(error**2)) < 0.2 * Y.std()  # 20 samples of a smooth function of two inputs: 0.02 is typical
 
 
 @pytest.mark.parametrize(("ratio", "lost"), [(2.0**-50, True), (2.0**-45, False), (1e-160, True), (0.0, False)])
-def test_a_target_that_float64_does_not_resolve_beside_the_source_has_a_warning(ratio, lost):
-    """16 roundings are 2^-48 of the deviation."""
+def test_a_target_that_float64_does_not_resolve_on_the_scale_of_the_source_gives_a_warning(ratio, lost):
+    """The limit, 16 roundings, is 2^-48 of the standard deviation."""
     source = pretrained(X - X.mean(0), Y - Y.mean(0))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -344,12 +344,12 @@ def write(path, values, axes, dtype="float32", batches=1):
 
 
 @pytest.mark.parametrize("size", [1e-40, 1e-50])
-def test_a_column_that_float32_does_not_hold_is_not_stored_in_silence(tmp_path, size):
+def test_a_column_that_float32_cannot_hold_is_not_stored_without_an_error(tmp_path, size):
     u, tail = np.arange(1.0, 13), np.array([1.0, size])
     refused(lambda: write(tmp_path / "a.h5", size * u, ()), "u must have numbers of 1.2e-38 at least", error=DatasetError)
     refused(lambda: write(tmp_path / "b.h5", u[:, None] * tail, ("mode",)), "u must have numbers", error=DatasetError)
     assert not (tmp_path / "a.h5").exists()
-    # What is small beside the rest of a field, or of its column, is as good as 0; what was given in float32 is stored as it is.
+    # Values that are small beside others of their field or column may become 0; values passed as float32 are stored unchanged.
     assert write(tmp_path / "c.h5", u[:, None] * tail, ("x",)).shape == (12, 2)
     assert write(tmp_path / "d.h5", np.where(u > 6, u, size * u), (), batches=2)[-1] == 12.0
     given = (np.float32(1e-40) * u).astype(np.float32)
@@ -358,7 +358,7 @@ def test_a_column_that_float32_does_not_hold_is_not_stored_in_silence(tmp_path, 
     assert not write(tmp_path / "g.h5", 0 * u, ()).any()
 
 
-def test_the_writer_rounds_no_integers_and_no_long_doubles(tmp_path):
+def test_the_writer_rounds_neither_integers_nor_long_doubles(tmp_path):
     refused(lambda: write(tmp_path / "a.h5", np.full(4, 2**53 + 1), (), "float64"), "u holds the integer", error=DatasetError)
     if np.finfo(np.longdouble).eps < np.finfo(float).eps:
         third = np.ones(4, np.longdouble) / 3
@@ -366,7 +366,7 @@ def test_the_writer_rounds_no_integers_and_no_long_doubles(tmp_path):
 
 
 @pytest.mark.parametrize("power", [-960, -540, 540, 1017])
-def test_metrics_scale_with_their_numbers(power):
+def test_metrics_scale_with_the_values(power):
     target = np.random.default_rng(1).normal(size=(6, 8, 2))
     prediction, scale, axes = target + 0.1 * np.random.default_rng(2).normal(size=target.shape), 2.0**power, ("x", "channel")
     relative = {"rel_l2": {}, "rmse_std": {}, "r2": {}, "nrmse": {"axes": axes}}
@@ -377,7 +377,7 @@ def test_metrics_scale_with_their_numbers(power):
             assert metric(prediction * scale, target * scale, **options) == factor * metric(prediction, target, **options), name
 
 
-def test_metrics_refuse_targets_whose_differences_leave_float64_and_numbers_that_are_not_real():
+def test_metrics_refuse_targets_whose_differences_overflow_and_numbers_that_are_not_real():
     edge = np.array([1.0, -1.0])
     assert metrics.rmse_std(0 * edge, edge * metrics.LARGEST) == 1.0
     refused(lambda: metrics.rmse_std(0 * edge, edge * 1.1 * metrics.LARGEST), "targets of size 1.1e+307 at most")

@@ -1,4 +1,4 @@
-"""What results may take the place of: nothing of the user's is overwritten, followed or deleted."""
+"""Which files a result may replace: no file of the user is overwritten, followed or deleted."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def surrogate():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, surrogate):
-    """A file of every kind."""
+    """Return a folder with a file of every kind."""
     folder = tmp_path_factory.mktemp("kinds")
     SOURCE.save(folder / "data file")
     surrogate.save(folder / "surrogate")
@@ -43,7 +43,7 @@ def results(tmp_path_factory, surrogate):
 
 
 @pytest.mark.parametrize("there", ["data file", "surrogate", "transfer curve", "prediction", "netCDF file", "text"])
-def test_a_result_replaces_its_own_kind_and_no_other(results, there):
+def test_a_result_replaces_only_files_of_its_own_kind(results, there):
     kinds = NETCDF | {"surrogate": TENSORS["pac_surrogate"], "tensors": TENSORS["other"], "png": by_suffix(".png")}
     for name, kind in kinds.items():
         if name == there:
@@ -53,7 +53,7 @@ def test_a_result_replaces_its_own_kind_and_no_other(results, there):
             check_output(results / there, kind)
 
 
-def test_a_table_replaces_what_has_its_suffix(tmp_path):
+def test_a_table_replaces_only_files_with_its_suffix(tmp_path):
     for name in ("a.csv", "A.CSV", "a.txt"):
         (tmp_path / name).write_text("1")
     check_output(tmp_path / "a.csv", by_suffix(".csv"))
@@ -62,7 +62,7 @@ def test_a_table_replaces_what_has_its_suffix(tmp_path):
         check_output(tmp_path / "a.txt", by_suffix(".csv"))
 
 
-def test_an_empty_file_holds_nothing_of_the_users(tmp_path, surrogate):
+def test_an_empty_file_may_be_replaced(tmp_path, surrogate):
     (tmp_path / "s").touch()
     surrogate.save(tmp_path / "s")
     assert pac.Surrogate.load(tmp_path / "s").inputs == surrogate.inputs
@@ -105,13 +105,13 @@ def test_a_device_is_refused():
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 300, "file/below"])
-def test_what_is_no_path_is_refused_in_one_line(tmp_path, path):
+def test_an_invalid_path_is_refused_in_one_line(tmp_path, path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match="cannot be written there"):
         check_output(tmp_path / path)
 
 
-def test_an_input_is_no_output_however_it_is_spelt(tmp_path):
+def test_an_input_cannot_be_the_output_under_any_spelling_of_its_path(tmp_path):
     (tmp_path / "d").write_text("1")
     (tmp_path / "other").write_text("1")
     os.link(tmp_path / "d", tmp_path / "hard")
@@ -123,12 +123,12 @@ def test_an_input_is_no_output_however_it_is_spelt(tmp_path):
 
 
 @pytest.mark.parametrize(("mask", "permissions"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_files_have_the_permissions_that_the_user_gives(tmp_path, surrogate, mask, permissions):
+def test_files_have_the_permissions_that_the_user_sets(tmp_path, surrogate, mask, permissions):
     before = os.umask(mask)
     try:
         surrogate.save(tmp_path / "s")
         write_netcdf(tmp_path / "n", {"u": NetcdfVariable(("x",), np.ones(3))})
-        with replacing(tmp_path / "t") as temporary:  # a library may put a file of its own in the place of ours
+        with replacing(tmp_path / "t") as temporary:  # a library may replace our file with its own
             temporary.unlink()
             temporary.touch(0o777)
     finally:
@@ -136,7 +136,7 @@ def test_files_have_the_permissions_that_the_user_gives(tmp_path, surrogate, mas
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {permissions}
 
 
-def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(tmp_path, monkeypatch):
+def test_a_link_in_place_of_a_temporary_file_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setattr("secrets.token_hex", lambda length: "0" * 8)
     with replacing(tmp_path / "out") as temporary:
         pass
@@ -147,7 +147,7 @@ def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(tmp_path, monke
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_temporary_files_of_dead_processes_are_removed_and_no_others(tmp_path):
+def test_only_temporary_files_of_dead_processes_are_removed(tmp_path):
     with replacing(tmp_path / "out") as temporary:
         own = temporary.name
     host = TEMPORARY.fullmatch(own)[1]
@@ -156,7 +156,7 @@ def test_temporary_files_of_dead_processes_are_removed_and_no_others(tmp_path):
     stray = tmp_path / f".out.{host}-{gone.pid}-00000000.part"
     other = tmp_path / f".another.{host}-{gone.pid}-00000000.part"
     kept = [
-        f".out.{host}-{os.getpid()}-00000000.part",  # of a living process
+        f".out.{host}-{os.getpid()}-00000000.part",  # the process is alive
         f".out.{'0' * 8}-{gone.pid}-00000000.part",  # of another machine
         ".out.part",
         f"out.{host}-{gone.pid}.part",
@@ -172,7 +172,7 @@ def test_temporary_files_of_dead_processes_are_removed_and_no_others(tmp_path):
 
 
 @pytest.mark.parametrize("length", [161, 255])
-def test_a_long_name_has_a_temporary_one_that_is_short_enough(tmp_path, length):
+def test_a_long_name_has_a_shorter_temporary_name(tmp_path, length):
     with replacing(tmp_path / ("x" * length)) as temporary:
         temporary.write_text("1")
     assert [len(path.name) for path in tmp_path.iterdir()] == [length]
@@ -181,7 +181,7 @@ def test_a_long_name_has_a_temporary_one_that_is_short_enough(tmp_path, length):
 # Transfer curves ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_curve_deletes_nothing_and_says_which_surrogate_is_of_an_earlier_one(tmp_path, surrogate):
+def test_a_curve_deletes_nothing_and_reports_surrogates_of_an_earlier_curve(tmp_path, surrogate):
     surrogate.save(tmp_path / "surrogates" / "mine.safetensors")
     mine = (tmp_path / "surrogates" / "mine.safetensors").read_bytes()
     methods = {"FT": pac.FineTune(), "wild": pac.FineTune(learning_rate=2e-3)}
@@ -197,7 +197,7 @@ BAD_NAMES = ["", " ", "a\0b", "a\nb", "\x1b[31m", "x" * 201, "é" * 101, "NUL", 
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_name_that_cannot_be_that_of_a_file_is_refused_before_anything_is_trained(tmp_path, name, surrogate, monkeypatch):
+def test_a_name_that_cannot_be_a_file_name_is_refused_before_any_training(tmp_path, name, surrogate, monkeypatch):
     monkeypatch.setattr("pac_surrogate.curves.transfer_curve.run", None)
     with pytest.raises(ValueError, match="with out=, the name of a method") as caught:
         pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": {name: "Scratch"}}, surrogates=surrogate, out=tmp_path)
@@ -205,14 +205,14 @@ def test_a_name_that_cannot_be_that_of_a_file_is_refused_before_anything_is_trai
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_of_every_day_are_those_of_files(tmp_path, surrogate):
+def test_valid_names_of_methods_become_file_names(tmp_path, surrogate):
     methods = dict.fromkeys(("fine-tune, body x 0.1", "Müller & Söhne (λ = 0.1)", "..", "x" * 200), "SourceUnchanged")
     pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": methods}, surrogates=surrogate, out=tmp_path / "out")
     assert {path.name for path in (tmp_path / "out" / "surrogates").iterdir()} == {f"{n}.safetensors" for n in methods}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_slash_in_a_name_leads_nowhere(tmp_path, surrogate):
+def test_a_slash_in_a_name_leads_to_no_other_folder(tmp_path, surrogate):
     methods = dict.fromkeys(("AC/DC", "../x", "/etc/x", "a\\b", "a%2Fb", "a/b"), "SourceUnchanged")
     pac.transfer_curve(SOURCE, TARGET, **{**CURVE, "methods": methods}, surrogates=surrogate, out=tmp_path / "out")
     names = ("AC%2FDC", "..%2Fx", "%2Fetc%2Fx", "a%5Cb", "a%252Fb", "a%2Fb")
@@ -273,9 +273,7 @@ def content(folder):
         (the_source_itself, "would replace a file that it is made from"),
     ],
 )
-def test_a_folder_that_cannot_take_the_results_is_refused_before_anything_is_trained(
-    tmp_path, surrogate, make, message, monkeypatch
-):
+def test_a_folder_that_cannot_take_the_results_is_refused_before_any_training(tmp_path, surrogate, make, message, monkeypatch):
     options = make(tmp_path, surrogate) or {"surrogates": surrogate}
     before = content(tmp_path)
     monkeypatch.setattr("pac_surrogate.curves.transfer_curve.run", None)
@@ -299,8 +297,8 @@ def test_a_stack_that_is_a_link_is_neither_read_nor_replaced(tmp_path, surrogate
 # Damage to a saved curve --------------------------------------------------------------------------------------------------
 
 
-def test_every_number_of_a_curve_and_what_describes_it_carries_a_checksum(results):
-    """The superblock of version 3 and headers of version 2 have checksums of their own."""
+def test_every_number_of_a_curve_and_its_description_have_a_checksum(results):
+    """The superblock of version 3 and the headers of version 2 have their own checksums."""
     with h5py.File(results / "transfer curve") as file:
         assert file.id.get_create_plist().get_version()[0] == 3
         for name, variable in file.items():
@@ -308,7 +306,7 @@ def test_every_number_of_a_curve_and_what_describes_it_carries_a_checksum(result
                 assert variable.fletcher32, name
 
 
-def test_no_flipped_bit_of_a_curve_changes_a_number_in_silence(results, tmp_path):
+def test_no_flipped_bit_of_a_curve_changes_a_number_without_an_error(results, tmp_path):
     clean, whole = (results / "transfer curve").read_bytes(), pac.open_curve(results / "transfer curve")
     path, refused = tmp_path / "curve.nc", []
     for place in range(0, len(clean), 101):
@@ -319,7 +317,7 @@ def test_no_flipped_bit_of_a_curve_changes_a_number_in_silence(results, tmp_path
             refused.append(str(error))
             continue
         for name, variable in whole.variables.items():
-            if variable.dtype.kind in "fiu":  # texts lie in a heap, which has no checksum
+            if variable.dtype.kind in "fiu":  # texts are in a heap, which has no checksum
                 np.testing.assert_array_equal(found[name].values, variable.values)
     assert len(refused) > 20
     assert all(re.fullmatch(r".{1,400}", line) for line in refused)

@@ -1,4 +1,4 @@
-"""One bad day of each kind; `make soak` has hundreds. And that what goes wrong on one is seen."""
+"""One failure of each kind (`make soak` causes hundreds), and tests that `tests/soak.py` detects lost and changed files."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 import soak
 
 
-def test_a_bad_day_of_each_kind_loses_nothing() -> None:
+def test_one_failure_of_each_kind_loses_nothing() -> None:
     run = subprocess.run([sys.executable, soak.__file__, "--quick"], capture_output=True, text=True, timeout=500)
     assert (run.returncode, run.stderr) == (0, "")
     assert len(run.stdout.splitlines()) == len(soak.DAYS) * len(soak.WORKS)
@@ -37,13 +37,13 @@ ENDS = {"done": Path.mkdir, "refused": refuse, "exception": fail, "unclear": ram
 
 
 @pytest.mark.parametrize(("said", "function"), ENDS.items(), ids=ENDS)
-def test_how_a_process_ended_is_told_from_outside(said: str, function: Callable[[Path], object], tmp_path: Path) -> None:
+def test_the_way_a_process_ended_is_seen_from_outside(said: str, function: Callable[[Path], object], tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     assert soak.Child(function, tmp_path / "base" / "work").end().split(":")[0] == said
 
 
 def half(folder: Path) -> None:
-    """A work that is not safe: it takes any file that is there for a whole one."""
+    """Do work that is not safe: any existing file is taken for a complete one."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "result.h5").exists():
         (folder / "result.h5").write_text("whole")

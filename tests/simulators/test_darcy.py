@@ -1,4 +1,4 @@
-"""Flow through porous squares: exact and manufactured solutions, the balance of mass, holes, symmetries, and the ensemble."""
+"""Darcy flow through squares: exact and manufactured solutions, the mass balance, holes, symmetries, and the ensemble."""
 
 import json
 import math
@@ -21,13 +21,13 @@ from simulators.numerics.block_tridiagonal import solve_five_point
 from simulators.porous.darcy import solve_darcy
 from simulators.porous.darcy_ensemble import Darcy
 
-LENGTHS = [1.5, 0.8]  # neither is 1, so that a factor forgotten shows
+LENGTHS = [1.5, 0.8]  # neither length is 1, so that a missing factor is noticed
 CLOSED = [(0.0, 0.0), (0.0, 0.0)]
 THROUGH = [(2.0, -1.0), (None, None)]
 
 
 def rough(samples, x, y, decades=2.0, seed=0):
-    """Permeabilities that jump from cell to cell over so many decades, and positive sources."""
+    """Return permeabilities that jump from cell to cell over `decades` decades, and positive sources."""
     uniform = torch.rand(2, samples, x, y, generator=generator(seed), dtype=torch.float64)
     return 10 ** (decades * uniform[0]), uniform[1]
 
@@ -36,7 +36,7 @@ def rough(samples, x, y, decades=2.0, seed=0):
 
 
 def five_point(samples, x, y, decades=2.0):
-    """A random system: diagonally dominant, strictly so in a few cells only."""
+    """Return random diagonally dominant systems; the dominance is strict only in the cells of the first row."""
     along_x, along_y = rough(samples, x, y, decades)[0][:, 1:], rough(samples, x, y, decades, seed=1)[0][:, :, 1:]
     centre = torch.zeros(samples, x, y).double()
     centre[:, 1:] += along_x
@@ -48,9 +48,9 @@ def five_point(samples, x, y, decades=2.0):
 
 
 def sparse(centre, along_x, along_y):
-    """The same system of one sample as a scipy matrix, numbered x by x."""
+    """Return the system of one sample as a scipy matrix; cells are numbered along y first."""
     y = centre.shape[1]
-    beside = np.pad(along_y.numpy(), ((0, 0), (0, 1))).ravel()[:-1]  # the last of one x is no neighbour of the next's first
+    beside = np.pad(along_y.numpy(), ((0, 0), (0, 1))).ravel()[:-1]  # the end of one row is no neighbour of the next row
     ahead = along_x.numpy().ravel()
     return diags_array([centre.numpy().ravel(), -beside, -beside, -ahead, -ahead], offsets=[0, 1, -1, y, -y], format="csc")
 
@@ -66,12 +66,12 @@ def test_the_block_solver_agrees_with_a_sparse_one(cells):
         )
 
 
-def test_the_block_solver_leaves_nothing_over_at_a_contrast_of_a_million():
+def test_the_block_solver_has_a_residual_of_round_off_at_a_contrast_of_a_million():
     *matrix, right = five_point(2, 32, 32, decades=6.0)
     found = solve_five_point(*matrix, right)
     for i in range(2):
         system, p = sparse(*(part[i] for part in matrix)), found[i].numpy().ravel()
-        terms = abs(system) @ abs(p)  # what round-off is proportional to
+        terms = abs(system) @ abs(p)  # round-off is proportional to the sum of these magnitudes
         assert (abs(right[i].numpy().ravel() - system @ p) / terms).max() < 1e-14
 
 
@@ -81,7 +81,7 @@ def test_a_lens_a_billion_times_more_permeable_is_solved_and_has_one_pressure():
     flow = solve_darcy(permeability, torch.ones(1, 12, 12), lengths=LENGTHS, pressures=CLOSED)
     lens = flow.pressure[0, 3:8, 4:9]
     assert lens.max() - lens.min() < 1e-8 * lens.max()
-    assert 0.02 < lens.mean() < 0.08  # of a square with k = 1 the middle has 0.07 times its area
+    assert 0.02 < lens.mean() < 0.08  # in a square with k = 1 the pressure in the middle is 0.07 times its area
 
 
 def test_a_system_without_a_held_value_is_refused():
@@ -92,12 +92,12 @@ def test_a_system_without_a_held_value_is_refused():
     ):
         solve_five_point(centre, along_x, along_y, right)
     centre[1, 0] -= 1
-    with pytest.raises(ValueError, match="the system of sample 1 is singular"):  # indefinite, in fact
+    with pytest.raises(ValueError, match="the system of sample 1 is singular"):  # this system is indefinite
         solve_five_point(centre, along_x, along_y, right)
 
 
-def test_no_system_without_a_held_value_slips_through_by_its_round_off():
-    """Whether the last pivot of such a system is a little above 0 or below is chance; a system that a cell holds is solved."""
+def test_no_system_without_a_held_value_is_accepted_because_of_round_off():
+    """The last pivot of such a system is slightly above or below 0 by chance; a system with a held value is solved."""
     centre, along_x, along_y, right = five_point(20, 8, 8)
     held = centre.clone()
     centre[:, 0] -= 1
@@ -107,9 +107,9 @@ def test_no_system_without_a_held_value_slips_through_by_its_round_off():
     assert torch.isfinite(solve_five_point(held, along_x, along_y, right)).all()
 
 
-def test_a_part_that_is_cut_off_from_all_that_is_held_is_refused():
+def test_a_part_that_is_disconnected_from_every_held_value_is_refused():
     centre, along_x, along_y, right = five_point(20, 8, 8)
-    centre[:, 3] -= along_x[:, 3]  # cut between the fourth and the fifth column of cells
+    centre[:, 3] -= along_x[:, 3]  # disconnects the fourth column of cells from the fifth
     centre[:, 4] -= along_x[:, 3]
     along_x[:, 3] = 0.0
     for i in range(20):
@@ -119,25 +119,26 @@ def test_a_part_that_is_cut_off_from_all_that_is_held_is_refused():
 
 @pytest.mark.parametrize("cells", [8, 32])
 @pytest.mark.parametrize("link", [1e-15, 1e-18])
-def test_a_part_whose_links_round_off_swallows_is_refused(cells, link):
-    """The structure has them, and the diagonals do not: how they are rounded would hold the part, or push it."""
+def test_a_part_whose_links_are_below_round_off_is_refused(cells, link):
+    """The matrix contains the links, but its diagonal has lost them: its rounding would act as a held value or as a source."""
     matrix = weakly_linked(link, cells)
     for i in range(20):
         with pytest.raises(ValueError, match="the system of sample 0 is singular"):
             solve_five_point(*(part[i : i + 1] for part in matrix))
 
 
-def test_a_part_whose_links_are_weak_but_there_is_solved():
+def test_a_part_whose_links_are_weak_but_above_round_off_is_solved():
     link = 1e-9
     *matrix, right = weakly_linked(link, 8)
     pressure = solve_five_point(*matrix, right)
     across = (matrix[1][:, 3] * (pressure[:, 4] - pressure[:, 3])).sum(1)
-    # What enters the part leaves it by the links. They are held in diagonals of 1e9 times their size and so have 7 digits.
+    # The flow into the part leaves it through the links. They are stored within diagonals 1e9 times larger, which leaves 7
+    # digits.
     torch.testing.assert_close(across, right[:, 4:].sum((1, 2)), rtol=1e-5, atol=0)
 
 
 def weakly_linked(link, cells):
-    """The systems of `five_point`, twenty samples, the coefficients across the middle times `link`; sources in the far half."""
+    """Return 20 systems of `five_point` with the coefficients across the middle times `link`, and positive sources."""
     centre, along_x, along_y, right = five_point(20, cells, cells)
     middle = cells // 2 - 1
     lost = along_x[:, middle] * (1 - link)
@@ -202,10 +203,10 @@ def test_manufactured_pressures_are_found_with_order_two(case):
 # Mass and the maximum principle
 
 
-# A face balances to 2e-16 of k p, however small the difference of pressures that drives its flow.
+# Each face's flow has an error of 2e-16 of k p, however small the pressure difference that drives it.
 @pytest.mark.parametrize(("decades", "accuracy"), [(1.0, 1e-13), (6.0, 1e-11)])
 @pytest.mark.parametrize("pressures", [CLOSED, THROUGH, [(None, 1.0), (None, None)]])
-def test_what_is_injected_leaves(pressures, decades, accuracy):
+def test_the_injected_flow_equals_the_outflow(pressures, decades, accuracy):
     permeability, source = rough(3, 24, 16, decades)
     held = torch.zeros(24, 16, dtype=torch.bool)
     held[3:6, 10:] = True
@@ -213,7 +214,7 @@ def test_what_is_injected_leaves(pressures, decades, accuracy):
     cell = LENGTHS[0] * LENGTHS[1] / 24 / 16
     torch.testing.assert_close(flow.injected, cell * source[:, ~held].sum(1), rtol=1e-13, atol=0)
     assert flow.residual().max() < accuracy
-    assert (flow.outflow[:, 4] > 0).all()  # the drain drains
+    assert (flow.outflow[:, 4] > 0).all()  # fluid flows into the drain
 
 
 def test_a_fault_in_a_flow_shows_in_the_residual():
@@ -286,7 +287,7 @@ def test_the_corners_of_a_hole_lower_the_order_to_four_thirds(solid):
 # Symmetries and rows
 
 
-def test_a_mirrored_and_a_transposed_body_have_the_like_solution():
+def test_a_mirrored_or_transposed_body_has_the_corresponding_solution():
     permeability, source = rough(2, 12, 9)
     held = torch.zeros(12, 9, dtype=torch.bool)
     held[2:4, 5:7] = True
@@ -314,7 +315,7 @@ def test_a_batch_equals_its_rows():
         torch.testing.assert_close(together.outflow[row], alone.outflow, rtol=1e-11, atol=1e-13)
 
 
-# What is refused
+# Refused arguments
 
 ONES = torch.ones(2, 6, 4).double()
 MOAT = ONES.clone()
@@ -341,8 +342,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message, monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse some shapes before we do
+def test_invalid_arguments_are_refused_in_one_line(message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its type checks would come before ours
     with pytest.raises(ValueError, match=message) as refusal:
         solve_darcy(**{**GOOD, **REFUSED[message]})
     assert "\n" not in str(refusal.value)
@@ -368,7 +369,7 @@ ENSEMBLES = {
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
-def test_the_ensemble_returns_what_it_says(name):
+def test_the_ensemble_returns_what_it_declares(name):
     ensemble = ENSEMBLES[name]
     assert isinstance(ensemble, Ensemble)
     assert json.loads(json.dumps(asdict(ensemble), allow_nan=False))["cells"] == ensemble.cells
@@ -403,13 +404,13 @@ def test_the_logarithm_of_the_permeability_has_the_stated_deviation():
 
 @pytest.mark.parametrize("name", ["plain", "through", "hole", "well"])
 def test_the_ensemble_converges_with_its_order(name):
-    ensemble = replace(ENSEMBLES[name], modes=2)  # which 32 cells resolve well
+    ensemble = replace(ENSEMBLES[name], modes=2)  # 32 cells resolve these two modes well
     inputs = ensemble.draw(generator(), 2)
     answers = [ensemble.solve(inputs, factor)[0]["pressure"] for factor in (1, 2, 4)]
     (order,) = orders([float((coarse - fine).norm()) for coarse, fine in pairwise(answers)])
     if ensemble.hole_radius:
         assert math.isnan(ensemble.order)
-        assert 4 / 3 < order < 2  # the corners' part of the error is still small beside that of the smooth field
+        assert 4 / 3 < order < 2  # the corners' contribution to the error is still small compared with that of the smooth field
     else:
         assert order == pytest.approx(ensemble.order, abs=0.05)
 
@@ -419,13 +420,13 @@ def test_a_coarse_solver_works_on_block_averages_and_interpolates():
     found = Darcy(cells=8).solve(inputs)[0]["pressure"]
     blocks = torch.exp(avg_pool2d(torch.log(inputs["permeability"].double()), 4))
     p = solve_darcy(blocks, torch.full_like(blocks, 1e-4), lengths=[1, 1], pressures=CLOSED).pressure
-    # The centre of the second cell of a block of four lies an eighth of a block before the block's: 5/8 from the last one's.
+    # The centre of the second of four cells lies 1/8 of a block before the centre of its block, 7/8 after the previous centre.
     mixed = 0.125 * p[:, :-1] + 0.875 * p[:, 1:]
     mixed = 0.125 * mixed[:, :, :-1] + 0.875 * mixed[:, :, 1:]
     torch.testing.assert_close(found[:, 5::4, 5::4], mixed, rtol=1e-10, atol=0)
 
 
-def test_a_hole_is_where_it_is_said_and_nothing_else_differs():
+def test_a_hole_is_where_it_is_declared_and_nothing_else_differs():
     whole, hole, well = Darcy(cells=32), ENSEMBLES["hole"], ENSEMBLES["well"]
     assert (whole.inputs, whole.outputs, whole.coordinates) == (hole.inputs, hole.outputs, hole.coordinates)
     inputs = whole.draw(generator(), 2)
@@ -437,8 +438,8 @@ def test_a_hole_is_where_it_is_said_and_nothing_else_differs():
         assert (pressure[:, ~inside] > 0).all()
     assert (solid > drained)[:, ~inside].all()  # a well lowers the pressure everywhere
     around = whole.solve(inputs)[0]["pressure"]
-    assert float((around - solid)[:, ~inside].norm() / solid.norm()) > 0.03  # the flow goes round it
-    coarse = replace(hole, cells=16).solve(inputs)[0]["pressure"]  # whose interpolation reaches into the hole
+    assert float((around - solid)[:, ~inside].norm() / solid.norm()) > 0.03  # the flow passes around the hole
+    coarse = replace(hole, cells=16).solve(inputs)[0]["pressure"]  # the interpolation from 16 cells reaches into the hole
     assert (coarse[:, inside] == 0).all()
     finer = replace(hole, cells=64).solve(inputs)[0]["pressure"]
     assert (finer[:, inside] == 0).all()

@@ -1,4 +1,4 @@
-"""Fourier modes and the exponential step: what is exact, what is free of aliasing, and of what order the rest is."""
+"""Fourier modes and the exponential step: which operations are exact, which are free of aliasing, and the order of the step."""
 
 import math
 from itertools import pairwise
@@ -16,7 +16,7 @@ LENGTH = 3.0
 
 
 def smooth(box, shape):
-    """A field made of the kept modes alone."""
+    """Return fields that contain only the kept modes."""
     return box.to_grid(box.to_modes(noise(*shape, *box.points)))
 
 
@@ -50,12 +50,12 @@ def test_products_of_as_many_fields_as_the_degree_are_free_of_aliasing(points, d
     fine = PeriodicBox((8 * points,), (LENGTH,), degree, noise(1))
     exact = fine.to_modes(resample(field, [8 * points]) ** degree)[..., : box.highest[0] + 1]
     torch.testing.assert_close(box.to_modes(field**degree), exact, rtol=0, atol=1e-13)
-    # One mode more than is kept would not be free of it: (degree + 1) m = points or beyond.
+    # With one more mode, (degree + 1) m would reach the number of points, and products would be aliased.
     assert (degree + 1) * (box.highest[0] + 1) >= points
     assert (degree + 1) * box.highest[0] < points
 
 
-def test_resampling_passes_through_the_points_and_leaves_out_what_does_not_fit():
+def test_resampling_passes_through_the_points_and_drops_modes_that_do_not_fit():
     box = PeriodicBox((16,), (LENGTH,), 1, noise(1))
     field = smooth(box, (2,))
     torch.testing.assert_close(resample(field, [48])[:, ::3], field, rtol=0, atol=1e-13)
@@ -63,16 +63,16 @@ def test_resampling_passes_through_the_points_and_leaves_out_what_does_not_fit()
     long, short = torch.cos(4 * math.pi / LENGTH * grid(32, LENGTH)), torch.sin(14 * math.pi / LENGTH * grid(32, LENGTH))
     kept = torch.cos(4 * math.pi / LENGTH * grid(8, LENGTH))
     torch.testing.assert_close(resample((long + short)[None], [8])[0], kept, rtol=0, atol=1e-14)
-    shortest = torch.tensor([1.0, -1.0] * 8, dtype=torch.float64)[None]  # between the points it may be any wave's
+    shortest = torch.tensor([1.0, -1.0] * 8, dtype=torch.float64)[None]  # the values between its points are ambiguous
     assert float(resample(shortest, [32]).abs().max()) < 1e-15
     square = smooth(PeriodicBox((12, 16), (1, 1), 1, noise(1)), (2,))
     torch.testing.assert_close(resample(square, [24, 32])[:, ::2, ::2], square, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("z", [0, 1e-8, -1e-3, 1.0, -3.0, -50.0, -1e4, 2j, 0.3 - 0.9j, 30j, -1e3j])
-def test_coefficients_of_the_exponential_step_are_their_formulas_in_many_digits(z):
-    # The formulas lose 3 log10(1/|z|) digits; 150 are enough for any z here. Relative 1e-12: what hides the cancellation in
-    # the mean over the circle is a few hundred roundings.
+def test_coefficients_of_the_exponential_step_agree_with_their_formulas_in_high_precision(z):
+    # The formulas lose 3 log10(1/|z|) digits; 150 digits are enough for every z here. The relative tolerance of 1e-12 covers
+    # the mean over the circle, which avoids the cancellation at the cost of a few hundred roundings.
     h = 0.7
     step = ExponentialStep(torch.tensor([z / h], dtype=torch.complex128), h)
     with mpmath.workdps(150):
@@ -91,7 +91,7 @@ def test_coefficients_of_the_exponential_step_are_their_formulas_in_many_digits(
 
 
 @pytest.mark.parametrize("linear", [-0.5, 1.5j, -40.0, -0.3 + 20j])
-def test_exponential_steps_are_of_order_four_and_exact_without_a_rest(linear):
+def test_exponential_steps_are_of_order_four_and_exact_without_a_nonlinear_part(linear):
     # v' = L v - v^2 is Bernoulli's equation: v = L / (1 + (L / v_0 - 1) exp(-L t)).
     symbol, start, end = *torch.tensor([[linear], [0.8]], dtype=torch.complex128), 1.0
     exact = complex(symbol / (1 + (symbol / start - 1) * torch.exp(-symbol * end)))
@@ -117,7 +117,7 @@ def test_the_embedded_solution_of_an_exponential_step_is_of_order_three(linear):
         following, last = step.advance(start, -(start**2), lambda v: -(v**2))
         assert complex(following) == complex(step(start, lambda v: -(v**2)))
         errors.append(abs(complex(following - step.error(last, -(following**2)) - exact)))
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.15)  # of one step: a power more
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.15)  # the error of one step has one power more
 
 
 def test_without_a_linear_part_the_embedded_solution_is_that_of_the_classical_runge_kutta_method():
@@ -125,7 +125,7 @@ def test_without_a_linear_part_the_embedded_solution_is_that_of_the_classical_ru
     step = ExponentialStep(0 * one, h)
     following, last = step.advance(one, -one, lambda v: -v)
     assert complex(following) == pytest.approx(1 - h + h**2 / 2 - h**3 / 6 + h**4 / 24, rel=1e-13)
-    assert complex(step.error(last, -following)) == pytest.approx(h**4 / 72 + h**5 / 144, rel=1e-11)  # a distance of 1e-4
+    assert complex(step.error(last, -following)) == pytest.approx(h**4 / 72 + h**5 / 144, rel=1e-11)  # about 1e-4
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_without_a_linear_part_the_embedded_solution_is_that_of_the_classical_ru
         ((32, 32), (1.0,), "lengths must be 2 positive"),
     ],
 )
-def test_grids_that_cannot_be_are_refused(points, lengths, message):
+def test_impossible_grids_are_refused(points, lengths, message):
     with pytest.raises(ValueError, match=message):
         PeriodicBox(points, lengths, 2, noise(1))

@@ -1,4 +1,4 @@
-"""Friedman's function: scikit-learn's, its mean and variance in closed form, and sources of a stated dissimilarity."""
+"""Friedman's function: agreement with scikit-learn, mean and variance in closed form, and sources of a stated dissimilarity."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ def test_without_dissimilarity_it_is_the_function_of_scikit_learn():
 
 
 def moments(*coefficients):
-    """Mean and variance over the unit cube: y is a sum of parts that share no feature, each integrated by Gauss-Legendre."""
+    """Return mean and variance over the unit cube: the parts of y share no feature; each is integrated by Gauss-Legendre."""
     nodes, weights = np.polynomial.legendre.leggauss(24)
     nodes, weights = torch.from_numpy(nodes / 2 + 0.5), torch.from_numpy(weights / 2)
     mean = variance = 0.0
@@ -59,10 +59,10 @@ def test_draws_have_the_mean_and_variance_of_the_integrals(dissimilarity, task_s
     mean, variance = moments(*ensemble.coefficients())
     values = ensemble.solve(ensemble.draw(generator(), 40_000))[0]["y"]
     assert float(values.mean()) == pytest.approx(mean, abs=4 * math.sqrt(variance / 40_000))
-    assert float(values.var()) == pytest.approx(variance, rel=0.04)  # 0.7 % is one deviation, if the tails are Gaussian
+    assert float(values.var()) == pytest.approx(variance, rel=0.04)  # one standard deviation is 0.7 % if the tails are Gaussian
 
 
-def test_every_coefficient_does_what_its_place_in_the_equation_says():
+def test_every_coefficient_acts_at_its_place_in_the_equation():
     amplitudes, slopes, offsets = (1.1, 0.8, -1.3, 0.7), (0.9, 1.2, 0.7, 1.4, -0.6), (0.05, -0.1, 0.2, 0.15, -0.3)
     for x in uniform(5).tolist():
         u = [b * v + c for b, v, c in zip(slopes, x, offsets, strict=False)]
@@ -82,7 +82,7 @@ def test_features_beyond_the_fifth_do_not_matter_and_the_first_two_may_change_pl
     torch.testing.assert_close(solve_friedman(mirrored), solve_friedman(features), rtol=1e-13, atol=0)
 
 
-def test_rows_do_not_know_of_each_other():
+def test_rows_do_not_affect_each_other():
     ensemble = Friedman(4.0)
     inputs = ensemble.draw(generator(), 7)
     together = ensemble.solve(inputs)[0]["y"]
@@ -99,9 +99,9 @@ def test_coefficients_have_the_stated_means_and_deviations():
     means = torch.tensor([1.0] * 9 + [0.0] * 5).double()
     deviations = torch.tensor([0.2] * 9 + [0.1] * 5).double()
     assert ((table.mean(0) - means) / deviations).abs().max() < 4 / math.sqrt(3000)
-    torch.testing.assert_close(table.std(0), deviations, rtol=0.055, atol=0)  # 1.3 % is one deviation
+    torch.testing.assert_close(table.std(0), deviations, rtol=0.055, atol=0)  # one standard deviation is 1.3 %
     correlations = torch.corrcoef(table.T) - torch.eye(14)
-    assert correlations.abs().max() < 0.08  # 91 pairs, one deviation of each is 0.018
+    assert correlations.abs().max() < 0.08  # 91 pairs, each with a standard deviation of 0.018
 
 
 def test_tasks_of_one_seed_lie_along_one_line():
@@ -115,7 +115,7 @@ def test_tasks_of_one_seed_lie_along_one_line():
 
 
 def distance(source, samples=10_000):
-    """RMSE over the deviation of the target, and the correlation."""
+    """Return the RMSE over the standard deviation of the target, and the correlation."""
     inputs = Friedman().draw(generator(), samples)
     target, found = (ensemble.solve(inputs)[0]["y"] for ensemble in (Friedman(), source))
     correlation = float(torch.corrcoef(torch.stack([target, found]))[0, 1])
@@ -125,20 +125,20 @@ def distance(source, samples=10_000):
 def test_sources_move_away_from_the_target_as_their_dissimilarity_grows():
     errors = [[distance(Friedman(d, seed), 2000)[0] for seed in range(21)] for d in (0.0, 1.0, 2.0, 4.0, 8.0)]
     medians = [float(np.median(row)) for row in errors]
-    # medians of 21 tasks, as measured; a factor 2 forgotten in a deviation moves them by more than a third
+    # Measured medians of 21 tasks; a missing factor of 2 in a standard deviation changes them by more than a third.
     assert medians == pytest.approx([0, 0.32, 0.61, 1.16, 2.46], rel=0.1)
 
 
-def test_a_source_of_other_features_knows_nothing_of_the_target():
+def test_a_source_with_other_features_is_uncorrelated_with_the_target():
     error, correlation = distance(Friedman(relevant=(10, 9, 8, 7, 6)))
-    assert error == pytest.approx(math.sqrt(2), rel=0.03)  # two independent responses of one variance
-    assert abs(correlation) < 0.04  # four deviations of 10,000 samples
+    assert error == pytest.approx(math.sqrt(2), rel=0.03)  # two independent responses with the same variance
+    assert abs(correlation) < 0.04  # four standard deviations of 10,000 samples
     features = uniform(5)
     found = Friedman(relevant=(3, 1, 10, 2, 7)).solve({"features": features})[0]["y"]
     torch.testing.assert_close(found, solve_friedman(features[:, [2, 0, 9, 1, 6]]), rtol=0, atol=0)
 
 
-# What a pair sees
+# The interface of a pair
 
 
 def test_every_source_shares_inputs_and_outputs_with_the_target():
@@ -157,7 +157,7 @@ def test_draws_are_uniform_and_belong_to_their_seed():
     assert torch.equal(first, again)
     assert not torch.isclose(first[:50], other[:50], rtol=0, atol=1e-7).any()
     fractions = torch.stack([((first >= k / 4) & (first < (k + 1) / 4)).double().mean(0) for k in range(4)])
-    assert (fractions - 0.25).abs().max() < 0.014  # 40 fractions, one deviation of each is 0.003
+    assert (fractions - 0.25).abs().max() < 0.014  # 40 fractions, each with a standard deviation of 0.003
     outputs, residual = ensemble.solve({"features": first[:3]}, refinement=4)
     torch.testing.assert_close(outputs, ensemble.solve({"features": first[:3]})[0], rtol=0, atol=0)
     assert outputs["y"].shape == residual.shape == (3,)

@@ -1,4 +1,4 @@
-"""The heat solver against exact and manufactured solutions, its balance of energy, and its symmetries."""
+"""The heat solver: exact and manufactured solutions, its energy balance, and its symmetries."""
 
 import math
 
@@ -11,7 +11,7 @@ from torch import pi
 from simulators import Dirichlet, Neumann, Periodic, Robin, solve_heat
 from simulators.numerics.step_error import LostSolutionError, tolerate
 
-CAPACITY = 3.0  # not 1, so that a factor forgotten shows
+CAPACITY = 3.0  # not 1, so that a missing factor is noticed
 
 
 def rod(initial, conductivity, times, boundaries, step, **options):
@@ -19,8 +19,8 @@ def rod(initial, conductivity, times, boundaries, step, **options):
     return solve_heat(initial, conductivity, tensor(*times), boundaries=[boundaries], step=step, **options)
 
 
-# Exact solutions. A mode of wave number w decays as exp(-k w^2 t / c). On cell centres all but Robin's are eigenvectors
-# of the difference operator too, which decay with (2 / h sin(w h / 2))^2 in the place of w^2.
+# Exact solutions. A mode of wave number w decays as exp(-k w^2 t / c). On cell centres all modes but Robin's are also
+# eigenvectors of the difference operator, and decay with (2 / h sin(w h / 2))^2 instead of w^2.
 
 ROBIN = 1.3  # w of the first even mode cos(w (x - L/2)); it solves k w tan(w L/2) = heat transfer
 CONDUCTIVITIES = tensor(0.7, 2.0)
@@ -41,7 +41,7 @@ def solve_mode(kind, cells, end, steps, **options):
 
 
 @pytest.mark.parametrize("kind", MODES)
-def test_modes_decay_as_they_should_with_order_two_in_space(kind):
+def test_modes_decay_at_their_rates_with_order_two_in_space(kind):
     wave, end, errors = MODES[kind][0], 0.2, []
     for cells in (32, 64, 128):
         initial, found = solve_mode(kind, cells, end, steps=200)
@@ -54,8 +54,8 @@ def test_modes_decay_as_they_should_with_order_two_in_space(kind):
 @pytest.mark.parametrize("kind", ["Dirichlet", "Neumann", "periodic"])
 @pytest.mark.parametrize(("scheme", "order", "steps"), [("legendre", 2, 16), ("euler", 1, 400)])
 def test_modes_of_the_grid_decay_with_the_order_of_the_scheme_in_time(kind, scheme, order, steps):
-    # With 128 cells a Legendre step takes 20 stages or more: its error constant then changes by less than 1 % as
-    # halving the step changes their number.
+    # With 128 cells a Legendre step takes 20 stages or more. The number of stages changes as the step is halved, but from 20
+    # stages on the error constant then changes by less than 1 %.
     cells, end, errors = {"legendre": 128, "euler": 16}[scheme], 0.5, []
     h, wave = LENGTH / cells, MODES[kind][0]
     for count in (steps, 2 * steps):
@@ -70,9 +70,10 @@ def estimated(*body, **options):
     return refusal_of(rod, *body, **options)
 
 
-# Legendre: the constant of 3 stages, 1/10, over that of many, 1/18, is 1.8; differences lie 1.5 steps back, where a mode was
-# larger by exp(1.5 z), z = 0.6 in the longest steps here. Euler: one step back, z below 0.01. With fewer steps than differences
-# need, the change from steps of half the length is the error but for the next power of z.
+# Legendre: the error constant of 3 stages, 1/10, is 1.8 times that of many stages, 1/18; the differences refer to a time 1.5
+# steps earlier, when a mode was larger by a factor of exp(1.5 z), with z = 0.6 in the longest steps here. Euler: one step
+# earlier, z below 0.01. With fewer steps than the differences need, the estimate is the change when the step is halved, which
+# is the error up to the next power of z.
 @pytest.mark.parametrize("kind", ["Dirichlet", "Neumann", "periodic"])
 @pytest.mark.parametrize(
     ("scheme", "cells", "steps", "bounds"),
@@ -97,7 +98,8 @@ def test_the_estimated_error_is_that_of_the_exact_decay_within_known_factors(kin
 
 def test_steps_that_are_too_long_for_one_rod_are_refused_with_its_number():
     x = centres(64)
-    initial = torch.stack([torch.cos(pi * x / 2), torch.cos(8 * pi * x), torch.cos(pi * x)])  # kept by 64 cells, not by 3 steps
+    # 64 cells resolve these modes, 3 steps do not.
+    initial = torch.stack([torch.cos(pi * x / 2), torch.cos(8 * pi * x), torch.cos(pi * x)])
     body = (initial, tensor(0.1, 1.0, 0.1), [0.1, 0.2], (Neumann(), Neumann()))
     with pytest.raises(
         LostSolutionError, match=r"sample 1 is lost by time t = 0\.1: .* take time steps shorter than 0\.1 s"
@@ -123,11 +125,11 @@ def test_a_source_that_overflows_is_refused_with_the_sample_and_the_time():
         rod(torch.ones(2, 8).double(), tensor(1.0, 1.0), [0.4, 1.0], (Neumann(), Neumann()), 0.1, source=source)
 
 
-# Manufactured solutions: the source is what the equation leaves over, by automatic differentiation.
+# Manufactured solutions: the source is the residual of the equation, computed by automatic differentiation.
 
 
 def left_over(solution, conductivity):
-    """F = c u_t - div(k grad u) as a function of time and positions."""
+    """Return F = c u_t - div(k grad u) as a function of time and positions."""
 
     def source(time, *positions):
         time = time.expand(torch.broadcast_shapes(time.shape, *(p.shape for p in positions))).clone().requires_grad_()
@@ -162,11 +164,11 @@ def wavy(t, x):
 
 
 def hot(t, x):
-    return 0.8 + 0.5 * torch.cos(2 * x) + 0 * t  # steady, so that its surroundings are
+    return 0.8 + 0.5 * torch.cos(2 * x) + 0 * t  # steady, so that the surroundings are steady as well
 
 
 def ambient_of_hot(conductivity, coefficient, at, outwards):
-    """The surroundings that make `hot` lose just what it conducts at an end."""
+    """Return the surroundings that make the heat loss of `hot` equal to the heat that it conducts to an end."""
     x = tensor(at).requires_grad_()
     u = hot(tensor(0.0), x)
     (slope,) = torch.autograd.grad(u.sum(), x)
@@ -193,7 +195,7 @@ def test_manufactured_rods_are_solved_with_order_two(case):
             tensor(1.0) if in_space is None else in_space(0 * x, x),
             [0.2],
             ends,
-            step=0.4 / cells,  # time and space refine together
+            step=0.4 / cells,  # refine time and space together
             source=lambda time, x=x: source(time, x),
             temperature_coefficients=coefficients,
         )
@@ -203,12 +205,12 @@ def test_manufactured_rods_are_solved_with_order_two(case):
 
 
 def cosy(t, x, y):
-    """Held at 0.5 along the sides in x, insulated along those in y."""
+    """Return a field held at 0.5 along the sides in x and insulated along those in y."""
     return 0.5 + torch.exp(-t) * torch.sin(pi / 2 * x) * torch.cos(2 * pi * y)
 
 
 def turning(t, x, y):
-    """Periodic in x, insulated in y."""
+    """Return a field that is periodic in x and insulated in y."""
     return 0.5 + 0.4 * torch.sin(pi * x - t) * torch.cos(2 * pi * y)
 
 
@@ -251,13 +253,13 @@ def test_manufactured_plates_are_solved_with_order_two(case):
     assert errors[-1] < 1e-3
 
 
-# Steady states that the scheme reproduces exactly.
+# Steady states that the scheme reproduces exactly
 
 
 def test_layers_that_meet_at_a_face_conduct_as_resistances_in_series():
     conductivity = torch.where(centres(10) < LENGTH / 2, 1.0, 4.0)[None]
     heat = rod(torch.zeros(1, 10).double(), conductivity, [120.0], (Dirichlet(1.0), Robin(2.0)), step=1.0)
-    flow = 1 / (1 / 1 + 1 / 4 + 1 / 2)  # two layers and a film
+    flow = 1 / (1 / 1 + 1 / 4 + 1 / 2)  # two layers and a surface film
     x = centres(10)
     exact = torch.where(x < 1, 1 - flow * x, 1 - flow - flow / 4 * (x - 1))
     torch.testing.assert_close(heat.temperature[0, 0], exact, rtol=0, atol=1e-12)
@@ -271,7 +273,7 @@ def test_a_layer_that_does_not_conduct_lets_no_heat_through():
     assert heat.temperature[0, 0, 6:].abs().max() == 0
 
 
-def test_steady_flow_under_a_conductivity_that_rises_with_temperature_makes_its_kirchhoff_transform_straight():
+def test_steady_flow_under_a_conductivity_that_rises_with_temperature_has_a_linear_kirchhoff_transform():
     heat = rod(
         torch.zeros(1, 8).double(),
         tensor(2.0),
@@ -289,7 +291,7 @@ def test_steady_flow_under_a_conductivity_that_rises_with_temperature_makes_its_
 # Energy
 
 
-def test_energy_through_the_boundaries_and_from_the_source_is_what_they_were_told():
+def test_energy_through_the_boundaries_and_from_the_source_agrees_with_their_settings():
     source = torch.full((2, 12), 0.7, dtype=torch.float64)
     for scheme in ("legendre", "euler"):
         ends = (Neumann(tensor(5.0, -1.0)), Neumann(2.0))
@@ -312,7 +314,7 @@ BALANCED = {
 
 
 def random_case(axes, boundaries, samples=3, seed=0):
-    """Rough fields and conductivities over four decades: rows differ in their numbers of stages."""
+    """Return rough fields and conductivities over four decades: rows differ in their numbers of stages."""
     generator = torch.Generator().manual_seed(seed)
     shape = (samples, 12, 9)[: axes + 1]
     uniform = torch.rand(3, *shape, generator=generator, dtype=torch.float64)
@@ -333,7 +335,7 @@ def test_energy_is_balanced_to_round_off(axes, boundaries):
     heat = solve_heat(**arrays, **settings)
     assert heat.magnitude.min() > 0.1
     assert heat.residual().max() < 1e-12  # some 1e3 stages, each of which rounds sums of 1e2 cells
-    assert (heat.content[:, -1] - heat.content[:, 0]).abs().min() > 1e-3  # the balance is not empty
+    assert (heat.content[:, -1] - heat.content[:, 0]).abs().min() > 1e-3  # the energy changes, so the balance is not trivial
 
 
 def test_an_insulated_body_keeps_its_heat():
@@ -354,8 +356,8 @@ def test_euler_never_leaves_the_range_of_initial_and_surrounding_temperatures():
     with pytest.raises(ValueError, match="Euler needs a step of at most") as refusal:
         solve_heat(**arrays, **{**settings, "step": 1.0}, scheme="euler")
     limit = float(str(refusal.value).split("at most ")[1].split(" s")[0])
-    times = 0.9 * limit * torch.arange(1, 200)  # k(u) grows with u, and with it the limit shrinks
-    with tolerate(math.inf):  # rough data, and bounds that hold for any error
+    times = 0.9 * limit * torch.arange(1, 200)  # k(u) grows with u, which lowers the limit
+    with tolerate(math.inf):  # the data are rough, and the bounds hold for any error
         heat = solve_heat(**arrays, **{**settings, "step": 0.9 * limit, "times": times}, scheme="euler")
     assert heat.temperature.min() >= -3
     assert heat.temperature.max() <= 2.5
@@ -367,14 +369,14 @@ def test_the_limit_of_euler_is_the_stated_one_and_sharp(ends, factor):
     limit = CAPACITY * h**2 / (factor * k)
     spike = torch.zeros(1, 10).double()
     spike[0, 0] = 1
-    with tolerate(math.inf):  # one step of a spike is far from its solution
+    with tolerate(math.inf):  # a single step for a spike is far from its solution
         heat = rod(spike, tensor(k), [limit], ends, limit, scheme="euler")
-    assert heat.temperature[0, 0, 0] == pytest.approx(0, abs=1e-14)  # all that the cell held has left it
+    assert heat.temperature[0, 0, 0] == pytest.approx(0, abs=1e-14)  # all heat of the cell has left it
     with pytest.raises(ValueError, match=f"at most {limit:.6g} s in sample 0, got {1.01 * limit:.6g} s"):
         rod(spike, tensor(k), [1.01 * limit], ends, 1.01 * limit, scheme="euler")
 
 
-def test_legendre_steps_do_not_promise_a_maximum_principle():
+def test_legendre_steps_do_not_obey_a_maximum_principle():
     spike = torch.zeros(1, 64).double()
     spike[0, 0] = 1
     with tolerate(math.inf):
@@ -382,7 +384,7 @@ def test_legendre_steps_do_not_promise_a_maximum_principle():
     assert -0.1 < heat.temperature.min() < -0.01
 
 
-# Symmetries, and rows that do not know of each other
+# Symmetries, and independence of the rows
 
 
 def test_a_mirrored_plate_has_the_mirrored_solution():
@@ -412,7 +414,7 @@ def test_a_periodic_solution_moves_with_its_data():
 
 
 @pytest.mark.parametrize("axes", [1, 2])
-def test_a_batch_equals_its_rows_whatever_their_numbers_of_stages(axes):
+def test_a_batch_equals_its_rows_regardless_of_their_numbers_of_stages(axes):
     arrays, settings = random_case(
         axes, (Robin(tensor(1.0, 20.0, 300.0), tensor(0.0, 1.0, 2.0)), Dirichlet(tensor(3.0, 2.0, 1.0)))
     )
@@ -429,7 +431,7 @@ def test_a_batch_equals_its_rows_whatever_their_numbers_of_stages(axes):
             torch.testing.assert_close(getattr(together, name)[one], getattr(alone, name), rtol=1e-12, atol=1e-13)
 
 
-# What is refused
+# Refused arguments
 
 GOOD = {"initial": torch.zeros(2, 4).double(), "conductivity": tensor(1.0, 2.0), "times": tensor(1.0), "lengths": [1.0]}
 GOOD |= {"boundaries": [(Dirichlet(), Dirichlet())], "step": 0.1}
@@ -465,8 +467,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message, monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse some shapes before we do
+def test_invalid_arguments_are_refused_in_one_line(message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its type checks would come before ours
     with pytest.raises(ValueError, match=message) as refusal:
         solve_heat(**{**GOOD, **REFUSED[message]})
     assert "\n" not in str(refusal.value)

@@ -23,14 +23,14 @@ def at(function, fidelity, *points):
 
 
 def inside(function, samples, seed=0):
-    """Points spread uniformly over the bounds."""
+    """Return points spread uniformly over the bounds."""
     bounds = torch.tensor([(b.low, b.high) for b in FAMILIES[function].bounds], dtype=torch.float64)
     unit = torch.rand(samples, len(bounds), generator=generator(seed), dtype=torch.float64)
     return bounds[:, 0] + (bounds[:, 1] - bounds[:, 0]) * unit
 
 
 def changed(points, **factors):
-    """The points of a family with some columns multiplied."""
+    """Return the points of a family with some columns multiplied."""
     points = points.clone()
     for column, factor in factors.items():
         points[:, int(column[1:])] *= factor
@@ -40,11 +40,11 @@ def changed(points, **factors):
 # Published optima
 
 
-def test_forrester_is_least_where_it_is_said_to_be():
+def test_forrester_has_its_published_minimum():
     x = torch.linspace(0, 1, 100_001).double()[:, None]
     y = solve_multi_fidelity(x, "forrester")
     assert float(y.min()) == pytest.approx(-6.020740, abs=1e-6)
-    assert float(x[y.argmin(), 0]) == pytest.approx(0.757249, abs=1e-5)  # the step of the grid
+    assert float(x[y.argmin(), 0]) == pytest.approx(0.757249, abs=1e-5)  # the step of the grid is 1e-5
 
 
 def test_branin_has_its_three_equal_minima():
@@ -54,23 +54,23 @@ def test_branin_has_its_three_equal_minima():
     assert solve_multi_fidelity(inside("branin", 100_000), "branin").min() > 5 / (4 * pi)
 
 
-def test_currin_is_largest_where_it_is_said_to_be():
+def test_currin_has_its_published_maximum():
     grid = torch.cartesian_prod(torch.linspace(0, 1, 601), torch.linspace(0, 1, 401)).double()
     peak = at("currin", "high", (0.216667, 0.023105))
     assert float(peak) == pytest.approx(13.7987, abs=1e-4)
     assert float(solve_multi_fidelity(grid, "currin").max()) == pytest.approx(float(peak), abs=1e-4)
 
 
-def test_hartmann_has_its_minimum_with_no_slope():
+def test_hartmann_has_zero_slope_at_its_minimum():
     x = torch.tensor([[0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573]], dtype=torch.float64, requires_grad=True)
     y = solve_multi_fidelity(x, "hartmann")
     assert float(y.detach()) == pytest.approx(-3.32237, abs=5e-6)
     (slope,) = torch.autograd.grad(y.sum(), x)
-    assert slope.abs().max() < 1e-3  # second derivatives are some 60, and x has six digits
+    assert slope.abs().max() < 1e-3  # second derivatives are about 60, and x has six digits
     assert solve_multi_fidelity(inside("hartmann", 100_000), "hartmann").min() > -3.32237
 
 
-# The same formulas in plain numbers, in the papers' own form
+# The same formulas in plain arithmetic, in the form of the papers
 
 
 def forrester(x):
@@ -178,7 +178,7 @@ def test_values_at_the_ends_where_a_formula_divides_by_zero_are_its_limits():
 
 
 @pytest.mark.parametrize("function", FAMILIES)
-def test_values_are_finite_at_every_corner_as_float32_stores_it(function):
+def test_values_are_finite_at_every_corner_after_rounding_to_float32(function):
     corners = torch.tensor(list(itertools.product(*((b.low, b.high) for b in FAMILIES[function].bounds)))).float()
     for fidelity in LEVELS:
         values = solve_multi_fidelity(corners, function, fidelity)
@@ -189,12 +189,12 @@ def test_values_are_finite_at_every_corner_as_float32_stores_it(function):
 def test_the_low_hartmann_stays_small_within_its_bounds():
     corners = torch.tensor(list(itertools.product((0.1, 1.0), repeat=6))).double()
     values = solve_multi_fidelity(corners, "hartmann", "low")
-    assert 3.4 < values.max() < 3.5  # distances are convex, so the farthest point is a corner
+    assert 3.4 < values.max() < 3.5  # distances are convex, so that the farthest point is a corner
 
 
-# How low and high are related
+# Relation of the low and the high fidelity
 
-CORRELATIONS = {  # of 65,536 uniform points, and RMSE of the low values over the deviation of the high ones
+CORRELATIONS = {  # over 65,536 uniform points, and RMSE of the low values over the standard deviation of the high ones
     "forrester": (0.736, 1.36),
     "branin": (0.174, 1.61),
     "currin": (0.997, 0.081),
@@ -209,11 +209,11 @@ CORRELATIONS = {  # of 65,536 uniform points, and RMSE of the low values over th
 
 
 @pytest.mark.parametrize("function", FAMILIES)
-def test_low_and_high_are_as_far_apart_as_stated(function):
+def test_low_and_high_differ_by_the_stated_amount(function):
     points = inside(function, 20_000, seed=1)
     high, low = (solve_multi_fidelity(points, function, fidelity) for fidelity in LEVELS)
     correlation, error = CORRELATIONS[function]
-    # 20,000 points: one deviation of a correlation is (1 - r^2) / 141 or less, of an RMSE 1 % or less
+    # 20,000 points: the standard deviation of a correlation is (1 - r^2) / 141 or less, that of an RMSE 1 % or less
     assert float(torch.corrcoef(torch.stack([high, low]))[0, 1]) == pytest.approx(correlation, abs=0.03 * (1.03 - correlation))
     assert float((high - low).square().mean().sqrt() / high.std()) == pytest.approx(error, rel=0.04)
 
@@ -221,7 +221,7 @@ def test_low_and_high_are_as_far_apart_as_stated(function):
 @pytest.mark.parametrize(
     ("function", "slope", "rest"), [("forrester", 0.5, lambda x: 10 * x - 10), ("park_b", 1.2, lambda x: -1)]
 )
-def test_the_low_version_is_a_line_of_the_high_one(function, slope, rest):
+def test_the_low_version_is_a_linear_function_of_the_high_one(function, slope, rest):
     points = inside(function, 50)
     high, low = (solve_multi_fidelity(points, function, fidelity) for fidelity in LEVELS)
     torch.testing.assert_close(low, slope * high + rest(points[:, 0]), rtol=0, atol=1e-13)
@@ -267,7 +267,7 @@ def test_a_piston_on_a_soft_spring_is_carried_by_gas_alone():
     assert differences[0] / differences[1] == pytest.approx(10, rel=0.02)
 
 
-def test_a_circuit_without_feedback_is_its_low_version_and_one_of_much_gain_adds_the_drop_at_the_collector():
+def test_a_circuit_without_feedback_is_its_low_version_and_much_gain_adds_the_drop_at_the_collector():
     points = inside("circuit", 50)
     open_loop = changed(points, c2=0)
     low = solve_multi_fidelity(open_loop, "circuit", "low")
@@ -292,7 +292,7 @@ def test_a_wing_without_paint_scales_with_its_area_and_its_sweep(fidelity, power
     torch.testing.assert_close(ratio, torch.full_like(ratio, 2 ** (1.2 - 0.3)), rtol=1e-13, atol=0)
 
 
-def test_paint_weighs_as_much_as_there_is_area_in_the_high_version_alone():
+def test_the_weight_of_paint_is_proportional_to_the_area_in_the_high_version_alone():
     points = inside("wing", 50)
     for fidelity, painted in (("high", points[:, 0]), ("low", torch.ones(50).double())):
         bare = solve_multi_fidelity(changed(points, c9=0), "wing", fidelity)
@@ -301,10 +301,10 @@ def test_paint_weighs_as_much_as_there_is_area_in_the_high_version_alone():
         )
 
 
-# Errors, and what a pair sees
+# Errors, and the interface of a pair
 
 
-def test_rows_do_not_know_of_each_other():
+def test_rows_do_not_affect_each_other():
     for function, fidelity in itertools.product(FAMILIES, LEVELS):
         points = inside(function, 7)
         together = solve_multi_fidelity(points, function, fidelity)
@@ -320,13 +320,13 @@ def test_rows_do_not_know_of_each_other():
         (("currin", "high"), r"currin needs 2 columns \(x1, x2\), got 1"),
     ],
 )
-def test_what_does_not_exist_is_refused(arguments, message):
+def test_unknown_functions_and_fidelities_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message) as refusal:
         solve_multi_fidelity(torch.zeros(3, 1), *arguments)
     assert "\n" not in str(refusal.value)
 
 
-def test_beyond_the_bounds_a_formula_is_followed_until_it_gives_no_number():
+def test_a_formula_is_evaluated_beyond_its_bounds_until_it_gives_no_number():
     assert float(at("forrester", "high", (1.2,))) == pytest.approx(forrester(1.2), rel=1e-14)
     points = inside("borehole", 3)
     points[1, 1] = -5
@@ -342,7 +342,7 @@ def test_beyond_the_bounds_a_formula_is_followed_until_it_gives_no_number():
         ({"design": "grid"}, 'design must be "uniform", "latin hypercube" or "sobol", got "grid"'),
     ],
 )
-def test_an_ensemble_that_cannot_be_is_refused_at_once(options, message):
+def test_an_impossible_ensemble_is_refused_at_once(options, message):
     with pytest.raises(ValueError, match=message):
         MultiFidelity(**options)
 
@@ -375,7 +375,7 @@ def test_draws_fill_the_bounds_and_belong_to_their_seed(design):
     for bound in FAMILIES["wing"].bounds:
         values, width = first[bound.name], bound.high - bound.low
         assert values.dtype == torch.float32
-        assert bound.low - 1e-6 * width < values.min() < bound.low + 0.05 * width  # missed with odds of 2e-6
+        assert bound.low - 1e-6 * width < values.min() < bound.low + 0.05 * width  # fails with a probability of 2e-6
         assert bound.high - 0.05 * width < values.max() < bound.high + 1e-6 * width
         assert torch.equal(values, again[bound.name])
         assert not torch.equal(values, other[bound.name])
@@ -386,5 +386,5 @@ def test_the_design_changes_how_the_points_are_spread():
         MultiFidelity("forrester", "high", design).draw(generator(), 64)["x1"] for design in ("uniform", "latin hypercube")
     ]
     slices = [len((values * 64).floor().unique()) for values in draws]
-    assert 30 < slices[0] < 55  # of 64 slices 1/e stay empty, 3 or so more or less
+    assert 30 < slices[0] < 55  # a fraction of 1/e of the 64 slices stays empty, up to about 3 more or fewer
     assert slices[1] == 64

@@ -23,8 +23,8 @@ from simulators.odes.sir import Epidemics, sir_field
 
 @pytest.fixture(autouse=True)
 def check_shapes_once(request, monkeypatch):
-    """Check signatures in one test of each ensemble: a check takes longer than the step that it checks."""
-    checked = request.function is test_an_ensemble_draws_and_solves_what_it_says
+    """Check signatures in one test of the ensembles only: a check takes longer than the step that it checks."""
+    checked = request.function is test_an_ensemble_draws_and_solves_what_it_declares
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", not checked)
 
 
@@ -48,7 +48,7 @@ def oscillate(*coefficients, start=STARTS, times=TIMES):
     return solve_dopri5(oscillator_field(*coefficients), start, times, **TIGHT).unbind(2)
 
 
-def test_a_harmonic_oscillator_turns_in_phase_space():
+def test_a_harmonic_oscillator_rotates_in_phase_space():
     position, momentum, work = oscillate(4.0, 0.0, 0.0, 0.0)
     assert_near(position, POSITION * torch.cos(2 * TIMES) + MOMENTUM / 2 * torch.sin(2 * TIMES))
     assert_near(momentum, MOMENTUM * torch.cos(2 * TIMES) - 2 * POSITION * torch.sin(2 * TIMES))
@@ -74,23 +74,23 @@ def test_an_oscillator_of_duffing_follows_an_elliptic_cosine():
     assert_near(oscillate(alpha, beta, 0.0, 0.0, start=tensor([amplitude, 0.0, 0.0]))[0][0], amplitude * cosine)
 
 
-def test_the_wells_of_duffing_are_at_rest():
+def test_an_oscillator_of_duffing_stays_at_rest_in_its_wells():
     rest = tensor([1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0])
     assert oscillator_field(-1.0, 1.0, 0.0, 0.0)(ZERO.expand(3), rest).abs().max() == 0
 
 
 @pytest.mark.parametrize("coefficients", [(1.0, 0.0, 0.0, 0.0), (-1.0, 1.0, 0.0, 0.0)])
-def test_a_conservative_oscillator_thrown_back_returns(coefficients):
+def test_a_conservative_oscillator_with_reversed_velocity_returns(coefficients):
     mirror = tensor(1.0, -1.0, 1.0)
     there = torch.stack(oscillate(*coefficients), 2)[:, -1]
     back = torch.stack(oscillate(*coefficients, start=there * mirror), 2)[:, -1] * mirror
-    torch.testing.assert_close(back, STARTS, rtol=0, atol=1e-6)  # beside the saddle of Duffing errors grow as exp(t)
+    torch.testing.assert_close(back, STARTS, rtol=0, atol=1e-6)  # near the saddle of Duffing, errors grow as exp(t)
 
 
 # Pendulums
 
 
-def test_the_period_of_a_pendulum_is_an_elliptic_integral_and_brings_it_back():
+def test_the_period_of_a_pendulum_is_an_elliptic_integral_and_the_pendulum_returns_after_it():
     amplitude, length = tensor(0.1, 1.5, 3.0), tensor(0.5, 1.0, 2.0)
     period = pendulum_period(amplitude, length, 9.0)
     exact = 4 * torch.sqrt(length / 9) * torch.from_numpy(ellipk(torch.sin(amplitude / 2).numpy() ** 2))
@@ -138,32 +138,32 @@ def hunt(start, times, crowding=0.0):
 
 
 @pytest.mark.parametrize("crowding", [0.0, 0.1])
-def test_populations_in_balance_stay(crowding):
+def test_populations_in_equilibrium_stay_constant(crowding):
     rest = tensor([3.0, (1.1 - crowding * 3) / 0.4])
     assert_near(hunt(rest, TIMES, crowding), rest)
 
 
-def test_few_animals_more_or_less_come_and_go_with_the_period_of_the_linear_system():
+def test_small_deviations_from_equilibrium_oscillate_with_the_period_of_the_linear_system():
     start, period = REST * 1.0001, 2 * math.pi / math.sqrt(1.1 * 0.6)
     half, whole = hunt(start, tensor(period / 2, period))[0]
-    torch.testing.assert_close(whole, start[0], rtol=0, atol=1e-7)  # the amplitude squared, 1e-8, and a factor
+    torch.testing.assert_close(whole, start[0], rtol=0, atol=1e-7)  # a multiple of the squared amplitude, 1e-8
     torch.testing.assert_close(half - REST[0], REST[0] - start[0], rtol=0, atol=1e-7)
 
 
-def test_populations_are_on_average_what_they_are_in_balance():
-    # Over a period of ln x and ln y the mean of both slopes is 0: mean y = growth / predation, mean x = death / conversion.
-    # The period is found where V-orbits close: prey returns to its start from below.
+def test_the_mean_populations_over_a_period_are_the_equilibrium():
+    # Over one period, the mean slopes of ln x and ln y are 0: mean y = growth / predation, mean x = death / conversion. The
+    # period ends where the orbit closes: when the prey again reaches its start from below.
     times = torch.linspace(0, 10, 10001, dtype=torch.float64)
     found = hunt(REST * tensor(1.0, 0.5), times)[0]
     returns = ((found[:-1, 0] < 3) & (found[1:, 0] >= 3)).nonzero()[0] + 1
     means = found[: int(returns) + 1].mean(0)
-    torch.testing.assert_close(means, REST[0], rtol=1e-3, atol=0)  # the period is known to a step, 1e-3 of 10
+    torch.testing.assert_close(means, REST[0], rtol=1e-3, atol=0)  # the period is known to one step, 1e-3, of about 10
 
 
 # Lorenz 1963
 
 
-def test_convection_rests_at_three_points():
+def test_convection_rests_at_its_three_equilibria():
     rho, beta = 28.0, 8 / 3
     side = math.sqrt(beta * (rho - 1))
     rest = tensor([0.0, 0.0, 0.0, 0.0], [side, side, rho - 1, 0.0], [-side, -side, rho - 1, 0.0])
@@ -178,7 +178,7 @@ def test_convection_contracts_every_volume_at_the_same_rate():
         assert float(slopes[0, 0]) == -9
 
 
-def test_convection_has_its_symmetry_and_its_axis():
+def test_convection_has_its_symmetry_and_its_invariant_axis():
     start = tensor([1.0, 2.0, 20.0, 0.0], [-1.0, -2.0, 20.0, 0.0], [0.0, 0.0, 7.0, 0.0])
     times = tensor(0.5, 1.0, 2.2)
     found = solve_dopri5(lorenz63_field(tensor(28.0).expand(3)), start, times, rtol=1e-8, atol=1e-8)
@@ -187,7 +187,7 @@ def test_convection_has_its_symmetry_and_its_axis():
     torch.testing.assert_close(found[2, :, 2], 7 * torch.exp(-8 / 3 * times), rtol=1e-6, atol=1e-6)
 
 
-def test_neighbours_in_convection_part_with_the_known_lyapunov_exponent():
+def test_neighbouring_convection_states_separate_with_the_known_lyapunov_exponent():
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(200, 4, generator=generator, dtype=torch.float64) + tensor(0.0, 0.0, 25.0, 0.0)
     rho = tensor(28.0).expand(400)
@@ -195,21 +195,22 @@ def test_neighbours_in_convection_part_with_the_known_lyapunov_exponent():
     beside = settled + tensor(1e-8, 0.0, 0.0, 0.0)
     found = solve_rk4(lorenz63_field(rho), torch.cat([settled, beside]), tensor(2.0, 12.0), steps=500)[..., :3]
     distance = (found[:200] - found[200:]).norm(dim=2)
-    # 200 rows over 10 units: exponents deviate by 0.15 each, their mean by 0.01; steps of 1/50 are good to 1 %.
+    # 200 rows over 10 units of time: the exponents have a standard deviation of 0.15, their mean one of 0.01; steps of 1/50 are
+    # accurate to 1 %.
     assert float((distance[:, 1] / distance[:, 0]).log().mean()) / 10 == pytest.approx(0.906, abs=0.05)
 
 
 # Lorenz 1996
 
 
-def test_the_ring_moves_as_its_equation_says_site_by_site():
+def test_the_ring_follows_its_equation_at_every_site():
     generator = torch.Generator().manual_seed(0)
     x, forcing = torch.randn(2, 7, generator=generator, dtype=torch.float64), tensor(8.0, 3.0)
     found = lorenz96_field(forcing)(ZERO.expand(2), torch.cat([x, torch.zeros(2, 1)], 1))
     for i in range(7):
         slope = (x[:, (i + 1) % 7] - x[:, i - 2]) * x[:, i - 1] - x[:, i] + forcing
         torch.testing.assert_close(found[:, i], slope, rtol=1e-14, atol=1e-14)
-    # Advection conserves the energy: what is left is forcing and decay.
+    # Advection conserves the energy: only forcing and decay change it.
     torch.testing.assert_close((x * found[:, :-1]).sum(1), found[:, -1], rtol=1e-12, atol=1e-12)
 
 
@@ -218,7 +219,7 @@ def test_the_ring_rests_when_all_sites_are_at_the_forcing():
     assert lorenz96_field(tensor(8.0))(ZERO, rest).abs().max() == 0
 
 
-def test_a_ring_that_is_turned_has_the_turned_solution():
+def test_a_shifted_ring_has_the_shifted_solution():
     start = torch.randn(1, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     turned = start.roll(3, 1)
     both = torch.cat([torch.cat([start, turned]), torch.zeros(2, 1)], 1)
@@ -243,19 +244,19 @@ def test_an_epidemic_ends_at_its_final_size():
     assert float(found[2]) == pytest.approx(1 - exact, abs=1e-9)
 
 
-def test_an_epidemic_conserves_the_logarithm_of_its_susceptibles_and_what_it_has_removed():
+def test_an_epidemic_conserves_the_logarithm_of_its_susceptibles_plus_a_multiple_of_its_removed():
     found = spread(0.5, 0.2, TIMES, (0.85, 0.05, 0.1))
     conserved = found[:, 0] + 2.5 * found[:, 2]  # linear in the state: Runge-Kutta methods conserve it too
     assert_near(conserved, math.log(0.85) + 0.25)
     assert found[-1, 2] > 0.2
 
 
-def test_an_epidemic_that_begins_grows_as_the_reproduction_number_says():
+def test_an_epidemic_grows_initially_as_its_reproduction_number_predicts():
     infected = spread(0.5, 0.2, tensor(1.0, 2.0), (1 - 1e-9, 1e-9, 0.0))[:, 1]
-    assert float(infected.diff()) == pytest.approx(0.3, abs=1e-8)  # susceptibles have not yet become fewer
+    assert float(infected.diff()) == pytest.approx(0.3, abs=1e-8)  # the susceptibles have not yet become fewer
 
 
-def test_when_immunity_wanes_an_epidemic_stays():
+def test_an_epidemic_becomes_endemic_when_immunity_wanes():
     transmission, recovery, waning = 0.5, 0.2, 0.05
     susceptible = recovery / transmission
     infected = waning * (1 - susceptible) / (recovery + waning)
@@ -285,7 +286,7 @@ every_ensemble = pytest.mark.parametrize("ensemble", ENSEMBLES.values(), ids=ENS
 
 
 @every_ensemble
-def test_an_ensemble_draws_and_solves_what_it_says(ensemble):
+def test_an_ensemble_draws_and_solves_what_it_declares(ensemble):
     assert isinstance(ensemble, Ensemble)
     assert json.loads(json.dumps(asdict(ensemble), allow_nan=False))["integrator"] == "dopri5"
     inputs = draw(ensemble, 6)
@@ -314,14 +315,14 @@ def test_draws_fill_the_ranges(ensemble):
         if quantity.scaling == "log":
             values, low, high = values.log(), math.log(low), math.log(high)
         width = (high - low) / 400
-        assert low - 1e-6 <= values.min() <= low + width + 1e-6  # one in the first and in the last of 400 slices
+        assert low - 1e-6 <= values.min() <= low + width + 1e-6  # the first and the last of 400 slices each contain one value
         assert high - width - 1e-6 <= values.max() <= high + 1e-6
         assert float(values.mean()) == pytest.approx((low + high) / 2, abs=width)
         assert bounds in fields.values()
 
 
 @every_ensemble
-def test_a_batch_has_the_bits_of_its_rows(ensemble):
+def test_a_batch_is_bitwise_equal_to_its_rows(ensemble):
     inputs = draw(ensemble, 21)
     for chosen in (replace(ensemble, tolerance=1e-4), replace(ensemble, integrator="rk4", steps=1)):
         together, residual = chosen.solve(inputs)
@@ -333,7 +334,7 @@ def test_a_batch_has_the_bits_of_its_rows(ensemble):
 
 
 @every_ensemble
-def test_the_balance_is_kept_as_well_as_the_tolerance_asks(ensemble):
+def test_the_balance_is_as_accurate_as_the_tolerance(ensemble):
     inputs = draw(ensemble, 8)
     coarse, fine = (replace(ensemble, tolerance=tolerance).solve(inputs)[1] for tolerance in (1e-4, 1e-7))
     assert fine.max() < 1e-4  # 1e2 steps, of samples whose energy may be 1e-2 small
@@ -343,7 +344,7 @@ def test_the_balance_is_kept_as_well_as_the_tolerance_asks(ensemble):
 
 @every_ensemble
 def test_refined_runge_kutta_steps_converge_with_order_four(ensemble):
-    # Early, before chaos or a separatrix amplifies the higher powers of the step.
+    # Up to an early time, before chaos or a separatrix amplifies the higher powers of the step.
     inputs, ensemble = draw(ensemble, 2), replace(ensemble, integrator="rk4", reported=4, time=ensemble.time / 8)
     assert measure_order(ensemble, inputs, (4, 8, 16)) == pytest.approx(ensemble.order, abs=0.15)
     assert ensemble.order == 4
@@ -351,7 +352,7 @@ def test_refined_runge_kutta_steps_converge_with_order_four(ensemble):
 
 @pytest.mark.parametrize("name", ["harmonic", "pendulums", "predators and prey", "Lorenz 1996"])
 def test_refined_tolerances_converge_with_order_five(name):
-    # Steps that follow an error estimate do not halve one by one: hence more samples, and a wider bound.
+    # Adaptive steps do not halve one by one: hence more samples, and a wider bound.
     ensemble = replace(ENSEMBLES[name], time=ENSEMBLES[name].time / 2)
     assert measure_order(ensemble, draw(ensemble, 20), (1, 2, 4)) == pytest.approx(5, abs=0.35)
     assert math.isnan(ensemble.order)
@@ -373,7 +374,7 @@ def test_integrators_agree_and_reports_are_at_their_times(ensemble):
     assert ensemble.coordinates[0].values[0] == ensemble.time / 32
 
 
-def test_an_energy_is_that_of_the_states():
+def test_the_reported_energy_is_that_of_the_states():
     states = Oscillators(coefficients=(-1.0, 2.0, 0.1, 0.3))
     inputs = draw(states, 4)
     found, _ = states.solve(inputs)
@@ -415,7 +416,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message):
+def test_invalid_arguments_are_refused_in_one_line(message):
     with pytest.raises(ValueError, match=message) as refusal:
         REFUSED[message]()
     assert "\n" not in str(refusal.value)

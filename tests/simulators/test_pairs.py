@@ -1,4 +1,4 @@
-"""The pairs: what is on disk is what was drawn and solved, and each shift is what it says."""
+"""The pairs: files contain what was drawn and solved, and each shift is what its name states."""
 
 import collections
 import json
@@ -25,7 +25,7 @@ ROLES = ("source", "target")
 
 
 def read(path):
-    """All variables of a file, and what it says."""
+    """Return all variables of a file, and its description."""
     description = read_description(path)
     rows = np.arange(len(description.split))
     return {v.name: read_rows(path, v.name, rows) for v in (*description.inputs, *description.outputs)}, description
@@ -37,7 +37,7 @@ def relative_distance(found, exact):
 
 
 def short(pair: Pair) -> Pair:
-    """The pair on coarser grids, for tests of what is around the solver."""
+    """Return the pair on coarser grids, for tests of the code around the solver."""
     coarse = {
         role: replace(getattr(pair, role), ensemble=replace(getattr(pair, role).ensemble, cells=32, steps=8)) for role in ROLES
     }
@@ -49,20 +49,20 @@ def rods(tmp_path_factory):
     return generate(short(find_pair("heat_equation")), tmp_path_factory.mktemp("data"), samples=40, seed=3)
 
 
-# What is kept only to the accuracy of a scheme or of its inputs, or bounded: momentum of solitons to the order of the steps,
-# concentrations that a sharp spot undershoots by waves, balances of adaptive steps to their tolerance a step, and mass where
-# permeabilities lie six decades apart. All else is round-off, which hundreds of steps add up.
+# Tolerances of balances that hold only to the accuracy of a scheme or of its inputs, or as a bound: the momentum of solitons to
+# the order of the steps, concentrations where waves undershoot a sharp spot, balances of adaptive steps to the tolerance of
+# each step, and mass where permeabilities differ by six decades. All others hold up to the round-off of hundreds of steps.
 KEPT_TO = {
     "korteweg_de_vries": 1e-4,
     "gray_scott": 1e-3,
     **{pair.name: 1e-5 for pair in TRAJECTORIES},
-    "lorenz_63": 0.3,  # the source's steps are of 0.07
+    "lorenz_63": 0.3,  # the source takes steps of 0.07
 }
 
 
-# Of two random samples on the grid of the data, not of a smooth one in the asymptotic range: that is for the tests of each
-# solver, which hold 0.05 (0.15 for order 4). Short waves of thin fronts, of solitons and of chaos are stiff for steps of
-# this length, and a limiter clips extrema.
+# For two random samples on the grid of the data, not a smooth sample in the asymptotic range: the tests of each solver check
+# the latter, to 0.05 (0.15 for order 4). For steps of this length, the short waves of thin fronts, of solitons and
+# of chaos are stiff, and a limiter clips extrema.
 ORDERS_WITHIN = {
     "burgers_sharp": 0.4,
     "korteweg_de_vries": 0.5,
@@ -74,7 +74,7 @@ ORDERS_WITHIN = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Generates each pair once, small."""
+    """Generate each pair once, with few samples."""
     made = {}
 
     def generated(name):
@@ -115,7 +115,7 @@ def test_generated_files_are_valid_and_hold_the_solutions_of_their_inputs(name, 
             np.testing.assert_allclose(arrays[key][clean : clean + 1], values, rtol=0, atol=1e-6 * float(values.abs().max()))
 
 
-# Other materials and other outputs are what some pairs are for.
+# Some pairs have other materials or outputs on purpose, which gives warnings.
 @pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning", "ignore::pac_surrogate.ExtrapolationWarning")
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_pair_runs_through_a_transfer_curve(name, files):
@@ -144,7 +144,7 @@ def test_there_are_pairs_of_every_kind_of_shift():
     assert len(PAIRS) >= 16
 
 
-def test_noise_is_on_measured_samples_alone_as_large_as_it_says_and_the_same_for_any_chunk(tmp_path):
+def test_noise_is_added_to_measured_samples_only_with_the_stated_size_and_is_the_same_for_any_chunk(tmp_path):
     pair = find_pair("friedman_0")
     noisy, again = (generate(pair, tmp_path / str(chunk), samples=600, seed=1, chunk=chunk)["target"] for chunk in (600, 7))
     arrays, description = read(noisy)
@@ -152,7 +152,7 @@ def test_noise_is_on_measured_samples_alone_as_large_as_it_says_and_the_same_for
     error = arrays["y"] - truth["y"].numpy()
     measured = description.split != 2
     assert np.abs(error[~measured]).max() < 1e-5  # float32
-    # 400 of them: mean and deviation to three standard errors
+    # 400 samples are measured: mean and standard deviation to three standard errors
     assert error[measured].mean() == pytest.approx(0, abs=0.15)
     assert error[measured].std() == pytest.approx(1, abs=0.11)
     np.testing.assert_array_equal(arrays["y"], read(again)[0]["y"])
@@ -172,7 +172,7 @@ def test_the_size_of_a_chunk_changes_no_input_and_no_output_beyond_round_off(rod
                 np.testing.assert_allclose(found[variable.name], exact, rtol=0, atol=1e-6 * np.abs(exact).max())
 
 
-def test_an_interrupted_generation_goes_on_where_it_stopped(rods, tmp_path, monkeypatch):
+def test_an_interrupted_generation_continues_where_it_stopped(rods, tmp_path, monkeypatch):
     pair, solve, solved = short(find_pair("heat_equation")), Rods.solve, []
 
     def interrupted(self, inputs, refinement=1):
@@ -202,7 +202,7 @@ def test_an_interrupted_generation_goes_on_where_it_stopped(rods, tmp_path, monk
     assert sorted(path.name for path in (tmp_path / "heat_equation").iterdir()) == ["source.h5", "target.h5"]
 
 
-def test_files_that_stand_are_left_alone_and_others_written_again(tmp_path):
+def test_complete_files_are_left_alone_and_other_files_are_written_again(tmp_path):
     pair, lines = short(find_pair("heat_equation")), []
     paths = generate(pair, tmp_path, samples=6)
     times = [path.stat().st_mtime_ns for path in paths.values()]
@@ -218,7 +218,7 @@ def test_files_that_stand_are_left_alone_and_others_written_again(tmp_path):
     assert [json.loads(description.attributes["parameters"])["mean"] for _, description in after] == [0, 1]
 
 
-def test_a_file_of_another_kind_is_neither_replaced_nor_solved_for(rods, tmp_path):
+def test_a_file_of_another_kind_is_not_replaced_and_nothing_is_solved_for_it(rods, tmp_path):
     pair = short(find_pair("heat_equation"))
     paths = generate(pair, tmp_path, samples=6)
     paths["source"].write_bytes(b"not a data file")
@@ -230,11 +230,11 @@ def test_a_file_of_another_kind_is_neither_replaced_nor_solved_for(rods, tmp_pat
     validate(paths["source"])
 
 
-def test_source_and_target_draw_from_streams_of_their_own():
+def test_source_and_target_draw_from_separate_streams():
     pair = find_pair("heat_equation")
     source = pair.source.draw(0, 50)
     again, other_seed = pair.source.draw(0, 50), pair.source.draw(1, 50)
-    target = replace(pair.target, ensemble=pair.source.ensemble).draw(0, 50)  # the same distribution
+    target = replace(pair.target, ensemble=pair.source.ensemble).draw(0, 50)  # the same distribution as the source
     for name, values in source.items():
         assert torch.equal(values, again[name])
         assert not torch.isin(values, target[name]).any()
@@ -255,7 +255,7 @@ def test_the_target_of_heat_equation_conducts_better():
     low, high = (getattr(pair, role).draw(0, 2000)["conductivity"] for role in ROLES)
     assert (float(low.min()), float(low.max())) == pytest.approx((5, 15), abs=0.05)
     assert (float(high.min()), float(high.max())) == pytest.approx((15, 45), abs=0.15)
-    assert replace(pair.source.ensemble, conductivity=(15.0, 45.0)) == pair.target.ensemble  # and differs in nothing else
+    assert replace(pair.source.ensemble, conductivity=(15.0, 45.0)) == pair.target.ensemble  # nothing else differs
 
 
 def test_only_the_target_of_heat_equation_losses_loses_heat():
@@ -267,7 +267,7 @@ def test_only_the_target_of_heat_equation_losses_loses_heat():
     cooled = (before - lost)[before > 30]
     assert cooled.min() > 1
     linear, _ = replace(pair.target.ensemble, temperature_coefficients=()).solve(inputs)
-    assert relative_distance(linear["temperature"].mean(1, keepdim=True), lost[:, None].double()) > 0.01  # k(u) matters too
+    assert relative_distance(linear["temperature"].mean(1, keepdim=True), lost[:, None].double()) > 0.01  # k(u) matters as well
 
 
 @pytest.mark.parametrize(("name", "samples"), [("heat_equation", 200), ("heat_equation_losses", 100), ("heat_equation_2d", 8)])
@@ -275,11 +275,11 @@ def test_source_and_target_solvers_of_the_heat_equation_differ_by_a_fifth_to_two
     pair = find_pair(name)
     inputs = pair.target.draw(0, samples)
     exact = pair.target.ensemble.solve(inputs)[0]["temperature"]
-    if pair.shift == "parameter":  # the nearest that the source knows
+    if pair.shift == "parameter":  # the nearest conductivity within the range of the source
         inputs = {**inputs, "conductivity": inputs["conductivity"].clamp(*pair.source.ensemble.conductivity)}
     cheap = pair.source.ensemble.solve(inputs)[0]["temperature"]
-    assert 0.2 < relative_distance(cheap, exact) < 0.4  # a shift worth the transfer, of a source worth having
-    assert 5 < exact.square().mean().sqrt() < 60  # neither all decayed nor untouched [K]
+    assert 0.2 < relative_distance(cheap, exact) < 0.4  # a shift that needs a transfer, and a useful source
+    assert 5 < exact.square().mean().sqrt() < 60  # the field has neither decayed nor stayed as it was [K]
 
 
 @pytest.mark.parametrize(("name", "samples", "accuracy"), [("heat_equation_losses", 8, 2e-3), ("heat_equation_2d", 2, 1e-2)])
@@ -290,7 +290,7 @@ def test_the_target_solver_is_far_more_accurate_than_the_shift(name, samples, ac
     assert relative_distance(coarse, fine) < accuracy
 
 
-def test_a_solution_that_is_not_finite_is_refused_with_what_it_was_computed_from(tmp_path, monkeypatch):
+def test_a_solution_that_is_not_finite_is_refused_with_the_inputs_of_its_samples(tmp_path, monkeypatch):
     pair, solve = short(find_pair("heat_equation")), Rods.solve
 
     def broken(self, inputs, refinement=1):
@@ -310,7 +310,7 @@ def test_a_solution_that_is_not_finite_is_refused_with_what_it_was_computed_from
     assert not (tmp_path / "heat_equation" / "source.h5").exists()
 
 
-def test_what_a_solver_refuses_is_told_with_the_samples_and_the_parameters(tmp_path):
+def test_a_refusal_of_a_solver_names_the_samples_and_the_parameters(tmp_path):
     pair = find_pair("burgers")
     thin = replace(pair.target.ensemble.pde, viscosity=(-0.02, -0.01))
     broken = replace(pair, source=replace(pair.source, ensemble=replace(pair.target.ensemble, pde=thin)))
@@ -321,7 +321,7 @@ def test_what_a_solver_refuses_is_told_with_the_samples_and_the_parameters(tmp_p
     assert not (tmp_path / "burgers" / "source.h5").exists()
 
 
-def test_a_lost_solution_is_told_with_the_number_of_its_sample_in_the_file(tmp_path):
+def test_a_lost_solution_is_reported_with_the_number_of_its_sample_in_the_file(tmp_path):
     pair, errors = find_pair("navier_stokes"), []
     inputs = pair.source.draw(0, 6)
     for i in range(6):
@@ -329,7 +329,7 @@ def test_a_lost_solution_is_told_with_the_number_of_its_sample_in_the_file(tmp_p
             pair.source.ensemble.solve({name: values[i : i + 1] for name, values in inputs.items()})
         errors.append(refusal.value.error)
     worst, limit = int(np.argmax(errors)), float(np.sort(errors)[-2:].mean())
-    assert worst >= 2  # not in the first chunk
+    assert worst >= 2  # the worst sample is not in the first chunk
     message = f"navier_stokes source: the solution of sample {worst} is lost by time"
     with pytest.raises(ValueError, match=message) as refusal, tolerate(limit):
         generate(pair, tmp_path, samples=6, chunk=2)
@@ -337,7 +337,7 @@ def test_a_lost_solution_is_told_with_the_number_of_its_sample_in_the_file(tmp_p
     assert "\n" not in str(refusal.value)
 
 
-def test_what_a_solver_refuses_of_a_later_chunk_is_counted_from_its_first_sample(tmp_path, monkeypatch):
+def test_a_refusal_in_a_later_chunk_gives_the_first_sample_of_the_chunk(tmp_path, monkeypatch):
     def refused(self, inputs, refinement=1):
         raise ValueError("conductivity is bad in sample 1")
 
@@ -349,7 +349,7 @@ def test_what_a_solver_refuses_of_a_later_chunk_is_counted_from_its_first_sample
         generate(pair, tmp_path, samples=6, chunk=4)
 
 
-def test_long_steps_on_purpose_have_a_limit_of_their_own_that_no_file_tells():
+def test_long_steps_on_purpose_have_their_own_limit_that_is_not_stored_in_files():
     source = find_pair("lorenz_63").source
     inputs = source.draw(0, 100)
     with pytest.raises(LostSolutionError, match=r"above the limit of 0\.05;"), tolerate(0.005):

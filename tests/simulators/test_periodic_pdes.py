@@ -1,4 +1,4 @@
-"""Every periodic PDE against what is known of it, and the solver that they share."""
+"""Every periodic PDE against its known properties, and the solver that all of them share."""
 
 import contextlib
 import math
@@ -29,7 +29,7 @@ TAU = 2 * math.pi
 
 
 def solve(pde, initial, numbers, end, *, length=1.0, steps=100):
-    """The field of each row at the end."""
+    """Return the field of each row at the end."""
     numbers = {name: torch.as_tensor(value, dtype=torch.float64).expand(len(initial)) for name, value in numbers.items()}
     axes = initial.ndim - (2 if len(pde.evolved) > 1 else 1)
     return solve_periodic(pde, initial, numbers, tensor(end), lengths=[length] * axes, steps=steps)[:, 0]
@@ -39,7 +39,7 @@ def largest(values):
     return float(values.abs().max())
 
 
-# An ensemble of each PDE, small and smooth, on which all of them are held against what they share ------------------------
+# A small and smooth ensemble of each PDE, for tests of the common properties ---------------------------------------------
 
 FLOW = PeriodicFields(
     NavierStokes((0.01, 0.02)), Waves(deviation=8.0, modes=3), time=0.5, axes=2, reported=32, points=64, steps=30
@@ -77,7 +77,7 @@ def answers(name, inputs, refinement=1.0):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_an_ensemble_draws_what_it_says_and_solves_it(name):
+def test_an_ensemble_draws_and_solves_what_it_declares(name):
     ensemble, inputs = EVERY[name], drawn(name)
     assert isinstance(ensemble, Ensemble)
     shape = (ensemble.reported,) * ensemble.axes
@@ -88,7 +88,7 @@ def test_an_ensemble_draws_what_it_says_and_solves_it(name):
     outputs, residual = ensemble.solve(inputs)
     assert [(q.name, q.shape) for q in ensemble.outputs] == [(key, tuple(v.shape[1:])) for key, v in outputs.items()]
     assert bool(torch.isnan(residual).all()) == (ensemble.invariant == "")
-    if "order" not in ensemble.invariant:  # kept to round-off, or a bound that is kept
+    if "order" not in ensemble.invariant:  # conserved up to round-off, or a bound that is kept
         assert float(residual.nan_to_num().max()) < 1e-12
     for quantity in ensemble.outputs:
         moved = outputs[quantity.name] - inputs[ensemble.inputs[0].name]
@@ -96,7 +96,7 @@ def test_an_ensemble_draws_what_it_says_and_solves_it(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_error_falls_with_the_steps_as_the_scheme_says(name):
+def test_the_error_falls_with_the_steps_with_the_order_of_the_scheme(name):
     inputs, ensemble = drawn(name, 1), EVERY[name]
     found = [replace(ensemble, steps=r * ensemble.steps).solve(inputs)[0] for r in (1, 2, 4)]
     fields = [torch.stack(list(outputs.values())) for outputs in found]
@@ -109,11 +109,12 @@ def test_the_error_falls_with_the_steps_as_the_scheme_says(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_twice_the_points_change_nothing_but_round_off(name):
-    # inputs are float32 and have noise of 1e-7 in waves of any length, some of which only the finer grid holds
+def test_doubling_the_points_changes_the_solution_by_round_off_only(name):
+    # The inputs are float32: they have noise of 1e-7 in waves of any length, some of which only the finer grid resolves.
     inputs, ensemble = drawn(name, 1), replace(EVERY[name], steps=2 * EVERY[name].steps)
     if name == "kuramoto-sivashinsky":
-        ensemble = replace(ensemble, points=64)  # its order in time is seen where no wave is stiff, on too few points for this
+        # EVERY has 32 points, where no wave is stiff and the order in time is visible: too few for this test.
+        ensemble = replace(ensemble, points=64)
     (coarse, _), (fine, _) = ensemble.solve(inputs), replace(ensemble, points=2 * ensemble.points).solve(inputs)
     for key, values in fine.items():
         assert largest(coarse[key] - values) < 1e-5 * largest(values)
@@ -156,7 +157,7 @@ def test_a_row_is_solved_as_if_alone(name):
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "navier-stokes, forced"])
-def test_what_begins_a_place_further_on_ends_there(name):
+def test_a_shifted_initial_field_has_the_shifted_solution(name):
     inputs = drawn(name, 1)
     key = EVERY[name].inputs[0].name
     moved = inputs | {key: inputs[key].roll((5,) * EVERY[name].axes, tuple(range(1, 1 + EVERY[name].axes)))}
@@ -169,7 +170,7 @@ ODD = {"burgers": -1, "kuramoto-sivashinsky": -1, "allen-cahn": 1, "fisher-kpp":
 
 
 @pytest.mark.parametrize(("name", "sign"), ODD.items())
-def test_a_mirror_image_ends_as_the_mirror_image(name, sign):
+def test_a_mirrored_initial_field_has_the_mirrored_solution(name, sign):
     ensemble = EVERY[name]
     if name == "burgers":
         ensemble = replace(ensemble, pde=Burgers((0.01, 0.03)))
@@ -180,7 +181,7 @@ def test_a_mirror_image_ends_as_the_mirror_image(name, sign):
     assert largest(after - sign * before.flip(1)) < 1e-11 * largest(before)
 
 
-# What is known of each ------------------------------------------------------------------------------------------------------
+# Known properties of each PDE -----------------------------------------------------------------------------------------------
 
 
 def test_a_profile_drifts_and_spreads_exactly():
@@ -190,7 +191,7 @@ def test_a_profile_drifts_and_spreads_exactly():
 
 
 def cole_hopf(x, t, nu, c=0.0, k=TAU, a=0.6):
-    """U = c - 2 nu phi_x / phi at x - c t with phi = 1 + a exp(-nu k^2 t) cos(k x)."""
+    """Return u = c - 2 nu phi_x / phi at x - c t with phi = 1 + a exp(-nu k^2 t) cos(k x)."""
     decay, place = a * math.exp(-nu * k**2 * t), k * (x - c * t)
     return c + 2 * nu * k * decay * torch.sin(place) / (1 + decay * torch.cos(place))
 
@@ -199,7 +200,8 @@ def cole_hopf(x, t, nu, c=0.0, k=TAU, a=0.6):
 def test_burgers_is_solved_by_the_cole_hopf_transform_to_round_off_in_space(points):
     x, nu, t = grid(points), 0.05, 0.8
     found = solve(Burgers(), cole_hopf(x, 0, nu)[None], {"viscosity": nu}, t, steps=800)
-    # 64 points keep 21 waves; those of the exact solution fall as (1/3)^m: 1e-10 beyond, round-off with 128
+    # 64 points keep 21 waves; the waves of the exact solution fall as (1/3)^m: 1e-10 beyond the 21st, round-off with 128
+    # points.
     assert largest(found[0] - cole_hopf(x, t, nu)) < {64: 1e-9, 128: 1e-12}[points]
 
 
@@ -215,7 +217,7 @@ def estimated(initial, viscosity, end, steps):
     return refusal_of(solve, Burgers(), initial, {"viscosity": viscosity}, end, steps=steps).error
 
 
-def test_the_estimated_error_is_above_that_against_the_cole_hopf_transform_by_one_to_ten_where_it_is_large():
+def test_the_estimate_is_one_to_ten_times_the_error_against_the_cole_hopf_transform_where_it_is_large():
     x, nu, t, ratios = grid(128), 0.05, 0.8, {}
     for steps in (1, 2, 8, 16):
         with tolerate(math.inf):
@@ -225,11 +227,11 @@ def test_the_estimated_error_is_above_that_against_the_cole_hopf_transform_by_on
     assert min(ratios.values()) > 1
     assert all(ratio < 10 for estimate, ratio in ratios.items() if estimate > 0.01)
     eight, sixteen = sorted(ratios, reverse=True)[2:]
-    assert 2**2.5 < eight / sixteen < 2**4  # order 3, the ratio to order 4 grows with the steps
+    assert 2**2.5 < eight / sixteen < 2**4  # order 3 divided by order 4: the ratio grows with the steps
 
 
-def test_burgers_is_solved_or_refused_and_never_lost_in_silence():
-    # The maximum principle: |u| never grows. With 1, 2, 4, ... steps each sample is refused until it is kept to.
+def test_burgers_is_solved_or_refused_and_never_lost_without_an_error():
+    # Maximum principle: |u| never grows. With 1, 2, 4, ... steps each sample is refused until its solution obeys the principle.
     x, kept = grid(128), 0
     for amplitude, viscosity, end in ((5.0, 0.001, 0.02), (1.0, 0.01, 0.5), (3.0, 0.02, 0.5)):
         for steps in (1, 2, 4, 8, 16, 32, 64, 128, 256):
@@ -241,7 +243,7 @@ def test_burgers_is_solved_or_refused_and_never_lost_in_silence():
 
 
 @pytest.mark.parametrize("block", [128, 2**16])
-def test_a_lost_sample_is_named_whatever_the_blocks_and_does_not_touch_the_others(block, monkeypatch):
+def test_a_lost_sample_is_named_for_any_size_of_blocks_and_does_not_change_the_others(block, monkeypatch):
     monkeypatch.setattr("simulators.periodic.semilinear.BLOCK", block)
     start = torch.sin(TAU * grid(128)) * tensor(0.1, 0.2, 5.0, 0.1)[:, None]
     numbers, times = {"viscosity": torch.full((4,), 0.001, dtype=torch.float64)}, tensor(0.1, 0.5)
@@ -255,7 +257,7 @@ def test_a_lost_sample_is_named_whatever_the_blocks_and_does_not_touch_the_other
         solve_periodic(Burgers(), start, numbers, times, lengths=[1.0], steps=20)
 
 
-def test_an_estimate_takes_one_evaluation_more_and_none_without_a_limit(monkeypatch):
+def test_an_estimate_takes_one_more_evaluation_and_no_limit_takes_none(monkeypatch):
     calls, nonlinear = [], Burgers.nonlinear
 
     def counted(self, box, numbers):
@@ -274,7 +276,7 @@ def test_an_estimate_takes_one_evaluation_more_and_none_without_a_limit(monkeypa
 
 
 @pytest.mark.parametrize("pde", [Burgers(), Burgers(drift=0.9)])
-def test_burgers_looks_the_same_from_a_moving_place(pde):
+def test_burgers_is_invariant_in_a_moving_frame(pde):
     x, nu, t, speed = grid(128), 0.05, 0.5, 0.3
     found = solve(pde, cole_hopf(x, 0, nu, c=speed)[None], {"viscosity": nu}, t, steps=400)
     exact = cole_hopf(x - pde.drift * t, t, nu, c=speed)
@@ -282,7 +284,7 @@ def test_burgers_looks_the_same_from_a_moving_place(pde):
 
 
 def test_without_steepening_burgers_is_advection_and_diffusion():
-    assert Burgers(steepening=0.0).degree == FisherKPP(growth=0.0).degree == 1  # and so exact, without an order
+    assert Burgers(steepening=0.0).degree == FisherKPP(growth=0.0).degree == 1  # linear: solved exactly
     initial = Waves(modes=5).draw(torch.Generator().manual_seed(0), 2, (64,))
     linear = solve(Burgers(steepening=0.0, drift=0.8), initial, {"viscosity": 0.01}, 0.7)
     exact = solve(AdvectionDiffusion(), initial, {"velocity": 0.8, "diffusivity": 0.01}, 0.7, steps=1)
@@ -295,7 +297,7 @@ def soliton(x, t, speed, delta, length):
 
 
 def test_a_soliton_travels_at_its_speed_and_keeps_its_shape():
-    # its tails are exp(-sqrt(c / delta) L / 2) = 1e-15 at the seam
+    # The tails of the soliton are exp(-sqrt(c / delta) L / 2) = 1e-15 at the seam of the periodic domain.
     length, delta, speed, t = 40.0, 0.5, 1.6, 4.0
     x = grid(256, length)
     start = soliton(x, 0, speed, delta, length)[None]
@@ -318,14 +320,14 @@ def test_korteweg_de_vries_keeps_momentum_and_energy_with_order_four_or_better()
         drifts.append((largest(end.square().mean(1) / start.square().mean(1) - 1), largest(energy(end) / energy(start) - 1)))
         assert largest(end.mean(1) - start.mean(1)) < 1e-14
     for coarse, fine in zip(*drifts, strict=True):
-        assert 16 / 1.2 < coarse / fine < 64  # Order 4 in the solution; what it conserves may do better
+        assert 16 / 1.2 < coarse / fine < 64  # the solution has order 4; conserved quantities may have a higher one
         assert fine < 2e-5
 
 
 @pytest.mark.parametrize("waves", [2, 3, 6])
 def test_small_waves_of_kuramoto_sivashinsky_grow_and_decay_at_their_rates(waves):
     length, nu, t = 22.0, 0.9, 5.0
-    k, small = waves * TAU / length, 1e-9  # what the square adds is 1e-9 relative
+    k, small = waves * TAU / length, 1e-9  # the quadratic term contributes 1e-9 relative to the wave
     x = grid(64, length)
     found = solve(KuramotoSivashinsky(), small * torch.cos(k * x)[None], {"hyperviscosity": nu}, t, length=length)
     torch.testing.assert_close(found[0] / small, math.exp((k**2 - nu * k**4) * t) * torch.cos(k * x), rtol=0, atol=1e-7)
@@ -336,7 +338,7 @@ def test_kuramoto_sivashinsky_is_the_same_in_batch_and_alone_for_two_lyapunov_ti
     inputs = ensemble.draw(torch.Generator().manual_seed(0), 3)
     together = ensemble.solve(inputs)[0]["velocity"]
     alone = ensemble.solve({key: values[1:2] for key, values in inputs.items()})[0]["velocity"]
-    assert largest(alone[0] - together[1]) < 1e-11 * largest(together)  # rounding grows by exp(2), transients come on top
+    assert largest(alone[0] - together[1]) < 1e-11 * largest(together)  # rounding grows by exp(2), transients add to it
     assert 1.0 < float(together.std()) < 2.0  # on the attractor, whose root mean square is 1.3
 
 
@@ -344,7 +346,7 @@ def test_a_flat_interface_rests_and_uniform_phases_follow_their_equation():
     x, width = grid(512, 2.0), 0.03
     wall = torch.tanh((x - 0.5) / (math.sqrt(2) * width)) * torch.tanh((1.5 - x) / (math.sqrt(2) * width))
     found = solve(AllenCahn(), wall[None], {"width": width}, 1.0, length=2.0, steps=400)
-    assert largest(found[0] - wall) < 1e-7  # at the seam each is exp(-sqrt(2) 0.5 / 0.03) = 6e-11 off
+    assert largest(found[0] - wall) < 1e-7  # at the seam each front differs from its limit by exp(-sqrt(2) 0.5 / 0.03) = 6e-11
     start = tensor(-0.9, -0.2, 0.3, 1.4)
     end = solve(AllenCahn(time_scale=2.0), start[:, None].expand(-1, 16), {"width": width}, 3.0)[:, 0]
     exact = start / torch.sqrt(start**2 + (1 - start**2) * math.exp(-3.0))
@@ -362,7 +364,7 @@ def test_the_free_energy_of_allen_cahn_falls_at_every_moment():
 
 
 def test_a_front_of_fisher_kpp_invades_at_its_speed():
-    # Ablowitz and Zeppetella's front and its mirror image on a box so long that they do not feel each other.
+    # Ablowitz and Zeppetella's front and its mirror image, in a domain so long that they do not affect each other
     d, r, t, length = 0.02, 3.0, 1.5, 12.0
     x, speed, steep = grid(512, length), 5 * math.sqrt(r * d / 6), math.sqrt(r / (6 * d))
 
@@ -378,7 +380,7 @@ def test_a_front_of_fisher_kpp_invades_at_its_speed():
 
 @pytest.mark.parametrize("width", [0.1, 0.15])
 def test_the_tail_of_a_front_of_fisher_kpp_sets_its_speed(width):
-    # A tail exp(-x / w) above the critical width sqrt(D / r) = 0.05 travels at r w + D / w: that of the linear equation.
+    # A tail exp(-x / w) wider than the critical width sqrt(D / r) = 0.05 travels at r w + D / w, as in the linear equation.
     d, r, length = 0.01, 4.0, 20.0
     x = grid(1024, length)
     start = torch.sigmoid((1.0 - (x - length / 2).abs()) / width)[None]
@@ -388,18 +390,18 @@ def test_the_tail_of_a_front_of_fisher_kpp_sets_its_speed(width):
     assert float(reach[1] - reach[0]) == pytest.approx(2 * (r * width + d / width), rel=0.01)
 
 
-def test_a_front_of_fisher_kpp_that_begins_steep_has_twice_the_root_of_growth_and_diffusivity():
+def test_a_front_of_fisher_kpp_with_a_steep_start_has_twice_the_root_of_growth_times_diffusivity():
     d, r, length = 0.04, 4.0, 24.0
     start = torch.exp(-(((grid(768, length) - length / 2) / 0.3) ** 2))[None]
     numbers, times = {"diffusivity": tensor(d)}, tensor(2.0, 4.0)
     states = solve_periodic(FisherKPP(growth=r), start, numbers, times, lengths=[length], steps=200)[0]
     reach = states.mean(1) * length / 2
-    # Bramson (1983): 2 sqrt(r D) t - 3/2 sqrt(D / r) ln t; what comes after falls as t^(-1/2), here 0.03
+    # Bramson (1983): 2 sqrt(r D) t - 3/2 sqrt(D / r) ln t; the next term falls as t^(-1/2), here 0.03.
     expected = 2 * 2 * math.sqrt(r * d) - 1.5 * math.sqrt(d / r) * math.log(2)
     assert float(reach[1] - reach[0]) == pytest.approx(expected, abs=0.06)
 
 
-def test_uniform_concentrations_react_as_their_two_equations_say():
+def test_uniform_concentrations_follow_their_two_rate_equations():
     feed, kill, t, v = 0.04, 0.06, 60.0, 0.3
     pde, field = GrayScott(), torch.full((1, 8, 8), v, dtype=torch.float64)
     found = solve(pde, pde.start(field), {"feed": feed, "kill": kill}, t, steps=800)
@@ -428,7 +430,7 @@ def test_small_waves_of_the_substrate_decay_by_feed_and_diffusion():
     torch.testing.assert_close(found[0, 0], 1 + (u - 1) * math.exp(-(feed + 3e-3 * k**2) * t), rtol=0, atol=1e-13)
 
 
-def test_taylor_green_vortices_decay_as_they_should():
+def test_taylor_green_vortices_decay_at_their_rate():
     x, y, nu, mu, t, k = grid(32)[:, None], grid(32)[None], 0.01, 0.2, 2.0, TAU
     start = 2 * k * torch.cos(k * x) * torch.cos(k * y)
     found = solve(NavierStokes(drag=mu), start[None], {"viscosity": nu}, t, steps=20)
@@ -443,7 +445,7 @@ def test_the_transport_of_vorticity_is_that_of_its_definition():
     stream = torch.where(fine.laplacian == 0, 0, -modes / fine.laplacian)
     ikx, iky = fine.derivative
     u, v, w_x, w_y = (fine.to_grid(field) for field in (iky * stream, -ikx * stream, ikx * modes, iky * modes))
-    exact = -(u * w_x + v * w_y)[:, ::3, ::3]  # its waves, at most 8, are all kept on 32 points
+    exact = -(u * w_x + v * w_y)[:, ::3, ::3]  # its waves, at most 8, are all resolved by 32 points
     torch.testing.assert_close(found, exact, rtol=0, atol=1e-12)
     assert largest(exact) > 0.1
 
@@ -475,7 +477,7 @@ def test_the_enstrophy_of_a_decaying_flow_falls_at_every_moment():
 
 
 def test_a_force_drives_kolmogorovs_flow_from_rest():
-    # w = -A q / (nu q^2 + mu) (1 - exp(-(nu q^2 + mu) t)) cos(q y): the transport of a parallel flow vanishes.
+    # w = -A q / (nu q^2 + mu) (1 - exp(-(nu q^2 + mu) t)) cos(q y): the transport term vanishes in a parallel flow.
     pde, nu, t = NavierStokes(drag=0.3, forcing=0.7, forced_waves=3), 0.002, 1.5
     q = 3 * TAU / 2.0
     rate, y = nu * q**2 + 0.3, grid(32, 2.0)[None]
@@ -487,7 +489,7 @@ def test_a_force_drives_kolmogorovs_flow_from_rest():
 # The solver -----------------------------------------------------------------------------------------------------------------
 
 
-def test_every_output_time_is_reached_whatever_the_others():
+def test_every_output_time_is_reached_regardless_of_the_others():
     start = Waves(modes=3).draw(torch.Generator().manual_seed(0), 2, (64,))
     numbers = {"viscosity": tensor(0.02, 0.03)}
     times = tensor(0.0, 0.1, 0.25, 0.25, 0.4)
@@ -499,7 +501,7 @@ def test_every_output_time_is_reached_whatever_the_others():
         torch.testing.assert_close(states[:, i], alone, rtol=0, atol=1e-6)
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch):
+def test_the_size_of_the_blocks_of_rows_changes_nothing(monkeypatch):
     ensemble, inputs = EVERY["navier-stokes"], drawn("navier-stokes", 5)
     whole, _ = ensemble.solve(inputs)
     monkeypatch.setattr("simulators.periodic.semilinear.BLOCK", 2 * 64 * 64)
@@ -507,18 +509,18 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     torch.testing.assert_close(whole["vorticity"], blocks["vorticity"], rtol=0, atol=1e-12)
 
 
-def test_a_coarse_solver_interpolates_its_answer_by_waves():
+def test_a_coarse_solver_interpolates_its_solution_by_waves():
     inputs = drawn("burgers")
     coarse = PeriodicFields(Burgers((0.01, 0.03), drift=0.4), Waves(deviation=0.5, modes=4), time=0.4, points=24, steps=64)
     exact, _ = EVERY["burgers"].solve(inputs)
     found, _ = coarse.solve(inputs)
     distance = (found["velocity"] - exact["velocity"]).norm() / exact["velocity"].norm()
-    assert 1e-3 < float(distance) < 0.3  # 7 waves in the place of 42
+    assert 1e-3 < float(distance) < 0.3  # 7 waves instead of 42
     spectrum = torch.fft.rfft(found["velocity"], norm="forward").abs()
     assert largest(spectrum[:, 8:]) < 1e-14 < largest(spectrum[:, 7])
 
 
-def test_a_sample_is_named_by_its_place_in_the_batch_whatever_the_blocks(monkeypatch):
+def test_a_sample_is_named_by_its_place_in_the_batch_for_any_size_of_blocks(monkeypatch):
     monkeypatch.setattr("simulators.periodic.semilinear.BLOCK", 32)
     start, viscosity = torch.zeros(5, 32).double(), tensor(0.1, 0.1, 0.1, -0.1, 0.1)
     with pytest.raises(ValueError, match="in sample 3"):
@@ -541,7 +543,7 @@ def test_a_sample_is_named_by_its_place_in_the_batch_whatever_the_blocks(monkeyp
         ),
     ],
 )
-def test_pdes_refuse_constants_without_a_sense(make, message):
+def test_pdes_refuse_invalid_constants(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -567,7 +569,7 @@ def flow_forced_at(waves):
         ({"lengths": [-1.0]}, r"lengths must be 1 positive number\(s\)"),
     ],
 )
-def test_what_cannot_be_solved_is_refused_in_a_line(change, message):
+def test_unsolvable_requests_are_refused_in_one_line(change, message):
     setting = {
         "initial": torch.zeros(2, 32).double(),
         "numbers": {"viscosity": tensor(0.1, 0.2)},

@@ -23,13 +23,13 @@ LENGTHS = [1.5, 0.8]  # neither is 1, so that a factor forgotten shows
 
 
 def relative(found, exact):
-    """Norm of the difference of each row over that of the exact row."""
+    """Return the norm of the difference of each row over that of the exact row."""
     return ((found - exact).abs().flatten(1).norm(dim=1) / exact.abs().flatten(1).norm(dim=1)).max()
 
 
 DIFFUSION = tensor([[2.0, 0.7], [0.7, 1.0]], [[0.5, -0.3], [-0.3, 0.4]])
 VELOCITY = tensor([3.0, -8.0], [-20.0, 5.0])
-REACTION = tensor(1.5, -7.0)  # one absorbs; the other makes the operator indefinite
+REACTION = tensor(1.5, -7.0)  # the first absorbs; the second makes the operator indefinite
 CASES = {
     "diffusion": {},
     "advection": {"velocity": VELOCITY},
@@ -40,7 +40,7 @@ CASES = {
 
 
 def noise(*shape, seed=0):
-    """Random fields without mean: every wave of the grid is in them, those of half as many periods as points too."""
+    """Return random fields with zero mean that contain every wave of the grid, also those of half as many periods as points."""
     field = torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
     return field - field.flatten(1).mean(1).reshape(-1, *(1,) * (len(shape) - 1))
 
@@ -49,7 +49,7 @@ def noise(*shape, seed=0):
 
 
 def waves(x, y):
-    """Three waves, one along each axis and one across, without mean."""
+    """Return a sum of three waves with zero mean: one along each axis and an oblique one."""
     x, y = 2 * pi * x / LENGTHS[0], 2 * pi * y / LENGTHS[1]
     return torch.cos(2 * x - y + 0.3) + 0.5 * torch.sin(3 * y) + 0.25 * torch.cos(x + 0.1)
 
@@ -92,7 +92,7 @@ def differentiation(points, length):
 
 
 def differentiate(u, diffusion, velocity=None, reaction=None):
-    """The operator by matrices, without a Fourier transform."""
+    """Apply the operator by matrices, without a Fourier transform."""
     (d_x, d_xx), (d_y, d_yy) = (differentiation(n, length) for n, length in zip(u.shape[1:], LENGTHS, strict=True))
     k = diffusion[..., None, None]
     d_x, d_xx, d_y, d_yy = (d.to(u) for d in (d_x, d_xx, d_y, d_yy))
@@ -134,12 +134,12 @@ def test_the_mean_is_zero_without_reaction_and_follows_it_otherwise():
     source = noise(2, 8, 8) + 0.3
     mixed = solve_elliptic(source - tensor(0.3, 0)[:, None, None], reaction=tensor(0.0, 2.0), **settings)
     torch.testing.assert_close(mixed.mean((1, 2)), tensor(0, 0.15), rtol=0, atol=1e-14)
-    stored = noise(2, 8, 8).float()  # whose mean is 1e-8 or so
+    stored = noise(2, 8, 8).float()  # in float32 its mean is about 1e-8
     assert stored.double().mean((1, 2)).abs().min() > 1e-11
     assert solve_elliptic(stored, **settings).mean((1, 2)).abs().max() < 1e-15
 
 
-def test_a_moved_a_mirrored_and_a_transposed_source_have_the_like_solution():
+def test_a_shifted_mirrored_or_transposed_source_has_the_corresponding_solution():
     source = noise(2, 12, 8)
     settings = {"velocity": VELOCITY, "reaction": REACTION}
     found = solve_elliptic(source, diffusion=DIFFUSION, lengths=LENGTHS, **settings)
@@ -171,10 +171,10 @@ def test_a_batch_equals_its_rows():
         torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-12, atol=1e-14)
 
 
-# What is refused
+# Refused arguments
 
 GOOD = {"source": noise(2, 8, 6), "diffusion": DIFFUSION, "lengths": LENGTHS}
-RESONANT = tensor(1.0, -(0.5 * (2 * pi / 1.5) ** 2) * (1 + 1e-12))  # the second all but cancels one period along x
+RESONANT = tensor(1.0, -(0.5 * (2 * pi / 1.5) ** 2) * (1 + 1e-12))  # in the second sample, one period along x nearly cancels
 REFUSED = {
     r"a field needs an even number of points along each axis, got \(8, 5\): add or drop one": {"source": noise(2, 8, 5)},
     r"source must have mean 0 where reaction is 0, got a mean of 0\.5 .* in sample 1: subtract it": {
@@ -199,27 +199,27 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_cannot_be_solved_is_refused_in_one_line(message, monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse some shapes before we do
+def test_unsolvable_equations_are_refused_in_one_line(message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its type checks would come before ours
     with pytest.raises(ValueError, match=message) as refusal:
         solve_elliptic(**{**GOOD, **REFUSED[message]})
     assert "\n" not in str(refusal.value)
 
 
-def test_absorption_lifts_a_resonance():
+def test_absorption_makes_a_resonant_equation_solvable():
     found = solve_elliptic(**GOOD, reaction=RESONANT + 1e-3j)
-    # Absorption leaves the resonant wave a thousand times its source. The second derivatives by matrices round by eps of the
-    # largest, and differ by some roundings more from one processor to the next.
+    # Absorption limits the resonant wave to a thousand times its source. The second derivatives by matrices have rounding
+    # errors of eps times the largest one, and differ by some roundings between processors.
     steepest = sum((math.pi * n / length) ** 2 for n, length in zip(GOOD["source"].shape[1:], LENGTHS, strict=True))
     raised = float(found.abs().norm() / GOOD["source"].abs().norm())
     bound = 16 * torch.finfo(torch.float64).eps * float(DIFFUSION.abs().max()) * steepest * raised
-    assert bound < 1e-8  # without the absorption nothing of the wave would be left
+    assert bound < 1e-8  # without the absorption, round-off would hide the wave
     assert relative(differentiate(found, DIFFUSION, reaction=RESONANT + 1e-3j), GOOD["source"]) < bound
 
 
 @pytest.mark.parametrize(("least", "refused"), [(0.0, True), (1e-15, True), (1e-12, False)])
 def test_a_diffusion_tensor_without_a_second_direction_is_refused_at_every_angle(least, refused):
-    """Round-off makes its smaller eigenvalue positive or negative, by chance; at 1e-12 of the larger 3 digits are known."""
+    """Round-off makes its smaller eigenvalue positive or negative by chance; at 1e-12 of the larger one, 3 digits are known."""
     angle = torch.linspace(0.01, 3.13, 200, dtype=torch.float64)
     along = torch.stack([torch.cos(angle), torch.sin(angle)], 1)
     across = torch.stack([-torch.sin(angle), torch.cos(angle)], 1)
@@ -232,8 +232,8 @@ def test_a_diffusion_tensor_without_a_second_direction_is_refused_at_every_angle
             apply_elliptic(torch.zeros(1, 2, 2), diffusion=row[None], lengths=LENGTHS)
 
 
-def test_a_wave_that_next_to_nothing_damps_is_a_resonance_only_where_terms_cancel():
-    """Along an axis a diffusivity of 1e-11 is one number; across the diagonal it is what is left of terms 1e11 times larger."""
+def test_a_nearly_undamped_wave_is_a_resonance_only_where_terms_cancel():
+    """Along an axis a diffusivity of 1e-11 is one number; across the diagonal it is a difference of terms 1e11 times larger."""
     wave = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, -1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 1.0, 0.0]]).double()
     along_axes = torch.diag(torch.tensor([1.0, 1e-11]).double())
     turn = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).double() / 2**0.5
@@ -259,12 +259,12 @@ def test_blobs_are_gaussians_on_a_grid_of_centres_made_periodic():
     distance = (position[:, None] - (0.5 + 2 * width * (torch.arange(blobs) - 2.5))).abs()
     shapes = torch.exp(
         -(torch.minimum(distance, 1 - distance) ** 2) / (2 * width**2)
-    )  # the nearest image: the next weighs e^-32
+    )  # the nearest image; the next one has a weight of e^-32
     heights = torch.linalg.pinv(shapes) @ field @ torch.linalg.pinv(shapes).T
     torch.testing.assert_close(shapes @ heights @ shapes.T, field, rtol=0, atol=1e-6)
     assert field.max() == 1
     silent = heights.abs() < 1e-5 * heights.max()
-    assert 10 <= int(silent.sum()) <= 26  # of 36 with probability a half: three deviations
+    assert 10 <= int(silent.sum()) <= 26  # each of 36 is absent with probability 1/2: three standard deviations
     assert (heights[~silent] > 0).all()
 
 
@@ -277,7 +277,7 @@ def test_every_sparsity_is_drawn_and_one_blob_stays():
     assert float(lone.min()) == pytest.approx(2 * pi / 64, rel=1e-3)
     mixed = loudness(0.0, 1.0)
     alone = (mixed < 1.01 * 2 * pi / 64).sum()
-    assert 160 < int(alone) < 240  # one half of 400, four deviations
+    assert 160 < int(alone) < 240  # half of 400, four standard deviations
 
 
 def test_blobs_that_the_points_do_not_resolve_or_that_do_not_fit_are_refused():
@@ -302,7 +302,7 @@ ENSEMBLES = {
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
-def test_an_ensemble_returns_what_it_says(name):
+def test_an_ensemble_returns_what_it_declares(name):
     ensemble = ENSEMBLES[name]
     assert isinstance(ensemble, Ensemble)
     assert math.isnan(ensemble.order)
@@ -329,15 +329,15 @@ def test_an_ensemble_returns_what_it_says(name):
 
 
 @pytest.mark.parametrize("name", ["Poisson", "screened", "Helmholtz"])
-def test_twice_the_points_change_nothing(name):
+def test_doubling_the_points_changes_nothing(name):
     ensemble = ENSEMBLES[name]
     fine = replace(ensemble, points=128)
     drawn, refined = ensemble.draw(generator(), 2), fine.draw(generator(), 2)
     coarse, exact = ensemble.solve(drawn)[0], fine.solve(refined)[0]
     for key, values in coarse.items():
-        # Dividing by the largest value at a point depends on the points: compare shapes.
+        # The fields are divided by their largest value at a point, which depends on the points: compare their shapes.
         found, wanted = (field / field.flatten(1).norm(dim=1)[:, None, None] for field in (values, exact[key][:, ::2, ::2]))
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-7)  # what is stored has seven digits
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-7)  # stored inputs have seven digits
 
 
 def test_the_diffusion_tensors_have_the_eigenvalues_of_the_range_in_every_direction():
@@ -366,10 +366,10 @@ def test_the_ratio_of_advection_to_diffusion_is_the_one_drawn():
     d_x, _ = differentiation(32, 1.0)
     by_matrices = velocity[:, 0, None, None] * (d_x @ u) + velocity[:, 1, None, None] * (u @ d_x.T)
     torch.testing.assert_close(by_matrices, advected, rtol=0, atol=1e-6)
-    assert np.histogram(torch.atan2(velocity[:, 1], velocity[:, 0]), 4, (-np.pi, np.pi))[0].min() >= 12  # all quarters
+    assert np.histogram(torch.atan2(velocity[:, 1], velocity[:, 0]), 4, (-np.pi, np.pi))[0].min() >= 12  # in all four quadrants
 
 
-def test_the_speed_of_a_ratio_is_found_to_nine_digits():
+def test_the_speed_for_a_given_ratio_is_found_to_nine_digits():
     wanted, direction = tensor(0.01, 0.9), tensor([0.6, 0.8], [0.0, -1.0])
     source = random_blobs(generator(), 2, 32, blobs=6, width=1 / 16)
     source = source - source.mean((1, 2), keepdim=True)
@@ -430,7 +430,7 @@ def test_absorbed_waves_satisfy_helmholtz_equation():
     torch.testing.assert_close((u.imag * source).mean((1, 2)), absorbed, rtol=1e-11, atol=0)  # the source's work is absorbed
 
 
-def test_receivers_hear_the_field_where_they_stand():
+def test_receivers_report_the_field_at_their_positions():
     field, heard = Helmholtz(), Helmholtz(receivers=8)
     inputs = field.draw(generator(), 2)
     everywhere, there = field.solve(inputs)[0], heard.solve(inputs)[0]

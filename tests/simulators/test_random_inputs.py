@@ -1,4 +1,4 @@
-"""Random inputs: modes and statistics of fields, that they move between grids exactly, and how designs fill a box."""
+"""Random inputs: modes and statistics of fields, their exact transfer between grids, and how designs fill a box."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_fields_fit_their_boundaries():
     fields = {family: random_field(generator(), 20, points, [Modes(family, 6)], cutoff=4, power=2) for family in FAMILIES}
     jump = {name: (field[:, 0] - field[:, -1]).abs().max() for name, field in fields.items()}
     slope = {name: (points * (field[:, 1] - field[:, 0])).abs().max() for name, field in fields.items()}
-    assert fields["sine"][:, 0].abs().max() < 0.05  # half a cell from 0, where slopes are some 6 pi
+    assert fields["sine"][:, 0].abs().max() < 0.05  # half a cell from 0, where slopes are about 6 pi
     assert slope["cosine"] < 0.5 < slope["sine"]
     assert jump["fourier"] < 0.05 < jump["cosine"]
 
@@ -42,7 +42,7 @@ def test_fields_fit_their_boundaries():
 def test_coefficients_have_the_stated_deviations_and_fields_a_mean_square_of_one(family, axes):
     modes = [Modes(family, 4)] * axes
     field = random_field(generator(), 20_000, 64, modes, cutoff=2, power=3)
-    assert float(field.square().mean()) == pytest.approx(1, abs=0.03)  # 20,000 samples: 1 % is one deviation or less
+    assert float(field.square().mean()) == pytest.approx(1, abs=0.03)  # 20,000 samples: one standard deviation is 1 % or less
     coefficients = field
     for axis in range(axes):
         coefficients = torch.movedim(torch.movedim(coefficients, axis + 1, -1) @ modes[0].averages(64).T / 64, -1, axis + 1)
@@ -63,7 +63,7 @@ def test_refined_fields_are_the_same_fields(family):
     torch.testing.assert_close(fine.unflatten(1, (8, 3)).unflatten(3, (8, 3)).mean((2, 4)), coarse, rtol=0, atol=1e-12)
 
 
-def test_too_few_cells_to_tell_the_modes_apart_are_refused():
+def test_too_few_cells_to_distinguish_the_modes_are_refused():
     with pytest.raises(ValueError, match="got 4 cells for 5 modes"):
         refine(torch.zeros(2, 4).double(), 8, [Modes("sine", 5)])
 
@@ -74,7 +74,7 @@ def test_a_seed_gives_one_set_of_fields():
     assert not torch.isclose(first, other).any()
 
 
-# Periodic fields. At 2 M + 1 points an axis or more, the discrete Fourier transform recovers every coefficient exactly.
+# Periodic fields. With 2 M + 1 points or more along an axis, the discrete Fourier transform recovers every coefficient exactly.
 
 
 def periodic(samples, points, seed=0, modes=3, cutoff=2.0, power=2.0):
@@ -87,8 +87,8 @@ def test_periodic_fields_are_real_and_have_mean_zero_and_a_mean_square_of_one(po
     assert field.shape == (4000, *points)
     assert field.dtype == torch.float64
     assert field.flatten(1).mean(1).abs().max() < 1e-14
-    # A mean square is a weighted sum of squares of a dozen normals or more: its deviation is below 1, that of the average
-    # of 4,000 below 0.016.
+    # The mean square of a field is a weighted sum of squares of a dozen normal variables or more: its standard deviation is
+    # below 1, that of the average over 4,000 fields below 0.016.
     assert float(field.square().mean()) == pytest.approx(1, abs=0.05)
     assert field.mean(0).abs().max() < 5 / math.sqrt(4000)  # every point has variance 1
 
@@ -110,16 +110,17 @@ def test_the_spectrum_of_periodic_fields_is_the_stated_one_and_isotropic(points)
     expected = torch.where(inside, (1 + square / cutoff**2) ** -power, 0)
     expected = expected / expected.sum()  # Parseval: the mean square is 1
     assert energy[~inside].abs().max() < 1e-28
-    # An energy is exponential: its mean over 20,000 samples deviates by 0.7 %, the worst of 48 by less than 5 times that.
+    # Each energy is exponentially distributed: its mean over 20,000 samples has a standard deviation of 0.7 %, and the largest
+    # of 48 deviations is less than 5 times that.
     torch.testing.assert_close(energy[inside], expected[inside], rtol=0.035, atol=0)
 
 
-def test_periodic_fields_look_the_same_from_everywhere_and_along_both_axes():
+def test_periodic_fields_have_equal_statistics_at_every_point_and_along_both_axes():
     field = periodic(20_000, (12, 12))
     deviations = field.std(0)
-    assert (deviations - 1).abs().max() < 5 * math.sqrt(0.5 / 20_000)  # a deviation of normals deviates by 1 / sqrt(2 n)
+    assert (deviations - 1).abs().max() < 5 * math.sqrt(0.5 / 20_000)  # standard error of a standard deviation: 1 / sqrt(2 n)
     along = [(field * field.roll(2, axis)).mean() for axis in (1, 2)]
-    assert float(along[0] - along[1]) == pytest.approx(0, abs=0.015)  # each deviates by 0.002: a dozen waves share the energy
+    assert float(along[0] - along[1]) == pytest.approx(0, abs=0.015)  # standard errors of 0.002: a dozen waves share the energy
 
 
 @pytest.mark.parametrize(("coarse", "fine"), [((8,), (24,)), ((8, 7), (24, 21))])
@@ -162,7 +163,7 @@ def test_numbers_stay_in_their_ranges_and_belong_to_their_seed(design):
     assert points.dtype == torch.float64
     assert (unit(points) >= 0).all()
     assert (unit(points) <= 1).all()
-    assert unit(points).amin(0).max() < 0.03 < 0.97 < unit(points).amax(0).min()  # uniform: missed with odds of 2e-6
+    assert unit(points).amin(0).max() < 0.03 < 0.97 < unit(points).amax(0).min()  # uniform: fails with probability 2e-6
     assert torch.equal(points, spread(500, design))
     assert not torch.isclose(points, spread(500, design, seed=1)).all(1).any()
     assert spread(0, design).shape == (0, 3)
@@ -170,8 +171,9 @@ def test_numbers_stay_in_their_ranges_and_belong_to_their_seed(design):
 
 
 @pytest.mark.parametrize(("design", "deviation"), [("uniform", 0.29), ("latin hypercube", 0.29 / 256), ("sobol", 0.29 / 256)])
-def test_averages_over_a_spread_are_as_exact_as_the_design_promises(design, deviation):
-    # A number deviates by 0.29 of its range; with one point in each of 256 slices, by 0.29 slices: 12 averages, 5 deviations
+def test_averages_over_a_spread_are_as_accurate_as_the_design_promises(design, deviation):
+    # A number has a standard deviation of 0.29 of its range; with one point in each of 256 slices, of 0.29 slices. 12 averages
+    # are compared to 5 standard deviations.
     averages = torch.stack([unit(spread(256, design, seed)).mean(0) for seed in range(4)])
     assert (averages - 0.5).abs().max() < 5 * deviation / math.sqrt(256)
 
@@ -182,7 +184,7 @@ def test_a_latin_hypercube_has_one_point_in_each_slice_of_each_axis(samples):
     for axis in slices.T:
         assert sorted(axis.tolist()) == list(range(samples))
     if samples > 1:
-        assert not torch.equal(slices[:, 0], slices[:, 1])  # the axes are shuffled apart
+        assert not torch.equal(slices[:, 0], slices[:, 1])  # the axes are shuffled independently
 
 
 @pytest.mark.parametrize("power", range(8))
@@ -192,7 +194,7 @@ def test_the_first_points_of_a_sobol_sequence_fill_the_dyadic_slices_of_each_axi
         assert sorted(axis.tolist()) == list(range(2**power))
 
 
-def test_more_points_begin_with_the_fewer_ones_where_points_are_a_sequence():
+def test_a_larger_draw_begins_with_the_smaller_one_where_the_points_are_a_sequence():
     for design in ("uniform", "sobol"):
         assert torch.equal(spread(200, design)[:37], spread(37, design))
     assert not torch.isclose(spread(200, "latin hypercube")[:37], spread(37, "latin hypercube")).all()
@@ -207,6 +209,6 @@ def test_more_points_begin_with_the_fewer_ones_where_points_are_a_sequence():
         ([(math.nan, 1.0)], "uniform", r"got \(nan, 1.0\)"),
     ],
 )
-def test_ranges_that_are_none_are_refused(bounds, design, message):
+def test_invalid_ranges_are_refused(bounds, design, message):
     with pytest.raises(ValueError, match=message):
         spread(3, design, bounds=bounds)

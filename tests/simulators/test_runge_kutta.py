@@ -1,4 +1,4 @@
-"""Runge-Kutta methods on exact solutions; their orders, tolerances, steps and rows."""
+"""Runge-Kutta methods on exact solutions: their orders, tolerances, steps and rows."""
 
 import math
 
@@ -18,8 +18,8 @@ ECCENTRICITIES = torch.tensor([0.0, 0.2, 0.5], dtype=torch.float64)
 
 @pytest.fixture(autouse=True)
 def check_shapes_once(request, monkeypatch):
-    """Check signatures in one test of all solvers: a check takes longer than the step that it checks."""
-    checked = request.function is test_single_precision_is_solved_in_double
+    """Check signatures in one test of the solvers only: a check takes longer than the step that it checks."""
+    checked = request.function is test_single_precision_inputs_are_solved_in_double_precision
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", not checked)
 
 
@@ -30,7 +30,7 @@ def kepler(time, state):
 
 
 def exact_kepler(eccentricities, times):
-    """Orbits of half axis 1 from their pericentre, by Newton's method on Kepler's equation E - e sin E = t."""
+    """Return orbits of semi-major axis 1 from their pericentre, by Newton's method on Kepler's equation E - e sin E = t."""
     e, t = eccentricities[:, None], times[None, :]
     anomaly = t + e * torch.sin(t)
     for _ in range(20):
@@ -41,7 +41,7 @@ def exact_kepler(eccentricities, times):
 
 
 def driven(time, state):
-    """Y' = y cos t and z' = -2 t z^2, which exp(sin t) and 1 / (1 + t^2) solve."""
+    """Return the slopes of y' = y cos t and z' = -2 t z^2, which exp(sin t) and 1 / (1 + t^2) solve."""
     y, z = state.unbind(1)
     return torch.stack([y * torch.cos(time), -2 * time * z * z], 1)
 
@@ -86,7 +86,7 @@ def test_dormand_prince_steps_are_of_order_five(problem):
 
 
 def local_errors(fraction):
-    """Error estimate, and errors of the end and of the dense output, of one step of each of two sizes."""
+    """Return the error estimate and the errors of the end and of the dense output for one step of each of two sizes."""
     rows = []
     for size in (0.024, 0.012):
         times = tensor(0.7, 0.7 + fraction * size, 0.7 + size)
@@ -100,12 +100,12 @@ def local_errors(fraction):
 
 
 @pytest.mark.parametrize("fraction", [0.25, 0.5, 0.9])
-def test_of_one_step_the_error_falls_with_power_six_its_estimate_and_the_dense_output_with_five(fraction):
+def test_the_error_of_one_step_falls_with_power_six_and_its_estimate_and_dense_output_with_power_five(fraction):
     estimate, error, dense = local_errors(fraction)
     assert orders(estimate) == pytest.approx([5], abs=0.15)
-    assert orders(error) == pytest.approx([6], abs=0.3)  # round-off forbids steps that would be nearer to the leading power
+    assert orders(error) == pytest.approx([6], abs=0.3)  # round-off forbids shorter steps, nearer to the leading power
     assert orders(dense) == pytest.approx([5], abs=0.15)
-    assert 0.03 < dense[0] / estimate[0] < 3  # reports between steps are as good as the steps are asked to be
+    assert 0.03 < dense[0] / estimate[0] < 3  # reports between steps are as accurate as the steps
 
 
 def test_the_error_is_proportional_to_the_tolerance_over_four_decades():
@@ -118,15 +118,16 @@ def test_the_error_is_proportional_to_the_tolerance_over_four_decades():
         for tolerance in tolerances
     ]
     slope = np.polyfit(np.log(tolerances), np.log(errors), 1)[0]
-    assert slope == pytest.approx(1, abs=0.1)  # the longest steps are not yet in the range of the leading power
-    assert np.all((np.array(errors) / tolerances > 0.5) & (np.array(errors) / tolerances < 50))  # about 30 steps' errors add up
+    assert slope == pytest.approx(1, abs=0.1)  # the longest steps are not yet in the asymptotic range
+    assert np.all((np.array(errors) / tolerances > 0.5) & (np.array(errors) / tolerances < 50))  # some 30 steps add errors
 
 
 @pytest.mark.parametrize("rate", [-0.3, -40.0])
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-7])
 def test_a_single_equation_is_solved_with_the_steps_of_scipy(rate, tolerance):
-    # Both follow Hairer, Norsett & Wanner, and with one component their norms agree: the evaluations must too, also of steps
-    # that are rejected. The forcing jumps at t = 3, where steps shrink as fast as they may.
+    # Both solvers follow Hairer, Norsett & Wanner, and with one component their norms agree. So must the numbers of
+    # evaluations, including those of rejected steps. The forcing jumps at t = 3, where steps shrink at the highest allowed
+    # rate.
     def slope(t, y, sin):
         return rate * (y - sin(5 * t)) + 1e3 * (t > 3)
 
@@ -140,13 +141,13 @@ def test_a_single_equation_is_solved_with_the_steps_of_scipy(rate, tolerance):
     found = solve_dopri5(field, tensor([1.0]), torch.from_numpy(times), rtol=tolerance, atol=tolerance)
     theirs = solve_ivp(lambda t, y: slope(t, y, np.sin), (0, 6), [1.0], t_eval=times, rtol=tolerance, atol=tolerance)
     assert len(calls) == theirs.nfev
-    # Rounding of the steps up to the jump, below the tolerance:
+    # The steps up to the jump differ by rounding, which stays below the tolerance.
     assert float(found[0, -1, 0]) == pytest.approx(float(theirs.y[0, -1]), rel=1e-8)
 
 
 @pytest.mark.parametrize(("slope", "final", "steps"), [(0.0, 1.0, 7), (1.0, 1.0, 5), (1.0, 1e-8, 1)])
-def test_steps_grow_tenfold_from_a_guess_that_looks_no_further_than_the_last_report(slope, final, steps):
-    # From y = 0 the guess is 1e-6 for no slope, and 100 times the probe's 1e-6 for a steady one.
+def test_steps_grow_tenfold_from_an_initial_guess_that_does_not_pass_the_last_report(slope, final, steps):
+    # From y = 0, the initial guess is 1e-6 for zero slope, and 100 times the probe's 1e-6 for a constant slope.
     times = []
 
     def field(time, state):
@@ -167,8 +168,8 @@ def oscillating(rates):
 
 
 @pytest.mark.parametrize("solve", [solve_dopri5, lambda *given: solve_rk4(*given, steps=20)], ids=["dopri5", "rk4"])
-def test_a_row_in_a_batch_has_the_bits_of_the_row_alone(solve):
-    # Rates over a factor of fifty: rows differ in every step, in the number of steps and in when they arrive.
+def test_a_row_in_a_batch_is_bitwise_equal_to_the_row_alone(solve):
+    # Rates over a factor of fifty: rows differ in every step, in the number of steps and in their arrival.
     rates = torch.logspace(-1, 0.7, 37, dtype=torch.float64)
     start = torch.stack([torch.linspace(-2, 2.5, 37, dtype=torch.float64), torch.ones(37, dtype=torch.float64)], 1)
     times = tensor(0.0, 0.0, 0.3, 0.3001, 2.0, 2.0)
@@ -181,12 +182,12 @@ def test_a_row_in_a_batch_has_the_bits_of_the_row_alone(solve):
     assert (together[:, 2] - together[:, 3]).abs().amin() > 1e-8
 
 
-def test_a_long_batch_has_the_bits_of_its_rows_whatever_their_places():
+def test_the_rows_of_a_long_batch_are_bitwise_independent_of_their_places():
     generator = torch.Generator().manual_seed(1)
     start = 3 * torch.rand(1003, 2, generator=generator, dtype=torch.float64) - 1.5
     field, times = oscillating(tensor(1.0)), tensor(1.0, 2.0)
     together = solve_dopri5(field, start, times, rtol=1e-6, atol=1e-6)
-    for i in (0, 500, 999, 1002):  # the last few of a batch are computed by other instructions than the rest
+    for i in (0, 500, 999, 1002):  # the last few rows of a batch are computed by other instructions
         alone = solve_dopri5(field, start[i : i + 1], times, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=0)
 
@@ -197,15 +198,15 @@ def test_reports_do_not_change_the_steps():
     torch.testing.assert_close(few[:, -1], many[:, -1], rtol=0, atol=0)
 
 
-def test_what_is_solved_forwards_and_then_backwards_comes_back():
+def test_a_solution_forwards_and_then_backwards_returns_to_its_start():
     start = exact_kepler(ECCENTRICITIES, tensor(0.0))[:, 0]
     there = solve_dopri5(kepler, start, tensor(5.0), rtol=1e-10, atol=1e-10)[:, 0]
     back = solve_dopri5(lambda time, state: -kepler(time, state), there, tensor(5.0), rtol=1e-10, atol=1e-10)[:, 0]
-    torch.testing.assert_close(back, start, rtol=0, atol=1e-7)  # 1e3 steps with errors of 1e-10
+    torch.testing.assert_close(back, start, rtol=0, atol=1e-7)  # 1e3 steps with errors of 1e-10 each
     assert (there - start).abs().amax() > 0.5
 
 
-def test_single_precision_is_solved_in_double():
+def test_single_precision_inputs_are_solved_in_double_precision():
     start = exact_kepler(ECCENTRICITIES, tensor(0.0))[:, 0].float()
     for solve, options in ((solve_rk4, {"steps": 3}), (solve_dopri5, {})):
         found = solve(kepler, start, torch.tensor([1.0]), **options)
@@ -230,21 +231,21 @@ def test_the_embedded_solution_is_of_order_three():
         time = torch.full_like(ECCENTRICITIES, 0.7)
         end, fourth = rk4_step(kepler, time, start, step, kepler(time, start))
         errors.append((end - step / 6 * (fourth - kepler(time, end)) - exact).norm())
-    assert orders(errors) == pytest.approx([4], abs=0.15)  # of one step: a power more
+    assert orders(errors) == pytest.approx([4], abs=0.15)  # the error of one step has one power more
 
 
 @pytest.mark.parametrize("z", [0.1, 0.5, 1.0])
 def test_the_estimate_of_a_decay_is_that_of_its_embedded_solution_and_above_its_error(z):
-    # A step multiplies by R = 1 - z + z^2 / 2 - z^3 / 6 + z^4 / 24 and is z^4 / 72 + z^5 / 144 away from order 3.
+    # One step multiplies by R = 1 - z + z^2 / 2 - z^3 / 6 + z^4 / 24 and differs from order 3 by z^4 / 72 + z^5 / 144.
     steps, factor = 12, 1 - z + z**2 / 2 - z**3 / 6 + z**4 / 24
     estimate = estimated(decay(tensor(1.0)), tensor([3.0]), tensor(steps * z), steps).error
     assert estimate == pytest.approx((z**4 / 72 + z**5 / 144) * (1 - factor**steps) / (1 - factor), rel=1e-12)
     assert estimate > 5 * abs(math.exp(-steps * z) - factor**steps)
 
 
-def test_an_error_is_refused_above_the_limit_and_nowhere_below():
+def test_an_error_is_refused_above_the_limit_and_accepted_below():
     field, start, times = decay(tensor(1.0)), tensor([3.0]), tensor(6.0)
-    assert estimated(field, start, times, 5).error < TOLERANCE < estimated(field, start, times, 4).error  # 0.06 and 0.16
+    assert estimated(field, start, times, 5).error < TOLERANCE < estimated(field, start, times, 4).error  # 0.06, 0.16
     solve_rk4(field, start, times, steps=5)
     with pytest.raises(LostSolutionError, match=r"sample 0 is lost by time t = 1\.5: .* take more than 4 steps"):
         solve_rk4(field, start, times, steps=4)
@@ -265,7 +266,7 @@ def test_a_stiff_row_is_named_with_the_step_that_lost_it_and_its_neighbours_are_
             solve_rk4(decay(rates), start, tensor(1.0, 19.0), steps=20)
 
 
-def test_a_row_at_rest_and_a_component_at_round_off_are_no_error():
+def test_a_row_at_rest_and_a_component_at_round_off_have_no_error():
     still = torch.zeros(2, 2, dtype=torch.float64)
     torch.testing.assert_close(solve_rk4(decay(tensor(1.0, 9.0)), still, tensor(1.0), steps=1), still[:, None], rtol=0, atol=0)
     small = tensor([1.0, 1e-17])
@@ -273,7 +274,7 @@ def test_a_row_at_rest_and_a_component_at_round_off_are_no_error():
     assert fast[0, 0, 1].abs() < 1e-15
 
 
-def test_an_estimate_costs_one_evaluation_more():
+def test_an_estimate_costs_one_more_evaluation():
     calls = []
 
     def field(time, state):
@@ -284,7 +285,7 @@ def test_an_estimate_costs_one_evaluation_more():
     assert len(calls) == 4 * 20 + 1
 
 
-# What is refused
+# Refused arguments
 
 
 def explode(time, state):
@@ -298,7 +299,7 @@ def test_a_row_that_blows_up_is_named_with_the_time_and_the_step():
     assert "\n" not in str(refusal.value)
 
 
-def test_a_stiff_row_is_named_when_its_steps_are_used_up():
+def test_a_stiff_row_that_uses_up_its_steps_is_named():
     calls = []
 
     def field(time, state):
@@ -331,7 +332,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message):
+def test_invalid_arguments_are_refused_in_one_line(message):
     given = {"start": tensor([1.0]), "times": tensor(1.0), **REFUSED[message]}
     solve = solve_rk4 if "steps" in given else solve_dopri5
     with pytest.raises(ValueError, match=message) as refusal:

@@ -1,4 +1,4 @@
-"""The shallow water solver against exact solutions, what it conserves and dissipates, its symmetries; basins."""
+"""The shallow water solver: exact solutions, conservation and dissipation, symmetries; and the ensemble of basins."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,7 @@ def channel(depth, velocity, *times, **options):
 
 
 def choppy(samples=3, cells=40):
-    """Smooth and random surfaces and velocities that soon break; rows differ in their numbers of steps."""
+    """Return smooth random surfaces and velocities that soon form bores; rows differ in their numbers of steps."""
     generator = torch.Generator().manual_seed(0)
     phase = 2 * pi * torch.rand(2, samples, 1, generator=generator, dtype=torch.float64)
     size = torch.linspace(0.4, 0.8, samples).double()[:, None]
@@ -33,7 +33,7 @@ def choppy(samples=3, cells=40):
     return (1 + size * torch.sin(x + phase[0])) * 2 * size, 2 * size * torch.cos(2 * x + phase[1])
 
 
-# A simple wave, u - 2 c = -2 c_0: each depth travels with its speed u + c = 3 c - 2 c_0 until the front is upright.
+# A simple wave, u - 2 c = -2 c_0: each depth travels with its speed u + c = 3 c - 2 c_0 until the front is vertical.
 
 STILL = math.sqrt(GRAVITY * 1.0)
 
@@ -43,7 +43,7 @@ def simple_wave(x, time):
         return 1 + 0.1 * torch.sin(2 * pi * x / LENGTH)
 
     depth = profile(x)
-    for _ in range(100):  # contracts by time * (3 / 2) sqrt(g) h_x = 0.3
+    for _ in range(100):  # fixed-point iteration, contracts by time * (3 / 2) sqrt(g) h_x = 0.3
         depth = profile(x - time * (3 * torch.sqrt(GRAVITY * depth) - 2 * STILL))
     return depth, 2 * (torch.sqrt(GRAVITY * depth) - STILL)
 
@@ -72,14 +72,14 @@ def test_limiters_cost_less_than_half_an_order_at_the_crests_of_a_smooth_wave(li
     assert 1.5 < orders(errors)[0] < 2.3
 
 
-# The dam break (Stoker): a rarefaction into the deep water, a bore into the shallow, a level of constant depth between.
+# The dam break (Stoker): a rarefaction into the deep water, a bore into the shallow water, and constant depth between them.
 
 DEEP, SHALLOW, DAM = 1.0, 0.2, 1.0
 
 
 def stoker(x, time):
     low, high = SHALLOW, DEEP
-    for _ in range(200):  # u behind the bore rises with depth, u at the foot of the rarefaction falls
+    for _ in range(200):  # bisection: u behind the bore rises with the depth, u at the foot of the rarefaction falls
         level = (low + high) / 2
         bore = (level - SHALLOW) * math.sqrt(GRAVITY / 2 * (level + SHALLOW) / (level * SHALLOW))
         low, high = (level, high) if bore < 2 * (math.sqrt(GRAVITY * DEEP) - math.sqrt(GRAVITY * level)) else (low, level)
@@ -94,7 +94,8 @@ def stoker(x, time):
 
 @pytest.mark.parametrize(("limiter", "rate", "bound"), [("monotonized central", 0.95, 2e-3), ("first order", 0.7, 1.5e-2)])
 def test_a_dam_break_approaches_stokers_solution(limiter, rate, bound):
-    # Order 1 of a shock in the mean of |error|; the corners of the rarefaction cost a constant reconstruction a third.
+    # The mean of |error| at a shock has order 1; the corners of the rarefaction cost a constant reconstruction a third of an
+    # order.
     errors, time = [], 0.2
     for cells in (80, 160, 320):
         x = centres(cells)
@@ -107,7 +108,7 @@ def test_a_dam_break_approaches_stokers_solution(limiter, rate, bound):
 
 
 @pytest.mark.parametrize("limiter", ["first order", *LIMITED])
-def test_a_dam_break_makes_no_new_extremes_and_the_dam_keeps_its_critical_flow(limiter):
+def test_a_dam_break_has_no_new_extrema_and_the_flow_at_the_dam_stays_critical(limiter):
     x = centres(200)
     still = torch.zeros(1, 200).double()
     water = channel(torch.where(x < DAM, DEEP, SHALLOW)[None], still, 0.1, 0.2, limiter=limiter)
@@ -129,13 +130,13 @@ def test_a_lake_at_rest_stays_at_rest(ends, limiter):
 
 
 def test_the_flux_between_equal_states_is_their_own():
-    states = torch.stack([tensor([0.5, 1.0, 1.7, 0.3]), tensor([0.0, 2.0, -9.0, 8.0])], 1)  # at rest, slow, fast either way
+    states = torch.stack([tensor([0.5, 1.0, 1.7, 0.3]), tensor([0.0, 2.0, -9.0, 8.0])], 1)  # at rest, slow, fast
     h, u = states.unbind(1)
     q = h * u
     assert torch.equal(hll_flux(states, states, GRAVITY), torch.stack([q, q * u + GRAVITY / 2 * h**2], 1))
 
 
-def test_the_flux_of_fast_water_is_that_of_the_upstream_side():
+def test_the_flux_of_supercritical_water_is_that_of_the_upstream_side():
     fast, other = tensor([[1.0], [9.0]]), tensor([[0.8], [8.0]])
     own = tensor([[9.0], [81.0 + GRAVITY / 2]])
     torch.testing.assert_close(hll_flux(fast, other, GRAVITY), own, rtol=1e-15, atol=0)
@@ -177,7 +178,7 @@ def test_a_wall_is_the_middle_of_a_mirrored_channel():
     assert torch.equal(whole.depth[:, :, :40], half.depth)
 
 
-def test_a_batch_equals_its_rows_whatever_their_numbers_of_steps():
+def test_a_batch_equals_its_rows_regardless_of_their_numbers_of_steps():
     depth, velocity = choppy()
     together = channel(depth, velocity, 0.1, 0.3, friction=0.5)
     assert len(set(together.steps.tolist())) == 3
@@ -187,7 +188,7 @@ def test_a_batch_equals_its_rows_whatever_their_numbers_of_steps():
             torch.testing.assert_close(getattr(together, name)[i : i + 1], getattr(alone, name), rtol=1e-12, atol=1e-13)
 
 
-# What is conserved, what decays
+# Conservation and decay
 
 
 @pytest.mark.parametrize("limiter", LIMITERS)
@@ -200,7 +201,7 @@ def test_volume_and_momentum_of_a_round_channel_are_conserved_and_friction_takes
         torch.testing.assert_close(water.discharge.sum(2), momentum, rtol=1e-12, atol=1e-11)
 
 
-def test_what_leaves_is_accounted_for():
+def test_the_outflow_is_accounted_for():
     depth, velocity = choppy()
     water = channel(depth, velocity, 0.1, 0.5, ends=("wall", "outflow"))
     assert water.residual().max() < 1e-13
@@ -210,11 +211,11 @@ def test_what_leaves_is_accounted_for():
     assert shut.outflow.abs().max() < 1e-14
 
 
-def test_a_wave_leaves_an_open_end_without_an_echo():
+def test_a_wave_leaves_an_open_end_without_a_reflection():
     x = centres(100)
     depth = 1 + 0.01 * torch.exp(-(((x - 1) / 0.1) ** 2))[None]
     water = channel(depth, 2 * (torch.sqrt(GRAVITY * depth) - STILL), 0.7, ends=("outflow", "outflow"))
-    assert (water.depth - 1).abs().max() < 2e-4  # of 1e-2
+    assert (water.depth - 1).abs().max() < 2e-4  # the wave was 1e-2 high
     assert water.outflow[0, 0] == pytest.approx(0.01 * 0.1 * math.sqrt(pi), rel=0.01)
 
 
@@ -235,7 +236,7 @@ def test_energy_of_a_smooth_wave_is_nearly_kept():
     assert -1e-5 < energy[1] / energy[0] - 1 <= 0
 
 
-def test_uniform_flow_is_braked_by_friction_exactly():
+def test_uniform_flow_is_slowed_by_friction_exactly():
     depth = tensor([1.0] * 8, [2.0] * 8)
     water = channel(depth, 3 + 0 * depth, 0.5, 1.0, ends=ROUND, friction=2.0)
     exact = 3 * depth[:, None] * torch.exp(-2 * tensor(0.5, 1.0))[:, None]
@@ -253,17 +254,17 @@ def test_friction_acts_with_order_two():
     assert orders(changes) == pytest.approx([2], abs=0.05)
 
 
-def test_a_wave_looks_much_the_same_to_who_travels_along():
+def test_a_wave_is_nearly_the_same_in_a_moving_frame():
     depth, velocity = (values[None] for values in simple_wave(centres(200), 0.0))
     drift = 0.2 * LENGTH / 0.2  # a fifth of the round channel
     still = channel(depth, velocity, 0.2, ends=ROUND)
     moving = channel(depth, velocity + drift, 0.2, ends=ROUND)
-    torch.testing.assert_close(moving.depth.roll(-40, 2), still.depth, rtol=0, atol=3e-4)  # of waves 0.1 high
+    torch.testing.assert_close(moving.depth.roll(-40, 2), still.depth, rtol=0, atol=3e-4)  # waves are 0.1 high
     there, here = moving.discharge.roll(-40, 2) - drift * still.depth, still.discharge
     torch.testing.assert_close(there, here, rtol=0, atol=3e-3)
 
 
-def test_steps_are_as_long_as_the_courant_number_says():
+def test_steps_have_the_length_that_the_courant_number_sets():
     depth = tensor([4.0] * 10)
     water = channel(depth, 1.0 + 0 * depth, 1.0, ends=ROUND, courant=0.8)
     assert water.steps.tolist() == [math.ceil((1 + math.sqrt(4 * GRAVITY)) * 10 / LENGTH / 0.8)]
@@ -299,7 +300,7 @@ def test_straight_lines_are_reconstructed(limiter):
         face_values(averages, "superb")
 
 
-# What is refused
+# Refused arguments
 
 GOOD = {"depth": torch.ones(2, 4).double(), "discharge": torch.zeros(2, 4).double(), "times": tensor(1.0), "length": 1.0}
 REFUSED = {
@@ -332,8 +333,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message, monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse some shapes before we do
+def test_invalid_arguments_are_refused_in_one_line(message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its type checks would come before ours
     with pytest.raises(ValueError, match=message) as refusal:
         solve_shallow_water(**{**GOOD, **REFUSED[message]})
     assert "\n" not in str(refusal.value)
@@ -349,7 +350,7 @@ BASINS = {
 
 
 @pytest.mark.parametrize("ensemble", [Basins(cells=64), Basins(cells=64, dam=(0.2, 0.8))], ids=["smooth", "dam"])
-def test_an_ensemble_takes_and_gives_what_it_says(ensemble):
+def test_an_ensemble_has_the_inputs_and_outputs_that_it_declares(ensemble):
     assert isinstance(ensemble, Ensemble)
     inputs = drawn(ensemble)
     outputs, residual = ensemble.solve(inputs)
@@ -367,7 +368,7 @@ def test_an_ensemble_takes_and_gives_what_it_says(ensemble):
 
 
 @pytest.mark.parametrize("name", BASINS)
-def test_an_ensembles_answer_converges_with_its_order(name):
+def test_the_solution_of_an_ensemble_converges_with_its_order(name):
     ensemble, first = BASINS[name]
     answers = [ensemble.solve(drawn(ensemble, 1), first * factor)[0] for factor in (1, 2, 4)]
     for key in answers[0]:
@@ -380,7 +381,7 @@ def test_bores_of_a_dam_converge_with_order_one_on_average():
     answers = [ensemble.solve(drawn(ensemble, 12), factor)[0]["elevation"] for factor in (1, 2, 4)]
     changes = [float((coarse - fine).square().mean().sqrt()) for coarse, fine in pairwise(answers)]
     assert ensemble.order == 1
-    assert orders(changes) == pytest.approx([1], abs=0.4)  # where in a reported cell a bore stands is chance
+    assert orders(changes) == pytest.approx([1], abs=0.4)  # the place of a bore within a reported cell is random
 
 
 def test_draws_are_spread_as_stated():
@@ -391,14 +392,14 @@ def test_draws_are_spread_as_stated():
     assert dam[:, 0].max() == pytest.approx(0.8, abs=2e-3)
     assert dam[:, -1].max() < 1e-3
     assert torch.diff(dam).max() <= 1e-6
-    place = dam.mean(1) / dam[:, 0]  # the water behind it, over its height
+    place = dam.mean(1) / dam[:, 0]  # the volume of water behind the dam over its height
     assert float(place.min()) == pytest.approx(0.3, abs=2e-3)
     assert float(place.max()) == pytest.approx(0.7, abs=2e-3)
     steepest = torch.diff(dam).abs().amax(1) / dam[:, 0] * 64
-    assert float(steepest.max()) == pytest.approx(1 / 4 / 0.03, rel=0.03)  # of a logistic function
+    assert float(steepest.max()) == pytest.approx(1 / 4 / 0.03, rel=0.03)  # the steepest slope of a logistic function
 
 
-def test_options_change_the_answer_and_the_words_for_it():
+def test_options_change_the_solution_and_its_description():
     plain = Basins(cells=64)
     inputs = drawn(plain)
     answer = plain.solve(inputs)[0]["discharge"]

@@ -1,4 +1,4 @@
-"""Lost solutions: which sample is named, when, and what is tolerated."""
+"""Lost solutions: which sample is named, at which time, and which errors are tolerated."""
 
 import math
 
@@ -12,7 +12,7 @@ TIMES = [0.5, 1.0, 2.0]
 
 
 def lost(errors):
-    """The refusal of errors with a row for each sample, at three times; None if there is none."""
+    """Return the refusal of errors with one row for each sample, at three times; None if nothing is refused."""
     try:
         refuse_lost(torch.tensor(errors, dtype=torch.float64).T, TIMES, "take more steps")
     except LostSolutionError as error:
@@ -25,8 +25,8 @@ def lost(errors):
     [
         ([[0.0, 0.05, 0.09], [0.0, 0.05, 0.11]], 1, 2.0),
         ([[0.0, 0.2, 0.3], [0.2, 0.3, 0.4], [0.0, 0.0, 0.35]], 1, 0.5),  # the worst, not the first
-        ([[0.0, 0.0, 0.2], [0.0, NAN, NAN], [NAN, NAN, NAN], [INF, INF, INF]], 2, 0.5),  # of the equally bad the first lost
-        ([[0.2, 0.2, 0.05], [0.0, 0.0, 0.15]], 1, 2.0),  # what was bad for a while only is not lost
+        ([[0.0, 0.0, 0.2], [0.0, NAN, NAN], [NAN, NAN, NAN], [INF, INF, INF]], 2, 0.5),  # equally bad: the first lost
+        ([[0.2, 0.2, 0.05], [0.0, 0.0, 0.15]], 1, 2.0),  # a sample that was bad only for a while is not lost
     ],
 )
 def test_the_worst_sample_is_named_with_the_time_when_it_was_lost(errors, sample, time):
@@ -38,12 +38,12 @@ def test_the_worst_sample_is_named_with_the_time_when_it_was_lost(errors, sample
     assert "\n" not in str(refusal)
 
 
-def test_an_error_at_the_limit_is_let_through():
+def test_an_error_at_the_limit_is_accepted():
     assert lost([[0.0, 0.0, TOLERANCE]]) is None
     assert lost([[0.0, 0.0, TOLERANCE * (1 + 1e-12)]]).error == pytest.approx(TOLERANCE)
 
 
-def test_what_is_tolerated_holds_inside_and_no_longer():
+def test_a_tolerated_limit_holds_inside_its_context_only():
     errors = [[0.1, 0.2, 0.3]]
     with tolerate(0.4):
         assert lost(errors) is None
@@ -60,7 +60,7 @@ def test_what_is_tolerated_holds_inside_and_no_longer():
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 3, 4), (3, 3, 4, 5)])
-def test_of_what_is_not_finite_the_sample_that_was_lost_first_is_named(shape):
+def test_of_the_samples_that_are_not_finite_the_one_lost_first_is_named(shape):
     solution = torch.zeros(shape, dtype=torch.float64)
     with tolerate(INF):
         refuse_not_finite(solution, TIMES, "take more steps")

@@ -28,7 +28,7 @@ def observed_order(step_once, derivative, start, exact, steps):
 
 
 def logistic_with_a_source(time, state):
-    """Y' = -y^2 + cos t + (2 + sin t)^2, solved by y = 2 + sin t."""
+    """Return the slope of y' = -y^2 + cos t + (2 + sin t)^2, which y = 2 + sin t solves."""
     (y,) = state
     return (-(y**2) + torch.cos(time) + (2 + torch.sin(time)) ** 2,)
 
@@ -50,7 +50,7 @@ def test_euler_steps_are_of_order_one():
 @pytest.mark.parametrize("count", [3, 7, 31])
 def test_a_legendre_step_integrates_a_straight_line_exactly(count):
     (end,) = legendre_step(lambda time, state: (3 + 8 * time,), ZERO + 0.5, (ZERO + 1,), 2.0, stages(count))
-    assert float(end) == pytest.approx(1 + 3 * 2 + 4 * (2.5**2 - 0.5**2), rel=1e-14)  # a rounding a stage at most
+    assert float(end) == pytest.approx(1 + 3 * 2 + 4 * (2.5**2 - 0.5**2), rel=1e-14)  # one rounding per stage at most
 
 
 @pytest.mark.parametrize("count", [3, 5, 21])
@@ -63,7 +63,7 @@ def test_a_legendre_step_multiplies_a_mode_by_its_stability_polynomial(count):
     b = width / (2 * count * (count + 1))
     legendre = torch.from_numpy(eval_legendre(count, x))
     torch.testing.assert_close(end[0], 1 - b + b * legendre, rtol=0, atol=1e-13)
-    assert float(end.abs().max()) <= 1 + 1e-13  # stable up to the far end
+    assert float(end.abs().max()) <= 1 + 1e-13  # stable up to the end of the interval
 
 
 def test_stages_are_odd_and_the_fewest_that_are_stable():
@@ -75,12 +75,12 @@ def test_stages_are_odd_and_the_fewest_that_are_stable():
     assert bool((((fewer**2 + fewer - 2) / 2 < demand) | (found == 3)).all())
 
 
-def test_stages_beyond_all_measure_are_refused_with_a_step_that_would_do():
+def test_an_excessive_number_of_stages_is_refused_with_a_step_that_suffices():
     with pytest.raises(ValueError, match=r"999 stages; one of 1 s at a spectral radius of 1e\+09 1/s .* below 0.0004"):
         legendre_stages(1.0, ZERO + 1e9)
 
 
-def test_a_row_is_advanced_as_if_alone_whatever_the_stages_of_the_others():
+def test_a_row_is_advanced_as_if_alone_regardless_of_the_stages_of_the_others():
     rates = torch.tensor([[-1.0], [-30.0], [-400.0]], dtype=torch.float64)
     start = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
     counts = torch.tensor([3, 9, 31])

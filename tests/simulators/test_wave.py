@@ -1,4 +1,4 @@
-"""The wave solver against exact solutions, discrete and continuous, its energy and symmetries; strings and membranes."""
+"""The wave solver: exact solutions, discrete and continuous, its energy and its symmetries; strings and membranes."""
 
 import math
 from dataclasses import replace
@@ -26,7 +26,7 @@ def near(found, expected, atol=1e-12):
     torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
-# Standing waves. On cell centres these are eigenvectors of the difference operator, of eigenvalue (2 c / h sin(w h / 2))^2.
+# Standing waves. On cell centres these are eigenvectors of the difference operator, with eigenvalue (2 c / h sin(w h / 2))^2.
 
 MODES = {
     "held": (1.5 * pi, lambda x: torch.sin(1.5 * pi * x), HELD),
@@ -36,7 +36,7 @@ MODES = {
 
 
 def standing(kind, cells, end, steps, damping=0.0):
-    """A mode released from rest, and its eigenvalues."""
+    """Return a mode released from rest, and its eigenvalues."""
     wave, mode, side = MODES[kind]
     initial, h = mode(centres(cells)).expand(2, -1), LENGTH / cells
     result = solve_wave(
@@ -67,7 +67,7 @@ def leapfrog(eigenvalue, step, steps, damping):
 
 @pytest.mark.parametrize("damping", [0.0, 3.0])
 @pytest.mark.parametrize("kind", MODES)
-def test_standing_waves_swing_with_the_frequency_of_the_grid_and_of_the_leapfrog_to_round_off(kind, damping):
+def test_standing_waves_oscillate_with_the_frequency_of_the_grid_and_of_the_leapfrog_to_round_off(kind, damping):
     initial, result, eigenvalue = standing(kind, 24, end=2.0, steps=60, damping=damping)
     u, v = leapfrog(eigenvalue, 2.0 / 60, 60, damping)
     near(result.displacement[:, 1], u[:, None] * initial)
@@ -82,7 +82,7 @@ def test_standing_waves_are_of_order_two_in_space(kind):
         initial, result, _ = standing(kind, cells, end=0.7, steps=1000)
         errors.append(root_mean_square(result.displacement[:, 1] - torch.cos(SPEEDS * wave * 0.7)[:, None] * initial))
     assert orders(errors) == pytest.approx([2, 2], abs=0.05)
-    assert errors[-1] < 3e-3  # phase w c t (w h)^2 / 24
+    assert errors[-1] < 3e-3  # the phase error is w c t (w h)^2 / 24
 
 
 @pytest.mark.parametrize("damping", [0.0, 2.0])
@@ -107,11 +107,11 @@ def estimated(*body, **settings):
 
 @pytest.mark.parametrize("kind", MODES)
 @pytest.mark.parametrize("moving", [False, True])
-def test_the_estimated_error_is_the_distance_from_the_exact_swing_in_the_norm_of_the_energy(kind, moving):
-    # Two modes, the threefold wave a tenth as high, against their swing on the same cells. Beside the phases, amplitudes are
-    # off by up to (w step)^2 / 8, which does not grow: 3 / (w t) = 0.1 of the error of the longer mode, and at right angles, so
-    # that it adds 0.01. The next power of w step adds 3 (w step)^2 / 80 = 0.002. After a start in motion the energy of v counts
-    # as that of u does.
+def test_the_estimated_error_is_the_distance_from_the_exact_oscillation_in_the_energy_norm(kind, moving):
+    # Two modes, one with three times the wave number and a tenth of the amplitude, are compared with their oscillation on the
+    # same cells. In addition to the phase errors, the amplitudes have errors of up to (w step)^2 / 8, which do not grow: 3 / (w
+    # t) = 0.1 of the error of the longer mode, and at right angles to it, so that they add 0.01. The next power of w step adds
+    # 3 (w step)^2 / 80 = 0.002. After a start in motion the energy of v counts as that of u does.
     wave, mode, side = MODES[kind]
     cells, end, c, h = 64, 4.5, tensor(1.6), LENGTH / 64
     x, count = centres(cells), 400
@@ -139,18 +139,18 @@ def test_the_estimated_error_is_the_distance_from_the_exact_swing_in_the_norm_of
     assert estimated(*body, **settings).error == pytest.approx(math.sqrt(energies[0] / energies[1]), rel=0.02)
 
 
-def test_the_estimated_error_of_damping_alone_is_the_leapfrogs():
-    # A free string that moves as a whole: exp(-d t) against ((1 - g) / (1 + g))^n, g = d step / 2; half of it for the energy of
-    # waves, which are damped as exp(-d t / 2).
+def test_the_estimated_error_of_damping_alone_is_that_of_the_leapfrog():
+    # A free string that moves as a whole: exp(-d t) against ((1 - g) / (1 + g))^n, with g = d step / 2. The estimate is half of
+    # the difference, because it refers to the energy of waves, which are damped as exp(-d t / 2).
     body = (torch.zeros(1, 6).double(), torch.ones(1, 6).double(), tensor(1.0), tensor(2.0))
     error = estimated(*body, lengths=[LENGTH], boundaries=[(FREE, FREE)], step=0.05, damping=2.0).error
     g = 2.0 * 0.05 / 2
     assert 2 * error == pytest.approx(1 - ((1 - g) / (1 + g)) ** 40 / math.exp(-4), rel=0.05)
 
 
-def test_phases_that_are_lost_are_refused_with_the_sample_and_the_time():
+def test_a_lost_phase_is_refused_with_the_sample_and_the_time():
     x = centres(32)
-    u = torch.stack([torch.cos(pi * x), torch.cos(8 * pi * x)])  # w step of 0.06 and 0.5
+    u = torch.stack([torch.cos(pi * x), torch.cos(8 * pi * x)])  # w step is 0.06 and 0.5
     body, settings = (u, 0 * u, tensor(1.0, 1.0)), {"lengths": [LENGTH], "boundaries": [(FREE, FREE)], "step": 0.02}
     with pytest.raises(
         LostSolutionError, match=r"sample 1 is lost by time t = 1: .* time steps shorter than 0.02 s"
@@ -162,7 +162,7 @@ def test_phases_that_are_lost_are_refused_with_the_sample_and_the_time():
         solve_wave(*body, tensor(2.0), **settings)
 
 
-def test_a_membranes_mode_swings_with_the_sum_of_both_eigenvalues():
+def test_a_mode_of_a_membrane_oscillates_with_the_sum_of_both_eigenvalues():
     x, y = centres(12)[:, None], centres(10, 1.0)
     initial = (torch.sin(pi / 2 * x) * torch.cos(2 * pi * y)).expand(2, -1, -1)
     result = solve_wave(
@@ -179,16 +179,16 @@ def test_a_membranes_mode_swings_with_the_sum_of_both_eigenvalues():
     near(result.displacement[:, 0], u[:, None, None] * initial)
 
 
-# d'Alembert: with the step h / c the leapfrog moves any data along the grid, without error.
+# d'Alembert: with the step h / c, the leapfrog moves any data along the grid without error.
 
 
-def test_waves_travel_and_are_reflected_as_d_alembert_says():
+def test_waves_travel_and_are_reflected_as_in_the_solution_of_d_alembert():
     cells, c = 20, 1.3
     h, initial = LENGTH / cells, rough(1, cells)
 
     def move(velocity, ends, steps):
         times = h / c * torch.arange(1, steps + 1).double()
-        with tolerate(math.inf):  # errors of space and time cancel: the estimate knows those of time alone
+        with tolerate(math.inf):  # errors of space and time cancel: the estimate covers those of time alone
             wave = solve_wave(
                 initial, velocity, tensor(c), times, lengths=[LENGTH], boundaries=[ends], step=h / c * (1 + 1e-13)
             )
@@ -203,19 +203,20 @@ def test_waves_travel_and_are_reflected_as_d_alembert_says():
     near(move(rest, (HELD, FREE), 2 * cells), -initial, atol=1e-11)
 
 
-# Uneven speeds. (c^2 X')' = -w^2 X gives c^2 = -w^2 (integral of X) / X' for a shape X whose two have the same zeros.
+# Uneven speeds. (c^2 X')' = -w^2 X gives c^2 = -w^2 (integral of X) / X' for a shape X whose integral and slope share their
+# zeros.
 
 FREQUENCY, DAMPING = 3.0, 0.8
 
 
 def overtone(theta):
-    """X = sin(theta) + sin(3 theta) / 20 and -(integral of X) / X'."""
+    """Return X = sin(theta) + sin(3 theta) / 20 and -(integral of X) / X'."""
     rest = 4 * torch.cos(theta) ** 2 - 3
     return torch.sin(theta) + torch.sin(3 * theta) / 20, (1 + rest / 60) / (1 + 3 * rest / 20)
 
 
 def uneven(kind, cells):
-    """Shape, squared speed, lengths and boundaries of an exact solution."""
+    """Return the shape, squared speed, lengths and boundaries of an exact solution."""
     if kind == "free":
         theta = pi * centres(cells) / LENGTH
         shape, ratio = torch.cos(theta) + torch.cos(2 * theta) / 10, (1 + torch.cos(theta) / 10) / (1 + 0.4 * torch.cos(theta))
@@ -249,7 +250,7 @@ def test_damped_waves_of_uneven_speed_are_of_order_two(kind):
     assert errors[-1] < 2e-3
 
 
-# Energy and symmetries, on rough data.
+# Energy and symmetries, on rough data
 
 SIDES = {"held": (HELD, HELD), "free": (FREE, FREE), "joined": (JOINED, JOINED), "mixed": (HELD, FREE)}
 
@@ -264,7 +265,7 @@ def rough_case(axes, sides, damping=0.0, step=0.01):
 @pytest.mark.parametrize("axes", [1, 2])
 @pytest.mark.parametrize("damping", [0.0, 4.0])
 @pytest.mark.parametrize("sides", SIDES.values(), ids=SIDES)
-def test_energy_changes_by_what_damping_dissipates_alone(axes, damping, sides):
+def test_energy_changes_only_by_what_damping_dissipates(axes, damping, sides):
     body, settings = rough_case(axes, sides, damping)
     wave = solve_wave(*body, **settings)
     assert wave.residual().max() < 1e-12  # 1e2 steps, each of which rounds sums of 1e2 cells
@@ -279,7 +280,7 @@ def test_energy_of_a_standing_wave_is_half_c_squared_w_squared_times_the_mean_sq
     torch.testing.assert_close(result.energy[:, 1, 0], exact, rtol=1e-2, atol=0)  # (w h)^2 / 12 + (w c step)^2 / 4
 
 
-def test_a_free_string_that_moves_as_a_whole_is_braked_as_the_leapfrog_brakes():
+def test_a_free_string_that_moves_as_a_whole_is_damped_as_by_the_leapfrog():
     at_rest, moving = torch.zeros(1, 6).double(), torch.ones(1, 6).double()
     times = tensor(0.5, 1.0)
     wave = solve_wave(at_rest, moving, tensor(1.0), times, lengths=[LENGTH], boundaries=[(FREE, FREE)], step=0.1, damping=2.0)
@@ -291,7 +292,7 @@ def test_a_free_string_that_moves_as_a_whole_is_braked_as_the_leapfrog_brakes():
 
 
 @pytest.mark.parametrize("axes", [1, 2])
-def test_an_undamped_wave_turned_round_returns(axes):
+def test_an_undamped_wave_with_reversed_velocity_returns(axes):
     (u, v, speed, times), settings = rough_case(axes, SIDES["mixed"])
     there = solve_wave(u, v, speed, times[1:], **settings)
     back = solve_wave(there.displacement[:, 0], -there.velocity[:, 0], speed, times[1:], **settings)
@@ -363,12 +364,12 @@ def test_nothing_grows_just_below_the_longest_step(sides):
         solve_wave(u, v, speed, tensor(9.0), **{**settings, "step": 9.0})
     limit = float(str(refusal.value).split("at most ")[1].split(" s")[0])
     times = 0.99 * limit * tensor(1000, 1001, 1002)
-    with tolerate(math.inf):  # phases are lost, and do not matter here
+    with tolerate(math.inf):  # the phases are lost, but do not matter here
         wave = solve_wave(u, v, speed, times, **{**settings, "step": 0.99 * limit})
     assert wave.displacement.abs().max() < 50 * float(u.abs().max())  # a growth by 5 % a step would give 1e21
 
 
-# What is refused
+# Refused arguments
 
 GOOD = {"displacement": torch.zeros(2, 4).double(), "velocity": torch.zeros(2, 4).double(), "speed": tensor(1.0, 2.0)}
 GOOD |= {"times": tensor(1.0), "lengths": [1.0], "boundaries": [(HELD, FREE)], "step": 0.1}
@@ -396,8 +397,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(message, monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse some shapes before we do
+def test_invalid_arguments_are_refused_in_one_line(message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its type checks would come before ours
     with pytest.raises(ValueError, match=message) as refusal:
         solve_wave(**{**GOOD, **REFUSED[message]})
     assert "\n" not in str(refusal.value)
@@ -415,7 +416,7 @@ ENSEMBLES = {
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
-def test_an_ensemble_takes_and_gives_what_it_says(name):
+def test_an_ensemble_has_the_inputs_and_outputs_that_it_declares(name):
     ensemble = ENSEMBLES[name]
     assert isinstance(ensemble, Ensemble)
     inputs = drawn(ensemble)
@@ -428,11 +429,11 @@ def test_an_ensemble_takes_and_gives_what_it_says(name):
     assert len(ensemble.coordinates[0].values) == outputs["displacement"].shape[1]
     assert residual.max() < 1e-12
     alone, _ = ensemble.solve({key: array[1:] for key, array in inputs.items()})
-    near(outputs["displacement"][1:], alone["displacement"], atol=1e-15)  # of 1e-2 m
+    near(outputs["displacement"][1:], alone["displacement"], atol=1e-15)  # displacements are 1e-2 m
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
-def test_an_ensembles_answer_converges_with_its_order(name):
+def test_the_solution_of_an_ensemble_converges_with_its_order(name):
     ensemble = ENSEMBLES[name]
     first = 2 if isinstance(ensemble, Membranes) else 1
     answers = [ensemble.solve(drawn(ensemble, 1), first * factor)[0]["displacement"] for factor in (1, 2, 4)]
@@ -446,8 +447,8 @@ def test_draws_are_spread_as_stated():
     assert 100 <= strings["speed"].min() < 101
     assert 149 < strings["speed"].max() <= 150
     edge = strings["initial_displacement"][:, [0, -1]].abs().max()
-    assert 0 < edge < 1e-3  # of 4e-2 m inside: sin^2 within 1/64 of an end
-    # sin^2 leaves 3/8 of the mean square of a random function, more of one whose strongest mode is highest inside
+    assert 0 < edge < 1e-3  # 4e-2 m inside: sin^2 is small within 1/64 of an end
+    # The factor sin^2 leaves 3/8 of the mean square of a random function, and more if its strongest mode is largest inside.
     mean_square = (strings["initial_displacement"].double() / 0.01).square().mean()
     assert 3 / 8 < mean_square < 0.7
     assert drawn(replace(Strings(), deviation=0.02), 50)["initial_displacement"] == pytest.approx(
@@ -456,11 +457,11 @@ def test_draws_are_spread_as_stated():
     membranes = drawn(Membranes(reported=16), 2000)
     logarithm = torch.log(membranes["speed"] / 100)
     assert 0.18 < float(logarithm.square().mean().sqrt()) < 0.2
-    assert float(logarithm.abs().max()) == pytest.approx(0.6, rel=1e-5)  # the stray ones are scaled to 3 deviations
+    assert float(logarithm.abs().max()) == pytest.approx(0.6, rel=1e-5)  # larger samples are scaled to 3 standard deviations
     assert 9 / 64 < (membranes["initial_displacement"].double() / 0.01).square().mean() < 0.5
 
 
-def test_each_option_changes_the_answer_and_the_equation():
+def test_each_option_changes_the_solution_and_the_equation():
     for plain, options in (
         (Strings(), ({"ends": "free"}, {"sag": 0.5}, {"damping": 100.0})),
         (Membranes(reported=16, cells=16), ({"sides": "free"}, {"damping": 100.0})),
@@ -479,7 +480,7 @@ def test_a_hanging_string_is_faster_where_it_carries_more():
     half = torch.full((1,), 100.0)
     inputs = {"initial_displacement": drawn(even, 1)["initial_displacement"], "speed": half}
     faster = {**inputs, "speed": half * math.sqrt(1.5)}
-    # To leading order in t, u - u_0 = t^2 / 2 (c^2 u_x)_x: the sag acts as its mean, 1.5, in the energy of the start.
+    # To leading order in t, u - u_0 = t^2 / 2 (c^2 u_x)_x: in the initial energy the sag acts as its mean, 1.5.
     start = replace(even, time=1e-5), replace(hanging, time=1e-5)
     initial = inputs["initial_displacement"].double()
     work = [
@@ -492,7 +493,7 @@ def test_a_hanging_string_is_faster_where_it_carries_more():
     assert work[1] + other == pytest.approx(2 * work[0], rel=1e-3)
 
 
-def test_a_coarse_membrane_answers_on_the_reported_cells():
+def test_a_coarse_membrane_reports_its_solution_on_the_reported_cells():
     fine, coarse = Membranes(reported=32, cells=64), Membranes(reported=32, cells=16)
     inputs = drawn(fine)
     exact, rough_answer = (e.solve(inputs)[0]["displacement"] for e in (fine, coarse))

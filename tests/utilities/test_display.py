@@ -1,4 +1,4 @@
-"""How results show themselves: a few lines whatever they hold, a table in a notebook; `==` and `hash` never fail."""
+"""Displayed results: a few lines for any contents, a table in a notebook; `==` and `hash` never fail."""
 
 import copy
 import dataclasses
@@ -20,7 +20,7 @@ from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.utilities.display import Shown, brief, cut
 
-LONGEST = 1000  # characters of a repr: a screen has four times as many
+LONGEST = 1000  # characters of a repr: a screen shows four times as many
 DRAW = np.random.default_rng(0)
 X = DRAW.uniform(-1, 1, (60, 32))
 SOURCE = pac.Dataset.from_arrays(X, np.sin(X), valid=0.1, test=0.2)
@@ -30,7 +30,7 @@ METHODS = [getattr(pac, name) for name in pac.__all__ if hasattr(getattr(pac, na
 
 @pytest.fixture(scope="module")
 def shown():
-    """One of everything that a user may display, by a name."""
+    """Return one example of everything that a user may display, by name."""
     surrogate = pac.pretrain(SOURCE, model=pac.MLP(hidden=(64, 64)), steps=2)
     data, budget = TARGET.train[:8], Budget(2, 2)
     few = {"steps": 2, "source_steps": 2, "source": SOURCE}
@@ -82,16 +82,16 @@ def shown():
     }
 
 
-def test_everything_that_is_shown_takes_a_few_lines(shown):
+def test_every_displayed_object_takes_a_few_lines(shown):
     for name, one in shown.items():
         assert 0 < len(repr(one)) < LONGEST, name
         assert len(repr(one).splitlines()) <= 12, name
-        assert max(map(len, repr(one).splitlines())) < 600, name  # a method with all its settings is one line
+        assert max(map(len, repr(one).splitlines())) < 600, name  # a method with all settings is one line
         assert "tensor(" not in repr(one), name
         assert "array(" not in repr(one), name
 
 
-def test_what_is_shown_says_what_it_holds(shown):
+def test_the_display_of_an_object_names_its_contents(shown):
     assert repr(shown["surrogate, PAC"]).splitlines()[:6] == [
         "Surrogate:",
         "  predictor       MLP(hidden=(64, 64), activation='gelu'), 8,352 weights, sparsity 0.80",
@@ -111,7 +111,7 @@ def test_what_is_shown_says_what_it_holds(shown):
     assert cut("a\n  b" + "c" * 500).startswith("a bccc")
 
 
-def test_in_a_notebook_it_is_a_table_whose_texts_are_escaped(shown):
+def test_the_display_in_a_notebook_is_a_table_with_escaped_texts(shown):
     pages = [one for one in shown.values() if hasattr(one, "_repr_html_")]
     assert {pac.Surrogate, pac.Dataset, type(shown["interval"]), type(shown["choice"])} <= {type(page) for page in pages}
     for one in pages:
@@ -123,7 +123,7 @@ def test_in_a_notebook_it_is_a_table_whose_texts_are_escaped(shown):
     assert all(html.escape(one.name) in page for one in shown["choice"].table)  # the whole table of candidates
 
 
-def test_results_can_be_compared_and_be_keys(shown):
+def test_results_can_be_compared_and_used_as_keys(shown):
     for name, one in shown.items():
         assert one == one, name  # a generated comparison of arrays would raise
         assert isinstance(one == copy.copy(one), bool), name

@@ -1,10 +1,10 @@
-"""Switches of the whole process: results do not depend on them, and the caller finds them as they were."""
+"""Global settings of the process: results do not depend on them, and the caller finds them unchanged."""
 
 import threading
 
 import numpy as np
 import pytest
-import scipy.linalg  # noqa: F401  # loads a library of its own
+import scipy.linalg  # noqa: F401  # loads its own BLAS library
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -17,7 +17,7 @@ MODEL = pac.MLP(hidden=(8,))
 
 
 def work():
-    """Everything that a script asks for."""
+    """Return the results of everything that a script may do."""
     surrogate = pac.pretrain(DATA, model=MODEL, steps=30)
     tuned = pac.transfer(surrogate, DATA[:9], method=pac.FineTune(), steps=10)
     chosen = pac.transfer(surrogate, DATA[:9], source=DATA[:])
@@ -72,18 +72,18 @@ def right():
 
 
 @pytest.mark.parametrize("switch", SWITCHES.values(), ids=SWITCHES)
-def test_no_switch_of_the_process_changes_a_bit_and_each_is_as_it_was_afterwards(switch, right):
+def test_no_global_setting_changes_a_bit_and_each_is_restored(switch, right):
     before = settings()
     with switch():
         inside = settings()
-        assert inside != before  # or nothing would be tried
+        assert inside != before  # otherwise nothing would be tested
         found = work()
         assert settings() == inside
     assert np.array_equal(found, right)
     assert settings() == before
 
 
-def test_settings_are_given_back_after_an_error_too():
+def test_settings_are_restored_after_an_error_too():
     with np.errstate(all="raise"), torch.no_grad():
         inside = settings()
         with pytest.raises(ValueError, match="diverged"):
@@ -109,19 +109,19 @@ def two_threads():
     torch.set_num_threads(THREADS)
 
 
-def test_short_calls_have_one_thread_and_long_ones_all_that_the_caller_allows(two_threads):
+def test_short_calls_use_one_thread_and_long_calls_all_threads_of_the_caller(two_threads):
     with own_settings():
         assert (torch.get_num_threads(), allowed_threads()) == (1, 2)
         with threads_for(LONG):
             assert torch.get_num_threads() == 2
-            with own_settings(), threads_for(LONG / 2):  # a call of this package inside another
+            with own_settings(), threads_for(LONG / 2):  # a nested call of this package
                 assert (torch.get_num_threads(), allowed_threads()) == (1, 2)
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
     assert (torch.get_num_threads(), allowed_threads()) == (2, 2)
 
 
-def test_a_thread_that_begins_while_another_computes_has_the_caller_s_threads(two_threads):
+def test_a_thread_that_starts_during_another_computation_has_the_threads_of_the_caller(two_threads):
     seen = []
 
     def begin():
@@ -136,7 +136,7 @@ def test_a_thread_that_begins_while_another_computes_has_the_caller_s_threads(tw
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_the_caller_s_threads_are_given_back_after_an_error(two_threads):
+def test_the_threads_of_the_caller_are_restored_after_an_error(two_threads):
     with pytest.raises(ValueError, match="diverged"):
         pac.pretrain(DATA, model=MODEL, steps=30, learning_rate=1e30)
     with pytest.raises(KeyError), own_settings(), threads_for(LONG):
@@ -148,13 +148,13 @@ def blas_threads():
     return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
 
-def test_the_linear_algebra_of_numpy_and_scipy_has_one_thread_for_what_is_short():
+def test_the_linear_algebra_of_numpy_and_scipy_uses_one_thread_for_short_calls():
     with threadpool_limits(2, user_api="blas"):
         with numpy_threads_for(1):
             assert blas_threads() == {1}
             with numpy_threads_for(LONG / 2), numpy_threads_for(LONG):
                 assert blas_threads() == {1}
-            assert blas_threads() == {1}  # the outer one goes on
+            assert blas_threads() == {1}  # the outer context is still active
         assert blas_threads() == {2}
         with pytest.raises(KeyError), numpy_threads_for(1):
             raise KeyError

@@ -1,4 +1,4 @@
-"""What a dtype resolves, at its very limits, and moments of numbers of any magnitude."""
+"""The resolution of a dtype at its limits, and moments of numbers of any magnitude."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_the_resolution_is_sixteen_roundings_of_the_largest_size_of_each_column(
 
 
 def test_integers_are_resolved_as_float64_which_holds_them():
-    values = np.array([[-128, 5], [127, 5]], dtype=np.int8)  # |-128| is no int8
+    values = np.array([[-128, 5], [127, 5]], dtype=np.int8)  # |-128| is not representable in int8
     np.testing.assert_array_equal(resolution(values), 16 * np.finfo(float).eps * np.array([128.0, 5.0]))
     np.testing.assert_array_equal(varies(values), [True, False])
 
@@ -29,11 +29,11 @@ def test_a_column_varies_where_its_range_is_above_sixteen_roundings(dtype):
     eps = np.finfo(dtype).eps
     values = np.array([[-1.0, -1.0, 0.0, 3.0], [16 * eps - 1, 17 * eps - 1, 0.0, 3.0]], dtype=dtype)
     np.testing.assert_array_equal(varies(values), [False, True, False, False])
-    # float64 resolves what float32 does not
+    # float64 resolves a range that float32 does not
     np.testing.assert_array_equal(varies(values.astype(float)), [dtype == np.float32, True, False, False])
 
 
-def test_below_the_smallest_normal_number_a_rounding_no_longer_shrinks():
+def test_below_the_smallest_normal_number_the_rounding_stays_constant():
     smallest = np.array([[4.0, 4.0], [20.0, 21.0]]) * 2.0**-1074  # numbers are 2^-1074 apart there
     np.testing.assert_array_equal(varies(smallest), [False, True])
 
@@ -65,7 +65,7 @@ def test_the_moments_of_zeros_are_zero():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_moments_of_what_is_not_finite_are_not_finite(bad):
+def test_moments_of_values_that_are_not_finite_are_not_finite(bad):
     values = np.array([[1.0, 1.0], [bad, 2.0], [1.0, 3.0]])
     with np.errstate(invalid="ignore"):
         np.testing.assert_array_equal(np.isfinite(root_mean_square(values, 0)), [False, True])
