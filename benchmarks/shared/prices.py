@@ -108,7 +108,7 @@ def _line(seconds: Mapping[str, list[float]]) -> str:
 def print_prices(prices: Mapping[str, Any]) -> None:
     """Print median seconds, ratios of time with quartiles over all pairs and turns, and median ratios of error over pairs."""
     print(f"\nmedians at n = {SAMPLES}; fine-tuning of {STEPS} steps; {TURNS} turns after a first one that is not counted")
-    head = ("", "pairs", "seconds", "fine-tuning's over its seconds [quartiles]", "its error over fine-tuning's")
+    head = ("", "pairs", "seconds", "seconds of fine-tuning / seconds [quartiles]", "error / error of fine-tuning")
     rows = []
     pairs = prices["pairs"].values()
     for name in ("auto", "closed forms", "one closed form", "GP on the residual", "co-kriging"):

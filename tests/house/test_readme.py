@@ -13,6 +13,7 @@ from paths import ROOT
 
 import pac_surrogate as pac
 from pac_surrogate import cli, pipeline, runner
+from simulators.pairs import PAIRS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -58,3 +59,7 @@ def test_every_block_runs_in_order_as_a_reader_would_type_it(tmp_path, monkeypat
 def test_the_readme_has_its_expected_blocks():
     assert len(BLOCKS) >= 5
     assert [command.split()[0] for command in COMMANDS] == ["describe", "validate", "pretrain", "transfer", "predict"]
+
+
+def test_the_readme_counts_the_pairs():
+    assert f"**Pairs**, {len(PAIRS)} of them" in README
