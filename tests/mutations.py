@@ -491,14 +491,14 @@ MUTATIONS = {
         "weights[name] = weights[name] * factor.to(weights[name])",
         "weights[name] = weights[name] * torch.ones_like(factor).to(weights[name])",
         "test_prepare",
-        "holds_still",
+        "is_constant_in_the_source",
     ),
     "names, outputs": (
         "pac_surrogate/surrogates/outputs.py",
         "weights[name][place] = network.weights[name][row]",
         "pass",
         "test_prepare",
-        "keep_their_rows",
+        "keeps_their_rows",
     ),
     "names, layout": (
         "pac_surrogate/prepare.py",
@@ -519,14 +519,14 @@ MUTATIONS = {
         "return torch.promote_types(columns.dtype, trained)",
         "return columns.dtype",
         "test_surrogate",
-        "as_precise_as",
+        "has_the_precision",
     ),
     "choice, hopeless": (
         "pac_surrogate/selection/stacking.py",
         "square.median() / square.mean()",
         "square.mean() / square.mean()",
         "test_choose",
-        "hopeless",
+        "very_bad",
     ),
     "steps, limit": (
         "simulators/numerics/step_error.py",

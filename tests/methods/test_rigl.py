@@ -140,7 +140,7 @@ def test_fractions_follow_half_a_cosine():
         (lambda: moved(surrogate("MLP"), dataset("MLP"), 0.3), "no essential mask: prune it first"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(make, message):
+def test_impossible_settings_are_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
