@@ -456,7 +456,7 @@ MUTATIONS = {
         "counted = residuals * sample_weights(group)[:, None].sqrt()",
         "counted = residuals",
         "test_repeats",
-        "weighed_once_in_a_choice",
+        "weighted_once_in_a_choice",
     ),
     "order of rows": (
         "pac_surrogate/data/rows.py",
@@ -575,14 +575,14 @@ MUTATIONS = {
         "isinstance(value, str) or not isinstance(value, Iterable)",
         "isinstance(value, str)",
         "test_calls",
-        "without_doubt",
+        "unambiguous",
     ),
     "calls, names": (
         "pac_surrogate/methods/method_names.py",
         "for character in name.lower() if",
         "for character in name if",
         "test_calls",
-        "without_doubt",
+        "unambiguous",
     ),
     "calls, components": (
         "pac_surrogate/files/variables.py",

@@ -391,7 +391,7 @@ def test_integers_stay_integers_where_none_is_missing(tmp_path: Path) -> None:
 
 
 class Lazy:
-    """What a file of another library gives: NumPy reads it as a masked array."""
+    """An array-like object as another library returns it, which NumPy reads as a masked array."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values

@@ -29,7 +29,7 @@ LAYERS = (
 CONSOLE = (
     "pac_surrogate.console",
     "pac_surrogate.utilities.memory",
-)  # what the simulators' command line shares with the library's
+)  # used by the command lines of the library and of the simulators
 PLACE = {part: row for row, parts in enumerate(LAYERS) for part in parts}
 PLACE["the public face"] = PLACE["cli"] - 1  # `import pac_surrogate` reaches everything: only the console may do so
 

@@ -1,6 +1,6 @@
-"""The README as one reader would type it: every block of Python in order, in one session and one folder, then the console.
+"""Run the README as a reader would type it: every block of Python in order, in one session and one folder, then the console.
 
-Trainings are cut to a few steps, which changes numbers, and no line of what is typed.
+Trainings are cut to a few steps, which changes the numbers but no line of the blocks.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Calls that explain themselves: what is meant without doubt works, anything else is one line with the remedy.
+"""Calls of the library: unambiguous calls work, and any other mistake is reported in one line with the remedy.
 
-All calls are made in one other process, where no type checker answers before the library does.
+All calls are made in a separate process, where no type checker reports a mistake before the library does.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Numbers near the ends of floating point: results scale with their variables, and what cannot be held is refused by name.
+"""Numbers near the limits of floating point: results scale with their variables; numbers out of range are refused by name.
 
-Multiplication by a power of two changes the exponent of a number alone, so where nothing overflows and nothing is smaller than
-the smallest normal number, every standardised number keeps its bits, and every result is multiplied by the same power exactly.
+Multiplication by a power of two changes only the exponent of a number. Where nothing overflows or falls below the smallest
+normal number, every standardised number therefore keeps its bits, and every result is multiplied by exactly the same power.
 """
 
 import dataclasses
