@@ -85,8 +85,7 @@ def test_medians_are_those_of_the_summary_and_leave_out_missing_values():
 
 
 def test_a_paired_comparison_resolves_a_factor_of_two_that_unpaired_intervals_do_not():
-    # For every seed, the error of the reference at 2n is that of the method at n, and sizes double: n doubles in every
-    # resample.
+    # For every seed, the error of the reference at 2n is that of the method at n, and sizes double: every resample doubles n.
     curve = curve_of({"PAC": power_law(SCATTER), "scratch": power_law(2 * SCATTER)})
     (saved,) = pac.samples_saved(curve, "PAC", 0.09, against=("scratch",)).values()
     assert saved.needed.high / saved.needed.low > 1.2

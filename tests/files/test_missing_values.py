@@ -342,8 +342,7 @@ def test_a_file_of_xarray_reads_as_xarray_reads_it(path: Path, tmp_path: Path, e
         changed.to_netcdf(theirs, engine="h5netcdf", encoding={"temperature": encoding}, unlimited_dims=["sample"])
         expected = xr.load_dataset(theirs, engine="h5netcdf")
         found = read_rows(theirs, "temperature", ROWS)
-        # xarray unpacks in the decoded type, this library in float64: they differ by rounding, in float32 where the factors are
-        # float32.
+        # xarray unpacks in the decoded type, this library in float64: they differ by rounding, of float32 if the factors are.
         bound = 1e-6 if found.dtype == np.float32 or expected["temperature"].dtype == np.float32 else 1e-15
         np.testing.assert_allclose(found, expected["temperature"].values, rtol=bound, atol=0)
         assert np.isnan(found).sum() == gap

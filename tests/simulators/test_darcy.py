@@ -132,8 +132,7 @@ def test_a_part_whose_links_are_weak_but_above_round_off_is_solved():
     *matrix, right = weakly_linked(link, 8)
     pressure = solve_five_point(*matrix, right)
     across = (matrix[1][:, 3] * (pressure[:, 4] - pressure[:, 3])).sum(1)
-    # The flow into the part leaves it through the links. They are stored within diagonals 1e9 times larger, which leaves 7
-    # digits.
+    # The flow into the part leaves it through the links. They are stored in diagonals 1e9 times larger: 7 digits are left.
     torch.testing.assert_close(across, right[:, 4:].sum((1, 2)), rtol=1e-5, atol=0)
 
 

@@ -55,7 +55,7 @@ def test_modes_decay_at_their_rates_with_order_two_in_space(kind):
 @pytest.mark.parametrize(("scheme", "order", "steps"), [("legendre", 2, 16), ("euler", 1, 400)])
 def test_modes_of_the_grid_decay_with_the_order_of_the_scheme_in_time(kind, scheme, order, steps):
     # With 128 cells a Legendre step takes 20 stages or more. The number of stages changes as the step is halved, but from 20
-    # stages on the error constant then changes by less than 1 %.
+    # stages on the error constant changes by less than 1 %.
     cells, end, errors = {"legendre": 128, "euler": 16}[scheme], 0.5, []
     h, wave = LENGTH / cells, MODES[kind][0]
     for count in (steps, 2 * steps):

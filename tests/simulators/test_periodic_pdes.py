@@ -113,7 +113,7 @@ def test_doubling_the_points_changes_the_solution_by_round_off_only(name):
     # The inputs are float32: they have noise of 1e-7 in waves of any length, some of which only the finer grid resolves.
     inputs, ensemble = drawn(name, 1), replace(EVERY[name], steps=2 * EVERY[name].steps)
     if name == "kuramoto-sivashinsky":
-        # EVERY has 32 points, where no wave is stiff and the order in time is visible: too few for this test.
+        # EVERY has 32 points here, so that no wave is stiff and the order in time is visible: too few for this test.
         ensemble = replace(ensemble, points=64)
     (coarse, _), (fine, _) = ensemble.solve(inputs), replace(ensemble, points=2 * ensemble.points).solve(inputs)
     for key, values in fine.items():
@@ -200,8 +200,7 @@ def cole_hopf(x, t, nu, c=0.0, k=TAU, a=0.6):
 def test_burgers_is_solved_by_the_cole_hopf_transform_to_round_off_in_space(points):
     x, nu, t = grid(points), 0.05, 0.8
     found = solve(Burgers(), cole_hopf(x, 0, nu)[None], {"viscosity": nu}, t, steps=800)
-    # 64 points keep 21 waves; the waves of the exact solution fall as (1/3)^m: 1e-10 beyond the 21st, round-off with 128
-    # points.
+    # 64 points keep 21 waves; the waves of the exact solution fall as (1/3)^m: 1e-10 beyond the 21st, round-off with 128.
     assert largest(found[0] - cole_hopf(x, t, nu)) < {64: 1e-9, 128: 1e-12}[points]
 
 

@@ -94,8 +94,7 @@ def stoker(x, time):
 
 @pytest.mark.parametrize(("limiter", "rate", "bound"), [("monotonized central", 0.95, 2e-3), ("first order", 0.7, 1.5e-2)])
 def test_a_dam_break_approaches_stokers_solution(limiter, rate, bound):
-    # The mean of |error| at a shock has order 1; the corners of the rarefaction cost a constant reconstruction a third of an
-    # order.
+    # The mean of |error| at a shock has order 1; the corners of the rarefaction lower that of a constant reconstruction by 1/3.
     errors, time = [], 0.2
     for cells in (80, 160, 320):
         x = centres(cells)

@@ -109,9 +109,9 @@ def estimated(*body, **settings):
 @pytest.mark.parametrize("moving", [False, True])
 def test_the_estimated_error_is_the_distance_from_the_exact_oscillation_in_the_energy_norm(kind, moving):
     # Two modes, one with three times the wave number and a tenth of the amplitude, are compared with their oscillation on the
-    # same cells. In addition to the phase errors, the amplitudes have errors of up to (w step)^2 / 8, which do not grow: 3 / (w
-    # t) = 0.1 of the error of the longer mode, and at right angles to it, so that they add 0.01. The next power of w step adds
-    # 3 (w step)^2 / 80 = 0.002. After a start in motion the energy of v counts as that of u does.
+    # same cells. Besides the phase errors, the amplitudes have errors of up to (w step)^2 / 8, which do not grow. They are
+    # 3 / (w t) = 0.1 of the error of the longer mode, and at right angles to it: they add 0.01. The next power of w step
+    # adds 3 (w step)^2 / 80 = 0.002. After a start in motion the energy of v counts as that of u does.
     wave, mode, side = MODES[kind]
     cells, end, c, h = 64, 4.5, tensor(1.6), LENGTH / 64
     x, count = centres(cells), 400
@@ -203,8 +203,7 @@ def test_waves_travel_and_are_reflected_as_in_the_solution_of_d_alembert():
     near(move(rest, (HELD, FREE), 2 * cells), -initial, atol=1e-11)
 
 
-# Uneven speeds. (c^2 X')' = -w^2 X gives c^2 = -w^2 (integral of X) / X' for a shape X whose integral and slope share their
-# zeros.
+# Uneven speeds. (c^2 X')' = -w^2 X gives c^2 = -w^2 (integral of X) / X' for a shape X whose integral and slope share zeros.
 
 FREQUENCY, DAMPING = 3.0, 0.8
 
