@@ -463,7 +463,7 @@ MUTATIONS = {
         "return order[np.random.default_rng(0).permutation(samples)]",
         "return np.arange(samples)",
         "test_prepare",
-        "no_method_sees and auto",
+        "no_method_depends and auto",
     ),
     "train rows": (
         "pac_surrogate/data/dataset.py",
