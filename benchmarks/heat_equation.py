@@ -80,7 +80,7 @@ def main(
 
 def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
     """Draw fields of the best method, PAC and fine-tune at the largest size (first seed)."""
-    _, target = setting.open(pair)
+    _, target = setting.open(pair, say=lambda line: None)
     largest = int(curve["size"].max())
     medians = pac.summarise(curve)["median"].sel(size=largest)
     if bool(medians.isnull().all()):

@@ -108,6 +108,13 @@ def test_every_test_file_lies_in_a_folder_and_is_found_by_its_name():
         assert file_of(path.stem) == path
 
 
+def test_no_test_file_imports_another():
+    """The other would be found only in a run that collects its folder too; helpers lie on top of tests/."""
+    names = {path.stem for path in sources(TESTS) if path.name.startswith("test_")}
+    for path in sources(TESTS):
+        assert {name.split(".")[0] for name in imported_in(tree(path))}.isdisjoint(names), path
+
+
 def test_the_library_imports_no_simulator_and_no_benchmark_and_no_test():
     for path in sources(LIBRARY):
         packages = {name.split(".")[0] for name in imported_in(tree(path))}

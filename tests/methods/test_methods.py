@@ -7,6 +7,7 @@ import pytest
 import torch
 from adapting import Alone, case_of, outcome, outcomes, plan_of, problems
 from cases import MODELS, dataset, same, surrogate
+from every_method import METHODS
 from torch import nn
 
 import pac_surrogate as pac
@@ -19,52 +20,6 @@ from pac_surrogate.models.weights import masked, prunable
 from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-METHODS = {
-    "source unchanged": pac.SourceUnchanged(),
-    "scratch": pac.Scratch(strength=1e-3),
-    "linear correction": pac.LinearCorrection(),
-    "fine-tune": pac.FineTune(),
-    "fine-tune, body x 0.1": pac.FineTune(body_rate=0.1),
-    "linear probe": pac.LinearProbe(strength=0.01),
-    "L2": pac.L2(),
-    "L2-SP": pac.L2SP(),
-    "PackNet": pac.PackNet(),
-    "PAC": pac.PAC(),
-    "PAC, all options": pac.PAC(
-        sparsity=0.6, allocate_strength=0.1, scope="global", exempt=("readout",), min_keep_per_unit=1, train_bias=True
-    ),
-    "PAC, random mask": pac.PAC(criterion="random"),
-    "PAC, flipped mask": pac.PAC(flip=True),
-    "PAC, no allocate": pac.PAC(allocate=False),
-    "masked L2-SP": pac.PAC(allocate=False, keep_redundant=True),
-    "LP-FT": pac.LPFT(),
-    "surgical": pac.Surgical(),
-    "EWC": pac.EWC(samples=20),
-    "DELTA": pac.DELTA(),
-    "feature map": pac.DELTA(attention="uniform"),
-    "LwF": pac.LwF(),
-    "BSS": pac.BSS(),
-    "LoRA": pac.LoRA(rank=2),
-    "scale-shift": pac.ScaleShift(),
-    "delta net": pac.DeltaNetwork(hidden=(5,)),
-    "input augmentation": pac.InputAugmentation(hidden=(5,)),
-    "MFNN": pac.MFNN(hidden=(5,)),
-    "last-layer ridge": pac.LastLayerRidge(),
-    "ATL": pac.ATL(),
-    "ATL, group lasso": pac.ATL(form="group lasso"),
-    "GP": pac.GP(on="target"),
-    "GP on the residual": pac.GP(on="residual"),
-    "NARGP": pac.GP(on="augmented"),
-    "GMP": pac.SparseTransfer(pac.GMP(sparsity=0.6, rounds=3)),
-    "AC/DC": pac.SparseTransfer(pac.ACDC(sparsity=0.6, cycles=2), regime="linear"),
-    "STR": pac.SparseTransfer(pac.STR(sparsity=0.6)),
-    "RigL": pac.SparseTransfer(pac.RigL(sparsity=0.6, updates=2)),
-    "WoodFisher": pac.SparseTransfer(pac.WoodFisher(sparsity=0.6, samples=20)),
-    "LTH-T": pac.SparseTransfer(pac.LTHT(sparsity=0.4)),
-    "ticket": pac.Ticket(scheme="OMP", radius=0.05),
-    "ticket, iterative": pac.Ticket(scheme="IMP", sparsity=0.4, granularity="row", radius=0.05, attack_steps=0),
-    "ticket, learned mask": pac.Ticket(scheme="LMP", sparsity=0.5),
-}
 BUDGET = {"steps": 200, "source_steps": 60, "batch_size": 16}
 SHORT = {"steps": 60, "source_steps": 40, "batch_size": 16}
 SHORTEST = {"steps": 20, "source_steps": 20, "batch_size": 16}

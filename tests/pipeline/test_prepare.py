@@ -8,7 +8,7 @@ import torch
 from adapting import transferred
 from cases import dataset, same
 from cases import surrogate as by_hand
-from test_methods import METHODS
+from every_method import METHODS
 
 import pac_surrogate as pac
 from pac_surrogate.data.matching import match_columns, strange_grids
