@@ -12,6 +12,7 @@ from collections import Counter
 import hypothesis
 import jaxtyping
 import matplotlib as mpl
+import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401  # loads the linear algebra that the header names
 import threadpoolctl
@@ -77,6 +78,14 @@ def same_initial_weights():
 def types_checked_anew():
     """Reset the counts, so that every test checks the types of its own first calls."""
     _calls.clear()
+
+
+@pytest.fixture(autouse=True)
+def numbers_of_its_own(request, monkeypatch):
+    """Give each test a new generator, of seed 0, for each of its module: its numbers do not depend on the tests before it."""
+    for name, value in list(vars(request.module).items()):
+        if isinstance(value, np.random.Generator):
+            monkeypatch.setattr(request.module, name, np.random.default_rng(0))
 
 
 # A test is numerical if its outcome depends on floating-point arithmetic. The exceptions are tests of text, files and the rules

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import NOT_NUMERICAL
 from imports import graph, imported, imported_in, layers, module_of, part_of
@@ -106,6 +107,14 @@ def test_every_test_file_lies_in_a_folder_and_is_found_by_its_name():
     for path in files:
         assert path.parent.parent == TESTS, path
         assert file_of(path.stem) == path
+
+
+GENERATOR = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_each_test_draws_the_same_numbers_regardless_of_the_tests_before_it(time):
+    assert GENERATOR.random() == np.random.default_rng(0).random()
 
 
 def test_no_test_file_imports_another():

@@ -406,7 +406,7 @@ def test_an_output_that_is_constant_in_the_source_is_learned_from_the_target():
 
 
 def test_a_fit_uses_only_the_train_rows_of_a_dataset_with_splits():
-    x = np.random.default_rng(0).random((60, 2))
+    x = RNG.random((60, 2))
     whole = pac.Dataset.from_arrays(x, x.sum(1), valid=0.2, test=0.3)
     surrogate, train, every = (
         pac.pretrain(data, model=pac.MLP(hidden=(6,)), steps=8) for data in (whole, whole.train, whole[:])
