@@ -16,13 +16,18 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
 
-.PHONY: heat test numerical test-processors test-ranges soak package lint types clean
+.PHONY: heat test docs numerical test-processors test-ranges soak package lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
 
 test: lint types
 	$(PYTEST)
+
+# The book, whose code runs while it is built: docs/_build/html/index.html
+docs: $(VENV)/.installed-test
+	rm -rf docs/gallery  # pages of examples that exist no more
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 # The tests whose outcome depends on floating-point arithmetic, on this processor or another: ATEN_CPU_CAPABILITY=default make numerical
 numerical: $(VENV)/.installed-test
@@ -82,8 +87,8 @@ $(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(INSTALL) -e '.[test]'
+	$(INSTALL) -e '.[test,docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-newest docs/_build docs/gallery .pytest_cache .mypy_cache .ruff_cache

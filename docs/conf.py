@@ -1,0 +1,63 @@
+"""Sphinx's settings of the book: `make docs` builds it into docs/_build/html with warnings as errors."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# The pages' kernels import the benchmarks' modules and docs/book.py as scripts in these folders would.
+sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "docs")]
+os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+from docstrings import as_restructured_text  # noqa: E402
+
+project = "pac_surrogate"
+author = "the pac_surrogate authors"
+project_copyright = f"2026, {author}"
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "myst_nb",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "sg_execution_times.rst", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5", "gallery/*.json"]
+nitpicky = False
+default_role = "code"  # a name between single backticks in a docstring
+
+html_theme = "furo"
+html_title = "pac_surrogate"
+html_theme_options = {"source_repository": "", "navigation_with_keys": True}
+
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline"]
+myst_heading_anchors = 3
+nb_execution_mode = os.environ.get("BOOK_EXECUTION", "force")
+nb_execution_in_temp = True
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_class_signature = "mixed"
+autodoc_default_options = {"members": False}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(ROOT / "examples"),
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "download_all_examples": False,
+    "show_memory": False,
+    "abort_on_example_error": True,
+    "plot_gallery": os.environ.get("BOOK_EXECUTION", "force") != "off",
+}
+
+
+def setup(app):
+    """Read docstrings as this project writes them."""
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=100)  # before napoleon reads the sections

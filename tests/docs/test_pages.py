@@ -1,0 +1,38 @@
+"""Run the code of the README and of every page of the book as a reader would type it.
+
+Trainings are cut to a few steps, which changes the numbers but no line of the pages.
+"""
+
+import matplotlib.pyplot as plt
+import pytest
+from pages import blocks, run
+from paths import ROOT
+
+import pac_surrogate as pac
+from pac_surrogate import pipeline, runner
+
+STEPS = 5
+CANDIDATES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = [path for path in CANDIDATES if "_build" not in path.parts and blocks(path)]
+
+
+@pytest.fixture
+def short_trainings(monkeypatch):
+    """Cut every training to a few steps."""
+
+    def shorter(*arguments, steps, **options):
+        return pac.fit(*arguments, steps=min(steps, STEPS), **options)
+
+    for module in (pipeline, runner):
+        monkeypatch.setattr(module, "fit", shorter)
+
+
+# A target outside the range of its source gives a warning, and so does a network of a few steps where nothing is predicted.
+@pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys, short_trainings):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    run(page, capsys)
+    plt.close("all")
