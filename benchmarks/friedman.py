@@ -9,7 +9,11 @@ drawn with dissimilarity d; half of the 20,000 source samples are for training. 
 and <out>/dissimilarity.png.
 """
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.figure import Figure
 
 import pac_surrogate as pac
 from shared.candidates import CANDIDATES, RIVALS
@@ -25,6 +29,11 @@ COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 def main(setting: Setting) -> None:
     methods = {method: CANDIDATES[method] for method in setting.methods}
     curves = {name: compare(name, methods, setting) for name in setting.pairs}
+    write_figure(setting.out / "dissimilarity.png", draw(curves))
+
+
+def draw(curves: Mapping[str, "xr.Dataset"]) -> Figure:
+    """Draw median errors against the number of target samples, with a panel for each pair."""
     figure, axes = plt.subplots(
         1, len(curves), figsize=(3.2 * len(curves), 3.4), sharey=True, squeeze=False, layout="constrained"
     )
@@ -35,7 +44,7 @@ def main(setting: Setting) -> None:
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
     axes[0, 0].set_ylabel("RMSE / standard deviation")
     axes[0, -1].legend(fontsize=7)
-    write_figure(setting.out / "dissimilarity.png", figure)
+    return figure
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from shared.comparison import Comparison
 from shared.curves import compute, finished
 from shared.files import write_json
 from shared.provenance import write_config
-from shared.ranking import Cells, draw, rank, ranking_table, write_tidy
+from shared.ranking import Cells, draw, rank, ranking_table, ratio_table, remarks, write_tidy
 from shared.setting import Setting, Spending
 from simulators.pairs import PAIRS, find_pair
 
@@ -78,9 +78,10 @@ def report_finished(setting: Setting) -> None:
     ranking = rank(cells)
     write_json(setting.out / "ranking.json", {**ranking, "missing": missing})
     draw(cells, ranking, setting.out)
-    print(ranking_table(ranking))
+    for table in (ranking_table(ranking), ratio_table(ranking, "size"), ratio_table(ranking, "kind"), remarks(ranking)):
+        print(table + "\n")
     hours = sum(float(curve.attrs["wall_seconds"]) for curve in curves.values() if curve is not None) / 3600
-    print(f"\n{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, without pretraining")
+    print(f"{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, without pretraining")
     if missing:
         print(f"\nmissing, {len(missing)} of {len(curves)}: {'; '.join(missing)}")
 
