@@ -10,41 +10,26 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import xarray as xr
 from IPython.display import Image
 
-import acquisition
-import busy_cores
-import choice
-import oscillator
 import pac_surrogate as pac
-import throughput
-import verification
-from shared import prices, ranking, regret
 from shared.tables import markdown_table
-from simulators.ensemble import Pair
-from simulators.heat.pairs import HEAT
-from simulators.odes.pairs import TRAJECTORIES
-from simulators.pairs import PAIRS
-from simulators.periodic.pairs import PERIODIC
-from simulators.porous.pairs import POROUS
-from simulators.steady.pairs import STEADY
-from simulators.tables.pairs import TABLES
-from simulators.water.pairs import WATER
-from simulators.waves.pairs import WAVES
-from speed import columns
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shared.regret import Cell
+    from simulators.ensemble import Pair
+
+# The benchmarks import PyTorch, which takes seconds: each is imported by the functions that need it.
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PHYSICS = {
-    **{"heat": HEAT, "periodic": PERIODIC, "odes": TRAJECTORIES, "waves": WAVES, "water": WATER},
-    **{"steady": STEADY, "porous": POROUS, "tables": TABLES},
-}
+PHYSICS = ("heat", "periodic", "odes", "waves", "water", "steady", "porous", "tables")  # folders of simulators
 KINDS = {
     "parameter": "parameter: values inside or outside the range of the source",
     "physics": "physics: a term that the source lacks",
@@ -232,11 +217,15 @@ def pairs_table(folder: str, size: int, methods: Sequence[str] = (), head: Calla
 
 def rank_table() -> str:
     """Return mean ranks and win rates of all methods."""
+    from shared import ranking
+
     return ranking.ranking_table(read("leaderboard/ranking.json"))
 
 
 def ratio_table(parts: str, methods: Sequence[str] = ()) -> str:
     """Return errors relative to fine-tuning by "size" or by "kind" of shift, of all methods or of some."""
+    from shared import ranking
+
     stored = read("leaderboard/ranking.json")
     kept = {name: entry for name, entry in stored["methods"].items() if not methods or name in methods}
     return ranking.ratio_table({**stored, "methods": kept}, parts)
@@ -244,17 +233,23 @@ def ratio_table(parts: str, methods: Sequence[str] = ()) -> str:
 
 def rank_rows(methods: Sequence[str]) -> str:
     """Return mean ranks and win rates of some methods."""
+    from shared import ranking
+
     stored = read("leaderboard/ranking.json")
     return ranking.ranking_table({**stored, "methods": {n: e for n, e in stored["methods"].items() if n in methods}})
 
 
 def rank_remarks() -> str:
     """Return the list of the methods that diverged or are n/a somewhere."""
+    from shared import ranking
+
     return ranking.remarks(read("leaderboard/ranking.json"))
 
 
 def rollout_table(pair: str, measure: str = "trajectory") -> str:
     """Return median errors of rolled-out oscillators by method and size."""
+    import oscillator
+
     return oscillator.error_table(read("oscillator/rollout.json")[pair], measure, rollout_sizes())
 
 
@@ -267,34 +262,47 @@ def rollout_sizes() -> list[int]:
 
 
 @cache
-def cells() -> list[regret.Cell]:
+def cells() -> "list[Cell]":
     """Return the cells of the benchmark of the choice."""
+    from shared import regret
+
     return regret.read_cells(RESULTS / "choice.csv", RESULTS / "choice" / "coverage.csv")
 
 
 def regret_table() -> str:
     """Return the error of the choice over that of the best method in hindsight, by half and size."""
+    from shared import regret
+
     return regret.regret_table(regret.regret(cells()))
 
 
 def fixed_methods_table() -> str:
     """Return the error of the choice over that of each fixed method."""
+    from shared import regret
+
     return regret.methods_table(read("choice/summary.json")["methods"])
 
 
 def regret_of_pairs_table(half: str) -> str:
     """Return the regret of each pair of a half by size, and the coverage of its intervals."""
+    from shared import regret
+
     own = [cell for cell in cells() if cell.half == half]
     return regret.pairs_table(regret.by_pair(own), sorted({cell.auto["size"] for cell in own}))
 
 
 def coverage_table() -> str:
     """Return the coverage and the width of the intervals by half, level and size."""
+    import choice
+    from shared import regret
+
     return regret.coverage_table(regret.coverage(cells(), choice.LEVELS))
 
 
 def price_table() -> str:
     """Return the cost of the choice and of other ways."""
+    from shared import prices
+
     return prices.price_table(read("choice/prices.json"))
 
 
@@ -312,14 +320,20 @@ def field_price_table() -> str:
 
 
 @cache
-def acquired() -> tuple[pd.DataFrame, dict[str, Any]]:
+def acquired() -> "tuple[pd.DataFrame, dict[str, Any]]":
     """Return the errors with chosen and random samples, and the comparison of both on each pair."""
+    import pandas as pd
+
+    import acquisition
+
     errors = pd.read_csv(RESULTS / "acquisition" / "acquisition.csv")
     return errors, acquisition.compare_pairs(errors)
 
 
 def acquisition_table(half: str) -> str:
     """Return what chosen samples save on each pair of a half, "tuned on" or "held out"."""
+    import acquisition
+
     found = acquired()[1]
     rows = acquisition.savings({pair: found[pair] for pair in acquisition.HALVES[half] if pair in found})
     return markdown_table(("pair", *acquisition.SAVINGS), rows)
@@ -327,6 +341,8 @@ def acquisition_table(half: str) -> str:
 
 def acquisition_sentence() -> str:
     """Return how many pairs save samples, as two sentences."""
+    import acquisition
+
     found = acquired()[1]
     total = acquisition.totals(found)
     halves = (
@@ -352,6 +368,8 @@ def peer_table(peer: str, which: str, threads: int = 1) -> str:
         which: "time" or "error".
         threads: number of threads.
     """
+    from speed import columns
+
     shown = {
         ("scipy", "time"): ("system", "ours [samples/s]", "SciPy [samples/s]", "ratio"),
         ("scipy", "error"): (
@@ -370,6 +388,8 @@ def peer_table(peer: str, which: str, threads: int = 1) -> str:
 
 def throughput_table() -> str:
     """Return the time of loops over that of a stack, by number of threads."""
+    import throughput
+
     seconds = read("throughput/cpu.json")["seconds"]
     loops = [name for name in next(iter(seconds.values())) if name != "stack"]
     rows = [
@@ -381,14 +401,25 @@ def throughput_table() -> str:
 
 def busy_table() -> str:
     """Return wall and CPU times of calls alone and beside busy processes."""
+    import busy_cores
+
     return markdown_table(busy_cores.HEAD, map(busy_cores.cells_of, read("busy_cores/cpu.json")["rows"]))
 
 
 # Simulators
 
 
+def pairs_of(physics: str) -> "list[Pair]":
+    """Return the pairs of one physics, which is one of PHYSICS."""
+    from simulators.pairs import PAIRS
+
+    return [pair for pair in PAIRS.values() if type(pair.source.ensemble).__module__.split(".")[1] == physics]
+
+
 def kinds_table() -> str:
     """Return the pairs by kind of shift."""
+    from simulators.pairs import PAIRS
+
     rows = [
         (text, ", ".join(f"`{pair.name}`" for pair in PAIRS.values() if pair.shift == kind)) for kind, text in KINDS.items()
     ]
@@ -397,14 +428,16 @@ def kinds_table() -> str:
 
 def counts_table() -> str:
     """Return how many samples the sides of the pairs have, and how many pairs have these numbers."""
-    found: dict[tuple[str, str], list[str]] = {}
+    from simulators.pairs import PAIRS
+
+    found: dict[tuple[str, ...], list[str]] = {}
     for pair in PAIRS.values():
         counts = tuple(" + ".join(f"{n:,}" for n in side.counts()) for side in (pair.source, pair.target))
         found.setdefault(counts, []).append(pair.name)
     return markdown_table(("source", "target", "pairs"), [(*counts, len(names)) for counts, names in found.items()])
 
 
-def difficulty_table(pairs: Iterable[Pair]) -> str:
+def difficulty_table(pairs: "Iterable[Pair]") -> str:
     """Return the measured difficulty of pairs: errors of the unchanged source, of scratch and of fine-tuning at some size."""
     stored = read("difficulty/difficulty.json")
     at = stored["config"]["sizes"].index(16)
@@ -420,7 +453,7 @@ def difficulty_table(pairs: Iterable[Pair]) -> str:
     return markdown_table(("pair", "shift", "difficulty", "metric", "source unchanged", "scratch", "fine-tune"), rows)
 
 
-def training_table(pairs: Iterable[Pair]) -> str:
+def training_table(pairs: "Iterable[Pair]") -> str:
     """Return the errors of scratch and of fine-tuning by size, without any tuning, on some pairs."""
     stored = read("difficulty/difficulty.json")
     sizes = [n for n in stored["config"]["sizes"] if n]
@@ -434,24 +467,30 @@ def training_table(pairs: Iterable[Pair]) -> str:
 
 
 def equation_table(physics: str) -> str:
-    """Return the equations of the pairs of one physics, a key of PHYSICS, and their schemes."""
+    """Return the equations of the pairs of one physics, one of PHYSICS, and their schemes."""
+    import verification
+
     return verification.equation_table(_sides(physics))
 
 
 def property_table(physics: str) -> str:
     """Return the measured orders and residuals of the equations of `equation_table`; "" of closed forms."""
+    import verification
+
     return verification.property_table(_sides(physics))
 
 
 def _sides(physics: str) -> list[dict[str, Any]]:
-    names = {pair.name for pair in PHYSICS[physics]}
+    names = {pair.name for pair in pairs_of(physics)}
     return [side for side in read("verification/verification.json")["sides"] if side["pair"] in names]
 
 
 def pair_sections(physics: str, pictures: str = "../../simulators/pictures") -> str:
     """Return a section with title, equations, differences and picture for each pair of one physics."""
+    import verification
+
     texts = []
-    for pair in PHYSICS[physics]:
+    for pair in pairs_of(physics):
         title = f"{pair.title[0].upper()}{pair.title[1:]}."
         shown = f"![samples of {pair.name}]({pictures}/{pair.name}.png)"
         texts += [f"### {pair.name}", title, verification.section(pair), shown]
