@@ -1,6 +1,6 @@
 """Compare transfer methods on the heat equation: error against the number of target samples.
 
-    python benchmarks/heat_equation.py              one pair, 9 methods, 5 seeds: 1 to 3 minutes on 2 cores
+    python benchmarks/heat_equation.py              one pair, 10 methods, 5 seeds: 1 to 3 minutes on 2 cores
     python benchmarks/heat_equation.py --quick      a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/heat_equation.py --full       three pairs (a CNN in 2-D), 10 seeds, longer training: hours on 2 cores
 
@@ -33,6 +33,7 @@ PAC = (
     pac.PAC(learning_rate=3e-3, sparsity=0.5, strength=0.002),
 )
 METHODS: Methods = {
+    "auto": pac.Auto(),
     "source unchanged": pac.SourceUnchanged(),
     "scratch": pac.grid(pac.Scratch, learning_rate=RATES, strength=(0.0, 1e-3)),
     "linear correction": pac.grid(pac.LinearCorrection, strength=(0.1, 0.01, 1e-3, 1.0)),
