@@ -99,7 +99,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
             (prediction,) = predict_many([pac.Surrogate.load(saved)], [samples])
             predictions[label] = prediction[:, : variable.size].reshape(-1, *variable.shape)
     coordinate = target.coordinates["x"]
-    figure = pac.plot_fields(
+    panels = pac.plot_fields(
         samples[variable.name],
         predictions,
         x=coordinate.values,
@@ -108,7 +108,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
         axis=f"x [{coordinate.units}]",
         title=f"{curve.attrs['pair']}: n = {largest} target samples, seed {int(curve['seed'][0])}",
     )
-    write_figure(setting.out / pair / "fields.png", figure)
+    write_figure(setting.out / pair / "fields.png", panels[0, 0].figure)
 
 
 if __name__ == "__main__":

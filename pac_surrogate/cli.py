@@ -191,6 +191,7 @@ def curve(
     with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command continues from there"):
         import pac_surrogate as pac
         from pac_surrogate.files.replacing import by_suffix, check_output, replacing
+        from pac_surrogate.plots.panels import whole_figure
 
         methods = {name: _method(name, {}) for name in method}
         figure, suffix = out / "curve.png", by_suffix(".png")
@@ -208,7 +209,7 @@ def curve(
             out=out,
         )
         with replacing(figure, suffix) as temporary:
-            pac.plot_curve(result).savefig(temporary, dpi=150, format="png")
+            whole_figure(pac.plot_curve(result)).savefig(temporary, dpi=150, format="png")
     summary = pac.summarise(result)
     typer.echo(summary["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
     if broken := int(summary["diverged"].sum()):

@@ -14,6 +14,7 @@ from typer import Option
 
 import pac_surrogate as pac
 from pac_surrogate.methods.method import Method
+from pac_surrogate.plots.panels import whole_figure
 from shared.command import FINISHED, NAMES, Data, Device, Full, Out, Quick, Seeds, Sizes, check_known, run
 from shared.figures import write_figure
 from shared.provenance import write_config
@@ -123,7 +124,7 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
     folder = setting.out / pair
     model = model_of(target)
     curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
-    write_figure(folder / "curve.png", pac.plot_curve(curve))
+    write_figure(folder / "curve.png", whole_figure(pac.plot_curve(curve)))
     seconds = time.perf_counter() - began
     write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)
     print(

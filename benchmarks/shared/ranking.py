@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from pac_surrogate.plots.style import SIGNED, in_style
 from shared.figures import write_figure
 from shared.tables import markdown_table, write_csv
 
@@ -186,6 +187,7 @@ def ranking_table(ranking: Mapping[str, Any]) -> str:
     return "\n".join([markdown_table(head, rows), "", *notes])
 
 
+@in_style()
 def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
     """Draw the critical-difference diagram of methods with results everywhere, and the ratios for each kind of shift."""
     middle = medians(cells)
@@ -196,7 +198,8 @@ def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
     kinds = list(next(iter(ranking["methods"].values()))["ratio_by_kind"])
     values = np.array([[ranking["methods"][n]["ratio_by_kind"][k] or np.nan for k in kinds] for n in names], dtype=float)
     figure, axes = plt.subplots(figsize=(4.5 + 0.8 * len(kinds), 1.5 + 0.24 * len(names)), layout="constrained")
-    image = axes.imshow(np.log2(values), cmap="RdBu_r", vmin=-1.5, vmax=1.5, aspect="auto")
+    image = axes.imshow(np.log2(values), cmap=SIGNED, vmin=-1.5, vmax=1.5, aspect="auto")
+    axes.grid(False)
     axes.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)
     for (row, column), value in np.ndenumerate(values):

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import NullFormatter
 
+from pac_surrogate.plots.style import ZERO, in_style
 from shared.figures import write_figure
 from shared.tables import markdown_table, write_csv
 
@@ -186,6 +187,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
+@in_style()
 def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
     """Draw regret.png, with triangles for ratios outside the axis, and coverage.png."""
     sizes = sorted({cell.auto["size"] for cell in cells})
@@ -197,8 +199,8 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         for place, ratios in enumerate(own, start=1):
             across, seen = place + np.linspace(-0.2, 0.2, len(ratios)), np.clip(ratios, *SHOWN)
             for marker, inside in ((".", seen == ratios), ("^", seen < ratios), ("v", seen > ratios)):
-                axis.plot(across[inside], seen[inside], marker, color="tab:blue", alpha=0.35, markersize=4)
-        axis.axhline(1, color="black", linewidth=0.8)
+                axis.plot(across[inside], seen[inside], marker, color="C0", alpha=0.35, markersize=4)
+        axis.axhline(1, **ZERO)
         axis.set_yscale("log")
         axis.set_ylim(SHOWN[0] / 1.1, SHOWN[1] * 1.1)
         axis.set_yticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
@@ -230,6 +232,6 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.set_xlabel("target samples n")
         axis.set_title(f"{half} half: mean, and pairs as dots")
     axes[0][0].set_ylabel("fraction of test outputs inside the interval")
-    axes[0][0].legend(title="nominal", fontsize=8)
+    axes[0][0].legend(title="nominal")
     figure.tight_layout()
     write_figure(out / "coverage.png", figure)
