@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import xarray as xr
 
 import pac_surrogate as pac
+from pac_surrogate.plots.style import in_style
 from shared.comparison import Comparison, Methods, compare
 from shared.figures import write_figure
 from shared.setting import Setting, Spending
@@ -48,9 +49,10 @@ COMPARISON = Comparison("ablation", PAIRS, tuple(ALL), SPENDING, full_pairs=(*PA
 def main(setting: Setting) -> None:
     curves = {name: compare(name, {method: ALL[method] for method in setting.methods}, setting) for name in setting.pairs}
     if set(SWEEPS) <= set(setting.methods):
-        draw_sweeps(curves, setting.out / "sweeps.png")
+        draw_sweeps(curves, setting.figure("sweeps"))
 
 
+@in_style()
 def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
     """Draw median errors against sparsity and strength, a line for each number of target samples."""
     figure, axes = plt.subplots(len(curves), 2, figsize=(9, 3.2 * len(curves)), squeeze=False, layout="constrained")
@@ -64,7 +66,7 @@ def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
         row[1].set_xscale("symlog", linthresh=1e-4)
         row[1].set_xlim(-2e-5, 3)
         row[1].set_xticks(STRENGTHS, [f"{value:g}" for value in STRENGTHS])
-        row[0].legend(fontsize=7)
+        row[0].legend()
     write_figure(path, figure)
 
 

@@ -18,6 +18,7 @@ import typer
 import xarray as xr
 
 import pac_surrogate as pac
+from pac_surrogate.plots.panels import whole_figure
 from pac_surrogate.surrogates.batch_prediction import predict_many
 from shared.command import check_known
 from shared.comparison import Comparison, Methods, compare
@@ -100,7 +101,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
             (prediction,) = predict_many([pac.Surrogate.load(saved)], [samples])
             predictions[label] = prediction[:, : variable.size].reshape(-1, *variable.shape)
     coordinate = target.coordinates["x"]
-    figure = pac.plot_fields(
+    panels = pac.plot_fields(
         samples[variable.name],
         predictions,
         x=coordinate.values,
@@ -109,7 +110,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
         axis=f"x [{coordinate.units}]",
         title=f"{curve.attrs['pair']}: n = {largest} target samples, seed {int(curve['seed'][0])}",
     )
-    write_figure(setting.out / pair / "fields.png", figure)
+    write_figure(setting.figure(f"{pair}/fields"), whole_figure(panels[0, 0]))
 
 
 if __name__ == "__main__":

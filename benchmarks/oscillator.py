@@ -27,6 +27,7 @@ from torch import Tensor
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.methods.specification import as_method
+from pac_surrogate.plots.style import in_style
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.batch_prediction import predict_many
@@ -62,7 +63,7 @@ def main(setting: Setting) -> None:
     methods = {name: CANDIDATES[name] for name in setting.methods}
     write_config(setting.out, asdict(spending), methods, time.perf_counter() - began, setting.device)
     write_json(setting.out / "rollout.json", results)
-    draw(results, spending, setting.out / "rollout.png")
+    draw(results, spending, setting.figure("rollout"))
 
 
 def flow(
@@ -153,6 +154,7 @@ def print_errors(pair: str, errors: Mapping[str, Any], spending: Spending) -> No
         print(markdown_table(("method", *(f"n = {n}" for n in spending.sizes)), rows))
 
 
+@in_style()
 def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
     figure, axes = plt.subplots(2, len(results), figsize=(4 * len(results), 6.5), squeeze=False, layout="constrained")
     for column, (pair, errors) in enumerate(results.items()):
@@ -160,7 +162,7 @@ def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
             for name, found in errors.items():
                 axis.plot(spending.sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
             axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
     write_figure(path, figure)
 
 

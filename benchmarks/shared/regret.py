@@ -1,6 +1,6 @@
 """From errors to regret: the choice against the best method in hindsight, the coverage of its intervals, and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import NullFormatter
 
+from pac_surrogate.plots.style import ZERO, in_style
 from shared.figures import write_figure
 from shared.tables import markdown_table, write_csv
 
@@ -186,8 +187,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
-    """Draw regret.png, with triangles for ratios outside the axis, and coverage.png."""
+@in_style()
+def draw(cells: Sequence[Cell], path_of: Callable[[str], Path], levels: Sequence[float]) -> None:
+    """Draw the figures "regret", with triangles for ratios outside the axis, and "coverage" to the files of these names."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     halves = [half for half in HALVES if any(cell.half == half for cell in cells)]
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
@@ -197,8 +199,8 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         for place, ratios in enumerate(own, start=1):
             across, seen = place + np.linspace(-0.2, 0.2, len(ratios)), np.clip(ratios, *SHOWN)
             for marker, inside in ((".", seen == ratios), ("^", seen < ratios), ("v", seen > ratios)):
-                axis.plot(across[inside], seen[inside], marker, color="tab:blue", alpha=0.35, markersize=4)
-        axis.axhline(1, color="black", linewidth=0.8)
+                axis.plot(across[inside], seen[inside], marker, color="C0", alpha=0.35, markersize=4)
+        axis.axhline(1, **ZERO)
         axis.set_yscale("log")
         axis.set_ylim(SHOWN[0] / 1.1, SHOWN[1] * 1.1)
         axis.set_yticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
@@ -207,7 +209,7 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.set_xlabel("target samples n")
     axes[0][0].set_ylabel("error of auto / best method in hindsight")
     figure.tight_layout()
-    write_figure(out / "regret.png", figure)
+    write_figure(path_of("regret"), figure)
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
     for axis, half in zip(axes[0], halves, strict=True):
         for place, level in enumerate(levels):
@@ -230,6 +232,6 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.set_xlabel("target samples n")
         axis.set_title(f"{half} half: mean, and pairs as dots")
     axes[0][0].set_ylabel("fraction of test outputs inside the interval")
-    axes[0][0].legend(title="nominal", fontsize=8)
+    axes[0][0].legend(title="nominal")
     figure.tight_layout()
-    write_figure(out / "coverage.png", figure)
+    write_figure(path_of("coverage"), figure)
