@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The pages' kernels import the benchmarks' modules and docs/book.py as scripts in these folders would.
 sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "docs")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["TTY_COMPATIBLE"] = "0"  # no progress bars in the outputs of shell commands
 
 from docstrings import as_restructured_text  # noqa: E402
 
