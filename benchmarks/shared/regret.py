@@ -107,7 +107,7 @@ def report_cells(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, An
     print(markdown_table(head, rows))
     summary["methods"] = _against_methods(cells)
     summary["pairs"] = _by_pair(cells)
-    summary["coverage"] = _coverage(cells, levels)
+    summary["coverage"] = report_coverage(cells, levels)
     return summary
 
 
@@ -153,7 +153,7 @@ def _by_pair(cells: Sequence[Cell]) -> dict[str, Any]:
     return found
 
 
-def _coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
+def report_coverage(cells: Sequence[Cell], levels: Sequence[float]) -> dict[str, Any]:
     """Print and return the mean coverage and median width by half, level and size."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     print("\ncoverage of the intervals, %, and in brackets their median width over the standard deviation of the outputs")
