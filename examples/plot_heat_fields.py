@@ -40,3 +40,4 @@ for rod, ax in enumerate(axes):
 axes[0].set_ylabel("temperature [K]")
 axes[0].legend(frameon=False, fontsize=8)
 plt.show()
+folder.cleanup()

@@ -22,7 +22,7 @@ vorticity = solve_periodic(NavierStokes(), start, {"viscosity": viscosity}, time
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
 for ax, time, field in zip(axes, times, vorticity[0], strict=True):
     largest = float(field.abs().max())
-    image = ax.imshow(field.T, origin="lower", extent=(0, 1, 0, 1), cmap="RdBu_r", vmin=-largest, vmax=largest)
+    image = ax.imshow(field.T.numpy(), origin="lower", extent=(0, 1, 0, 1), cmap="RdBu_r", vmin=-largest, vmax=largest)
     figure.colorbar(image, ax=ax, location="bottom", label="vorticity [1/s]", shrink=0.8)
     ax.set_title(f"t = {time:g} s")
     ax.set_xlabel("x [m]")

@@ -5,7 +5,6 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-
 from pac_surrogate.plots.writing import save_figure
 
 mpl.use("Agg")
