@@ -1,5 +1,6 @@
 """Sphinx's settings of the book: `make docs` builds it into docs/_build/html with warnings as errors."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "docs")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
 
-from docstrings import as_restructured_text  # noqa: E402
+from docstrings import as_restructured_text, readable_signature  # noqa: E402
 
 project = "pac_surrogate"
 author = "the pac_surrogate authors"
@@ -24,7 +25,8 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "sg_execution_times.rst", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5", "gallery/*.json"]
-nitpicky = False
+nitpicky = True  # every link to a name of this project leads somewhere; those of other projects have no target here
+nitpick_ignore_regex = [("py:.*", r"(?!(pac_surrogate|simulators)\.).*")]
 default_role = "code"  # a name between single backticks in a docstring
 
 html_theme = "furo"
@@ -33,6 +35,13 @@ html_theme_options = {"source_repository": "", "navigation_with_keys": True}
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
+# MathJax as one file of the book: the package is never imported, it only carries the file.
+MATHJAX = importlib.util.find_spec("sphinx-mathjax-offline")
+if MATHJAX is not None and MATHJAX.origin is not None:  # else the browser loads MathJax from Sphinx's default host
+    html_static_path = [str(Path(MATHJAX.origin).parent / "static" / "mathjax" / "tex-svg.js")]
+    mathjax_path = "tex-svg.js"
+    mathjax3_config = {"options": {"enableMenu": False}}  # the menu would load further files
+
 nb_execution_mode = os.environ.get("BOOK_EXECUTION", "force")
 nb_execution_in_temp = True
 nb_execution_timeout = 300
@@ -42,10 +51,11 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"members": False}
+maximum_signature_line_length = 90
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 
 sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
@@ -61,3 +71,4 @@ sphinx_gallery_conf = {
 def setup(app):
     """Read docstrings as this project writes them."""
     app.connect("autodoc-process-docstring", as_restructured_text, priority=100)  # before napoleon reads the sections
+    app.connect("autodoc-process-signature", readable_signature)

@@ -1,9 +1,60 @@
 """Docstrings as reStructuredText: in this project they are plain text with indented equations and names between backticks."""
 
+import ast
+import inspect
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import pac_surrogate as pac
+
 SECTIONS = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Warns|Example|Examples|Note|Notes|References):$")
+LONGEST_DEFAULT = 40  # characters of a default value in a signature
+# Classes outside pac.__all__ that public calls return or accept. Objects of the first group are made by the library alone.
+RETURNED = (
+    "pac_surrogate.Dataset",
+    "pac_surrogate.Surrogate",
+    "pac_surrogate.files.variables.Coordinate",
+    "pac_surrogate.intervals.bands.Interval",
+    "pac_surrogate.predictors.choice.Choice",
+    "pac_surrogate.predictors.choice.CandidateError",
+    "pac_surrogate.predictors.network.Network",
+    "pac_surrogate.predictors.fold_fits.Folds",
+    "pac_surrogate.data.scaling.Scaling",
+    "pac_surrogate.data.scaling.Columns",
+    "pac_surrogate.data.undefined_metrics.LeftOutWarning",
+    "pac_surrogate.curves.savings.SamplesNeeded",
+    "pac_surrogate.curves.savings.SamplesSaved",
+    "pac_surrogate.curves.costs.BreakEven",
+    "pac_surrogate.solvers.runs.Fit",
+    "pac_surrogate.methods.case.Case",
+    "pac_surrogate.methods.method.Method",
+    "pac_surrogate.methods.method.Outcome",
+    "pac_surrogate.plan.Plan",
+    "pac_surrogate.Plan",
+    "pac_surrogate.plan.FunctionalRegulariser",
+    "pac_surrogate.plan.Reparametrisation",
+    "pac_surrogate.DatasetError",
+    "simulators.ensemble.Ensemble",
+    "simulators.heat.heat_equation.Heat",
+    "simulators.waves.wave_equation.Wave",
+    "simulators.water.shallow_water.ShallowWater",
+    "simulators.porous.darcy.Flow",
+)
+ACCEPTED = (
+    "pac_surrogate.files.variables.Variable",
+    "pac_surrogate.data.undefined_metrics.UndefinedMetricError",
+    "pac_surrogate.perturbation.Perturbation",
+    "pac_surrogate.methods.case.Budget",
+    "pac_surrogate.methods.method.NotApplicableError",
+    "pac_surrogate.methods.problems.Measure",
+    "pac_surrogate.methods.problems.Train",
+    "simulators.ensemble.Pair",
+    "simulators.ensemble.Side",
+    "simulators.numerics.step_error.LostSolutionError",
+    "simulators.periodic.semilinear.SemilinearPDE",
+)
+OTHERS = {full.rpartition(".")[2]: full for full in (*RETURNED, *ACCEPTED) if full.count(".") > 1}
 
 
 def as_restructured_text(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -13,22 +64,79 @@ def as_restructured_text(app: Any, what: str, name: str, obj: Any, options: Any,
     """
     changed: list[str] = []
     section = literal = False
-    for line in lines:
+    own = set(inspect.signature(obj).parameters) if what in ("function", "method") else set()
+    own |= set(getattr(obj, "__annotations__", ())) if what == "class" else set()
+    for number, line in enumerate(lines):
         indented = line.startswith("    ")
         if line and not indented:
             section, literal = bool(SECTIONS.match(line)), False
         if indented and not section:
             if not literal:
-                # The mark stands alone: the paragraph before it is shown as it was written.
-                changed += ["", "::", ""]
+                changed += ["", f".. code-block:: {_language(lines[number:])}", ""]
                 literal = True
             changed.append(line)
         else:
-            changed.append(escaped(line))
+            changed.append(escaped(line, own | {name.rpartition(".")[2]}))
     lines[:] = changed
 
 
-def escaped(line: str) -> str:
-    """Escape the characters of a line that reStructuredText would read as markup, but for text between backticks."""
-    pieces = re.split(r"(`[^`]*`)", line)
-    return "".join(piece if piece.startswith("`") else re.sub(r"(\*|\||_(?=\W|$)|\\)", r"\\\1", piece) for piece in pieces)
+def _language(lines: list[str]) -> str:
+    """Return "python" if the indented lines that come first are a program, and "text" if they are an equation."""
+    block: list[str] = []
+    for line in lines:
+        if line and not line.startswith("    "):
+            break
+        block.append(line[4:])
+    text = "\n".join(block)
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return "text"
+    return "python" if re.search(r"^(class|with|grid)\b", text) else "text"
+
+
+def escaped(line: str, own: set[str] = frozenset()) -> str:  # type: ignore[assignment]
+    """Escape the characters of a line that reStructuredText would read as markup; names between backticks become code or links.
+
+    Args:
+        line: a line of a docstring.
+        own: names that mean the object itself or its parameters, which are not links.
+    """
+    return "".join(_pieces(line, own))
+
+
+def _pieces(line: str, own: set[str]) -> Iterator[str]:
+    for piece in re.split(r"(`[^`]*`)", line):
+        if not piece.startswith("`"):
+            yield re.sub(r"(\*|\||_(?=\W|$)|\\)", r"\\\1", piece)
+            continue
+        name = piece.strip("`")
+        target = None if name.partition(".")[0] in own else _target(name)
+        yield f":py:obj:`{name} <{target}>`" if target else f"``{name}``"
+
+
+def _target(name: str) -> str | None:
+    """Return the full name under which the reference describes a class or function, or its member; None if it does not."""
+    first, _, member = name.partition(".")
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)?", name):
+        return None
+    if first in pac.__all__:
+        known = not member or hasattr(getattr(pac, first), member)
+        return f"pac_surrogate.{name}" if known else None
+    return OTHERS.get(name)
+
+
+def readable_signature(app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, result: str | None) -> Any:
+    """Shorten long default values, and leave out the signatures of classes that users do not call."""
+    if name in RETURNED:
+        return "", None
+    if what in ("class", "exception") and name.startswith("simulators.periodic."):
+        return "", None  # ranges from which a pair draws; a solver takes the numbers of its call
+    if not signature or what not in ("class", "exception", "function", "method"):
+        return None
+    parameters = inspect.signature(obj).parameters
+    for parameter in parameters.values():
+        default = "" if parameter.default is inspect.Parameter.empty else repr(parameter.default)
+        if len(default) > LONGEST_DEFAULT:
+            signature = signature.replace(f"{parameter.name}={default}", f"{parameter.name}=(...)")
+    return signature.replace("<factory>", "..."), result
