@@ -30,7 +30,6 @@ RETURNED = (
     "pac_surrogate.methods.case.Case",
     "pac_surrogate.methods.method.Method",
     "pac_surrogate.methods.method.Outcome",
-    "pac_surrogate.plan.Plan",
     "pac_surrogate.Plan",
     "pac_surrogate.plan.FunctionalRegulariser",
     "pac_surrogate.plan.Reparametrisation",
@@ -76,6 +75,8 @@ def as_restructured_text(app: Any, what: str, name: str, obj: Any, options: Any,
                 literal = True
             changed.append(line)
         else:
+            if line.startswith(("Source:", "Sources:")) and changed and changed[-1]:
+                changed.append("")  # a paragraph of its own
             changed.append(escaped(line, own | {name.rpartition(".")[2]}))
     lines[:] = changed
 
@@ -111,12 +112,13 @@ def _pieces(line: str, own: set[str]) -> Iterator[str]:
             yield re.sub(r"(\*|\||_(?=\W|$)|\\)", r"\\\1", piece)
             continue
         name = piece.strip("`")
-        target = None if name.partition(".")[0] in own else _target(name)
+        target = None if re.split(r"[.(]", name)[0] in own else _target(name)
         yield f":py:obj:`{name} <{target}>`" if target else f"``{name}``"
 
 
 def _target(name: str) -> str | None:
     """Return the full name under which the reference describes a class or function, or its member; None if it does not."""
+    name = re.sub(r"\(.*\)$", "", name)  # of a call
     first, _, member = name.partition(".")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)?", name):
         return None
