@@ -141,4 +141,4 @@ def readable_signature(app: Any, what: str, name: str, obj: Any, options: Any, s
         default = "" if parameter.default is inspect.Parameter.empty else repr(parameter.default)
         if len(default) > LONGEST_DEFAULT:
             signature = signature.replace(f"{parameter.name}={default}", f"{parameter.name}=(...)")
-    return signature.replace("<factory>", "..."), result
+    return re.sub(r"<factory>|<function .*?>+", "...", signature), result
