@@ -35,10 +35,12 @@ html_theme_options = {"source_repository": "", "navigation_with_keys": True}
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
-# MathJax as one file of the book: the package is never imported, it only carries the file.
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+# MathJax is one file of the book. Its package is never imported, it only carries the file.
 MATHJAX = importlib.util.find_spec("sphinx-mathjax-offline")
 if MATHJAX is not None and MATHJAX.origin is not None:  # else the browser loads MathJax from Sphinx's default host
-    html_static_path = [str(Path(MATHJAX.origin).parent / "static" / "mathjax" / "tex-svg.js")]
+    html_static_path.append(str(Path(MATHJAX.origin).parent / "static" / "mathjax" / "tex-svg.js"))
     mathjax_path = "tex-svg.js"
     mathjax3_config = {"options": {"enableMenu": False}}  # the menu would load further files
 
@@ -64,6 +66,7 @@ sphinx_gallery_conf = {
     "filename_pattern": "/plot_",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "abort_on_example_error": True,
     "plot_gallery": os.environ.get("BOOK_EXECUTION", "force") != "off",
 }
