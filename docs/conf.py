@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "docs")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
 
-from docstrings import as_restructured_text, readable_signature  # noqa: E402
+from docstrings import as_restructured_text, readable_signature, restore_colons  # noqa: E402
 
 project = "pac_surrogate"
 author = "the pac_surrogate authors"
@@ -75,4 +75,5 @@ sphinx_gallery_conf = {
 def setup(app):
     """Read docstrings as this project writes them."""
     app.connect("autodoc-process-docstring", as_restructured_text, priority=100)  # before napoleon reads the sections
+    app.connect("autodoc-process-docstring", restore_colons, priority=900)  # after it
     app.connect("autodoc-process-signature", readable_signature)

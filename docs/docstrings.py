@@ -1,14 +1,14 @@
 """Docstrings as reStructuredText: in this project they are plain text with indented equations and names between backticks."""
 
-import ast
 import inspect
+import itertools
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pac_surrogate as pac
 
 SECTIONS = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Warns|Example|Examples|Note|Notes|References):$")
+COLON = "\ue000"  # a character that no docstring has
 LONGEST_DEFAULT = 40  # characters of a default value in a signature
 # Classes outside pac.__all__ that public calls return or accept. Objects of the first group are made by the library alone.
 RETURNED = (
@@ -71,49 +71,49 @@ def as_restructured_text(app: Any, what: str, name: str, obj: Any, options: Any,
             section, literal = bool(SECTIONS.match(line)), False
         if indented and not section:
             if not literal:
-                changed += ["", f".. code-block:: {_language(lines[number:])}", ""]
+                changed += ["", *_directive(lines[number:]), ""]
                 literal = True
             changed.append(line)
         else:
             if line.startswith(("Source:", "Sources:")) and changed and changed[-1]:
                 changed.append("")  # a paragraph of its own
             changed.append(escaped(line, own | {name.rpartition(".")[2]}))
+    if what in ("property", "attribute") and changed:
+        # Napoleon would take what stands before a colon as the type.
+        changed[0] = changed[0].replace(": ", f"{COLON} ")
     lines[:] = changed
 
 
-def _language(lines: list[str]) -> str:
-    """Return "python" if the indented lines that come first are a program, and "text" if they are an equation."""
-    block: list[str] = []
-    for line in lines:
-        if line and not line.startswith("    "):
-            break
-        block.append(line[4:])
-    text = "\n".join(block)
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return "text"
-    return "python" if re.search(r"^(class|with|grid)\b", text) else "text"
+def restore_colons(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Change back, after napoleon, what `as_restructured_text` has hidden from it."""
+    lines[:] = [line.replace(COLON, ":") for line in lines]
 
 
-def escaped(line: str, own: set[str] = frozenset()) -> str:  # type: ignore[assignment]
+def _directive(lines: list[str]) -> list[str]:
+    """Return the directive for the indented lines that come first: a program, or equations, whose long lines are broken."""
+    block = itertools.takewhile(lambda line: not line or line.startswith("    "), lines)
+    text = "\n".join(line[4:] for line in block)
+    if re.search(r"^(class|with|grid)\b", text):
+        return [".. code-block:: python"]
+    return [".. code-block:: text", "    :class: equation"]
+
+
+def escaped(line: str, own: set[str]) -> str:
     """Escape the characters of a line that reStructuredText would read as markup; names between backticks become code or links.
 
     Args:
         line: a line of a docstring.
         own: names that mean the object itself or its parameters, which are not links.
     """
-    return "".join(_pieces(line, own))
-
-
-def _pieces(line: str, own: set[str]) -> Iterator[str]:
+    pieces = []
     for piece in re.split(r"(`[^`]*`)", line):
-        if not piece.startswith("`"):
-            yield re.sub(r"(\*|\||_(?=\W|$)|\\)", r"\\\1", piece)
-            continue
         name = piece.strip("`")
         target = None if re.split(r"[.(]", name)[0] in own else _target(name)
-        yield f":py:obj:`{name} <{target}>`" if target else f"``{name}``"
+        if not piece.startswith("`"):
+            pieces.append(re.sub(r"(\*|\||_(?=\W|$)|\\)", r"\\\1", piece))
+        else:
+            pieces.append(f":py:obj:`{name} <{target}>`" if target else f"``{name}``")
+    return "".join(pieces)
 
 
 def _target(name: str) -> str | None:
@@ -128,7 +128,9 @@ def _target(name: str) -> str | None:
     return OTHERS.get(name)
 
 
-def readable_signature(app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, result: str | None) -> Any:
+def readable_signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, result: str | None
+) -> Any:
     """Shorten long default values, and leave out the signatures of classes that users do not call."""
     if name in RETURNED:
         return "", None

@@ -1,10 +1,10 @@
 """Open every page of a built book in a browser, at the width of a telephone and of a desk: `make browser`.
 
-    python tests/browser.py docs/_build/html                      prints what is wrong, page by page; exit status 1 if anything is
+    python tests/browser.py docs/_build/html                      prints what is wrong, page by page
     python tests/browser.py docs/_build/html --pictures FOLDER    also saves a picture of every page at every width
 
-Chromium, or another browser of its family, must be on the path. A page must not scroll sideways, all of its pictures must load, and
-all of its mathematics must be typeset, without a request to any other host.
+Chromium, or another browser of its family, must be on the path. A page must not scroll sideways, all of its pictures must load,
+and all of its mathematics must be typeset, without a request to any other host. The exit status is 1 if anything is wrong.
 """
 
 import argparse
@@ -26,8 +26,8 @@ HEIGHT = 900
 TALLEST = 16_000  # pixels of a picture
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 FLAGS = (
-    *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--hide-scrollbars"),
-    *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage"),
+    *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--hide-scrollbars", "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage"),
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host
 )
 SECONDS = 30.0  # longest time of one page, at one width
@@ -51,7 +51,8 @@ function widest(page) {
     if (!inside) { found = one; right = edge; }
   }
   if (!found) return "";
-  return `<${found.tagName.toLowerCase()} class="${found.className}"> to ${Math.round(right)}: ` + found.textContent.trim().slice(0, 60);
+  const tag = `<${found.tagName.toLowerCase()} class="${found.className}">`;
+  return `${tag} to ${Math.round(right)}: ${found.textContent.trim().slice(0, 60)}`;
 }
 async function look(path, width) {
   const frame = document.createElement("iframe");
@@ -66,15 +67,13 @@ async function look(path, width) {
   await Promise.race([Promise.all(images.map((image) => image.decode().catch(() => null))), pause(5000)]);
   const mathematics = page.querySelectorAll(".math");
   if (mathematics.length) {
-    const ready = frame.contentWindow.MathJax && frame.contentWindow.MathJax.startup && frame.contentWindow.MathJax.startup.promise;
+    const ready = frame.contentWindow.MathJax?.startup?.promise;
     if (ready) await Promise.race([ready, pause(15000)]);
     const plain = [...mathematics].filter((one) => !one.querySelector("mjx-container")).length;
     if (plain) wrong.push(`${plain} of ${mathematics.length} formulas are not typeset`);
     // Errors of syntax, and names that MathJax does not know, which it writes in red.
-    for (const error of page.querySelectorAll('[data-mjx-error], mjx-container [fill="red"], mjx-container [mathcolor="red"]')) {
-      const source = error.closest(".math");
-      wrong.push("a formula has an error: " + (error.getAttribute("data-mjx-error") || (source ? source.textContent : "")));
-    }
+    for (const error of page.querySelectorAll('[data-mjx-error], mjx-container [fill="red"]'))
+      wrong.push("a formula has an error: " + (error.getAttribute("data-mjx-error") || error.closest(".math")?.textContent));
   }
   for (const image of images) if (!image.naturalWidth) wrong.push("a picture does not load: " + image.getAttribute("src"));
   const root = page.documentElement;
@@ -115,7 +114,8 @@ class Reports:
         while not self.done and browser.poll() is None:
             before = len(self.found)
             with self.changed:
-                self.changed.wait_for(lambda: self.done or len(self.found) > before, timeout=SECONDS)
+                if not self.done and len(self.found) == before:
+                    self.changed.wait(SECONDS)
             if not self.done and len(self.found) == before:
                 return
 

@@ -1,4 +1,4 @@
-"""The API reference under docs/api: it names every public object once, with all public members of the classes that users meet."""
+"""The API reference under docs/api: it names every public object once, with all public members of important classes."""
 
 import importlib
 import inspect
