@@ -10,10 +10,10 @@ and <out>/dissimilarity.png.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import xarray as xr
+from matplotlib.figure import Figure
 
 import pac_surrogate as pac
 from pac_surrogate.plots.style import in_style
@@ -30,11 +30,12 @@ COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 def main(setting: Setting) -> None:
     methods = {method: CANDIDATES[method] for method in setting.methods}
     curves = {name: compare(name, methods, setting) for name in setting.pairs}
-    draw(curves, setting.figure("dissimilarity"))
+    write_figure(setting.figure("dissimilarity"), draw(curves))
 
 
 @in_style()
-def draw(curves: Mapping[str, "xr.Dataset"], path: Path) -> None:
+def draw(curves: Mapping[str, "xr.Dataset"]) -> Figure:
+    """Draw median errors against the number of target samples, with a panel for each pair."""
     figure, axes = plt.subplots(
         1, len(curves), figsize=(3.2 * len(curves), 3.4), sharey=True, squeeze=False, layout="constrained"
     )
@@ -45,7 +46,7 @@ def draw(curves: Mapping[str, "xr.Dataset"], path: Path) -> None:
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
     axes[0, 0].set_ylabel("RMSE / standard deviation")
     axes[0, -1].legend()
-    write_figure(path, figure)
+    return figure
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables, mathematics and links in the Markdown that a cell returns
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

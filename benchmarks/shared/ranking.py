@@ -167,13 +167,7 @@ def ratio(cells: Cells, method: int, pairs: list[int], size: int | None = None) 
 
 
 def ranking_table(ranking: Mapping[str, Any]) -> str:
-    """Return the ranking as Markdown."""
-    methods = ranking["methods"]
-    kinds = list(next(iter(methods.values()))["ratio_by_kind"])
-    sizes = list(next(iter(methods.values()))["ratio_by_size"])
-
-    def number(value: float | None, digits: int = 2) -> str:
-        return "n/a" if value is None else f"{value:.{digits}f}"
+    """Return the ranking as Markdown, with the mean rank and the win rates of each method."""
 
     def rate(entry: Mapping[str, Any], reference: str) -> str:
         value, interval = entry.get(f"wins_{reference}"), entry.get(f"wins_{reference}_interval")
@@ -183,17 +177,35 @@ def ranking_table(ranking: Mapping[str, Any]) -> str:
             else f"{100 * value:.0f} [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
         )
 
-    head = ["method", "mean rank", "blocks", "error / fine-tune", "beats fine-tune, %", "beats scratch, %"]
-    head += [f"n = {n}" for n in sizes] + kinds
-    rows = []
-    for name, entry in methods.items():
-        cells = [name, number(entry["mean_rank"], 1), str(entry["blocks"]), number(entry["ratio"])]
-        cells += [rate(entry, "fine-tune"), rate(entry, "scratch")]
-        cells += [number(entry["ratio_by_size"][n]) for n in sizes] + [number(entry["ratio_by_kind"][kind]) for kind in kinds]
-        rows.append(cells)
-    notes = [f"- {name}: {entry['diverged']} cells diverged" for name, entry in methods.items() if entry["diverged"]]
-    notes += [f"- {name} is n/a where: {entry['reason']}" for name, entry in methods.items() if entry["reason"]]
-    return "\n".join([markdown_table(head, rows), "", *notes])
+    head = ("method", "mean rank", "blocks", "error / fine-tune", "beats fine-tune, %", "beats scratch, %")
+    rows = [
+        (
+            *(name, _number(entry["mean_rank"], 1), entry["blocks"], _number(entry["ratio"])),
+            *(rate(entry, reference) for reference in REFERENCES),
+        )
+        for name, entry in ranking["methods"].items()
+    ]
+    return markdown_table(head, rows)
+
+
+def ratio_table(ranking: Mapping[str, Any], parts: str) -> str:
+    """Return the ratios of error to that of fine-tuning as Markdown, for each size ("size") or kind of shift ("kind")."""
+    entries = {name: entry[f"ratio_by_{parts}"] for name, entry in ranking["methods"].items()}
+    columns = list(next(iter(entries.values())))
+    head = ("method", *(f"n = {column}" if parts == "size" else column for column in columns))
+    return markdown_table(head, [(name, *(_number(entry[c]) for c in columns)) for name, entry in entries.items()])
+
+
+def remarks(ranking: Mapping[str, Any]) -> str:
+    """Return a list in Markdown of the methods that diverged or are n/a, with the reasons."""
+    methods = ranking["methods"].items()
+    notes = [f"- {name}: {entry['diverged']} cells diverged" for name, entry in methods if entry["diverged"]]
+    notes += [f"- {name} is n/a where: {entry['reason']}" for name, entry in methods if entry["reason"]]
+    return "\n".join(notes)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 @in_style()
