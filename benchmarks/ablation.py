@@ -49,7 +49,7 @@ COMPARISON = Comparison("ablation", PAIRS, tuple(ALL), SPENDING, full_pairs=(*PA
 def main(setting: Setting) -> None:
     curves = {name: compare(name, {method: ALL[method] for method in setting.methods}, setting) for name in setting.pairs}
     if set(SWEEPS) <= set(setting.methods):
-        draw_sweeps(curves, setting.out / "sweeps.png")
+        draw_sweeps(curves, setting.figure("sweeps"))
 
 
 @in_style()

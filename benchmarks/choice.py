@@ -170,7 +170,7 @@ def report_finished(setting: Setting) -> None:
     write_cells(cells, setting.out, LEVELS)
     summary = report_cells(cells, LEVELS)
     write_json(setting.out / "summary.json", {**summary, "missing": missing})
-    draw(cells, setting.out, LEVELS)
+    draw(cells, setting.figure, LEVELS)
     if missing:
         print(f"\nmissing: {', '.join(missing)}")
 

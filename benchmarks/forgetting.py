@@ -30,7 +30,7 @@ def main(setting: Setting) -> None:
         curve = compare(pair, {name: CANDIDATES[name] for name in setting.methods}, setting)
         largest = curve.sel(size=int(curve["size"].max()))
         print_forgetting(largest)
-        draw_forgetting(largest, setting.out / pair / "forgetting.png")
+        draw_forgetting(largest, setting.figure(f"{pair}/forgetting"))
 
 
 def medians(curve: "xr.Dataset") -> tuple[np.ndarray, np.ndarray]:

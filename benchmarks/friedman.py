@@ -30,7 +30,7 @@ COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 def main(setting: Setting) -> None:
     methods = {method: CANDIDATES[method] for method in setting.methods}
     curves = {name: compare(name, methods, setting) for name in setting.pairs}
-    draw(curves, setting.out / "dissimilarity.png")
+    draw(curves, setting.figure("dissimilarity"))
 
 
 @in_style()

@@ -18,6 +18,7 @@ import typer
 import xarray as xr
 
 import pac_surrogate as pac
+from pac_surrogate.plots.panels import whole_figure
 from pac_surrogate.surrogates.batch_prediction import predict_many
 from shared.command import check_known
 from shared.comparison import Comparison, Methods, compare
@@ -108,7 +109,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
         axis=f"x [{coordinate.units}]",
         title=f"{curve.attrs['pair']}: n = {largest} target samples, seed {int(curve['seed'][0])}",
     )
-    write_figure(setting.out / pair / "fields.png", panels[0, 0].figure)
+    write_figure(setting.figure(f"{pair}/fields"), whole_figure(panels[0, 0]))
 
 
 if __name__ == "__main__":

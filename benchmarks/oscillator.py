@@ -63,7 +63,7 @@ def main(setting: Setting) -> None:
     methods = {name: CANDIDATES[name] for name in setting.methods}
     write_config(setting.out, asdict(spending), methods, time.perf_counter() - began, setting.device)
     write_json(setting.out / "rollout.json", results)
-    draw(results, spending, setting.out / "rollout.png")
+    draw(results, spending, setting.figure("rollout"))
 
 
 def flow(

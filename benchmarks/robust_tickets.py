@@ -81,7 +81,7 @@ def main(setting: Setting) -> None:
         }
     print_ratios(results, setting.methods)
     write_json(setting.out / "robust_tickets.json", results)
-    draw(results, setting.methods, setting.out / "robust_tickets.png")
+    draw(results, setting.methods, setting.figure("robust_tickets"))
 
 
 def capped_radius(pair: str, setting: Setting) -> tuple[float, dict[str, float]]:

@@ -71,7 +71,7 @@ def main(setting: Setting) -> None:
     }
     print_rankings(rankings, results, setting.methods, sparsities)
     write_json(setting.out / "sparse_transfer.json", {"rankings": rankings, "pairs": results})
-    draw(rankings, setting.methods, setting.out / "rankings.png")
+    draw(rankings, setting.methods, setting.figure("rankings"))
 
 
 def costs(pair: str, setting: Setting, sparsities: tuple[float, ...]) -> dict[str, dict[str, float]]:

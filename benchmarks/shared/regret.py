@@ -1,6 +1,6 @@
 """From errors to regret: the choice against the best method in hindsight, the coverage of its intervals, and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,8 +188,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 @in_style()
-def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
-    """Draw regret.png, with triangles for ratios outside the axis, and coverage.png."""
+def draw(cells: Sequence[Cell], path_of: Callable[[str], Path], levels: Sequence[float]) -> None:
+    """Draw the figures "regret", with triangles for ratios outside the axis, and "coverage" to the files of these names."""
     sizes = sorted({cell.auto["size"] for cell in cells})
     halves = [half for half in HALVES if any(cell.half == half for cell in cells)]
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
@@ -209,7 +209,7 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
         axis.set_xlabel("target samples n")
     axes[0][0].set_ylabel("error of auto / best method in hindsight")
     figure.tight_layout()
-    write_figure(out / "regret.png", figure)
+    write_figure(path_of("regret"), figure)
     figure, axes = plt.subplots(1, len(halves), figsize=(5.2 * len(halves), 4), sharey=True, squeeze=False)
     for axis, half in zip(axes[0], halves, strict=True):
         for place, level in enumerate(levels):
@@ -234,4 +234,4 @@ def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
     axes[0][0].set_ylabel("fraction of test outputs inside the interval")
     axes[0][0].legend(title="nominal")
     figure.tight_layout()
-    write_figure(out / "coverage.png", figure)
+    write_figure(path_of("coverage"), figure)

@@ -217,8 +217,6 @@ def _plot_images(
                 error_image = shown
     figure, every = figure_of(panels), list(panels.flat)
     field_label, error_label = (f"{label} [{units}]" if units else label for label in (name, "error"))
-    figure.colorbar(
-        field_image, ax=every, location="bottom", shrink=0.35, label=field_label, pad=0.02
-    )
+    figure.colorbar(field_image, ax=every, location="bottom", shrink=0.35, label=field_label, pad=0.02)
     figure.colorbar(error_image, ax=every, location="right", shrink=0.6, label=error_label)
     return panels

@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 
 import pac_surrogate as pac
 from pac_surrogate.plots.style import COLOURS, STYLE
+from pac_surrogate.plots.writing import save_figure
 
 ORDER = "fine-tune", "PAC"
 
@@ -171,3 +172,28 @@ def test_colours_are_those_of_the_style_file_which_others_can_use_by_name():
     with plt.style.context("pac_surrogate.plots.pac"):
         assert tuple(each["color"] for each in mpl.rcParams["axes.prop_cycle"]) == COLOURS
     assert len(set(COLOURS)) == 11
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_the_same_figure_gives_the_same_file_whatever_the_date(ending, tmp_path, monkeypatch):
+    for name, date in (("a", "0"), ("b", "86400")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+        save_figure(tmp_path / f"{name}.{ending}", pac.plot_curve(curve()).figure)
+    assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+
+
+def test_a_figure_replaces_neither_a_folder_nor_another_file_that_fails_to_be_written(tmp_path, monkeypatch):
+    figure = pac.plot_curve(curve()).figure
+    (tmp_path / "old.pdf").write_bytes(b"before")
+
+    def fail(*arguments, **options):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(figure, "savefig", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        save_figure(tmp_path / "old.pdf", figure)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.pdf"]
+    assert (tmp_path / "old.pdf").read_bytes() == b"before"
+    (tmp_path / "folder.pdf").mkdir()
+    with pytest.raises(pac.DatasetError, match="this is a folder"):
+        save_figure(tmp_path / "folder.pdf", figure)
