@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
 from pac_surrogate.plots.writing import save_figure
 
 mpl.use("Agg")

@@ -238,12 +238,13 @@ def draw_ranks(ranking: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
         axes.axvspan(best, best + distance, color="0.92", zorder=0, label=f"critical distance, {distance:.1f}")
     for kind, label, colour in zip(KINDS, KINDS.values(), COLOURS, strict=False):
         own = [row for row, name in enumerate(names) if kind_of(name) == kind]
+        if not own:
+            continue
         ranks = np.array([entries[names[row]]["mean_rank"] for row in own])
         filled = [colour if names[row] in complete else "white" for row in own]
         axes.hlines(own, 0, ranks, color=colour, linewidth=0.8, alpha=0.4, zorder=2)
         axes.scatter(ranks, own, s=32, c=filled, edgecolors=colour, linewidths=1.4, zorder=3)
-        if own:
-            axes.plot([], [], "o", color=colour, label=label)
+        axes.plot([], [], "o", color=colour, label=label)
     shown = [name if name in complete else f"{name} ({entries[name]['blocks']} of {blocks} cells)" for name in names]
     axes.set_yticks(range(len(names)), shown, fontsize="small")
     axes.set_ylim(len(names) - 0.4, -0.6)

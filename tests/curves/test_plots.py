@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
-from pac_surrogate.plots.writing import save_figure
 
 import pac_surrogate as pac
 from pac_surrogate.plots.style import COLOURS, STYLE
+from pac_surrogate.plots.writing import save_figure
 
 ORDER = "fine-tune", "PAC"
 
