@@ -16,6 +16,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import pac_surrogate as pac
+from pac_surrogate.plots.style import in_style
 from shared.comparison import Comparison, Methods, compare
 from shared.figures import write_figure
 from shared.setting import Setting, Spending
@@ -49,9 +50,10 @@ COMPARISON = Comparison("ablation", PAIRS, tuple(ALL), SPENDING, full_pairs=(*PA
 def main(setting: Setting) -> None:
     curves = {name: compare(name, {method: ALL[method] for method in setting.methods}, setting) for name in setting.pairs}
     if set(SWEEPS) <= set(setting.methods):
-        write_figure(setting.out / "sweeps.png", draw_sweeps(curves))
+        write_figure(setting.figure("sweeps"), draw_sweeps(curves))
 
 
+@in_style()
 def draw_sweeps(curves: Mapping[str, "xr.Dataset"]) -> Figure:
     """Draw median errors against sparsity and strength, a line for each number of target samples."""
     figure, axes = plt.subplots(len(curves), 2, figsize=(9, 3.2 * len(curves)), squeeze=False, layout="constrained")
@@ -65,7 +67,7 @@ def draw_sweeps(curves: Mapping[str, "xr.Dataset"]) -> Figure:
         row[1].set_xscale("symlog", linthresh=1e-4)
         row[1].set_xlim(-2e-5, 3)
         row[1].set_xticks(STRENGTHS, [f"{value:g}" for value in STRENGTHS])
-        row[0].legend(fontsize=7)
+        row[0].legend()
     return figure
 
 

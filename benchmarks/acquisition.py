@@ -33,6 +33,7 @@ import pac_surrogate as pac
 from pac_surrogate.curves.savings import first_sizes
 from pac_surrogate.data.data_warnings import ExtrapolationWarning
 from pac_surrogate.data.metrics import rmse_std
+from pac_surrogate.plots.style import in_style, small_print
 from pac_surrogate.selection.acquisition import NOISE, next_samples
 from pac_surrogate.surrogates.surrogate import Surrogate
 from shared.command import Out, Report, check_known
@@ -127,7 +128,7 @@ def report_finished(setting: Setting, estimator: str) -> dict[str, int]:
     errors = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
     write_csv(setting.out / "acquisition.csv", COLUMNS, errors.itertuples(index=False), digits=6)
     results = compare_pairs(errors)
-    write_figure(setting.out / "acquisition.png", draw(errors, results))
+    write_figure(setting.figure("acquisition"), draw(errors, results))
     print_savings(results, estimator)
     return {pair: found["seeds"] for pair, found in results.items()}
 
@@ -232,6 +233,8 @@ def saved(ratio: float) -> str:
     return "n/a" if math.isnan(ratio) else "none" if math.isinf(ratio) else f"{1 - ratio:.0%}"
 
 
+@in_style()
+@small_print()
 def draw(errors: pd.DataFrame, results: Mapping[str, Result]) -> Figure:
     """Draw the error against n for each pair: quartiles and median of random samples, median of the chosen ones."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
@@ -248,7 +251,7 @@ def draw(errors: pd.DataFrame, results: Mapping[str, Result]) -> Figure:
         panel.plot(middle.index, middle, color="0.4", label="random, median")
         panel.plot(chosen.index, chosen, color="C0", marker=".", label="next_samples, median")
         panel.set(xscale="log", yscale="log")
-        panel.set_title(f"{pair}{'' if pair in TUNED else ' *'}: saved {saved(found['ratio'])}", fontsize=8)
+        panel.set_title(f"{pair}{'' if pair in TUNED else ' *'}: saved {saved(found['ratio'])}")
         panel.set_xticks(sorted(own["size"].unique())[::2])
         panel.xaxis.set_major_formatter(ScalarFormatter())
         panel.xaxis.set_minor_locator(NullLocator())
@@ -256,13 +259,12 @@ def draw(errors: pd.DataFrame, results: Mapping[str, Result]) -> Figure:
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.5 else (1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.yaxis.set_minor_locator(NullLocator())
-        panel.tick_params(labelsize=7)
     for panel in list(figure.axes)[len(results) :]:
         panel.set_axis_off()
     handles, labels = figure.axes[0].get_legend_handles_labels()
     title = "target samples; * held out from tuning"
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=title, title_fontsize=8)
-    figure.supylabel("RMSE on the target test split / standard deviation", fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, title=title)
+    figure.supylabel("RMSE on the target test split / standard deviation")
     return figure
 
 

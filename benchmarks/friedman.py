@@ -17,6 +17,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import pac_surrogate as pac
+from pac_surrogate.plots.style import in_style
 from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
@@ -30,9 +31,10 @@ COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 def main(setting: Setting) -> None:
     methods = {method: CANDIDATES[method] for method in setting.methods}
     curves = {name: compare(name, methods, setting) for name in setting.pairs}
-    write_figure(setting.out / "dissimilarity.png", draw(curves))
+    write_figure(setting.figure("dissimilarity"), draw(curves))
 
 
+@in_style()
 def draw(curves: Mapping[str, "xr.Dataset"]) -> Figure:
     """Draw median errors against the number of target samples, with a panel for each pair."""
     columns = min(3, len(curves))

@@ -27,6 +27,7 @@ from torch import Tensor
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.methods.specification import as_method
+from pac_surrogate.plots.style import in_style
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.batch_prediction import predict_many
@@ -65,7 +66,7 @@ def main(setting: Setting) -> None:
     methods = {name: CANDIDATES[name] for name in setting.methods}
     write_config(setting.out, asdict(spending), methods, time.perf_counter() - began, setting.device)
     write_json(setting.out / "rollout.json", results)
-    write_figure(setting.out / "rollout.png", draw(results, spending.sizes))
+    write_figure(setting.figure("rollout"), draw(results, spending.sizes))
 
 
 def flow(
@@ -155,6 +156,7 @@ def error_table(errors: Mapping[str, Any], measure: str, sizes: Sequence[int]) -
     return markdown_table(("method", *(f"n = {n}" for n in sizes)), rows)
 
 
+@in_style()
 def draw(results: Mapping[str, Any], sizes: Sequence[int]) -> Figure:
     """Draw the errors of trajectory and energy against the number of target steps, with a column for each pair."""
     figure, axes = plt.subplots(2, len(results), figsize=(3.4 * len(results), 7), squeeze=False, layout="constrained")

@@ -31,7 +31,7 @@ from PIL import Image
 import pac_surrogate as pac
 from pac_surrogate.files import read_description, validate
 from pac_surrogate.files.replacing import check_output, check_own_folder, replacing
-from pac_surrogate.plots.curves import COLOURS
+from pac_surrogate.plots.style import COLOURS
 from shared.command import Data, Pairs, Quick, Seed, run
 from shared.files import JSON, write_json
 from shared.provenance import machine, today
@@ -117,7 +117,7 @@ def measure(pair: Pair, role: str, path: Path) -> Record:
 
 def draw(pair: Pair, paths: Mapping[str, Path], picture: Path) -> None:
     source, target = (pac.open_dataset(paths[role]).train for role in ("source", "target"))
-    figure = pac.plot_samples(source, target, title=pair.title)
+    figure = pac.plot_samples(source, target, title=pair.title)[0, 0].figure
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     plt.close(figure)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from shared.figures import write_figure
+from pac_surrogate.plots.style import ZERO, in_style
 from shared.tables import markdown_table, write_csv
 from simulators.pairs import find_pair
 
@@ -237,12 +237,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def draw(cells: Sequence[Cell], out: Path, levels: Sequence[float]) -> None:
-    """Draw regret.png and coverage.png."""
-    write_figure(out / "regret.png", draw_regret(cells))
-    write_figure(out / "coverage.png", draw_coverage(cells, levels))
-
-
 def _panels(cells: Sequence[Cell]) -> tuple[Figure, list[tuple[Axes, str]]]:
     """Return a figure with a panel for each half that has cells."""
     halves = [half for half in HALVES if any(cell.half == half for cell in cells)]
@@ -250,6 +244,7 @@ def _panels(cells: Sequence[Cell]) -> tuple[Figure, list[tuple[Axes, str]]]:
     return figure, list(zip(axes[0], halves, strict=True))
 
 
+@in_style()
 def draw_regret(cells: Sequence[Cell]) -> Figure:
     """Draw the regret of each cell against n, with triangles for ratios outside the axis."""
     sizes = sorted({cell.auto["size"] for cell in cells})
@@ -260,8 +255,8 @@ def draw_regret(cells: Sequence[Cell]) -> Figure:
         for place, ratios in enumerate(own, start=1):
             across, seen = place + np.linspace(-0.2, 0.2, len(ratios)), np.clip(ratios, *SHOWN)
             for marker, inside in ((".", seen == ratios), ("^", seen < ratios), ("v", seen > ratios)):
-                axis.plot(across[inside], seen[inside], marker, color="tab:blue", alpha=0.35, markersize=4)
-        axis.axhline(1, color="black", linewidth=0.8)
+                axis.plot(across[inside], seen[inside], marker, color="C0", alpha=0.35, markersize=4)
+        axis.axhline(1, **ZERO)
         axis.set_yscale("log")
         axis.set_ylim(SHOWN[0] / 1.1, SHOWN[1] * 1.1)
         axis.set_yticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
@@ -273,6 +268,7 @@ def draw_regret(cells: Sequence[Cell]) -> Figure:
     return figure
 
 
+@in_style()
 def draw_coverage(cells: Sequence[Cell], levels: Sequence[float]) -> Figure:
     """Draw the fraction of the test outputs inside the intervals against n, for each level."""
     sizes = sorted({cell.auto["size"] for cell in cells})
@@ -298,6 +294,6 @@ def draw_coverage(cells: Sequence[Cell], levels: Sequence[float]) -> Figure:
         axis.set_xlabel("target samples n")
         axis.set_title(f"{half} half: mean, and pairs as dots")
     panels[0][0].set_ylabel("fraction of test outputs inside the interval")
-    panels[0][0].legend(title="nominal", fontsize=8)
+    panels[0][0].legend(title="nominal")
     figure.tight_layout()
     return figure

@@ -1,7 +1,6 @@
-"""The benchmark scripts and the notebook, run as a user runs them, with --quick."""
+"""The benchmark scripts, run as a user runs them, with --quick."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -69,20 +68,6 @@ def test_bad_flags_are_one_line_and_exit_2(results, arguments, message, monkeypa
     assert message in errors
     assert errors.count("\n") == 1
     assert not list(results.glob("bad/**/curve.nc"))
-
-
-def test_the_notebook_runs_on_the_results(results):
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    notebook = nbformat.read(BENCHMARKS / "transfer_curves.ipynb", as_version=4)
-    before = os.environ.get("PAC_RESULTS")
-    os.environ["PAC_RESULTS"] = str(results / "results/heat_equation_quick")
-    try:
-        nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(BENCHMARKS)}}).execute()
-    finally:
-        os.environ.pop("PAC_RESULTS") if before is None else os.environ.update(PAC_RESULTS=before)
-    text = json.dumps(notebook)
-    assert "samples needed" in text
-    assert "image/png" in text
 
 
 def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(tmp_path):
