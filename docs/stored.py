@@ -6,6 +6,7 @@ computed by the functions with which the benchmarks make their own tables.
 
 import io
 import json
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -78,6 +79,11 @@ def listed(parts: Iterable[object]) -> str:
 def number(value: float, least: bool = False) -> str:
     """Return an error with three decimals, in bold if it is the least of its column."""
     return "n/a" if np.isnan(value) else f"**{value:.3f}**" if least else f"{value:.3f}"
+
+
+def unbroken(table: str) -> str:
+    """Return a table whose cells break no line inside an interval, such as "63 [47, 79]"."""
+    return re.sub(r"(?:(?<=[\d%]) )?\[[^\[\]|]*\]", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), table)
 
 
 # Where results come from
@@ -219,7 +225,7 @@ def rank_table() -> str:
     """Return mean ranks and win rates of all methods."""
     from shared import ranking
 
-    return ranking.ranking_table(read("leaderboard/ranking.json"))
+    return unbroken(ranking.ranking_table(read("leaderboard/ranking.json")))
 
 
 def ratio_table(parts: str, methods: Sequence[str] = ()) -> str:
@@ -236,7 +242,7 @@ def rank_rows(methods: Sequence[str]) -> str:
     from shared import ranking
 
     stored = read("leaderboard/ranking.json")
-    return ranking.ranking_table({**stored, "methods": {n: e for n, e in stored["methods"].items() if n in methods}})
+    return unbroken(ranking.ranking_table({**stored, "methods": {n: e for n, e in stored["methods"].items() if n in methods}}))
 
 
 def rank_remarks() -> str:
@@ -303,7 +309,7 @@ def price_table() -> str:
     """Return the cost of the choice and of other ways."""
     from shared import prices
 
-    return prices.price_table(read("choice/prices.json"))
+    return unbroken(prices.price_table(read("choice/prices.json")))
 
 
 def field_price_table() -> str:
@@ -336,7 +342,7 @@ def acquisition_table(half: str) -> str:
 
     found = acquired()[1]
     rows = acquisition.savings({pair: found[pair] for pair in acquisition.HALVES[half] if pair in found})
-    return markdown_table(("pair", *acquisition.SAVINGS), rows)
+    return unbroken(markdown_table(("pair", *acquisition.SAVINGS), rows))
 
 
 def acquisition_sentence() -> str:
@@ -383,7 +389,7 @@ def peer_table(peer: str, which: str, threads: int = 1) -> str:
     }[peer, which]
     known = {"scipy": columns.SCIPY, "exponax": columns.EXPONAX}[peer]
     records = [record for record in read("simulation_speed/cpu.json")[peer] if record["threads"] == threads]
-    return columns.record_table(records, {name: known[name] for name in shown})
+    return unbroken(columns.record_table(records, {name: known[name] for name in shown}))
 
 
 def throughput_table() -> str:
@@ -396,7 +402,7 @@ def throughput_table() -> str:
         (threads.replace("1 threads", "1 thread"), *(throughput.ratio(times, name) for name in loops))
         for threads, times in seconds.items()
     ]
-    return markdown_table(("", *loops), rows)
+    return unbroken(markdown_table(("", *loops), rows))
 
 
 def busy_table() -> str:
