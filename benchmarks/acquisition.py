@@ -239,7 +239,7 @@ def draw(errors: pd.DataFrame, results: Mapping[str, Result]) -> Figure:
     """Draw the error against n for each pair: quartiles and median of random samples, median of the chosen ones."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
 
-    columns = min(6, len(results))
+    columns = min(4, len(results))
     rows = math.ceil(len(results) / columns)
     figure = Figure(figsize=(2.5 * columns, 2.3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat

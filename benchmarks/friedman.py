@@ -9,6 +9,7 @@ drawn with dissimilarity d; half of the 20,000 source samples are for training. 
 and <out>/dissimilarity.png.
 """
 
+import math
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
@@ -36,16 +37,20 @@ def main(setting: Setting) -> None:
 @in_style()
 def draw(curves: Mapping[str, "xr.Dataset"]) -> Figure:
     """Draw median errors against the number of target samples, with a panel for each pair."""
-    figure, axes = plt.subplots(
-        1, len(curves), figsize=(3.2 * len(curves), 3.4), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axis, (name, curve) in zip(axes[0], curves.items(), strict=True):
+    columns = min(3, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    size = (3.2 * columns, 3.2 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
+    for axis, (name, curve) in zip(axes.flat, curves.items(), strict=False):
         medians = pac.summarise(curve)["median"]
         for method in curve["approach"].values:
             axis.plot(curve["size"], medians.loc[method], marker="o", label=str(method))
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
-    axes[0, 0].set_ylabel("RMSE / standard deviation")
-    axes[0, -1].legend()
+    for axis in axes[:, 0]:
+        axis.set_ylabel("RMSE / standard deviation")
+    for axis in axes.flat[len(curves) :]:
+        axis.set_axis_off()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -159,13 +159,13 @@ def error_table(errors: Mapping[str, Any], measure: str, sizes: Sequence[int]) -
 @in_style()
 def draw(results: Mapping[str, Any], sizes: Sequence[int]) -> Figure:
     """Draw the errors of trajectory and energy against the number of target steps, with a column for each pair."""
-    figure, axes = plt.subplots(2, len(results), figsize=(4 * len(results), 6.5), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(2, len(results), figsize=(3.4 * len(results), 7), squeeze=False, layout="constrained")
     for column, (pair, errors) in enumerate(results.items()):
         for axis, measure in zip(axes[:, column], ("trajectory", "energy"), strict=True):
             for name, found in errors.items():
                 axis.plot(sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
             axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
