@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The pages' kernels import the benchmarks' modules and docs/book.py as scripts in these folders would.
 sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "docs")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["TTY_COMPATIBLE"] = "0"  # no progress bars in the outputs of shell commands
 
 from docstrings import as_restructured_text, readable_signature, restore_colons  # noqa: E402
 
@@ -49,6 +50,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables, mathematics and links in the Markdown that a cell returns
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -12,7 +12,7 @@ import pytest
 from pac_surrogate import cli
 
 BLOCK = re.compile(r"^```(?P<kind>python|bash|\{code-cell\})[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-OPTIONS = re.compile(r"\A(---\n.*?^---\n|(:[a-z-]+:.*\n)+)", re.MULTILINE | re.DOTALL)  # of a code cell
+OPTIONS = re.compile(r"\A(---\n.*?^---\n|(:[a-z-]+:[^\n]*\n)+)", re.MULTILINE | re.DOTALL)  # of a code cell
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
