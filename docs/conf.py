@@ -52,6 +52,8 @@ nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+if nb_execution_mode == "off":  # cells that were not run do not state their language
+    suppress_warnings = ["myst-nb.lexer"]
 nb_render_markdown_format = "myst"  # tables, mathematics and links in the Markdown that a cell returns
 
 autodoc_member_order = "bysource"
