@@ -185,16 +185,19 @@ def curve(
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [64, 64],  # noqa: B006
     steps: Annotated[int, typer.Option(help="Training steps on the target.")] = 1000,
     pretrain_steps: Annotated[int, typer.Option(help="Training steps of pretraining.")] = 3000,
+    figure: Annotated[Path | None, typer.Option(help="Figure: .png, .pdf or .svg.", show_default="OUT/curve.png")] = None,
     device: Device = "auto",
 ) -> None:
-    """Measure methods with their defaults over the number of target samples; write curve.nc, curve.csv and curve.png."""
+    """Measure methods with their defaults over the number of target samples; write curve.nc, curve.csv and a figure."""
     with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command continues from there"):
         import pac_surrogate as pac
-        from pac_surrogate.files.replacing import by_suffix, check_output, replacing
+        from pac_surrogate.files.replacing import check_output
+        from pac_surrogate.plots.panels import whole_figure
+        from pac_surrogate.plots.writing import check_figure, save_figure
 
         methods = {name: _method(name, {}) for name in method}
-        figure, suffix = out / "curve.png", by_suffix(".png")
-        check_output(figure, suffix, (source, target))
+        picture = figure or out / "curve.png"
+        check_output(picture, check_figure(picture), (source, target))
         result = pac.transfer_curve(
             pac.open_dataset(source),
             pac.open_dataset(target),
@@ -207,8 +210,7 @@ def curve(
             device=device,
             out=out,
         )
-        with replacing(figure, suffix) as temporary:
-            pac.plot_curve(result).savefig(temporary, dpi=150, format="png")
+        save_figure(picture, whole_figure(pac.plot_curve(result)))
     summary = pac.summarise(result)
     typer.echo(summary["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
     if broken := int(summary["diverged"].sum()):

@@ -123,7 +123,9 @@ def test_doubling_the_points_changes_the_solution_by_round_off_only(name):
 def test_every_pde_is_among_these():
     ensembles = [side.ensemble for pair in PAIRS.values() for side in (pair.source, pair.target)]
     of_pairs = {type(ensemble.pde) for ensemble in ensembles if isinstance(ensemble, PeriodicFields)}
-    assert of_pairs <= set(SemilinearPDE.__subclasses__()) == {type(ensemble.pde) for ensemble in EVERY.values()}
+    # The pages of the book, which are run by other tests, define PDEs of their own.
+    known = {kind for kind in SemilinearPDE.__subclasses__() if kind.__module__.startswith("simulators.")}
+    assert of_pairs <= known == {type(ensemble.pde) for ensemble in EVERY.values()}
 
 
 @pytest.mark.parametrize("name", [name for name, ensemble in EVERY.items() if ensemble.pde.degree > 1])
