@@ -49,7 +49,7 @@ if MATHJAX is not None and MATHJAX.origin is not None:  # else the browser loads
 
 nb_execution_mode = os.environ.get("BOOK_EXECUTION", "force")
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1800  # seconds for a cell that takes ten where no other process is at work
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 if nb_execution_mode == "off":  # cells that were not run do not state their language

@@ -256,3 +256,10 @@ def test_figures_become_images_and_are_closed(stored):
     for drawn in (figure, axes):
         assert stored.picture(drawn).data.startswith(b"\x89PNG")
     assert not plt.fignum_exists(figure.number)
+
+
+def test_the_readme_shows_the_table_of_the_stored_leaderboard(stored):
+    table = stored.which_table()
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+    # Only methods with a result in every cell of the pairs are compared: co-kriging, which applies to one pair of two, is not.
+    assert find(table, **{"lowest error": "linear correction 0.42"})["PAC"] == "1.10"
