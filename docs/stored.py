@@ -225,14 +225,14 @@ def rank_table() -> str:
 
 
 def which_table() -> str:
-    """Return the README's table: errors relative to fine-tuning, by how source and target differ, of the best method and of three.
+    """Return the README's table: errors relative to fine-tuning of the best method and of three, by how source and target differ.
 
     The best method is the one with the lowest geometric mean among those that have a result in every cell of these pairs.
     """
     with (RESULTS / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         counts = Counter((row["kind"], row["method"]) for row in csv.DictReader(file) if row["value"])
     stored = read("leaderboard/ranking.json")
-    rows = []
+    shown, rows = ("L2-SP", "PAC", "scratch"), []
     for kind, text in KINDS.items():
         ratios = {name: entry["ratio_by_kind"][kind] for name, entry in stored["methods"].items()}
         most = max(count for (of, _), count in counts.items() if of == kind)
