@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Prescott
 
-.PHONY: heat test docs numerical test-processors test-ranges soak package lint types clean
+.PHONY: heat test docs browser links numerical test-processors test-ranges soak package lint types clean
 
 heat: $(VENV)/.installed
 	$(BIN)/python benchmarks/heat_equation.py
@@ -28,6 +28,14 @@ test: lint types
 docs: $(VENV)/.installed-test
 	rm -rf docs/gallery  # pages of examples that exist no more
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# Every page of the built book in an installed Chromium, at the width of a telephone and of a desk.
+browser:
+	$(PYTHON) tests/browser.py docs/_build/html
+
+# The links of the book to other hosts, which are asked for each of them.
+links: $(VENV)/.installed-test
+	BOOK_EXECUTION=off $(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/links
 
 # The tests whose outcome depends on floating-point arithmetic, on this processor or another: ATEN_CPU_CAPABILITY=default make numerical
 numerical: $(VENV)/.installed-test

@@ -8,13 +8,15 @@ Nothing is tuned: each row differs from the first only in what its name states. 
 Writes <out>/<pair>/curve.nc and further files, and sweeps.png with the error against sparsity and against strength.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import xarray as xr
+from matplotlib.figure import Figure
 
 import pac_surrogate as pac
+from pac_surrogate.plots.style import in_style
 from shared.comparison import Comparison, Methods, compare
 from shared.figures import write_figure
 from shared.setting import Setting, Spending
@@ -48,10 +50,11 @@ COMPARISON = Comparison("ablation", PAIRS, tuple(ALL), SPENDING, full_pairs=(*PA
 def main(setting: Setting) -> None:
     curves = {name: compare(name, {method: ALL[method] for method in setting.methods}, setting) for name in setting.pairs}
     if set(SWEEPS) <= set(setting.methods):
-        draw_sweeps(curves, setting.out / "sweeps.png")
+        write_figure(setting.figure("sweeps"), draw_sweeps(curves))
 
 
-def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
+@in_style()
+def draw_sweeps(curves: Mapping[str, "xr.Dataset"]) -> Figure:
     """Draw median errors against sparsity and strength, a line for each number of target samples."""
     figure, axes = plt.subplots(len(curves), 2, figsize=(9, 3.2 * len(curves)), squeeze=False, layout="constrained")
     for row, (pair, curve) in zip(axes, curves.items(), strict=True):
@@ -64,8 +67,8 @@ def draw_sweeps(curves: dict[str, "xr.Dataset"], path: Path) -> None:
         row[1].set_xscale("symlog", linthresh=1e-4)
         row[1].set_xlim(-2e-5, 3)
         row[1].set_xticks(STRENGTHS, [f"{value:g}" for value in STRENGTHS])
-        row[0].legend(fontsize=7)
-    write_figure(path, figure)
+        row[0].legend()
+    return figure
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ acquisition.png.
 import math
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,11 +27,13 @@ import numpy as np
 import pandas as pd
 import typer
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 import pac_surrogate as pac
 from pac_surrogate.curves.savings import first_sizes
 from pac_surrogate.data.data_warnings import ExtrapolationWarning
 from pac_surrogate.data.metrics import rmse_std
+from pac_surrogate.plots.style import in_style, small_print
 from pac_surrogate.selection.acquisition import NOISE, next_samples
 from pac_surrogate.surrogates.surrogate import Surrogate
 from shared.command import Out, Report, check_known
@@ -52,6 +55,7 @@ HALVES = {"tuned on": TUNED, "held out": HELD_OUT}
 ESTIMATORS: dict[str, Any] = {"auto": "auto", "gp": pac.GP(on="residual")}
 ORDERS = 4  # random orders of a seed; 20 orders are stored
 SHOWN = (6, 12, 24)  # sizes of random samples whose errors the table shows
+SAVINGS = ("seeds", *(f"random {n}" for n in SHOWN), "saved", "over seeds", "luck", "error")  # columns of the table
 ENOUGH = 0.8  # ratio of samples that counts as a saving
 
 COMPARISON = Comparison(
@@ -123,10 +127,15 @@ def report_finished(setting: Setting, estimator: str) -> dict[str, int]:
         raise ValueError(f"nothing is finished under {setting.out}: run without --report")
     errors = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
     write_csv(setting.out / "acquisition.csv", COLUMNS, errors.itertuples(index=False), digits=6)
-    results = {str(pair): compare(part) for pair, part in errors.groupby("pair", sort=False)}
-    draw(errors, results, setting.out / "acquisition.png")
+    results = compare_pairs(errors)
+    write_figure(setting.figure("acquisition"), draw(errors, results))
     print_savings(results, estimator)
     return {pair: found["seeds"] for pair, found in results.items()}
+
+
+def compare_pairs(errors: pd.DataFrame) -> dict[str, Result]:
+    """Compare chosen and random samples on each pair of acquisition.csv."""
+    return {str(pair): compare(part) for pair, part in errors.groupby("pair", sort=False)}
 
 
 def compare(errors: pd.DataFrame) -> Result:
@@ -178,30 +187,42 @@ def curve(errors: pd.DataFrame) -> tuple[Float[np.ndarray, " size"], Float[np.nd
     return sizes, np.exp(IsotonicRegression(increasing=False).fit_transform(sizes, logs.to_numpy()))
 
 
-def print_savings(results: dict[str, Result], estimator: str) -> None:
-    """Print a row for each pair, by halves; the errors are those of random samples at the sizes SHOWN."""
+def print_savings(results: Mapping[str, Result], estimator: str) -> None:
+    """Print a table for each half, and how many pairs save samples."""
     print(f"\n  estimator: {estimator}. Samples that chosen inputs need for the error of n random ones;")
     print("  saved: median over all errors, in brackets the range over seeds; error: geometric mean ratio at equal n\n")
     for half, pairs in {**HALVES, "others": tuple(set(results) - set(TUNED) - set(HELD_OUT))}.items():
-        there = [pair for pair in pairs if pair in results]
+        there = {pair: results[pair] for pair in pairs if pair in results}
         if not there:
             continue
-        rows = []
-        for pair in there:
-            found = results[pair]
-            samples = (shown(found["needed"].get(n)) for n in SHOWN)
-            spread = f"[{saved(found['ratio_of_seeds'][-1])}, {saved(found['ratio_of_seeds'][0])}]"
-            ratios = (saved(found["ratio"]), spread, saved(found["luck"]), f"{found['error_ratio']:.2f}")
-            rows.append((pair, found["seeds"], *samples, *ratios))
-        random = (f"random {n}" for n in SHOWN)
-        print(text_table((f"pairs {half}", "seeds", *random, "saved", "over seeds", "luck", "error"), rows))
-        enough = sum(results[pair]["ratio"] <= ENOUGH for pair in there)
+        print(text_table((f"pairs {half}", *SAVINGS), savings(there)))
+        enough = sum(found["ratio"] <= ENOUGH for found in there.values())
         print(f"  at least {1 - ENOUGH:.0%} fewer samples on {enough} of {len(there)} pairs\n")
-    beyond = sum(found["ratio"] <= ENOUGH and found["ratio"] < found["luck"] for found in results.values())
+    found = totals(results)
+    print(f"  of all {len(results)}: that much, and more than luck, on {found['beyond']};", end=" ")
+    print(f"error at equal n more than 10% lower on {found['lower']}, at least 5% higher on {found['higher']}\n")
+
+
+def savings(results: Mapping[str, Result]) -> list[tuple[str, ...]]:
+    """Return a row for each pair, with the columns SAVINGS; the errors are those of random samples at the sizes SHOWN."""
+    rows = []
+    for pair, found in results.items():
+        samples = (shown(found["needed"].get(n)) for n in SHOWN)
+        spread = f"[{saved(found['ratio_of_seeds'][-1])}, {saved(found['ratio_of_seeds'][0])}]"
+        ratios = (saved(found["ratio"]), spread, saved(found["luck"]), f"{found['error_ratio']:.2f}")
+        rows.append((pair, str(found["seeds"]), *samples, *ratios))
+    return rows
+
+
+def totals(results: Mapping[str, Result]) -> dict[str, int]:
+    """Return on how many pairs samples are saved, saved beyond luck, and the error at equal n is lower and higher."""
     errors = np.array([found["error_ratio"] for found in results.values()])
-    lower, higher = int(np.sum(errors < 0.9)), int(np.sum(errors >= 1.05))
-    print(f"  of all {len(results)}: that much, and more than luck, on {beyond};", end=" ")
-    print(f"error at equal n more than 10% lower on {lower}, at least 5% higher on {higher}\n")
+    return {
+        "saved": sum(found["ratio"] <= ENOUGH for found in results.values()),
+        "beyond": sum(found["ratio"] <= ENOUGH and found["ratio"] < found["luck"] for found in results.values()),
+        "lower": int(np.sum(errors < 0.9)),
+        "higher": int(np.sum(errors >= 1.05)),
+    }
 
 
 def shown(n: float | None) -> str:
@@ -212,9 +233,10 @@ def saved(ratio: float) -> str:
     return "n/a" if math.isnan(ratio) else "none" if math.isinf(ratio) else f"{1 - ratio:.0%}"
 
 
-def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
+@in_style()
+@small_print()
+def draw(errors: pd.DataFrame, results: Mapping[str, Result]) -> Figure:
     """Draw the error against n for each pair: quartiles and median of random samples, median of the chosen ones."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
 
     columns = min(6, len(results))
@@ -229,7 +251,7 @@ def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
         panel.plot(middle.index, middle, color="0.4", label="random, median")
         panel.plot(chosen.index, chosen, color="C0", marker=".", label="next_samples, median")
         panel.set(xscale="log", yscale="log")
-        panel.set_title(f"{pair}{'' if pair in TUNED else ' *'}: saved {saved(found['ratio'])}", fontsize=8)
+        panel.set_title(f"{pair}{'' if pair in TUNED else ' *'}: saved {saved(found['ratio'])}")
         panel.set_xticks(sorted(own["size"].unique())[::2])
         panel.xaxis.set_major_formatter(ScalarFormatter())
         panel.xaxis.set_minor_locator(NullLocator())
@@ -237,14 +259,13 @@ def draw(errors: pd.DataFrame, results: dict[str, Result], path: Path) -> None:
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.5 else (1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.yaxis.set_minor_locator(NullLocator())
-        panel.tick_params(labelsize=7)
     for panel in list(figure.axes)[len(results) :]:
         panel.set_axis_off()
     handles, labels = figure.axes[0].get_legend_handles_labels()
     title = "target samples; * held out from tuning"
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=title, title_fontsize=8)
-    figure.supylabel("RMSE on the target test split / standard deviation", fontsize=8)
-    write_figure(path, figure)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, title=title)
+    figure.supylabel("RMSE on the target test split / standard deviation")
+    return figure
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from shared.files import JSON, write_json
 from shared.measurement import timed
 from shared.provenance import machine
 from shared.tables import text_table
+
+HEAD = ("call", "threads", "busy processes", "wall [s]", "CPU [s]")
 
 
 def count() -> None:
@@ -71,6 +73,11 @@ def works(steps: int) -> dict[str, Callable[[], object]]:
     }
 
 
+def cells_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a measured row as cells of a table with the columns HEAD."""
+    return (row["call"], str(row["threads"]), str(row["busy"]), f"{row['wall']:.2f}", f"{row['cpu']:.2f}")
+
+
 def main(
     quick: Quick = False,
     threads: Threads = None,
@@ -98,8 +105,7 @@ def main(
     for (name, number, there), spent in sorted(seconds.items(), key=lambda row: (list(calls).index(row[0][0]), *row[0][1:])):
         wall, cpu = (statistics.median(values) for values in zip(*spent, strict=True))
         rows.append({"call": name, "threads": number, "busy": there, "wall": wall, "cpu": cpu, "rounds": spent})
-    shown = [(row["call"], row["threads"], row["busy"], f"{row['wall']:.2f}", f"{row['cpu']:.2f}") for row in rows]
-    print(text_table(("call", "threads", "busy processes", "wall [s]", "CPU [s]"), shown))
+    print(text_table(HEAD, map(cells_of, rows)))
     if out:
         write_json(out, {"hardware": machine(), "steps": steps, "rows": rows})
 

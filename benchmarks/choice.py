@@ -33,11 +33,12 @@ from shared.candidates import CANDIDATES
 from shared.command import Report, Workers
 from shared.comparison import Comparison
 from shared.curves import compute, finished
+from shared.figures import write_figure
 from shared.files import write_json
 from shared.pool import work_through
 from shared.prices import measure_prices, print_prices
 from shared.provenance import write_config
-from shared.regret import Cell, draw, report_cells, write_cells
+from shared.regret import Cell, draw_coverage, draw_regret, report_cells, write_cells
 from shared.setting import QUICK, Setting, Spending
 from simulators.pairs import find_pair
 
@@ -170,7 +171,8 @@ def report_finished(setting: Setting) -> None:
     write_cells(cells, setting.out, LEVELS)
     summary = report_cells(cells, LEVELS)
     write_json(setting.out / "summary.json", {**summary, "missing": missing})
-    draw(cells, setting.out, LEVELS)
+    write_figure(setting.figure("regret"), draw_regret(cells))
+    write_figure(setting.figure("coverage"), draw_coverage(cells, LEVELS))
     if missing:
         print(f"\nmissing: {', '.join(missing)}")
 

@@ -79,4 +79,4 @@ def main(setting: Setting, out: Annotated[Path, Option(help="Folder of the resul
 
 
 if __name__ == "__main__":
-    COMPARISON.run(main, __doc__, without=("full", "methods", "sizes"))
+    COMPARISON.run(main, __doc__, without=("full", "methods", "sizes", "figures"))

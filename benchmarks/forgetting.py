@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
+from pac_surrogate.plots.style import in_style
 from shared.candidates import CANDIDATES
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
@@ -29,7 +30,7 @@ def main(setting: Setting) -> None:
         curve = compare(pair, {name: CANDIDATES[name] for name in setting.methods}, setting)
         largest = curve.sel(size=int(curve["size"].max()))
         print_forgetting(largest)
-        draw_forgetting(largest, setting.out / pair / "forgetting.png")
+        draw_forgetting(largest, setting.figure(f"{pair}/forgetting"))
 
 
 def medians(curve: "xr.Dataset") -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +49,7 @@ def print_forgetting(curve: "xr.Dataset") -> None:
     print(markdown_table(("method", "source", "target"), rows))
 
 
+@in_style()
 def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
     """Draw source error against target error, with a point for each method."""
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
@@ -55,7 +57,7 @@ def draw_forgetting(curve: "xr.Dataset", path: Path) -> None:
     axes.scatter(x, y, s=18)
     for name, a, b in zip(curve["approach"].values, x, y, strict=True):
         if np.isfinite(a) and np.isfinite(b):
-            axes.annotate(str(name), (a, b), fontsize=6.5, xytext=(3, 2), textcoords="offset points")
+            axes.annotate(str(name), (a, b), fontsize="x-small", xytext=(3, 2), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel=f"target {curve.attrs['headline']}", ylabel="source error after transfer")
     axes.set_title(f"{curve.attrs['pair']}: n = {int(curve['size'])}, medians over {curve.sizes['seed']} seeds")
     write_figure(path, figure)

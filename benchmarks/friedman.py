@@ -9,9 +9,14 @@ drawn with dissimilarity d; half of the 20,000 source samples are for training. 
 and <out>/dissimilarity.png.
 """
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.figure import Figure
 
 import pac_surrogate as pac
+from pac_surrogate.plots.style import in_style
 from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
@@ -25,6 +30,12 @@ COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
 def main(setting: Setting) -> None:
     methods = {method: CANDIDATES[method] for method in setting.methods}
     curves = {name: compare(name, methods, setting) for name in setting.pairs}
+    write_figure(setting.figure("dissimilarity"), draw(curves))
+
+
+@in_style()
+def draw(curves: Mapping[str, "xr.Dataset"]) -> Figure:
+    """Draw median errors against the number of target samples, with a panel for each pair."""
     figure, axes = plt.subplots(
         1, len(curves), figsize=(3.2 * len(curves), 3.4), sharey=True, squeeze=False, layout="constrained"
     )
@@ -34,8 +45,8 @@ def main(setting: Setting) -> None:
             axis.plot(curve["size"], medians.loc[method], marker="o", label=str(method))
         axis.set(title=f"d = {name.removeprefix('friedman_')}", xscale="log", yscale="log", xlabel="target samples n")
     axes[0, 0].set_ylabel("RMSE / standard deviation")
-    axes[0, -1].legend(fontsize=7)
-    write_figure(setting.out / "dissimilarity.png", figure)
+    axes[0, -1].legend()
+    return figure
 
 
 if __name__ == "__main__":

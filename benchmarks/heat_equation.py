@@ -1,6 +1,6 @@
 """Compare transfer methods on the heat equation: error against the number of target samples.
 
-    python benchmarks/heat_equation.py              one pair, 9 methods, 5 seeds: 1 to 3 minutes on 2 cores
+    python benchmarks/heat_equation.py              one pair, 10 methods, 5 seeds: 1 to 3 minutes on 2 cores
     python benchmarks/heat_equation.py --quick      a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/heat_equation.py --full       three pairs (a CNN in 2-D), 10 seeds, longer training: hours on 2 cores
 
@@ -18,6 +18,7 @@ import typer
 import xarray as xr
 
 import pac_surrogate as pac
+from pac_surrogate.plots.panels import whole_figure
 from pac_surrogate.surrogates.batch_prediction import predict_many
 from shared.command import check_known
 from shared.comparison import Comparison, Methods, compare
@@ -33,6 +34,7 @@ PAC = (
     pac.PAC(learning_rate=3e-3, sparsity=0.5, strength=0.002),
 )
 METHODS: Methods = {
+    "auto": pac.Auto(),
     "source unchanged": pac.SourceUnchanged(),
     "scratch": pac.grid(pac.Scratch, learning_rate=RATES, strength=(0.0, 1e-3)),
     "linear correction": pac.grid(pac.LinearCorrection, strength=(0.1, 0.01, 1e-3, 1.0)),
@@ -99,7 +101,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
             (prediction,) = predict_many([pac.Surrogate.load(saved)], [samples])
             predictions[label] = prediction[:, : variable.size].reshape(-1, *variable.shape)
     coordinate = target.coordinates["x"]
-    figure = pac.plot_fields(
+    panels = pac.plot_fields(
         samples[variable.name],
         predictions,
         x=coordinate.values,
@@ -108,7 +110,7 @@ def draw_fields(pair: str, curve: "xr.Dataset", setting: Setting) -> None:
         axis=f"x [{coordinate.units}]",
         title=f"{curve.attrs['pair']}: n = {largest} target samples, seed {int(curve['seed'][0])}",
     )
-    write_figure(setting.out / pair / "fields.png", figure)
+    write_figure(setting.figure(f"{pair}/fields"), whole_figure(panels[0, 0]))
 
 
 if __name__ == "__main__":

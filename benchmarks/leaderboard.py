@@ -16,13 +16,15 @@ import sys
 import time
 from dataclasses import asdict
 
+from pac_surrogate.plots.panels import whole_figure
 from shared.candidates import CANDIDATES
 from shared.command import Report, Workers
 from shared.comparison import Comparison
 from shared.curves import compute, finished
+from shared.figures import write_figure
 from shared.files import write_json
 from shared.provenance import write_config
-from shared.ranking import Cells, draw, rank, ranking_table, write_tidy
+from shared.ranking import Cells, draw_kinds, draw_ranks, rank, ranking_table, ratio_table, remarks, write_tidy
 from shared.setting import Setting, Spending
 from simulators.pairs import PAIRS, find_pair
 
@@ -77,10 +79,12 @@ def report_finished(setting: Setting) -> None:
     write_tidy(cells, setting.out / "leaderboard.csv")
     ranking = rank(cells)
     write_json(setting.out / "ranking.json", {**ranking, "missing": missing})
-    draw(cells, ranking, setting.out)
-    print(ranking_table(ranking))
+    write_figure(setting.figure("ranks"), whole_figure(draw_ranks(ranking)))
+    write_figure(setting.figure("kinds"), whole_figure(draw_kinds(ranking)))
+    for table in (ranking_table(ranking), ratio_table(ranking, "size"), ratio_table(ranking, "kind"), remarks(ranking)):
+        print(table + "\n")
     hours = sum(float(curve.attrs["wall_seconds"]) for curve in curves.values() if curve is not None) / 3600
-    print(f"\n{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, without pretraining")
+    print(f"{sum(curve is not None for curve in curves.values())} curves took {hours:.1f} worker-hours, without pretraining")
     if missing:
         print(f"\nmissing, {len(missing)} of {len(curves)}: {'; '.join(missing)}")
 

@@ -13,20 +13,21 @@ true energy. A rollout that leaves |q|, |p| <= 100 has an infinite error. Writes
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.methods.specification import as_method
+from pac_surrogate.plots.style import in_style
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.batch_prediction import predict_many
@@ -47,6 +48,7 @@ PAIRS = ("oscillator_damped", "oscillator_duffing", "oscillator_forced")
 SPENDING = Spending(sizes=(8, 16, 32, 64, 128), pretrain_steps=4000, source_steps=1000, steps=500)
 COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING)
 TARGET = 400
+MEASURES = ("trajectory", "energy", "step")
 
 
 def main(setting: Setting) -> None:
@@ -58,11 +60,13 @@ def main(setting: Setting) -> None:
         if not isinstance(source, Oscillators) or not isinstance(target, Oscillators):
             raise ValueError(f"{name} is not a pair of oscillators: choose from {', '.join(PAIRS)}")
         results[name] = roll_out(source, target, setting.methods, spending, setting.device)
-        print_errors(name, results[name], spending)
+        for measure in MEASURES:
+            print(f"\n{name}: {measure} error, median over {spending.seeds} seeds")
+            print(error_table(results[name], measure, spending.sizes))
     methods = {name: CANDIDATES[name] for name in setting.methods}
     write_config(setting.out, asdict(spending), methods, time.perf_counter() - began, setting.device)
     write_json(setting.out / "rollout.json", results)
-    draw(results, spending, setting.out / "rollout.png")
+    write_figure(setting.figure("rollout"), draw(results, spending.sizes))
 
 
 def flow(
@@ -146,22 +150,23 @@ def trajectories(surrogates: list[Surrogate], start: Float[np.ndarray, "sample 3
     return np.where(gone[:, :, None, None], np.inf, np.stack(states)).transpose(1, 2, 0, 3)
 
 
-def print_errors(pair: str, errors: Mapping[str, Any], spending: Spending) -> None:
-    for measure in ("trajectory", "energy", "step"):
-        print(f"\n{pair}: {measure} error, median over {spending.seeds} seeds")
-        rows = [(name, *(f"{np.median(row):.3g}" for row in found[measure])) for name, found in errors.items()]
-        print(markdown_table(("method", *(f"n = {n}" for n in spending.sizes)), rows))
+def error_table(errors: Mapping[str, Any], measure: str, sizes: Sequence[int]) -> str:
+    """Return the median errors of every method on a pair, in one of MEASURES, as Markdown."""
+    rows = [(name, *(f"{np.median(row):.3g}" for row in found[measure])) for name, found in errors.items()]
+    return markdown_table(("method", *(f"n = {n}" for n in sizes)), rows)
 
 
-def draw(results: Mapping[str, Any], spending: Spending, path: Path) -> None:
+@in_style()
+def draw(results: Mapping[str, Any], sizes: Sequence[int]) -> Figure:
+    """Draw the errors of trajectory and energy against the number of target steps, with a column for each pair."""
     figure, axes = plt.subplots(2, len(results), figsize=(4 * len(results), 6.5), squeeze=False, layout="constrained")
     for column, (pair, errors) in enumerate(results.items()):
         for axis, measure in zip(axes[:, column], ("trajectory", "energy"), strict=True):
             for name, found in errors.items():
-                axis.plot(spending.sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
+                axis.plot(sizes, [np.median(row) for row in found[measure]], marker="o", label=name)
             axis.set(xscale="log", yscale="log", xlabel="target steps n", ylabel=f"{measure} error", title=pair)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
-    write_figure(path, figure)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
+    return figure
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.pruned.ticket import DrawTicket
+from pac_surrogate.plots.style import ZERO, in_style
 from pac_surrogate.prepare import prepare
 from pac_surrogate.surrogates.batch_prediction import predict_many
 from shared.comparison import Comparison, compare
@@ -80,7 +81,7 @@ def main(setting: Setting) -> None:
         }
     print_ratios(results, setting.methods)
     write_json(setting.out / "robust_tickets.json", results)
-    draw(results, setting.methods, setting.out / "robust_tickets.png")
+    draw(results, setting.methods, setting.figure("robust_tickets"))
 
 
 def capped_radius(pair: str, setting: Setting) -> tuple[float, dict[str, float]]:
@@ -126,6 +127,7 @@ def print_ratios(results: dict[str, Any], schemes: tuple[str, ...]) -> None:
     print(markdown_table(("scheme", "granularity", "regime", "robust", "noise", "correlation"), rows))
 
 
+@in_style()
 def draw(results: dict[str, Any], schemes: tuple[str, ...], path: Any) -> None:
     figure, axes = plt.subplots(1, len(REGIMES), figsize=(10, 4), sharey=True, layout="constrained")
     distance = np.array([pair["distance"] for pair in results.values()])
@@ -135,10 +137,10 @@ def draw(results: dict[str, Any], schemes: tuple[str, ...], path: Any) -> None:
             for granularity, style in zip(GRANULARITIES, ("-", "--"), strict=True):
                 values = np.array(ratios(results, scheme, granularity, regime, "robust"))
                 axis.plot(distance[order], values[order], style, marker="o", label=f"{scheme}, {granularity}")
-        axis.axhline(1, color="k", linewidth=0.8)
+        axis.axhline(1, **ZERO)
         axis.set(xlabel="error of the unchanged source", title=f"{regime} regime", yscale="log")
     axes[0].set_ylabel("error, robust / natural ticket")
-    axes[1].legend(fontsize=7)
+    axes[1].legend()
     write_figure(path, figure)
 
 

@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.curves.errors import METRICS
+from pac_surrogate.plots.style import in_style
 from pac_surrogate.prepare import prepare
 from pac_surrogate.pruning import flops, nonzeros
 from shared.comparison import Comparison, compare
@@ -70,7 +71,7 @@ def main(setting: Setting) -> None:
     }
     print_rankings(rankings, results, setting.methods, sparsities)
     write_json(setting.out / "sparse_transfer.json", {"rankings": rankings, "pairs": results})
-    draw(rankings, setting.methods, setting.out / "rankings.png")
+    draw(rankings, setting.methods, setting.figure("rankings"))
 
 
 def costs(pair: str, setting: Setting, sparsities: tuple[float, ...]) -> dict[str, dict[str, float]]:
@@ -123,6 +124,7 @@ def print_rankings(rankings: Any, results: dict[str, Any], names: tuple[str, ...
         print(markdown_table(("recipe", *(f"{100 * s:.0f} %" for s in sparsities), "mean"), rows))
 
 
+@in_style()
 def draw(rankings: Any, names: tuple[str, ...], path: Any) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
     for axis, (regime, by_sparsity) in zip(axes, rankings.items(), strict=True):
@@ -133,7 +135,7 @@ def draw(rankings: Any, names: tuple[str, ...], path: Any) -> None:
         axis.set(xlabel="sparsity [%]", title=f"{regime} regime")
     axes[0].set_ylabel("mean rank, 1 is best")
     axes[0].invert_yaxis()
-    axes[1].legend(fontsize=7)
+    axes[1].legend()
     write_figure(path, figure)
 
 

@@ -3,8 +3,8 @@
     python benchmarks/step_errors.py                          all sides with fixed steps: 2 minutes on 2 cores, 1 thread
     python benchmarks/step_errors.py --pairs burgers lorenz_63 --out /tmp/steps.md
 
-Prints a section of `simulators/README.md` and writes it to a file, from which `benchmarks/verification.py` reads it. The table
-has a row for each side that is solved in fixed steps, but none for linear PDEs that are solved exactly, closed forms, steady
+Prints a section of the book and writes it to a file, which the page docs/simulators/verification.md includes. The table has
+a row for each side that is solved in fixed steps, but none for linear PDEs that are solved exactly, closed forms, steady
 fields, and steps that adapt to a tolerance or to the waves.
 """
 

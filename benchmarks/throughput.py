@@ -14,7 +14,7 @@ keeps no objective history; the stack does.
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -89,6 +89,12 @@ def train_loop(
     return results
 
 
+def ratio(seconds: Mapping[str, Sequence[float]], name: str) -> str:
+    """Return the time of a loop over that of the stack, median [least, largest] over rounds."""
+    ratios = [a / b for a, b in zip(seconds[name], seconds["stack"], strict=True)]
+    return f"{statistics.median(ratios):.1f} [{min(ratios):.1f}, {max(ratios):.1f}]"
+
+
 def main(
     quick: Quick = False,
     runs: Annotated[int, typer.Option(min=1, help="Number of networks that are trained.")] = 400,
@@ -140,9 +146,8 @@ def main(
                 seconds[name].append(time.perf_counter() - began)
         results[f"{number} threads"] = seconds
         for name in list(ways)[1:]:
-            ratios = [a / b for a, b in zip(seconds[name], seconds["stack"], strict=True)]
             print(
-                f"  {number} threads: {name} / stack = {statistics.median(ratios):.1f} [{min(ratios):.1f}, {max(ratios):.1f}]"
+                f"  {number} threads: {name} / stack = {ratio(seconds, name)}"
                 f"   ({statistics.median(seconds[name]):.2f} s / {statistics.median(seconds['stack']):.2f} s)"
             )
     differences = {}

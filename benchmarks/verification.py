@@ -1,13 +1,13 @@
 """Generate some samples of every pair, plot them, and compare the measured properties of its simulators with the declared ones.
 
     python benchmarks/verification.py                             all pairs, 200 source samples each: minutes on 2 cores
-    python benchmarks/verification.py --pairs heat_equation burgers --page /tmp/page
-    python benchmarks/verification.py --quick --pairs heat_equation --page /tmp/page      6 samples: seconds
+    python benchmarks/verification.py --pairs heat_equation burgers --out /tmp/some/verification.json
+    python benchmarks/verification.py --quick --pairs heat_equation                       6 samples: seconds
 
-Writes <page>/README.md with a table of verified properties, a table of the pairs and a section for each pair, a picture of
-each pair in <page>/pictures, and a JSON file of all numbers; prints the first table. `simulators.generate` has measured the
-orders, residuals and costs and written them into the data files; a complete file with the same configuration is not written
-again. The section on time steps is read from the file of `benchmarks/step_errors.py`.
+Writes a JSON file of all numbers and a picture of each pair, and prints two tables: the equations, and their verified
+properties. The book (docs/simulators.md and the folder beside it) makes its tables from the JSON file in benchmarks/results and
+shows the pictures in simulators/pictures. `simulators.generate` has measured the orders, residuals and costs and written them
+into the data files; a complete file with the same configuration is not written again.
 
 Exit status: 0; 1 with a list if an order differs from the declared one by more than 0.15 or a file violates the layout; 2 for
 an invalid flag.
@@ -30,10 +30,10 @@ from PIL import Image
 
 import pac_surrogate as pac
 from pac_surrogate.files import read_description, validate
-from pac_surrogate.files.replacing import Kind, check_output, check_own_folder, replacing
-from pac_surrogate.plots.curves import COLOURS
+from pac_surrogate.files.replacing import check_output, check_own_folder, replacing
+from pac_surrogate.plots.style import COLOURS
 from shared.command import Data, Pairs, Quick, Seed, run
-from shared.files import JSON, write_json, write_text
+from shared.files import JSON, write_json
 from shared.provenance import machine, today
 from shared.tables import markdown_table
 from simulators.ensemble import Pair, Side
@@ -46,11 +46,7 @@ MEASURED = {
     "seconds": "cost_seconds_per_sample",
 }
 QUICK_SAMPLES = 6
-STEPS = Path(__file__).parent / "results" / "step_errors.md"  # written by step_errors.py
 Record = dict[str, Any]
-
-HEADING = "# Simulators\n"
-PAGE = Kind("a page of this command", lambda path: path.read_text(encoding="utf-8", errors="replace").startswith(HEADING))
 
 
 def main(
@@ -60,42 +56,35 @@ def main(
     samples: Annotated[int, typer.Option(help="Source samples per pair; also the maximum for a target.")] = 200,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="Device of the solvers: cpu or cuda.")] = "cpu",
-    page: Annotated[
-        Path | None, typer.Option(help="Folder of the page, by default simulators, or results/verification for some pairs.")
-    ] = None,
-    out: Annotated[
+    pictures: Annotated[
         Path | None,
-        typer.Option(help="JSON file to write, by default results/verification.json, or beside the page for some pairs."),
+        typer.Option(help="Folder of the pictures, by default simulators/pictures, or beside the JSON file for some pairs."),
     ] = None,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/verification/verification.json"),
 ) -> int:
     mpl.use("Agg")
     chosen = [find_pair(name) for name in pairs or PAIRS]
     whole = not pairs and not quick
-    out = out or (Path("results") if whole and not page else page or Path("results/verification")) / "verification.json"
-    page = page or Path("simulators" if whole else "results/verification")
+    pictures = pictures or (Path("simulators/pictures") if whole else out.parent / "pictures")
     samples = QUICK_SAMPLES if quick else samples
-    check_output(page / "README.md", PAGE)
     check_output(out, JSON)
-    check_own_folder(page / "pictures")
-    (page / "pictures").mkdir(parents=True, exist_ok=True)
+    check_own_folder(pictures)
+    pictures.mkdir(parents=True, exist_ok=True)
     records, faults = [], []
     for pair in chosen:
         began = time.perf_counter()
         paths = generate(pair, data / "quick" if quick else data, samples=samples, seed=seed, device=device)
         measured = [measure(pair, role, path) for role, path in paths.items()]
-        picture = page / "pictures" / f"{pair.name}.png"
+        picture = pictures / f"{pair.name}.png"
         picture.unlink(missing_ok=True)
         if not any(record["broken"] for record in measured):
             draw(pair, paths, picture)
-        records += measured
+        records += [without_nan(record) for record in measured]
         faults += [fault for record in measured for fault in record["faults"]]
         print(f"{pair.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
-    foot = origin(seed, samples, device)
-    table = verification_table(records)
-    write_text(page / "README.md", "\n".join(write_page(chosen, table, faults, foot)) + "\n", PAGE)
-    content = {**foot, "sides": [without_nan(record) for record in records], "faults": faults}
-    write_json(out, content)
-    print(table)
+    write_json(out, {**origin(seed, samples, device), "sides": records, "faults": faults})
+    print(equation_table(records))
+    print(f"\n{property_table(records)}")
     if faults:
         print("\n".join((f"\n{len(faults)} faults", *faults)), file=sys.stderr)
     return 1 if faults else 0
@@ -128,7 +117,7 @@ def measure(pair: Pair, role: str, path: Path) -> Record:
 
 def draw(pair: Pair, paths: Mapping[str, Path], picture: Path) -> None:
     source, target = (pac.open_dataset(paths[role]).train for role in ("source", "target"))
-    figure = pac.plot_samples(source, target, title=pair.title)
+    figure = pac.plot_samples(source, target, title=pair.title)[0, 0].figure
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     plt.close(figure)
@@ -149,87 +138,61 @@ def palette() -> Image.Image:
     return image
 
 
-def verification_table(records: Sequence[Record]) -> str:
-    """Return a table with a row for each set of declared properties and the ranges of the measured ones over its sides."""
+def rows_of(records: Sequence[Record]) -> list[list[Record]]:
+    """Group the sides with equal declared properties, which share a row of the tables."""
     rows: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        declared = (record["equation"], record["scheme"], f"{record['order']:.3g}", record["invariant"])
+        declared = (record["equation"], record["scheme"], order_of(record), record["invariant"])
         rows.setdefault(declared, []).append(record)
+    return list(rows.values())
+
+
+def equation_table(records: Sequence[Record]) -> str:
+    """Return a table of the equations, numbered from 1, with their schemes and the pairs that solve them."""
+    lines = [
+        (number, f"`{sides[0]['equation']}`", sides[0]["scheme"], ", ".join(dict.fromkeys(side["pair"] for side in sides)))
+        for number, sides in enumerate(rows_of(records), start=1)
+    ]
+    return markdown_table(("no.", "equation", "scheme", "pairs"), lines)
+
+
+def property_table(records: Sequence[Record]) -> str:
+    """Return a table of the declared properties and the ranges of the measured ones, with the numbers of `equation_table`.
+
+    Rows that have neither an order nor an invariant, as closed forms, are left out; the table is "" if no row is left.
+    """
     lines = []
-    for (equation, scheme, order, invariant), sides in rows.items():
-        cells = (
-            f"`{equation}`",
-            scheme,
-            order.replace("nan", "n/a"),
-            spread([f"{record['order_measured']:.2f}" for record in sides]),
-            invariant or "none",
-            spread([f"{record['residual']:.0e}" for record in sides]),
-            spread([f"{1000 * record['seconds']:.2f}" for record in sides]),
-            ", ".join(dict.fromkeys(record["pair"] for record in sides)),
-        )
-        lines.append(cells)
-    head = ("equation", "scheme", "order", "measured", "invariant", "residual", "ms per sample", "pairs")
-    return markdown_table(head, lines)
+    for number, sides in enumerate(rows_of(records), start=1):
+        order, invariant = order_of(sides[0]), sides[0]["invariant"]
+        if order == "n/a" and not invariant:
+            continue
+        measured = spread([f"{value:.2f}" for side in sides if (value := side["order_measured"]) is not None])
+        residual = spread([f"{value:.0e}" for side in sides if (value := side["residual"]) is not None])
+        cost = spread([f"{1000 * side['seconds']:.2f}" for side in sides])
+        lines.append((number, order, measured, invariant or "none", residual, cost))
+    head = ("no.", "order", "measured", "invariant", "residual", "ms per sample")
+    return markdown_table(head, lines) if lines else ""
+
+
+def order_of(record: Record) -> str:
+    return "n/a" if record["order"] is None or math.isnan(record["order"]) else f"{record['order']:.3g}"
 
 
 def spread(numbers: Sequence[str]) -> str:
     """Return the range of printed numbers, from the smallest to the largest."""
-    known = sorted((number for number in set(numbers) if number != "nan"), key=float)
+    known = sorted(set(numbers), key=float)
     return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else "n/a"
 
 
-def write_page(pairs: Sequence[Pair], table: str, faults: Sequence[str], foot: Mapping[str, Any]) -> Iterator[str]:
-    yield HEADING
-    yield (
-        "Each pair of simulators has a cheap source with thousands of samples and an expensive target with hundreds. Every"
-        " solver is batched in torch float64 and runs on any device; every ensemble draws random inputs and solves the equation"
-        " for them. This page is generated by `python benchmarks/verification.py`: its pictures and numbers come from the data"
-        " files that it has written. `tests/simulators/test_*.py` compare the solvers with exact solutions, observed orders,"
-        " conserved quantities and symmetries; this page shows what `simulators.generate` measures whenever it writes a file.\n"
-    )
-    yield "## What is verified\n"
-    yield (
-        "Order: the declared order of convergence in the width of cells and steps, and the order measured on two samples under"
-        " refinement by 1, 2 and 4 (n/a: exact up to round-off or a tolerance). Residual: the largest relative violation of the"
-        " invariant over 64 samples, or over all if there are fewer. A row that several sides share states ranges.\n"
-    )
-    yield table
-    if faults:
-        yield "\nDifferences from the declared properties:\n"
-        yield from (f"- {fault}" for fault in faults)
-    if len(pairs) == len(PAIRS) and STEPS.exists():
-        yield f"\n{STEPS.read_text(encoding='utf-8').strip()}"
-    yield "\n## Pairs\n"
-    yield (
-        "Difficulty: the error of the unchanged source surrogate on the target, easy below 0.2, moderate below 0.4, otherwise"
-        " hard (`benchmarks/difficulty.py`). Samples: train + valid + test of the source, then of the target, as"
-        " `python -m simulators generate` writes them.\n"
-    )
-    rows = []
-    for pair in pairs:
-        counts = ", ".join(" + ".join(f"{n:,}" for n in side.counts()) for side in (pair.source, pair.target))
-        rows.append((f"[{pair.name}](#{pair.name})", pair.shift, pair.difficulty, pair.headline, pair.title, counts))
-    yield markdown_table(("pair", "shift", "difficulty", "headline", "source, then target", "samples"), rows)
-    for pair in pairs:
-        yield from section(pair)
-    yield "\n---\n"
-    made = f"{foot['date']}, seed {foot['seed']}, {foot['samples']} source samples per pair"
-    yield f"{made}, {foot['hardware']}, torch {foot['torch']}: `{foot['command']}`"
-
-
-def section(pair: Pair) -> Iterator[str]:
+def section(pair: Pair) -> str:
+    """Return the equations of a pair and what differs between its sides, as a list in Markdown."""
     source, target = pair.source, pair.target
-    yield f"\n## {pair.name}\n"
-    yield f"{pair.title[0].upper()}{pair.title[1:]}.\n"
     if source.ensemble.equation == target.ensemble.equation:
-        yield f"- both: `{source.ensemble.equation}`"
+        lines = [f"both: `{source.ensemble.equation}`"]
     else:
-        yield f"- source: `{source.ensemble.equation}`"
-        yield f"- target: `{target.ensemble.equation}`"
-    changed = list(changes(source, target))
-    yield from (f"- {line}" for line in changed or ["no parameter differs"])
-    yield f"\n```\npython -m simulators generate {pair.name}\n```\n"
-    yield f"![samples of {pair.name}](pictures/{pair.name}.png)"
+        lines = [f"{role}: `{side.ensemble.equation}`" for role, side in (("source", source), ("target", target))]
+    lines += list(changes(source, target)) or ["no parameter differs"]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def changes(source: Side, target: Side) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command line: describe, validate, pretrain, transfer, predict, curve."""
+"""The command line: describe, validate, pretrain, transfer, predict, curve, doctor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,23 @@ SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_def
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto means CUDA if it is available.")]
 Seed = Annotated[int, typer.Option(help="Seed of initial weights, minibatches and folds.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import pac_surrogate
+
+        typer.echo(f"pac-surrogate {pac_surrogate.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before the name of a command."""
 
 
 def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -185,16 +202,19 @@ def curve(
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [64, 64],  # noqa: B006
     steps: Annotated[int, typer.Option(help="Training steps on the target.")] = 1000,
     pretrain_steps: Annotated[int, typer.Option(help="Training steps of pretraining.")] = 3000,
+    figure: Annotated[Path | None, typer.Option(help="Figure: .png, .pdf or .svg.", show_default="OUT/curve.png")] = None,
     device: Device = "auto",
 ) -> None:
-    """Measure methods with their defaults over the number of target samples; write curve.nc, curve.csv and curve.png."""
+    """Measure methods with their defaults over the number of target samples; write curve.nc, curve.csv and a figure."""
     with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command continues from there"):
         import pac_surrogate as pac
-        from pac_surrogate.files.replacing import by_suffix, check_output, replacing
+        from pac_surrogate.files.replacing import check_output
+        from pac_surrogate.plots.panels import whole_figure
+        from pac_surrogate.plots.writing import check_figure, save_figure
 
         methods = {name: _method(name, {}) for name in method}
-        figure, suffix = out / "curve.png", by_suffix(".png")
-        check_output(figure, suffix, (source, target))
+        picture = figure or out / "curve.png"
+        check_output(picture, check_figure(picture), (source, target))
         result = pac.transfer_curve(
             pac.open_dataset(source),
             pac.open_dataset(target),
@@ -207,12 +227,20 @@ def curve(
             device=device,
             out=out,
         )
-        with replacing(figure, suffix) as temporary:
-            pac.plot_curve(result).savefig(temporary, dpi=150, format="png")
+        save_figure(picture, whole_figure(pac.plot_curve(result)))
     summary = pac.summarise(result)
     typer.echo(summary["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
     if broken := int(summary["diverged"].sum()):
         typer.echo(f"{broken} runs diverged and are left out of the medians")
+
+
+@app.command()
+def doctor() -> None:
+    """Print what a report of a fault needs: versions, processor, threads, memory and device."""
+    from pac_surrogate.utilities.environment import describe_environment
+
+    for name, value in describe_environment().items():
+        typer.echo(f"{name}: {value}")
 
 
 def _method(name: str, given: dict[str, float | None]) -> Any:
@@ -261,9 +289,13 @@ def _error_line(surrogate: Any, data: Any) -> str:
         return f"not measured: {error}"
 
 
-def main() -> None:
-    """Run the command line; a user's error is reported as one line with exit code 2, a warning as one line."""
-    console.run(lambda: app(standalone_mode=False))
+def main(name: str | None = None) -> None:
+    """Run the command line; a user's error is reported as one line with exit code 2, a warning as one line.
+
+    Args:
+        name: name of the command in its help; by default that of the file that was started.
+    """
+    console.run(lambda: app(prog_name=name, standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ NOT_NUMERICAL = (
     *("test_benchmark_command.py", "test_sample_plots.py", "test_simulation_speed.py", "test_words.py"),
     # Tests that take minutes; other tests cover the same arithmetic.
     *("test_benchmarks.py", "test_comparisons.py", "test_memory.py", "test_methods.py", "test_pairs.py", "test_sharing.py"),
-    "test_verification.py",
+    *("test_stored.py", "test_verification.py"),
     "test_prepare.py::test_a_set_point_of_the_source_has_the_scale_of_the_target_in_any_unit",
     "test_choose.py::test_lines_without_a_sample_are_those_of_the_others[3-1000-True]",
     "test_repeats.py::test_repeats_of_a_noisy_measurement_inform_the_noise_estimate",

@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from pac_surrogate import console
 
 FINISHED = "finished data, stacks and curves are kept, the same command continues from there"
+FORMATS = ("png", "pdf", "svg")
 NAMES, NUMBERS = "NAME ...", "NUMBER ..."  # placeholders in the help for the values of a list flag
 
 Quick = Annotated[bool, typer.Option("--quick", help="A short run of every part in seconds; its numbers mean nothing.")]
@@ -24,6 +25,7 @@ Device = Annotated[str, typer.Option(help="auto means CUDA if it is available.")
 Data = Annotated[Path, typer.Option(help="Folder of the data files.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the results, by default results/<name of the benchmark>.")]
 OutFile = Annotated[Path | None, typer.Option(help="JSON file to write.")]
+Figures = Annotated[str, typer.Option(help=f"Format of the figures: {', '.join(FORMATS)}.")]
 Workers = Annotated[int, typer.Option(min=1, help="Pairs computed at the same time, each with one thread if several.")]
 Report = Annotated[
     bool, typer.Option("--report", help="Compute nothing; print the tables and draw the figures of finished results.")

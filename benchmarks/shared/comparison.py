@@ -14,7 +14,8 @@ from typer import Option
 
 import pac_surrogate as pac
 from pac_surrogate.methods.method import Method
-from shared.command import FINISHED, NAMES, Data, Device, Full, Out, Quick, Seeds, Sizes, check_known, run
+from pac_surrogate.plots.panels import whole_figure
+from shared.command import FINISHED, FORMATS, NAMES, Data, Device, Figures, Full, Out, Quick, Seeds, Sizes, check_known, run
 from shared.figures import write_figure
 from shared.provenance import write_config
 from shared.setting import QUICK, Setting, Spending, model_of
@@ -69,12 +70,14 @@ class Comparison:
             device: Device = "auto",
             data: Data = Path("data"),
             out: Out = None,
+            figures: Figures = "png",
         ) -> Setting:
             if quick and full:
                 raise ValueError("--quick and --full exclude each other: give one of them")
             for name in pairs or ():
                 find_pair(name)
             check_known("method", methods or (), known)
+            check_known("format", [figures], FORMATS)
             if quick:
                 chosen = (self.quick_pairs or self.pairs[:1], self.quick_methods or self.methods, self.quick_spending)
             elif full:
@@ -88,6 +91,7 @@ class Comparison:
                 data=data,
                 out=out or Path(f"results/{self.name}{'_quick' if quick else '_full' if full else ''}"),
                 device=device,
+                figures=figures,
                 quick=quick,
                 full=full,
                 asked=({"sizes": tuple(sorted(sizes))} if sizes else {}) | ({"seeds": seeds} if seeds else {}),
@@ -123,7 +127,7 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
     folder = setting.out / pair
     model = model_of(target)
     curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
-    write_figure(folder / "curve.png", pac.plot_curve(curve))
+    write_figure(setting.figure(f"{pair}/curve"), whole_figure(pac.plot_curve(curve)))
     seconds = time.perf_counter() - began
     write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)
     print(

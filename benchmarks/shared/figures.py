@@ -6,13 +6,12 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from pac_surrogate.files.replacing import replacing
+from pac_surrogate.plots.writing import save_figure
 
 mpl.use("Agg")
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG, and close it."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
+    """Write a figure as the PNG, PDF or SVG that the ending of its name says, and close it."""
+    save_figure(path, figure, dpi=130)
     plt.close(figure)

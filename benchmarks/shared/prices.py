@@ -106,8 +106,16 @@ def _line(seconds: Mapping[str, list[float]]) -> str:
 
 
 def print_prices(prices: Mapping[str, Any]) -> None:
-    """Print median seconds, ratios of time with quartiles over all pairs and turns, and median ratios of error over pairs."""
+    """Print the cost of each way, and of large fields."""
     print(f"\nmedians at n = {SAMPLES}; fine-tuning of {STEPS} steps; {TURNS} turns after a first one that is not counted")
+    print(price_table(prices))
+    for outputs, found in prices["fields"].items():
+        slowest = max(found["seconds"]["auto"])
+        print(f"MLP 3 x 128, {outputs} outputs, n = {SAMPLES}: {_line(found['seconds'])}; slowest auto {slowest:.2f} s")
+
+
+def price_table(prices: Mapping[str, Any]) -> str:
+    """Return median seconds, ratios of time with quartiles over pairs and turns, and median ratios of error, as Markdown."""
     head = ("", "pairs", "seconds", "seconds of fine-tuning / seconds [quartiles]", "error / error of fine-tuning")
     rows = []
     pairs = prices["pairs"].values()
@@ -120,7 +128,4 @@ def print_prices(prices: Mapping[str, Any]) -> None:
         taken = statistics.median(statistics.median(found["seconds"][name]) for found in own)
         error = statistics.median(found["errors"][name] / found["errors"]["fine-tune"] for found in own)
         rows.append((name, len(own), f"{taken:.3f}", f"{middle:.1f} [{low:.1f}, {high:.1f}]", f"{error:.2f}"))
-    print(markdown_table(head, rows))
-    for outputs, found in prices["fields"].items():
-        slowest = max(found["seconds"]["auto"])
-        print(f"MLP 3 x 128, {outputs} outputs, n = {SAMPLES}: {_line(found['seconds'])}; slowest auto {slowest:.2f} s")
+    return markdown_table(head, rows)

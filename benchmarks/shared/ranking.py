@@ -6,16 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
+from matplotlib.axes import Axes
 
-from shared.figures import write_figure
+from pac_surrogate.plots.panels import panel_or_new, whole_figure
+from pac_surrogate.plots.style import COLOURS, SIGNED, in_style
+from shared.candidates import CANDIDATES
 from shared.tables import markdown_table, write_csv
 
 REFERENCES = ("fine-tune", "scratch")
 RESAMPLES = 2000
+# Kinds of methods, by the folder of pac_surrogate/methods in which they are, with their names in figures.
+KINDS = {
+    "pulled": "trained with a regulariser",
+    "around": "corrections and Gaussian processes",
+    "tuned": "differ in which weights train",
+    "pruned": "pruned",
+    "": "other",
+}
 
 
 @dataclass(frozen=True)
@@ -157,13 +167,7 @@ def ratio(cells: Cells, method: int, pairs: list[int], size: int | None = None) 
 
 
 def ranking_table(ranking: Mapping[str, Any]) -> str:
-    """Return the ranking as Markdown."""
-    methods = ranking["methods"]
-    kinds = list(next(iter(methods.values()))["ratio_by_kind"])
-    sizes = list(next(iter(methods.values()))["ratio_by_size"])
-
-    def number(value: float | None, digits: int = 2) -> str:
-        return "n/a" if value is None else f"{value:.{digits}f}"
+    """Return the ranking as Markdown, with the mean rank and the win rates of each method."""
 
     def rate(entry: Mapping[str, Any], reference: str) -> str:
         value, interval = entry.get(f"wins_{reference}"), entry.get(f"wins_{reference}_interval")
@@ -173,53 +177,128 @@ def ranking_table(ranking: Mapping[str, Any]) -> str:
             else f"{100 * value:.0f} [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
         )
 
-    head = ["method", "mean rank", "blocks", "error / fine-tune", "beats fine-tune, %", "beats scratch, %"]
-    head += [f"n = {n}" for n in sizes] + kinds
-    rows = []
-    for name, entry in methods.items():
-        cells = [name, number(entry["mean_rank"], 1), str(entry["blocks"]), number(entry["ratio"])]
-        cells += [rate(entry, "fine-tune"), rate(entry, "scratch")]
-        cells += [number(entry["ratio_by_size"][n]) for n in sizes] + [number(entry["ratio_by_kind"][kind]) for kind in kinds]
-        rows.append(cells)
-    notes = [f"- {name}: {entry['diverged']} cells diverged" for name, entry in methods.items() if entry["diverged"]]
-    notes += [f"- {name} is n/a where: {entry['reason']}" for name, entry in methods.items() if entry["reason"]]
-    return "\n".join([markdown_table(head, rows), "", *notes])
+    head = ("method", "mean rank", "blocks", "error / fine-tune", "beats fine-tune, %", "beats scratch, %")
+    rows = [
+        (
+            *(name, _number(entry["mean_rank"], 1), entry["blocks"], _number(entry["ratio"])),
+            *(rate(entry, reference) for reference in REFERENCES),
+        )
+        for name, entry in ranking["methods"].items()
+    ]
+    return markdown_table(head, rows)
 
 
-def draw(cells: Cells, ranking: Mapping[str, Any], folder: Path) -> None:
-    """Draw the critical-difference diagram of methods with results everywhere, and the ratios for each kind of shift."""
-    middle = medians(cells)
-    complete = [m for m in range(len(cells.methods)) if np.isfinite(middle[:, m]).all()]
-    if len(complete) > 2 and len(middle) > 2:
-        draw_ranks([cells.methods[m] for m in complete], middle[:, complete], folder / "ranks.png")
+def ratio_table(ranking: Mapping[str, Any], parts: str) -> str:
+    """Return the ratios of error to that of fine-tuning as Markdown, for each size ("size") or kind of shift ("kind")."""
+    entries = {name: entry[f"ratio_by_{parts}"] for name, entry in ranking["methods"].items()}
+    columns = list(next(iter(entries.values())))
+    head = ("method", *(f"n = {column}" if parts == "size" else column for column in columns))
+    return markdown_table(head, [(name, *(_number(entry[c]) for c in columns)) for name, entry in entries.items()])
+
+
+def remarks(ranking: Mapping[str, Any]) -> str:
+    """Return a list in Markdown of the methods that diverged or are n/a, with the reasons."""
+    methods = ranking["methods"].items()
+    notes = [f"- {name}: {entry['diverged']} cells diverged" for name, entry in methods if entry["diverged"]]
+    notes += [f"- {name} is n/a where: {entry['reason']}" for name, entry in methods if entry["reason"]]
+    return "\n".join(notes)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+@in_style()
+def draw_ranks(ranking: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
+    """Draw the mean rank of every method, the best at the top, with a colour for its kind.
+
+    A grey band reaches from the best method as far as the critical distance of Nemenyi's test: a method to the right of it
+    differs from the best one. A method that is n/a in some cells, of a pair and a size each, has an open circle, and the number
+    of its cells beside its name; the test is for the others.
+
+    Args:
+        ranking: the contents of ranking.json, as `rank` returns them.
+        ax: axes to draw on; those of a new figure, 7 inches wide, by default.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if no method has a rank.
+    """
+    entries = {name: entry for name, entry in ranking["methods"].items() if entry["mean_rank"] is not None}
+    if not entries:
+        raise ValueError("the ranking has no method with a rank")
+    names = sorted(entries, key=lambda name: entries[name]["mean_rank"])
+    blocks = max(entry["blocks"] for entry in entries.values())
+    complete = [name for name in names if entries[name]["blocks"] == blocks]
+    axes = panel_or_new(ax, (7.0, 1.4 + 0.185 * len(names)))
+    if len(complete) > 1 and blocks > 1:
+        best, distance = entries[complete[0]]["mean_rank"], critical_distance(len(names), blocks)
+        axes.axvspan(best, best + distance, color="0.92", zorder=0, label=f"critical distance, {distance:.1f}")
+    for kind, label, colour in zip(KINDS, KINDS.values(), COLOURS, strict=False):
+        own = [row for row, name in enumerate(names) if kind_of(name) == kind]
+        if not own:
+            continue
+        ranks = np.array([entries[names[row]]["mean_rank"] for row in own])
+        filled = [colour if names[row] in complete else "white" for row in own]
+        axes.hlines(own, 0, ranks, color=colour, linewidth=0.8, alpha=0.4, zorder=2)
+        axes.scatter(ranks, own, s=32, c=filled, edgecolors=colour, linewidths=1.4, zorder=3)
+        axes.plot([], [], "o", color=colour, label=label)
+    shown = [name if name in complete else f"{name} ({entries[name]['blocks']} of {blocks} cells)" for name in names]
+    axes.set_yticks(range(len(names)), shown, fontsize="small")
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1.03 * max(entry["mean_rank"] for entry in entries.values()))
+    axes.set_xlabel(f"mean rank among {len(names)} methods over {blocks} cells; 1 is the best")
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.legend(loc="lower left", frameon=True, framealpha=1.0)
+    return axes
+
+
+def critical_distance(methods: int, blocks: int, level: float = 0.05) -> float:
+    """Return the difference of mean ranks above which Nemenyi's test distinguishes two methods (Demsar 2006).
+
+    Where methods are n/a in some blocks, ranks are scaled to the number of all methods (see `rank`), and the distance is an
+    approximation: with 37 ranks scaled to 41, their standard deviation is larger by 0.3 %.
+
+    Args:
+        methods: number of methods, at least 2.
+        blocks: number of rankings of all methods.
+        level: probability that two of several equal methods are distinguished.
+    """
+    from scipy.stats import studentized_range
+
+    quantile = float(studentized_range.ppf(1 - level, methods, np.inf)) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * blocks)))
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a method of the benchmarks, a key of KINDS: the folder of its class; "" if its name is unknown."""
+    given = CANDIDATES.get(name, ())
+    first = given[0] if isinstance(given, Sequence) and given else given
+    return next((kind for kind in KINDS if kind in type(first).__module__.split(".")), "")
+
+
+@in_style()
+def draw_kinds(ranking: Mapping[str, Any]) -> Axes:
+    """Draw a table of the ratios of errors to those of fine-tuning, for each method and kind of shift.
+
+    Args:
+        ranking: the contents of ranking.json, as `rank` returns them.
+    """
     names = list(ranking["methods"])
     kinds = list(next(iter(ranking["methods"].values()))["ratio_by_kind"])
     values = np.array([[ranking["methods"][n]["ratio_by_kind"][k] or np.nan for k in kinds] for n in names], dtype=float)
-    figure, axes = plt.subplots(figsize=(4.5 + 0.8 * len(kinds), 1.5 + 0.24 * len(names)), layout="constrained")
-    image = axes.imshow(np.log2(values), cmap="RdBu_r", vmin=-1.5, vmax=1.5, aspect="auto")
+    axes = panel_or_new(None, (4.5 + 0.8 * len(kinds), 1.5 + 0.24 * len(names)))
+    image = axes.imshow(np.log2(values), cmap=SIGNED, vmin=-1.5, vmax=1.5, aspect="auto")
+    axes.grid(False)
     axes.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if abs(np.log2(value)) > 1 else "black"
-        axes.text(
-            column, row, f"{value:.2f}" if np.isfinite(value) else "n/a", ha="center", va="center", fontsize=7, color=colour
-        )
+        text = f"{value:.2f}" if np.isfinite(value) else "n/a"
+        axes.text(column, row, text, ha="center", va="center", fontsize="x-small", color=colour)
     axes.set_title("error / error of fine-tuning, geometric mean")
-    figure.colorbar(image, label="log2", shrink=0.5)
-    write_figure(folder / "kinds.png", figure)
-
-
-def draw_ranks(names: Sequence[str], middle: Float[np.ndarray, "block method"], path: Path) -> None:
-    """Draw mean ranks; a bar joins methods that Nemenyi's test (5 %) does not distinguish (Demsar 2006)."""
-    import pandas as pd
-    import scikit_posthocs
-    from scipy.stats import rankdata
-
-    ranks = pd.Series(rankdata(middle, axis=1).mean(0), index=list(names))
-    different = scikit_posthocs.posthoc_nemenyi_friedman(pd.DataFrame(middle, columns=list(names)))
-    figure, axes = plt.subplots(figsize=(11, 1.5 + 0.17 * len(names)), layout="constrained")
-    scikit_posthocs.critical_difference_diagram(ranks, different, ax=axes, label_props={"fontsize": 8})
-    axes.set_title(
-        f"mean rank over {len(middle)} pairs x sizes, {len(names)} methods; those joined by a bar do not differ at 5 %"
-    )
-    write_figure(path, figure)
+    whole_figure(axes).colorbar(image, label="log2", shrink=0.5)
+    return axes

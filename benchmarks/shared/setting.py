@@ -59,6 +59,7 @@ class Setting:
         spending: sizes, seeds and training budget of every method.
         data, out: folders of the data and of the results.
         device: device of PyTorch.
+        figures: format of the figures: png, pdf or svg.
         quick, full: whether the user gave --quick or --full.
         asked: sizes and seeds that the user gave; see `allow`.
     """
@@ -69,6 +70,7 @@ class Setting:
     data: Path
     out: Path
     device: str = "cpu"
+    figures: str = "png"
     quick: bool = False
     full: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
@@ -76,6 +78,10 @@ class Setting:
     def allow(self, spending: Spending) -> "Setting":
         """Return the same setting with another spending, except for the sizes and seeds that the user gave."""
         return replace(self, spending=replace(spending, **self.asked))
+
+    def figure(self, name: str) -> Path:
+        """Return the file of the figure with this name, which may begin with a folder."""
+        return self.out / f"{name}.{self.figures}"
 
     def open(self, pair: str, say: Callable[[str], object] = progress) -> tuple[pac.Dataset, pac.Dataset]:
         """Return source and target data of a pair, generated if they are missing; a small sample has its own folder."""

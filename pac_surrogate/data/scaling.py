@@ -34,7 +34,15 @@ SET_POINT = 30.0  # distance of the data from the source's mean, in its deviatio
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Columns(Shown):
-    """Scaling of the inputs or of the outputs, one number for each column of the data matrix; float64 on the CPU."""
+    """Scaling of the inputs or of the outputs, one number for each column of the data matrix; float64 on the CPU.
+
+    Attributes:
+        mean: mean of the column; of its logarithms on a logarithmic scale.
+        deviation: standard deviation likewise; 0 if the column is constant to within rounding.
+        logarithmic: whether the scale is logarithmic.
+        low: smallest number in the training data [physical units].
+        high: largest number in the training data [physical units].
+    """
 
     mean: Float[Tensor, " column"]
     deviation: Float[Tensor, " column"]
@@ -103,7 +111,12 @@ class Columns(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scaling(Shown):
-    """Scaling of inputs and outputs."""
+    """Scaling of inputs and outputs.
+
+    Attributes:
+        inputs: scaling of the columns of the input matrix.
+        outputs: scaling of the columns of the output matrix.
+    """
 
     inputs: Columns
     outputs: Columns

@@ -25,8 +25,14 @@ Scaling = Literal["standard", "log"]
 class Variable:
     """One input or output: its axes without `sample`, and the meaning of its numbers.
 
-    `scaling` determines how a surrogate standardises the variable. `dtype` is the type in which a file stores or unpacks it;
-    it is ignored when variables are compared.
+    Attributes:
+        name: name of the variable.
+        axes: names of its axes, without `sample`; a scalar has none.
+        shape: length of each axis.
+        units: unit; "1", the default, means unknown or none.
+        long_name: description; the name by default.
+        scaling: how a surrogate standardises the variable: "standard", or "log" where only ratios matter.
+        dtype: type in which a file stores or unpacks the variable; it is ignored when variables are compared.
     """
 
     name: str
@@ -65,7 +71,14 @@ class Variable:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Coordinate(Shown):
-    """Coordinates of the points of an axis: numbers, or names such as those of channels."""
+    """Coordinates of the points of an axis: numbers, or names such as those of channels.
+
+    Attributes:
+        name: name of the axis.
+        values: coordinate of each point; the array cannot be written to.
+        units: unit; "1", the default, means unknown or none.
+        long_name: description; the name by default.
+    """
 
     name: str
     values: Shaped[np.ndarray, " point"]

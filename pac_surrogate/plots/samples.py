@@ -3,19 +3,14 @@
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 
 from pac_surrogate.data.conversion import Given, as_dataset
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.files import Variable
-from pac_surrogate.plots.curves import COLOURS
 from pac_surrogate.plots.labels import (
     LISTS,
     axis_label,
@@ -28,12 +23,17 @@ from pac_surrogate.plots.labels import (
     variable_label,
     variables_of,
 )
+from pac_surrogate.plots.panels import add_legend, align, figure_of, panels_or_new, set_title
+from pac_surrogate.plots.style import COLOURS, INPUT, SIGNED, TRUTH, in_style, small_print
 from pac_surrogate.utilities.arguments import whole_numbers
 
 DOTS = 200
 
 
-def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str = "") -> Figure:
+@in_style()
+def plot_samples(
+    source: Given, target: Given, *, samples: int = 3, title: str = "", ax: np.ndarray | None = None
+) -> np.ndarray:
     """Draw the inputs and outputs of the first samples of a source and of a target.
 
     Values along one axis are lines, with inputs in grey; fields with two axes are images; trajectories are lines with a colour
@@ -45,9 +45,18 @@ def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str =
         target: any rows of the target's data; its outputs may differ from the source's.
         samples: number of samples of each side; for a table, up to 200 samples are shown regardless of it.
         title: title of the figure.
+        ax: array of axes to draw on; those of a new figure by default. It has the shape of the array that is returned;
+            dimensions of length 1 may be left out.
+
+    Returns:
+        Array of Axes with two dimensions; `plot_samples(source, target)[0, 0].figure` is the figure. A table: (output, input),
+        at most (3, 3). Trajectories: (variable, 2), with the source at the left. A single field: (2, sample), with the source
+        above. Several fields or lines: (variable, 2 * sample), the source's samples, then the target's. Where one side has
+        fewer variables, panels are empty.
 
     Raises:
-        ValueError: if there is no sample to draw, or a variable has more axes than two and time.
+        ValueError: if there is no sample to draw, a variable has more axes than two and time, or `ax` has not the axes that are
+            needed.
     """
     source, target = as_dataset("source", source), as_dataset("target", target)
     (samples,) = whole_numbers(samples=samples)
@@ -59,22 +68,22 @@ def plot_samples(source: Given, target: Given, *, samples: int = 3, title: str =
     sides = {"source": source, "target": target}
     axes = {variable.axes for side in sides.values() for variable in variables_of(side)} - {(), *LISTS}
     if not axes:
-        figure = _draw_table({role: side[:DOTS] for role, side in sides.items()})
+        panels = _draw_table({role: side[:DOTS] for role, side in sides.items()}, ax)
     elif axes == {("time",)}:
-        figure = _draw_trajectories({role: side[:count] for role, side in sides.items()})
+        panels = _draw_trajectories({role: side[:count] for role, side in sides.items()}, ax)
     else:
-        figure = _draw_samples({role: side[:count] for role, side in sides.items()}, count)
-    figure.suptitle(textwrap.fill(title, 125), fontsize=11)
-    return figure
+        panels = _draw_samples({role: side[:count] for role, side in sides.items()}, count, ax)
+    set_title(panels, title)
+    return panels
 
 
-def _draw_table(sides: Mapping[str, Dataset]) -> Figure:
+def _draw_table(sides: Mapping[str, Dataset], ax: np.ndarray | None) -> np.ndarray:
     """Draw every output over the inputs that are most correlated with it on either side."""
     tables = {role: (columns_of(side, side.inputs), columns_of(side, side.outputs)) for role, side in sides.items()}
     outputs = list(dict.fromkeys(label for _, given in tables.values() for label in given))[:3]
     width = min(3, max(len(inputs) for inputs, _ in tables.values()))
     height = 4.5 if len(outputs) == 1 else 0.9 + 2.2 * len(outputs)
-    figure, panels = plt.subplots(len(outputs), width, figsize=(10, height), layout="constrained", squeeze=False, sharey="row")
+    panels = panels_or_new(ax, (len(outputs), width), figsize=(10, height), sharey="row")
     for row, output in zip(panels, outputs, strict=True):
         strength: dict[tuple[str, str], float] = {}
         for inputs, given in tables.values():
@@ -87,23 +96,22 @@ def _draw_table(sides: Mapping[str, Dataset]) -> Figure:
             for colour, (role, (inputs, given)) in zip(COLOURS, tables.items(), strict=False):
                 if label in inputs and output in given:
                     panel.plot(inputs[label], given[output], "o", color=colour, markersize=3.5, alpha=0.6, label=role)
-    _add_legend(figure, panels.flat)
-    return figure
+        align(row, "y")
+    add_legend(panels)
+    return panels
 
 
-def _draw_trajectories(sides: Mapping[str, Dataset]) -> Figure:
+def _draw_trajectories(sides: Mapping[str, Dataset], ax: np.ndarray | None) -> np.ndarray:
     """Draw a row for every variable and a column for every side, with a colour for every sample."""
     known = {role: {v.name: v for v in variables_of(side) if v.axes == ("time",)} for role, side in sides.items()}
     order = _side_by_side(known)
     rows = max(map(len, order.values()))
-    figure, panels = plt.subplots(
-        rows, len(sides), figsize=(10, 1.1 + 1.65 * max(2, rows)), layout="constrained", squeeze=False
-    )
+    panels = panels_or_new(ax, (rows, len(sides)), figsize=(10, 1.1 + 1.65 * max(2, rows)))
     places = {}
     for column, (role, side) in zip(panels.T, sides.items(), strict=True):
         numbers = columns_of(side, side.outputs).items()
         spread = (f"{name} {', '.join(map(short_number, values))} {units}" for (name, units), values in numbers)
-        column[0].set_title("; ".join((f"{role}, {len(side)} samples", *spread)), fontsize=9)
+        column[0].set_title("; ".join((f"{role}, {len(side)} samples", *spread)), fontsize="small")
         for panel, name in zip(column, order[role], strict=False):
             places[role, name] = panel
             for colour, values in zip(COLOURS, side[name], strict=False):
@@ -119,10 +127,11 @@ def _draw_trajectories(sides: Mapping[str, Dataset]) -> Figure:
         found = [role for role in sides if name in known[role]]
         log = all(known[role][name].scaling == "log" for role in found)
         _set_limits([places[role, name] for role in found], [sides[role][name] for role in found], log)
-    return figure
+    return panels
 
 
-def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
+@small_print()
+def _draw_samples(sides: Mapping[str, Dataset], count: int, ax: np.ndarray | None) -> np.ndarray:
     """Draw a panel for every sample of every group: an image, or the variables along one axis in one unit."""
     groups: dict[str, dict[str, list[Variable]]] = {}
     known: dict[str, dict[str, None]] = {role: {} for role in sides}
@@ -135,17 +144,19 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
     headers = {(r, i): [f"{r} {i + 1}", *numbers_of(side, i, 2 + single)] for r, side in sides.items() for i in range(count)}
     rows = max(map(len, order.values()))
     if single:
-        figure, panels = plt.subplots(len(sides), count, figsize=(10, 4.5), layout="constrained", squeeze=False)
+        panels = panels_or_new(ax, (len(sides), count), figsize=(10, 4.5))
         cells = {role: [list(row)] for role, row in zip(sides, panels, strict=True)}
     else:  # both sides in one row, with a gap between them
         height = 0.9 + 0.12 * max(map(len, headers.values())) + 1.35 * rows
-        widths = [*[1.0] * count, 0.1, *[1.0] * count]
-        figure, panels = plt.subplots(
-            rows, len(widths), figsize=(10, height), layout="constrained", squeeze=False, width_ratios=widths
-        )
-        cells = {role: [list(row[part]) for row in panels] for role, part in zip(sides, _halves(count), strict=True)}
-        for gap in panels[:, count]:
-            gap.remove()
+        if ax is None:
+            widths = [*[1.0] * count, 0.1, *[1.0] * count]
+            panels = panels_or_new(None, (rows, len(widths)), figsize=(10, height), width_ratios=widths)
+            for gap in panels[:, count]:
+                gap.remove()
+            panels = np.delete(panels, count, axis=1)
+        else:
+            panels = panels_or_new(ax, (rows, 2 * count))
+        cells = {role: [list(row) for row in half] for role, half in zip(sides, np.hsplit(panels, 2), strict=True)}
     places = {role: dict(zip(order[role], cells[role], strict=False)) for role in sides}
     outputs = ((side, v) for side in sides.values() for v in side.outputs if v.axes and is_line(v))
     colours = dict(zip(dict.fromkeys(label for side, v in outputs for label, _ in lines_of(side, v)), COLOURS, strict=False))
@@ -154,7 +165,7 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
         if is_line(next(iter(found.values()))[0]):
             _draw_lines({role: sides[role] for role in found}, found, shown, colours)
         else:
-            _draw_images(figure, {role: sides[role] for role in found}, found, shown)
+            _draw_images({role: sides[role] for role in found}, found, shown)
     for panel in (panel for role in sides for row in cells[role][len(order[role]) :] for panel in row):
         panel.set_axis_off()
     for above, below in (pair for role in sides for pair in pairwise(places[role].values())):
@@ -166,9 +177,9 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int) -> Figure:
         short = single and len(", ".join(header)) <= 50
         numbers = (", " if single else "\n").join(header[1:])
         text = ", ".join(header) if short else f"{header[0]}\n{numbers}"
-        cells[role][0][i].set_title(text.strip(), fontsize=8 if single else 6.5)
-    _add_legend(figure, (panel for role in sides for row in places[role].values() for panel in row))
-    return figure
+        cells[role][0][i].set_title(text.strip(), fontsize="medium" if single else "small")
+    add_legend(panels)
+    return panels
 
 
 def _draw_lines(
@@ -184,20 +195,18 @@ def _draw_lines(
             for variable in found[role]:
                 is_input, style = variable in side.inputs, "o-" if (axis,) in LISTS else "-"
                 for label, values in lines_of(side, variable):
-                    colour = "0.6" if is_input else colours.get(label, "black")
+                    colour = INPUT if is_input else colours.get(label, TRUTH)
                     width = 1.2 if is_input else 1.8
                     panel.plot(points, values[i], style, color=colour, linewidth=width, markersize=3, label=label)
-            panel.set_xlabel(axis_label(side, axis), fontsize=8, labelpad=1)
-            panel.set_ylabel(group_label(side, found[role]) if i == 0 else "", fontsize=8)
-            panel.tick_params(which="both", labelsize=7, labelleft=i == 0)
+            panel.set_xlabel(axis_label(side, axis))
+            panel.set_ylabel(group_label(side, found[role]) if i == 0 else "")
+            panel.tick_params(which="both", labelleft=i == 0)
     drawn = [sides[role][variable.name] for role in found for variable in found[role]]
     log = all(variable.scaling == "log" for variables in found.values() for variable in variables)
     _set_limits([panel for role in found for panel in shown[role]], drawn, log)
 
 
-def _draw_images(
-    figure: Figure, sides: Mapping[str, Dataset], found: Mapping[str, list[Variable]], shown: Mapping[str, list[Axes]]
-) -> None:
+def _draw_images(sides: Mapping[str, Dataset], found: Mapping[str, list[Variable]], shown: Mapping[str, list[Axes]]) -> None:
     fields = {role: _last_time(found[role][0], side[found[role][0].name]) for role, side in sides.items()}
     low, high = min(float(field.min()) for field in fields.values()), max(float(field.max()) for field in fields.values())
     signed = min(-low, high) > max(-low, high) / 4  # small values of the other sign do not make a field signed
@@ -214,17 +223,18 @@ def _draw_images(
                 origin="lower",
                 extent=(*_ends(side, across), *_ends(side, up)),
                 norm=norm,
-                cmap="RdBu_r" if signed else "viridis",
+                cmap=SIGNED if signed else None,
                 aspect="equal" if {across, up} <= {"x", "y", "z"} else "auto",
                 interpolation="nearest",
             )
-            panel.set_xlabel(axis_label(side, across), fontsize=8, labelpad=1)
-            panel.set_ylabel(axis_label(side, up) if i == 0 else "", fontsize=8, labelpad=1)
-            panel.tick_params(labelsize=7, labelleft=i == 0)
+            panel.set_xlabel(axis_label(side, across))
+            panel.set_ylabel(axis_label(side, up) if i == 0 else "")
+            panel.tick_params(labelleft=i == 0)
+            panel.grid(False)
             panel.locator_params(nbins=3)
-    bar = figure.colorbar(artist, ax=[panel for role in found for panel in shown[role]], fraction=0.02, pad=0.01)
-    bar.set_label(textwrap.fill(variable_label(next(iter(found.values()))[0]), 22), fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    beside = [panel for role in found for panel in shown[role]]
+    bar = figure_of(np.array(beside)).colorbar(artist, ax=beside, fraction=0.02, pad=0.01)
+    bar.set_label(textwrap.fill(variable_label(next(iter(found.values()))[0]), 22))
     if log:
         ticks = np.geomspace(low, high, 4)
         bar.set_ticks(list(ticks), labels=[short_number(tick, 2) for tick in ticks])
@@ -235,10 +245,6 @@ def _side_by_side(known: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """Order the rows of each side: first those that all sides have."""
     common = [key for key in next(iter(known.values())) if all(key in keys for keys in known.values())]
     return {role: [*common, *(key for key in keys if key not in common)] for role, keys in known.items()}
-
-
-def _halves(count: int) -> tuple[slice, slice]:
-    return slice(0, count), slice(count + 1, None)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -278,15 +284,3 @@ def _set_limits(panels: Sequence[Axes], drawn: Sequence[np.ndarray], log: bool) 
         else:
             margin = 0.05 * (high - low) or 1.0
             panel.set_ylim(low - margin, high + margin)
-
-
-def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
-    """Add one legend for all panels, in which each label appears once; a single label needs none."""
-    found: dict[Any, Artist] = {}
-    for panel in panels:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if len(found) > 1:
-        figure.legend(
-            list(found.values()), list(found), loc="outside lower center", ncols=len(found), frameon=False, fontsize=9
-        )

@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pac_surrogate.curves.results import as_curve, check_methods
 from pac_surrogate.curves.savings import REFERENCES, first_sizes, needed_of, resampled_medians, saved_of
-from pac_surrogate.plots.curves import COLOURS, LABELS
+from pac_surrogate.plots.curves import LABELS
+from pac_surrogate.plots.panels import align, panels_or_new
+from pac_surrogate.plots.style import BAND, GUIDE, ZERO, in_style, line_style
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+@in_style()
 def plot_savings(
     curve: "xr.Dataset | Path | str",
     errors: float | Sequence[float] | None = None,
@@ -27,8 +29,9 @@ def plot_savings(
     level: float = 0.9,
     resamples: int = 1000,
     seed: int = 0,
+    ax: np.ndarray | None = None,
     highlight: str | None = "PAC",
-) -> Figure:
+) -> np.ndarray:
     """Draw the target samples that methods need against the error, and below them those saved against references.
 
     Bands are bootstrap intervals over seeds. If a reference never reaches the error, triangles show a lower bound of the saved
@@ -43,10 +46,16 @@ def plot_savings(
         level: fraction of the resamples within a band.
         resamples: number of resamples.
         seed: seed of the resamples.
+        ax: array of axes to draw on, one above the other: one and one more for each reference that the curve has; those of a
+            new figure by default.
         highlight: name of the method that is drawn thicker and on top.
 
+    Returns:
+        Array of Axes, (1 + reference, 1); `plot_savings(curve)[0, 0].figure` is the figure.
+
     Raises:
-        ValueError: as `samples_needed_interval`, or if there is no positive error at which to draw.
+        ValueError: as `samples_needed_interval`, or if there is no positive error at which to draw, or `ax` has not the axes
+            that are needed.
     """
     curve = as_curve(curve)
     names = check_methods(curve, methods)
@@ -65,15 +74,10 @@ def plot_savings(
     largest = float(sizes[-1])
 
     rows = 1 + len(references)
-    figure, panels = plt.subplots(rows, figsize=(7.6, 1.4 + 2.8 * rows), layout="constrained", squeeze=False, sharex=True)
+    panels = panels_or_new(ax, (rows, 1), figsize=(7.6, 1.4 + 2.8 * rows), sharex=True)
     above, *below = panels[:, 0]
     for i, name in enumerate(names):
-        style: dict[str, Any] = {
-            "color": COLOURS[i % len(COLOURS)],
-            "linestyle": "-" if i < len(COLOURS) else "--",
-            "label": name,
-        }
-        style |= {"linewidth": 2.6, "zorder": 5} if name == highlight else {"linewidth": 1.4, "zorder": 3}
+        style = {"label": name, **line_style(i, highlighted=name == highlight)}
         found = [needed_of(n, level) for n in needed[name]]
         _draw(above, goals, [(n.samples, n.low, n.high) for n in found], largest, style)
         for panel, reference in zip(below, references, strict=True):
@@ -85,7 +89,7 @@ def plot_savings(
             open_ended = np.array([s.at_least if np.isinf(s.saved) else np.nan for s in saved])
             panel.plot(goals, open_ended, "^", markersize=4, color=style["color"], zorder=style["zorder"])
 
-    above.axhline(largest, color="0.8", linewidth=0.8, zorder=0)
+    above.axhline(largest, **GUIDE)
     positive = sizes[sizes > 0]
     if len(positive):
         above.set_yscale("symlog", linthresh=positive[0], linscale=0.5)  # logarithmic, but linear near n = 0
@@ -94,25 +98,24 @@ def plot_savings(
         above.set_ylim(-0.1 * positive[0] if len(positive) < len(sizes) else 0.8 * positive[0], 1.3 * largest)
     above.set_ylabel("target samples needed")
     for panel, reference in zip(below, references, strict=True):
-        panel.axhline(0, color="black", linewidth=0.8, zorder=0)
+        panel.axhline(0, **ZERO)
         shown = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panel.lines])
         margin = 0.2 * max(float(np.nanmax(shown) - np.nanmin(shown)), 1.0)
         panel.set_ylim(np.nanmin(shown) - margin, np.nanmax(shown) + margin)  # of the lines only: bands may be infinite
         panel.set_ylabel(f"samples saved\nagainst {reference}")
-    for panel in panels[:, 0]:
-        panel.grid(True, which="major", alpha=0.3)
-    last = panels[-1, 0]
-    last.set_xscale("log")
-    last.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    last.xaxis.set_minor_locator(plt.LogLocator(subs=(2, 5)))
-    last.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+    for panel in panels.flat:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        panel.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        panel.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+    align(panels.flat, "x")
     name = metric or str(curve.attrs["headline"])
-    last.set_xlabel(LABELS.get(name, name))
+    panels[-1, 0].set_xlabel(LABELS.get(name, name))
     above.set_title(
         f"{curve.attrs.get('pair', '')}: medians and {level:.0%} intervals over {curve.sizes['seed']} seeds".lstrip(": ")
     )
-    above.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
-    return figure
+    above.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return panels
 
 
 def _draw(
@@ -124,4 +127,4 @@ def _draw(
     known = np.isfinite(middle)
     axes.plot(goals, np.where(known, middle, np.nan), **style, marker="o" if len(goals) == 1 else None)
     low, high = np.clip(low, -outside, outside), np.clip(high, -outside, outside)
-    axes.fill_between(goals, low, high, where=known, color=style["color"], alpha=0.13, linewidth=0, zorder=1)
+    axes.fill_between(goals, low, high, where=known, color=style["color"], **BAND)

@@ -12,7 +12,8 @@ from torch import Tensor
 # The largest permitted error estimate of the time steps, relative to the solution. At the limit of stability the estimate of a
 # single step is 1.5 or more for the classical Runge-Kutta method and 1/3 for the leapfrog, so that an instability exceeds 0.1
 # within one step, before it has grown. The two sides of a pair differ by 0.2 or more where there is much to transfer; an error
-# of half of that could not be distinguished from the shift. All pairs but one are below the limit, see `simulators/README.md`.
+# of half of that could not be distinguished from the shift. All pairs but one are below the limit, see
+# `docs/simulators/verification.md`.
 TOLERANCE = 0.1
 
 _LIMIT = ContextVar("limit", default=TOLERANCE)

@@ -85,6 +85,7 @@ def test_a_value_after_an_equals_sign_and_a_flag_that_is_given_twice_are_read_to
         (("--methods", "PAC", "nonsense"), "unknown method 'nonsense': choose from PAC, GP, L2"),
         (("--quick", "--full"), "--quick and --full exclude each other: give one of them"),
         (("--workers", 2), "No such option: --workers"),
+        (("--figures", "gif"), "unknown format 'gif': choose from png, pdf, svg"),
     ],
 )
 def test_a_mistake_in_the_flags_is_one_line_and_exit_2(comparison, flags, message):

@@ -90,7 +90,8 @@ def test_oscillators_are_rolled_out_and_the_truth_itself_has_no_error(script, ca
 
 
 def test_sparse_transfer_ranks_recipes_in_both_regimes_and_counts_their_cost(script, capsys):
-    folder = script("sparse_transfer", "--pairs", "friedman_4", "--methods", "GMP", "STR", "--sizes", 8, "--seeds", 1)
+    flags = ["--pairs", "friedman_4", "--methods", "GMP", "STR", "--sizes", 8, "--seeds", 1, "--figures", "pdf"]
+    folder = script("sparse_transfer", *flags)
     results = json.loads((folder / "sparse_transfer.json").read_text())
     errors, cost = results["pairs"]["friedman_4"]["errors"], results["pairs"]["friedman_4"]["cost"]
     for regime in ("linear", "full"):
@@ -102,7 +103,9 @@ def test_sparse_transfer_ranks_recipes_in_both_regimes_and_counts_their_cost(scr
     assert cost["GMP 0.8"]["nonzeros"] == 128 + 819 + 13 + 129
     assert cost["GMP 0.8"]["flops"] == 2 * (128 + 819 + 13)
     assert "linear regime: mean rank over 1 pairs x sizes" in capsys.readouterr().out
-    assert (folder / "rankings.png").stat().st_size > 5000
+    assert (folder / "rankings.pdf").read_bytes().startswith(b"%PDF-")
+    assert (folder / "friedman_4/curve.pdf").read_bytes().startswith(b"%PDF-")
+    assert not list(folder.rglob("*.png"))
 
 
 def test_robust_tickets_are_compared_with_natural_ones(script, capsys):
@@ -139,6 +142,7 @@ def test_the_leaderboard_resumes_and_says_what_is_missing(script, capsys, monkey
     assert "heat_equation: scratch " in again
     assert "heat_equation: fine-tune" not in again
     assert (folder / "kinds.png").stat().st_size > 5000
+    assert (folder / "ranks.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
@@ -212,12 +216,49 @@ def test_a_method_that_is_n_a_somewhere_is_ranked_where_it_is_and_a_tie_is_half_
     assert found["other"]["ratio_by_kind"] == {"a": pytest.approx(0.5), "b": None}
 
 
-def test_the_diagram_joins_only_what_nemenyi_s_test_does_not_tell_apart(ranking, tmp_path):
-    generator = np.random.default_rng(0)
-    middle = np.exp(generator.normal(size=(30, 4)) * 0.1)
-    middle[:, 3] *= 10
-    ranking.draw_ranks(("a", "b", "c", "worst"), middle, tmp_path / "ranks.png")
-    assert (tmp_path / "ranks.png").stat().st_size > 5000
+def test_the_critical_distance_is_that_of_nemenyi_s_test(ranking):
+    import scikit_posthocs
+
+    middle = np.random.default_rng(0).normal(size=(30, 5)) + np.array([0, 0.2, 0.5, 1, 3])
+    ranks = rankdata(middle, axis=1).mean(0)
+    different = scikit_posthocs.posthoc_nemenyi_friedman(middle).to_numpy() < 0.05
+    apart = np.abs(ranks[:, None] - ranks) > ranking.critical_distance(5, 30)
+    np.testing.assert_array_equal(apart, different)
+    assert 0 < apart.sum() < 20
+
+
+def stored(ranks, blocks=None):
+    blocks = blocks or {}
+    return {"methods": {name: {"mean_rank": rank, "blocks": blocks.get(name, 30)} for name, rank in ranks.items()}}
+
+
+def test_the_figure_of_ranks_is_drawn_from_the_stored_ranking(ranking):
+    found = stored({"PAC": 3.0, "L2-SP": 1.5, "GP": 2.5, "mine": 3.5, "co-kriging": 4.0, "none": None}, {"co-kriging": 7})
+    axes = ranking.draw_ranks(found)
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows == ["L2-SP", "GP", "PAC", "mine", "co-kriging (7 of 30 cells)"]
+    dots = {rows[int(y)]: (x, face) for c in axes.collections if hasattr(c, "get_sizes") and len(c.get_sizes())
+            for (x, y), face in zip(c.get_offsets(), map(tuple, c.get_facecolors()), strict=True)}  # fmt: skip
+    assert [dots[name][0] for name in rows] == [1.5, 2.5, 3.0, 3.5, 4.0]
+    assert dots[rows[-1]][1] == (1, 1, 1, 1)  # an open circle
+    assert len({face for _, face in dots.values()}) == 5  # three kinds, an unknown one, and the open circle
+    distance = ranking.critical_distance(5, 30)
+    (band,) = axes.patches
+    assert band.get_x() == 1.5
+    assert band.get_width() == pytest.approx(distance)
+    assert f"critical distance, {distance:.1f}" in [text.get_text() for text in axes.get_legend().get_texts()]
+    sizes = [label.get_size() for label in (*axes.get_yticklabels(), *axes.get_xticklabels(), axes.xaxis.label)]
+    assert min(sizes) >= 8
+    assert axes.figure.get_figwidth() == 7
+    assert ranking.draw_ranks(found, ax=axes) is axes
+    with pytest.raises(ValueError, match=r"^the ranking has no method with a rank$"):
+        ranking.draw_ranks(stored({"PAC": None}))
+
+
+def test_every_method_of_the_leaderboard_has_a_kind(ranking):
+    kinds = {name: ranking.kind_of(name) for name in ranking.CANDIDATES}
+    assert set(kinds.values()) == {"around", "pruned", "pulled", "tuned"}
+    assert (kinds["GP"], kinds["PAC"], kinds["EWC"], kinds["scratch"]) == ("around", "pruned", "pulled", "tuned")
 
 
 def test_choice_reports_the_regret_and_the_coverage_that_it_writes(script, capsys):

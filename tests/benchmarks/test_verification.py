@@ -1,4 +1,4 @@
-"""The page of the simulators: its numbers are those in the files, and a difference from what is declared is a fault."""
+"""The verification of the simulators: its numbers are those in the files, and a difference from a declared one is a fault."""
 
 import json
 import math
@@ -17,6 +17,7 @@ from simulators.pairs import PAIRS
 
 SCRIPT = BENCHMARKS / "verification.py"
 CHOSEN = ("heat_equation", "burgers", "forrester")
+FLAGS = ("--quick", "--pairs", *CHOSEN, "--out", "out/verification.json")
 
 
 def run(folder, *flags, monkeypatch):
@@ -26,10 +27,10 @@ def run(folder, *flags, monkeypatch):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder with the page of three pairs, which is made once."""
+    """Return a folder with the results of three pairs, which are made once."""
     folder = tmp_path_factory.mktemp("verification")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        code = run(folder, "--quick", "--pairs", *CHOSEN, "--page", "page", monkeypatch=monkeypatch)
+        code = run(folder, *FLAGS, monkeypatch=monkeypatch)
     assert code == 0
     return folder
 
@@ -45,34 +46,38 @@ def data(folder, pair, side):
     return folder / "data/verification/quick" / pair / f"{side}.h5"
 
 
-def rows(page):
-    """Return the cells of the table of verified properties, by equation and scheme."""
-    text = page.split("## What is verified")[1].split("## Pairs")[0]
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    return {(cells[0].strip("`"), cells[1]): cells[2:] for cells in lines}
+def rows(table):
+    """Return the cells of a table in Markdown below its head."""
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
 
 
-def test_nothing_is_written_but_the_page_its_pictures_the_numbers_and_the_data(made):
+def test_nothing_is_written_but_the_numbers_the_pictures_and_the_data(made):
     written = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
     assert written == {
-        "page/README.md",
-        "page/verification.json",
-        *(f"page/pictures/{pair}.png" for pair in CHOSEN),
+        "out/verification.json",
+        *(f"out/pictures/{pair}.png" for pair in CHOSEN),
         *(f"data/verification/quick/{pair}/{side}.h5" for pair in CHOSEN for side in ("source", "target")),
     }
+    for pair in CHOSEN:
+        with Image.open(made / f"out/pictures/{pair}.png") as picture:
+            assert picture.width == 1000
+        assert (made / f"out/pictures/{pair}.png").stat().st_size < 150_000
 
 
-def test_the_numbers_of_the_table_are_those_in_the_files(made):
-    found = rows((made / "page/README.md").read_text())
+def test_the_numbers_of_the_tables_are_those_in_the_files(made, script):
+    records = json.loads((made / "out/verification.json").read_text())["sides"]
+    equations, properties = (rows(script[table](records)) for table in ("equation_table", "property_table"))
     seen = {}
     for pair in CHOSEN:
         for role in ("source", "target"):
             ensemble = getattr(PAIRS[pair], role).ensemble
             attributes = read_description(data(made, pair, role)).attributes
             seen.setdefault((ensemble.equation, ensemble.scheme), []).append((ensemble, attributes))
-    assert list(found) == list(seen)
-    for key, sides in seen.items():
-        order, measured, invariant, residual, cost, _ = found[key]
+    assert [(cells[1].strip("`"), cells[2]) for cells in equations] == list(seen)
+    assert [cells[3] for cells in equations] == [*("heat_equation", "burgers", "burgers", "forrester", "forrester")]
+    assert [cells[0] for cells in properties] == ["1", "2", "3"]  # a closed form has neither an order nor an invariant
+    for cells, sides in zip(properties, seen.values(), strict=False):
+        _, order, measured, invariant, residual, cost = cells
         assert order == ("n/a" if math.isnan(sides[0][0].order) else f"{sides[0][0].order:g}")
         assert invariant == (sides[0][0].invariant or "none")
         for cell, attribute, written, factor in (
@@ -86,7 +91,7 @@ def test_the_numbers_of_the_table_are_those_in_the_files(made):
 
 
 def test_the_json_has_every_number_and_null_where_there_is_none(made):
-    content = json.loads((made / "page/verification.json").read_text())
+    content = json.loads((made / "out/verification.json").read_text())
     assert [(side["pair"], side["side"]) for side in content["sides"]] == [(p, s) for p in CHOSEN for s in ("source", "target")]
     for side in content["sides"]:
         attributes = read_description(data(made, side["pair"], side["side"])).attributes
@@ -101,37 +106,25 @@ def test_the_json_has_every_number_and_null_where_there_is_none(made):
     assert {"date", "seed", "samples", "hardware", "command", "torch"} <= set(content)
 
 
-def test_every_pair_has_a_row_and_a_section_with_its_differences_command_and_picture(made):
-    page = (made / "page/README.md").read_text()
-    for pair in CHOSEN:
-        section = page.split(f"\n## {pair}\n")[1].split("\n## ")[0]
-        assert PAIRS[pair].title[1:] in section
-        assert f"python -m simulators generate {pair}\n" in section
-        assert f"(pictures/{pair}.png)" in section
-        with Image.open(made / f"page/pictures/{pair}.png") as picture:
-            assert picture.width == 1000
-        assert (made / f"page/pictures/{pair}.png").stat().st_size < 150_000
-    heat, burgers, forrester = (page.split(f"\n## {pair}\n")[1].split("```")[0] for pair in CHOSEN)
-    assert "- both: `capacity u_t" in heat
+def test_the_section_of_a_pair_has_its_equations_and_what_differs_between_its_sides(script):
+    heat, burgers, forrester = (script["section"](PAIRS[pair]) for pair in CHOSEN)
+    assert heat.startswith("- both: `capacity u_t")
     assert heat.count("->") == 1
     assert "- conductivity: (5, 15) -> (15, 45)" in heat
     assert burgers.count("->") == 1
     assert "- law.steepening: 0 -> 1" in burgers
-    assert "- source: `Value" in forrester
+    assert forrester.startswith("- source: `Value")
     assert "- target: `Value" in forrester
     assert "- fidelity: low -> high" in forrester
-    assert "| [burgers](#burgers) | physics | moderate | rel_l2 | waves that only spread" in page
-    assert "2,000 + 200 + 200, 320 + 80 + 200 |" in page
 
 
-def test_the_same_data_give_the_same_page_and_pictures_and_the_table_is_printed(again, monkeypatch, capsys):
-    before = {path: path.read_bytes() for path in (again / "page").rglob("*.*")}
+def test_the_same_data_give_the_same_results_and_the_tables_are_printed(again, script, monkeypatch, capsys):
+    before = {path: path.read_bytes() for path in (again / "out").rglob("*.*")}
     capsys.readouterr()
-    assert run(again, "--quick", "--pairs", *CHOSEN, "--page", "page", monkeypatch=monkeypatch) == 0
-    assert {path: path.read_bytes() for path in (again / "page").rglob("*.*")} == before
-    printed = capsys.readouterr().out
-    assert printed.splitlines()[0].startswith("| equation | scheme |")
-    assert printed in (again / "page/README.md").read_text()
+    assert run(again, *FLAGS, monkeypatch=monkeypatch) == 0
+    assert {path: path.read_bytes() for path in (again / "out").rglob("*.*")} == before
+    records = json.loads((again / "out/verification.json").read_text())["sides"]
+    assert capsys.readouterr().out == f"{script['equation_table'](records)}\n\n{script['property_table'](records)}\n"
 
 
 def test_an_order_other_than_declared_and_a_broken_file_are_listed_and_exit_1(again, monkeypatch, capsys):
@@ -143,16 +136,14 @@ def test_an_order_other_than_declared_and_a_broken_file_are_listed_and_exit_1(ag
         file["velocity"][0, 3] = np.nan
     with h5py.File(data(again, "burgers", "target"), "r+") as file:
         file.attrs["solver_order_measured"] = np.nan
-    assert run(again, "--quick", "--pairs", *CHOSEN, "--page", "page", monkeypatch=monkeypatch) == 1
+    assert run(again, *FLAGS, monkeypatch=monkeypatch) == 1
     listed = capsys.readouterr().err.split("3 faults\n")[1].splitlines()
     assert listed[0] == "heat_equation, target: order 2 is declared, 1.84 was measured"
     assert listed[1].startswith("burgers, source: ")
     assert "velocity must be finite, it is nan at sample 0, x 3" in listed[1]
     assert listed[2] == "burgers, target: order 4 is declared, nan was measured"
-    page = (again / "page/README.md").read_text()
-    assert all(f"- {line}" in page for line in listed)
-    assert not (again / "page/pictures/burgers.png").exists()
-    assert json.loads((again / "page/verification.json").read_text())["faults"] == listed
+    assert not (again / "out/pictures/burgers.png").exists()
+    assert json.loads((again / "out/verification.json").read_text())["faults"] == listed
 
 
 @pytest.mark.parametrize(
@@ -199,7 +190,11 @@ def test_differences_are_found_at_any_depth_and_nothing_else_is_listed(script):
 
 def test_sides_with_equal_declarations_share_a_row(script):
     declared = {"equation": "u = 0 | 1", "scheme": "exact", "order": 2.0, "invariant": ""}
-    first = {"pair": "a", "order_measured": 2.04, "residual": math.nan, "seconds": 0.001, **declared}
-    second = {"pair": "b", "order_measured": 1.96, "residual": math.nan, "seconds": 0.002, **declared}
-    (row,) = script["verification_table"]([first, second]).splitlines()[2:]
-    assert row == "| `u = 0 \\| 1` | exact | 2 | 1.96 to 2.04 | none | n/a | 1.00 to 2.00 | a, b |"
+    first = {"pair": "a", "order_measured": 2.04, "residual": None, "seconds": 0.001, **declared}
+    second = {"pair": "b", "order_measured": 1.96, "residual": None, "seconds": 0.002, **declared}
+    other = {**second, "pair": "c", "order": None, "order_measured": None}
+    equations, properties = (
+        script[table]([first, second, other]).splitlines()[2:] for table in ("equation_table", "property_table")
+    )
+    assert equations == ["| 1 | `u = 0 \\| 1` | exact | a, b |", "| 2 | `u = 0 \\| 1` | exact | c |"]
+    assert properties == ["| 1 | 2 | 1.96 to 2.04 | none | n/a | 1.00 to 2.00 |"]

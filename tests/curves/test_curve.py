@@ -386,8 +386,7 @@ def test_a_file_that_is_not_a_curve_is_refused(tmp_path):
 
 def test_the_figure_shows_medians_and_bands_and_n_zero_separately(folder):
     curve = pac.open_curve(folder)
-    figure = pac.plot_curve(curve)
-    (axes,) = figure.axes
+    axes = pac.plot_curve(curve)
     lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
     assert set(lines) == set(METHODS)
     np.testing.assert_array_equal(lines["PAC"].get_xdata(), [3, 6])

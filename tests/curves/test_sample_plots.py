@@ -23,13 +23,13 @@ def numbers(seed, *shape):
     return np.random.default_rng(seed).standard_normal((SAMPLES, *shape))
 
 
-def panels_of(figure):
-    """Return the panels with contents, without colour bars and empty places."""
-    return [panel for panel in figure.axes if panel.axison and panel.get_label() != "<colorbar>"]
+def panels_of(panels):
+    """Return the panels with contents, row by row, without empty places."""
+    return [panel for panel in panels.flat if panel.axison]
 
 
-def bars_of(figure):
-    return [panel for panel in figure.axes if panel.get_label() == "<colorbar>"]
+def bars_of(panels):
+    return [panel for panel in panels[0, 0].figure.axes if panel.get_label() == "<colorbar>"]
 
 
 def rods(seed, size=6):
@@ -83,8 +83,8 @@ def test_axes_carry_the_coordinates_and_units_of_a_file(tmp_path):
 
 def test_images_are_the_fields_with_x_to_the_right_and_one_colour_scale_for_each_variable():
     source, target = plates(0), plates(10)
-    figure = pac.plot_samples(source, target)
-    panels, names = panels_of(figure), ("source", "pressure")
+    grid = pac.plot_samples(source, target)
+    panels, names = panels_of(grid), ("source", "pressure")
     assert len(panels) == 12
     for row, name in enumerate(names):
         order = [(side, i) for side in (source, target) for i in range(3)]
@@ -97,7 +97,7 @@ def test_images_are_the_fields_with_x_to_the_right_and_one_colour_scale_for_each
         drawn = np.stack([side[name][i] for side, i in order])
         largest = np.abs(drawn).max()
         assert limits == pytest.approx((drawn.min(), drawn.max()) if name == "source" else (-largest, largest), rel=1e-12)
-    assert [bar.get_ylabel() for bar in bars_of(figure)] == ["source [s-1]", "pressure [Pa]"]
+    assert [bar.get_ylabel() for bar in bars_of(grid)] == ["source [s-1]", "pressure [Pa]"]
     assert {panel.get_xlabel() for panel in panels[6:]} == {"x [1]"}
     assert panels[0].get_ylabel() == "y [1]"
 

@@ -227,8 +227,8 @@ def test_bad_input_is_refused_in_one_line(change, message):
 def test_the_figure_shows_the_samples_needed_and_the_least_savings():
     curve = curve_of({"PAC": power_law(SCATTER), "scratch": power_law(4 * SCATTER)})
     errors = [0.03, 0.05, 0.12, 0.3]
-    figure = pac.plot_savings(curve, errors)
-    above, below = figure.axes  # fine-tune has no panel, because the curve does not contain it
+    panels = pac.plot_savings(curve, errors)
+    above, below = panels[:, 0]  # fine-tune has no panel, because the curve does not contain it
     lines = {line.get_label(): line for line in above.lines}
     for name in ("PAC", "scratch"):
         needed = [pac.samples_needed(curve, name, error) for error in errors]
@@ -245,9 +245,9 @@ def test_the_figure_shows_the_samples_needed_and_the_least_savings():
 
 def test_the_figure_shows_single_errors_default_errors_and_n_zero():
     curve = curve_of({"PAC": np.array([0.4, 0.3, 0.2, 0.1, 0.05])}, (0, 4, 8, 16, 32))
-    (axes,) = pac.plot_savings(curve).axes
+    ((axes,),) = pac.plot_savings(curve)
     goals = axes.lines[0].get_xdata()
     assert (goals.min(), goals.max()) == pytest.approx((0.05, 0.4))
     assert axes.lines[0].get_ydata()[-1] == 0.0
     assert axes.get_ylim()[0] < 0 < 32 < axes.get_ylim()[1]
-    assert pac.plot_savings(curve, 0.1).axes[0].lines[0].get_ydata() == pytest.approx([16.0])
+    assert pac.plot_savings(curve, 0.1)[0, 0].lines[0].get_ydata() == pytest.approx([16.0])

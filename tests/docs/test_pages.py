@@ -1,7 +1,9 @@
-"""Run the code of the README and of every page of the book as a reader would type it.
+"""Run the code of every page of the book, and the scripts of the gallery, as a reader would.
 
 Trainings are cut to a few steps, which changes the numbers but no line of the pages.
 """
+
+import runpy
 
 import matplotlib.pyplot as plt
 import pytest
@@ -12,8 +14,7 @@ import pac_surrogate as pac
 from pac_surrogate import pipeline, runner
 
 STEPS = 5
-CANDIDATES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-PAGES = [path for path in CANDIDATES if "_build" not in path.parts and blocks(path)]
+PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts and blocks(path)]
 
 
 @pytest.fixture
@@ -35,4 +36,12 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys, short_trai
     monkeypatch.syspath_prepend(ROOT / "docs")
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     run(page, capsys)
+    plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning", "ignore:FigureCanvasAgg is non-interactive")
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.stem)
+def test_a_script_of_the_gallery_draws_a_figure(script, short_trainings):
+    runpy.run_path(str(script), run_name="__main__")
+    assert plt.get_fignums()
     plt.close("all")

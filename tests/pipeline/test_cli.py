@@ -101,6 +101,24 @@ def test_curve_writes_results_and_a_figure(files, tmp_path, capsys):
     assert {"curve.nc", "curve.csv", "curve.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.parametrize(("name", "start"), [("mine.pdf", b"%PDF-"), ("mine.SVG", b"<?xml"), ("new/mine.png", b"\x89PNG")])
+def test_the_figure_of_a_curve_has_the_format_of_its_ending(name, start, files, tmp_path, capsys):
+    methods = ["--method", "SourceUnchanged", "--size", 4, "--seeds", 1, "--steps", 5, "--pretrain-steps", 5]
+    data = [files / "source.h5", files / "target.h5", "--out", tmp_path / "o"]
+    assert run(["curve", *data, *methods, "--figure", tmp_path / name]) == 0
+    assert (tmp_path / name).read_bytes().startswith(start)
+    assert not (tmp_path / "o/curve.png").exists()
+
+
+@pytest.mark.parametrize("name", ["mine.gif", "mine", "mine.eps"])
+def test_a_figure_with_another_ending_is_refused_before_any_work(name, files, tmp_path, capsys):
+    data = [files / "source.h5", files / "target.h5", "--method", "PAC", "--size", 4, "--out", tmp_path / "o"]
+    assert run(["curve", *data, "--figure", tmp_path / name]) == 2
+    said = f"error: {tmp_path / name}: a figure is a .png, .pdf, .svg file: give its name one of these endings\n"
+    assert capsys.readouterr().err == said
+    assert not list(tmp_path.iterdir())
+
+
 def truncated(files, tmp_path):
     path = tmp_path / "truncated.h5"
     path.write_bytes((files / "source.h5").read_bytes()[:5000])
