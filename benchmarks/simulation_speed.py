@@ -25,7 +25,6 @@ fraction of the bandwidth of a copy.
 import importlib.metadata
 import importlib.util
 import os
-import platform
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -39,6 +38,7 @@ import typer
 from torch import Tensor
 
 from pac_surrogate.files.replacing import check_output
+from pac_surrogate.utilities.environment import processor
 from shared.command import NAMES, NUMBERS, Quick, check_known, run
 from shared.files import JSON, write_json
 from shared.measurement import Record, Way, agree, compare, errors, timed
@@ -193,14 +193,6 @@ def main(
         print(f"\nOn {hardware['gpu']}; a copy reads and writes {bandwidth:.0f} GB/s\n")
         print(record_table(content["gpu"], DEVICE))
     write_json(out, content | {"hardware": hardware})
-
-
-def processor() -> str:
-    """Return the name of the processor if Linux reports it, otherwise the architecture."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
 
 
 if __name__ == "__main__":

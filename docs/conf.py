@@ -11,7 +11,10 @@ sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")
 # The shell commands of the pages use this Python and its scripts.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
+# The pages' shell commands are those of the Python that builds the book, whether or not its environment is activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 os.environ["TTY_COMPATIBLE"] = "0"  # no progress bars in the outputs of shell commands
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # "!python" is this Python
 
 from docstrings import as_restructured_text, readable_signature, restore_colons  # noqa: E402
 
@@ -49,9 +52,11 @@ if MATHJAX is not None and MATHJAX.origin is not None:  # else the browser loads
 
 nb_execution_mode = os.environ.get("BOOK_EXECUTION", "force")
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1800  # seconds for a cell that takes ten where no other process is at work
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+if nb_execution_mode == "off":  # cells that were not run do not state their language
+    suppress_warnings = ["myst-nb.lexer"]
 nb_render_markdown_format = "myst"  # tables, mathematics and links in the Markdown that a cell returns
 
 autodoc_member_order = "bysource"

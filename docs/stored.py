@@ -4,10 +4,12 @@ A page calls these functions in hidden cells, so that new results change the pag
 computed by the functions with which the benchmarks make their own tables.
 """
 
+import csv
 import io
 import json
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -34,7 +36,7 @@ PHYSICS = ("heat", "periodic", "odes", "waves", "water", "steady", "porous", "ta
 KINDS = {
     "parameter": "parameter: values inside or outside the range of the source",
     "physics": "physics: a term that the source lacks",
-    "fidelity": "fidelity: a coarser grid, longer step, lower order or cheaper formula in the source",
+    "fidelity": "fidelity: a coarser grid, a longer step, a lower order or a cheaper formula in the source",
     "boundary": "boundary or geometry",
     "input": "input: other initial fields",
     "noise": "noise on the target",
@@ -226,6 +228,24 @@ def rank_table() -> str:
     from shared import ranking
 
     return unbroken(ranking.ranking_table(read("leaderboard/ranking.json")))
+
+
+def which_table() -> str:
+    """Return the README's table: errors relative to fine-tuning of the best method and of three, by kind of shift.
+
+    The best method is the one with the lowest geometric mean among those that have a result in every cell of these pairs.
+    """
+    with (RESULTS / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        counts = Counter((row["kind"], row["method"]) for row in csv.DictReader(file) if row["value"])
+    stored = read("leaderboard/ranking.json")
+    shown, rows = ("L2-SP", "PAC", "scratch"), []
+    for kind, text in KINDS.items():
+        ratios = {name: entry["ratio_by_kind"][kind] for name, entry in stored["methods"].items()}
+        most = max(count for (of, _), count in counts.items() if of == kind)
+        best = min((name for name in ratios if counts[kind, name] == most), key=ratios.__getitem__)
+        pairs = list(stored["pairs"].values()).count(kind)
+        rows.append((text, pairs, f"{best} {ratios[best]:.2g}", *(f"{ratios[name]:.2f}" for name in shown)))
+    return markdown_table(("source and target differ by", "pairs", "lowest error", *shown), rows)
 
 
 def ratio_table(parts: str, methods: Sequence[str] = ()) -> str:

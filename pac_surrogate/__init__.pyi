@@ -78,3 +78,5 @@ from .selection.acquisition import next_samples as next_samples
 from .selection.auto import Auto as Auto
 from .solvers.training import fit as fit
 from .surrogates.surrogate import Surrogate as Surrogate
+
+__version__: str

@@ -1,4 +1,4 @@
-"""The command line: describe, validate, pretrain, transfer, predict, curve."""
+"""The command line: describe, validate, pretrain, transfer, predict, curve, doctor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,23 @@ SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_def
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto means CUDA if it is available.")]
 Seed = Annotated[int, typer.Option(help="Seed of initial weights, minibatches and folds.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import pac_surrogate
+
+        typer.echo(f"pac-surrogate {pac_surrogate.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before the name of a command."""
 
 
 def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -217,6 +234,15 @@ def curve(
         typer.echo(f"{broken} runs diverged and are left out of the medians")
 
 
+@app.command()
+def doctor() -> None:
+    """Print what a report of a fault needs: versions, processor, threads, memory and device."""
+    from pac_surrogate.utilities.environment import describe_environment
+
+    for name, value in describe_environment().items():
+        typer.echo(f"{name}: {value}")
+
+
 def _method(name: str, given: dict[str, float | None]) -> Any:
     """Return a method by its name, with the given hyper-parameters."""
     from pac_surrogate.methods.specification import make_method
@@ -263,9 +289,13 @@ def _error_line(surrogate: Any, data: Any) -> str:
         return f"not measured: {error}"
 
 
-def main() -> None:
-    """Run the command line; a user's error is reported as one line with exit code 2, a warning as one line."""
-    console.run(lambda: app(standalone_mode=False))
+def main(name: str | None = None) -> None:
+    """Run the command line; a user's error is reported as one line with exit code 2, a warning as one line.
+
+    Args:
+        name: name of the command in its help; by default that of the file that was started.
+    """
+    console.run(lambda: app(prog_name=name, standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from pac_surrogate.utilities.environment import version_of
 from shared.files import write_json
 
 
@@ -30,7 +30,7 @@ def origin(device: str = "cpu") -> dict[str, Any]:
     device = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
     return {
         "command": " ".join(["python", *sys.argv]),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in ("torch", "numpy")},
         "hardware": {
             "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
             "machine": platform.machine(),

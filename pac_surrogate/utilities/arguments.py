@@ -4,7 +4,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, dataclass_transform, get_args, get_origin
@@ -18,7 +18,7 @@ class Range:
     """The values that a field accepts, for its annotation: `Annotated[float, Range("positive", lambda value: value > 0)]`."""
 
     description: str
-    holds: Callable[[Any], bool]
+    holds: Callable[[Any], bool] = field(repr=False)
 
 
 @dataclass_transform(frozen_default=True)
@@ -32,16 +32,16 @@ def settings(cls: type[T]) -> type[T]:
     own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
 
     def checked(self: Any) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            found = _of_kind(field.type, field.name, value, _example(field))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            found = _of_kind(each.type, each.name, value, _example(each))
             if found is not value:
-                object.__setattr__(self, field.name, found)
+                object.__setattr__(self, each.name, found)
         if own is not None:
             own(self)
-        for field in fields(self):  # last, because the class's own message names the allowed texts
-            if field.type is str and not isinstance(getattr(self, field.name), str):
-                raise ValueError(f"{field.name} must be a text{_example(field)}, got {got(getattr(self, field.name))}")
+        for each in fields(self):  # last, because the class's own message names the allowed texts
+            if each.type is str and not isinstance(getattr(self, each.name), str):
+                raise ValueError(f"{each.name} must be a text{_example(each)}, got {got(getattr(self, each.name))}")
 
     cls.__post_init__ = checked  # type: ignore[attr-defined]
     return dataclass(frozen=True)(cls)

@@ -225,6 +225,8 @@ def test_the_critical_distance_is_that_of_nemenyi_s_test(ranking):
     apart = np.abs(ranks[:, None] - ranks) > ranking.critical_distance(5, 30)
     np.testing.assert_array_equal(apart, different)
     assert 0 < apart.sum() < 20
+    # Table 5(a) of Demsar (2006): the quantile is 2.569 for 4 methods, which he compares on 14 data sets.
+    assert ranking.critical_distance(4, 14) == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 14)), rel=1e-3)
 
 
 def stored(ranks, blocks=None):

@@ -26,6 +26,7 @@ LAYERS = (
     ("curves",),
     ("plots",),
     ("cli",),
+    ("__main__",),
 )
 CONSOLE = (
     "pac_surrogate.console",
