@@ -11,10 +11,7 @@ sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")
 # The shell commands of the pages use this Python and its scripts.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
-# The pages' shell commands are those of the Python that builds the book, whether or not its environment is activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 os.environ["TTY_COMPATIBLE"] = "0"  # no progress bars in the outputs of shell commands
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # "!python" is this Python
 
 from docstrings import as_restructured_text, readable_signature, restore_colons  # noqa: E402
 
