@@ -53,8 +53,8 @@ class Choice(Shown):
             "runner-up": self.runner_up or None,
             "reason": self.reason,
             "table": f"{len(self.table)} candidates; print(choice) shows them",
-            "worse than the source": _chance(self.worse_than_source),
-            "worse than scratch": _chance(self.worse_than_scratch),
+            "worse than the unchanged source": _chance(self.worse_than_source),
+            "worse than without the source": _chance(self.worse_than_scratch),
         }
 
     def _repr_html_(self) -> str:

@@ -16,6 +16,7 @@ SHRINKAGE = 10.0  # strength towards the evidence weights; 1 gave similar result
 LEAST_WEIGHT = 0.01  # candidates of a smaller weight are left out
 SUM = 1e4  # weight of the row that makes the sum 1
 LEAST_PULL = 1e-9  # relative to the mean square; makes the solution of the least squares problem unique
+NAMED = 3  # number of candidates that the reason names
 WEIGHED = 50  # largest number of folds; for each, the weights are fitted again without it
 
 
@@ -69,10 +70,18 @@ def explain(
         mean, count = float(square.mean()), len(square)
         spread = float(square.std()) / count**0.5
         table.append(CandidateError(name, mean**0.5, spread / (2 * mean**0.5) if mean else 0.0, float(weight)))
-    method, *others = (one.name for one in sorted(table, key=lambda one: -one.weight) if one.weight)
-    mixed = f", averaged with {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}" if others else ""
+    used = [one for one in sorted(table, key=lambda one: -one.weight) if one.weight]
+    method = used[0].name
+    named = ", ".join(f'"{one.name}" ({one.weight:.2f})' for one in used[:NAMED])
+    more = f" and {len(used) - NAMED} more" if len(used) > NAMED else ""
+    mixed = f"weighted mean of {named}{more}" if len(used) > 1 else f'"{method}"'
     error, best, worst = float(answer.mean()) ** 0.5, table[0].error, table[-1].error
-    reason = f"{method}{mixed}: leave-one-out error {error:.3g}; {len(found)} candidates have {best:.3g} to {worst:.3g}"
+    each = (
+        f"each of the {len(table)} candidates alone has {best:.3g} to {worst:.3g}"
+        if len(table) > 1
+        else "no other candidate applies"
+    )
+    reason = f"{mixed}: standardised leave-one-out error {error:.3g}; {each}"
     runner_up = next((one.name for one in table if one.name != method), "")
     source, scratch = by_name.get("source unchanged"), by_name.get("scratch", by_name.get("GP on the target"))
     return Choice(method, runner_up, reason, tuple(table), chance_worse(answer, source), chance_worse(answer, scratch))

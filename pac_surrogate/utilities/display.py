@@ -61,11 +61,12 @@ def _array(array: Any) -> str:
     if size == 0:
         return f"{shape} {dtype}"
     if dtype == "bool":
-        return f"{shape}, true for {int(array.sum())} of {size}"
+        return f"{shape}, true for {int(array.sum())} of {size}" if size > 1 else f"{shape} {bool(array.any())}"
     if not dtype.startswith(("float", "int", "uint", "bfloat")):
         return f"{shape} {dtype}"
     low, high = float(array.min()), float(array.max())
-    return f"{shape} {dtype}, {f'{low:.6g} to {high:.6g}' if low != high else f'all {low:.6g}'}"
+    one = f"{low:.6g}" if size == 1 else f"all {low:.6g}"
+    return f"{shape} {dtype}, {f'{low:.6g} to {high:.6g}' if low != high else one}"
 
 
 def listed(texts: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ def test_the_first_example_keeps_what_the_readme_promises(tmp_path, monkeypatch,
     assert abs(float(band.mean[0]) - longer) < 0.25 * (longer - 2.006)
     assert float(band.lower[0]) < float(band.mean[0]) < float(band.upper[0])
     # The numbers that the README shows are near those printed: as near as the interval is wide.
-    shown, now = (float(NUMBER.search(text.split("all")[1])[0]) for text in (PRINTED, printed))
+    shown, now = (float(NUMBER.search(text.split("float64,")[1])[0]) for text in (PRINTED, printed))
     assert abs(shown - now) < float(band.upper[0] - band.lower[0])
     plt.close("all")
 
