@@ -36,7 +36,7 @@ from shared.command import Data, Pairs, Quick, Seed, run
 from shared.files import JSON, write_json
 from shared.provenance import machine, today
 from shared.tables import markdown_table
-from simulators.ensemble import Pair, Side
+from simulators.ensemble import STORED_AS, Pair, Side
 from simulators.generate import generate
 from simulators.pairs import PAIRS, find_pair
 
@@ -201,7 +201,8 @@ def changes(source: Side, target: Side) -> Iterator[str]:
         {"simulator": source.ensemble.simulator, "outputs": names(source), **source.parameters},
         {"simulator": target.ensemble.simulator, "outputs": names(target), **target.parameters},
     ):
-        yield f"{name}: {write_value(before)} -> {write_value(after)}"
+        own = name.removeprefix(f"{STORED_AS['pde']}.")  # the parameters of an equation, without the key that they have in files
+        yield f"{own}: {write_value(before)} -> {write_value(after)}"
 
 
 def names(side: Side) -> list[str]:
