@@ -1,10 +1,13 @@
 """The style of all figures: `pac.mplstyle` beside this file, and what a style file of Matplotlib cannot say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 from matplotlib import style
 
 STYLE = Path(__file__).with_name("pac.mplstyle")
@@ -17,12 +20,19 @@ BAND: dict[str, Any] = {"alpha": 0.13, "linewidth": 0, "zorder": 1}
 GUIDE: dict[str, Any] = {"color": "0.8", "linewidth": 0.8, "zorder": 0}
 ZERO: dict[str, Any] = {"color": "black", "linewidth": 0.8, "zorder": 0}
 
-# `with in_style():` or `@in_style()`: new figures have the style; those of the user, and the user's rcParams, are left alone.
-in_style = partial(style.context, STYLE)
 # Within it, for figures of many small panels.
 small_print = partial(
     mpl.rc_context, {"font.size": 8, "axes.labelpad": 1, "xtick.labelsize": "small", "ytick.labelsize": "small"}
 )
+
+
+@contextmanager
+def in_style() -> Iterator[None]:
+    """Give new figures the style, in a `with` or as a decorator; those of the user, and the user's rcParams, are left alone."""
+    # The backend is loaded before: that of notebooks turns the interactive mode on, which the end of the context would undo.
+    plt.draw_if_interactive()
+    with style.context(STYLE):
+        yield
 
 
 def line_style(number: int, *, highlighted: bool = False) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """All figures: they draw on given axes and return them, look alike, and leave the user's settings of Matplotlib alone."""
 
+import os
+import subprocess
+import sys
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
+from paths import BENCHMARKS
 
 import pac_surrogate as pac
 from pac_surrogate.plots.style import COLOURS, STYLE
@@ -197,3 +202,16 @@ def test_a_figure_replaces_neither_a_folder_nor_another_file_that_fails_to_be_wr
     (tmp_path / "folder.pdf").mkdir()
     with pytest.raises(pac.DatasetError, match="this is a folder"):
         save_figure(tmp_path / "folder.pdf", figure)
+
+
+def test_the_first_figure_leaves_a_notebook_interactive(tmp_path):
+    # The backend of notebooks turns the interactive mode on when the first figure loads it, and shows no figure without.
+    (tmp_path / "notebook.py").write_text(
+        "import matplotlib\nfrom matplotlib.backends.backend_agg import *\nmatplotlib.interactive(True)\n"
+    )
+    stored = BENCHMARKS / "results/heat_equation/heat_equation"
+    lines = f"import matplotlib, pac_surrogate as pac; pac.plot_curve({str(stored)!r}); print(matplotlib.is_interactive())"
+    places = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    setting = os.environ | {"MPLBACKEND": "module://notebook", "PYTHONPATH": places}
+    done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, env=setting, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
