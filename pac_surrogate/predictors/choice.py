@@ -63,7 +63,9 @@ class Choice(Shown):
     def __str__(self) -> str:
         width = max(len(one.name) for one in self.table) if self.table else 0
         lines = [f"{s.name:{width}s}  {s.error:9.4f} +- {s.standard_error:.4f}  weight {s.weight:.2f}" for s in self.table]
-        return "\n".join([self.reason, *lines])
+        than = {"the unchanged source": self.worse_than_source, "without the source": self.worse_than_scratch}
+        chances = [f"chance of a larger error than {name}: {value:.0%}" for name, value in than.items() if value is not None]
+        return "\n".join([self.reason, *lines, *chances])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
