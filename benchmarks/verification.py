@@ -201,9 +201,7 @@ def changes(source: Side, target: Side) -> Iterator[str]:
         {"simulator": source.ensemble.simulator, "outputs": names(source), **source.parameters},
         {"simulator": target.ensemble.simulator, "outputs": names(target), **target.parameters},
     ):
-        own = name.removeprefix(
-            f"{STORED_AS['pde']}."
-        )  # the parameters of an equation, without the key that they have in files
+        own = name.removeprefix(f"{STORED_AS['pde']}.")  # the key that an equation has in files
         yield f"{own}: {write_value(before)} -> {write_value(after)}"
 
 

@@ -234,7 +234,7 @@ def curve(
         typer.echo(f"{broken} runs diverged and are left out of the medians")
 
 
-@app.command()
+@_example("pac-surrogate doctor")
 def doctor() -> None:
     """Print what a report of a fault needs: versions, processor, threads, memory and device."""
     from pac_surrogate.utilities.environment import describe_environment

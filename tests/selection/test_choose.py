@@ -259,7 +259,8 @@ def test_the_choice_reports_its_candidates_and_is_kept_by_saving(tmp_path):
     assert choice.method == max(choice.table, key=lambda one: one.weight).name
     assert choice.runner_up != choice.method
     assert choice.method in choice.reason
-    assert str(choice).count("\n") == len(choice.table)
+    assert str(choice).count("\n") == len(choice.table) + 2  # after the reason and the table, the two chances
+    assert str(choice).splitlines()[-1] == f"chance of a larger error than without the source: {choice.worse_than_scratch:.0%}"
     assert Choice.from_json(choice.to_json()) == choice
     adapted.save(tmp_path / "a.safetensors")
     again = pac.Surrogate.load(tmp_path / "a.safetensors")
