@@ -214,6 +214,7 @@ REFUSED = {
     "pac.pretrain(source, batch_size=None, steps=2)": "batch_size must be a whole number of at least 1, got None",
     "pac.pretrain(source, learning_rate='1e-3', steps=2)": "learning_rate must be a number, got '1e-3'",
     "pac.pretrain(source, device=None, steps=2)": "device 'None' is not available: use 'auto' or 'cpu'",
+    "pac.pretrain(source, device='meta', steps=2)": "device 'meta' is not supported: use 'auto', 'cpu' or 'cuda'",
     "pac.transfer(surrogate, target, method='L2', steps='10')": "steps must be a whole number such as 1000, got '10'",
     "pac.transfer(surrogate, target, method='L2', folds=2.5)": "folds must be a whole number such as 5, got 2.5",
     "pac.transfer(surrogate, target, method='L2', intervals='no')": "intervals must be True or False, got 'no'",
