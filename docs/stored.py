@@ -245,7 +245,7 @@ def which_table() -> str:
         best = min((name for name in ratios if counts[kind, name] == most), key=ratios.__getitem__)
         pairs = list(stored["pairs"].values()).count(kind)
         rows.append((text, pairs, f"{best} {ratios[best]:.2g}", *(f"{ratios[name]:.2f}" for name in shown)))
-    return markdown_table(("source and target differ by", "problems", "lowest error", *shown), rows)
+    return markdown_table(("source and target differ by", "problems", "best method", *shown), rows)
 
 
 def ratio_table(parts: str, methods: Sequence[str] = ()) -> str:

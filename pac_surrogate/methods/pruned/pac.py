@@ -102,7 +102,7 @@ class Calibrate:
     for redundant ones.
 
     Args:
-        strength: 2 lambda.
+        strength: strength of the pull, twice the paper's lambda.
         train_bias: train biases and norm layers too, without a pull (ours); masking then no longer restores the allocated
             model.
         flip: train the essential weights and freeze the redundant ones, as a control.
@@ -141,7 +141,7 @@ class PAC:
 
     Args:
         sparsity: fraction that is pruned, rho = 0.8.
-        strength: strength of the pull in Calibrate, 2 lambda = 0.02.
+        strength: strength of the pull in Calibrate, twice the paper's lambda of 0.01.
         allocate_strength: strength of a pull towards the pretrained weights in Allocate.
         criterion: magnitude, or random as a control.
         scope: layer or global.

@@ -19,7 +19,7 @@ class LwF:
     Source: Li & Hoiem, ECCV 2016 (arXiv:1606.09282).
 
     Args:
-        strength: 2 lambda; 2 gives target and source equal weight, as in the paper.
+        strength: twice the paper's lambda; 2 gives target and source equal weight, as in the paper.
         learning_rate: learning rate of Adam.
     """
 
