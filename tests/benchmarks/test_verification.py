@@ -112,7 +112,7 @@ def test_the_section_of_a_pair_has_its_equations_and_what_differs_between_its_si
     assert heat.count("->") == 1
     assert "- conductivity: (5, 15) -> (15, 45)" in heat
     assert burgers.count("->") == 1
-    assert "- law.steepening: 0 -> 1" in burgers
+    assert "- steepening: 0 -> 1" in burgers
     assert forrester.startswith("- source: `Value")
     assert "- target: `Value" in forrester
     assert "- fidelity: low -> high" in forrester
