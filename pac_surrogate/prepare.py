@@ -253,7 +253,7 @@ def _repeats(prepared: Prepared, data: Dataset) -> list[str]:
     more = ", ..." if len(given) > NAMED or any(len(members) > NAMED for members in given) else ""
     return [
         f"target samples repeat inputs, to a ten-thousandth of a deviation ({named}{more}): they are left out together "
-        "wherever samples are left out, and each input counts once"
+        "wherever samples are left out"
     ]
 
 

@@ -1,7 +1,8 @@
 """Prediction intervals from residuals on samples that were left out.
 
     jackknife+, CV+   the interval of level 1 - alpha at x ends at order statistics of f_-i(x) -+ R_i, R_i = |y_i - f_-i(x_i)|,
-                      f_-i the fit without the sample (or its fold); it covers with probability 1 - 2 alpha or more
+                      f_-i the fit without the sample (or its fold); jackknife+ covers with probability 1 - 2 alpha or more,
+                      and CV+ with a little less (see `promise`)
     studentised       f(x) -+ q sd(x), q the order statistic of R_i / sd_-i(x_i): residuals give the scale, the model the shape
 
 Samples of equal input (see `repeats`) are left out of the fits together and count as one: in the order statistic, the weight of
