@@ -3,8 +3,8 @@
 A model that was fitted to one sample of an input can predict another sample of it up to noise. Samples whose inputs are equal,
 or nearly equal, are therefore left out together whenever one of them tests a fit: in leave-one-out residuals, cross-validation
 and the residuals of intervals. In the weights and the table of the automatic choice and in the ranks of intervals each input
-counts once, regardless of its number of samples. Everywhere else every sample counts: in the fit itself, so that repeats of a noisy
-measurement inform the estimate of the noise, and in the error by which hyper-parameters are chosen.
+counts once, regardless of its number of samples. Everywhere else every sample counts: in the fit itself, so that repeats of a
+noisy measurement inform the estimate of the noise, and in the error by which hyper-parameters are chosen.
 """
 
 import numpy as np
