@@ -27,7 +27,7 @@ test: lint types
 # The book, whose code runs while it is built: docs/_build/html/index.html
 docs: $(VENV)/.installed-test
 	rm -rf docs/gallery  # pages of examples that exist no more
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -j auto -W --keep-going -b html docs docs/_build/html
 
 # Every page of the built book in an installed Chromium, at the width of a telephone and of a desk.
 browser:
