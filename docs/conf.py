@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# The pages' kernels import the benchmarks' modules and docs/book.py as scripts in these folders would.
+# The pages' kernels import the benchmarks' modules and docs/defaults.py as scripts in these folders would.
 sys.path[:0] = PATHS = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "docs")]
 # The shell commands of the pages use this Python and its scripts.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -302,6 +302,18 @@ def regret_table() -> str:
     return regret.regret_table(regret.regret(cells()))
 
 
+def wins_table() -> str:
+    """Return the percentage of reported cells in which the choice has a smaller error than three methods, by size."""
+    reported = [cell for cell in cells() if cell.half == "reported"]
+    rows = []
+    for n in sorted({cell.auto["size"] for cell in reported}):
+        own = [cell for cell in reported if cell.auto["size"] == n]
+        others = ("fine-tune", "scratch", "source unchanged")
+        wins = [[cell.ratio(name) < 1 for cell in own if name in cell.errors] for name in others]
+        rows.append((n, *(f"{statistics.fmean(won):.0%}" for won in wins)))
+    return markdown_table(("target samples", "auto beats fine-tuning", "beats scratch", "beats the source"), rows)
+
+
 def fixed_methods_table() -> str:
     """Return the error of the choice over that of each fixed method."""
     from shared import regret

@@ -62,7 +62,7 @@ def test_every_section_has_an_objective(name):
 @pytest.mark.parametrize("name", public_methods())
 def test_the_line_of_defaults_names_every_field(name, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
-    from book import defaults
+    from defaults import defaults
 
     method = getattr(pac, name)
     text = defaults(method).data

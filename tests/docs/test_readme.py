@@ -45,6 +45,6 @@ def test_the_first_example_keeps_what_the_readme_promises(tmp_path, monkeypatch,
 
 
 def test_its_links_lead_to_files():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", README)
     assert len(links) > 15
     assert [link for link in links if not (ROOT / link).exists()] == []

@@ -272,3 +272,18 @@ def test_the_readme_shows_the_table_of_the_stored_leaderboard(stored):
     assert find(table, **{"best method": "linear correction 0.42"})["PAC"] == "1.10"
     better = [float(row["L2-SP"]) < float(row["PAC"]) for row in rows(table)]
     assert (sum(better), len(better)) == (5, 8)  # "five rows of eight"
+
+
+def test_the_readme_quotes_how_often_auto_has_the_smaller_error(stored):
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = {row["method"]: row["reported, %"] for row in rows(stored.fixed_methods_table())}
+    assert f"than that of fine-tuning in {found['fine-tune']} % of the runs" in text
+    assert f"(L2-SP) in {found['L2-SP']} %, of PAC-Net (see below) in {found['PAC']} %" in text
+    assert f'without the source ("scratch") in {found["scratch"]} %' in text
+
+
+def test_wins_are_counted_in_the_reported_cells(stored):
+    with (RESULTS / "choice.csv").open(newline="") as file:
+        cells = [row for row in csv.DictReader(file) if row["half"] == "reported" and row["size"] == "8"]
+    won = sum(float(row["error"]) < float(row["scratch"]) for row in cells)
+    assert find(stored.wins_table(), **{"target samples": "8"})["beats scratch"] == f"{won / len(cells):.0%}"

@@ -1,4 +1,4 @@
-"""Text of the book that is made from the code while the pages are built."""
+"""The settings of a method with their default values, as the pages on methods show them, read from its dataclass."""
 
 import dataclasses
 from typing import Any
