@@ -138,7 +138,11 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
 
 
 def print_curve(curve: "xr.Dataset") -> None:
-    """Print the budget of the methods, and the medians and quartiles of their errors over seeds, one row for each method."""
+    """Print the budget of the methods, and the medians and quartiles of their errors over seeds, one row for each method.
+
+    The last columns are medians at the largest size: gradient steps on the source after pretraining, the error on the source's
+    test split, and that of PAC's allocated source, beside the pretrained one in parentheses.
+    """
     headline = curve.attrs["headline"]
     budget = json.loads(curve.attrs["budget"])
     print(f"  {curve.attrs['model']}; {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,")
@@ -148,8 +152,10 @@ def print_curve(curve: "xr.Dataset") -> None:
     print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * lowest median")
     summary = pac.summarise(curve)
     least = summary["median"].min("approach")
-    forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")
     sizes, rows = curve["size"].values, []
+    largest = curve.sel(size=sizes.max())
+    spent, forgotten, allocated = (largest[name].median("seed") for name in ("source_steps", "source_error", "allocated_error"))
+    dense, shown = float(curve["dense_error"].median()), bool(allocated.notnull().any())
     for name in curve["approach"].values:
         cells = []
         for n in sizes:
@@ -158,5 +164,9 @@ def print_curve(curve: "xr.Dataset") -> None:
             mark = "*" if median == float(least.sel(size=n)) else " "
             text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
             cells.append(text + (f" {broken} diverged" if broken else ""))
-        rows.append((name, budget["candidates"][str(name)], *cells, f"{float(forgotten.loc[{'approach': name}]):.4f}"))
-    print(text_table(("method", "trials", *(f"n = {n}" for n in sizes), "source error"), rows))
+        steps, after, before = (float(found.loc[name]) for found in (spent, forgotten, allocated))
+        kept = "n/a" if np.isnan(after) else f"{after:.4f}"
+        source = "" if np.isnan(before) else f"{before:.4f} ({dense:.4f})"
+        rows.append((name, budget["candidates"][str(name)], *cells, f"{steps:.0f}", kept, *[source] * shown))
+    heads = ("source steps", "source error", *["allocated (dense)"] * shown)
+    print(text_table(("method", "trials", *(f"n = {n}" for n in sizes), *heads), rows))

@@ -10,6 +10,7 @@ from running import run_script
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
+from pac_surrogate.curves.results import empty_curve
 
 
 @pytest.fixture
@@ -115,6 +116,27 @@ def test_robust_tickets_are_compared_with_natural_ones(script, capsys):
     ratio = results["errors"]["OMP weight robust full"][0] / results["errors"]["OMP weight natural full"][0]
     assert f"| OMP | weight | full | {ratio:.3f} |" in capsys.readouterr().out
     assert (folder / "robust_tickets.png").stat().st_size > 5000
+
+
+def test_the_table_of_a_curve_states_steps_on_the_source_and_the_allocated_error_beside_the_dense_one(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from shared.comparison import print_curve
+
+    curve = empty_curve(["fine-tune", "PAC"], [4, 8], [0, 1, 2])
+    budget = {"pretrain_steps": 9, "source_steps": 7, "steps": 5, "folds": 2, "candidates": {"fine-tune": 3, "PAC": 4}}
+    curve.attrs = {"headline": "rel_l2", "model": "MLP()", "budget": json.dumps(budget)}
+    curve["rel_l2"][:] = 0.5
+    curve["source_error"].loc["PAC", 8] = [0.1, 0.2, 0.6]
+    curve["source_steps"].loc["PAC", 8] = [7, 7, 0]
+    curve["dense_error"][:] = [0.01, 0.03, 0.02]
+    print_curve(curve)
+    assert "allocated" not in capsys.readouterr().out
+    curve["allocated_error"].loc["PAC", 8] = [0.04, 0.05, 0.06]
+    print_curve(curve)
+    head, tune, own = capsys.readouterr().out.splitlines()[-3:]
+    assert head.endswith("source steps  source error  allocated (dense)")
+    assert own.split()[-4:] == ["7", "0.2000", "0.0500", "(0.0200)"]
+    assert tune.split()[-2:] == ["0", "n/a"]
 
 
 # The target of the heat equation has another material.
