@@ -4,7 +4,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +14,14 @@ from typer import Option
 
 import pac_surrogate as pac
 from pac_surrogate.methods.method import Method
+from pac_surrogate.models import Architecture
 from pac_surrogate.plots.panels import whole_figure
 from shared.command import FINISHED, FORMATS, NAMES, Data, Device, Figures, Full, Out, Quick, Seeds, Sizes, check_known, run
 from shared.figures import write_figure
+from shared.files import write_json
+from shared.grids import FEWEST, bounds_of, bounds_table
 from shared.provenance import write_config
-from shared.setting import QUICK, Setting, Spending, model_of
+from shared.setting import QUICK, Setting, Spending
 from shared.tables import text_table
 from simulators.pairs import find_pair
 
@@ -36,6 +39,7 @@ class Comparison:
         full_pairs, full_sizes: pairs and sizes with --full, if they differ.
         full_methods: methods that --full compares in addition.
         quick_pairs, quick_methods, quick_spending: the same with --quick, if they differ; by default only the first pair.
+        model: architecture of the source networks, by default the small one of `model_of`, as always with --quick.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Comparison:
     quick_pairs: Sequence[str] = ()
     quick_methods: Sequence[str] = ()
     quick_spending: Spending = QUICK
+    model: Architecture | None = None
 
     def run(self, main: Callable[..., object], description: str | None, without: Sequence[str] = ()) -> None:
         """Run a benchmark with the flags of a comparison.
@@ -92,6 +97,7 @@ class Comparison:
                 out=out or Path(f"results/{self.name}{'_quick' if quick else '_full' if full else ''}"),
                 device=device,
                 figures=figures,
+                model=None if quick else self.model,
                 quick=quick,
                 full=full,
                 asked=({"sizes": tuple(sorted(sizes))} if sizes else {}) | ({"seeds": seeds} if seeds else {}),
@@ -111,7 +117,7 @@ class Comparison:
 
 
 def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "xr.Dataset":
-    """Compute and draw the transfer curves of methods on a pair, and print their table.
+    """Compute and draw the transfer curves of methods on a pair, and print their table and how the grids were used.
 
     An interrupted run continues with what is already in its folder.
 
@@ -125,15 +131,20 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
     source, target = setting.open(pair)
     budget = setting.spending.of_curve() | options
     folder = setting.out / pair
-    model = model_of(target)
-    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
+    model, device = setting.model_of(target), setting.device
+    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=device, out=folder, **budget)
     write_figure(setting.figure(f"{pair}/curve"), whole_figure(pac.plot_curve(curve)))
     seconds = time.perf_counter() - began
-    write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)
+    write_config(folder, setting.described() | options, methods, seconds, setting.device)
     print(
         f"\n{pair}: {len(source.train)} source samples, {len(target.test)} test samples, {seconds:.0f} s; results in {folder}"
     )
     print_curve(curve)
+    bounds = bounds_of(curve, methods)
+    write_json(folder / "bounds.json", bounds)
+    if bounds:
+        print(f"\n  choices from the grids at n >= {FEWEST}: fraction at either end, and median over seeds")
+        print(bounds_table(bounds))
     return curve
 
 
