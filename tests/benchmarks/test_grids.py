@@ -1,4 +1,4 @@
-"""The report on grids of candidates: shares of the ends, medians, natural bounds, and methods within methods."""
+"""The report on grids of candidates: choices at the ends, medians, natural bounds, and methods within methods."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def curve_of(**chosen):
     return curve
 
 
-def test_shares_medians_and_inside_are_those_of_the_choices_from_eight_samples(grids):
+def test_fractions_medians_and_inside_are_those_of_the_choices_from_eight_samples(grids):
     none, weak, middle, strong = GRID
     curve = curve_of(a=[[strong] * 5, [none, none, none, weak, strong], [weak, middle, middle, strong, strong]])
     (own,) = grids.bounds_of(curve, {"a": GRID})["a"].values()
