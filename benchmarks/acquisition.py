@@ -19,7 +19,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,7 +84,7 @@ def main(
         raise ValueError(f"a seed has {ORDERS} of 20 stored orders, so seeds must be 1 to 5, got {setting.spending.seeds}")
     for pair in () if report else setting.pairs:
         compute(pair, setting, estimator)
-    spent = {**asdict(setting.spending), "seeds": report_finished(setting, estimator)}
+    spent = {**setting.described(), "seeds": report_finished(setting, estimator)}
     spent |= {"orders": ORDERS, "noise": NOISE, "estimator": estimator}
     write_config(out, spent, {}, time.perf_counter() - began, setting.device)
 

@@ -16,7 +16,7 @@ selection rule were made on the pairs of TUNED. Writes <out>/choice.csv, coverag
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -79,7 +79,7 @@ def main(
     if not (report or times):
         for line in compute(setting, workers) + work_through(partial(measure_pair, setting=setting), setting.pairs, workers):
             print(f"failed: {line}", file=sys.stderr)
-        described = {**asdict(setting.spending), "pairs": setting.pairs, "workers": workers}
+        described = {**setting.described(), "pairs": setting.pairs, "workers": workers}
         methods = {name: CANDIDATES[name] for name in setting.methods}
         write_config(setting.out, described, methods, time.perf_counter() - began, setting.device)
     if times or setting.quick:
@@ -108,7 +108,7 @@ def measure_pair(pair: str, setting: Setting) -> list[str]:
                 return [f"{pair}, auto, n = {size}, seed {seed}: {error}"]
             cells.append({"size": size, "seed": seed, "seconds": seconds, **measure(adapted, target)})
         print(f"{pair}: auto, seed {seed}, {cells[-1]['error']:.4f} at n = {size}, {seconds:.1f} s", flush=True)
-    found = {"setting": json.dumps(asdict(spending)), "cells": cells}
+    found = {"setting": json.dumps(setting.described()), "cells": cells}
     write_json(setting.out / pair / "auto.json", found)
     return []
 
@@ -144,7 +144,7 @@ def measured(pair: str, setting: Setting) -> list[dict[str, Any]] | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text())
-    return found["cells"] if found["setting"] == json.dumps(asdict(setting.spending)) else None
+    return found["cells"] if found["setting"] == json.dumps(setting.described()) else None
 
 
 def report_finished(setting: Setting) -> None:

@@ -6,7 +6,8 @@
 
 Generates the data if they are missing, pretrains the source surrogates of all seeds as one stack, tunes every method with the
 same number of trials by cross-validation on the target training samples, and reads the test split once. Writes
-<out>/<pair>/curve.nc, curve.csv, curve.png, fields.png and config.json. An interrupted run continues where it stopped.
+<out>/<pair>/curve.nc, curve.csv, curve.png, fields.png, config.json and bounds.json (which values of the grids were chosen).
+An interrupted run continues where it stopped.
 The pairs are heat_equation, heat_equation_losses and heat_equation_2d.
 """
 

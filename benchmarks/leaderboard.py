@@ -14,7 +14,6 @@ ranks.png and kinds.png.
 
 import sys
 import time
-from dataclasses import asdict
 
 from pac_surrogate.plots.panels import whole_figure
 from shared.candidates import CANDIDATES
@@ -58,7 +57,7 @@ def main(setting: Setting, workers: Workers = 1, report: Report = False) -> None
     began = time.perf_counter()
     if not report:
         failures = compute(setting, workers)
-        described = {**asdict(setting.spending), "pairs": setting.pairs, "workers": workers}
+        described = {**setting.described(), "pairs": setting.pairs, "workers": workers}
         methods = {name: CANDIDATES[name] for name in setting.methods}
         write_config(setting.out, described, methods, time.perf_counter() - began, setting.device)
         for line in failures:

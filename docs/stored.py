@@ -171,6 +171,38 @@ def median_table(folder: str) -> str:
     return markdown_table(("method", *(f"n = {n}" for n in sizes), f"source error, n = {sizes[-1]}"), rows)
 
 
+def budget_table(folder: str) -> str:
+    """Return what each method received, and the errors on the source task before the target was seen, as medians over seeds.
+
+    The steps on the source are those of the largest size; those on the target are the budget, which closed forms do not use.
+    What a curve of an earlier version does not state is "-".
+    """
+    found = curve(folder)
+    budget = json.loads(found.attrs["budget"])
+
+    def median(variable: str, name: str, digits: int) -> str:
+        if variable not in found:
+            return "-"
+        cells = found[variable]
+        cells = cells.sel(approach=name).isel(size=-1) if "approach" in cells.dims else cells
+        middle = float(cells.median("seed"))
+        return "-" if np.isnan(middle) else f"{middle:,.{digits}f}"
+
+    rows = [
+        (
+            name,
+            budget["candidates"][name],
+            median("source_steps", name, 0),
+            f"{budget['steps']:,}",
+            median("allocated_error", name, 4),
+            median("dense_error", name, 4),
+        )
+        for name in map(str, found["approach"].values)
+    ]
+    errors = ("source error, allocated", "source error, pretrained")
+    return markdown_table(("method", "candidates", "steps on the source", "steps on the target, at most", *errors), rows)
+
+
 def quartile_table(folder: str) -> str:
     """Return the quartiles over seeds of the errors by method and size."""
     found = pac.summarise(curve(folder))

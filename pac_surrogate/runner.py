@@ -74,6 +74,7 @@ class _Waiter:
     place: tuple[int, ...]  # the place of the first waiter for this method, followed by the position in that waiter's list
     answers: list[Outcome | None] = field(default_factory=list)
     seconds: float = 0.0
+    source_steps: int = 0
 
 
 @dataclass(eq=False)
@@ -85,6 +86,11 @@ class _Work(_Waiter):
     waiters: list[tuple[_Waiter, int]] = field(default_factory=list)
     generator: Generator[Any, Any, Any] | None = None
     outcome: Outcome | None = None
+
+    def result(self, surrogate: Surrogate | None = None, **failure: Any) -> Outcome:
+        """Return the outcome with a surrogate, or with the case's own after a failure."""
+        surrogate = self.case.surrogate if surrogate is None else surrogate
+        return Outcome(surrogate, self.method, source_steps=self.source_steps, **failure)
 
 
 class _Runner:
@@ -119,8 +125,8 @@ class _Runner:
             self.ready.append((waiter, []))
 
     def _adapt(self, work: _Work, method: Method) -> None:
-        """Start a method, in place of the previous one of this work."""
-        work.method = method
+        """Start a method, in place of the previous one of this work, whose steps on the source its result does not take."""
+        work.method, work.source_steps = method, 0
         _, found = self._step(work, lambda: method.adapt(work.case))
         if isinstance(found, Generator):
             work.generator = found
@@ -149,14 +155,14 @@ class _Runner:
         except StopIteration as end:
             return True, end.value
         except NotApplicableError as error:
-            return True, Outcome(work.case.surrogate, work.method, refused=str(error))
+            return True, work.result(refused=str(error))
         finally:
             work.seconds += time.perf_counter() - began
 
     def _end(self, work: _Work, found: Any) -> None:
         """Record the outcome of a method and pass it to the waiters, among which its seconds are divided."""
         if isinstance(found, Surrogate):
-            found = Outcome(found, work.method)
+            found = work.result(found)
         if not isinstance(found, Outcome):
             if not hasattr(found, "adapt"):
                 raise ValueError(f"adapt of {work.method} must return a surrogate, an outcome or a method, got {got(found)}")
@@ -171,6 +177,7 @@ class _Runner:
     def _hear(self, waiter: _Waiter, number: int, outcome: Outcome) -> None:
         waiter.answers[number] = outcome
         waiter.seconds += outcome.seconds
+        waiter.source_steps += outcome.source_steps
         if isinstance(waiter, _Work) and all(answer is not None for answer in waiter.answers):
             self.ready.append((waiter, waiter.answers))
 
@@ -209,12 +216,13 @@ class _Runner:
 
     def _deliver(self, work: _Work, problem: Train | Measure, answer: Any) -> None:
         if isinstance(problem, Train):
+            work.source_steps += problem.steps if problem.data is work.case.source else 0
             if answer.diverged is not None:
-                self._end(work, Outcome(work.case.surrogate, work.method, diverged=answer.diverged))
+                self._end(work, work.result(diverged=answer.diverged))
             else:
                 self.ready.append((work, self._trained(problem, answer)))
         elif isinstance(answer, NotApplicableError):
-            self._end(work, Outcome(work.case.surrogate, work.method, refused=str(answer)))
+            self._end(work, work.result(refused=str(answer)))
         else:
             self.ready.append((work, answer))
 

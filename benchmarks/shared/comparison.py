@@ -4,7 +4,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +14,14 @@ from typer import Option
 
 import pac_surrogate as pac
 from pac_surrogate.methods.method import Method
+from pac_surrogate.models import Architecture
 from pac_surrogate.plots.panels import whole_figure
 from shared.command import FINISHED, FORMATS, NAMES, Data, Device, Figures, Full, Out, Quick, Seeds, Sizes, check_known, run
 from shared.figures import write_figure
+from shared.files import write_json
+from shared.grids import FEWEST, bounds_of, bounds_table
 from shared.provenance import write_config
-from shared.setting import QUICK, Setting, Spending, model_of
+from shared.setting import QUICK, Setting, Spending
 from shared.tables import text_table
 from simulators.pairs import find_pair
 
@@ -36,6 +39,7 @@ class Comparison:
         full_pairs, full_sizes: pairs and sizes with --full, if they differ.
         full_methods: methods that --full compares in addition.
         quick_pairs, quick_methods, quick_spending: the same with --quick, if they differ; by default only the first pair.
+        model: architecture of the source networks, by default the small one of `model_of`, as always with --quick.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Comparison:
     quick_pairs: Sequence[str] = ()
     quick_methods: Sequence[str] = ()
     quick_spending: Spending = QUICK
+    model: Architecture | None = None
 
     def run(self, main: Callable[..., object], description: str | None, without: Sequence[str] = ()) -> None:
         """Run a benchmark with the flags of a comparison.
@@ -92,6 +97,7 @@ class Comparison:
                 out=out or Path(f"results/{self.name}{'_quick' if quick else '_full' if full else ''}"),
                 device=device,
                 figures=figures,
+                model=None if quick else self.model,
                 quick=quick,
                 full=full,
                 asked=({"sizes": tuple(sorted(sizes))} if sizes else {}) | ({"seeds": seeds} if seeds else {}),
@@ -111,7 +117,7 @@ class Comparison:
 
 
 def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "xr.Dataset":
-    """Compute and draw the transfer curves of methods on a pair, and print their table.
+    """Compute and draw the transfer curves of methods on a pair, and print their table and how the grids were used.
 
     An interrupted run continues with what is already in its folder.
 
@@ -125,20 +131,29 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
     source, target = setting.open(pair)
     budget = setting.spending.of_curve() | options
     folder = setting.out / pair
-    model = model_of(target)
-    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
+    model, device = setting.model_of(target), setting.device
+    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=device, out=folder, **budget)
     write_figure(setting.figure(f"{pair}/curve"), whole_figure(pac.plot_curve(curve)))
     seconds = time.perf_counter() - began
-    write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)
+    write_config(folder, setting.described() | options, methods, seconds, setting.device)
     print(
         f"\n{pair}: {len(source.train)} source samples, {len(target.test)} test samples, {seconds:.0f} s; results in {folder}"
     )
     print_curve(curve)
+    bounds = bounds_of(curve, methods)
+    write_json(folder / "bounds.json", bounds)
+    if bounds:
+        print(f"\n  choices from the grids at n >= {FEWEST}: fraction at either end, and median over seeds")
+        print(bounds_table(bounds))
     return curve
 
 
 def print_curve(curve: "xr.Dataset") -> None:
-    """Print the budget of the methods, and the medians and quartiles of their errors over seeds, one row for each method."""
+    """Print the budget of the methods, and the medians and quartiles of their errors over seeds, one row for each method.
+
+    The last columns are medians at the largest size: gradient steps on the source after pretraining, the error on the source's
+    test split, and that of PAC's allocated source, beside the pretrained one in parentheses.
+    """
     headline = curve.attrs["headline"]
     budget = json.loads(curve.attrs["budget"])
     print(f"  {curve.attrs['model']}; {budget['pretrain_steps']} steps of pretraining, {budget['source_steps']} of allocate,")
@@ -148,8 +163,10 @@ def print_curve(curve: "xr.Dataset") -> None:
     print(f"\n  {headline} on the target test split, median [quartiles] over {curve.sizes['seed']} seeds; * lowest median")
     summary = pac.summarise(curve)
     least = summary["median"].min("approach")
-    forgotten = curve["source_error"].sel(size=curve["size"].max()).median("seed")
     sizes, rows = curve["size"].values, []
+    largest = curve.sel(size=sizes.max())
+    spent, forgotten, allocated = (largest[name].median("seed") for name in ("source_steps", "source_error", "allocated_error"))
+    dense, shown = float(curve["dense_error"].median()), bool(allocated.notnull().any())
     for name in curve["approach"].values:
         cells = []
         for n in sizes:
@@ -158,5 +175,9 @@ def print_curve(curve: "xr.Dataset") -> None:
             mark = "*" if median == float(least.sel(size=n)) else " "
             text = "n/a" if np.isnan(median) else f"{median:.4f}{mark}[{low:.4f}, {high:.4f}]"
             cells.append(text + (f" {broken} diverged" if broken else ""))
-        rows.append((name, budget["candidates"][str(name)], *cells, f"{float(forgotten.loc[{'approach': name}]):.4f}"))
-    print(text_table(("method", "trials", *(f"n = {n}" for n in sizes), "source error"), rows))
+        steps, after, before = (float(found.loc[name]) for found in (spent, forgotten, allocated))
+        kept = "n/a" if np.isnan(after) else f"{after:.4f}"
+        source = "" if np.isnan(before) else f"{before:.4f} ({dense:.4f})"
+        rows.append((name, budget["candidates"][str(name)], *cells, f"{steps:.0f}", kept, *[source] * shown))
+    heads = ("source steps", "source error", *["allocated (dense)"] * shown)
+    print(text_table(("method", "trials", *(f"n = {n}" for n in sizes), *heads), rows))

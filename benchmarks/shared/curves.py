@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def folder_of(pair: str, name: str, setting: Setting) -> Path:
 
 def described(name: str, setting: Setting) -> str:
     """Return what a finished curve depends on, as JSON; with another setting, the curve is computed again."""
-    return json.dumps({"candidates": repr(CANDIDATES[name]), **asdict(setting.spending)})
+    return json.dumps({"candidates": repr(CANDIDATES[name]), **setting.described()})
 
 
 def finished(pair: str, name: str, setting: Setting) -> "xr.Dataset | None":

@@ -60,6 +60,7 @@ class Setting:
         data, out: folders of the data and of the results.
         device: device of PyTorch.
         figures: format of the figures: png, pdf or svg.
+        model: architecture of the source networks; None is the small one of `model_of`.
         quick, full: whether the user gave --quick or --full.
         asked: sizes and seeds that the user gave; see `allow`.
     """
@@ -71,6 +72,7 @@ class Setting:
     out: Path
     device: str = "cpu"
     figures: str = "png"
+    model: Architecture | None = None
     quick: bool = False
     full: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +80,10 @@ class Setting:
     def allow(self, spending: Spending) -> "Setting":
         """Return the same setting with another spending, except for the sizes and seeds that the user gave."""
         return replace(self, spending=replace(spending, **self.asked))
+
+    def described(self) -> dict[str, Any]:
+        """Return the budget, and the model if one is named: results of another budget or model are computed again."""
+        return asdict(self.spending) | ({} if self.model is None else {"model": repr(self.model)})
 
     def figure(self, name: str) -> Path:
         """Return the file of the figure with this name, which may begin with a folder."""
@@ -95,11 +101,15 @@ class Setting:
         """Return source and target data, the source surrogates of all seeds, and the solver with the pair's finished stacks."""
         source, target = self.open(pair)
         solver = Solver(self.device, cache=self.out / pair / "stacks")
-        return source, target, pretrain_sources(source, model_of(target), self.spending, solver), solver
+        return source, target, pretrain_sources(source, self.model_of(target), self.spending, solver), solver
+
+    def model_of(self, target: pac.Dataset) -> Architecture:
+        """Return the architecture of the source networks of a pair with this target."""
+        return self.model or model_of(target)
 
 
 def model_of(target: pac.Dataset) -> Architecture:
-    """Return a CNN for fields in two dimensions, and an MLP for all other outputs."""
+    """Return a small CNN for fields in two dimensions, and a small MLP for all other outputs."""
     two = all({"x", "y"} <= set(variable.axes) for variable in target.outputs)
     return pac.CNN(channels=8, blocks=1, levels=2, padding="zero") if two else pac.MLP(hidden=(64, 64))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DIMENSIONS = ("approach", "size", "seed")
+SOURCE_ERRORS = ("source_error", "allocated_error", "dense_error")  # the headline metric on the source's test split
 
 
 def empty_curve(approaches: list[str], sizes: list[int], seeds: list[int]) -> "xr.Dataset":
@@ -28,9 +29,11 @@ def empty_curve(approaches: list[str], sizes: list[int], seeds: list[int]) -> "x
     import xarray as xr
 
     shape = (len(approaches), len(sizes), len(seeds))
-    units = dict.fromkeys((*METRICS, *FIELD_METRICS, "source_error"), "1") | {"seconds": "s"}
+    units = dict.fromkeys((*METRICS, *FIELD_METRICS, *SOURCE_ERRORS), "1") | {"seconds": "s"}
     units |= dict.fromkeys(("rmse", "mae", "max_error"), "units of the outputs")
-    variables = {name: (DIMENSIONS, np.full(shape, math.nan), {"units": unit}) for name, unit in units.items()}
+    variables: dict[str, Any] = {name: (DIMENSIONS, np.full(shape, math.nan), {"units": unit}) for name, unit in units.items()}
+    variables["dense_error"] = ("seed", np.full(len(seeds), math.nan), {"units": "1"})
+    variables["source_steps"] = (DIMENSIONS, np.zeros(shape, dtype=np.int64), {"units": "1"})
     variables["diverged"] = (DIMENSIONS, np.zeros(shape, dtype=bool), {})
     variables["chosen"] = (DIMENSIONS, np.full(shape, "", dtype=object), {})
     return xr.Dataset(variables, coords={"approach": approaches, "size": sizes, "seed": seeds})
@@ -85,8 +88,8 @@ def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
             "curve must be what transfer_curve gives, with its dimensions approach, size and seed, or the path of a saved one, "
             f"got {got(given)}"
         )
-    if metric is not None and (metric not in given.data_vars or given[metric].dtype.kind != "f"):
-        numeric = [str(name) for name, variable in given.data_vars.items() if variable.dtype.kind == "f"]
+    numeric = [str(name) for name, of in given.data_vars.items() if of.dtype.kind == "f" and set(DIMENSIONS) <= set(of.dims)]
+    if metric is not None and metric not in numeric:
         raise ValueError(f"metric must be one of the curve's, {', '.join(numeric)}, got {got(metric)}")
     return given
 
@@ -117,8 +120,9 @@ def _write_tidy(path: Path, curve: "xr.Dataset", names: Sequence[str]) -> None:
         writer = csv.writer(file)
         writer.writerow(("approach", "size", "seed", "metric", "value"))
         for name in names:
-            labels = itertools.product(*(curve[axis].values for axis in curve[name].dims))
-            for cell, value in zip(labels, curve[name].values.flat, strict=True):
+            own = [axis for axis in DIMENSIONS if axis in curve[name].dims]  # the cells of the other columns are empty
+            labels = itertools.product(*(curve[axis].values if axis in own else ("",) for axis in DIMENSIONS))
+            for cell, value in zip(labels, curve[name].transpose(*own).values.flat, strict=True):
                 writer.writerow((*cell, name, repr(float(value))))
 
 

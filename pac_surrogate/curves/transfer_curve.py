@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from torch import nn
 
 from pac_surrogate.curves.errors import METRICS, check_metrics, errors_of, noted, under_variables_of
 from pac_surrogate.curves.folder import checked_folder, surrogate_path
-from pac_surrogate.curves.results import empty_curve, save_curve
+from pac_surrogate.curves.results import SOURCE_ERRORS, empty_curve, save_curve
 from pac_surrogate.data.conversion import Given, as_dataset
 from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.dataset import Dataset
@@ -91,10 +93,12 @@ def transfer_curve(
 
     Returns:
         A dataset with the dimensions (approach, size, seed); an approach is a method under its name. Variables: the metrics,
-        `source_error` (the headline metric on the source's test split, which shows forgetting), `diverged` (training diverged,
-        or a prediction of a test sample was not finite), `seconds` (the method's part of the time of its batches) and `chosen`
-        (the method with its hyper-parameters). NaN means n/a, also in all cells of a metric that the test split leaves
-        undefined. The attribute `comment` of a metric describes what it leaves out.
+        `source_error` (the headline metric on the source's test split, which shows forgetting), `allocated_error` (the same of
+        the allocated source of PAC, before its calibration), `dense_error` (the same of the pretrained source, with the
+        dimension seed alone), `diverged` (training diverged, or a prediction of a test sample was not finite), `source_steps`
+        (gradient steps on the source that the result took after pretraining), `seconds` (the method's part of the time of its
+        batches) and `chosen` (the method with its hyper-parameters). NaN means n/a, also in all cells of a metric that the test
+        split leaves undefined. The attribute `comment` of a metric describes what it leaves out.
 
     Raises:
         ValueError: if sizes exceed the data, seeds exceed the stored draws, data or surrogates do not fit together, or the
@@ -119,7 +123,7 @@ def transfer_curve(
     warn_of(given[0], target, source, prepared[0], stacklevel=4)
     cells = _cells(study, given, [one.source for one in prepared], budget, new_outputs=test is None)
     outcomes = run([(cell.method, cell.case) for cell in cells], solver)
-    curve = _measured(study, cells, outcomes, test, comments)
+    curve = _measured(study, [one.surrogate for one in prepared], cells, outcomes, test, comments)
     curve.attrs |= {"model": repr(given[0].network.architecture), "budget": _spent(study, given[0], budget)}
     if folder is not None:
         _write(study, cells, outcomes, curve, folder)
@@ -225,14 +229,23 @@ def _cells(
 
 
 def _measured(
-    study: _Study, cells: Sequence[_Cell], outcomes: Sequence[Outcome], test: Dataset | None, comments: dict[str, str]
+    study: _Study,
+    dense: Sequence[Surrogate],
+    cells: Sequence[_Cell],
+    outcomes: Sequence[Outcome],
+    test: Dataset | None,
+    comments: dict[str, str],
 ) -> "xr.Dataset":
-    """Predict the test samples of the target and the source, and measure the errors."""
+    """Predict the test samples of the target and the source, and measure the errors.
+
+    `dense` are the pretrained sources, one for each seed.
+    """
     curve = empty_curve(list(study.methods), study.sizes, study.seeds)
     numbers = {name: variable.data for name, variable in curve.variables.items()}  # arrays, in which a number is set directly
     for cell, outcome in zip(cells, outcomes, strict=True):
         numbers["seconds"][cell.place] = outcome.seconds
         numbers["diverged"][cell.place] = outcome.diverged is not None
+        numbers["source_steps"][cell.place] = outcome.source_steps
         refused = outcome.refused is not None
         numbers["chosen"][cell.place] = f"n/a: {outcome.refused}" if refused else repr(outcome.method)
     sound = [(cell.place, one.surrogate) for cell, one in zip(cells, outcomes, strict=True) if one.sound]
@@ -245,17 +258,34 @@ def _measured(
                 continue
             for name, error in noted(comments, "target", errors_of, prediction, samples).items():
                 numbers[name][place] = error
-        if test is None:
-            continue
-        for place, prediction in zip(places, predict_many(adapted, [test] * len(adapted)), strict=True):
-            if np.isfinite(prediction).all() and not numbers["diverged"][place]:
-                error = noted(comments, "source", METRICS[study.headline], prediction, test.output_matrix)
+    if test is not None:
+        on_source = partial(_errors_on_source, test=test, headline=study.headline, comments=comments)
+        numbers["dense_error"][:] = on_source(dense)
+        allocated = {place: getattr(adapted, "allocated", None) for place, adapted in sound}
+        distinct = list(dict.fromkeys(one for one in allocated.values() if one is not None))
+        known = dict(zip(distinct, on_source(distinct), strict=True)) | {None: math.nan}
+        for (place, _), error in zip(sound, on_source([adapted for _, adapted in sound]), strict=True):
+            if not numbers["diverged"][place]:
                 numbers["source_error"][place] = error
+                numbers["allocated_error"][place] = known[allocated[place]]
     for name, comment in comments.items():
-        curve[name].attrs["comment"] = comment
+        for variable in SOURCE_ERRORS if name == "source_error" else (name,):
+            curve[variable].attrs["comment"] = comment
     pair = str(study.target.attributes.get("pair", ""))
     curve.attrs = {"title": f"transfer curve {pair}".strip(), "pair": pair, "headline": study.headline}
     return curve
+
+
+def _errors_on_source(surrogates: Sequence[Surrogate], test: Dataset, headline: str, comments: dict[str, str]) -> list[float]:
+    """Return the headline error of each surrogate on the source's test samples; NaN where a prediction is not finite."""
+    found = []
+    for first in range(0, len(surrogates), PREDICTED_AT_ONCE):
+        some = surrogates[first : first + PREDICTED_AT_ONCE]
+        for prediction in predict_many(some, [test] * len(some)):
+            finite = bool(np.isfinite(prediction).all())
+            metric = METRICS[headline]
+            found.append(noted(comments, "source", metric, prediction, test.output_matrix) if finite else math.nan)
+    return found
 
 
 def _spent(study: _Study, surrogate: Surrogate, budget: Budget) -> str:

@@ -64,6 +64,9 @@ class Outcome(Shown):
         seconds: the method's part of the time that its problems took.
         diverged: the step at which a training diverged, or None.
         refused: the reason why the method does not apply to the case, or None.
+        source_steps: gradient steps on the source samples that the result took, including those of methods that were waited
+            for. The runner counts them. Steps that several methods share count for each of them, and trials that only led to a
+            choice count for none.
     """
 
     surrogate: Surrogate
@@ -71,6 +74,7 @@ class Outcome(Shown):
     seconds: float = 0.0
     diverged: int | None = None
     refused: str | None = None
+    source_steps: int = 0
 
     @property
     def sound(self) -> bool:

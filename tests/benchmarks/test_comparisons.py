@@ -1,6 +1,7 @@
 """The comparisons of methods: every script with --quick, and the statistics of the leaderboard."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,8 @@ from running import run_script
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
+from pac_surrogate.curves.errors import METRICS
+from pac_surrogate.curves.results import empty_curve
 
 
 @pytest.fixture
@@ -48,15 +51,45 @@ def median_of(folder, method, size):
 def test_a_comparison_prints_what_it_saves_and_draws_it(script, capsys, name, pair, methods, figure):
     folder = script(name, "--pairs", pair, "--methods", *methods)
     output = capsys.readouterr().out
+    table, *_ = output.split("choices from the grids")
     for method in methods:
-        rows = [line for line in output.splitlines() if line.startswith(f"  {method}  ")]
+        rows = [line for line in table.splitlines() if line.startswith(f"  {method}  ")]
         assert len(rows) == 1
         assert f"{median_of(folder / pair, method, 8):.4f}" in rows[0]
     assert (folder / figure).stat().st_size > 5000
     config = json.loads((folder / pair / "config.json").read_text())
     assert {"command", "setting", "candidates", "versions", "hardware", "date"} <= set(config)
+    bounds = json.loads((folder / pair / "bounds.json").read_text())
+    for method, numbers in bounds.items():
+        assert all(f"{method} {number} " in " ".join(output.split()) for number in numbers)
     if name == "feature_selection":
         assert "n = 8: " in output.split("layers that ATL chose")[1]
+
+
+def test_a_benchmark_names_its_model_and_a_quick_run_has_a_small_one(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.chdir(tmp_path)
+    from shared.comparison import Comparison, compare
+    from shared.setting import QUICK
+
+    model = pac.MLP(hidden=(5, 4))
+    comparison = Comparison("named", ("friedman_4",), ("fine-tune",), dataclasses.replace(QUICK, sizes=(8,)), model=model)
+
+    def main(setting):
+        curve = compare("friedman_4", {"fine-tune": pac.FineTune()}, setting)
+        source, _, surrogates, _ = setting.pretrain("friedman_4")
+        assert all(repr(one.network.architecture) == curve.attrs["model"] for one in surrogates)
+        assert curve["dense_error"].values == pytest.approx([error_of(one, source.test) for one in surrogates], rel=1e-5)
+
+    def error_of(surrogate, data):
+        return METRICS["rmse_std"](surrogate.predict(data.x), data.y)
+
+    for flags, folder, named in (([], "named", model), (["--quick"], "named_quick", pac.MLP(hidden=(64, 64)))):
+        monkeypatch.setattr("sys.argv", ["named", *flags])
+        comparison.run(main, "A description.")
+        assert pac.open_curve(tmp_path / "results" / folder / "friedman_4").attrs["model"] == repr(named)
+        config = json.loads((tmp_path / "results" / folder / "friedman_4" / "config.json").read_text())
+        assert config["setting"].get("model") == (repr(model) if not flags else None)
 
 
 def test_oscillators_are_rolled_out_and_the_truth_itself_has_no_error(script, capsys, monkeypatch):
@@ -115,6 +148,27 @@ def test_robust_tickets_are_compared_with_natural_ones(script, capsys):
     ratio = results["errors"]["OMP weight robust full"][0] / results["errors"]["OMP weight natural full"][0]
     assert f"| OMP | weight | full | {ratio:.3f} |" in capsys.readouterr().out
     assert (folder / "robust_tickets.png").stat().st_size > 5000
+
+
+def test_the_table_of_a_curve_states_steps_on_the_source_and_the_allocated_error_beside_the_dense_one(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from shared.comparison import print_curve
+
+    curve = empty_curve(["fine-tune", "PAC"], [4, 8], [0, 1, 2])
+    budget = {"pretrain_steps": 9, "source_steps": 7, "steps": 5, "folds": 2, "candidates": {"fine-tune": 3, "PAC": 4}}
+    curve.attrs = {"headline": "rel_l2", "model": "MLP()", "budget": json.dumps(budget)}
+    curve["rel_l2"][:] = 0.5
+    curve["source_error"].loc["PAC", 8] = [0.1, 0.2, 0.6]
+    curve["source_steps"].loc["PAC", 8] = [7, 7, 0]
+    curve["dense_error"][:] = [0.01, 0.03, 0.02]
+    print_curve(curve)
+    assert "allocated" not in capsys.readouterr().out
+    curve["allocated_error"].loc["PAC", 8] = [0.04, 0.05, 0.06]
+    print_curve(curve)
+    head, tune, own = capsys.readouterr().out.splitlines()[-3:]
+    assert head.endswith("source steps  source error  allocated (dense)")
+    assert own.split()[-4:] == ["7", "0.2000", "0.0500", "(0.0200)"]
+    assert tune.split()[-2:] == ["0", "n/a"]
 
 
 # The target of the heat equation has another material.

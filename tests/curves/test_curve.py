@@ -1,7 +1,9 @@
 """Transfer curves: which samples each method sees, reproducible bits, and continuation after an interruption."""
 
 import csv
+import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -55,6 +57,7 @@ def test_a_curve_has_the_metrics_over_method_size_and_seed(folder):
     curve = pac.open_curve(folder)
     assert curve.sizes == {"approach": 5, "size": 3, "seed": 3}
     assert {"rel_l2", "rmse_std", "rmse", "mae", "r2", "max_error", "nrmse", "vrmse", "source_error", "diverged"} <= set(curve)
+    assert {name for name, variable in curve.items() if variable.dims == ("seed",)} == {"dense_error"}
     assert curve.attrs["headline"] == "rel_l2"
     scratch = curve["rel_l2"].loc["scratch"]
     assert np.isnan(scratch.sel(size=0)).all()  # scratch has no samples to train on and does not use the source
@@ -80,6 +83,74 @@ def test_every_number_of_a_curve_is_that_of_the_corresponding_transfer(folder):
         # The training is in float32, and another stack adds in another order.
         assert float(curve[name].loc[cell]) == pytest.approx(value, rel=1e-3), name
     assert not bool(curve["diverged"].loc[cell])
+
+
+def test_a_curve_states_the_steps_on_the_source_of_every_cell(folder):
+    steps = pac.open_curve(folder)["source_steps"]
+    assert (steps.loc["PAC"] == 20).all()
+    assert (steps.drop_sel(approach="PAC") == 0).all()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Calibrated(pac.Surrogate):
+    """A surrogate that keeps its allocated source."""
+
+    allocated: pac.Surrogate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """PAC, whose result keeps the allocated source."""
+
+    learning_rate: float = 1e-3
+    needs_source: ClassVar[bool] = True
+
+    def adapt(self, case):
+        allocate, calibrate = pac.PAC(learning_rate=self.learning_rate).stages
+        allocated = yield from allocate.adapt(case)
+        found = yield from calibrate.adapt(dataclasses.replace(case, surrogate=allocated))
+        own = {each.name: getattr(found, each.name) for each in dataclasses.fields(pac.Surrogate)}
+        return Calibrated(**own | {"allocated": allocated})
+
+
+def test_the_errors_of_the_dense_and_of_the_allocated_source_stand_beside_each_other(tmp_path):
+    """They are the source errors of the methods that return these sources."""
+    methods = {"dense": pac.SourceUnchanged(), "allocated": pac.PAC().stages[0], "kept": Kept(), "broken": Kept(1e30)}
+    curve = pac.transfer_curve(SOURCE, TARGET, **{**ARGUMENTS, "methods": methods, "sizes": (3, 6)}, out=tmp_path)
+    errors = curve["source_error"]
+    for size in (3, 6):
+        # The predictions are those of float32 networks in other stacks.
+        np.testing.assert_allclose(curve["dense_error"], errors.loc["dense", size], rtol=1e-5)
+        np.testing.assert_allclose(curve["allocated_error"].loc["kept", size], errors.loc["allocated", size], rtol=1e-5)
+    assert (abs(errors.loc["allocated"] / errors.loc["dense"] - 1) > 1e-3).all()
+    assert (abs(errors.loc["kept"] / errors.loc["allocated"] - 1) > 1e-3).all()
+    assert np.isnan(curve["allocated_error"].drop_sel(approach="kept")).all()
+    assert curve["diverged"].loc["broken"].all()
+    saved = pac.open_curve(tmp_path)
+    for name in ("dense_error", "allocated_error", "source_steps"):
+        assert saved[name].equals(curve[name])
+    with pytest.raises(ValueError, match=r"metric must be one of the curve's, .* got 'dense_error'"):
+        pac.summarise(curve, "dense_error")  # it has no methods
+
+
+def test_an_allocated_source_that_several_cells_share_is_predicted_once(given, monkeypatch):
+    shared = dataclasses.replace(given[0])  # an object of its own, as the dense source is predicted too
+
+    @dataclasses.dataclass(frozen=True)
+    class Sharing:
+        def adapt(self, case):
+            own = {each.name: getattr(case.surrogate, each.name) for each in dataclasses.fields(pac.Surrogate)}
+            return Calibrated(**own | {"allocated": shared})
+
+    counts, original = [], pac.curves.transfer_curve.predict_many
+    monkeypatch.setattr(
+        pac.curves.transfer_curve,
+        "predict_many",
+        lambda surrogates, data: counts.append(surrogates.count(shared)) or original(surrogates, data),
+    )
+    curve = pac.transfer_curve(SOURCE, TARGET, methods={"a": Sharing()}, sizes=(4, 8), seeds=2, surrogates=given)
+    assert np.unique(curve["allocated_error"]).size == 1
+    assert sum(counts) == 1
 
 
 def np_to_torch(matrix):
@@ -145,9 +216,11 @@ def test_the_tidy_table_holds_every_number_of_the_curve(folder):
     with open(folder / "curve.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["approach", "size", "seed", "metric", "value"]
-    assert len(rows) == 10 * 45
+    assert len(rows) == 12 * 45 + 3
     for row in rows:
-        value = float(curve[row["metric"]].loc[row["approach"], int(row["size"]), int(row["seed"])])
+        whole = {"seed": int(row["seed"])} | ({"size": int(row["size"])} if row["size"] else {})
+        value = float(curve[row["metric"]].loc[whole | ({"approach": row["approach"]} if row["approach"] else {})])
+        assert bool(row["size"]) == bool(row["approach"]) == (row["metric"] != "dense_error")
         assert float(row["value"]) == value or (math.isnan(value) and row["value"] == "nan")
 
 
@@ -175,7 +248,7 @@ def test_with_other_outputs_the_source_and_n_zero_have_no_result_and_the_others_
     assert np.isnan(errors.loc["source unchanged"]).all()
     assert np.isnan(errors.sel(size=0)).all()
     assert np.isfinite(errors.sel(size=6).drop_sel(approach="source unchanged")).all()
-    assert np.isnan(curve["source_error"]).all()
+    assert all(np.isnan(curve[name]).all() for name in ("source_error", "allocated_error", "dense_error"))
 
 
 def curve_of(errors, sizes):
@@ -257,7 +330,7 @@ def test_a_source_with_zero_load_is_named_once_as_the_source(given):
     (line,) = said_of(caught)
     assert "rel_l2 leaves out 1 of 40 samples" in line
     assert line.endswith("sample 3, counted from 0, in the source's test split")
-    assert curve["source_error"].attrs["comment"] == line
+    assert all(curve[name].attrs["comment"] == line for name in ("source_error", "allocated_error", "dense_error"))
     assert np.isfinite(curve["source_error"]).all()
 
 
@@ -288,7 +361,7 @@ def test_a_metric_that_is_undefined_on_the_test_split_is_n_a_and_the_others_are_
     assert len(flat.test) == 1
     undefined = {name for name in (*METRICS, "nrmse", "vrmse") if np.isnan(curve[name]).all()}
     assert undefined == {"rmse_std", "r2"}
-    assert np.isfinite(curve.drop_vars([*undefined, "chosen"]).to_array()).all()
+    assert np.isfinite(curve.drop_vars([*undefined, "chosen", "allocated_error"]).to_array()).all()
     zero = table(np.zeros(200), **TEST).with_matrices(X, np.zeros((200, 2)))
     errors = errors_of(np.full((60, 2), 0.5), zero.test)
     assert {name for name, value in errors.items() if math.isnan(value)} == {"rel_l2", "rmse_std", "r2", "nrmse", "vrmse"}

@@ -9,6 +9,7 @@ from statistics import geometric_mean, median
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from paths import BENCHMARKS, ROOT
 
 from simulators.pairs import PAIRS
@@ -75,6 +76,34 @@ def test_medians_and_quartiles_are_those_of_the_stored_curve(stored, pair):
     lowest = [row["method"] for row in rows(table) if row["n = 8"].startswith("**")]
     medians = {row["method"]: np.median(errors(folder, row["method"], 8)) for row in rows(table)}
     assert lowest == [min(medians, key=medians.__getitem__)]
+
+
+def test_the_table_of_budgets_states_what_each_method_received(stored, monkeypatch):
+    folder = "heat_equation/heat_equation"
+    early = stored.curve(folder).drop_vars(["source_steps", "allocated_error", "dense_error"], errors="ignore")
+    monkeypatch.setattr(stored, "curve", lambda folder: early)
+    table = stored.budget_table(folder)
+    assert [row["method"] for row in rows(table)] == methods_of(folder)
+    assert find(table, method="auto")["candidates"] == "1"
+    assert find(table, method="PAC")["candidates"] == "4"
+    budget = json.loads(early.attrs["budget"])
+    for row in rows(table):
+        assert row["steps on the target, at most"] == str(budget["steps"])
+        assert row["steps on the source"] == row["source error, allocated"] == row["source error, pretrained"] == "-"
+
+    steps = xr.zeros_like(early["rel_l2"], dtype=int)
+    steps.loc["PAC", 64] = [1000, 0, 1000, 3000, 1000]
+    allocated = xr.full_like(early["rel_l2"], np.nan)
+    allocated.loc["PAC", 64] = [0.01, 0.02, 0.03, 0.04, np.nan]
+    dense = ("seed", [0.5, 0.1, 0.3, 0.2, 0.4])
+    monkeypatch.setattr(
+        stored, "curve", lambda folder: early.assign(source_steps=steps, allocated_error=allocated, dense_error=dense)
+    )
+    table = stored.budget_table(folder)
+    own, other = find(table, method="PAC"), find(table, method="L2-SP")
+    assert (own["steps on the source"], other["steps on the source"]) == ("1,000", "0")
+    assert (own["source error, allocated"], other["source error, allocated"]) == ("0.0250", "-")
+    assert own["source error, pretrained"] == other["source error, pretrained"] == "0.3000"
 
 
 def test_sentences_name_the_sizes_at_which_a_method_is_better(stored):

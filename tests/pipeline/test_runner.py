@@ -620,6 +620,74 @@ def test_seconds_add_up_to_what_was_spent(methods, trained, monkeypatch):
     assert all(result.seconds >= 0 for result in found)
 
 
+# Steps on the source --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Longer:
+    """A method that trains all weights on the source several times in turn."""
+
+    times: int = 1
+    rate: float = 1e-3
+
+    def adapt(self, case):
+        longer = case.surrogate
+        for _ in range(self.times):
+            longer = yield case.on_source(longer, make_plan(longer.weights), self.rate)
+        return longer
+
+
+@dataclass(frozen=True)
+class RefusedLate:
+    """A method that does not apply after a training on the source."""
+
+    def adapt(self, case):
+        yield case.on_source(case.surrogate, make_plan(case.surrogate.weights))
+        raise NotApplicableError("not here")
+
+
+INFINITE = 1e300  # a learning rate whose first step is too large for squares in float64
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        (pac.SourceUnchanged(), 0),
+        (pac.FineTune(), 0),  # its steps are on the target
+        (pac.LastLayerRidge(), 0),
+        (pac.PAC(), 7),
+        (pac.PAC(allocate=False), 0),
+        (pac.SparseTransfer(pac.WoodFisher()), 7),  # the recipe's, for which it waits
+        (Longer(3), 21),
+        (Waiting([Longer(2), Longer(2), Waiting([Longer(1)])]), 14 + 14 + 7),
+        (LeaveOut(Longer(2)), 14),  # an outcome that is returned whole keeps its own
+        (CrossValidated((Longer(2), Longer(rate=INFINITE))), 14),  # no steps of the trials on the folds
+        (CrossValidated((pac.FineTune(), Longer(rate=INFINITE))), 0),
+        (Handing(Longer(2), True), 14),
+        (Waiting([Longer(), Failing("refused")]), 7),
+    ],
+)
+def test_the_steps_on_the_source_are_those_that_the_result_took(method, steps):
+    found = outcome(method, case())
+    assert found.sound
+    assert found.source_steps == steps
+
+
+@pytest.mark.parametrize("method", [Longer(2, INFINITE), pac.SparseTransfer(Longer(2, INFINITE)), RefusedLate()])
+def test_a_method_that_fails_has_the_steps_on_the_source_until_then(method):
+    found = outcome(method, case())
+    assert not found.sound
+    assert found.source_steps == 7
+
+
+def test_steps_on_the_source_that_methods_share_count_for_each_of_them(trained):
+    found = outcomes([pac.PAC(), pac.PAC(strength=0.2), pac.PAC()], case())
+    assert sum(len(call["seeds"]) for call in trained if call["steps"] == 7) == 1
+    assert [one.source_steps for one in found] == [7, 7, 7]
+    late = Late(pac.PAC())  # waits for a method that has already ended
+    assert [one.source_steps for one in outcomes([Waiting([pac.PAC()]), late], case())] == [7, 7]
+
+
 # Leaving samples out --------------------------------------------------------------------------------------------------------
 
 
