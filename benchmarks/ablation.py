@@ -34,7 +34,7 @@ PARTS: Methods = {
     "global scope": replace(BASE, scope="global"),
     "readout exempt": replace(BASE, exempt=("readout",)),
     "one input a unit at least": replace(BASE, min_keep_per_unit=1),
-    "open biases": replace(BASE, train_bias=True),
+    "frozen biases, as in the paper": replace(BASE, biases="frozen"),
     "pull in allocate (0.02)": replace(BASE, allocate_strength=0.02),
     "fine-tune": pac.FineTune(learning_rate=3e-3),
 }

@@ -21,47 +21,32 @@ import xarray as xr
 import pac_surrogate as pac
 from pac_surrogate.plots.panels import whole_figure
 from pac_surrogate.surrogates.batch_prediction import predict_many
+from shared.candidates import CANDIDATES, pac_candidates
 from shared.command import check_known
 from shared.comparison import Comparison, Methods, compare
 from shared.figures import write_figure
 from shared.setting import QUICK, Setting, Spending
 
-RATES = (1e-3, 3e-3)
-# Every list begins with the method's defaults, which are used where there are too few samples to tune.
-PAC = (
-    pac.PAC(),
-    pac.PAC(learning_rate=3e-3),
-    pac.PAC(learning_rate=3e-3, sparsity=0.5),
-    pac.PAC(learning_rate=3e-3, sparsity=0.5, strength=0.002),
-)
-METHODS: Methods = {
-    "auto": pac.Auto(),
-    "source unchanged": pac.SourceUnchanged(),
-    "scratch": pac.grid(pac.Scratch, learning_rate=RATES, strength=(0.0, 1e-3)),
-    "linear correction": pac.grid(pac.LinearCorrection, strength=(0.1, 0.01, 1e-3, 1.0)),
-    "fine-tune": pac.grid(pac.FineTune, learning_rate=(1e-3, 3e-3, 3e-4, 1e-4)),
-    "fine-tune, body x 0.1": pac.grid(pac.FineTune, body_rate=(0.1,), learning_rate=(1e-3, 3e-3, 1e-2, 3e-4)),
-    "linear probe": pac.grid(pac.LinearProbe, learning_rate=RATES, strength=(0.0, 0.01)),
-    "L2-SP": pac.grid(pac.L2SP, learning_rate=RATES, strength=(0.1, 0.01)),
-    "PackNet": pac.grid(pac.PackNet, learning_rate=RATES, sparsity=(0.8, 0.5)),
-    "PAC": PAC,
+PLAIN = ("source unchanged", "linear correction", "scratch", "fine-tune", "fine-tune, source longer")
+METHODS: Methods = {"auto": pac.Auto()} | {
+    name: CANDIDATES[name] for name in (*PLAIN, "L2-SP", "L2-SP, source longer", "PAC", "PAC, frozen biases")
 }
 # Methods that --full compares in addition.
-MORE_METHODS: Methods = {
-    "L2": pac.grid(pac.L2, learning_rate=RATES, strength=(0.1, 1e-3)),
-    "PAC, random mask": [replace(candidate, criterion="random") for candidate in PAC],
-    "PAC, flipped mask": [replace(candidate, flip=True) for candidate in PAC],
-    "PAC, no allocate": [replace(candidate, allocate=False) for candidate in PAC],
+MORE_METHODS: Methods = {name: CANDIDATES[name] for name in ("fine-tune, body x 0.1", "linear probe", "L2", "PackNet")} | {
+    "PAC, random mask": pac_candidates(criterion="random"),
+    "PAC, flipped mask": pac_candidates(flip=True),
+    "PAC, no allocate": pac_candidates(allocate=False),
 }
 PAIRS = ("heat_equation", "heat_equation_losses", "heat_equation_2d")
 COMPARISON = Comparison(
     "heat_equation",
     PAIRS[:1],
     tuple(METHODS),
-    Spending(sizes=(0, 4, 8, 16, 32, 64), pretrain_steps=4000, source_steps=1000, steps=700, folds=5),
+    Spending(sizes=(0, 8, 16, 32, 64), seeds=4, pretrain_steps=4000, source_steps=4000, steps=400),
     full_pairs=PAIRS,
     full_methods=tuple(MORE_METHODS),
     quick_spending=replace(QUICK, sizes=(0, 4, 8), pretrain_steps=60, steps=20),
+    model=pac.MLP(hidden=(128, 128)),
 )
 # A plate costs the CNN hundreds of times the work that a rod costs the MLP.
 PLATES = Spending(sizes=(0, 8, 32), seeds=3, batch_size=32, pretrain_steps=1500, source_steps=500, steps=200)

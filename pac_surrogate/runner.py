@@ -279,7 +279,7 @@ class _Runner:
         """Return the key of a case, including everything that a surrogate passes on to surrogates made from it."""
         surrogate, source = case.surrogate, None if case.source is None else self._content(case.source)
         points = [(name, axis.values.tobytes(), axis.units) for name, axis in surrogate.coordinates.items()]
-        handed_on = (repr(surrogate.provenance), surrogate.folds, tuple(points))
+        handed_on = (repr(surrogate.provenance), surrogate.folds, surrogate.allocated, tuple(points))
         return (self._network(surrogate), handed_on, self._content(case.target), source, case.budget, case.seed)
 
     def _content(self, data: Dataset) -> Hashable:

@@ -14,8 +14,9 @@ METHODS = {
     "PackNet": pac.PackNet(),
     "PAC": pac.PAC(),
     "PAC, all options": pac.PAC(
-        sparsity=0.6, allocate_strength=0.1, scope="global", exempt=("readout",), min_keep_per_unit=1, train_bias=True
+        sparsity=0.6, allocate_strength=0.1, scope="global", exempt=(), min_keep_per_unit=1, biases="pulled"
     ),
+    "PAC, frozen biases": pac.PAC(biases="frozen"),
     "PAC, random mask": pac.PAC(criterion="random"),
     "PAC, flipped mask": pac.PAC(flip=True),
     "PAC, no allocate": pac.PAC(allocate=False),

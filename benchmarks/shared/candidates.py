@@ -1,8 +1,8 @@
-"""The methods that benchmarks compare, each with the two candidates among which cross-validation on the target chooses.
+"""The methods that benchmarks compare, each with the candidates among which cross-validation on the target chooses.
 
-The first candidate is used where there are too few samples to tune, so it has the method's defaults except for the learning
-rate, and the strength of scratch. The learning rate of every method that trains is one of the same two values. A method without
-parameters to tune has one candidate.
+Every method that has something to tune has eight candidates. The first one is used where there are too few samples to tune, so
+it has the method's defaults except for the learning rate, and the strength of scratch. A method whose learning rate is not tuned
+has the rate `FAST`. A grid is wide enough if the median choice over seeds lies inside it; `shared.grids` prints this.
 """
 
 from collections.abc import Sequence
@@ -11,27 +11,47 @@ from typing import Any
 
 import pac_surrogate as pac
 from pac_surrogate.methods.method import Method
+from shared.controls import TrainedLonger
 
-RATES = (1e-3, 3e-3)
-FAST = RATES[1]  # for methods that tune something else
+FAST = 3e-3  # learning rate of methods that tune something else
+RATES = (1e-3, 3e-5, 1e-4, 3e-4, 3e-3, 6e-3, 1e-2, 3e-2)
+PULLS = (0.1, 0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1.0)  # strengths of a pull towards the source
+FEATURES = (0.01, 0.0, 1e-4, 1e-3, 0.1, 1.0, 10.0, 100.0)  # strengths of a pull of the features
+RIDGES = (0.1, 0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1.0, 10.0)
 
 
 def at_rates(method: Any) -> tuple[Any, ...]:
-    """Return a method with each of the two learning rates."""
+    """Return a method with each of the learning rates."""
     return tuple(replace(method, learning_rate=rate) for rate in RATES)
 
 
-# PAC-Net and the methods with which it was first compared.
+def longer(candidates: Sequence[Any]) -> tuple[TrainedLonger, ...]:
+    """Return the control: the same candidates, from the dense source after as many further steps as PAC's Allocate takes."""
+    return tuple(TrainedLonger(candidate) for candidate in candidates)
+
+
+def pac_candidates(**options: Any) -> tuple[pac.PAC, ...]:
+    """Return PAC with its defaults, then with other sparsities, and other strengths at one of these."""
+    sparsities = [pac.PAC(learning_rate=FAST, sparsity=sparsity, **options) for sparsity in (0.8, 0.5, 0.3, 0.1)]
+    return (*sparsities, *(replace(sparsities[2], strength=strength) for strength in (0.0, 2e-4, 2e-3, 0.2)))
+
+
+# PAC-Net, the methods with which it was first compared, and their controls.
 RIVALS = (
-    *("source unchanged", "scratch", "fine-tune", "linear probe", "last-layer ridge"),
-    *("L2-SP", "PackNet", "PAC", "PAC, open biases"),
+    *("source unchanged", "scratch", "fine-tune", "fine-tune, source longer", "last-layer ridge"),
+    *("L2-SP", "L2-SP, source longer", "PackNet", "PAC", "PAC, frozen biases"),
 )
+FINE_TUNE = at_rates(pac.FineTune())
+L2SP = pac.grid(pac.L2SP, learning_rate=(FAST,), strength=PULLS)
 CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "source unchanged": (pac.SourceUnchanged(),),
-    "scratch": pac.grid(pac.Scratch, learning_rate=(FAST,), strength=(1e-3, 0.0)),
+    "scratch": (
+        *pac.grid(pac.Scratch, learning_rate=(FAST,), strength=(1e-3, 0.0, 1e-4, 1e-2)),
+        *pac.grid(pac.Scratch, learning_rate=(3e-4, 1e-3, 1e-2, 3e-2), strength=(1e-3,)),
+    ),
     # Corrections of the source's prediction.
-    "linear correction": pac.grid(pac.LinearCorrection, strength=(0.1, 0.001)),
-    "linear correction with c'x": pac.grid(pac.LinearCorrection, linear=(True,), strength=(0.1, 0.001)),
+    "linear correction": pac.grid(pac.LinearCorrection, strength=RIDGES),
+    "linear correction with c'x": pac.grid(pac.LinearCorrection, linear=(True,), strength=RIDGES),
     "delta net": at_rates(pac.DeltaNetwork()),
     "input augmentation": at_rates(pac.InputAugmentation()),
     "MFNN": at_rates(pac.MFNN()),
@@ -40,29 +60,35 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "NARGP": (pac.GP(on="augmented"),),
     "co-kriging": (pac.CoKriging(),),
     # Methods that differ in which weights train.
-    "fine-tune": at_rates(pac.FineTune()),
+    "fine-tune": FINE_TUNE,
+    "fine-tune, source longer": longer(FINE_TUNE),
     "fine-tune, body x 0.1": at_rates(pac.FineTune(body_rate=0.1)),
-    "linear probe": pac.grid(pac.LinearProbe, learning_rate=(FAST,), strength=(0.0, 0.01)),
-    "last-layer ridge": pac.grid(pac.LastLayerRidge, strength=(0.1, 0.001)),
-    "LP-FT": (pac.LPFT(), pac.LPFT(learning_rate=FAST, probe_learning_rate=FAST)),
+    "linear probe": pac.grid(pac.LinearProbe, learning_rate=(FAST,), strength=(0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)),
+    "last-layer ridge": pac.grid(pac.LastLayerRidge, strength=RIDGES),
+    "LP-FT": tuple(pac.LPFT(learning_rate=rate, probe_learning_rate=rate) for rate in RATES),
     "surgical, first": at_rates(pac.Surgical(block="first")),
     "surgical, last": at_rates(pac.Surgical(block="last")),
-    "LoRA": (pac.LoRA(rank=4, learning_rate=FAST), pac.LoRA(rank=1, learning_rate=FAST)),
-    "scale-shift": at_rates(pac.ScaleShift()),
+    "LoRA": (
+        *(pac.LoRA(rank=rank, learning_rate=FAST) for rank in (4, 1, 2, 8)),
+        *(pac.LoRA(learning_rate=rate) for rate in (3e-4, 1e-3, 1e-2, 3e-2)),
+    ),
+    "scale-shift": pac.grid(pac.ScaleShift, learning_rate=(FAST,), strength=PULLS),
     "ATL": (pac.ATL(),),
     "ATL, group lasso": (pac.ATL(form="group lasso"),),
     # Regularised training.
-    "L2": pac.grid(pac.L2, learning_rate=(FAST,), strength=(0.1, 0.001)),
-    "L2-SP": pac.grid(pac.L2SP, learning_rate=(FAST,), strength=(0.1, 0.01)),
-    "EWC": pac.grid(pac.EWC, learning_rate=(FAST,), strength=(0.1, 0.01)),
-    "DELTA": pac.grid(pac.DELTA, learning_rate=(FAST,), strength=(0.01, 0.1)),
-    "feature map": pac.grid(pac.DELTA, learning_rate=(FAST,), attention=("uniform",), strength=(0.01, 0.1)),
-    "LwF": pac.grid(pac.LwF, learning_rate=(FAST,), strength=(2.0, 0.2)),
-    "BSS": pac.grid(pac.BSS, learning_rate=(FAST,), strength=(2e-3, 2e-2)),
+    "L2": pac.grid(pac.L2, learning_rate=(FAST,), strength=PULLS),
+    "L2-SP": L2SP,
+    "L2-SP, source longer": longer(L2SP),
+    "EWC": pac.grid(pac.EWC, learning_rate=(FAST,), strength=PULLS),
+    "EWC, pulled biases": pac.grid(pac.EWC, learning_rate=(FAST,), biases=("pulled",), strength=PULLS),
+    "DELTA": pac.grid(pac.DELTA, learning_rate=(FAST,), strength=FEATURES),
+    "feature map": pac.grid(pac.DELTA, learning_rate=(FAST,), attention=("uniform",), strength=FEATURES),
+    "LwF": pac.grid(pac.LwF, learning_rate=(FAST,), strength=(2.0, 0.0, 0.02, 0.06, 0.2, 0.6, 6.0, 20.0)),
+    "BSS": pac.grid(pac.BSS, learning_rate=(FAST,), strength=(2e-3, 0.0, 2e-5, 2e-4, 2e-2, 0.2, 2.0, 20.0)),
     # Pruning.
-    "PackNet": pac.grid(pac.PackNet, learning_rate=(FAST,), sparsity=(0.8, 0.5)),
-    "PAC": (pac.PAC(learning_rate=FAST), pac.PAC(learning_rate=FAST, sparsity=0.5)),
-    "PAC, open biases": pac.grid(pac.PAC, learning_rate=(FAST,), train_bias=(True,), sparsity=(0.8, 0.5)),
+    "PackNet": pac.grid(pac.PackNet, learning_rate=(FAST,), sparsity=(0.8, 0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.9)),
+    "PAC": pac_candidates(),
+    "PAC, frozen biases": pac_candidates(biases="frozen"),
     "GMP 0.9": at_rates(pac.SparseTransfer(pac.GMP())),
     "AC/DC 0.9": at_rates(pac.SparseTransfer(pac.ACDC())),
     "STR 0.9": at_rates(pac.SparseTransfer(pac.STR())),

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from pac_surrogate.plots.panels import panel_or_new, whole_figure
 from pac_surrogate.plots.style import COLOURS, SIGNED, in_style
 from shared.candidates import CANDIDATES
+from shared.controls import TrainedLonger
 from shared.tables import markdown_table, write_csv
 
 REFERENCES = ("fine-tune", "scratch")
@@ -274,9 +275,13 @@ def critical_distance(methods: int, blocks: int, level: float = 0.05) -> float:
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of a method of the benchmarks, a key of KINDS: the folder of its class; "" if its name is unknown."""
-    given = CANDIDATES.get(name, ())
+    """Return the kind of a method of the benchmarks, a key of KINDS: the folder of its class; "" if its name is unknown.
+
+    A variant, which is named after a comma, has the kind of its method.
+    """
+    given = CANDIDATES.get(name, CANDIDATES.get(name.partition(",")[0], ()))
     first = given[0] if isinstance(given, Sequence) and given else given
+    first = first.method if isinstance(first, TrainedLonger) else first
     return next((kind for kind in KINDS if kind in type(first).__module__.split(".")), "")
 
 

@@ -261,7 +261,7 @@ def _measured(
     if test is not None:
         on_source = partial(_errors_on_source, test=test, headline=study.headline, comments=comments)
         numbers["dense_error"][:] = on_source(dense)
-        allocated = {place: getattr(adapted, "allocated", None) for place, adapted in sound}
+        allocated = {place: adapted.allocated for place, adapted in sound}
         distinct = list(dict.fromkeys(one for one in allocated.values() if one is not None))
         known = dict(zip(distinct, on_source(distinct), strict=True)) | {None: math.nan}
         for (place, _), error in zip(sound, on_source([adapted for _, adapted in sound]), strict=True):

@@ -9,13 +9,13 @@ from pac_surrogate.models.weights import Mask, prunable
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 Biases: TypeAlias = Annotated[str, one_of("free", "pulled", "frozen")]
+UnpulledBiases: TypeAlias = Annotated[str, one_of("free", "frozen")]  # of a method without a pull
 
 
-def trained_biases(surrogate: Surrogate, biases: str) -> Mask:
-    """Return, for each bias and norm layer, whether it is trained; those of a new readout are, as they start at 0."""
-    weights, new = surrogate.weights, surrogate.new_readout
-    names = [name for name in weights if name not in prunable(weights)]
-    return {name: torch.tensor(biases != "frozen" or name in new) for name in names}
+def trained_tensors(surrogate: Surrogate, biases: str) -> Mask:
+    """Return the mask of all weights but frozen biases and norm layers; those of a new readout train, as they start at 0."""
+    trained = {*prunable(surrogate.weights), *surrogate.new_readout}
+    return {name: torch.tensor(biases != "frozen" or name in trained) for name in surrogate.weights}
 
 
 def pulled_tensors(surrogate: Surrogate, biases: str) -> list[str]:

@@ -74,6 +74,11 @@ def fingerprint(*named: Mapping[str, Tensor], known: MutableMapping[Tensor, byte
     return content.digest()
 
 
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors have the same shape, type and bits; +0.0 and -0.0 differ."""
+    return one.shape == other.shape and one.dtype == other.dtype and _bits(one) == _bits(other)
+
+
 def _bits(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().numpy().tobytes()
 

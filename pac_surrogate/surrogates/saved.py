@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
@@ -19,12 +20,14 @@ from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors
 from pac_surrogate.files.variables import variable_of
 from pac_surrogate.models import Architecture
+from pac_surrogate.models.weights import same_bits
 from pac_surrogate.predictors import PREDICTORS, Folds
 from pac_surrogate.predictors.codec import check_array
-from pac_surrogate.predictors.predictor import check_finite
+from pac_surrogate.predictors.predictor import check_finite, part
 from pac_surrogate.utilities.display import one_line
 
 SCHEMA = 1
+ALLOCATED = "allocated/"  # prefix of the names of the tensors of an allocated source
 
 
 def provenance(data: Dataset, **settings: Any) -> dict[str, Any]:
@@ -81,8 +84,22 @@ def coordinate_of(entry: Mapping[str, Any]) -> Coordinate:
     return Coordinate(str(entry["name"]), values, str(entry["units"]), str(entry["long_name"]))
 
 
-def read_fields(path: Path, model: Architecture | None) -> dict[str, Any]:
-    """Read the fields of the surrogate in a file.
+def what_the_mask_lacks(tensors: Mapping[str, Tensor], allocated: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of an allocated source that the essential mask of the calibrated surrogate does not restore."""
+    restored = behind_the_mask(tensors)
+    lacking = [name for name, tensor in allocated.items() if not (name in restored and same_bits(tensor, restored[name]))]
+    return {f"{ALLOCATED}{name}": allocated[name] for name in lacking}
+
+
+def behind_the_mask(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a saved surrogate with a weight of 0 wherever its essential mask is false."""
+    masks = part(tensors, "essential/")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith((ALLOCATED, Folds.prefix))}
+    return kept | {f"weights/{n}": torch.where(mask, tensors[f"weights/{n}"], 0.0) for n, mask in masks.items()}
+
+
+def read_fields(path: Path, model: Architecture | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Read the fields of the surrogate in a file, and those of its allocated source if it keeps one.
 
     Raises:
         DatasetError: if the file is missing, damaged or not a surrogate.
@@ -94,21 +111,26 @@ def read_fields(path: Path, model: Architecture | None) -> dict[str, Any]:
     if header.get("schema") != SCHEMA:
         raise DatasetError(f"{shown} has surrogate schema {one_line(header.get('schema'))}, this version reads {SCHEMA}")
     try:
-        inputs, outputs = (tuple(variable_of(entry) for entry in header[side]) for side in ("inputs", "outputs"))
-        scaling = Scaling(columns_of(tensors, "inputs", inputs), columns_of(tensors, "outputs", outputs))
-        kind = PREDICTORS[header["predictor"]["kind"]]
-        return {
-            "predictor": kind.from_state(tensors, header["predictor"], inputs, outputs, model),
-            "scaling": scaling,
-            "inputs": inputs,
-            "outputs": outputs,
-            "provenance": dict(header["provenance"]),
-            "folds": Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None,
-            "given_inputs": given_of(header, "inputs", inputs),
-            "given_outputs": given_of(header, "outputs", outputs),
-            "coordinates": {c.name: c for c in map(coordinate_of, header.get("coordinates", []))},
-        }
+        fields, described = _fields(tensors, header, model), header.get("allocated")
+        return fields, _fields(behind_the_mask(tensors) | part(tensors, ALLOCATED), described, model) if described else None
     except KeyError as error:
         raise DatasetError(f"{shown} is not a complete surrogate: it lacks {one_line(error)}") from error
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise DatasetError(f"{shown} is not a complete surrogate: {one_line(error) or type(error).__name__}") from error
+
+
+def _fields(tensors: Mapping[str, Tensor], header: Mapping[str, Any], model: Architecture | None) -> dict[str, Any]:
+    inputs, outputs = (tuple(variable_of(entry) for entry in header[side]) for side in ("inputs", "outputs"))
+    scaling = Scaling(columns_of(tensors, "inputs", inputs), columns_of(tensors, "outputs", outputs))
+    kind = PREDICTORS[header["predictor"]["kind"]]
+    return {
+        "predictor": kind.from_state(tensors, header["predictor"], inputs, outputs, model),
+        "scaling": scaling,
+        "inputs": inputs,
+        "outputs": outputs,
+        "provenance": dict(header["provenance"]),
+        "folds": Folds.from_state(tensors, header["folds"], inputs, outputs, model) if header.get("folds") else None,
+        "given_inputs": given_of(header, "inputs", inputs),
+        "given_outputs": given_of(header, "outputs", outputs),
+        "coordinates": {c.name: c for c in map(coordinate_of, header.get("coordinates", []))},
+    }

@@ -28,7 +28,7 @@ from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
-from pac_surrogate.surrogates.saved import SCHEMA, coordinate_state, read_fields
+from pac_surrogate.surrogates.saved import SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
 from pac_surrogate.utilities.process import own_settings, threads_for
@@ -49,6 +49,7 @@ class Surrogate(Shown):
             arrays follow; None if arrays follow `inputs`.
         given_outputs: the output variables likewise.
         coordinates: coordinates of the variables' axes, as in the data.
+        allocated: the allocated source of which PAC or PackNet calibrated the redundant weights; see `source_task`.
     """
 
     predictor: Predictor
@@ -60,6 +61,7 @@ class Surrogate(Shown):
     given_inputs: tuple[Variable, ...] | None = None
     given_outputs: tuple[Variable, ...] | None = None
     coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
+    allocated: "Surrogate | None" = None
 
     def _shown(self) -> dict[str, Any]:
         adapted = self.provenance.get("transfer", {})
@@ -121,6 +123,20 @@ class Surrogate(Shown):
         """Names of the readout's weights if some outputs are new to the source; otherwise empty."""
         own = inside(self.weights, self.readout) if self.network.new_readout else {}
         return {name for name, belongs in own.items() if bool(belongs)}
+
+    def source_task(self) -> "Surrogate":
+        """Return the allocated source from which PAC or PackNet calibrated this surrogate, bit for bit.
+
+        It costs almost no memory in a saved file: the essential mask restores the weights that the source task needs, and the
+        file holds besides only what the mask does not restore, which are the biases unless they were frozen, and the readout if
+        the outputs are new.
+
+        Raises:
+            ValueError: if the surrogate was not calibrated from an allocated source.
+        """
+        if self.allocated is None:
+            raise ValueError("this surrogate keeps no source task: transfer with PAC, PackNet or Calibrate, or use its source")
+        return self.allocated
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.
@@ -304,6 +320,15 @@ class Surrogate(Shown):
             DatasetError: if the path holds anything but a saved surrogate, or the file cannot be written.
         """
         path = as_path("path", path)
+        tensors, header = self._state()
+        if self.allocated is not None:
+            own, header["allocated"] = self.allocated._state()
+            tensors |= what_the_mask_lacks(tensors, own)
+        check_finite("the numbers of a surrogate that is saved", tensors)
+        save_tensors(path, tensors, header)
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return everything but the allocated source as tensors and as JSON."""
         tensors, description = self.predictor.state()
         for side in ("inputs", "outputs"):
             columns = getattr(self.scaling, side)
@@ -322,8 +347,7 @@ class Surrogate(Shown):
         if self.folds is not None:
             parts, header["folds"] = self.folds.state()
             tensors |= parts
-        check_finite("the numbers of a surrogate that is saved", tensors)
-        save_tensors(path, tensors, header)
+        return tensors, header
 
     @classmethod
     @own_settings()
@@ -338,7 +362,8 @@ class Surrogate(Shown):
             DatasetError: if the file is missing, damaged or not a surrogate.
         """
         path, model = as_path("path", path), None if model is None else as_architecture(model)
-        return cls(**read_fields(path, model))
+        fields, allocated = read_fields(path, model)
+        return cls(**fields, allocated=cls(**allocated) if allocated else None)
 
 
 def as_surrogate(given: Any) -> Surrogate:

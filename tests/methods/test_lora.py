@@ -43,9 +43,9 @@ def test_lora_starts_as_the_source_bit_for_bit_and_stays_there_without_samples(k
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_change_of_every_weight_tensor_has_that_rank_and_biases_keep_their_bits(kind, rank):
+def test_the_change_of_every_weight_tensor_has_that_rank_and_frozen_biases_keep_their_bits(kind, rank):
     source = surrogate(kind)
-    result = solve(LoRA(rank=rank), source, dataset(kind, 6, 3))
+    result = solve(LoRA(rank=rank, biases="frozen"), source, dataset(kind, 6, 3))
     for name, weight in source.weights.items():
         if weight.ndim < 2:
             assert torch.equal(bits(result.weights[name]), bits(weight))
@@ -57,9 +57,9 @@ def test_the_change_of_every_weight_tensor_has_that_rank_and_biases_keep_their_b
         assert bool((values[: min(rank, len(values))] > 1e-9).all())
 
 
-def test_biases_train_where_train_bias_is_set():
+def test_free_biases_train():
     source = surrogate("MLP")
-    result = solve(LoRA(train_bias=True), source, dataset("MLP", 6, 3))
+    result = solve(LoRA(), source, dataset("MLP", 6, 3))
     assert all(bool((result.weights[name] != weight).any()) for name, weight in source.weights.items())
 
 
@@ -107,7 +107,7 @@ def test_at_full_rank_a_linear_model_reaches_the_least_squares_solution():
     model = architecture.build(data.inputs, data.outputs)
     weights = {name: w.double() for name, w in initial_weights(model, torch.Generator().manual_seed(0)).items()}
     source = Surrogate(Network(architecture, model, weights), fit_scaling(data), data.inputs, data.outputs)
-    plan = plan_of(LoRA(rank=2, train_bias=True), case_of(source, data, seed=1))
+    plan = plan_of(LoRA(rank=2), case_of(source, data, seed=1))
     (fit,) = pac.fit(model, [plan], [data], seeds=[0], steps=1500, learning_rate=2e-2, dtype=torch.float64, schedule="cosine")
     expected = np.linalg.lstsq(np.c_[x, np.ones(12)], y, rcond=None)[0]
     found = np.c_[fit.weights["module.weight"].numpy(), fit.weights["module.bias"].numpy()].T
@@ -133,7 +133,7 @@ def test_a_readout_of_new_outputs_trains_in_full():
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_stack_gives_every_run_its_result_alone(kind):
-    methods = (LoRA(), LoRA(rank=2), LoRA(), LoRA(train_bias=True))
+    methods = (LoRA(), LoRA(rank=2), LoRA(), LoRA(biases="frozen"))
     cases = [case(surrogate(kind), dataset(kind, 6 + i, 3 + i), i) for i in range(len(methods))]
     for method, one, together in zip(methods, cases, outcomes(list(methods), *cases), strict=True):
         alone = outcome(method, one)

@@ -12,12 +12,14 @@ from torch import nn
 
 import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.files.tensors import load_tensors
 from pac_surrogate.methods.around.linear_correction import fit_lines
 from pac_surrogate.methods.method import check_case, needs_source, needs_target
 from pac_surrogate.methods.pruned.pac import Allocate, Calibrate
 from pac_surrogate.models import initial_weights
 from pac_surrogate.models.weights import masked, prunable
 from pac_surrogate.predictors import Network, build_network
+from pac_surrogate.prepare import match
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 BUDGET = {"steps": 200, "source_steps": 60, "batch_size": 16}
@@ -141,7 +143,7 @@ def calibrated(before, kind="MLP", budget=BUDGET, **options):
 @pytest.mark.parametrize("kind", MODELS)
 def test_pac_truth_1_masking_the_calibrated_weights_gives_back_the_allocated_ones_bit_for_bit(kind):
     before = allocated(kind, sparsity=0.7)
-    after = calibrated(before, kind)
+    after = calibrated(before, kind, biases="frozen")
     assert not same(after.weights, before.weights)
     back = masked(after.weights, before.essential)
     for name, weight in before.weights.items():
@@ -149,6 +151,85 @@ def test_pac_truth_1_masking_the_calibrated_weights_gives_back_the_allocated_one
     x = dataset(kind, 20, 9).input_matrix
     old, new = (dataclasses.replace(before.network, weights=w).predict(torch.as_tensor(x)) for w in (before.weights, back))
     assert torch.equal(old, new)  # exact non-forgetting
+
+
+@pytest.mark.parametrize("options", [{}, {"biases": "pulled"}, {"biases": "frozen"}, {"flip": True}], ids=str)
+@pytest.mark.parametrize("output", ["temperature", "pressure"])  # kept outputs, and new ones
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_source_task_is_the_allocated_source_bit_for_bit_also_after_saving(kind, output, options, tmp_path):
+    before, data = allocated(kind, sparsity=0.7), dataset(kind, 6, 3, 0.4, output)
+    after = outcome(Calibrate(**options), case_of(before, data, **SHORTEST)).surrogate
+    assert not same(after.weights, before.weights)
+    after.save(tmp_path / "calibrated.safetensors")
+    loaded = pac.Surrogate.load(tmp_path / "calibrated.safetensors")
+    x = torch.as_tensor(dataset(kind, 20, 9).input_matrix)
+    for one in (after, loaded):
+        source = one.source_task()
+        assert same(source.weights, before.weights)
+        assert same(source.essential, before.essential)
+        assert source.outputs == before.outputs
+        assert torch.equal(source.predictor.predict(x), before.predictor.predict(x))
+    assert torch.equal(loaded.predictor.predict(x), after.predictor.predict(x))
+
+
+def test_a_saved_source_task_takes_the_room_of_the_biases_and_the_range_of_the_inputs(tmp_path):
+    before = allocated(sparsity=0.7)
+    after = calibrated(before, budget=SHORTEST)
+    sizes = []
+    for name, one in (("with", after), ("without", dataclasses.replace(after, allocated=None))):
+        one.save(tmp_path / name)
+        tensors, _ = load_tensors(tmp_path / name)
+        sizes.append({name: tensor.numel() for name, tensor in tensors.items()})
+    biases = {f"allocated/weights/{n}": w.numel() for n, w in before.weights.items() if w.ndim == 1}
+    inputs = len(before.scaling.inputs.low)  # a transfer widens the range of the inputs
+    assert sizes[0] == sizes[1] | biases | {f"allocated/scaling/inputs/{end}": inputs for end in ("low", "high")}
+
+
+def test_a_surrogate_that_was_not_calibrated_has_no_source_task():
+    before = allocated(sparsity=0.7)
+    again = outcome(pac.FineTune(), case_of(match(calibrated(before), dataset("MLP", 6, 3)), dataset("MLP", 6, 3), **SHORTEST))
+    for one in (surrogate("MLP"), before, again.surrogate):
+        with pytest.raises(ValueError, match="keeps no source task: transfer with PAC"):
+            one.source_task()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_biases_are_free_pulled_or_frozen_as_the_option_says(kind):
+    pruned, data = allocated(kind, sparsity=0.7), dataset(kind, 6, 3, 0.4)
+    for method, start in ((pac.L2, surrogate(kind)), (pac.L2SP, surrogate(kind)), (Calibrate, pruned)):
+        for biases in ("free", "pulled", "frozen"):
+            plan = plan_of(method(strength=0.3, biases=biases), case_of(start, data))
+            for name, weight in start.weights.items():
+                if weight.ndim == 1:
+                    assert bool(plan.trainable[name].all()) == bool(plan.trainable[name].any()) == (biases != "frozen")
+                    assert float(plan.strength[name]) == (0.3 if biases == "pulled" else 0.0)
+                else:
+                    assert float(plan.strength[name]) == 0.3
+
+
+@pytest.mark.parametrize("biases", ["free", "pulled", "frozen"])
+def test_the_biases_of_a_new_readout_train_without_a_pull(biases):
+    data = dataset("MLP", 6, 3, 0.4, "pressure")
+    for method, start in ((pac.L2SP, surrogate("MLP")), (Calibrate, allocated(sparsity=0.7))):
+        plan = plan_of(method(biases=biases), case_of(start, data))
+        assert bool(plan.trainable["readout.bias"].all())
+        assert float(plan.strength["readout.bias"].max()) == 0.0
+
+
+def test_the_readout_is_not_pruned_unless_asked():
+    for criterion in ("magnitude", "random"):
+        for exempt, pruned in ((("readout",), False), ((), True)):
+            mask = allocated(sparsity=0.5, exempt=exempt, criterion=criterion).essential
+            assert bool(mask["readout.weight"].all()) != pruned
+            assert int((~mask["hidden.1.weight"]).sum()) == round(0.5 * mask["hidden.1.weight"].numel())
+
+
+def test_a_network_whose_only_layer_is_the_readout_has_nothing_to_prune_unless_asked():
+    data = dataset("MLP", 6, 3)
+    single = pac.pretrain(data, model=pac.Module(nn.Linear(data.widths[0], data.widths[1])), steps=0)
+    with pytest.raises(ValueError, match=r"every weight tensor is exempt from pruning \(readout\): give exempt=\(\)"):
+        pac.prune_and_allocate(single, data, steps=1)
+    assert not bool(pac.prune_and_allocate(single, data, steps=1, exempt=()).essential["module.weight"].all())
 
 
 def test_pac_truth_2_an_endless_pull_or_no_redundant_weights_gives_the_allocated_model():
@@ -159,7 +240,7 @@ def test_pac_truth_2_an_endless_pull_or_no_redundant_weights_gives_the_allocated
         assert float((pulled.weights[name] - before.weights[name]).abs().max()) < 1e-5
     assert max(float((free.weights[n] - before.weights[n]).abs().max()) for n in prunable(before.weights)) > 1e-2
     full = allocated(sparsity=0.0)
-    assert same(calibrated(full).weights, full.weights)
+    assert same(calibrated(full, biases="frozen").weights, full.weights)
 
 
 def test_pac_truth_3_without_a_pull_pac_is_packnet_with_two_tasks():
@@ -174,7 +255,7 @@ def test_pac_truth_4_redundant_weights_kept_at_the_source_make_a_masked_l2_sp():
     source = surrogate("MLP")
     data = dataset("MLP", 6, 3, 0.4)
     own = case_of(source, data, **BUDGET)
-    kept = outcome(pac.PAC(sparsity=0.6, strength=0.3, allocate=False, keep_redundant=True), own)
+    kept = outcome(pac.PAC(sparsity=0.6, strength=0.3, allocate=False, keep_redundant=True, biases="frozen", exempt=()), own)
     plan = plan_of(pac.L2SP(strength=0.3), own)
     essential = kept.surrogate.essential
     l2_sp = dataclasses.replace(plan, trainable={name: ~mask for name, mask in essential.items()})
@@ -201,9 +282,9 @@ def test_pac_truth_5_on_a_linear_model_calibration_is_the_closed_form():
     weights = {name: w.double() for name, w in initial_weights(model, torch.Generator().manual_seed(0)).items()}
     network = pac.predictors.Network(pac.Module(nn.Linear(4, 2)), model, weights)
     source = Surrogate(network, fit_scaling(data), data.inputs, data.outputs)
-    pruned = outcome(Allocate(sparsity=0.5, train=False), case_of(source, data)).surrogate
+    pruned = outcome(Allocate(sparsity=0.5, exempt=(), train=False), case_of(source, data)).surrogate
     strength = 0.6  # 2 lambda
-    plan = plan_of(Calibrate(strength=strength), case_of(pruned, data))
+    plan = plan_of(Calibrate(strength=strength, biases="frozen"), case_of(pruned, data))
     (fit,) = pac.fit(model, [plan], [data], seeds=[0], steps=4000, learning_rate=1e-2, dtype=torch.float64, schedule="cosine")
 
     weight, bias = (pruned.weights[name].numpy() for name in ("module.weight", "module.bias"))
@@ -229,7 +310,8 @@ def test_the_allocated_source_solves_the_source_task_better_than_the_merely_prun
     for name in prunable(trained.weights):
         kept = trained.essential is None and pruned.essential[name]
         assert torch.equal(pruned.weights[name], torch.where(kept, trained.weights[name], 0.0))
-        assert int((~allocated.essential[name]).sum()) == round(0.8 * allocated.essential[name].numel())
+        spared = name.startswith("readout.")
+        assert int((~allocated.essential[name]).sum()) == (0 if spared else round(0.8 * allocated.essential[name].numel()))
         assert bool((allocated.weights[name][~allocated.essential[name]] == 0).all())
 
 

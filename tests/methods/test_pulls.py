@@ -191,11 +191,12 @@ class ConstantFisher:
 
 @pytest.mark.parametrize("output", ["temperature", "pressure"])
 @pytest.mark.parametrize("kind", MODELS)
-def test_ewc_with_fisher_1_epsilon_0_and_no_biases_is_l2_sp(kind, output):
-    pull = EWC(strength=0.7, readout_strength=0.2, epsilon=0.0, biases=False)
+@pytest.mark.parametrize("biases", ["free", "pulled", "frozen"])
+def test_ewc_with_fisher_1_and_epsilon_0_is_l2_sp(kind, output, biases):
+    pull = EWC(strength=0.7, readout_strength=0.2, epsilon=0.0, biases=biases)
     methods = (
         ConstantFisher(pull),
-        pac.L2SP(strength=0.7, readout_strength=0.2),
+        pac.L2SP(strength=0.7, readout_strength=0.2, biases=biases),
         ConstantFisher(dataclasses.replace(pull, epsilon=0.5)),
     )
     ewc, l2_sp, other = solve(kind, *methods, output=output)
@@ -205,7 +206,7 @@ def test_ewc_with_fisher_1_epsilon_0_and_no_biases_is_l2_sp(kind, output):
 
 def test_the_pull_is_strength_times_fisher_plus_epsilon_and_beta_on_a_new_readout():
     start, _ = scaled("MLP")
-    method = EWC(strength=0.3, readout_strength=0.02, epsilon=0.1)
+    method = EWC(strength=0.3, readout_strength=0.02, epsilon=0.1, biases="pulled")
     plan = method.pull(start, constant(start, 2.0))
     for name, weight in start.weights.items():
         assert torch.equal(plan.anchor[name], weight)
@@ -224,7 +225,7 @@ def test_on_a_linear_model_ewc_is_generalised_ridge_towards_the_source():
     # the square a factor 2.
     source, data, x = linear_source(9)
     target = pac.Dataset.from_arrays(x.numpy(), np.random.default_rng(1).normal(size=(9, 2)))
-    plan = EWC(strength=0.8, epsilon=0.3).pull(source, fisher_information(source, data, 256))
+    plan = EWC(strength=0.8, epsilon=0.3, biases="pulled").pull(source, fisher_information(source, data, 256))
     (fit,) = pac.fit(
         source.network.module,
         [plan],
@@ -246,7 +247,7 @@ def test_on_a_linear_model_ewc_is_generalised_ridge_towards_the_source():
 
 
 def test_an_endless_pull_of_ewc_gives_the_source():
-    held, free = solve("MLP", EWC(strength=1e9), pac.FineTune())
+    held, free = solve("MLP", EWC(strength=1e9, biases="pulled"), pac.FineTune())
     start = surrogate("MLP")
     # Even epsilon alone gives a pull of 1e7; the remaining difference is the size of Adam's last steps.
     assert max(float((held.weights[n] - w).abs().max()) for n, w in start.weights.items()) < 1e-4
@@ -308,7 +309,7 @@ def test_each_method_in_a_stack_with_others_gives_the_result_of_that_method_alon
         Surgical(),
         Surgical("last"),
         EWC(),
-        EWC(strength=2.0, biases=False),
+        EWC(strength=2.0, biases="pulled"),
         pac.FineTune(),
     )
     for method, together in zip(methods, solve(kind, *methods, steps=20), strict=True):

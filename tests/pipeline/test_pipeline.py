@@ -9,7 +9,6 @@ import pac_surrogate as pac
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.methods.cross_validated import CrossValidated
 from pac_surrogate.methods.folds import parts_of
-from pac_surrogate.models.weights import masked
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
 
@@ -169,9 +168,9 @@ def test_diverged_pretraining_is_reported():
         pac.pretrain(SOURCE.train, steps=20, learning_rate=1e30)
 
 
-def test_masking_a_pac_surrogate_gives_the_source_that_prune_and_allocate_makes(surrogate):
+def test_the_source_task_of_a_pac_surrogate_is_what_prune_and_allocate_makes(surrogate):
     source = SOURCE.train
     whole = pac.transfer(surrogate, TARGET.train[:8], method=pac.PAC(), source=source, steps=50, source_steps=50)
     allocated = pac.prune_and_allocate(surrogate, source, sparsity=0.8, steps=50)
-    for name, weight in masked(whole.weights, whole.essential).items():
+    for name, weight in whole.source_task().weights.items():
         assert torch.equal(weight, allocated.weights[name])

@@ -1,10 +1,21 @@
 """The parts of a network that pruning leaves out: by default the readout, as the readouts of the papers are new and dense."""
 
+from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.models.weights import prunable
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 READOUT = ("readout",)
 
 
 def exempt_modules(surrogate: Surrogate, exempt: tuple[str, ...]) -> tuple[str, ...]:
-    """Return tensors and modules under the names of the network, in which the module `readout` may have another name."""
-    return tuple(surrogate.readout if name in READOUT else name for name in exempt)
+    """Return tensors and modules under the names of the network, in which the module `readout` may have another name.
+
+    Raises:
+        NotApplicableError: if no weight tensor is left to prune.
+    """
+    modules = tuple(surrogate.readout if name in READOUT else name for name in exempt)
+    if all(any(name == m or name.startswith(f"{m}.") for m in modules) for name in prunable(surrogate.weights)):
+        raise NotApplicableError(
+            f"every weight tensor is exempt from pruning ({', '.join(exempt)}): give exempt=() to prune them"
+        )
+    return modules

@@ -10,9 +10,11 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 
+from pac_surrogate.methods.biases import Biases, UnpulledBiases, pulled_tensors
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Scope, Sparsity, one_of
 from pac_surrogate.methods.method import Adaptation, Problem
+from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
 from pac_surrogate.models.weights import Mask, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask, random_mask
@@ -32,8 +34,8 @@ class Allocate:
         sparsity: fraction that is pruned, rho.
         strength: strength of the pull towards the pretrained weights; the text of the paper has none, which is 0.
         criterion: magnitude, or random as a control.
-        scope: layer (the sparsity holds in each layer, the readout included) or global (over all layers together).
-        exempt: tensors or modules that are not pruned.
+        scope: layer (the sparsity holds in each layer that is not exempt) or global (over all of these together).
+        exempt: tensors or modules that are not pruned, by default the readout, whatever its name; () prunes it as well.
         min_keep_per_unit: least number of incoming weights that each unit keeps; it takes precedence over the sparsity.
         train: whether the essential weights are trained; False prunes only.
         keep_redundant: leave redundant weights at their pretrained values instead of 0 (only with `train=False`).
@@ -44,7 +46,7 @@ class Allocate:
     strength: NotNegative = 0.0
     criterion: Annotated[str, one_of("magnitude", "random")] = "magnitude"
     scope: Scope = "layer"
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = READOUT
     min_keep_per_unit: int = 0
     train: bool = True
     keep_redundant: bool = False
@@ -62,7 +64,7 @@ class Allocate:
 
     def adapt(self, case: Case) -> Generator[Problem, Any, Surrogate]:
         """Prune the source, then train its essential weights."""
-        surrogate = case.surrogate if self.train else case.for_target()
+        surrogate = case.surrogate
         weights, essential = surrogate.weights, self.mask(surrogate, case.generator())
         start = weights if self.keep_redundant else masked(weights, essential)
         if not self.train:
@@ -74,20 +76,21 @@ class Allocate:
 
     def mask(self, surrogate: Surrogate, generator: torch.Generator) -> Mask:
         """Choose the essential weights."""
+        exempt = exempt_modules(surrogate, self.exempt)
         if self.criterion == "random":
             return random_mask(
                 surrogate.weights,
                 self.sparsity,
                 generator=generator,
                 scope=self.scope,
-                exempt=self.exempt,
+                exempt=exempt,
                 min_keep_per_unit=self.min_keep_per_unit,
             )
         return magnitude_mask(
             surrogate.weights,
             self.sparsity,
             scope=self.scope,
-            exempt=self.exempt,
+            exempt=exempt,
             min_keep_per_unit=self.min_keep_per_unit,
         )
 
@@ -99,25 +102,26 @@ class Calibrate:
         minimise  L_T(w_A + d) + lambda ||d||^2   over redundant weights
 
     The penalty has the factor 1/2, so lambda = 0.01 is strength = 0.02. The pull is towards the allocated weights, which are 0
-    for redundant ones.
+    for redundant ones. The result keeps the allocated source, which `Surrogate.source_task` returns.
 
     Args:
         strength: strength of the pull, twice the paper's lambda.
-        train_bias: train biases and norm layers too, without a pull (ours); masking then no longer restores the allocated
-            model.
+        biases: what happens to biases and norm layers: free (trained without a pull), pulled (towards the allocated ones, with
+            the same strength), or frozen as in the paper.
         flip: train the essential weights and freeze the redundant ones, as a control.
         learning_rate: learning rate of Adam.
     """
 
     strength: NotNegative = 0.02
-    train_bias: bool = False
+    biases: Biases = "free"
     flip: bool = False
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
         """Train the redundant weights of an allocated source on the target."""
         surrogate = case.for_target()
-        return (yield case.on_target(surrogate, self.plan(surrogate), self.learning_rate))
+        calibrated = yield case.on_target(surrogate, self.plan(surrogate), self.learning_rate)
+        return dataclasses.replace(calibrated, allocated=case.surrogate)
 
     def plan(self, surrogate: Surrogate) -> Plan:
         """Return the Plan that starts and is anchored at the allocated source and trains its redundant weights."""
@@ -130,9 +134,10 @@ class Calibrate:
             trainable |= {name: essential[name] for name in names}
             # A new readout starts at 0: if it were frozen, the prediction would stay 0.
             trainable |= {name: torch.tensor(True) for name in surrogate.new_readout}
-        if self.train_bias:
+        if self.biases != "frozen":
             trainable |= {name: torch.tensor(True) for name in weights if name not in names}
-        return make_plan(weights, trainable=trainable, anchor=weights, strength=dict.fromkeys(names, self.strength))
+        strength = dict.fromkeys(pulled_tensors(surrogate, self.biases), self.strength)
+        return make_plan(weights, trainable=trainable, anchor=weights, strength=strength)
 
 
 @settings
@@ -145,11 +150,11 @@ class PAC:
         allocate_strength: strength of a pull towards the pretrained weights in Allocate.
         criterion: magnitude, or random as a control.
         scope: layer or global.
-        exempt: tensors or modules that are not pruned.
+        exempt: tensors or modules that are not pruned, by default the readout, whatever its name; () prunes it as well.
         min_keep_per_unit: least number of incoming weights that each unit keeps.
         allocate: whether step 2 is done; False only prunes, and then no source data are needed.
         keep_redundant: with `allocate=False`, start redundant weights at the source's values instead of 0: a masked L2-SP.
-        train_bias: calibrate biases and norm layers too.
+        biases: whether biases and norm layers are free, pulled or frozen in Calibrate; the paper freezes them.
         flip: calibrate the essential weights instead, as a control.
         learning_rate: learning rate of Adam in Calibrate.
         allocate_learning_rate: learning rate of Adam in Allocate.
@@ -160,11 +165,11 @@ class PAC:
     allocate_strength: NotNegative = 0.0
     criterion: Annotated[str, one_of("magnitude", "random")] = "magnitude"
     scope: Scope = "layer"
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = READOUT
     min_keep_per_unit: int = 0
     allocate: bool = True
     keep_redundant: bool = False
-    train_bias: bool = False
+    biases: Biases = "free"
     flip: bool = False
     learning_rate: Positive = 1e-3
     allocate_learning_rate: Positive = 1e-3
@@ -191,7 +196,7 @@ class PAC:
             keep_redundant=self.keep_redundant,
             learning_rate=self.allocate_learning_rate,
         )
-        return allocate, Calibrate(self.strength, self.train_bias, self.flip, self.learning_rate)
+        return allocate, Calibrate(self.strength, self.biases, self.flip, self.learning_rate)
 
     def adapt(self, case: Case) -> Adaptation:
         """Prune and allocate on the source, calibrate on the target."""
@@ -207,18 +212,21 @@ class PackNet:
     Source: Mallya & Lazebnik, CVPR 2018, arXiv:1711.05769, for two tasks.
 
     Args:
-        sparsity: fraction that is pruned.
+        sparsity: fraction that is pruned, in each layer but the readout.
+        biases: whether biases and norm layers train on the target (free) or keep their allocated values (frozen, as in the
+            paper).
         learning_rate: learning rate of Adam on the target.
         allocate_learning_rate: learning rate of Adam on the source.
     """
 
     sparsity: Sparsity = 0.8
+    biases: UnpulledBiases = "free"
     learning_rate: Positive = 1e-3
     allocate_learning_rate: Positive = 1e-3
-
     needs_source: ClassVar[bool] = True
 
     def adapt(self, case: Case) -> Adaptation:
         """Run PAC with strength 0."""
         target, source = self.learning_rate, self.allocate_learning_rate
-        return PAC(self.sparsity, strength=0.0, learning_rate=target, allocate_learning_rate=source).adapt(case)
+        pac = PAC(self.sparsity, strength=0.0, biases=self.biases, learning_rate=target, allocate_learning_rate=source)
+        return pac.adapt(case)

@@ -6,11 +6,12 @@ import torch
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.kernels.jacobian import fisher_diagonal
+from pac_surrogate.methods.biases import Biases, pulled_tensors, trained_tensors
 from pac_surrogate.methods.case import Case, widened
 from pac_surrogate.methods.hyper_parameters import Count, NotNegative, Positive
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
-from pac_surrogate.models.weights import Weights, prunable
+from pac_surrogate.models.weights import Weights
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
@@ -32,7 +33,8 @@ class EWC:
         readout_strength: beta, for the weight tensors of a new readout, which has no Fisher information on the source.
         epsilon: least pull as a fraction of the mean one; ours.
         samples: number of source samples from which F is estimated, from the first on.
-        biases: whether biases and norm layers are pulled too; if not, F = 1 and epsilon = 0 give L2-SP.
+        biases: whether biases and norm layers are free, pulled by their own Fisher information as in the paper, or frozen.
+            With F = 1 and epsilon = 0 the method is L2-SP.
         learning_rate: learning rate of Adam.
     """
 
@@ -40,7 +42,7 @@ class EWC:
     readout_strength: NotNegative = 0.01
     epsilon: NotNegative = 0.01
     samples: Count = 256
-    biases: bool = True
+    biases: Biases = "free"
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
 
@@ -53,14 +55,12 @@ class EWC:
 
     def pull(self, surrogate: Surrogate, fisher: Weights) -> Plan:
         """Return the Plan, given the Fisher information of the source's weights."""
-        weights, new, names = surrogate.weights, surrogate.new_readout, prunable(surrogate.weights)
+        weights, new = surrogate.weights, surrogate.new_readout
         strength: dict[str, float | torch.Tensor] = {
-            name: self.strength * (fisher[name] + self.epsilon)
-            for name in weights
-            if name not in new and (self.biases or name in names)
+            name: self.readout_strength if name in new else self.strength * (fisher[name] + self.epsilon)
+            for name in pulled_tensors(surrogate, self.biases)
         }
-        strength |= {name: self.readout_strength for name in names if name in new}
-        return make_plan(weights, anchor=weights, strength=strength)
+        return make_plan(weights, trainable=trained_tensors(surrogate, self.biases), anchor=weights, strength=strength)
 
 
 def fisher_information(surrogate: Surrogate, data: Dataset, samples: int) -> Weights:

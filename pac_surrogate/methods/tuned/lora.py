@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from pac_surrogate.methods.biases import UnpulledBiases
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Count, Positive
 from pac_surrogate.methods.method import Adaptation
@@ -45,13 +46,13 @@ class LoRA:
     Args:
         rank: r; limited to the smaller side of a tensor, where the factor scale/rank is nevertheless kept.
         scale: alpha of the paper. With this distribution of A, weights move about equally fast at every rank.
-        train_bias: whether biases and norm layers are trained too; the paper freezes them.
+        biases: whether biases and norm layers are free or frozen; the paper freezes them.
         learning_rate: learning rate of Adam.
     """
 
     rank: Count = 4
     scale: Positive = 4.0
-    train_bias: bool = False
+    biases: UnpulledBiases = "free"
     learning_rate: Positive = 1e-3
 
     def adapt(self, case: Case) -> Adaptation:
@@ -60,7 +61,7 @@ class LoRA:
         weights = surrogate.weights
         full = surrogate.new_readout
         names = tuple(name for name in prunable(weights) if name not in full)
-        if self.train_bias:
+        if self.biases == "free":
             full |= {name for name, weight in weights.items() if weight.ndim < 2}
         factors: Weights = {}
         for name in names:

@@ -1,0 +1,247 @@
+"""When does PAC-Net win against a pull towards the source, by how much, and what decides it?
+
+    python benchmarks/pac_study.py --workers 2    4 pairs, 3 seeds: about an hour on 2 cores
+    python benchmarks/pac_study.py --quick        a short run of every part, in a minute; its numbers mean nothing
+    python benchmarks/pac_study.py --full         a wider network, longer allocation, more sparsities, 5 seeds: a day on 2 cores
+    python benchmarks/pac_study.py --report       compute nothing; print the tables and draw the figure of finished curves
+
+PAC prunes the source and trains what is left on the source task (Allocate) before it sees the target; the paper's premise is
+that this loses nothing of the source. The study crosses the width of the network, the steps of Allocate, the sparsity, and
+whether biases are free or frozen. Every PAC is compared with L2-SP from the dense source, and with the control: L2-SP from the
+dense source after as many further steps on the source samples as Allocate takes. PAC and L2-SP have nine candidates each, among
+which cross-validation on the target's training samples chooses; PAC of a given sparsity has three of them, its strengths.
+
+Writes <out>/<pair>/<width>_<steps of Allocate>/curve.nc with config.json and further files, <out>/pac_study.csv with a row for
+each cell, and <out>/pac_study.png. An interrupted run continues where it stopped.
+"""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import xarray as xr
+from matplotlib.figure import Figure
+
+import pac_surrogate as pac
+from pac_surrogate.plots.panels import panels_or_new
+from pac_surrogate.plots.style import COLOURS, in_style
+from shared.command import Report, Workers
+from shared.comparison import Comparison, Methods, compare
+from shared.controls import TrainedLonger
+from shared.figures import write_figure
+from shared.pool import work_through
+from shared.setting import Setting, Spending
+from shared.tables import markdown_table, write_csv
+
+RATE = 3e-3  # learning rate on the target of all methods but fine-tuning, which tunes it
+PULLS = (0.1, 0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1.0)
+RATES = (1e-3, 3e-5, 1e-4, 3e-4, 2e-3, 3e-3, 6e-3, 1e-2, 3e-2)
+STRENGTHS = (0.02, 2e-4, 2e-3)
+BIASES = ("free", "frozen")
+PAIRS = ("heat_equation", "friedman_4", "borehole", "oscillator_duffing")
+SPENDING = Spending(sizes=(8, 16, 64), seeds=3, pretrain_steps=4000, source_steps=1000, steps=500)
+COMPARISON = Comparison("pac_study", PAIRS, ("L2-SP", "fine-tune"), SPENDING)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The levels of the factors that are crossed."""
+
+    widths: tuple[int, ...] = (64, 256)
+    allocations: tuple[int, ...] = (1000, 4000)
+    sparsities: tuple[float, ...] = (0.3, 0.6, 0.9)
+
+
+QUICK = Factors((4, 8), (10, 20), (0.3, 0.6))
+FULL = Factors((64, 256, 512), (1000, 4000, 10_000), (0.3, 0.6, 0.9, 0.95))
+
+
+def main(setting: Setting, workers: Workers = 1, report: Report = False) -> None:
+    factors = QUICK if setting.quick else FULL if setting.full else Factors()
+    if setting.full:
+        setting = setting.allow(replace(SPENDING, seeds=5))
+    if not report:
+        work_through(partial(compute_pair, setting=setting, factors=factors), setting.pairs, workers)
+    rows = rows_of({key: pac.open_curve(path) for key, path in finished(setting, factors).items()}, factors)
+    write_csv(setting.out / "pac_study.csv", [each.name for each in fields(Row)], [list(vars(r).values()) for r in rows], digits=5)
+    print(f"\nerror of PAC / error of L2-SP with as many steps on the source, geometric mean over {setting.spending.seeds} seeds")
+    print(winner_table(rows))
+    print("\nthe same, geometric mean over all cells of a level; in brackets the middle half of the cells")
+    print(factor_table(rows))
+    write_figure(setting.figure("pac_study"), draw(rows))
+
+
+def folder_of(setting: Setting, pair: str, width: int, steps: int) -> Path:
+    """Return the folder of the curve of a pair, a width and a number of steps of Allocate."""
+    return setting.out / pair / f"{width}_{steps}"
+
+
+def finished(setting: Setting, factors: Factors) -> dict[tuple[str, int, int], Path]:
+    """Return the folders of finished curves by pair, width and steps of Allocate.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    keys = [(pair, width, steps) for pair in setting.pairs for width in factors.widths for steps in factors.allocations]
+    found = {key: folder_of(setting, *key) for key in keys if (folder_of(setting, *key) / "curve.nc").exists()}
+    if not found:
+        raise ValueError("nothing is finished yet: run without --report")
+    return found
+
+
+def compute_pair(pair: str, setting: Setting, factors: Factors) -> list[str]:
+    """Compute the missing curves of a pair."""
+    for width in factors.widths:
+        for steps in factors.allocations:
+            folder = folder_of(setting, pair, width, steps)
+            own = replace(
+                setting,
+                model=pac.MLP(hidden=(width, width)),
+                spending=replace(setting.spending, source_steps=steps),
+                out=folder.parent,
+            )
+            told = json.dumps([own.described(), vars(factors)], default=str)
+            if (folder / "curve.nc").exists() and pac.open_curve(folder).attrs.get("setting") == told:
+                continue
+            curve = compare(pair, methods_of(factors), own, folder=folder)
+            curve.attrs["setting"] = told
+            pac.save_curve(curve, folder)
+    return []
+
+
+def methods_of(factors: Factors) -> Methods:
+    """Return PAC at each sparsity and over all of them, L2-SP and fine-tuning, and the controls of these two."""
+    pulled = pac.grid(pac.L2SP, learning_rate=RATE, strength=PULLS)
+    tuned = pac.grid(pac.FineTune, learning_rate=RATES)
+    methods: dict[str, Any] = {"source unchanged": pac.SourceUnchanged(), "L2-SP": pulled, "fine-tune": tuned}
+    methods |= {f"{name}, source longer": tuple(map(TrainedLonger, methods[name])) for name in ("L2-SP", "fine-tune")}
+    for biases in BIASES:
+        own = {s: pac.grid(pac.PAC, sparsity=s, strength=STRENGTHS, biases=biases, learning_rate=RATE) for s in factors.sparsities}
+        methods |= {f"PAC, {biases}, {sparsity}": candidates for sparsity, candidates in own.items()}
+        methods[f"PAC, {biases}, tuned"] = tuple(candidate for candidates in own.values() for candidate in candidates)
+    return methods
+
+
+@dataclass(frozen=True)
+class Row:
+    """A PAC of a given or tuned sparsity on a pair and size, compared with its rivals.
+
+    Attributes:
+        pair, width, allocation, sparsity, biases, size: the cell; a tuned sparsity is "tuned".
+        kept: error of the allocated source over that of the dense one, on the source's test samples; median over seeds.
+        error: headline error of PAC on the target; median over seeds, as the next three.
+        l2_sp, fine_tune: error of the rivals from the dense source.
+        l2_sp_longer: error of L2-SP from the dense source that was trained as long.
+        ratio, ratio_longer: error of PAC over that of L2-SP and over that of the control; geometric mean over seeds.
+    """
+
+    pair: str
+    width: int
+    allocation: int
+    sparsity: str
+    biases: str
+    size: int
+    kept: float
+    error: float
+    l2_sp: float
+    l2_sp_longer: float
+    fine_tune: float
+    ratio: float
+    ratio_longer: float
+
+
+def rows_of(curves: Mapping[tuple[str, int, int], "xr.Dataset"], factors: Factors) -> list[Row]:
+    """Return a row for each PAC, pair and size of the curves."""
+    rows = []
+    for (pair, width, allocation), curve in curves.items():
+        errors = curve[curve.attrs["headline"]]
+        for biases in BIASES:
+            for sparsity in (*map(str, factors.sparsities), "tuned"):
+                name = f"PAC, {biases}, {sparsity}"
+                kept = (curve["allocated_error"] / curve["dense_error"]).sel(approach=name)
+                for size in map(int, curve["size"].values):
+                    own, pulled, longer, tuned = (
+                        errors.sel(approach=one, size=size).values
+                        for one in (name, "L2-SP", "L2-SP, source longer", "fine-tune")
+                    )
+                    middles = [float(np.median(e)) for e in (kept.sel(size=size), own, pulled, longer, tuned)]
+                    ratios = [geometric_mean(own / other) for other in (pulled, longer)]
+                    rows.append(Row(pair, width, allocation, sparsity, biases, size, *middles, *ratios))
+    return rows
+
+
+def geometric_mean(values: Any) -> float:
+    return float(np.exp(np.log(values).mean()))
+
+
+def winner_table(rows: Sequence[Row]) -> str:
+    """Return the ratio of errors of the tuned PAC to the control's, by pair and network and by biases and size, as Markdown."""
+    tuned = {(r.pair, r.width, r.allocation, r.biases, r.size): r.ratio_longer for r in rows if r.sparsity == "tuned"}
+    sizes, cells = sorted({r.size for r in rows}), dict.fromkeys((r.pair, r.width, r.allocation) for r in rows)
+    head = ("pair", "width", "Allocate", *(f"{biases}, n = {size}" for biases in BIASES for size in sizes))
+    lines = [(*cell, *(f"{tuned[*cell, biases, size]:.2f}" for biases in BIASES for size in sizes)) for cell in cells]
+    return markdown_table(head, lines)
+
+
+def factor_table(rows: Sequence[Row]) -> str:
+    """Return, for each level of each factor, the ratios of PAC's error to that of both L2-SPs, as Markdown."""
+    levels = {
+        "width": lambda r: r.width,
+        "steps of Allocate": lambda r: r.allocation,
+        "sparsity": lambda r: r.sparsity,
+        "biases": lambda r: r.biases,
+        "n": lambda r: r.size,
+        "pair": lambda r: r.pair,
+        "allocated / dense source error": lambda r: "at most 1" if r.kept <= 1 else "1 to 2" if r.kept <= 2 else "above 2",
+    }
+    lines = []
+    for factor, level_of in levels.items():
+        for level in dict.fromkeys(map(level_of, rows)):
+            own = [row for row in rows if level_of(row) == level and (factor == "sparsity" or row.sparsity != "tuned")]
+            if not own:
+                continue
+            cells = []
+            for name in ("ratio", "ratio_longer"):
+                ratios = np.array([getattr(row, name) for row in own])
+                low, high = np.quantile(ratios, (0.25, 0.75))
+                cells.append(f"{geometric_mean(ratios):.2f} [{low:.2f}, {high:.2f}]")
+            wins = np.mean([row.ratio_longer < 1 for row in own])
+            lines.append((factor, level, *cells, f"{wins:.0%}"))
+    head = ("factor", "level", "PAC / L2-SP", "PAC / L2-SP, source longer", "cells below 1")
+    return markdown_table(head, lines)
+
+
+@in_style()
+def draw(rows: Sequence[Row]) -> Figure:
+    """Draw PAC's error over that of both L2-SPs against what Allocate kept of the source; a point is a pair, network and size."""
+    given = [row for row in rows if row.sparsity != "tuned"]
+    sizes, pairs = sorted({row.size for row in given}), list(dict.fromkeys(row.pair for row in given))
+    panels = panels_or_new(None, 2, size=(9.5, 4.6))
+    figure = panels[0].figure
+    for axes, (name, rival) in zip(
+        panels, (("ratio", "L2-SP"), ("ratio_longer", "L2-SP with as many steps on the source")), strict=True
+    ):
+        axes.axhline(1, color="0.4", linewidth=0.8)
+        axes.axvline(1, color="0.4", linewidth=0.8, linestyle="--")
+        for size, colour in zip(sizes, COLOURS, strict=False):
+            for pair, marker in zip(pairs, "osD^vP", strict=False):
+                own = [row for row in given if row.size == size and row.pair == pair]
+                label = f"n = {size}" if pair == pairs[0] else None
+                x, y = [row.kept for row in own], [getattr(row, name) for row in own]
+                axes.scatter(x, y, s=16, color=colour, marker=marker, alpha=0.7, linewidths=0, label=label)
+        axes.set(xscale="log", yscale="log", xlabel="error of the allocated source / dense source, on the source task")
+        axes.set(ylabel=f"error of PAC / {rival}", title=f"against {rival}")
+    for pair, marker in zip(pairs, "osD^vP", strict=False):
+        panels[0].scatter([], [], s=16, color="0.3", marker=marker, label=pair)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+if __name__ == "__main__":
+    COMPARISON.run(main, __doc__, without=("methods",))
