@@ -29,7 +29,7 @@ def text_table(head: Row, rows: Iterable[Row]) -> str:
     lines = [[str(cell) for cell in line] for line in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     aligned = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join("  " + "  ".join(line) for line in aligned)
+    return "\n".join(("  " + "  ".join(line)).rstrip() for line in aligned)
 
 
 def write_csv(path: Path, head: Row, rows: Iterable[Row], digits: int | None = None) -> None:

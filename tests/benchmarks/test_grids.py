@@ -59,7 +59,7 @@ def test_only_what_varies_is_listed_and_what_is_inside_a_method_too(grids, monke
 
     methods = {
         "single": pac.PAC(),
-        "texts": pac.grid(pac.PAC, scope=("layer", "global"), train_bias=(True, False)),
+        "texts": pac.grid(pac.PAC, scope=("layer", "global"), biases=("free", "frozen")),
         "recipe": [pac.SparseTransfer(pac.GMP(sparsity=s), learning_rate=r) for s in (0.8, 0.9) for r in (1e-3, 3e-3)],
         "control": [TrainedLonger(method) for method in GRID],
         "twice": [TrainedLonger(pac.SparseTransfer(pac.GMP(sparsity=s))) for s in (0.5, 0.8, 0.9)],

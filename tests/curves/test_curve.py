@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import math
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -91,40 +90,19 @@ def test_a_curve_states_the_steps_on_the_source_of_every_cell(folder):
     assert (steps.drop_sel(approach="PAC") == 0).all()
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Calibrated(pac.Surrogate):
-    """A surrogate that keeps its allocated source."""
-
-    allocated: pac.Surrogate | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """PAC, whose result keeps the allocated source."""
-
-    learning_rate: float = 1e-3
-    needs_source: ClassVar[bool] = True
-
-    def adapt(self, case):
-        allocate, calibrate = pac.PAC(learning_rate=self.learning_rate).stages
-        allocated = yield from allocate.adapt(case)
-        found = yield from calibrate.adapt(dataclasses.replace(case, surrogate=allocated))
-        own = {each.name: getattr(found, each.name) for each in dataclasses.fields(pac.Surrogate)}
-        return Calibrated(**own | {"allocated": allocated})
-
-
 def test_the_errors_of_the_dense_and_of_the_allocated_source_stand_beside_each_other(tmp_path):
     """They are the source errors of the methods that return these sources."""
-    methods = {"dense": pac.SourceUnchanged(), "allocated": pac.PAC().stages[0], "kept": Kept(), "broken": Kept(1e30)}
+    pair = {"PAC": pac.PAC(), "broken": pac.PAC(learning_rate=1e30)}
+    methods = {"dense": pac.SourceUnchanged(), "allocated": pac.PAC().stages[0], **pair}
     curve = pac.transfer_curve(SOURCE, TARGET, **{**ARGUMENTS, "methods": methods, "sizes": (3, 6)}, out=tmp_path)
     errors = curve["source_error"]
     for size in (3, 6):
         # The predictions are those of float32 networks in other stacks.
         np.testing.assert_allclose(curve["dense_error"], errors.loc["dense", size], rtol=1e-5)
-        np.testing.assert_allclose(curve["allocated_error"].loc["kept", size], errors.loc["allocated", size], rtol=1e-5)
+        np.testing.assert_allclose(curve["allocated_error"].loc["PAC", size], errors.loc["allocated", size], rtol=1e-5)
     assert (abs(errors.loc["allocated"] / errors.loc["dense"] - 1) > 1e-3).all()
-    assert (abs(errors.loc["kept"] / errors.loc["allocated"] - 1) > 1e-3).all()
-    assert np.isnan(curve["allocated_error"].drop_sel(approach="kept")).all()
+    assert (abs(errors.loc["PAC"] / errors.loc["allocated"] - 1) > 1e-3).all()
+    assert np.isnan(curve["allocated_error"].drop_sel(approach="PAC")).all()
     assert curve["diverged"].loc["broken"].all()
     saved = pac.open_curve(tmp_path)
     for name in ("dense_error", "allocated_error", "source_steps"):
@@ -139,8 +117,7 @@ def test_an_allocated_source_that_several_cells_share_is_predicted_once(given, m
     @dataclasses.dataclass(frozen=True)
     class Sharing:
         def adapt(self, case):
-            own = {each.name: getattr(case.surrogate, each.name) for each in dataclasses.fields(pac.Surrogate)}
-            return Calibrated(**own | {"allocated": shared})
+            return dataclasses.replace(case.surrogate, allocated=shared)
 
     counts, original = [], pac.curves.transfer_curve.predict_many
     monkeypatch.setattr(
