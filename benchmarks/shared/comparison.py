@@ -20,6 +20,7 @@ from shared.figures import write_figure
 from shared.provenance import write_config
 from shared.setting import QUICK, Setting, Spending, model_of
 from shared.tables import text_table
+from simulators.ensemble import Pair
 from simulators.pairs import find_pair
 
 Methods = Mapping[str, Method | Sequence[Method]]
@@ -110,7 +111,7 @@ class Comparison:
         run(command, description, FINISHED)
 
 
-def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "xr.Dataset":
+def compare(pair: str, methods: Methods, setting: Setting, *, tasks: Sequence[Pair] = (), **options: Any) -> "xr.Dataset":
     """Compute and draw the transfer curves of methods on a pair, and print their table.
 
     An interrupted run continues with what is already in its folder.
@@ -119,14 +120,22 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
         pair: name of the pair.
         methods: methods, or candidates for tuning, by name.
         setting: budget of the methods, device and folders.
+        tasks: pairs that take the place of the pair, one for each seed; by default the pair itself for all seeds.
         options: further arguments of `transfer_curve`.
     """
     began = time.perf_counter()
-    source, target = setting.open(pair)
     budget = setting.spending.of_curve() | options
     folder = setting.out / pair
-    model = model_of(target)
-    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=setting.device, out=folder, **budget)
+    parts = [(task, folder / f"task_{seed}", {"seeds": [seed]}) for seed, task in enumerate(tasks)] or [(pair, folder, {})]
+    curves = []
+    for part, out, own in parts:
+        source, target = setting.open(part)
+        given = {"methods": methods, "model": model_of(target), "device": setting.device, "out": out, **budget, **own}
+        curves.append(pac.transfer_curve(source, target, **given))
+    curve = curves[0]
+    if tasks:
+        curve = xr.concat(curves, "seed", combine_attrs="override").assign_attrs(title=f"transfer curve {pair}", pair=pair)
+        pac.save_curve(curve, folder)
     write_figure(setting.figure(f"{pair}/curve"), whole_figure(pac.plot_curve(curve)))
     seconds = time.perf_counter() - began
     write_config(folder, asdict(setting.spending) | options, methods, seconds, setting.device)

@@ -10,6 +10,7 @@ from running import run_script
 from scipy.stats import rankdata
 
 import pac_surrogate as pac
+from simulators.tables.friedman import Friedman
 
 
 @pytest.fixture
@@ -57,6 +58,22 @@ def test_a_comparison_prints_what_it_saves_and_draws_it(script, capsys, name, pa
     assert {"command", "setting", "candidates", "versions", "hardware", "date"} <= set(config)
     if name == "feature_selection":
         assert "n = 8: " in output.split("layers that ATL chose")[1]
+
+
+def test_seed_k_of_a_dissimilarity_has_the_kth_draw_of_the_source_and_the_target_stays_the_same(script, tmp_path):
+    folder = script("friedman", "--pairs", "friedman_0", "friedman_4", "--methods", "source unchanged")
+    curve, targets = pac.open_curve(folder / "friedman_4"), []
+    assert curve["seed"].values.tolist() == [0, 1]
+    assert curve.attrs["pair"] == "friedman_4"
+    for seed in (0, 1):
+        task = pac.open_curve(folder / f"friedman_4/task_{seed}")
+        assert task.equals(curve.sel(seed=[seed]))
+        data = tmp_path / f"data/quick/friedman_4_task_{seed}"
+        assert pac.open_dataset(data / "source.h5").attributes["equation"] == Friedman(4.0, task_seed=seed).equation
+        targets.append(pac.open_dataset(data / "target.h5"))
+    assert np.array_equal(*(target.input_matrix for target in targets))
+    assert np.array_equal(*(target.output_matrix for target in targets))
+    assert not list((folder / "friedman_0").glob("task_*"))  # without dissimilarity all draws are equal
 
 
 def test_oscillators_are_rolled_out_and_the_truth_itself_has_no_error(script, capsys, monkeypatch):
