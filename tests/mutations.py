@@ -249,8 +249,8 @@ MUTATIONS = {
     ),
     "DELTA": (
         "pac_surrogate/methods/pulled/delta.py",
-        "return channels * torch.softmax(torch.stack(errors), dim=0)",
-        "return torch.ones(channels).double()",
+        "torch.softmax((errors - errors.mean()) / deviation / TEMPERATURE, dim=0)",
+        "torch.softmax((errors - errors.mean()) / TEMPERATURE, dim=0)",
         "test_functional_regularisers",
         "attention",
     ),
