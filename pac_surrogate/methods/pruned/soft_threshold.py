@@ -45,7 +45,7 @@ class SoftThreshold:
 
 
 def thresholded(weight: Tensor, threshold: Tensor) -> Tensor:
-    """Return sign(w) relu(|w| - t), in a form that gives +0.0 up to the threshold and, for t = 0, the exact bits of the weight."""
+    """Return sign(w) relu(|w| - t), in a form that gives +0.0 up to the threshold and, for t = 0, the bits of the weight."""
     return torch.where(weight.abs() > threshold, weight - weight.sign() * threshold, 0.0)
 
 
@@ -114,8 +114,8 @@ class STR:
 def pruned(weights: Weights, parameters: Weights, sparsity: float) -> tuple[Weights, Mask]:
     """Prune to the exact sparsity at the learned densities; where the learned sparsity is that one, nothing changes.
 
-    A layer keeps its largest |v|, at the values sign(v)(|v| - t). The threshold t is the learned one, g(s), or the largest pruned
-    |v| if a kept one is not above g(s); so no kept weight starts at 0.
+    A layer keeps its largest |v|, at the values sign(v)(|v| - t). The threshold t is the learned g(s), or the largest |v| below
+    the kept ones if one of these is not above g(s); so no kept weight starts at 0.
 
     Args:
         weights: the thresholded weights.

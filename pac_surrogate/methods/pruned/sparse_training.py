@@ -25,9 +25,11 @@ def masked_plan(weights: Weights, mask: Mask) -> Plan:
 
 
 def cubic_ramp(sparsity: float, rounds: int, hold: float) -> tuple[tuple[float, float], ...]:
-    """Return, for each round t = 1 to N, the sparsity s_t = s_f + (s_0 - s_f)(1 - t / N)^3 with s_0 = 0, and its part of the steps.
+    """Return the sparsity of each round t = 1 to N, and the fraction of the steps for which it is trained.
 
-    The rounds of the ramp take (1 - hold) / N of the steps each; the last sparsity is trained for the fraction `hold` as well.
+        s_t = s_f + (s_0 - s_f)(1 - t / N)^3,  s_0 = 0
+
+    A round takes (1 - hold) / N of the steps; the last one takes the fraction `hold` too.
     """
     part = (1 - hold) / rounds
     ramp = tuple((sparsity - sparsity * (1 - t / rounds) ** 3, part) for t in range(1, rounds))

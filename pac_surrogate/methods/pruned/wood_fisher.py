@@ -23,8 +23,8 @@ class WoodFisher:
     """Prune by second-order importance with the optimal brain surgeon's update, and train with the mask, once or in rounds.
 
     F is the Gauss-Newton matrix by default (ours: the paper's empirical Fisher matrix vanishes if a regression source fits its
-    data). The paper prunes at once, as one round does here, or gradually. Several rounds follow the cubic ramp of `GMP`, with its
-    `hold` (ours), and each measures F anew, over the weights that are left.
+    data). The paper prunes at once, as one round does here, or gradually. Several rounds follow the cubic ramp of `GMP`, with
+    its `hold` (ours), and each measures F anew, over the weights that are left.
     Source: Singh & Alistarh, "WoodFisher", NeurIPS 2020, arXiv:2004.14340.
 
     Args:
