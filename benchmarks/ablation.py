@@ -1,6 +1,6 @@
 """What matters in PAC-Net? Each part is left out or changed, and sparsity and strength are swept.
 
-    python benchmarks/ablation.py            two pairs, 5 seeds: about 5 minutes on 2 cores
+    python benchmarks/ablation.py            two pairs, 3 seeds: about 10 minutes on 2 cores
     python benchmarks/ablation.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/ablation.py --full     four pairs, 10 seeds, longer training
 
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 import pac_surrogate as pac
 from pac_surrogate.plots.style import in_style
 from shared.comparison import Comparison, Methods, compare
+from shared.controls import TrainedLonger
 from shared.figures import write_figure
 from shared.setting import Setting, Spending
 
@@ -30,21 +31,31 @@ PARTS: Methods = {
     "random mask": replace(BASE, criterion="random"),
     "flipped mask": replace(BASE, flip=True),
     "no mask (L2-SP, same strength)": pac.L2SP(strength=0.02, learning_rate=3e-3),
+    "no mask, source longer": TrainedLonger(pac.L2SP(strength=0.02, learning_rate=3e-3)),
     "redundant weights kept (masked L2-SP)": replace(BASE, allocate=False, keep_redundant=True),
     "global scope": replace(BASE, scope="global"),
-    "readout exempt": replace(BASE, exempt=("readout",)),
+    "readout pruned too": replace(BASE, exempt=()),
     "one input a unit at least": replace(BASE, min_keep_per_unit=1),
     "frozen biases, as in the paper": replace(BASE, biases="frozen"),
+    "pulled biases": replace(BASE, biases="pulled"),
     "pull in allocate (0.02)": replace(BASE, allocate_strength=0.02),
     "fine-tune": pac.FineTune(learning_rate=3e-3),
+    "fine-tune, source longer": TrainedLonger(pac.FineTune(learning_rate=3e-3)),
 }
 SWEEPS: Methods = {f"sparsity {rho}": replace(BASE, sparsity=rho) for rho in SPARSITIES} | {
     f"strength {strength}": replace(BASE, strength=strength) for strength in STRENGTHS
 }
 ALL: Methods = {**PARTS, **SWEEPS}
 PAIRS = ("heat_equation", "friedman_4")
-SPENDING = Spending(sizes=(4, 8, 16, 32, 64), pretrain_steps=4000, source_steps=1000, steps=500)
-COMPARISON = Comparison("ablation", PAIRS, tuple(ALL), SPENDING, full_pairs=(*PAIRS, "burgers", "oscillator_duffing"))
+SPENDING = Spending(sizes=(8, 16, 64), seeds=3, pretrain_steps=4000, source_steps=4000, steps=500)
+COMPARISON = Comparison(
+    "ablation",
+    PAIRS,
+    tuple(ALL),
+    SPENDING,
+    full_pairs=(*PAIRS, "burgers", "oscillator_duffing"),
+    model=pac.MLP(hidden=(256, 256)),
+)
 
 
 def main(setting: Setting) -> None:

@@ -1,16 +1,19 @@
 """Compare methods on Friedman #1 for growing dissimilarity of source and target.
 
-    python benchmarks/friedman.py            d in {0, 1, 2, 4, 8}, n = 10 to 200, 5 seeds: about 10 minutes on 2 cores
+    python benchmarks/friedman.py            d in {0, 1, 2, 4, 8}, n = 10 to 100, 3 source tasks: about half an hour on 2 cores
     python benchmarks/friedman.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/friedman.py --full     10 seeds, longer training
 
-The transfer problem of Pardoe & Stone (ICML 2010) in PAC-Net's setting (Myung et al., ICML 2022): the source's coefficients are
-drawn with dissimilarity d; half of the 20,000 source samples are for training. Writes <out>/<pair>/curve.nc and further files,
-and <out>/dissimilarity.png.
+The transfer problem of Pardoe & Stone (ICML 2010) in PAC-Net's setting (Myung et al., ICML 2022): the source's coefficients
+are drawn at random with dissimilarity d; half of the 20,000 source samples are for training. One draw says little about d, so
+seed k has the k-th draw of the coefficients, at every d, and its own network and target samples: medians and quartiles over
+seeds are over source tasks. For d = 0 all draws are equal. Writes <out>/<pair>/curve.nc and further files, and
+<out>/dissimilarity.png.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import xarray as xr
@@ -22,16 +25,32 @@ from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
 from shared.setting import Setting, Spending
+from simulators.ensemble import Pair
+from simulators.pairs import find_pair
+from simulators.tables.friedman import Friedman
 
 PAIRS = tuple(f"friedman_{d}" for d in (0, 1, 2, 4, 8))
-SPENDING = Spending(sizes=(10, 20, 50, 100, 200), pretrain_steps=4000, source_steps=1000, steps=500)
-COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING)
+SPENDING = Spending(sizes=(10, 30, 100), seeds=3, pretrain_steps=4000, source_steps=4000, steps=400)
+COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING, model=pac.MLP(hidden=(256, 256)))
 
 
 def main(setting: Setting) -> None:
     methods = {method: CANDIDATES[method] for method in setting.methods}
-    curves = {name: compare(name, methods, setting) for name in setting.pairs}
+    curves = {name: compare(name, methods, setting, tasks=tasks_of(name, setting.spending.seeds)) for name in setting.pairs}
     write_figure(setting.figure("dissimilarity"), draw(curves))
+
+
+def tasks_of(name: str, count: int) -> list[Pair]:
+    """Return pairs that differ from a registered one in the draw of the source's coefficients; none if all draws are equal."""
+    pair = find_pair(name)
+    source = pair.source.ensemble
+    if not isinstance(source, Friedman) or not source.dissimilarity:
+        return []
+    names = [f"{name}_task_{seed}" for seed in range(count)]
+    return [
+        replace(pair, name=task, source=replace(pair.source, name=f"{task} source", ensemble=replace(source, task_seed=seed)))
+        for seed, task in enumerate(names)
+    ]
 
 
 @in_style()

@@ -1,6 +1,6 @@
 """Roll out a surrogate of one time step of an oscillator over a hundred steps.
 
-    python benchmarks/oscillator.py            harmonic to damped, to Duffing, unforced to forced: about 5 minutes on 2 cores
+    python benchmarks/oscillator.py            harmonic to damped, to Duffing, unforced to forced: about half an hour on 2 cores
     python benchmarks/oscillator.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/oscillator.py --full     10 seeds, longer training
 
@@ -14,12 +14,12 @@ true energy. A rollout that leaves |q|, |p| <= 100 has an infinite error. Writes
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -27,6 +27,7 @@ from torch import Tensor
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.methods.specification import as_method
+from pac_surrogate.models import Architecture
 from pac_surrogate.plots.style import in_style
 from pac_surrogate.prepare import prepare
 from pac_surrogate.runner import Solver, run
@@ -36,6 +37,7 @@ from shared.candidates import CANDIDATES, RIVALS
 from shared.comparison import Comparison
 from shared.figures import write_figure
 from shared.files import write_json
+from shared.grids import FEWEST, bounds_of, bounds_table
 from shared.provenance import write_config
 from shared.setting import Setting, Spending, pretrain_sources
 from shared.tables import markdown_table
@@ -45,26 +47,35 @@ from simulators.pairs import find_pair
 
 STEP, STEPS, STARTS, SOURCE = 0.1, 100, 100, 4000
 PAIRS = ("oscillator_damped", "oscillator_duffing", "oscillator_forced")
-SPENDING = Spending(sizes=(8, 16, 32, 64, 128), pretrain_steps=4000, source_steps=1000, steps=500)
-COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING)
+SPENDING = Spending(sizes=(8, 32, 128), seeds=3, pretrain_steps=4000, source_steps=4000, steps=400)
+COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING, model=pac.MLP(hidden=(256, 256), activation="tanh"))
+SMALL = pac.MLP(hidden=(64, 64), activation="tanh")  # with --quick
 TARGET = 400
 MEASURES = ("trajectory", "energy", "step")
 
 
 def main(setting: Setting) -> None:
     began = time.perf_counter()
-    spending, results = setting.spending, {}
+    spending, results, bounds = setting.spending, {}, {}
+    methods = {name: CANDIDATES[name] for name in setting.methods}
     for name in setting.pairs:
         pair = find_pair(name)
         source, target = pair.source.ensemble, pair.target.ensemble
         if not isinstance(source, Oscillators) or not isinstance(target, Oscillators):
             raise ValueError(f"{name} is not a pair of oscillators: choose from {', '.join(PAIRS)}")
-        results[name] = roll_out(source, target, setting.methods, spending, setting.device)
+        results[name], chosen = roll_out(source, target, setting.methods, spending, setting.device, setting.model or SMALL)
         for measure in MEASURES:
             print(f"\n{name}: {measure} error, median over {spending.seeds} seeds")
             print(error_table(results[name], measure, spending.sizes))
-    methods = {name: CANDIDATES[name] for name in setting.methods}
-    write_config(setting.out, asdict(spending), methods, time.perf_counter() - began, setting.device)
+        print(
+            f"\n{name}: steps on the source after pretraining, and step error on the source, median over {spending.seeds} seeds"
+        )
+        print(source_table(results[name]))
+        bounds[name] = bounds_of(chosen, methods)
+        print(f"\n{name}: choices from the grids at n >= {FEWEST}: fraction at either end, and median over seeds")
+        print(bounds_table(bounds[name]))
+    write_config(setting.out, setting.described(), methods, time.perf_counter() - began, setting.device)
+    write_json(setting.out / "bounds.json", bounds)
     write_json(setting.out / "rollout.json", results)
     write_figure(setting.figure("rollout"), draw(results, spending.sizes))
 
@@ -99,14 +110,18 @@ def energy(oscillator: Oscillators, states: Float[np.ndarray, "*batch 2"]) -> Fl
 
 
 def roll_out(
-    source: Oscillators, target: Oscillators, methods: tuple[str, ...], spending: Spending, device: str
-) -> dict[str, dict[str, Any]]:
-    """Return the errors of every method: name -> measure -> (size, seed)."""
+    source: Oscillators, target: Oscillators, methods: tuple[str, ...], spending: Spending, device: str, model: Architecture
+) -> tuple[dict[str, dict[str, Any]], "xr.Dataset"]:
+    """Return the errors of every method, name -> measure -> (size, seed), and the chosen candidates as in a transfer curve.
+
+    Besides MEASURES, each method has `source_steps`, its steps on the source after pretraining, and `dense` and `allocated`,
+    the step errors on the source of the pretrained network and of PAC's allocated one (None elsewhere).
+    """
     few = spending.samples or SOURCE
     cheap, expensive = steps_of(source, few, seed=1), steps_of(target, max(TARGET, 2 * max(spending.sizes)), seed=2)
     seeds = range(spending.seeds)
     solver = Solver(device)
-    surrogates = pretrain_sources(cheap, pac.MLP(hidden=(64, 64), activation="tanh"), spending, solver)
+    surrogates = pretrain_sources(cheap, model, spending, solver)
     train = cheap.train
     cases = [
         prepare(surrogates[seed], expensive.subset(seed, size), train).case(spending.budget, seed)
@@ -114,7 +129,8 @@ def roll_out(
         for seed in seeds
     ]
     given = [(as_method(CANDIDATES[name]), case) for name in methods for case in cases]
-    adapted = [outcome.surrogate for outcome in run(given, solver)]
+    outcomes = run(given, solver)
+    adapted = [outcome.surrogate for outcome in outcomes]
     generator = torch.Generator().manual_seed(3)
     start = torch.cat([torch.rand(STARTS, 2, generator=generator).double() * 3 - 1.5, torch.zeros(STARTS, 1).double()], dim=1)
     true = flow(target, start, STEP * torch.arange(1, STEPS + 1, dtype=torch.float64)).numpy()
@@ -125,8 +141,14 @@ def roll_out(
         "trajectory": np.sqrt((((found - true) / scale) ** 2).mean((1, 2, 3))).reshape(shape),
         "energy": np.sqrt(((energy(target, found) - energy(target, true)) ** 2).mean((1, 2))).reshape(shape) / spread,
         "step": np.array([step_error(s, expensive) for s in adapted]).reshape(shape),
+        "source_steps": np.array([outcome.source_steps for outcome in outcomes]).reshape(shape),
+        "dense": np.broadcast_to([step_error(s, cheap) for s in surrogates], shape),
+        "allocated": np.array([s.allocated and step_error(s.allocated, cheap) for s in adapted], dtype=object).reshape(shape),
     }
-    return {name: {measure: values[i].tolist() for measure, values in errors.items()} for i, name in enumerate(methods)}
+    chosen = np.array([repr(outcome.method) for outcome in outcomes]).reshape(shape)
+    axes = {"approach": list(methods), "size": list(spending.sizes), "seed": list(seeds)}
+    named = {name: {measure: values[i].tolist() for measure, values in errors.items()} for i, name in enumerate(methods)}
+    return named, xr.Dataset({"chosen": (list(axes), chosen)}, axes)
 
 
 def step_error(surrogate: Surrogate, data: pac.Dataset) -> float:
@@ -154,6 +176,16 @@ def error_table(errors: Mapping[str, Any], measure: str, sizes: Sequence[int]) -
     """Return the median errors of every method on a pair, in one of MEASURES, as Markdown."""
     rows = [(name, *(f"{np.median(row):.3g}" for row in found[measure])) for name, found in errors.items()]
     return markdown_table(("method", *(f"n = {n}" for n in sizes)), rows)
+
+
+def source_table(errors: Mapping[str, Any]) -> str:
+    """Return the steps on the source after pretraining of every method, and PAC's allocated error beside the dense one."""
+    rows = []
+    for name, found in errors.items():
+        allocated = [value for row in found["allocated"] for value in row if value is not None]
+        kept = f"{np.median(allocated):.3g}" if allocated else ""
+        rows.append((name, f"{np.median(found['source_steps']):,.0f}", kept, f"{np.median(found['dense']):.3g}"))
+    return markdown_table(("method", "steps on the source", "allocated", "dense"), rows)
 
 
 @in_style()

@@ -1,9 +1,9 @@
-"""When does PAC-Net win against a pull towards the source, by how much, and what decides it?
+"""Study when PAC-Net wins against a pull towards the source, by how much, and what decides it.
 
-    python benchmarks/pac_study.py --workers 2    4 pairs, 3 seeds: about an hour on 2 cores
-    python benchmarks/pac_study.py --quick        a short run of every part, in a minute; its numbers mean nothing
-    python benchmarks/pac_study.py --full         a wider network, longer allocation, more sparsities, 5 seeds: a day on 2 cores
-    python benchmarks/pac_study.py --report       compute nothing; print the tables and draw the figure of finished curves
+    python benchmarks/pac_study.py              4 pairs, 3 seeds: one to two hours on 2 cores with --workers 2
+    python benchmarks/pac_study.py --quick      a short run of every part, in seconds; its numbers mean nothing
+    python benchmarks/pac_study.py --full       a wider network, longer allocation, more sparsities, 5 seeds: a day
+    python benchmarks/pac_study.py --report     compute nothing; print the tables and draw the figure of finished curves
 
 PAC prunes the source and trains what is left on the source task (Allocate) before it sees the target; the paper's premise is
 that this loses nothing of the source. The study crosses the width of the network, the steps of Allocate, the sparsity, and
@@ -15,16 +15,14 @@ Writes <out>/<pair>/<width>_<steps of Allocate>/curve.nc with config.json and fu
 each cell, and <out>/pac_study.png. An interrupted run continues where it stopped.
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -69,8 +67,12 @@ def main(setting: Setting, workers: Workers = 1, report: Report = False) -> None
     if not report:
         work_through(partial(compute_pair, setting=setting, factors=factors), setting.pairs, workers)
     rows = rows_of({key: pac.open_curve(path) for key, path in finished(setting, factors).items()}, factors)
-    write_csv(setting.out / "pac_study.csv", [each.name for each in fields(Row)], [list(vars(r).values()) for r in rows], digits=5)
-    print(f"\nerror of PAC / error of L2-SP with as many steps on the source, geometric mean over {setting.spending.seeds} seeds")
+    write_csv(
+        setting.out / "pac_study.csv", [each.name for each in fields(Row)], [list(vars(r).values()) for r in rows], digits=5
+    )
+    print(
+        f"\nerror of PAC / error of L2-SP with as many steps on the source, geometric mean over {setting.spending.seeds} seeds"
+    )
     print(winner_table(rows))
     print("\nthe same, geometric mean over all cells of a level; in brackets the middle half of the cells")
     print(factor_table(rows))
@@ -104,12 +106,11 @@ def compute_pair(pair: str, setting: Setting, factors: Factors) -> list[str]:
                 setting,
                 model=pac.MLP(hidden=(width, width)),
                 spending=replace(setting.spending, source_steps=steps),
-                out=folder.parent,
             )
             told = json.dumps([own.described(), vars(factors)], default=str)
             if (folder / "curve.nc").exists() and pac.open_curve(folder).attrs.get("setting") == told:
                 continue
-            curve = compare(pair, methods_of(factors), own, folder=folder)
+            curve = compare(pair, methods_of(factors), own, folder=f"{pair}/{folder.name}")
             curve.attrs["setting"] = told
             pac.save_curve(curve, folder)
     return []
@@ -122,7 +123,9 @@ def methods_of(factors: Factors) -> Methods:
     methods: dict[str, Any] = {"source unchanged": pac.SourceUnchanged(), "L2-SP": pulled, "fine-tune": tuned}
     methods |= {f"{name}, source longer": tuple(map(TrainedLonger, methods[name])) for name in ("L2-SP", "fine-tune")}
     for biases in BIASES:
-        own = {s: pac.grid(pac.PAC, sparsity=s, strength=STRENGTHS, biases=biases, learning_rate=RATE) for s in factors.sparsities}
+        own = {
+            s: pac.grid(pac.PAC, sparsity=s, strength=STRENGTHS, biases=biases, learning_rate=RATE) for s in factors.sparsities
+        }
         methods |= {f"PAC, {biases}, {sparsity}": candidates for sparsity, candidates in own.items()}
         methods[f"PAC, {biases}, tuned"] = tuple(candidate for candidates in own.values() for candidate in candidates)
     return methods
@@ -219,11 +222,11 @@ def factor_table(rows: Sequence[Row]) -> str:
 
 @in_style()
 def draw(rows: Sequence[Row]) -> Figure:
-    """Draw PAC's error over that of both L2-SPs against what Allocate kept of the source; a point is a pair, network and size."""
+    """Draw PAC's error over that of both L2-SPs against what Allocate kept of the source, with a point for each cell."""
     given = [row for row in rows if row.sparsity != "tuned"]
     sizes, pairs = sorted({row.size for row in given}), list(dict.fromkeys(row.pair for row in given))
-    panels = panels_or_new(None, 2, size=(9.5, 4.6))
-    figure = panels[0].figure
+    panels = panels_or_new(None, (1, 2), figsize=(9.5, 4.8), sharey=True)[0]
+    figure = panels[0].get_figure()
     for axes, (name, rival) in zip(
         panels, (("ratio", "L2-SP"), ("ratio_longer", "L2-SP with as many steps on the source")), strict=True
     ):

@@ -21,9 +21,11 @@ from scipy.stats import rankdata
 import pac_surrogate as pac
 from pac_surrogate import runner
 from pac_surrogate.curves.errors import METRICS
+from pac_surrogate.models.weights import sparsity
 from pac_surrogate.plots.style import in_style
 from pac_surrogate.prepare import prepare
-from pac_surrogate.pruning import flops, nonzeros
+from pac_surrogate.pruning import flops, magnitude_mask, nonzeros
+from pac_surrogate.pruning.importance import not_exempt
 from shared.comparison import Comparison, compare
 from shared.figures import write_figure
 from shared.files import write_json
@@ -75,7 +77,7 @@ def main(setting: Setting) -> None:
 
 
 def costs(pair: str, setting: Setting, sparsities: tuple[float, ...]) -> dict[str, dict[str, float]]:
-    """Return non-zero weights, FLOPs of a prediction and source test error of each pruned source, for seed 0."""
+    """Return non-zero weights, FLOPs, source test error and agreement with magnitude of each pruned source, for seed 0."""
     began = time.perf_counter()
     source, target, (dense, *_), solver = setting.pretrain(pair)
     recipes = {f"{name} {sparsity}": RECIPES[name](sparsity=sparsity) for sparsity in sparsities for name in setting.methods}
@@ -91,11 +93,24 @@ def costs(pair: str, setting: Setting, sparsities: tuple[float, ...]) -> dict[st
             "nonzeros": nonzeros(surrogate.weights),
             "flops": flops(surrogate.network.module, surrogate.weights),
             "source_error": error,
+            "agreement": agreement(surrogate, dense),
         }
     print(f"\n{pair}: the pruned sources, seed 0 ({time.perf_counter() - began:.0f} s)")
-    rows = [(name, cost["nonzeros"], cost["flops"], f"{cost['source_error']:.4f}") for name, cost in found.items()]
-    print(markdown_table(("source", "non-zeros", "FLOPs", "error"), rows))
+    rows = [
+        (name, cost["nonzeros"], cost["flops"], f"{cost['source_error']:.4f}", f"{100 * cost['agreement']:.0f} %")
+        for name, cost in found.items()
+    ]
+    print(markdown_table(("source", "non-zeros", "FLOPs", "error", "agreement with magnitude"), rows))
     return found
+
+
+def agreement(surrogate: pac.Surrogate, dense: pac.Surrogate) -> float:
+    """Return the fraction of the body's weights that are kept or pruned as magnitude pruning of the dense source would do."""
+    essential = surrogate.essential or {name: torch.ones_like(w, dtype=torch.bool) for name, w in dense.weights.items()}
+    body = not_exempt(dense.weights, [dense.readout])
+    own = {name: essential[name] for name in body}
+    magnitude = magnitude_mask({name: dense.weights[name] for name in body}, sparsity(own))
+    return sum(int((own[name] == magnitude[name]).sum()) for name in body) / sum(own[name].numel() for name in body)
 
 
 def scaled(surrogate: pac.Surrogate, data: pac.Dataset) -> Any:

@@ -149,7 +149,7 @@ def transfer(
         typer.echo(str(adapted.choice))
     essential = getattr(adapted.predictor, "essential", None)
     if essential is not None:
-        typer.echo(report(essential))
+        typer.echo(report(essential, adapted.network.weights, adapted.readout))
 
 
 @_example("pac-surrogate predict adapted.safetensors data/heat_equation/target.h5 --out prediction.nc")

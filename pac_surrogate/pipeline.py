@@ -175,6 +175,7 @@ def draw_ticket(
     sparsity: float = 0.8,
     radius: float = 0.0,
     attack_steps: int = 3,
+    exempt: tuple[str, ...] = ("readout",),
     target: Given | None = None,
     seed: int = 0,
     steps: int = 1000,
@@ -188,9 +189,11 @@ def draw_ticket(
         source: source training samples.
         scheme: OMP (one-shot magnitude) | IMP (iterative, rewound) | LMP (a mask learned on the target).
         granularity: unit that is pruned: weight | row | kernel | channel.
-        sparsity: fraction that is pruned.
+        sparsity: fraction of the groups of each tensor of the body (the weight tensors that are not exempt) that is pruned.
         radius: radius of the perturbation of the standardised inputs on the source; 0 draws a natural ticket.
         attack_steps: number of steps of the adversary; 0 is plain noise.
+        exempt: tensors or modules that are not pruned, by default the readout (whatever its name); () prunes it too if single
+            weights are pruned.
         target: target training samples, for LMP.
         seed: seed of the minibatches and the perturbations.
         steps: number of steps of Adam on the source, and on the target.
@@ -202,7 +205,9 @@ def draw_ticket(
     """
     from pac_surrogate.methods.pruned.ticket import DrawTicket
 
-    method = DrawTicket(scheme, sparsity=sparsity, granularity=granularity, radius=radius, attack_steps=attack_steps)
+    method = DrawTicket(
+        scheme, sparsity=sparsity, granularity=granularity, radius=radius, attack_steps=attack_steps, exempt=exempt
+    )
     surrogate, source = as_surrogate(surrogate), as_dataset("source", source)
     seed = whole_seed(seed)
     samples = None if target is None else as_dataset("target", target)

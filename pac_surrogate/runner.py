@@ -220,7 +220,8 @@ class _Runner:
             if answer.diverged is not None:
                 self._end(work, work.result(diverged=answer.diverged))
             else:
-                self.ready.append((work, self._trained(problem, answer)))
+                trained = self._trained(problem, answer)
+                self.ready.append((work, (trained, answer.tensors) if problem.with_tensors else trained))
         elif isinstance(answer, NotApplicableError):
             self._end(work, work.result(refused=str(answer)))
         else:

@@ -1,7 +1,7 @@
 """Helpers for tests of methods: a case, the problems that a method poses on it, and its outcome."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pac_surrogate as pac
@@ -84,29 +84,40 @@ def plan_of(method: Method, case: Case) -> Plan:
 
 @dataclass(frozen=True, eq=False)
 class Alone:
-    """A method that poses a single problem."""
+    """A method that poses a single problem, and records its solution."""
 
     problem: Any
+    solutions: list[Any] = field(default_factory=list)
 
     def adapt(self, case: Case) -> Generator[Any, Any, Any]:
         """Wait for the solution of the problem."""
-        return (yield self.problem)
+        solution = yield self.problem
+        self.solutions.append(solution)
+        return surrogate_of(solution)
 
 
-def trained(asked: Train, case: Case) -> pac.Surrogate:
-    """Return the surrogate after a training."""
-    return outcome(Alone(asked), case).surrogate
+def surrogate_of(solution: Any) -> pac.Surrogate:
+    """Return the surrogate of the solution of a training, which may include the trained tensors."""
+    return solution[0] if isinstance(solution, tuple) else solution
 
 
-def untrained(asked: Train, case: Case | None = None) -> pac.Surrogate:
-    """Return the surrogate after a training of no steps."""
+def trained(asked: Train, case: Case) -> Any:
+    """Return the solution of a training."""
+    method = Alone(asked)
+    assert outcome(method, case).sound
+    return method.solutions[0]
+
+
+def untrained(asked: Train, case: Case | None = None) -> Any:
+    """Return the solution of a training of no steps."""
     surrogate, plan = asked.surrogate, asked.plan
     essential = surrogate.essential if plan.essential is None else plan.essential
-    return replace(surrogate, predictor=replace(surrogate.network, weights=plan.seen(), essential=essential))
+    surrogate = replace(surrogate, predictor=replace(surrogate.network, weights=plan.seen(), essential=essential))
+    return (surrogate, plan.start) if asked.with_tensors else surrogate
 
 
 def trainings(
-    method: Method, case: Case, solve: Callable[[Train, Case], pac.Surrogate] = trained
+    method: Method, case: Case, solve: Callable[[Train, Case], Any] = trained
 ) -> tuple[list[Train], list[pac.Surrogate], Any]:
     """Return the trainings that a method requests in turn, the surrogate after each, and the result of the method."""
     asking, asked, answers = problems(method, case), [], []
@@ -117,4 +128,4 @@ def trainings(
         except StopIteration as end:
             return asked, answers, end.value
         answer = solve(asked[-1], case)
-        answers.append(answer)
+        answers.append(surrogate_of(answer))

@@ -1,8 +1,8 @@
 """The methods that benchmarks compare, each with the candidates among which cross-validation on the target chooses.
 
 Every method that has something to tune has eight candidates. The first one is used where there are too few samples to tune, so
-it has the method's defaults except for the learning rate, and the strength of scratch. A method whose learning rate is not tuned
-has the rate `FAST`. A grid is wide enough if the median choice over seeds lies inside it; `shared.grids` prints this.
+it has the method's defaults except for the learning rate, and the strength of scratch. A method has the learning rate `FAST`
+unless it tunes the rate. A grid is wide enough if the median choice over seeds lies inside it; `shared.grids` prints this.
 """
 
 from collections.abc import Sequence

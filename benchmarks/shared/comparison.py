@@ -23,6 +23,7 @@ from shared.grids import FEWEST, bounds_of, bounds_table
 from shared.provenance import write_config
 from shared.setting import QUICK, Setting, Spending
 from shared.tables import text_table
+from simulators.ensemble import Pair
 from simulators.pairs import find_pair
 
 Methods = Mapping[str, Method | Sequence[Method]]
@@ -116,7 +117,9 @@ class Comparison:
         run(command, description, FINISHED)
 
 
-def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "xr.Dataset":
+def compare(
+    pair: str, methods: Methods, setting: Setting, *, tasks: Sequence[Pair] = (), folder: str | None = None, **options: Any
+) -> "xr.Dataset":
     """Compute and draw the transfer curves of methods on a pair, and print their table and how the grids were used.
 
     An interrupted run continues with what is already in its folder.
@@ -125,23 +128,31 @@ def compare(pair: str, methods: Methods, setting: Setting, **options: Any) -> "x
         pair: name of the pair.
         methods: methods, or candidates for tuning, by name.
         setting: budget of the methods, device and folders.
+        tasks: pairs that take the place of the pair, one for each seed; by default the pair itself for all seeds.
+        folder: name of the folder in that of the results, by default that of the pair.
         options: further arguments of `transfer_curve`.
     """
     began = time.perf_counter()
-    source, target = setting.open(pair)
     budget = setting.spending.of_curve() | options
-    folder = setting.out / pair
-    model, device = setting.model_of(target), setting.device
-    curve = pac.transfer_curve(source, target, methods=methods, model=model, device=device, out=folder, **budget)
-    write_figure(setting.figure(f"{pair}/curve"), whole_figure(pac.plot_curve(curve)))
+    folder = folder or pair
+    path = setting.out / folder
+    whole: list[tuple[str | Pair, Path, dict[str, Any]]] = [(pair, path, {})]
+    curves = []
+    for part, out, own in [(task, path / f"task_{k}", {"seeds": [k]}) for k, task in enumerate(tasks)] or whole:
+        source, target = setting.open(part)
+        given = {"methods": methods, "model": setting.model_of(target), "device": setting.device, "out": out, **budget, **own}
+        curves.append(pac.transfer_curve(source, target, **given))
+    curve = curves[0]
+    if tasks:
+        curve = xr.concat(curves, "seed", combine_attrs="override").assign_attrs(title=f"transfer curve {pair}", pair=pair)
+        pac.save_curve(curve, path)
+    write_figure(setting.figure(f"{folder}/curve"), whole_figure(pac.plot_curve(curve)))
     seconds = time.perf_counter() - began
-    write_config(folder, setting.described() | options, methods, seconds, setting.device)
-    print(
-        f"\n{pair}: {len(source.train)} source samples, {len(target.test)} test samples, {seconds:.0f} s; results in {folder}"
-    )
+    write_config(path, setting.described() | options, methods, seconds, setting.device)
+    print(f"\n{pair}: {len(source.train)} source samples, {len(target.test)} test samples, {seconds:.0f} s; results in {path}")
     print_curve(curve)
     bounds = bounds_of(curve, methods)
-    write_json(folder / "bounds.json", bounds)
+    write_json(path / "bounds.json", bounds)
     if bounds:
         print(f"\n  choices from the grids at n >= {FEWEST}: fraction at either end, and median over seeds")
         print(bounds_table(bounds))

@@ -11,6 +11,7 @@ from pac_surrogate.models import Architecture
 from pac_surrogate.pipeline import pretrain_seeds
 from pac_surrogate.runner import Solver
 from pac_surrogate.surrogates.surrogate import Surrogate
+from simulators.ensemble import Pair
 from simulators.generate import generate
 from simulators.pairs import find_pair
 
@@ -89,11 +90,14 @@ class Setting:
         """Return the file of the figure with this name, which may begin with a folder."""
         return self.out / f"{name}.{self.figures}"
 
-    def open(self, pair: str, say: Callable[[str], object] = progress) -> tuple[pac.Dataset, pac.Dataset]:
-        """Return source and target data of a pair, generated if they are missing; a small sample has its own folder."""
+    def open(self, pair: str | Pair, say: Callable[[str], object] = progress) -> tuple[pac.Dataset, pac.Dataset]:
+        """Return source and target data of a pair, or of that with a name, generated if they are missing.
+
+        A small sample has its own folder.
+        """
         samples = self.spending.samples
         folder = self.data if samples is None else self.data / "quick"
-        paths = generate(find_pair(pair), folder, samples=samples, say=say)
+        paths = generate(find_pair(pair) if isinstance(pair, str) else pair, folder, samples=samples, say=say)
         source, target = (pac.open_dataset(path) for path in paths.values())
         return source, target
 

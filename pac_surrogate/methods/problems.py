@@ -14,12 +14,16 @@ from pac_surrogate.utilities.display import Shown
 class Train(Shown):
     """The training of a Plan by gradient descent; its solution is the surrogate with the trained weights.
 
+    A method that needs the trained tensors of a reparametrised Plan sets `with_tensors`; the solution is then the pair
+    (surrogate, tensors).
+
     Attributes:
         surrogate: the surrogate whose network is trained; data are standardised by its scales.
         plan: the objective, the start and the trainable weights.
         data: samples of the surrogate's variables.
         steps: number of steps of Adam.
         learning_rate: learning rate of Adam, for the tensors of relative rate 1.
+        with_tensors: whether the solution includes the trained tensors.
     """
 
     surrogate: Surrogate
@@ -27,6 +31,7 @@ class Train(Shown):
     data: Dataset
     steps: int
     learning_rate: float = 1e-3
+    with_tensors: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -43,7 +43,19 @@ def inside(weights: Mapping[str, Tensor], module: str) -> Mask:
 def sparsity(essential: Mapping[str, Tensor]) -> float:
     """Return the realised sparsity, the pruned fraction of the weight tensors of a full-shaped mask."""
     names = prunable(essential)
-    return 1.0 - sum(int(essential[n].sum()) for n in names) / max(1, sum(essential[n].numel() for n in names))
+    return sum(int((~essential[n]).sum()) for n in names) / max(1, sum(essential[n].numel() for n in names))
+
+
+def pruned_brief(weights: Mapping[str, Tensor], essential: Mapping[str, Tensor], readout: str) -> str:
+    """Describe a pruned network: the sparsity of its body, all but the readout, and how many of all its weights are not 0.
+
+    The two may disagree, as PAC trains the weights that are not essential on the target.
+    """
+    own = inside(essential, readout)
+    body = sparsity({name: mask for name, mask in essential.items() if not bool(own[name])})
+    nonzero = sum(int(weight.count_nonzero()) for weight in weights.values())
+    total = sum(weight.numel() for weight in weights.values())
+    return f"sparsity {body:.2f} of the body, {nonzero:,} of {total:,} weights not zero"
 
 
 def stack(runs: Sequence[Mapping[str, Tensor]]) -> Weights:

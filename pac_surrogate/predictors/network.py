@@ -15,7 +15,7 @@ from pac_surrogate.files.variables import variable_of
 from pac_surrogate.models import CNN, MLP, Architecture, Composite, Module, activation_size, check_model, evaluate
 from pac_surrogate.models.composite import DeltaNet, InputAugmentation, MultiFidelity
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.models.weights import Mask, Weights, sparsity
+from pac_surrogate.models.weights import Mask, Weights, pruned_brief
 from pac_surrogate.predictors.predictor import check_finite, part, shapes
 from pac_surrogate.utilities.display import Shown
 
@@ -42,9 +42,9 @@ class Network(Shown):
     new_readout: bool = False
 
     def _brief(self) -> str:
-        count = sum(weight.numel() for weight in self.weights.values())
-        pruned = "" if self.essential is None else f", sparsity {sparsity(self.essential):.2f}"
-        return f"{self.architecture!r}, {count:,} weights{pruned}"
+        if self.essential is None:
+            return f"{self.architecture!r}, {sum(weight.numel() for weight in self.weights.values()):,} weights"
+        return f"{self.architecture!r}, {pruned_brief(self.weights, self.essential, str(self.module.readout_name))}"
 
     @property
     def dtype(self) -> torch.dtype:

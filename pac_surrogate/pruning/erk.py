@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from pac_surrogate.models.weights import Mask, prunable
-from pac_surrogate.pruning.importance import keep_highest
+from pac_surrogate.models.weights import Mask
+from pac_surrogate.pruning.importance import keep_highest, not_exempt
 
 
 def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> dict[str, float]:
@@ -28,7 +28,7 @@ def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Se
     """
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
-    names = [n for n in prunable(weights) if not any(n == module or n.startswith(f"{module}.") for module in exempt)]
+    names = not_exempt(weights, exempt)
     size = {name: weights[name].numel() for name in names}
     odds = {name: sum(weights[name].shape) / math.prod(weights[name].shape) for name in names}
     full: set[str] = set()

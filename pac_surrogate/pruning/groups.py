@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from pac_surrogate.models.weights import Mask, Weights, prunable
-from pac_surrogate.pruning.importance import keep_highest
+from pac_surrogate.models.weights import Mask, Weights
+from pac_surrogate.pruning.importance import keep_highest, not_exempt
 
 GRANULARITIES = ("weight", "row", "kernel", "channel")
 
@@ -57,8 +57,7 @@ def group_importance(importance: Mapping[str, Tensor], *, granularity: str, exem
     """
     if granularity not in GRANULARITIES:
         raise ValueError(f"unknown granularity {granularity!r}: choose from {', '.join(GRANULARITIES)}")
-    spared = {name for name in importance for module in exempt if name == module or name.startswith(f"{module}.")}
-    return {name: _mean(name, importance[name], granularity) for name in prunable(importance) if name not in spared}
+    return {name: _mean(name, importance[name], granularity) for name in not_exempt(importance, exempt)}
 
 
 def _mean(name: str, importance: Float[Tensor, "..."], granularity: str) -> Float[Tensor, "..."]:

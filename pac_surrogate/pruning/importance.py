@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pac_surrogate.models.weights import Mask, prunable
+from pac_surrogate.models.weights import Mask, prunable, pruned_brief
 
 
 def keep_highest(
@@ -41,11 +41,7 @@ def keep_highest(
         raise ValueError(f"unknown scope {scope!r}: choose layer or global")
     if min_keep_per_unit < 0:
         raise ValueError(f"min_keep_per_unit must not be negative, got {min_keep_per_unit}")
-    spared = {module: [n for n in importance if n == module or n.startswith(f"{module}.")] for module in exempt}
-    for module, names in spared.items():
-        if not names:
-            raise ValueError(f"exempt names {module!r}, which holds no weights; the tensors are: {', '.join(importance)}")
-    names = [name for name in prunable(importance) if not any(name in held for held in spared.values())]
+    names = not_exempt(importance, exempt)
     mask = {name: torch.ones_like(own, dtype=torch.bool) for name, own in importance.items()}
     groups = [[name] for name in names] if scope == "layer" else [names] if names else []
     for group in groups:
@@ -64,6 +60,19 @@ def keep_highest(
             own = part.view_as(importance[name])
             mask[name] = _with_floor(own, importance[name], min_keep_per_unit) if min_keep_per_unit else own
     return mask
+
+
+def not_exempt(weights: Mapping[str, Tensor], exempt: Sequence[str]) -> list[str]:
+    """Return the names of the weight tensors that belong to no exempt tensor or module.
+
+    Raises:
+        ValueError: if an exempt name is unknown.
+    """
+    spared = {module: [n for n in weights if n == module or n.startswith(f"{module}.")] for module in exempt}
+    for module, names in spared.items():
+        if not names:
+            raise ValueError(f"exempt names {module!r}, which holds no weights; the tensors are: {', '.join(weights)}")
+    return [name for name in prunable(weights) if not any(name in held for held in spared.values())]
 
 
 def _lowest(importance: Float[Tensor, " weight"], count: int) -> Bool[Tensor, " weight"]:
@@ -88,10 +97,14 @@ def dead_units(essential: Mapping[str, Tensor]) -> dict[str, int]:
     return {name: int((~essential[name].flatten(1).any(1)).sum()) for name in prunable(essential)}
 
 
-def report(essential: Mapping[str, Tensor]) -> str:
-    """Describe a mask with a line for each weight tensor: weights kept, realised sparsity, dead units."""
+def report(essential: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None, readout: str = "readout") -> str:
+    """Describe a mask with a line for each weight tensor: weights kept, realised sparsity, dead units.
+
+    With the weights of the network, the first line states the sparsity of its body, all but the module `readout`, and how many
+    of all weights are not 0.
+    """
     dead = dead_units(essential)
-    lines = []
+    lines = [] if weights is None else [pruned_brief(weights, essential, readout)]
     for name, count in dead.items():
         kept, total, units = int(essential[name].sum()), essential[name].numel(), essential[name].shape[0]
         fraction = 1 - kept / total if total else math.nan

@@ -21,6 +21,7 @@ def fisher_blocks(
     x: Float[Tensor, "sample input"],
     y: Float[Tensor, "sample output"],
     *,
+    alive: Mask | None = None,
     damping: float = 1e-2,
     block: int = 256,
     empirical: bool = False,
@@ -39,6 +40,8 @@ def fisher_blocks(
         weights: weights by name.
         x: standardised inputs.
         y: standardised outputs.
+        alive: mask of the weights that are not pruned yet, by default all; pruned ones stay 0 and cannot compensate for others,
+            so their derivatives count as 0.
         damping: multiple of the identity that is added, positive.
         block: weights per block; the last block of a tensor is padded with weights of zero derivative. No block spans tensors.
         empirical: whether the gradients of the squared error are taken.
@@ -58,6 +61,7 @@ def fisher_blocks(
     for piece in output_jacobian(model, double, x, names, mix):
         for name in names:
             rows = piece[name].flatten(0, 1).flatten(1)
+            rows = rows if alive is None else rows * alive[name].flatten()
             blocks = functional.pad(rows, (0, count[name] * block - rows.shape[1])).unflatten(1, (-1, block)).transpose(0, 1)
             total[name] += blocks.mT @ blocks
     return {name: total[name] / max(1, len(x)) + damping * torch.eye(block, dtype=torch.float64) for name in names}

@@ -15,11 +15,11 @@ from pac_surrogate.files.attributes import LONGEST_MESSAGE
 from pac_surrogate.files.replacing import check_output, check_own_folder
 from pac_surrogate.files.tensors import UncheckedError, load_tensors, save_tensors
 from pac_surrogate.models import CNN, MLP, Composite
-from pac_surrogate.models.weights import Weights, digest, unstack
-from pac_surrogate.solvers.runs import Fit, Options, Run
+from pac_surrogate.models.weights import Weights, digest
+from pac_surrogate.solvers.runs import Fit, Options, Run, fits_of
 from pac_surrogate.utilities.display import one_line
 
-TRAINER = 3  # increase it when the trainer's results change: stacks from an older trainer are then not used
+TRAINER = 4  # increase it when the content of a stack changes: stacks from an older trainer are then not used
 
 
 def check_cache(folder: Path | None, model: nn.Module) -> Path | None:
@@ -61,11 +61,11 @@ def cache_path(folder: Path, model: nn.Module, runs: list[Run], options: Options
 
 
 def save_stack(path: Path, fits: list[Fit]) -> None:
-    """Save the results of the runs of a stack."""
-    tensors = {f"weights/{name}": torch.stack([result.weights[name] for result in fits]) for name in fits[0].weights}
+    """Save the results of the runs of a stack, with the trained tensors, from which their weights follow."""
+    tensors = {f"tensors/{name}": torch.stack([result.tensors[name] for result in fits]) for name in fits[0].tensors}
     results = [{"diverged": f.diverged, "valid_error": f.valid_error, "seconds": f.seconds} for f in fits]
     objective = torch.stack([f.objective for f in fits])
-    header = {"stack": path.stem, "runs": results, "order": list(fits[0].weights)}
+    header = {"stack": path.stem, "runs": results, "order": list(fits[0].tensors)}
     save_tensors(path, tensors | {"objective": objective}, header, cache=True)
 
 
@@ -94,12 +94,12 @@ def load_stack(path: Path, runs: list[Run], options: Options) -> list[Fit] | Non
 
 def _fits(tensors: Weights, header: dict[str, Any], runs: list[Run], options: Options) -> list[Fit]:
     """Return the results in a stack, after checking that they belong to these runs."""
-    expected = {n: (len(runs), *w.shape) for n, w in runs[0].plan.seen().items()}
+    expected = {n: (len(runs), *w.shape) for n, w in runs[0].plan.start.items()}
     # safetensors sorts names; the order of weights is the order in which penalties are added, which affects rounding.
-    stacked = {name: tensors[f"weights/{name}"] for name in header["order"]}
+    stacked = {name: tensors[f"tensors/{name}"] for name in header["order"]}
     objective, results = tensors["objective"], header["runs"]
     if {name: tuple(w.shape) for name, w in stacked.items()} != expected or len(results) != len(runs):
         raise ValueError("its weights are not those of the runs")
     if objective.shape != (len(runs), options.steps) or {t.dtype for t in (objective, *stacked.values())} != {options.dtype}:
         raise ValueError("its history is not that of the runs")
-    return [Fit(w, objective[i].clone(), **results[i]) for i, w in enumerate(unstack(stacked))]
+    return fits_of(runs, stacked, objective, results)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pac_surrogate.data.conversion import as_dataset
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.models import check_model, evaluate
-from pac_surrogate.models.weights import Weights
+from pac_surrogate.models.weights import Weights, unstack
 from pac_surrogate.plan import Plan
 from pac_surrogate.utilities.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.utilities.device import resolve_device
@@ -27,6 +27,7 @@ class Fit(Shown):
     Attributes:
         weights: the last weights, or those of the least validation error if validation data were given; on the CPU. They are
             the weights of the model, even if the Plan trained a reparametrisation of them.
+        tensors: the trained tensors from which the reparametrisation computes the weights; without one, the weights.
         objective: the Plan's objective before each step (on the step's minibatch, if there are minibatches).
         diverged: the first step whose objective was not finite, or None.
         valid_error: the least mean squared error on the validation data, or None.
@@ -34,6 +35,7 @@ class Fit(Shown):
     """
 
     weights: Weights
+    tensors: Weights
     objective: Float[Tensor, " step"]
     diverged: int | None = None
     valid_error: float | None = None
@@ -88,7 +90,17 @@ class Run(Shown):
 
     def start(self, dtype: torch.dtype) -> Fit:
         """Return the result of the run if it takes no step."""
-        return Fit({n: w.to(dtype) for n, w in self.plan.seen().items()}, torch.zeros(0, dtype=dtype))
+        start = {name: tensor[None].to(dtype) for name, tensor in self.plan.start.items()}
+        return fits_of([self], start, torch.zeros(1, 0, dtype=dtype), [{}])[0]
+
+
+def fits_of(
+    runs: Sequence[Run], trained: Weights, objective: Float[Tensor, "run step"], results: Sequence[dict[str, Any]]
+) -> list[Fit]:
+    """Return the results of a stack of runs from its trained tensors, and the further attributes of each run's `Fit`."""
+    reparametrisation, tensors = runs[0].plan.reparametrisation, unstack(trained)
+    weights = tensors if reparametrisation is None else unstack(reparametrisation(trained))
+    return [Fit(w, t, objective[i].clone(), **results[i]) for i, (w, t) in enumerate(zip(weights, tensors, strict=True))]
 
 
 def runs_of(

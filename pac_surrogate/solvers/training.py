@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.models import evaluate_stack
-from pac_surrogate.models.weights import Weights, stack, unstack
+from pac_surrogate.models.weights import Weights, stack
 from pac_surrogate.perturbation import perturbed, random_start
 from pac_surrogate.plan import Plan, stack_plans
 from pac_surrogate.solvers.adam import Adam
 from pac_surrogate.solvers.batches import Batch, PaddedData
 from pac_surrogate.solvers.cache import cache_path, check_cache, load_stack, save_stack
-from pac_surrogate.solvers.runs import Fit, Options, Run, runs_of
+from pac_surrogate.solvers.runs import Fit, Options, Run, fits_of, runs_of
 from pac_surrogate.solvers.stacks import StoppedError, at_once, stacks_of
 from pac_surrogate.solvers.validation import Best, mean_squared_error
 from pac_surrogate.utilities.process import own_settings
@@ -142,24 +142,16 @@ def _train(model: nn.Module, runs: list[Run], options: Options, advance: Callabl
     best.look(weights)
 
     # A step of zero may change the sign of a frozen zero, and a diverged run may leave NaN in it: restore the exact bits.
-    final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]) for n, tensor in best.weights_or(weights).items()}
-    final = {name: tensor.cpu() for name, tensor in task.seen(final).items()}
+    final = {n: torch.where(plan.trainable[n], tensor, plan.start[n]).cpu() for n, tensor in best.weights_or(weights).items()}
     broken = ~torch.isfinite(history)
     for weight in trained.values():
         broken[-1] |= ~torch.isfinite(weight).flatten(1).all(1)
     first_broken = torch.where(broken.any(0), broken.int().argmax(0), -1).tolist()
-    history = history.cpu()
-    seconds = (time.perf_counter() - began) / len(runs)
-    return [
-        Fit(
-            weights=run_weights,
-            objective=history[:, i].clone(),
-            diverged=None if first_broken[i] < 0 else first_broken[i],
-            valid_error=best.valid_error(i),
-            seconds=seconds,
-        )
-        for i, run_weights in enumerate(unstack(final))
+    results = [
+        {"diverged": None if step < 0 else step, "valid_error": best.valid_error(i)} for i, step in enumerate(first_broken)
     ]
+    seconds = (time.perf_counter() - began) / len(runs)
+    return fits_of(runs, final, history.T.cpu(), [{**result, "seconds": seconds} for result in results])
 
 
 def _pull_(away: Tensor, strength: Tensor) -> Float[Tensor, " run"]:

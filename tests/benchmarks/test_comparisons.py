@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
 from pac_surrogate.curves.results import empty_curve
+from simulators.tables.friedman import Friedman
 
 
 @pytest.fixture
@@ -90,6 +91,22 @@ def test_a_benchmark_names_its_model_and_a_quick_run_has_a_small_one(monkeypatch
         assert pac.open_curve(tmp_path / "results" / folder / "friedman_4").attrs["model"] == repr(named)
         config = json.loads((tmp_path / "results" / folder / "friedman_4" / "config.json").read_text())
         assert config["setting"].get("model") == (repr(model) if not flags else None)
+
+
+def test_seed_k_of_a_dissimilarity_has_the_kth_draw_of_the_source_and_the_target_stays_the_same(script, tmp_path):
+    folder = script("friedman", "--pairs", "friedman_0", "friedman_4", "--methods", "source unchanged")
+    curve, targets = pac.open_curve(folder / "friedman_4"), []
+    assert curve["seed"].values.tolist() == [0, 1]
+    assert curve.attrs["pair"] == "friedman_4"
+    for seed in (0, 1):
+        task = pac.open_curve(folder / f"friedman_4/task_{seed}")
+        assert task.equals(curve.sel(seed=[seed]))
+        data = tmp_path / f"data/quick/friedman_4_task_{seed}"
+        assert pac.open_dataset(data / "source.h5").attributes["equation"] == Friedman(4.0, task_seed=seed).equation
+        targets.append(pac.open_dataset(data / "target.h5"))
+    assert np.array_equal(*(target.input_matrix for target in targets))
+    assert np.array_equal(*(target.output_matrix for target in targets))
+    assert not list((folder / "friedman_0").glob("task_*"))  # without dissimilarity all draws are equal
 
 
 def test_oscillators_are_rolled_out_and_the_truth_itself_has_no_error(script, capsys, monkeypatch):

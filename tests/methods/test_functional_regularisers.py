@@ -15,7 +15,7 @@ from torch.nn import functional
 import pac_surrogate as pac
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.methods.pulled.bss import BSS, SpectralShrinkage
-from pac_surrogate.methods.pulled.delta import DELTA, loss_attention
+from pac_surrogate.methods.pulled.delta import DELTA, attention_of, loss_attention
 from pac_surrogate.methods.pulled.lwf import LwF
 from pac_surrogate.methods.pulled.resemblance import resemble
 from pac_surrogate.models import evaluate, evaluate_stack
@@ -190,7 +190,7 @@ def cnn_error(start, x, y, layer, channel):
 
 
 @pytest.mark.parametrize(("kind", "layer"), [("MLP", 0), ("MLP", 1), ("CNN", 1), ("CNN", 2)])
-def test_attention_is_the_softmax_of_the_loss_increase_without_each_channel_scaled_to_mean_1(kind, layer):
+def test_attention_is_the_softmax_of_a_fifth_of_the_standardised_loss_increases_scaled_to_mean_1(kind, layer):
     start, data = scaled(kind)
     x, y = torch.as_tensor(data.input_matrix), torch.as_tensor(data.output_matrix)
     found = loss_attention(start, data)[layer]
@@ -198,10 +198,18 @@ def test_attention_is_the_softmax_of_the_loss_increase_without_each_channel_scal
         whole = (evaluate(start.network.module, start.weights, x)[0] - y).square().mean()
         by_hand = mlp_error if kind == "MLP" else cnn_error
         increase = torch.stack([by_hand(start, x, y, layer, channel) - whole for channel in range(len(found))]).numpy()
-    expected = len(found) * np.exp(increase) / np.exp(increase).sum()
-    np.testing.assert_allclose(found, expected, rtol=1e-10)  # sums in another order; channels differ by 1e-2 or more
-    assert float(found.std()) > 1e-3
+    exponential = np.exp((increase - increase.mean()) / increase.std() / 5)
+    expected = len(found) * exponential / exponential.sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-10)  # sums in another order; the increases deviate by 1e-3 or more
+    assert increase.std() > 1e-3
     assert float(found.mean()) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_attention_has_no_unit_and_of_two_channels_one_has_1_plus_tanh_of_a_fifth(unit):
+    """Two standardised numbers are -1 and 1, whatever they were, and 2 e^(1/5) / (e^(1/5) + e^(-1/5)) = 1 + tanh(1/5)."""
+    found = attention_of(unit * torch.tensor([3.0, 7.0], dtype=torch.float64))
+    np.testing.assert_allclose(found, [1 - np.tanh(0.2), 1 + np.tanh(0.2)], rtol=1e-14)
 
 
 def test_attention_is_uniform_where_the_loss_cannot_distinguish_channels():
@@ -212,6 +220,8 @@ def test_attention_is_uniform_where_the_loss_cannot_distinguish_channels():
             start, data = scaled(kind, 6, output)
             for attention in loss_attention(start, data[:samples]):
                 assert torch.equal(attention, torch.ones_like(attention))
+    nearly = torch.tensor([0.7, 0.7 * (1 + 1e-15), 0.7], dtype=torch.float64)  # equal but for rounding
+    assert torch.equal(attention_of(nearly), torch.ones(3).double())
 
 
 def test_models_that_delta_does_not_apply_to_are_refused_in_one_line_with_the_remedy():

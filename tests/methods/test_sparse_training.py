@@ -8,17 +8,25 @@ import pytest
 import torch
 from adapting import case_of, outcome, outcomes, plan_of, trainings, untrained
 from cases import MODELS, bits, dataset, surrogate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
+import pac_surrogate as pac
 from pac_surrogate.methods.pruned.ac_dc import ACDC
-from pac_surrogate.methods.pruned.gmp import GMP, cubic_ramp
+from pac_surrogate.methods.pruned.gmp import GMP
+from pac_surrogate.methods.pruned.lth_t import LTHT
 from pac_surrogate.methods.pruned.rigl import RigL
-from pac_surrogate.methods.pruned.soft_threshold import STR, SoftThreshold
+from pac_surrogate.methods.pruned.soft_threshold import STR, SoftThreshold, budgets, pruned
+from pac_surrogate.methods.pruned.sparse_training import cubic_ramp
 from pac_surrogate.methods.pruned.sparse_transfer import SparseTransfer, kept_plan
+from pac_surrogate.methods.pruned.ticket import Ticket
 from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.models.weights import inside, prunable
 
 SMALL = {"MLP": (), "CNN": ("lift", "readout")}  # tensors so small that a sparsity of 0.98 would leave no weight
 RECIPES = {"GMP": GMP, "AC/DC": ACDC, "STR": STR, "WoodFisher": WoodFisher, "RigL": RigL}
+TARGET = dataset("MLP", 6, 3)
 INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
@@ -56,31 +64,66 @@ def test_every_recipe_leaves_exactly_the_sparsity_asked_for_and_plus_zero_elsewh
             assert not bits(weight)[~kept].any()
             pruned = weight.ndim >= 2 and tensor.split(".")[0] not in SMALL[kind]
             gone, total = gone + int((~kept).sum()), total + pruned * kept.numel()
-            if name != "RigL":  # the layers of RigL differ in density
+            if name not in ("RigL", "STR"):  # whose layers differ in density
                 assert int((~kept).sum()) == pruned * round(sparsity * kept.numel())
-        if name == "RigL":
+        if name in ("RigL", "STR"):
             assert gone == round(sparsity * total)
         assert not torch.equal(result.weights["readout.bias"], start.weights["readout.bias"])  # never pruned, always trained
 
 
 def test_the_ramp_is_cubic_and_ends_at_the_sparsity_itself():
     # 0.8 (1 - (1 - t/4)^3) for t = 1, ..., 4.
-    assert cubic_ramp(0.8, 4) == pytest.approx((0.4625, 0.7, 0.7875, 0.8), abs=1e-15)
-    assert cubic_ramp(0.9, 7)[-1] == 0.9
-    asked, _, _ = trainings(GMP(sparsity=0.8, rounds=4), case_for(surrogate("MLP")))
-    for one, sparsity in zip(asked, cubic_ramp(0.8, 4), strict=True):
-        for name in prunable(one.plan.start):
-            kept = one.plan.essential[name]
-            assert int((~kept).sum()) == round(sparsity * kept.numel())
+    assert [s for s, _ in cubic_ramp(0.8, 4, 0.5)] == pytest.approx((0.4625, 0.7, 0.7875, 0.8), abs=1e-15)
+    assert cubic_ramp(0.9, 7, 0.0)[-1][0] == 0.9
+    for recipe in (GMP(sparsity=0.8, rounds=4, exempt=()), WoodFisher(sparsity=0.8, rounds=4, exempt=())):
+        asked, _, _ = trainings(recipe, case_for(surrogate("MLP")))
+        for one, (sparsity, _) in zip(asked, cubic_ramp(0.8, 4, 0.5), strict=True):
+            for name in prunable(one.plan.start):
+                kept = one.plan.essential[name]
+                assert int((~kept).sum()) == round(sparsity * kept.numel())
+
+
+@pytest.mark.parametrize("recipe", [GMP, WoodFisher])
+@pytest.mark.parametrize(
+    ("hold", "steps"), [(0.0, [16, 16, 16, 16]), (0.25, [12, 12, 12, 28]), (0.5, [8, 8, 8, 40]), (1.0, [0, 0, 0, 64])]
+)
+def test_rounds_of_the_ramp_have_equal_steps_and_the_last_sparsity_is_held_for_the_rest(recipe, hold, steps):
+    asked, _, _ = trainings(recipe(rounds=4, hold=hold), case_for(surrogate("MLP"), source_steps=64), untrained)
+    assert [one.steps for one in asked] == steps
+    (alone,), _, _ = trainings(recipe(rounds=1, hold=hold), case_for(surrogate("MLP"), source_steps=64), untrained)
+    assert alone.steps == 64
+
+
+def any_name_of_the_readout(kind):
+    """Return a source whose readout is named `readout`, or one of the user's, in which it has another name."""
+    layers = (nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, 8))
+    return surrogate("MLP", model=None if kind == "MLP" else pac.Module(nn.Sequential(*layers)))
+
+
+@pytest.mark.parametrize("kind", ["MLP", "user's module"])
+@pytest.mark.parametrize("recipe", [GMP, ACDC, STR, RigL, WoodFisher, LTHT, Ticket])
+def test_the_readout_is_pruned_only_if_asked_for_and_the_sparsity_is_that_of_the_other_tensors(recipe, kind):
+    start = any_name_of_the_readout(kind)
+    body = [name for name in prunable(start.weights) if not name.startswith(start.readout)]
+    assert len(body) == 2
+    default, everything, one = (
+        solve(recipe(0.75, **options) if recipe is not Ticket else Ticket("OMP", 0.75, **options), "MLP", start, TARGET)
+        for options in ({}, {"exempt": ()}, {"exempt": ("readout", body[0])})
+    )
+    for result, names in ((default, body), (everything, [*body, f"{start.readout}.weight"]), (one, body[1:])):
+        gone = {name: int((~mask).sum()) for name, mask in result.essential.items()}
+        assert {name for name, count in gone.items() if count} == set(names)
+        # The body has 8 x 9 + 7 x 8 = 128 weights, the readout 56; all counts are multiples of 4.
+        assert sum(gone.values()) == 0.75 * sum(start.weights[name].numel() for name in names)
 
 
 @pytest.mark.parametrize("recipe", [GMP(), ACDC(), STR(), RigL(), WoodFisher()])
 def test_the_trainings_of_a_recipe_share_one_budget_on_the_source(recipe):
-    case = case_for(surrogate("MLP"), source_steps=504)  # divisible by 4, 7, 8 and 9
+    case = case_for(surrogate("MLP"), source_steps=1008)  # divisible by 4, 7, 9 and 16
     asked, answers, end = trainings(recipe, case, untrained)
     assert all(one.data is case.source for one in asked)
-    assert sum(one.steps for one in asked) == 504
-    assert len({one.steps for one in asked}) == (2 if isinstance(recipe, STR) else 1)
+    assert sum(one.steps for one in asked) == 1008
+    assert len({one.steps for one in asked}) == (1 if isinstance(recipe, ACDC | RigL) else 2)
     assert end is answers[-1]  # nothing is pruned or regrown after the last training
     assert end.essential is asked[-1].plan.essential
     assert hash(recipe) == hash(dataclasses.replace(recipe))
@@ -103,7 +146,7 @@ def test_a_pruned_weight_is_pruned_again_before_a_kept_weight_that_is_zero():
     weight.view(-1)[30:40], mask.view(-1)[30:40] = 0.0, False
     essential = {n: torch.ones_like(w, dtype=torch.bool) for n, w in start.weights.items()} | {name: mask}
     pruned = with_network(start, weights={**start.weights, name: weight}, essential=essential)
-    plan = plan_of(GMP(11 / weight.numel(), rounds=1), case_for(pruned))
+    plan = plan_of(GMP(11 / weight.numel(), rounds=1, exempt=()), case_for(pruned))
     assert (~plan.essential[name].view(-1)).nonzero()[:, 0].tolist() == [0, *range(30, 40)]
 
 
@@ -119,21 +162,21 @@ def test_among_equal_weights_the_earlier_is_pruned_first_and_the_count_is_exact(
     start = surrogate("MLP")
     equal = with_network(start, weights={name: torch.full_like(weight, -0.5) for name, weight in start.weights.items()})
     for sparsity in (0.8, 0.9, 0.95, 0.98):
-        plan = plan_of(GMP(sparsity, rounds=1), case_for(equal))
+        plan = plan_of(GMP(sparsity, rounds=1, exempt=()), case_for(equal))
         for name in prunable(equal.weights):
             gone = round(sparsity * equal.weights[name].numel())
             assert plan.essential[name].flatten().tolist() == [i >= gone for i in range(equal.weights[name].numel())]
 
 
 def test_the_dense_phase_of_ac_dc_lets_all_weights_train_and_the_recipe_ends_sparse():
-    _, (first, second, third), _ = trainings(ACDC(sparsity=0.8, cycles=2), case_for(surrogate("MLP")))
+    _, (first, second, third), _ = trainings(ACDC(sparsity=0.8, cycles=2, exempt=()), case_for(surrogate("MLP")))
     for name in prunable(first.weights):
         assert bool(second.essential[name].all())
         assert bool((second.weights[name] != 0).all())  # pruned weights train again too, from 0
         assert int((third.weights[name] != 0).sum()) == third.essential[name].numel() - round(
             0.8 * third.essential[name].numel()
         )
-    asked, _, _ = trainings(ACDC(sparsity=0.7, cycles=3), case_for(surrogate("MLP")))
+    asked, _, _ = trainings(ACDC(sparsity=0.7, cycles=3, exempt=()), case_for(surrogate("MLP")))
     for name in prunable(first.weights):
         kept = [one.plan.essential[name] for one in asked]
         gone = round(0.7 * kept[0].numel())
@@ -160,7 +203,7 @@ def test_a_soft_threshold_is_its_formula_with_its_derivative_and_minus_infinity_
 def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
     start = surrogate("MLP", dtype)
     names = prunable(start.weights)
-    plan = plan_of(STR(sparsity=0.8, decay=0.3), case_for(start))
+    plan = plan_of(STR(sparsity=0.8, decay=0.3, exempt=()), case_for(start))
     for name in names:
         magnitude = start.weights[name].abs().flatten().sort().values
         quantile = magnitude[round(0.8 * len(magnitude)) - 1]
@@ -172,10 +215,100 @@ def test_thresholds_start_at_the_quantile_of_each_layer_and_decay_prunes(dtype):
     assert decayed == {*names, *(f"{name}/threshold" for name in names)}
     zeros = {}
     for decay in (0.0, 30.0):
-        _, (learned, _), _ = trainings(STR(0.5, decay, learning_rate=0.02), case_for(start))
+        _, (learned, _), _ = trainings(STR(0.5, decay, exempt=(), learning_rate=0.02), case_for(start))
         seen = learned.weights
         zeros[decay] = sum(int((seen[name] == 0).sum()) for name in names)
     assert zeros[30.0] > zeros[0.0] + 20  # out of 184 weights
+
+
+def learned(counts, sizes, seed=0):
+    """Return raw weights and thresholds of 0.5 (s = 0) with given numbers of weights above them, of sizes in (0, 1)."""
+    generator, parameters = torch.Generator().manual_seed(seed), {}
+    for name, count in counts.items():
+        size = 0.05 + 0.4 * torch.rand(sizes[name], generator=generator, dtype=torch.float64)
+        size[torch.randperm(sizes[name], generator=generator)[:count]] += 0.5
+        sign = torch.randint(2, (sizes[name],), generator=generator).double() * 2 - 1
+        parameters |= {name: (sign * size)[None], f"{name}/threshold": torch.zeros(1, dtype=torch.float64)}
+    stacked = SoftThreshold(tuple(counts))({name: tensor[None] for name, tensor in parameters.items()})
+    return {name: weight[0] for name, weight in stacked.items()}, parameters
+
+
+@pytest.mark.parametrize(
+    ("kept", "budget"), [(30, {"a": 10, "b": 20}), (15, {"a": 5, "b": 10}), (33, {"a": 11, "b": 22}), (60, {"a": 20, "b": 40})]
+)
+def test_the_exact_sparsity_scales_the_learned_densities_and_no_kept_weight_is_zero(kept, budget):
+    weights, parameters = learned({"a": 10, "b": 20}, {"a": 40, "b": 60})
+    started, mask = pruned(weights, parameters, 1 - kept / 100)
+    assert {name: int(own.sum()) for name, own in mask.items()} == budget
+    for name, weight in started.items():
+        own, raw = mask[name], parameters[name]
+        assert raw[own].abs().min() > raw[~own].abs().max()  # ranked before thresholding
+        # sign(v)(|v| - t) with the learned t = 1/2, or the largest pruned |v| where a kept one is below 1/2.
+        threshold = 0.5 if kept <= 30 else raw[~own].abs().max()
+        assert torch.equal(weight[own], raw[own] - raw[own].sign() * threshold)
+        assert bool((weight[own] != 0).all())
+        if kept == 30:  # the learned number: the learned mask and values, bit for bit
+            assert torch.equal(own, weights[name] != 0)
+            assert torch.equal(bits(weight), bits(weights[name]))
+
+
+def test_without_sparsity_the_raw_weights_come_back():
+    weights, parameters = learned({"a": 10, "b": 20}, {"a": 40, "b": 60})
+    started, mask = pruned(weights, parameters, 0.0)
+    assert all(bool(own.all()) for own in mask.values())
+    assert all(torch.equal(bits(started[name]), bits(parameters[name])) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("nonzero", "size", "total", "expected"),
+    [
+        ([10, 30], [100, 100], 20, [5, 15]),
+        ([5, 3, 2], [9, 9, 9], 11, [6, 3, 2]),  # 5.5, 3.3, 2.2: the largest remainder is that of 5.5
+        ([10, 10, 20], [12, 100, 100], 80, [12, 23, 45]),  # 20, 20, 40: the first is full; then 22.67 and 45.33
+        ([0, 10], [9, 9], 5, [1, 4]),  # no layer is empty
+        ([1, 1000], [9, 1000], 500, [1, 499]),  # 0.5 and 499.5: the earlier of equal remainders is rounded up
+        ([4, 7], [4, 7], 11, [4, 7]),
+    ],
+)
+def test_budgets_are_proportional_to_the_learned_numbers_of_non_zero_weights(nonzero, size, total, expected):
+    names = "abc"[: len(size)]
+    dictionaries = (dict(zip(names, values, strict=True)) for values in (nonzero, size))
+    assert list(budgets(*dictionaries, total).values()) == expected
+
+
+@settings(deadline=None)
+@given(
+    layers=st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1)), min_size=1, max_size=5),
+    fraction=st.floats(0, 1),
+)
+def test_budgets_add_up_exactly_and_are_the_learned_numbers_where_these_add_up(layers, fraction):
+    size = {str(i): own for i, (own, _) in enumerate(layers)}
+    nonzero = {str(i): max(1, round(density * own)) for i, (own, density) in enumerate(layers)}
+    total = len(size) + round(fraction * (sum(size.values()) - len(size)))
+    budget = budgets(nonzero, size, total)
+    assert sum(budget.values()) == total
+    assert all(1 <= budget[name] <= size[name] for name in size)
+    assert budgets(nonzero, size, sum(nonzero.values())) == nonzero
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("dtype", INTEGER)
+def test_the_kept_weights_of_str_have_the_learned_densities_and_none_starts_at_zero(kind, dtype):
+    recipe = STR(0.5, decay=1e-3, learning_rate=3e-3)
+    (first, second), (learned, _), _ = trainings(recipe, case_for(surrogate(kind, dtype), kind, source_steps=40))
+    names = [name for name in first.plan.start if f"{name}/threshold" in first.plan.start]
+    kept = {name: int(second.plan.essential[name].sum()) for name in names}
+    nonzero = {name: int((learned.weights[name] != 0).sum()) for name in names}
+    size = sum(first.plan.start[name].numel() for name in names)
+    assert sum(kept.values()) == size - round(0.5 * size)
+    assert sum(nonzero.values()) != sum(kept.values())  # otherwise nothing would be scaled
+    scale = sum(kept.values()) / sum(nonzero.values())
+    assert all(abs(kept[name] - scale * nonzero[name]) < 1 for name in names)  # largest remainders
+    assert len({kept[name] / first.plan.start[name].numel() for name in names}) > 1  # the densities of layers differ
+    for name in names:
+        own = second.plan.essential[name]
+        assert bool((second.plan.start[name][own] != 0).all())
+        assert not bits(second.plan.start[name])[~own].any()
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -231,11 +364,31 @@ def test_strength_pulls_weight_tensors_towards_the_pruned_source():
         assert float(plan.strength[name]) == (0.3 if weight.ndim >= 2 else 0.0)
 
 
+@pytest.mark.parametrize("regime", ["full", "linear"])
+@pytest.mark.parametrize(("biases", "trained", "pulled"), [("free", True, 0.0), ("pulled", True, 0.3), ("frozen", False, 0.0)])
+def test_biases_of_sparse_transfer_are_free_pulled_or_frozen(biases, trained, pulled, regime):
+    method = SparseTransfer(GMP(sparsity=0.8, rounds=1), regime, strength=0.3, biases=biases)
+    for target, new in ((dataset("MLP", 6, 3), False), (dataset("MLP", 6, 3, name="pressure"), True)):
+        _, on_target = trainings(method, case_for(surrogate("MLP"), target=target))[0]
+        plan = on_target.plan
+        for name, weight in plan.start.items():
+            if weight.ndim >= 2:
+                assert float(plan.strength[name]) == 0.3
+                continue
+            own = name == "readout.bias"
+            # A new readout's bias starts at 0, from which it must be free to move.
+            assert bool(plan.trainable[name].all()) == ((own and new) or (trained and (own or regime == "full")))
+            assert float(plan.strength[name]) == (0.0 if own and new else pulled)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: GMP(sparsity=1.0), r"sparsity must be in \[0, 1\), got 1.0"),
         (lambda: ACDC(sparsity=-0.1), r"sparsity must be in \[0, 1\), got -0.1"),
+        (lambda: budgets({"a": 3, "b": 3}, {"a": 9, "b": 9}, 1), "the sparsity leaves 1 weights for 2 tensors: lower sparsity"),
+        (lambda: GMP(hold=1.5), r"hold must be in \[0, 1\], got 1.5"),
+        (lambda: GMP(exempt=("head",)).adapt(case_for(surrogate("MLP"))).send(None), "exempt names 'head'"),
         (lambda: GMP(rounds=0), "rounds must be at least 1, got 0"),
         (lambda: ACDC(cycles=0), "cycles must be at least 1, got 0"),
         (lambda: STR(decay=-1.0), "decay must be finite and not negative, got -1.0"),
@@ -244,7 +397,10 @@ def test_strength_pulls_weight_tensors_towards_the_pruned_source():
         (lambda: SparseTransfer(regime="half"), "regime must be 'full' or 'linear', got 'half'"),
         (lambda: SparseTransfer(recipe=GMP), "recipe must be a pruning recipe"),
         (lambda: SparseTransfer(strength=-1.0), "strength must be finite and not negative"),
-        (lambda: solve(GMP(sparsity=0.9), "CNN"), "leaves nothing of readout.weight .4 weights.: lower sparsity or exempt it"),
+        (
+            lambda: solve(GMP(sparsity=0.9, exempt=()), "CNN"),
+            "leaves nothing of readout.weight .4 weights.: lower sparsity or exempt it",
+        ),
         (lambda: kept_plan(surrogate("MLP"), "full"), "no essential mask: prune it"),
     ],
 )

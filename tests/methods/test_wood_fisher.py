@@ -1,8 +1,10 @@
 """WoodFisher: importance and step of the optimal brain surgeon on models where both are known, and random projections."""
 
+import itertools
+
 import pytest
 import torch
-from adapting import case_of, training_of, untrained
+from adapting import case_of, training_of, trainings, untrained
 from drawing import normal
 from field_cases import MODELS, dataset, surrogate
 from torch import nn
@@ -68,6 +70,42 @@ def test_the_surgeons_step_is_the_constrained_minimiser_and_blocks_do_not_see_ea
         assert float(step.abs().max()) > 0.1
 
 
+def test_a_weight_that_is_already_pruned_does_not_compensate_for_others():
+    """In a linear model whose third input is pruned, the importance of the others is that in the model without this input."""
+    x, y, weight = normal(30, 4), normal(30, 2, seed=1), normal(2, 4, seed=2)
+    left = [0, 1, 3]
+    alive = torch.ones(2, 4, dtype=torch.bool)
+    alive[:, 2] = False
+    weight[:, 2] = 0.0
+    fisher = fisher_blocks(Line(4, 2), {"weight": weight}, x, y, alive={"weight": alive}, damping=0.03, block=8)
+    small = fisher_blocks(Line(3, 2), {"weight": weight[:, left]}, x[:, left], y, damping=0.03, block=6)
+    importance = wood_fisher_importance({"weight": weight}, fisher)["weight"]
+    without = wood_fisher_importance({"weight": weight[:, left]}, small)["weight"]
+    assert float((importance[:, left] - without).abs().max()) < 1e-12  # condition number below 100
+    whole = wood_fisher_importance(
+        {"weight": weight}, fisher_blocks(Line(4, 2), {"weight": weight}, x, y, damping=0.03, block=8)
+    )
+    assert float((whole["weight"][:, left] - without).abs().max()) > 1e-3  # otherwise the mask would not matter
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_each_round_measures_importance_in_the_network_of_the_round_before_and_masks_are_nested(kind):
+    source, data = surrogate(kind), dataset(kind)
+    x, y = tensors(source.scaling.standardise(data))
+    case = case_of(source, data[:0], data, source_steps=30)
+    asked, answers, _ = trainings(WoodFisher(sparsity=0.6, rounds=3, samples=len(data)), case)
+    assert len(asked) == 3
+    for before, after in itertools.pairwise(answers):
+        mask = after.essential
+        fisher = fisher_blocks(source.network.module, before.weights, x, y, alive=before.essential)
+        importance = wood_fisher_importance(before.weights, fisher)
+        for name in prunable(mask):
+            assert bool((mask[name] <= before.essential[name]).all())
+            gone = before.essential[name] & ~mask[name]
+            if bool(gone.any()):
+                assert importance[name][mask[name]].min() >= importance[name][gone].max()
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_blocks_are_the_diagonal_of_the_whole_gauss_newton_matrix_of_each_tensor(kind):
     source = surrogate(kind)
@@ -122,7 +160,9 @@ def test_pruning_takes_the_least_important_weights_at_the_exact_count_and_the_up
     fisher = fisher_blocks(source.network.module, source.weights, *tensors(data))
     importance = wood_fisher_importance(source.weights, fisher)
     for update in (False, True):
-        asked = training_of(WoodFisher(sparsity=0.3, update=update), case_of(source, dataset(kind)[:0], dataset(kind)))
+        asked = training_of(
+            WoodFisher(sparsity=0.3, rounds=1, update=update, exempt=()), case_of(source, dataset(kind)[:0], dataset(kind))
+        )
         pruned = untrained(asked).network
         for name in prunable(source.weights):
             kept, weight = pruned.essential[name], pruned.weights[name]

@@ -8,7 +8,7 @@ from drawing import generator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pac_surrogate.models.weights import prunable, sparsity
+from pac_surrogate.models.weights import masked, prunable, sparsity
 from pac_surrogate.pruning import dead_units, magnitude_mask, random_mask, report
 from pac_surrogate.pruning.importance import keep_highest
 
@@ -195,6 +195,22 @@ def test_two_inputs_at_sparsity_08_lose_63_percent_of_the_first_layers_units():
 def test_a_report_states_kept_weights_realised_sparsity_and_dead_units_of_each_tensor():
     text = report(magnitude_mask({"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.ones(2)}, 0.5))
     assert text == "w: 2 of 4 weights essential (sparsity 0.500), 1 of 2 units without input"
+
+
+def test_with_the_weights_a_report_begins_with_the_sparsity_of_the_body_and_all_weights_that_are_not_zero():
+    weights = {
+        "hidden.weight": torch.tensor([[1.0, -2.0, 0.5], [3.0, 4.0, 5.0]]),
+        "hidden.bias": torch.tensor([0.0, 1.0]),
+        "readout.weight": torch.tensor([[1.0, 2.0]]),
+    }
+    essential = magnitude_mask(weights, 0.5, exempt=("readout",))
+    # Of 6 weights of the body 3 are pruned. A calibrated weight that is not essential is not 0, a bias is.
+    assert report(essential, weights).splitlines()[0] == "sparsity 0.50 of the body, 9 of 10 weights not zero"
+    assert report(essential, masked(weights, essential)).splitlines()[0] == (
+        "sparsity 0.50 of the body, 6 of 10 weights not zero"
+    )
+    assert report(essential, weights, "hidden").startswith("sparsity 0.00 of the body")  # the other way round
+    assert report(essential, weights).splitlines()[1:] == report(essential).splitlines()
 
 
 def test_a_random_mask_depends_on_the_seed_alone_and_ignores_the_weights():

@@ -248,11 +248,43 @@ def test_finished_stacks_are_taken_from_the_cache_bit_for_bit_and_only_for_the_s
     assert len(trained) == 1 + len(stacks)
 
 
+@dataclasses.dataclass(frozen=True)
+class Half:
+    """The model's weights are half of the trained tensors, one of which has another name."""
+
+    def __call__(self, parameters):
+        return {name.removeprefix("twice "): tensor / 2 for name, tensor in parameters.items()}
+
+
+def halved(model):
+    """Return a Plan with this reparametrisation."""
+    doubled = {f"twice {name}" if name == "readout.bias" else name: 2 * weight for name, weight in start(model).items()}
+    return make_plan(doubled, reparametrisation=Half())
+
+
+@pytest.mark.parametrize("steps", [0, 20])
+def test_the_trained_tensors_of_a_reparametrisation_come_with_the_weights_and_from_the_cache(steps, tmp_path):
+    data = table()
+    model = network(data, "MLP")
+    plans, options = [halved(model), make_plan(start(model))], {"seeds": [0, 1], "steps": steps, "learning_rate": 1e-2}
+    results = [fit(model, plans, [data] * 2, cache=tmp_path, **options) for _ in range(2)]
+    for through, plain in results:
+        assert list(through.weights) == list(plain.weights) == list(start(model))
+        assert through.tensors.keys() == plans[0].start.keys()
+        for name, tensor in through.tensors.items():
+            assert torch.equal(through.weights[name.removeprefix("twice ")], tensor / 2)
+            assert torch.equal(tensor, plans[0].start[name].float()) == (steps == 0)
+        assert plain.tensors is plain.weights
+    assert len(list(tmp_path.iterdir())) == (2 if steps else 0)
+    for one, again in zip(*results, strict=True):
+        assert largest_difference(one.tensors, again.tensors) == 0.0
+
+
 def cached(folder, **changes):
     """Return the results of runs whose finished stack is kept in a file, and the path of the file."""
     data = table()
     model = network(data, "MLP")
-    plans = plans_of_all_kinds(model)[:1] * 2
+    plans = [halved(model)] * 2
     options = {"seeds": range(2), "steps": 5, "learning_rate": 1e-3, "cache": folder} | changes
     fits = fit(model, plans, [data] * 2, **options)
     return fits, max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -296,6 +328,11 @@ def rewritten(change):
     return damage
 
 
+def of_the_model(tensors, header):
+    header["order"] = [name.removeprefix("twice ") for name in header["order"]]
+    tensors["tensors/readout.bias"] = tensors.pop("tensors/twice readout.bias")
+
+
 DAMAGES = {
     "flipped": flipped,
     "cut": cut,
@@ -308,6 +345,7 @@ DAMAGES = {
     "no order": rewritten(lambda tensors, header: header.update(order=None)),
     "a weight less": rewritten(lambda tensors, header: header["order"].pop()),
     "an unknown weight": rewritten(lambda tensors, header: header["order"].append("x")),
+    "the weights of the model instead of the trained tensors": rewritten(of_the_model),
     "no objective": rewritten(lambda tensors, header: tensors.pop("objective")),
     "a short objective": rewritten(lambda tensors, header: tensors.update(objective=tensors["objective"][:, 1:].clone())),
     "another precision": rewritten(lambda tensors, header: tensors.update(objective=tensors["objective"].double())),

@@ -5,6 +5,7 @@ from typing import ClassVar
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Count, Positive, Scope, Sparsity
 from pac_surrogate.methods.method import Adaptation
+from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
 from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
 from pac_surrogate.utilities.arguments import settings
 
@@ -18,17 +19,17 @@ class ACDC:
     Source: Peste, Iofinova, Vladu & Alistarh, NeurIPS 2021, arXiv:2106.12379.
 
     Args:
-        sparsity: fraction that is pruned in sparse phases.
+        sparsity: fraction of the body (the weight tensors that are not exempt) that is pruned in sparse phases.
         cycles: number of sparse phases.
         scope: layer (the sparsity holds in each layer) or global (over all layers together).
-        exempt: tensors or modules that are not pruned.
+        exempt: tensors or modules that are not pruned, by default the readout (whatever its name); () prunes it too.
         learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
     cycles: Count = 4
     scope: Scope = "layer"
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = READOUT
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
@@ -36,8 +37,9 @@ class ACDC:
     def adapt(self, case: Case) -> Adaptation:
         """Train sparse and dense in turn, all on the source."""
         trained, phases = case.surrogate, 2 * self.cycles - 1
+        exempt = exempt_modules(trained, self.exempt)
         for phase in range(phases):
             sparsity = 0.0 if phase % 2 else self.sparsity
-            mask = largest(trained, sparsity, self.scope, self.exempt)
+            mask = largest(trained, sparsity, self.scope, exempt)
             trained = yield case.on_source(trained, masked_plan(trained.weights, mask), self.learning_rate, 1 / phases)
         return trained

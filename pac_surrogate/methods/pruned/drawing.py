@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import NotApplicableError
+from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
 from pac_surrogate.models.weights import Mask, masked
 from pac_surrogate.pruning.groups import GRANULARITIES, keep_highest_groups
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -20,18 +21,22 @@ def keep(surrogate: Surrogate, weights: Mapping[str, Tensor], mask: Mask) -> Sur
     return replace(surrogate, predictor=replace(surrogate.network, weights=masked(weights, mask), essential=mask))
 
 
-def highest(surrogate: Surrogate, importance: Mapping[str, Tensor], sparsity: float, granularity: str) -> Mask:
+def highest(
+    surrogate: Surrogate, importance: Mapping[str, Tensor], sparsity: float, granularity: str, exempt: tuple[str, ...]
+) -> Mask:
     """Return the mask of the groups of highest importance.
 
     Raises:
         NotApplicableError: if the network has none, because of too few groups, no convolutions, or a diverged source.
     """
+    exempt = exempt_of(surrogate, granularity, exempt)
     try:
-        return keep_highest_groups(importance, sparsity, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+        return keep_highest_groups(importance, sparsity, granularity=granularity, exempt=exempt)
     except ValueError as error:
         raise NotApplicableError(str(error)) from error
 
 
-def exempt_of(surrogate: Surrogate, granularity: str) -> tuple[str, ...]:
-    """Return the modules that are not pruned: a readout that would lose entire outputs, or that is new."""
-    return (surrogate.readout,) if granularity != "weight" or surrogate.network.new_readout else ()
+def exempt_of(surrogate: Surrogate, granularity: str, exempt: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the modules that are not pruned: the given ones, and a readout that would lose entire outputs, or that is new."""
+    whole = granularity != "weight" or surrogate.network.new_readout
+    return exempt_modules(surrogate, (*exempt, *(READOUT if whole else ())))

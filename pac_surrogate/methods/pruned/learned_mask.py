@@ -30,11 +30,12 @@ class TopImportance:
         """Return the masked weights of a stack."""
         weights = {name: tensor for name, tensor in parameters.items() if not name.endswith("/importance")}
         return {
-            name: weight * self._mask(parameters[f"{name}/importance"]) if f"{name}/importance" in parameters else weight
+            name: weight * self.mask(parameters[f"{name}/importance"]) if f"{name}/importance" in parameters else weight
             for name, weight in weights.items()
         }
 
-    def _mask(self, importance: Tensor) -> Tensor:
+    def mask(self, importance: Tensor) -> Tensor:
+        """Return the mask of a stack, 0 or 1 for each group."""
         size = importance.abs()
         flat = size.detach().flatten(1)
         gone = torch.argsort(flat, dim=1, stable=True)[:, : round(self.sparsity * flat.shape[1])]
@@ -42,7 +43,7 @@ class TopImportance:
         return mask + (size - size.detach())
 
 
-def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_rate: float) -> Plan:
+def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, exempt: tuple[str, ...], readout_rate: float) -> Plan:
     """Return the Plan that learns on the target which weights to keep (LMP): it trains their importance, and freezes them.
 
     The importance starts at the group's mean |w| relative to that of its tensor. A new readout starts at 0, through which no
@@ -52,12 +53,13 @@ def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_r
         surrogate: the source, with the target's outputs.
         sparsity: fraction of the groups of each tensor that is masked.
         granularity: weight | row | kernel | channel.
+        exempt: tensors or modules that are not masked.
         readout_rate: learning rate of a new readout, relative to that of the importance.
     """
     weights = surrogate.weights
     sizes = {name: weight.abs() for name, weight in weights.items()}
-    mask = highest(surrogate, sizes, sparsity, granularity)
-    groups = group_importance(sizes, granularity=granularity, exempt=exempt_of(surrogate, granularity))
+    mask = highest(surrogate, sizes, sparsity, granularity, exempt)
+    groups = group_importance(sizes, granularity=granularity, exempt=exempt_of(surrogate, granularity, exempt))
     importance = {f"{n}/importance": g / g.mean().clamp_min(torch.finfo(g.dtype).tiny) for n, g in groups.items()}
     trained = importance.keys() | surrogate.new_readout
     return make_plan(
@@ -69,9 +71,10 @@ def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, readout_r
     )
 
 
-def learned_mask(surrogate: Surrogate, granularity: str) -> Mask:
-    """Return the learned mask of masked weights: a group is pruned if all of its weights are 0."""
-    present = {name: (weight != 0).to(weight.dtype) for name, weight in surrogate.weights.items()}
-    groups = group_importance(present, granularity=granularity, exempt=exempt_of(surrogate, granularity))
-    kept = {n: groups[n] > 0 if n in groups else torch.tensor(True) for n in present}
-    return {name: group.expand_as(present[name]).contiguous() for name, group in kept.items()}
+def learned_mask(weights: Weights, parameters: Weights, sparsity: float) -> Mask:
+    """Return the mask of the highest learned importance of each tensor that has one; all other weights are kept."""
+    kept = {name: torch.tensor(True) for name in weights}
+    for name in weights:
+        if f"{name}/importance" in parameters:
+            kept[name] = TopImportance(sparsity).mask(parameters[f"{name}/importance"][None])[0] > 0
+    return {name: group.expand_as(weights[name]).contiguous() for name, group in kept.items()}

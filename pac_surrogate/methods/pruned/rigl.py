@@ -12,6 +12,7 @@ from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Count, Fraction, Positive, Sparsity
 from pac_surrogate.methods.method import Adaptation
 from pac_surrogate.methods.problems import Measure
+from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
 from pac_surrogate.methods.pruned.sparse_training import masked_plan, pruned_first
 from pac_surrogate.models.weights import Mask, prunable
 from pac_surrogate.pruning.erk import erk_mask
@@ -31,17 +32,17 @@ class RigL:
     Source: Evci, Gale, Menick, Castro & Elsen, ICML 2020, arXiv:1911.11134.
 
     Args:
-        sparsity: fraction that is pruned, of all weight tensors together.
+        sparsity: fraction of the body (the weight tensors that are not exempt, together) that is pruned.
         updates: number of updates, T - 1.
         drop: fraction of the kept weights that would be moved at t = 0.
-        exempt: tensors or modules that are not pruned.
+        exempt: tensors or modules that are not pruned, by default the readout (whatever its name); () prunes it too.
         learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
     updates: Count = 8
     drop: Fraction = 0.3
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = READOUT
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
@@ -50,7 +51,7 @@ class RigL:
         """Prune, then alternately train and move connections, all on the source."""
         trained, segments = case.surrogate, self.updates + 1
         importance = pruned_first({name: weight.abs() for name, weight in trained.weights.items()}, trained)
-        mask = erk_mask(importance, self.sparsity, exempt=self.exempt)
+        mask = erk_mask(importance, self.sparsity, exempt=exempt_modules(trained, self.exempt))
         for update in range(1, segments + 1):
             plan = masked_plan(trained.weights, mask)
             trained = yield case.on_source(trained, plan, self.learning_rate, 1 / segments)

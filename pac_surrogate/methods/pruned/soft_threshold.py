@@ -1,16 +1,22 @@
 """STR: soft thresholds that are learned together with the weights."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from pac_surrogate.methods.case import Case
-from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Scope, Sparsity
+from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Sparsity
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.methods.pruned.sparse_training import largest, masked_plan
-from pac_surrogate.models.weights import Weights
+from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
+from pac_surrogate.methods.pruned.sparse_training import masked_plan
+from pac_surrogate.models.weights import Mask, Weights
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.pruning.importance import keep_highest
+from pac_surrogate.pruning.importance import keep_highest, not_exempt
 from pac_surrogate.utilities.arguments import settings
 
 TRAINED = 0.75  # fraction of the steps that learn thresholds; the rest trains the kept weights at the exact sparsity
@@ -34,9 +40,13 @@ class SoftThreshold:
         for name in self.names:
             weight, s = seen[name], thresholds[key(name)]
             threshold = torch.sigmoid(s).view(-1, *(1,) * (weight.ndim - 1))
-            # This form of the formula gives +0.0 below the threshold and, for a threshold of 0, the exact bits of the weight.
-            seen[name] = torch.where(weight.abs() > threshold, weight - weight.sign() * threshold, 0.0)
+            seen[name] = thresholded(weight, threshold)
         return seen
+
+
+def thresholded(weight: Tensor, threshold: Tensor) -> Tensor:
+    """Return sign(w) relu(|w| - t), in a form that gives +0.0 up to the threshold and, for t = 0, the bits of the weight."""
+    return torch.where(weight.abs() > threshold, weight - weight.sign() * threshold, 0.0)
 
 
 def key(name: str) -> str:
@@ -46,36 +56,37 @@ def key(name: str) -> str:
 
 @settings
 class STR:
-    """Learn a soft threshold for each layer, prune to the exact sparsity by thresholded magnitude, and train the kept weights.
+    """Learn a soft threshold for each layer, prune to the exact sparsity at the learned densities, and train the kept weights.
 
-    Three quarters of the steps learn thresholds; the last quarter trains the pruned network (both ours: the paper controls the
-    sparsity by the decay alone).
+    Three quarters of the steps learn thresholds. Then the numbers of non-zero weights of all layers are scaled by one factor to
+    the requested sparsity, each layer keeps its largest |v|, and the last quarter of the steps trains them from their
+    thresholded values (all ours: the paper controls the sparsity by the decay alone).
     Source: Kusupati, Ramanujan, Somani, Wortsman, Jain, Kakade & Farhadi, ICML 2020, arXiv:2002.03231.
 
     Args:
-        sparsity: fraction that is pruned in the end, and in each layer at the start.
+        sparsity: fraction of the body (the weight tensors that are not exempt, together) that is pruned in the end, and of each
+            layer at the start.
         decay: weight decay of weights and thresholds.
-        scope: scope of the exact sparsity; global keeps the distribution over layers that the thresholds have learned.
-        exempt: tensors or modules that are not pruned.
+        exempt: tensors or modules that are not pruned, by default the readout (whatever its name); () prunes it too.
         learning_rate: learning rate of Adam.
     """
 
     sparsity: Sparsity = 0.9
     decay: NotNegative = 1e-4
-    scope: Scope = "layer"
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = READOUT
     learning_rate: Positive = 1e-3
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
 
     def adapt(self, case: Case) -> Adaptation:
         """Learn thresholds, then train with the mask, both on the source."""
-        learning = self.learn_thresholds(case.surrogate.weights)
-        learned = yield case.on_source(case.surrogate, learning, self.learning_rate, TRAINED)
-        mask = largest(learned, self.sparsity, self.scope, self.exempt)
-        return (yield case.on_source(learned, masked_plan(learned.weights, mask), self.learning_rate, 1 - TRAINED))
+        learning = self.learn_thresholds(case.surrogate.weights, exempt_modules(case.surrogate, self.exempt))
+        asked = case.on_source(case.surrogate, learning, self.learning_rate, TRAINED)
+        learned, parameters = yield replace(asked, with_tensors=True)
+        weights, mask = pruned(learned.weights, parameters, self.sparsity)
+        return (yield case.on_source(learned, masked_plan(weights, mask), self.learning_rate, 1 - TRAINED))
 
-    def learn_thresholds(self, weights: Weights) -> Plan:
+    def learn_thresholds(self, weights: Weights, exempt: tuple[str, ...]) -> Plan:
         """Return the Plan that trains weights and thresholds with weight decay, starting at `sparsity` in each tensor.
 
             minimise  L(w(v, s)) + decay/2 (||v||^2 + ||s||^2),   w = sign(v) relu(|v| - sigmoid(s))
@@ -85,11 +96,11 @@ class STR:
         weight to be pruned. As a sigmoid stays below 1, a tensor with larger magnitudes starts less sparse.
         """
         importance = {name: weight.abs() for name, weight in weights.items()}
-        mask = keep_highest(importance, self.sparsity, exempt=self.exempt)
-        names = tuple(name for name, kept in mask.items() if not bool(kept.all()))
+        mask = keep_highest(importance, self.sparsity, exempt=exempt)
+        names = tuple(not_exempt(weights, exempt))
         start = dict(weights)
         for name in names:
-            threshold = importance[name][~mask[name]].max().clamp(LEAST, 1 - LEAST)
+            threshold = torch.where(mask[name], 0.0, importance[name]).max().clamp(LEAST, 1 - LEAST)
             start[key(name)] = torch.logit(threshold)[None]
         decayed = [name for name, tensor in start.items() if tensor.ndim >= 2 or name not in weights]
         return make_plan(
@@ -98,3 +109,64 @@ class STR:
             essential={name: torch.ones_like(kept) for name, kept in mask.items()},
             reparametrisation=SoftThreshold(names),
         )
+
+
+def pruned(weights: Weights, parameters: Weights, sparsity: float) -> tuple[Weights, Mask]:
+    """Prune to the exact sparsity at the learned densities; where the learned sparsity is that one, nothing changes.
+
+    A layer keeps its largest |v|, at the values sign(v)(|v| - t). The threshold t is the learned g(s), or the largest |v| below
+    the kept ones if one of these is not above g(s); so no kept weight starts at 0.
+
+    Args:
+        weights: the thresholded weights.
+        parameters: the raw weights v and the thresholds s from which they were computed.
+        sparsity: fraction of all tensors with a threshold that is pruned.
+
+    Returns:
+        The weights and the mask of the kept ones.
+    """
+    size = {name: weight.numel() for name, weight in weights.items() if key(name) in parameters}
+    nonzero = {name: int((weights[name] != 0).sum()) for name in size}
+    total = sum(size.values())
+    budget = budgets(nonzero, size, total - round(sparsity * total))
+    raw = {name: parameters[name].abs() for name in size}
+    mask = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
+    started = dict(weights)
+    for name, count in budget.items():
+        mask |= keep_highest({name: raw[name]}, 1 - count / size[name])
+        least = raw[name][mask[name]].min()
+        learned = torch.sigmoid(parameters[key(name)])
+        below = torch.where(raw[name] < least, raw[name], 0.0).max()
+        started[name] = thresholded(parameters[name], learned if bool(learned < least) else below)
+    return started, mask
+
+
+def budgets(nonzero: Mapping[str, int], size: Mapping[str, int], total: int) -> dict[str, int]:
+    """Return the number of weights that each layer keeps, `total` together, in proportion to its number of non-zero weights.
+
+    Fractions are rounded by largest remainders. A layer keeps at most all of its weights, the others taking the rest, and at
+    least one, which the largest layer gives.
+
+    Raises:
+        ValueError: if there are more layers than weights to keep.
+    """
+    if total < len(nonzero):
+        raise ValueError(f"the sparsity leaves {total} weights for {len(nonzero)} tensors: lower sparsity or exempt some")
+    full: set[str] = set()
+    while True:
+        free = {name: max(1, count) for name, count in nonzero.items() if name not in full}
+        left = total - sum(size[name] for name in full)
+        exact = {name: Fraction(left * count, sum(free.values())) for name, count in free.items()}
+        over = {name for name, kept in exact.items() if kept > size[name]}
+        if not over:
+            break
+        full |= over
+    budget = {name: math.floor(exact.get(name, size[name])) for name in nonzero}
+    ordered = sorted(exact, key=lambda name: budget[name] - exact[name])
+    for name in ordered[: total - sum(budget.values())]:
+        budget[name] += 1
+    for name in budget:
+        if budget[name] == 0:
+            budget[max(budget, key=lambda name: budget[name])] -= 1
+            budget[name] = 1
+    return budget

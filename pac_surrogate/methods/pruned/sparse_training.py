@@ -24,6 +24,18 @@ def masked_plan(weights: Weights, mask: Mask) -> Plan:
     return make_plan(masked(weights, mask), trainable=mask, essential=mask)
 
 
+def cubic_ramp(sparsity: float, rounds: int, hold: float) -> tuple[tuple[float, float], ...]:
+    """Return the sparsity of each round t = 1 to N, and the fraction of the steps for which it is trained.
+
+        s_t = s_f + (s_0 - s_f)(1 - t / N)^3,  s_0 = 0
+
+    A round takes (1 - hold) / N of the steps; the last one takes the fraction `hold` too.
+    """
+    part = (1 - hold) / rounds
+    ramp = tuple((sparsity - sparsity * (1 - t / rounds) ** 3, part) for t in range(1, rounds))
+    return (*ramp, (sparsity, part + hold))
+
+
 def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str, ...]) -> Mask:
     """Return the mask of the largest weights; those pruned earlier are pruned first, so masks of rising sparsity are nested."""
     importance = {name: weight.abs() for name, weight in surrogate.weights.items()}
@@ -32,9 +44,15 @@ def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str
 
 def pruned_first(importance: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
     """Return the importance (not negative), with -1 for weights that are already pruned, so that they are pruned first."""
-    essential = surrogate.essential
-    if essential is None:
-        return dict(importance)
-    # A weight that is neither essential nor zero was trained after the pruning, on a target or in a new readout.
-    alive = {name: essential[name] | (weight != 0) for name, weight in surrogate.weights.items()}
+    alive = alive_mask(surrogate)
     return {name: torch.where(alive[name], size, -1.0) for name, size in importance.items()}
+
+
+def alive_mask(surrogate: Surrogate) -> Mask:
+    """Return the mask of the weights that have not been pruned yet."""
+    # A weight that is neither essential nor zero was trained after the pruning, on a target or in a new readout.
+    essential = surrogate.essential
+    return {
+        name: torch.ones_like(weight, dtype=torch.bool) if essential is None else essential[name] | (weight != 0)
+        for name, weight in surrogate.weights.items()
+    }

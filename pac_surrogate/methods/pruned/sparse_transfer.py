@@ -3,11 +3,12 @@
 from dataclasses import field, replace
 from typing import Annotated, TypeAlias
 
+from pac_surrogate.methods.biases import Biases, pulled_tensors, trained_biases
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, one_of
 from pac_surrogate.methods.method import Adaptation, Method, needs_source
 from pac_surrogate.methods.pruned.gmp import GMP
-from pac_surrogate.models.weights import inside, prunable
+from pac_surrogate.models.weights import inside
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
@@ -25,12 +26,14 @@ class SparseTransfer:
         recipe: the method that prunes the source on source data: GMP, ACDC, STR, RigL, WoodFisher, or a ticket.
         regime: full (all kept weights are trained, mask fixed) or linear (frozen body, dense readout).
         strength: strength of the pull towards the pruned source.
+        biases: free, pulled (as the weight tensors are) or frozen: what the pull does with biases and norm layers.
         learning_rate: learning rate of Adam on the target.
     """
 
     recipe: Method = field(default_factory=GMP)
     regime: Regime = "full"
     strength: NotNegative = 0.0
+    biases: Biases = "free"
     learning_rate: Positive = 1e-3
 
     def __post_init__(self) -> None:
@@ -48,10 +51,11 @@ class SparseTransfer:
         if not found.sound:
             return replace(found, method=self)
         pruned = case.for_target(found.surrogate)
-        return (yield case.on_target(pruned, kept_plan(pruned, self.regime, self.strength), self.learning_rate))
+        plan = kept_plan(pruned, self.regime, self.strength, self.biases)
+        return (yield case.on_target(pruned, plan, self.learning_rate))
 
 
-def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
+def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0, biases: str = "free") -> Plan:
     """Return the Plan that trains a pruned source on a target, from its own weights and pulled towards them.
 
     In the regime full, all kept weights are trained and pruned ones stay +0.0. In the regime linear, the body is frozen and the
@@ -62,6 +66,7 @@ def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
         surrogate: the pruned source, with the target's outputs.
         regime: full or linear.
         strength: strength of the pull of weight tensors towards the pruned source, of a new readout towards 0.
+        biases: free, pulled or frozen; a frozen bias keeps the value that it has in the pruned source.
     """
     essential, weights = surrogate.essential, surrogate.weights
     if essential is None:
@@ -71,5 +76,6 @@ def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0) -> Plan:
     if regime == "full":
         trainable = essential | {name: readout[name] for name in surrogate.new_readout}
     kept = {name: mask | trainable[name] for name, mask in essential.items()}
-    strengths = dict.fromkeys(prunable(weights), strength)
+    trainable = trainable | {name: trainable[name] & free for name, free in trained_biases(surrogate, biases).items()}
+    strengths = dict.fromkeys(pulled_tensors(surrogate, biases), strength)
     return make_plan(weights, trainable=trainable, anchor=weights, strength=strengths, essential=kept)

@@ -18,18 +18,22 @@ from pac_surrogate.plan import make_plan
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 
+TEMPERATURE = 5.0  # of the softmax, as in the authors' code
+
 
 @settings
 class DELTA:
     """Train all weights from the source's; hidden features are held near the source's, with a weight for each channel.
 
         + strength/2 sum_l sum_c a_lc mean_x |h_lc(x; w) - h_lc(x; w_S)|^2 + readout_strength/2 ||w_readout - anchor||^2
-        a_l = channels x softmax_c (increase of the source network's error on the target when channel c of layer l is zeroed)
+        a_l = channels x softmax_c (z_lc / 5)
+        z_l = the increases of the source network's error on the target when channel c of layer l is zeroed, standardised over c
 
     The factor `channels` gives every layer a mean attention of 1; a = 1 everywhere is the paper's feature map. The readout's
     weight tensors are anchored at the source's, those of a new readout at 0. While a new readout is 0, no channel changes the
     loss, so a = 1. On grids |.|^2 is the mean over the points.
-    Source: Li, Xiong, Wang, Rao, Liu, Chen & Huan, ICLR 2019 (arXiv:1901.09229).
+    Source: Li, Xiong, Wang, Rao, Liu, Chen & Huan, ICLR 2019 (arXiv:1901.09229). The standardisation, the division by 5 and the
+    factor `channels` are those of the authors' code (github.com/lixingjian/DELTA); the paper states the softmax alone.
 
     Args:
         strength: alpha.
@@ -74,10 +78,11 @@ def uniform_attention(surrogate: Surrogate) -> tuple[Float[Tensor, " _channel"],
 
 
 def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, " _channel"], ...]:
-    """Return, for every feature layer, channels x softmax of the increase of the error when a channel is zeroed.
+    """Return the attention of every channel of every feature layer; see `DELTA`.
 
     A channel is zeroed at the input of the one module that reads it, so that nothing else changes. Features that a skip
-    connection of a U-Net reads as well keep an attention of 1. All features do so without samples, or while a new readout is 0.
+    connection of a U-Net reads as well keep an attention of 1. So do all features without samples, and layers whose channels
+    increase the error equally, as they all do while a new readout is 0.
 
     Args:
         surrogate: the surrogate whose network is measured.
@@ -98,9 +103,17 @@ def loss_attention(surrogate: Surrogate, data: Dataset) -> tuple[Float[Tensor, "
         for some in torch.arange(channels).split(16):  # 16 copies of the weights at once
             without = [weights | {name: weights[name].index_fill(1, channel, 0.0)} for channel in some]
             errors += [(f - y).square().mean() for f in evaluate_many(model, without, [x] * len(some))]
-        return channels * torch.softmax(torch.stack(errors), dim=0)  # the error of the unchanged network cancels
+        return attention_of(torch.stack(errors))  # the error of the unchanged network cancels
 
     return tuple(a if reader is None else measured(reader, len(a)) for a, reader in zip(attention, readers, strict=True))
+
+
+def attention_of(errors: Float[Tensor, " channel"]) -> Float[Tensor, " channel"]:
+    """Return channels x softmax(z / 5) of the standardised errors z; 1 if the errors differ by no more than rounding."""
+    deviation = errors.std(correction=0)
+    if deviation <= 1e-12 * errors.abs().mean():
+        return torch.ones_like(errors)
+    return len(errors) * torch.softmax((errors - errors.mean()) / deviation / TEMPERATURE, dim=0)
 
 
 def readers_of(architecture: Architecture) -> tuple[str | None, ...]:
