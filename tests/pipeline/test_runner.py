@@ -657,7 +657,7 @@ INFINITE = 1e300  # a learning rate whose first step is too large for squares in
         (pac.LastLayerRidge(), 0),
         (pac.PAC(), 7),
         (pac.PAC(allocate=False), 0),
-        (pac.SparseTransfer(pac.WoodFisher()), 7),  # the recipe's, for which it waits
+        (pac.SparseTransfer(pac.PAC().stages[0]), 7),  # the recipe's, for which it waits
         (Longer(3), 21),
         (Waiting([Longer(2), Longer(2), Waiting([Longer(1)])]), 14 + 14 + 7),
         (LeaveOut(Longer(2)), 14),  # an outcome that is returned whole keeps its own
