@@ -558,8 +558,8 @@ MUTATIONS = {
     ),
     "sparse transfer, frozen biases": (
         "pac_surrogate/methods/pruned/sparse_transfer.py",
-        "trained_biases(surrogate, biases).items()",
-        "trained_biases(surrogate, 'free').items()",
+        "trained_tensors(surrogate, biases).items()",
+        "trained_tensors(surrogate, 'free').items()",
         "test_sparse_training",
         "biases_of_sparse",
     ),

@@ -3,7 +3,7 @@
 from dataclasses import field, replace
 from typing import Annotated, TypeAlias
 
-from pac_surrogate.methods.biases import Biases, pulled_tensors, trained_biases
+from pac_surrogate.methods.biases import Biases, pulled_tensors, trained_tensors
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, one_of
 from pac_surrogate.methods.method import Adaptation, Method, needs_source
@@ -76,6 +76,6 @@ def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0, biases: 
     if regime == "full":
         trainable = essential | {name: readout[name] for name in surrogate.new_readout}
     kept = {name: mask | trainable[name] for name, mask in essential.items()}
-    trainable = trainable | {name: trainable[name] & free for name, free in trained_biases(surrogate, biases).items()}
+    trainable = trainable | {name: trainable[name] & free for name, free in trained_tensors(surrogate, biases).items()}
     strengths = dict.fromkeys(pulled_tensors(surrogate, biases), strength)
     return make_plan(weights, trainable=trainable, anchor=weights, strength=strengths, essential=kept)
