@@ -203,6 +203,48 @@ def budget_table(folder: str) -> str:
     return markdown_table(("method", "candidates", "steps on the source", "steps on the target, at most", *errors), rows)
 
 
+def bounds(benchmark: str) -> dict[str, Any]:
+    """Return by pair, method and hyper-parameter which values of its grid were chosen; see `shared.grids.bounds_of`."""
+    folder = RESULTS / benchmark
+    if (folder / "bounds.json").exists():
+        return read(f"{benchmark}/bounds.json")
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/bounds.json"))}
+
+
+def grids_table(benchmark: str) -> str:
+    """Return how often the ends of each grid were chosen with 8 samples or more, over all pairs of a benchmark.
+
+    A dash is a natural bound, such as no pull at all. The last column counts the pairs in which the median choice over seeds lies
+    inside the grid at every number of samples.
+    """
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for by_method in bounds(benchmark).values():
+        for method, own in by_method.items():
+            for name, entry in own.items():
+                found.setdefault((method, name.removeprefix("method.")), []).append(entry)
+    rows = []
+    for (method, name), entries in found.items():
+        judged = [entry for entry in entries if entry["inside"] is not None]
+        ends = []
+        for end in ("least", "largest"):
+            shares = [entry[end] for entry in judged if entry[end] is not None]
+            ends.append(f"{np.mean(shares):.0%}" if shares else "-")
+        values = " ".join(f"{value:g}" for value in entries[0]["values"])
+        inside = sum(entry["inside"] for entry in judged)
+        rows.append((method, name.replace("_", " "), values, *ends, f"{inside} of {len(judged)}"))
+    return markdown_table(("method", "hyper-parameter", "grid", "least chosen", "largest chosen", "median inside"), rows)
+
+
+def study() -> list[Any]:
+    """Return the rows of the study of PAC; see `pac_study.Row`."""
+    import pac_study
+
+    paths = sorted((RESULTS / "pac_study").glob("*/*_*/curve.nc"))
+    keys = {path.parent: (path.parent.parent.name, *map(int, path.parent.name.split("_"))) for path in paths}
+    found = {keys[folder]: curve(folder.relative_to(RESULTS).as_posix()) for folder in sorted(keys, key=keys.__getitem__)}
+    return pac_study.rows_of(found, pac_study.Factors())
+
+
 def quartile_table(folder: str) -> str:
     """Return the quartiles over seeds of the errors by method and size."""
     found = pac.summarise(curve(folder))
@@ -309,6 +351,13 @@ def rollout_table(pair: str, measure: str = "trajectory") -> str:
     import oscillator
 
     return oscillator.error_table(read("oscillator/rollout.json")[pair], measure, rollout_sizes())
+
+
+def oscillator_budget_table(pair: str) -> str:
+    """Return the steps on the source of every method on a pair of oscillators, and PAC's allocated error beside the dense one."""
+    import oscillator
+
+    return oscillator.source_table(read("oscillator/rollout.json")[pair])
 
 
 def rollout_sizes() -> list[int]:
