@@ -1,6 +1,6 @@
 """Compare robust with natural tickets, against the distance between source and target.
 
-    python benchmarks/robust_tickets.py            8 pairs, n = 16, 3 seeds: about an hour on 2 cores
+    python benchmarks/robust_tickets.py            8 pairs, n = 16, 3 seeds: about five hours on 2 cores
     python benchmarks/robust_tickets.py --quick    a short run of every part, in a minute; its numbers mean nothing
     python benchmarks/robust_tickets.py --full     more seeds and longer training
 

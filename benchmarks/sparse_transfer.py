@@ -1,6 +1,6 @@
 """Which pruning method transfers best? Six recipes at four sparsities, in the linear and the full regime.
 
-    python benchmarks/sparse_transfer.py            8 pairs, n = 8 and 32, 3 seeds: about an hour on 2 cores
+    python benchmarks/sparse_transfer.py            8 pairs, n = 8 and 32, 3 seeds: about three hours on 2 cores
     python benchmarks/sparse_transfer.py --quick    a short run of every part, in a minute; its numbers mean nothing
     python benchmarks/sparse_transfer.py --full     more seeds and longer training
 

@@ -243,8 +243,8 @@ def test_the_exact_sparsity_scales_the_learned_densities_and_no_kept_weight_is_z
     for name, weight in started.items():
         own, raw = mask[name], parameters[name]
         assert raw[own].abs().min() > raw[~own].abs().max()  # ranked before thresholding
-        # sign(v)(|v| - t) with the learned t = 1/2, or the largest pruned |v| where a kept one is below 1/2.
-        threshold = 0.5 if kept <= 30 else raw[~own].abs().max()
+        # sign(v)(|v| - t) with the learned t = 1/2, or with the largest pruned |v| for a kept weight that is below 1/2.
+        threshold = torch.where(raw[own].abs() > 0.5, 0.5, raw[~own].abs().max())
         assert torch.equal(weight[own], raw[own] - raw[own].sign() * threshold)
         assert bool((weight[own] != 0).all())
         if kept == 30:  # the learned number: the learned mask and values, bit for bit
@@ -252,11 +252,12 @@ def test_the_exact_sparsity_scales_the_learned_densities_and_no_kept_weight_is_z
             assert torch.equal(bits(weight), bits(weights[name]))
 
 
-def test_without_sparsity_the_raw_weights_come_back():
+def test_without_sparsity_all_weights_are_kept_and_none_is_zero():
     weights, parameters = learned({"a": 10, "b": 20}, {"a": 40, "b": 60})
     started, mask = pruned(weights, parameters, 0.0)
     assert all(bool(own.all()) for own in mask.values())
-    assert all(torch.equal(bits(started[name]), bits(parameters[name])) for name in weights)
+    for name, weight in weights.items():
+        assert torch.equal(bits(started[name]), bits(torch.where(weight != 0, weight, parameters[name])))
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ class STR:
 def pruned(weights: Weights, parameters: Weights, sparsity: float) -> tuple[Weights, Mask]:
     """Prune to the exact sparsity at the learned densities; where the learned sparsity is that one, nothing changes.
 
-    A layer keeps its largest |v|, at the values sign(v)(|v| - t). The threshold t is the learned g(s), or the largest |v| below
-    the kept ones if one of these is not above g(s); so no kept weight starts at 0.
+    A layer keeps its largest |v|. Those above the threshold keep their learned values, as a common shift would change what the
+    network computes. Others start at sign(v)(|v| - t), where t is the largest |v| below all kept ones: none starts at 0.
 
     Args:
         weights: the thresholded weights.
@@ -135,9 +135,8 @@ def pruned(weights: Weights, parameters: Weights, sparsity: float) -> tuple[Weig
     for name, count in budget.items():
         mask |= keep_highest({name: raw[name]}, 1 - count / size[name])
         least = raw[name][mask[name]].min()
-        learned = torch.sigmoid(parameters[key(name)])
         below = torch.where(raw[name] < least, raw[name], 0.0).max()
-        started[name] = thresholded(parameters[name], learned if bool(learned < least) else below)
+        started[name] = torch.where(weights[name] != 0, weights[name], thresholded(parameters[name], below))
     return started, mask
 
 
