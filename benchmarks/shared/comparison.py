@@ -136,11 +136,12 @@ def compare(
     budget = setting.spending.of_curve() | options
     folder = folder or pair
     path = setting.out / folder
-    whole: list[tuple[str | Pair, Path, dict[str, Any]]] = [(pair, path, {})]
     curves = []
-    for part, out, own in [(task, path / f"task_{k}", {"seeds": [k]}) for k, task in enumerate(tasks)] or whole:
+    parts: Sequence[str | Pair] = tasks or [pair]
+    for seed, part in enumerate(parts):
         source, target = setting.open(part)
-        given = {"methods": methods, "model": setting.model_of(target), "device": setting.device, "out": out, **budget, **own}
+        own = {"seeds": [seed], "out": path / f"task_{seed}"} if tasks else {"out": path}
+        given = {"methods": methods, "model": setting.model_of(target), "device": setting.device, **budget, **own}
         curves.append(pac.transfer_curve(source, target, **given))
     curve = curves[0]
     if tasks:
