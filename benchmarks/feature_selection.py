@@ -6,8 +6,7 @@
 
 ATL (Lee et al., arXiv:2111.10937) fits a ridge regression to several layers of the source, which are chosen here by exact
 leave-one-out errors. Its control reads the last layer alone, with the same anchor (the source's prediction) and the same grid
-of strengths. Writes <out>/<pair>/curve.nc and further
-files, and prints the chosen layers (seed 0).
+of strengths. Writes <out>/<pair>/curve.nc and further files, and prints the chosen layers (seed 0).
 """
 
 import pac_surrogate as pac
@@ -15,9 +14,8 @@ from shared.candidates import CANDIDATES
 from shared.comparison import Comparison, Methods, compare
 from shared.setting import Setting, Spending
 
-METHODS: Methods = {
-    name: CANDIDATES[name] for name in ("source unchanged", "fine-tune", "linear probe", "last-layer ridge")
-} | {
+PLAIN = ("source unchanged", "fine-tune", "linear probe", "last-layer ridge")
+METHODS: Methods = {name: CANDIDATES[name] for name in PLAIN} | {
     "last layer, same anchor and grid": pac.ATL(form="last layer"),
     "ATL": pac.ATL(),
     "ATL, group lasso": pac.ATL(form="group lasso"),

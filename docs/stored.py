@@ -214,8 +214,8 @@ def bounds(benchmark: str) -> dict[str, Any]:
 def grids_table(benchmark: str) -> str:
     """Return how often the ends of each grid were chosen with 8 samples or more, over all pairs of a benchmark.
 
-    A dash is a natural bound, such as no pull at all. The last column counts the pairs in which the median choice over seeds lies
-    inside the grid at every number of samples.
+    A dash is a natural bound, such as no pull at all. The last column counts the pairs in which the median choice over seeds
+    lies inside the grid at every number of samples.
     """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for by_method in bounds(benchmark).values():
@@ -354,7 +354,7 @@ def rollout_table(pair: str, measure: str = "trajectory") -> str:
 
 
 def oscillator_budget_table(pair: str) -> str:
-    """Return the steps on the source of every method on a pair of oscillators, and PAC's allocated error beside the dense one."""
+    """Return the steps on the source of every method on a pair of oscillators, and the allocated error beside the dense one."""
     import oscillator
 
     return oscillator.source_table(read("oscillator/rollout.json")[pair])
