@@ -208,7 +208,8 @@ def bounds(benchmark: str) -> dict[str, Any]:
     folder = RESULTS / benchmark
     if (folder / "bounds.json").exists():
         return read(f"{benchmark}/bounds.json")
-    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/bounds.json"))}
+    paths = sorted(folder.glob("**/bounds.json"))
+    return {path.parent.relative_to(folder).as_posix(): json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def grids_table(benchmark: str) -> str:

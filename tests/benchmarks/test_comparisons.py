@@ -381,3 +381,37 @@ def test_acquisition_writes_the_curves_from_which_its_table_is_made(script, caps
         rows = list(csv.DictReader(file))
     assert {row["pair"] for row in rows} == {"forrester"}
     assert (folder / "acquisition.png").stat().st_size > 5000
+
+
+def test_the_study_of_pac_compares_it_with_both_l2_sps_and_continues_where_it_stopped(script, capsys, monkeypatch):
+    options = ("--pairs", "borehole", "--sizes", 8, "--seeds", 2)
+    folder = script("pac_study", *options)
+    printed = capsys.readouterr().out
+    with (folder / "pac_study.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["width"], row["allocation"]) for row in rows} == {(w, s) for w in ("4", "8") for s in ("10", "20")}
+    assert {(row["sparsity"], row["biases"]) for row in rows} == {
+        (sparsity, biases) for sparsity in ("0.3", "0.6", "tuned") for biases in ("free", "frozen")
+    }
+    for row in rows:
+        curve = pac.open_curve(folder / "borehole" / f"{row['width']}_{row['allocation']}")
+        errors = curve[curve.attrs["headline"]].sel(size=8)
+        name = f"PAC, {row['biases']}, {row['sparsity']}"
+        for column, rival in (("ratio", "L2-SP"), ("ratio_longer", "L2-SP, source longer")):
+            ratios = errors.sel(approach=name).values / errors.sel(approach=rival).values
+            assert float(row[column]) == pytest.approx(np.sqrt(ratios.prod()), rel=1e-4)  # five digits are written
+        kept = (curve["allocated_error"] / curve["dense_error"]).sel(approach=name, size=8).values
+        assert float(row["kept"]) == pytest.approx(np.median(kept), rel=1e-4)
+        steps = curve["source_steps"].sel(size=8)
+        assert set(steps.sel(approach=name).values) == {int(row["allocation"])}
+        assert set(steps.sel(approach="L2-SP").values) == {0}
+        assert set(steps.sel(approach="L2-SP, source longer").values) == {int(row["allocation"])}
+    assert (folder / "pac_study.png").exists()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*/curve.nc")}
+    script("pac_study", *options)
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/*/curve.nc")} == before
+    again = capsys.readouterr().out
+    table = printed[printed.index("error of PAC") :]
+    assert again.endswith(table)
+    script("pac_study", *options, "--report")
+    assert capsys.readouterr().out.endswith(table)
