@@ -35,6 +35,7 @@ METHODS = {
     "last-layer ridge": pac.LastLayerRidge(),
     "ATL": pac.ATL(),
     "ATL, group lasso": pac.ATL(form="group lasso"),
+    "ATL, last layer": pac.ATL(form="last layer", anchor="zero"),
     "GP": pac.GP(on="target"),
     "GP on the residual": pac.GP(on="residual"),
     "NARGP": pac.GP(on="augmented"),

@@ -212,6 +212,27 @@ MUTATIONS = {
         "test_atl",
         "leave_one_out",
     ),
+    "ATL, anchor": (
+        "pac_surrogate/methods/tuned/atl.py",
+        'y - prediction if self.anchor == "source" else y',
+        "y",
+        "test_atl",
+        "anchor",
+    ),
+    "choice, anchor": (
+        "pac_surrogate/selection/candidates.py",
+        "ATL(anchor=anchor)",
+        "ATL()",
+        "test_choose",
+        "linear_in_the_inputs",
+    ),
+    "ATL, last layer": (
+        "pac_surrogate/methods/tuned/atl.py",
+        "layer == len(features) - 1",
+        "layer == 0",
+        "test_atl",
+        "scikit",
+    ),
     "ATL, group lasso": (
         "pac_surrogate/methods/tuned/atl.py",
         "order = torch.argsort(relevance, descending=True",

@@ -126,11 +126,12 @@ def compare(pair: str, methods: Methods, setting: Setting, *, tasks: Sequence[Pa
     began = time.perf_counter()
     budget = setting.spending.of_curve() | options
     folder = setting.out / pair
-    parts = [(task, folder / f"task_{seed}", {"seeds": [seed]}) for seed, task in enumerate(tasks)] or [(pair, folder, {})]
     curves = []
-    for part, out, own in parts:
+    parts: Sequence[str | Pair] = tasks or [pair]
+    for seed, part in enumerate(parts):
         source, target = setting.open(part)
-        given = {"methods": methods, "model": model_of(target), "device": setting.device, "out": out, **budget, **own}
+        own = {"seeds": [seed], "out": folder / f"task_{seed}"} if tasks else {"out": folder}
+        given = {"methods": methods, "model": model_of(target), "device": setting.device, **budget, **own}
         curves.append(pac.transfer_curve(source, target, **given))
     curve = curves[0]
     if tasks:

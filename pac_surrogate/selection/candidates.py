@@ -19,9 +19,10 @@ from pac_surrogate.methods.around.gaussian_process import GP
 from pac_surrogate.methods.around.linear_correction import RidgeLines
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.methods.tuned.atl import ATL, Statistics
+from pac_surrogate.models import evaluate
 from pac_surrogate.models.weights import Mask, inside, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.predictors import Correction, LeftOut, Predictor
+from pac_surrogate.predictors import Correction, LeftOut, Network, Predictor
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.solvers.closed_form import RATIOS, linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -73,9 +74,11 @@ def candidates(
     if len(data) <= PROCESS_SAMPLES:
         found["GP on the target"] = GP(on="target").left_out(network, data)
     if statistics is not None:
+        # Anchored at 0, it finds a target that is linear in the inputs or features however far the source is from it.
+        anchor = "source" if _has_grid(network, x) else "zero"
         # ATL does not apply to a model without features.
         with contextlib.suppress(NotApplicableError):
-            found["ATL"] = ATL().left_out(network, data, statistics)
+            found["ATL"] = ATL(anchor=anchor).left_out(network, data, statistics)
     found = {name: one for name, one in {**found, **others}.items() if bool(torch.isfinite(one.residual).all())}
     if not found:
         raise NotApplicableError(f"auto has no candidate for {len(data)} samples of new outputs: name a method")
@@ -90,6 +93,11 @@ def readout_weights(surrogate: Surrogate) -> list[Tensor]:
 def _predict(base: Predictor, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample output"]:
     with torch.no_grad():
         return base.predict(x).double()
+
+
+def _has_grid(network: Network, x: Float[Tensor, "sample input"]) -> bool:
+    with torch.no_grad():
+        return any(feature.ndim > 2 for feature in evaluate(network.module, network.weights, x[:1].to(network.dtype))[1])
 
 
 def plans_around(surrogate: Surrogate) -> dict[str, Plan]:

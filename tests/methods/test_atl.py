@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from adapting import transferred
 from cases import MODELS, dataset, surrogate
 from closed_forms import solve
+from sklearn.linear_model import Ridge
 
 import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.methods.tuned.atl import ATL, _greedy, _group_lasso, feature_statistics, fit_readout
+from pac_surrogate.methods.tuned.atl import ATL, _greedy, _group_lasso, _last_layer, feature_statistics, fit_readout
 from pac_surrogate.predictors import FeatureReadout, build_network
 from pac_surrogate.predictors.feature_readout import pooled_features
 from pac_surrogate.surrogates.surrogate import Surrogate
+
+FORMS = {"greedy": _greedy, "group lasso": _group_lasso, "last layer": lambda features, *_: _last_layer(features)}
 
 
 def statistics_of(source, kind="MLP"):
@@ -60,13 +64,13 @@ def test_leave_one_out_errors_are_those_of_n_fits(samples, features, strength, r
     np.testing.assert_allclose(fitted.intercept, intercept, atol=1e-10)
 
 
-@pytest.mark.parametrize("form", ["greedy", "group lasso"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_sample_left_out_has_no_part_in_the_choice_of_layers_and_strength(form):
     draws = torch.Generator().manual_seed(0)
     features = [torch.randn(11, 4, generator=draws, dtype=torch.float64) for _ in range(3)]
     target = features[1][:, :2] + 0.3 * torch.randn(11, 2, generator=draws, dtype=torch.float64)
     method = ATL(form=form)
-    choose = {"greedy": _greedy, "group lasso": _group_lasso}[form]
+    choose = FORMS[form]
     found, phi = method.residuals(features, target, torch.arange(11)), torch.cat(features, dim=1)
     for i in range(11):
         unseen, rest = torch.arange(11) % 5 != i % 5, torch.arange(11) != i
@@ -92,13 +96,14 @@ def test_the_strength_with_the_least_leave_one_out_error_is_taken():
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("form", ["greedy", "group lasso"])
-def test_atl_has_no_larger_leave_one_out_error_than_the_last_layer_alone(kind, form):
+@pytest.mark.parametrize("anchor", ["source", "zero"])
+def test_atl_has_no_larger_leave_one_out_error_than_the_last_layer_alone(kind, form, anchor):
     source, target, prediction, features = measured(kind)
     better = 0
     for samples in (2, 3, 5, 8, 20, 40):
-        method, some = ATL(form=form), target[:samples]
+        method, some = ATL(form=form, anchor=anchor), target[:samples]
         readout = method.solve(source.network, some, statistics_of(source, kind))
-        y = torch.as_tensor(some.output_matrix) - (prediction[:samples] if kind == "CNN" else 0.0)
+        y = torch.as_tensor(some.output_matrix) - (prediction[:samples] if anchor == "source" else 0.0)
         used = readout.coefficients.abs().sum(1) > 0
         chosen = torch.cat([features[layer][:samples] for layer in readout.layers], dim=1)[:, used]
         apart = torch.arange(samples)
@@ -111,22 +116,23 @@ def test_atl_has_no_larger_leave_one_out_error_than_the_last_layer_alone(kind, f
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_target_that_is_linear_in_one_layer_is_recovered_and_the_layer_is_chosen(kind):
+@pytest.mark.parametrize("anchor", ["source", "zero"])
+def test_a_difference_from_the_anchor_that_is_linear_in_one_layer_is_recovered_and_the_layer_is_chosen(kind, anchor):
     source, target, prediction, features = measured(kind)
     for layer, feature in enumerate(features):
         direction = torch.randn(feature.shape[1], 8, generator=torch.Generator().manual_seed(layer), dtype=torch.float64)
-        y = feature @ direction + 2.0 + (prediction if kind == "CNN" else 0.0)
+        y = feature @ direction + 2.0 + (prediction if anchor == "source" else 0.0)
         data = target.with_matrices(target.input_matrix, y.numpy())
-        readout = ATL().solve(source.network, data[:25], statistics_of(source, kind))
+        readout = ATL(anchor=anchor).solve(source.network, data[:25], statistics_of(source, kind))
         assert readout.layers == (layer,)
         # The weakest ridge of the grid, 1e-8, changes the prediction by about as much.
         np.testing.assert_allclose(readout.predict(torch.as_tensor(target.input_matrix)).detach(), y, atol=1e-5)
 
 
 def test_the_group_lasso_finds_the_few_features_that_matter():
-    source, target, _, features = measured("MLP")
+    source, target, prediction, features = measured("MLP")
     direction = torch.randn(2, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    y = torch.stack([features[0][:, 3], features[1][:, 5]], dim=1) @ direction
+    y = prediction + torch.stack([features[0][:, 3], features[1][:, 5]], dim=1) @ direction
     data = target.with_matrices(target.input_matrix, y.numpy())
     readout = ATL(form="group lasso").solve(source.network, data, statistics_of(source))
     used = torch.nonzero(readout.coefficients.abs().sum(1)).flatten().tolist()
@@ -134,6 +140,39 @@ def test_the_group_lasso_finds_the_few_features_that_matter():
     assert {3, 9 + 5} <= set(used)  # layer 0 has 9 features
     assert len(used) < 9 + 8
     np.testing.assert_allclose(readout.predict(torch.as_tensor(target.input_matrix)).detach(), y, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("anchor", ["source", "zero"])
+def test_an_endless_strength_leaves_the_anchor_and_an_intercept(kind, anchor):
+    source, target, prediction, _ = measured(kind)
+    readout = ATL(strengths=(1e12,), anchor=anchor).solve(source.network, target[:10], statistics_of(source, kind))
+    y, known = torch.as_tensor(target.output_matrix), prediction if anchor == "source" else torch.zeros_like(prediction)
+    expected = known + (y - known)[:10].mean(0)
+    # Coefficients are at most the residual times 2 / (strength n) times the sum of some hundred features, all of order 1.
+    np.testing.assert_allclose(readout.predict(torch.as_tensor(target.input_matrix)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("anchor", ["source", "zero"])
+def test_the_last_layer_form_is_the_ridge_of_scikit_learn_of_the_difference_from_the_anchor(anchor):
+    source, target, prediction, features = measured("MLP")
+    y, known = target.output_matrix, prediction.numpy() if anchor == "source" else 0.0
+    ridge = Ridge(alpha=20 * 0.1 / 2).fit(features[-1][:20], (y - known)[:20])
+    method = ATL(strengths=(0.1,), form="last layer", anchor=anchor)
+    readout = method.solve(source.network, target[:20], statistics_of(source))
+    assert readout.layers == (len(features) - 1,)
+    found = readout.predict(torch.as_tensor(target.input_matrix)).detach()
+    np.testing.assert_allclose(found, known + ridge.predict(features[-1]), atol=1e-10)  # two solvers in float64
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("form", FORMS)
+def test_both_anchors_are_the_same_for_outputs_that_the_source_lacks(kind, form):
+    target, inputs = dataset(kind, 12, 10, 0.4, "pressure"), dataset(kind, 60, 1)
+    given = (surrogate(kind), target, ATL(form=form), inputs), (surrogate(kind), target, ATL(form=form, anchor="zero"), inputs)
+    source, zero = (transferred(*case, steps=5).surrogate.predict(inputs) for case in given)
+    np.testing.assert_array_equal(source, zero)  # adding 0 is exact
+    assert source.std() > 0
 
 
 def test_features_are_standardised_by_the_source():
@@ -158,8 +197,9 @@ def test_no_samples_give_the_source_one_sample_a_refusal_and_two_samples_a_predi
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_loaded_readout_predicts_the_same_bits_and_batches_do_not_matter(kind, tmp_path):
-    result = solve(ATL(), kind, 20, torch.float32).surrogate
+@pytest.mark.parametrize("anchor", ["source", "zero"])
+def test_a_loaded_readout_predicts_the_same_bits_and_batches_do_not_matter(kind, anchor, tmp_path):
+    result = solve(ATL(anchor=anchor), kind, 20, torch.float32).surrogate
     result.save(tmp_path / "atl")
     loaded, x = pac.Surrogate.load(tmp_path / "atl"), dataset(kind, 60, 1)
     assert np.array_equal(loaded.predict(x), result.predict(x))
@@ -195,7 +235,8 @@ def test_damaged_arrays_are_refused(tmp_path):
         (lambda: ATL(strengths=(0.0,)), "positive"),
         (lambda: ATL(strengths=()), "one or more"),
         (lambda: ATL(strengths=(-1.0,)), "one or more positive numbers"),
-        (lambda: ATL(form="best"), "form must be"),
+        (lambda: ATL(form="best"), "form must be 'greedy', 'group lasso' or 'last layer', got 'best'"),
+        (lambda: ATL(anchor="mean"), "anchor must be 'source' or 'zero', got 'mean'"),
         (lambda: pac.transfer(surrogate("MLP"), dataset("MLP", 4, 2), method=ATL()), "trains on source data"),
     ],
 )

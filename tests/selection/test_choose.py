@@ -167,6 +167,18 @@ def test_a_very_bad_candidate_has_little_influence_on_the_weights_of_the_others(
         assert float(with_it[1]) > 0.5 * float(alone[1])  # the median is now that of the worse candidate: more shrinkage
 
 
+def test_a_target_that_is_linear_in_the_inputs_is_found_by_atl_though_the_source_is_far_from_it():
+    surrogate, source, target, _, _ = case(samples=20)
+    x = target.input_matrix
+    linear = pac.Dataset.from_arrays(x, np.stack([x[:, 0] - x[:, 1], 2 * x[:, 1]], axis=1))
+    data = surrogate.scaling.standardise(linear)
+    statistics = feature_statistics(surrogate, surrogate.scaling.standardise(source))
+    found = candidates(surrogate, data, statistics)
+    # What is left is the weakest ridge of ATL, 1e-8; the source is wrong by about the deviation of its outputs.
+    assert float(found["ATL"].residual.abs().max()) < 1e-5 < 0.3 < float(found["source unchanged"].residual.abs().max())
+    assert float(pac.ATL().left_out(surrogate.network, data, statistics).residual.abs().max()) > 1e-3  # anchored at the source
+
+
 def test_a_target_that_is_linear_in_the_source_is_found_by_the_process_of_the_sources_samples():
     numbers = np.random.default_rng(0)
     x = numbers.uniform(-1, 1, (400, 2))

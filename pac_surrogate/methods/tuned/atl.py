@@ -21,7 +21,6 @@ from pac_surrogate.methods.case import Case, widened
 from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import Adaptation, NotApplicableError
 from pac_surrogate.methods.problems import Measure
-from pac_surrogate.models import evaluate
 from pac_surrogate.predictors import FeatureReadout, LeftOut, Network
 from pac_surrogate.predictors.feature_readout import pooled_features
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -43,21 +42,24 @@ Statistics: TypeAlias = tuple[
 class ATL:
     """Read the target from the layers of the source that predict it best, by ridge regression.
 
-        minimise  mean (phi c + b - y)^2 + strength/2 ||c||^2      for each output, over (c, b)
+        minimise  mean (phi c + b + a - y)^2 + strength/2 ||c||^2      for each output, over (c, b)
 
-    phi are the standardised features of the chosen layers; layer 0 is the input. The strength minimises the exact leave-one-out
-    error of `fit_readout`. The greedy form adds the layer that reduces the error most, as long as the reduction is larger than
-    one standard error (of the paired differences). The group lasso form keeps the features with the largest coefficients of a
-    group lasso. The last layer alone is always a candidate. Features on a grid are averaged over it; as the average loses the
-    dependence on the grid point, the readout then corrects the source's prediction instead of replacing it.
+    phi are the standardised features of the chosen layers; layer 0 is the input. The anchor a is the source's prediction
+    f(x; w_S), or 0. Outputs that the source lacks have a readout of zeros, so for them both anchors are 0. Features on a grid
+    are averaged over it. The strength minimises the exact leave-one-out error of `fit_readout`. The greedy form adds the layer
+    that reduces the error most, as long as the reduction is larger than one standard error (of the paired differences). The
+    group lasso form keeps the features with the largest coefficients of a group lasso. In both, the last layer alone is a
+    candidate. The last layer form, their control, reads only that layer.
 
     Args:
         strengths: strengths of the ridge, all of which are tried.
-        form: greedy | group lasso.
+        form: greedy | group lasso | last layer.
+        anchor: source (the readout corrects the source's prediction) | zero (the readout replaces it).
     """
 
     strengths: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))
-    form: Annotated[str, one_of("greedy", "group lasso")] = "greedy"
+    form: Annotated[str, one_of("greedy", "group lasso", "last layer")] = "greedy"
+    anchor: Annotated[str, one_of("source", "zero")] = "source"
     needs_source: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -84,15 +86,15 @@ class ATL:
         Raises:
             NotApplicableError: if there is only one distinct input, or the model returns no features.
         """
-        return self._fit(network, statistics, *_standardised(network, data, statistics))
+        return self._fit(network, statistics, *self._standardised(network, data, statistics))
 
     def left_out(self, network: Network, data: Dataset, statistics: Sequence[Statistics]) -> LeftOut:
         """Return the readout with leave-one-out residuals; the choices leave out a sample's entire fold, every fifth input.
 
         See `solve` for the arguments and errors.
         """
-        features, target, group, corrects = _standardised(network, data, statistics)
-        readout = self._fit(network, statistics, features, target, group, corrects)
+        features, target, group = self._standardised(network, data, statistics)
+        readout = self._fit(network, statistics, features, target, group)
         return LeftOut(readout, self.residuals(features, target, group))
 
     def _fit(
@@ -102,7 +104,6 @@ class ATL:
         features: Sequence[Tensor],
         target: Float[Tensor, "sample output"],
         group: Int[Tensor, " sample"],
-        corrects: bool,
     ) -> FeatureReadout:
         kept = self._chosen(features, target, group)
         layers = tuple(layer for layer, mask in enumerate(kept) if bool(mask.any()))
@@ -112,13 +113,29 @@ class ATL:
         coefficients = torch.zeros(chosen.shape[1], target.shape[1], dtype=torch.float64)
         coefficients[mask] = fitted.coefficients
         mean, deviation = (torch.cat([statistics[layer][side] for layer in layers]) for side in (0, 1))
-        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, corrects)
+        return FeatureReadout(network, layers, mean, deviation, coefficients, fitted.intercept, self.anchor == "source")
 
     def _chosen(
         self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
     ) -> list[Bool[Tensor, " _feature"]]:
+        if self.form == "last layer":
+            return _last_layer(features)
         choose = _greedy if self.form == "greedy" else _group_lasso
         return choose(features, target, self.strengths, group)
+
+    def _standardised(
+        self, network: Network, data: Dataset, statistics: Sequence[Statistics]
+    ) -> tuple[list[Tensor], Float[Tensor, "sample output"], Int[Tensor, " sample"]]:
+        """Return the standardised features of each layer, what the readout is fitted to, and the groups of equal inputs."""
+        if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
+            raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
+        x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
+        with torch.no_grad():
+            prediction, raw = pooled_features(network, x)
+        if len(raw) == 1:
+            raise NotApplicableError(f"ATL reads hidden features; {type(network.module).__name__} returns none")
+        features = [(feature - mean) / deviation for feature, (mean, deviation) in zip(raw, statistics, strict=True)]
+        return features, y - prediction if self.anchor == "source" else y, groups_of(x)
 
     def residuals(
         self, features: Sequence[Tensor], target: Float[Tensor, "sample output"], group: Int[Tensor, " sample"]
@@ -134,22 +151,6 @@ class ATL:
                 strength = fit_readout(phi[rest][:, mask], target[rest], self.strengths, inside).strength
             found[~rest] = fit_readout(phi[:, mask], target, (strength,), group).errors[~rest]
         return found
-
-
-def _standardised(
-    network: Network, data: Dataset, statistics: Sequence[Statistics]
-) -> tuple[list[Tensor], Float[Tensor, "sample output"], Int[Tensor, " sample"], bool]:
-    """Return the standardised features of each layer, the target of the readout, groups, and whether it corrects the source."""
-    if count_of(groups_of(torch.as_tensor(data.input_matrix))) == 1:
-        raise NotApplicableError("ATL chooses by leaving one sample out, which needs target samples of 2 inputs, got 1")
-    x, y = (torch.as_tensor(matrix).double() for matrix in (data.input_matrix, data.output_matrix))
-    with torch.no_grad():
-        prediction, raw = pooled_features(network, x)
-    if len(raw) == 1:
-        raise NotApplicableError(f"ATL reads hidden features; {type(network.module).__name__} returns none")
-    corrects = _has_grid(network, x)
-    features = [(feature - mean) / deviation for feature, (mean, deviation) in zip(raw, statistics, strict=True)]
-    return features, y - prediction if corrects else y, groups_of(x), corrects
 
 
 def feature_statistics(surrogate: Surrogate, data: Dataset) -> list[Statistics]:
@@ -238,8 +239,12 @@ def _greedy(
             break
         chosen, error = (*chosen, layer), trials[layer]
     # The first layer chosen is the best single one, so the last layer alone is a candidate only if none was chosen.
-    chosen = chosen or (len(features) - 1,)
-    return [torch.full(f.shape[1:], layer in chosen) for layer, f in enumerate(features)]
+    return [torch.full(f.shape[1:], layer in chosen) for layer, f in enumerate(features)] if chosen else _last_layer(features)
+
+
+def _last_layer(features: Sequence[Tensor]) -> list[Bool[Tensor, " _feature"]]:
+    """Select the last layer, and return it as masks of features."""
+    return [torch.full(f.shape[1:], layer == len(features) - 1) for layer, f in enumerate(features)]
 
 
 def _group_lasso(
@@ -256,7 +261,7 @@ def _group_lasso(
     centred, aim = phi - phi.mean(0), target - target.mean(0)
     # Norms of rows do not change under a rotation of the outputs; after this rotation at most n outputs are not 0.
     rotated = aim if aim.shape[1] <= len(aim) else aim @ torch.linalg.svd(aim, full_matrices=False)[2].T
-    masks = [torch.arange(phi.shape[1]) >= phi.shape[1] - features[-1].shape[1]]
+    masks = [torch.cat(_last_layer(features))]
     largest = float((centred.T @ rotated).norm(dim=1).max()) / len(aim)
     if largest > 1e-12:
         with warnings.catch_warnings():
@@ -272,8 +277,3 @@ def _group_lasso(
     errors = [float(fit_readout(phi[:, mask], target, strengths, group).squared.mean()) for mask in masks]
     best = masks[min(range(len(masks)), key=errors.__getitem__)]
     return list(best.split([f.shape[1] for f in features]))
-
-
-def _has_grid(network: Network, x: Float[Tensor, "sample input"]) -> bool:
-    with torch.no_grad():
-        return any(feature.ndim > 2 for feature in evaluate(network.module, network.weights, x[:1].to(network.dtype))[1])
