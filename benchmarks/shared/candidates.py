@@ -74,6 +74,7 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     ),
     "scale-shift": pac.grid(pac.ScaleShift, learning_rate=(FAST,), strength=PULLS),
     "ATL": (pac.ATL(),),
+    "ATL, towards 0": (pac.ATL(anchor="zero"),),
     "ATL, group lasso": (pac.ATL(form="group lasso"),),
     # Regularised training.
     "L2": pac.grid(pac.L2, learning_rate=(FAST,), strength=PULLS),
