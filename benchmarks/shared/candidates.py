@@ -36,12 +36,19 @@ def pac_candidates(**options: Any) -> tuple[pac.PAC, ...]:
     return (*sparsities, *(replace(sparsities[2], strength=strength) for strength in (0.0, 2e-4, 2e-3, 0.2)))
 
 
+def lora_candidates(**options: Any) -> tuple[pac.LoRA, ...]:
+    """Return LoRA with its default rank, then with other ranks, and other learning rates at the default one."""
+    ranks = [pac.LoRA(rank=rank, learning_rate=FAST, **options) for rank in (4, 1, 2, 8)]
+    return (*ranks, *(replace(ranks[0], learning_rate=rate) for rate in (3e-4, 1e-3, 1e-2, 3e-2)))
+
+
 # PAC-Net, the methods with which it was first compared, and their controls.
 RIVALS = (
     *("source unchanged", "scratch", "fine-tune", "fine-tune, source longer", "last-layer ridge"),
     *("L2-SP", "L2-SP, source longer", "PackNet", "PAC", "PAC, frozen biases"),
 )
 FINE_TUNE = at_rates(pac.FineTune())
+PACKNET = pac.grid(pac.PackNet, learning_rate=(FAST,), sparsity=(0.8, 0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.9))
 L2SP = pac.grid(pac.L2SP, learning_rate=(FAST,), strength=PULLS)
 CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "source unchanged": (pac.SourceUnchanged(),),
@@ -68,10 +75,8 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "LP-FT": tuple(pac.LPFT(learning_rate=rate, probe_learning_rate=rate) for rate in RATES),
     "surgical, first": at_rates(pac.Surgical(block="first")),
     "surgical, last": at_rates(pac.Surgical(block="last")),
-    "LoRA": (
-        *(pac.LoRA(rank=rank, learning_rate=FAST) for rank in (4, 1, 2, 8)),
-        *(pac.LoRA(learning_rate=rate) for rate in (3e-4, 1e-3, 1e-2, 3e-2)),
-    ),
+    "LoRA": lora_candidates(),
+    "LoRA, frozen biases": lora_candidates(biases="frozen"),
     "scale-shift": pac.grid(pac.ScaleShift, learning_rate=(FAST,), strength=PULLS),
     "ATL": (pac.ATL(),),
     "ATL, towards 0": (pac.ATL(anchor="zero"),),
@@ -87,7 +92,8 @@ CANDIDATES: dict[str, Method | Sequence[Method]] = {
     "LwF": pac.grid(pac.LwF, learning_rate=(FAST,), strength=(2.0, 0.0, 0.02, 0.06, 0.2, 0.6, 6.0, 20.0)),
     "BSS": pac.grid(pac.BSS, learning_rate=(FAST,), strength=(2e-3, 0.0, 2e-5, 2e-4, 2e-2, 0.2, 2.0, 20.0)),
     # Pruning.
-    "PackNet": pac.grid(pac.PackNet, learning_rate=(FAST,), sparsity=(0.8, 0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.9)),
+    "PackNet": PACKNET,
+    "PackNet, frozen biases": tuple(replace(candidate, biases="frozen") for candidate in PACKNET),
     "PAC": pac_candidates(),
     "PAC, frozen biases": pac_candidates(biases="frozen"),
     "GMP 0.9": at_rates(pac.SparseTransfer(pac.GMP())),
