@@ -148,10 +148,12 @@ def test_sparse_transfer_ranks_recipes_in_both_regimes_and_counts_their_cost(scr
         ranks = results["rankings"][regime]["0.8"]
         first, second = (errors[f"{name} 0.8 {regime}"][0] for name in ("GMP", "STR"))
         assert (ranks["GMP"] < ranks["STR"]) == (first < second)
-    # An MLP 10-64-64-1: 4,800 weights and 129 biases; 80 % of each tensor are pruned.
+    # An MLP 10-64-64-1: 4,800 weights and 129 biases; 80 % of each tensor but the readout are pruned.
     assert cost["dense"]["nonzeros"] == 4800 + 129
-    assert cost["GMP 0.8"]["nonzeros"] == 128 + 819 + 13 + 129
-    assert cost["GMP 0.8"]["flops"] == 2 * (128 + 819 + 13)
+    assert cost["GMP 0.8"]["nonzeros"] == 128 + 819 + 64 + 129
+    assert cost["GMP 0.8"]["flops"] == 2 * (128 + 819 + 64)
+    assert cost["dense"]["agreement"] == 1.0
+    assert 0.68 < cost["GMP 0.8"]["agreement"] < 1.0  # 0.68 is that of a random mask
     assert "linear regime: mean rank over 1 pairs x sizes" in capsys.readouterr().out
     assert (folder / "rankings.pdf").read_bytes().startswith(b"%PDF-")
     assert (folder / "friedman_4/curve.pdf").read_bytes().startswith(b"%PDF-")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from adapting import Alone, case_of, outcome, outcomes, plan_of, problems
+from adapting import case_of, outcome, outcomes, plan_of, problems, surrogate_of, trained
 from cases import MODELS, dataset, same, surrogate
 from every_method import METHODS
 from torch import nn
@@ -48,10 +48,9 @@ def trainings_of(name, kind, dtype, samples=6):
             return found, end.value
         finally:
             assert same(current.weights, before)
-        result = outcome(Alone(asked), own)
-        assert result.sound
-        answer = current = result.surrogate
-        found.append((asked, answer))
+        answer = trained(asked, own)
+        current = surrogate_of(answer)
+        found.append((asked, current))
 
 
 @pytest.mark.parametrize("kind", MODELS)
