@@ -61,7 +61,7 @@ def main(
     methods = {name: {**METHODS, **MORE_METHODS}[name] for name in setting.methods}
     for pair in setting.pairs:
         plates = pair.endswith("2d") and not setting.quick
-        own = setting.allow(FULL_PLATES if setting.full else PLATES) if plates else setting
+        own = replace(setting.allow(FULL_PLATES if setting.full else PLATES), model=None) if plates else setting  # a CNN
         curve = compare(pair, methods, own, stack_memory=stack_memory and stack_memory * 2**20)
         draw_fields(pair, curve, own)
 

@@ -16,7 +16,7 @@ import sys
 import time
 
 from pac_surrogate.plots.panels import whole_figure
-from shared.candidates import CANDIDATES
+from shared.candidates import CANDIDATES, VARIANTS
 from shared.command import Report, Workers
 from shared.comparison import Comparison
 from shared.curves import compute, finished
@@ -46,7 +46,7 @@ CHOSEN = (
 COMPARISON = Comparison(
     "leaderboard",
     CHOSEN,
-    tuple(CANDIDATES),
+    tuple(name for name in CANDIDATES if name not in VARIANTS),
     Spending(sizes=(4, 8, 16, 32, 64), pretrain_steps=3000, source_steps=1000, steps=400),
     full_pairs=tuple(PAIRS),
     quick_pairs=("heat_equation", "friedman_4"),

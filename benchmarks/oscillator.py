@@ -135,12 +135,14 @@ def roll_out(
     start = torch.cat([torch.rand(STARTS, 2, generator=generator).double() * 3 - 1.5, torch.zeros(STARTS, 1).double()], dim=1)
     true = flow(target, start, STEP * torch.arange(1, STEPS + 1, dtype=torch.float64)).numpy()
     found = trajectories(adapted, start.numpy())
+    sound = np.array([outcome.sound for outcome in outcomes])  # else the surrogate is the unchanged source
     scale, spread = true.reshape(-1, 2).std(0), energy(target, true).std()
     shape = (len(methods), len(spending.sizes), spending.seeds)
+    found[~sound] = np.nan
     errors = {
         "trajectory": np.sqrt((((found - true) / scale) ** 2).mean((1, 2, 3))).reshape(shape),
         "energy": np.sqrt(((energy(target, found) - energy(target, true)) ** 2).mean((1, 2))).reshape(shape) / spread,
-        "step": np.array([step_error(s, expensive) for s in adapted]).reshape(shape),
+        "step": np.array([step_error(o.surrogate, expensive) if o.sound else np.nan for o in outcomes]).reshape(shape),
         "source_steps": np.array([outcome.source_steps for outcome in outcomes]).reshape(shape),
         "dense": np.broadcast_to([step_error(s, cheap) for s in surrogates], shape),
         "allocated": np.array([s.allocated and step_error(s.allocated, cheap) for s in adapted], dtype=object).reshape(shape),

@@ -8,8 +8,9 @@
 PAC prunes the source and trains what is left on the source task (Allocate) before it sees the target; the paper's premise is
 that this loses nothing of the source. The study crosses the width of the network, the steps of Allocate, the sparsity, and
 whether biases are free or frozen. Every PAC is compared with L2-SP from the dense source, and with the control: L2-SP from the
-dense source after as many further steps on the source samples as Allocate takes. PAC and L2-SP have nine candidates each, among
-which cross-validation on the target's training samples chooses; PAC of a given sparsity has three of them, its strengths.
+dense source after as many further steps on the source samples as Allocate takes. L2-SP, fine-tuning and the PAC that tunes its
+sparsity have nine candidates (with --full, PAC has twelve), among which cross-validation on the target's training samples
+chooses; PAC of a given sparsity has only three, its strengths.
 
 Writes <out>/<pair>/<width>_<steps of Allocate>/curve.nc with config.json and further files, <out>/pac_study.csv with a row for
 each cell, and <out>/pac_study.png. An interrupted run continues where it stopped.
@@ -107,11 +108,12 @@ def compute_pair(pair: str, setting: Setting, factors: Factors) -> list[str]:
                 model=pac.MLP(hidden=(width, width)),
                 spending=replace(setting.spending, source_steps=steps),
             )
-            told = json.dumps([own.described(), vars(factors)], default=str)
-            if (folder / "curve.nc").exists() and pac.open_curve(folder).attrs.get("setting") == told:
+            methods = methods_of(factors)
+            described = json.dumps([own.described(), {name: repr(candidates) for name, candidates in methods.items()}])
+            if (folder / "curve.nc").exists() and pac.open_curve(folder).attrs.get("setting") == described:
                 continue
-            curve = compare(pair, methods_of(factors), own, folder=f"{pair}/{folder.name}")
-            curve.attrs["setting"] = told
+            curve = compare(pair, methods, own, folder=f"{pair}/{folder.name}")
+            curve.attrs["setting"] = described
             pac.save_curve(curve, folder)
     return []
 
@@ -140,8 +142,9 @@ class Row:
         kept: error of the allocated source over that of the dense one, on the source's test samples; median over seeds.
         error: headline error of PAC on the target; median over seeds, as the next three.
         l2_sp, fine_tune: error of the rivals from the dense source.
-        l2_sp_longer: error of L2-SP from the dense source that was trained as long.
-        ratio, ratio_longer: error of PAC over that of L2-SP and over that of the control; geometric mean over seeds.
+        l2_sp_longer, fine_tune_longer: error of the rivals from the dense source that was trained as long.
+        ratio, ratio_longer: error of PAC over that of L2-SP and over that of its control; geometric mean over seeds.
+        ratio_tuned: the same over that of the control of fine-tuning.
     """
 
     pair: str
@@ -155,13 +158,16 @@ class Row:
     l2_sp: float
     l2_sp_longer: float
     fine_tune: float
+    fine_tune_longer: float
     ratio: float
     ratio_longer: float
+    ratio_tuned: float
 
 
 def rows_of(curves: Mapping[tuple[str, int, int], "xr.Dataset"], factors: Factors) -> list[Row]:
-    """Return a row for each PAC, pair and size of the curves."""
-    rows = []
+    """Return a row for each PAC, pair and size of the curves; one in which a training diverged is left out, and named."""
+    rows: list[Row] = []
+    rivals = ("L2-SP", "L2-SP, source longer", "fine-tune", "fine-tune, source longer")
     for (pair, width, allocation), curve in curves.items():
         errors = curve[curve.attrs["headline"]]
         for biases in BIASES:
@@ -169,12 +175,14 @@ def rows_of(curves: Mapping[tuple[str, int, int], "xr.Dataset"], factors: Factor
                 name = f"PAC, {biases}, {sparsity}"
                 kept = (curve["allocated_error"] / curve["dense_error"]).sel(approach=name)
                 for size in map(int, curve["size"].values):
-                    own, pulled, longer, tuned = (
-                        errors.sel(approach=one, size=size).values
-                        for one in (name, "L2-SP", "L2-SP, source longer", "fine-tune")
-                    )
-                    middles = [float(np.median(e)) for e in (kept.sel(size=size), own, pulled, longer, tuned)]
-                    ratios = [geometric_mean(own / other) for other in (pulled, longer)]
+                    own, *others = (errors.sel(approach=one, size=size).values for one in (name, *rivals))
+                    if not np.isfinite([own, *others]).all():
+                        print(
+                            f"left out, as a training diverged: {pair}, {width} units, {allocation} steps, {name}, n = {size}"
+                        )
+                        continue
+                    middles = [float(np.median(values)) for values in (kept.sel(size=size), own, *others)]
+                    ratios = [geometric_mean(own / others[i]) for i in (0, 1, 3)]
                     rows.append(Row(pair, width, allocation, sparsity, biases, size, *middles, *ratios))
     return rows
 
@@ -193,7 +201,7 @@ def winner_table(rows: Sequence[Row]) -> str:
 
 
 def factor_table(rows: Sequence[Row]) -> str:
-    """Return, for each level of each factor, the ratios of PAC's error to that of both L2-SPs, as Markdown."""
+    """Return, for each level of each factor, the ratios of PAC's error to those of its rivals, as Markdown."""
     levels = {
         "width": lambda r: r.width,
         "steps of Allocate": lambda r: r.allocation,
@@ -210,13 +218,14 @@ def factor_table(rows: Sequence[Row]) -> str:
             if not own:
                 continue
             cells = []
-            for name in ("ratio", "ratio_longer"):
+            for name in ("ratio", "ratio_longer", "ratio_tuned"):
                 ratios = np.array([getattr(row, name) for row in own])
                 low, high = np.quantile(ratios, (0.25, 0.75))
                 cells.append(f"{geometric_mean(ratios):.2f} [{low:.2f}, {high:.2f}]")
             wins = np.mean([row.ratio_longer < 1 for row in own])
             lines.append((factor, level, *cells, f"{wins:.0%}"))
-    head = ("factor", "level", "PAC / L2-SP", "PAC / L2-SP, source longer", "cells below 1")
+    head = ("factor", "level", *(f"PAC / {rival}" for rival in ("L2-SP", "L2-SP, source longer", "fine-tune, source longer")))
+    head = (*head, "cells better than L2-SP, source longer")
     return markdown_table(head, lines)
 
 

@@ -21,9 +21,11 @@ METHODS = (
     "scratch",
     "linear correction",
     "fine-tune",
+    "fine-tune, source longer",
     "linear probe",
     "last-layer ridge",
     "L2-SP",
+    "L2-SP, source longer",
     "PackNet",
     "PAC",
 )

@@ -15,6 +15,7 @@ from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.folds import LeaveOut
 from pac_surrogate.methods.method import Method, Outcome, check_case
+from pac_surrogate.methods.pruned.exempt import READOUT
 from pac_surrogate.methods.pruned.pac import Allocate
 from pac_surrogate.methods.specification import Choosable, as_method, make_described
 from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
@@ -175,7 +176,7 @@ def draw_ticket(
     sparsity: float = 0.8,
     radius: float = 0.0,
     attack_steps: int = 3,
-    exempt: tuple[str, ...] = ("readout",),
+    exempt: tuple[str, ...] = READOUT,
     target: Given | None = None,
     seed: int = 0,
     steps: int = 1000,
@@ -196,7 +197,8 @@ def draw_ticket(
             weights are pruned.
         target: target training samples, for LMP.
         seed: seed of the minibatches and the perturbations.
-        steps: number of steps of Adam on the source, and on the target.
+        steps: number of steps of Adam of each training on the source, of which IMP has nine at a sparsity of 0.8, and on the
+            target.
         batch_size: samples per step.
         device: "auto" means CUDA if it is available.
 
@@ -250,7 +252,7 @@ def transfer(
         source: the source training samples of `pretrain`, for methods that train on them.
         seed: seed of initial weights, masks, minibatches and folds.
         steps: gradient steps on the target.
-        source_steps: gradient steps on the source, for methods that train on the source.
+        source_steps: gradient steps of each training on the source, for methods that train on the source.
         batch_size: samples per step; if there are fewer samples, every step uses all of them.
         folds: number of folds of the cross-validation. A fold is a group of samples that are left out together; there are at
             most as many folds as distinct inputs.

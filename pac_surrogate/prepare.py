@@ -73,7 +73,7 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
     network = surrogate.network
     columns = match_columns("outputs", surrogate.outputs, data.outputs)
     match_all("inputs", surrogate.inputs, data.inputs)
-    changes: dict[str, object] = {name: None for name in ("folds", "allocated") if getattr(surrogate, name) is not None}
+    changes: dict[str, object] = dict.fromkeys(name for name in ("folds", "allocated") if getattr(surrogate, name) is not None)
     if (columns >= 0).all() and network.new_readout:
         # If a surrogate already has the target's outputs, its readout is a source readout, even one from an earlier transfer.
         changes["predictor"] = dataclasses.replace(network, new_readout=False)

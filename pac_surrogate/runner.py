@@ -254,7 +254,7 @@ class _Runner:
         network = surrogate.network
         kept = network.essential if essential is None else essential
         predictor = dataclasses.replace(network, weights=result.weights, essential=kept)
-        return widened(dataclasses.replace(surrogate, predictor=predictor), problem.data)
+        return widened(dataclasses.replace(surrogate, predictor=predictor, allocated=None), problem.data)
 
     # Content ---------------------------------------------------------------------------------------------------------------
 

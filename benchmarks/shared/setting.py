@@ -40,7 +40,14 @@ class Spending:
 
     def longer(self, sizes: tuple[int, ...] = ()) -> "Spending":
         """Return the same with more seeds and longer training, and other sizes if they are given."""
-        return replace(self, sizes=sizes or self.sizes, seeds=10, pretrain_steps=10_000, source_steps=3000, steps=2000)
+        return replace(
+            self,
+            sizes=sizes or self.sizes,
+            seeds=10,
+            pretrain_steps=10_000,
+            source_steps=max(3000, 2 * self.source_steps),
+            steps=2000,
+        )
 
 
 QUICK = Spending(sizes=(4, 8), seeds=2, samples=120, pretrain_steps=20, source_steps=20, steps=10)

@@ -23,7 +23,7 @@ from pac_surrogate.models import Architecture
 from pac_surrogate.models.weights import same_bits
 from pac_surrogate.predictors import PREDICTORS, Folds
 from pac_surrogate.predictors.codec import check_array
-from pac_surrogate.predictors.predictor import check_finite, part
+from pac_surrogate.predictors.predictor import check_finite, part, shapes
 from pac_surrogate.utilities.display import one_line
 
 SCHEMA = 1
@@ -92,10 +92,29 @@ def what_the_mask_lacks(tensors: Mapping[str, Tensor], allocated: Mapping[str, T
 
 
 def behind_the_mask(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a saved surrogate with a weight of 0 wherever its essential mask is false."""
-    masks = part(tensors, "essential/")
+    """Return the tensors of a saved surrogate with a weight of 0 wherever its essential mask is false.
+
+    Raises:
+        ValueError: if there is no mask, or one does not fit its weights.
+    """
+    masks, weights = part(tensors, "essential/"), part(tensors, "weights/")
+    # Masks of other shapes would be broadcast, to a size that a small file can make large.
+    if shapes(masks) != shapes(weights) or {mask.dtype for mask in masks.values()} != {torch.bool}:
+        raise ValueError("the essential mask does not fit the weights")
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith((ALLOCATED, Folds.prefix))}
-    return kept | {f"weights/{n}": torch.where(mask, tensors[f"weights/{n}"], 0.0) for n, mask in masks.items()}
+    return kept | {f"weights/{name}": torch.where(masks[name], weight, 0.0) for name, weight in weights.items()}
+
+
+def read_allocated(tensors: Mapping[str, Tensor], header: Mapping[str, Any], model: Architecture | None) -> dict[str, Any]:
+    """Read the fields of an allocated source.
+
+    Raises:
+        ValueError: if a tensor is missing.
+    """
+    own = part(tensors, ALLOCATED)
+    if sorted(own) != header["tensors"]:
+        raise ValueError("tensors of its allocated source are missing")
+    return _fields(behind_the_mask(tensors) | own, header, model)
 
 
 def read_fields(path: Path, model: Architecture | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -112,7 +131,7 @@ def read_fields(path: Path, model: Architecture | None) -> tuple[dict[str, Any],
         raise DatasetError(f"{shown} has surrogate schema {one_line(header.get('schema'))}, this version reads {SCHEMA}")
     try:
         fields, described = _fields(tensors, header, model), header.get("allocated")
-        return fields, _fields(behind_the_mask(tensors) | part(tensors, ALLOCATED), described, model) if described else None
+        return fields, read_allocated(tensors, described, model) if described else None
     except KeyError as error:
         raise DatasetError(f"{shown} is not a complete surrogate: it lacks {one_line(error)}") from error
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:

@@ -28,7 +28,7 @@ from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
-from pac_surrogate.surrogates.saved import SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
+from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
 from pac_surrogate.utilities.process import own_settings, threads_for
@@ -129,7 +129,7 @@ class Surrogate(Shown):
 
         It costs almost no memory in a saved file: the essential mask restores the weights that the source task needs, and the
         file holds besides only what the mask does not restore, which are the biases unless they were frozen, and the readout if
-        the outputs are new.
+        the outputs are new. Of the source's outputs it has those that the target has, or all of them if the target's are new.
 
         Raises:
             ValueError: if the surrogate was not calibrated from an allocated source.
@@ -322,8 +322,10 @@ class Surrogate(Shown):
         path = as_path("path", path)
         tensors, header = self._state()
         if self.allocated is not None:
-            own, header["allocated"] = self.allocated._state()
-            tensors |= what_the_mask_lacks(tensors, own)
+            own, described = self.allocated._state()
+            lacking = what_the_mask_lacks(tensors, own)
+            header["allocated"] = described | {"tensors": sorted(name.removeprefix(ALLOCATED) for name in lacking)}
+            tensors |= lacking
         check_finite("the numbers of a surrogate that is saved", tensors)
         save_tensors(path, tensors, header)
 

@@ -131,3 +131,31 @@ def test_the_control_needs_what_its_method_needs_and_source_samples(longer):
     check_case(longer(pac.FineTune()), empty)
     with pytest.raises(ValueError, match="needs target samples"):
         check_case(longer(pac.Scratch()), empty)
+
+
+def test_full_runs_train_no_stage_shorter(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from shared.setting import Spending
+
+    for source_steps in (500, 1000, 4000, 10_000):
+        own = Spending(source_steps=source_steps)
+        longer = own.longer()
+        assert longer.source_steps > source_steps
+        assert (longer.steps, longer.pretrain_steps, longer.seeds) > (own.steps, own.pretrain_steps, own.seeds)
+
+
+def test_plates_have_a_cnn_and_rods_the_named_network(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.chdir(tmp_path)
+    import heat_equation
+
+    models = {}
+
+    def note(pair, methods, setting, **options):
+        models[pair] = setting.model
+
+    monkeypatch.setattr(heat_equation, "compare", note)
+    monkeypatch.setattr(heat_equation, "draw_fields", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["heat_equation", "--pairs", "heat_equation", "heat_equation_2d"])
+    heat_equation.COMPARISON.run(heat_equation.main, heat_equation.__doc__)
+    assert models == {"heat_equation": pac.MLP(hidden=(128, 128)), "heat_equation_2d": None}

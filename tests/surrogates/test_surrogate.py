@@ -26,6 +26,7 @@ import pac_surrogate as pac
 import pac_surrogate.files.tensors
 from pac_surrogate.data.scaling import MARGIN, Scaling, fit_scaling
 from pac_surrogate.files import DatasetError, load_tensors, save_tensors
+from pac_surrogate.models.weights import masked
 from pac_surrogate.predictors import Correction, build_network
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.surrogates.batch_prediction import predict_many
@@ -371,6 +372,16 @@ def pruned(data, **options):
     return dataclasses.replace(surrogate, predictor=network)
 
 
+def calibrated(data):
+    """Return a surrogate whose redundant weights and biases differ from those of its allocated source."""
+    surrogate = pruned(data)
+    essential = surrogate.essential
+    allocated = dataclasses.replace(surrogate.network, weights=masked(surrogate.weights, essential))
+    moved = {n: torch.where(essential[n] & (w.ndim > 1), w, 0.3 + w) for n, w in allocated.weights.items()}
+    source = dataclasses.replace(surrogate, predictor=allocated)
+    return dataclasses.replace(surrogate, predictor=dataclasses.replace(allocated, weights=moved), allocated=source)
+
+
 def test_new_outputs_get_a_readout_of_zeros_which_predicts_the_targets_mean():
     source = pruned(table())
     y = np.array([1e5, -3.0]) + np.array([10.0, 0.1]) * draws(6, 2)
@@ -440,6 +451,7 @@ SAVED = {
     "MLP float32": lambda: surrogate_of(table(), dtype=torch.float32),
     "CNN": convolutional,
     "pruned": lambda: pruned(table()),
+    "calibrated": lambda: calibrated(table()),
     "new readout": lambda: convolutional(new_readout=True),
     "Correction": corrected,
     "Module": lambda: surrogate_of(table(), pac.Module(nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)))),
@@ -610,7 +622,7 @@ def adapted_by(method):
 
 
 KINDS = {
-    **{name: SAVED[name] for name in ("MLP", "CNN", "pruned", "Correction")},
+    **{name: SAVED[name] for name in ("MLP", "CNN", "pruned", "calibrated", "Correction")},
     **{name: lambda name=name: adapted_by(name) for name in ("auto", "GP", "ATL", "fine-tune", "DeltaNetwork")},
     "co-kriging": lambda: adapted_by("CoKriging"),
 }
@@ -775,6 +787,10 @@ def tensor(path, name, make):
     return path, apply
 
 
+def without_mask(tensors, header):
+    return {name: value for name, value in tensors.items() if not name.startswith("essential/")}, header
+
+
 ARCHITECTURE = "predictor/architecture"
 TAMPERED = {
     "huge width": (change("MLP", f"{ARCHITECTURE}/hidden", [10**12, 5]), "weights do not fit the architecture"),
@@ -816,6 +832,17 @@ TAMPERED = {
     "a weight of integers": (tensor("MLP", "weights/readout.bias", lambda t: t.long()), "weights do not fit the architecture"),
     "half a mask": (tensor("pruned", "essential/readout.bias", lambda t: None), "the essential mask does not fit"),
     "a mask of numbers": (tensor("pruned", "essential/readout.bias", lambda t: t.double()), "the essential mask does not fit"),
+    "no bias of the source task": (
+        tensor("calibrated", "allocated/weights/readout.bias", lambda t: None),
+        "tensors of its allocated source are missing",
+    ),
+    "no list of the source task": (change("calibrated", "allocated/tensors", None), "it lacks 'tensors'"),
+    "a source task of text": (change("calibrated", "allocated", "source"), "is not a complete surrogate"),
+    "a source task of another width": (
+        change("calibrated", f"allocated/{ARCHITECTURE}/hidden", [6, 4]),
+        "weights do not fit the architecture",
+    ),
+    "a source task behind no mask": (("calibrated", without_mask), "the essential mask does not fit the weights"),
     "no mean": (tensor("MLP", "scaling/inputs/mean", lambda t: None), "it lacks 'scaling/inputs/mean'"),
     "one mean for all": (tensor("MLP", "scaling/inputs/mean", lambda t: t[:1]), r"scaling/inputs/mean must be .* shape \(3,\)"),
     "a rounded mean": (
@@ -902,6 +929,19 @@ def test_every_spoilt_file_is_a_dataset_error_of_one_line_that_names_the_file(fr
         assert "\n" not in answer, name
         with pytest.raises(DatasetError, match=expected[name]):
             raise DatasetError(answer)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_mask_that_does_not_fit_is_refused_before_it_is_applied(tmp_path):
+    adapted_by(pac.GP(on="target")).save(tmp_path / "s")  # it has no weights, so that no mask is checked with them
+    tensors, header = load_tensors(tmp_path / "s")
+    # Broadcast to one shape, the two would take a terabyte.
+    vast = {"essential/w": torch.ones(1, 10**6, dtype=torch.bool), "weights/w": torch.ones(10**6, 1)}
+    save_tensors(tmp_path / "vast", tensors | vast, header | {"allocated": header | {"tensors": []}})
+    with pytest.raises(
+        DatasetError, match=r"^[^\n]*vast is not a complete surrogate: the essential mask does not fit the weights$"
+    ):
+        Surrogate.load(tmp_path / "vast")
 
 
 def test_no_spoilt_file_costs_memory_or_time_or_is_executed(fresh_process):

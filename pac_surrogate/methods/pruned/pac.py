@@ -102,7 +102,8 @@ class Calibrate:
         minimise  L_T(w_A + d) + lambda ||d||^2   over redundant weights
 
     The penalty has the factor 1/2, so lambda = 0.01 is strength = 0.02. The pull is towards the allocated weights, which are 0
-    for redundant ones. The result keeps the allocated source, which `Surrogate.source_task` returns.
+    for redundant ones. A kept readout that was not pruned has no redundant weights, so that only its bias can be trained. The
+    result keeps the allocated source, which `Surrogate.source_task` returns.
 
     Args:
         strength: strength of the pull, twice the paper's lambda.

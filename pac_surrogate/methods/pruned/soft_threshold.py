@@ -115,7 +115,8 @@ def pruned(weights: Weights, parameters: Weights, sparsity: float) -> tuple[Weig
     """Prune to the exact sparsity at the learned densities; where the learned sparsity is that one, nothing changes.
 
     A layer keeps its largest |v|. Those above the threshold keep their learned values, as a common shift would change what the
-    network computes. Others start at sign(v)(|v| - t), where t is the largest |v| below all kept ones: none starts at 0.
+    network computes. Others start at sign(v)(|v| - t), where t is the largest |v| below all kept ones, so that none starts at 0
+    unless its v is 0.
 
     Args:
         weights: the thresholded weights.
