@@ -1,6 +1,6 @@
 """Compare methods on Friedman #1 for growing dissimilarity of source and target.
 
-    python benchmarks/friedman.py            d in {0, 1, 2, 4, 8}, n = 10 to 100, 3 source tasks: about half an hour on 2 cores
+    python benchmarks/friedman.py            d in {0, 1, 2, 4, 8}, n = 10 to 100, 3 source tasks: about 10 minutes on 2 cores
     python benchmarks/friedman.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/friedman.py --full     10 seeds, longer training
 
@@ -31,7 +31,7 @@ from simulators.tables.friedman import Friedman
 
 PAIRS = tuple(f"friedman_{d}" for d in (0, 1, 2, 4, 8))
 SPENDING = Spending(sizes=(10, 30, 100), seeds=3, pretrain_steps=4000, source_steps=4000, steps=400)
-COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING, model=pac.MLP(hidden=(256, 256)))
+COMPARISON = Comparison("friedman", PAIRS, RIVALS, SPENDING, model=pac.MLP(hidden=(128, 128)))
 
 
 def main(setting: Setting) -> None:

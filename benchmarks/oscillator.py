@@ -1,6 +1,6 @@
 """Roll out a surrogate of one time step of an oscillator over a hundred steps.
 
-    python benchmarks/oscillator.py            harmonic to damped, to Duffing, unforced to forced: about half an hour on 2 cores
+    python benchmarks/oscillator.py            harmonic to damped, to Duffing, unforced to forced: about 10 minutes on 2 cores
     python benchmarks/oscillator.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/oscillator.py --full     10 seeds, longer training
 
@@ -48,7 +48,7 @@ from simulators.pairs import find_pair
 STEP, STEPS, STARTS, SOURCE = 0.1, 100, 100, 4000
 PAIRS = ("oscillator_damped", "oscillator_duffing", "oscillator_forced")
 SPENDING = Spending(sizes=(8, 32, 128), seeds=3, pretrain_steps=4000, source_steps=4000, steps=400)
-COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING, model=pac.MLP(hidden=(256, 256), activation="tanh"))
+COMPARISON = Comparison("oscillator", PAIRS, RIVALS, SPENDING, model=pac.MLP(hidden=(128, 128), activation="tanh"))
 SMALL = pac.MLP(hidden=(64, 64), activation="tanh")  # with --quick
 TARGET = 400
 MEASURES = ("trajectory", "energy", "step")

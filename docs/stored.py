@@ -228,8 +228,8 @@ def grids_table(benchmark: str) -> str:
         judged = [entry for entry in entries if entry["inside"] is not None]
         ends = []
         for end in ("least", "largest"):
-            shares = [entry[end] for entry in judged if entry[end] is not None]
-            ends.append(f"{np.mean(shares):.0%}" if shares else "-")
+            fractions = [entry[end] for entry in judged if entry[end] is not None]
+            ends.append(f"{np.mean(fractions):.0%}" if fractions else "-")
         values = " ".join(f"{value:g}" for value in entries[0]["values"])
         inside = sum(entry["inside"] for entry in judged)
         rows.append((method, name.replace("_", " "), values, *ends, f"{inside} of {len(judged)}"))
