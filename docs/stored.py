@@ -240,10 +240,12 @@ def study() -> list[Any]:
     """Return the rows of the study of PAC; see `pac_study.Row`."""
     import pac_study
 
-    paths = sorted((RESULTS / "pac_study").glob("*/*_*/curve.nc"))
-    keys = {path.parent: (path.parent.parent.name, *map(int, path.parent.name.split("_"))) for path in paths}
-    found = {keys[folder]: curve(folder.relative_to(RESULTS).as_posix()) for folder in sorted(keys, key=keys.__getitem__)}
-    return pac_study.rows_of(found, pac_study.Factors())
+    factors, found = pac_study.Factors(), {}
+    for pair in pac_study.PAIRS:
+        for width in factors.widths:
+            for steps in factors.allocations:
+                found[pair, width, steps] = curve(f"pac_study/{pair}/{width}_{steps}")
+    return pac_study.rows_of(found, factors)
 
 
 def quartile_table(folder: str) -> str:
