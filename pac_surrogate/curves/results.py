@@ -88,7 +88,7 @@ def as_curve(given: Any, metric: str | None = None) -> "xr.Dataset":
             "curve must be what transfer_curve gives, with its dimensions approach, size and seed, or the path of a saved one, "
             f"got {got(given)}"
         )
-    numeric = [str(name) for name, of in given.data_vars.items() if of.dtype.kind == "f" and set(DIMENSIONS) <= set(of.dims)]
+    numeric = [str(name) for name, v in given.data_vars.items() if v.dtype.kind == "f" and set(DIMENSIONS) <= set(v.dims)]
     if metric is not None and metric not in numeric:
         raise ValueError(f"metric must be one of the curve's, {', '.join(numeric)}, got {got(metric)}")
     return given

@@ -61,6 +61,7 @@ def test_a_comparison_prints_what_it_saves_and_draws_it(script, capsys, name, pa
     config = json.loads((folder / pair / "config.json").read_text())
     assert {"command", "setting", "candidates", "versions", "hardware", "date"} <= set(config)
     bounds = json.loads((folder / pair / "bounds.json").read_text())
+    assert bool(bounds) == (name != "ablation")  # in which nothing is tuned
     for method, numbers in bounds.items():
         assert all(f"{method} {number} " in " ".join(output.split()) for number in numbers)
     if name == "feature_selection":

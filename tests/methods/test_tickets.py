@@ -217,7 +217,7 @@ def test_rounds_move_the_mask_further_from_that_of_magnitude_with_more_steps_and
 
     few, many, fast = moved(1e-3, 10), moved(1e-3, 80), moved(3e-2, 80)
     # Of 128 weights; a random mask would differ in about 64.
-    assert 0 <= few < many < fast < 70
+    assert few < many < fast < 70
 
 
 # On the target --------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ def exempt_modules(surrogate: Surrogate, exempt: tuple[str, ...]) -> tuple[str, 
         NotApplicableError: if no weight tensor is left to prune.
     """
     modules = tuple(surrogate.readout if name in READOUT else name for name in exempt)
-    if all(any(name == m or name.startswith(f"{m}.") for m in modules) for name in prunable(surrogate.weights)):
+    if exempt and all(any(name == m or name.startswith(f"{m}.") for m in modules) for name in prunable(surrogate.weights)):
         raise NotApplicableError(
             f"every weight tensor is exempt from pruning ({', '.join(exempt)}): give exempt=() to prune them"
         )
