@@ -83,7 +83,8 @@ def test_stacks_that_an_earlier_trainer_wrote_are_not_used(tmp_path: Path, monke
     monkeypatch.setattr(training, "load_stack", loaded)
     source, target = (pac.open_dataset(EARLIER / f"{side}.h5") for side in ("source", "target"))
     shutil.copytree(EARLIER / "curve", tmp_path / "curve")
-    options = {"methods": {"PAC": pac.PAC(), "FT": pac.FineTune()}, "sizes": (0, 4), "seeds": 2, "model": pac.MLP(hidden=(6,))}
+    methods = {"PAC": pac.PAC(biases="frozen", exempt=()), "FT": pac.FineTune()}  # the defaults of the earlier version
+    options = {"methods": methods, "sizes": (0, 4), "seeds": 2, "model": pac.MLP(hidden=(6,))}
     steps = dict.fromkeys(("steps", "source_steps", "pretrain_steps"), 10)
     curve = pac.transfer_curve(source, target, **options, **steps, out=tmp_path / "curve")
     before = {path.name: path.read_bytes() for path in (EARLIER / "curve" / "stacks").iterdir()}
