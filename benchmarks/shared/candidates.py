@@ -14,7 +14,7 @@ from pac_surrogate.methods.method import Method
 from shared.controls import TrainedLonger
 
 FAST = 3e-3  # learning rate of methods that tune something else
-RATES = (1e-3, 3e-5, 1e-4, 3e-4, 3e-3, 6e-3, 1e-2, 3e-2)
+RATES = (1e-3, 1e-5, 1e-4, 3e-4, 3e-3, 6e-3, 1e-2, 3e-2)
 PULLS = (0.1, 0.0, 1e-3, 1e-2, 0.03, 0.3, 1.0, 10.0)  # strengths of a pull towards the source
 FEATURES = (0.01, 0.0, 1e-4, 1e-3, 0.1, 1.0, 10.0, 100.0)  # strengths of a pull of the features
 RIDGES = (0.1, 0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1.0, 10.0)
