@@ -212,6 +212,27 @@ MUTATIONS = {
         "test_methods",
         "as_the_option_says",
     ),
+    "a saved source task, complete": (
+        "pac_surrogate/surrogates/saved.py",
+        'if sorted(own) != header["tensors"]:',
+        "if False:",
+        "test_surrogate",
+        "spoilt",
+    ),
+    "a saved source task, mask": (
+        "pac_surrogate/surrogates/saved.py",
+        "if shapes(masks) != shapes(weights) or",
+        "if False and",
+        "test_surrogate",
+        "does_not_fit_is_refused",
+    ),
+    "runner, source task": (
+        "pac_surrogate/runner.py",
+        "predictor=predictor, allocated=None)",
+        "predictor=predictor)",
+        "test_methods",
+        "pruned_by_pac",
+    ),
     "a saved source task": (
         "pac_surrogate/surrogates/saved.py",
         'torch.where(mask, tensors[f"weights/{n}"], 0.0)',

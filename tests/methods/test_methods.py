@@ -192,6 +192,12 @@ def test_a_surrogate_that_was_not_calibrated_has_no_source_task():
             one.source_task()
 
 
+def test_a_source_pruned_by_pac_and_then_trained_on_the_target_keeps_no_source_task():
+    result = outcome(pac.SparseTransfer(pac.PAC(sparsity=0.5, exempt=())), case("MLP", budget=SHORTEST))
+    assert result.surrogate.essential is not None
+    assert result.surrogate.allocated is None
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_biases_are_free_pulled_or_frozen_as_the_option_says(kind):
     pruned, data = allocated(kind, sparsity=0.7), dataset(kind, 6, 3, 0.4)
