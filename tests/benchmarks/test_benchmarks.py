@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "Magic"], "unknown method 'Magic': choose from auto, source unchanged, scratch"),
+        (["--methods", "Magic"], "unknown method 'Magic': choose from auto, source unchanged, linear correction"),
         (["--sizes", "4", "4000"], "the size of the train split, got 4000"),
         (["--pairs", "wave"], "there is no pair 'wave'"),
         (["--pairs", "burgers"], "unknown pair 'burgers': choose from heat_equation"),
