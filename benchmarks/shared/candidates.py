@@ -12,10 +12,11 @@ from typing import Any
 import pac_surrogate as pac
 from pac_surrogate.methods.method import Method
 from shared.controls import TrainedLonger
+from shared.grids import HELD
 
 FAST = 3e-3  # learning rate of methods that tune something else
 RATES = (1e-3, 1e-5, 1e-4, 3e-4, 3e-3, 6e-3, 1e-2, 3e-2)
-PULLS = (0.1, 0.0, 1e-3, 1e-2, 0.03, 0.3, 1.0, 10.0)  # strengths of a pull towards the source
+PULLS = (0.1, 0.0, 1e-3, 1e-2, 0.03, 0.3, 1.0, HELD)  # strengths of a pull towards the source
 FEATURES = (0.01, 0.0, 1e-4, 1e-3, 0.1, 1.0, 10.0, 100.0)  # strengths of a pull of the features
 RIDGES = (0.1, 0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1.0, 10.0)
 
@@ -32,7 +33,7 @@ def longer(candidates: Sequence[Any]) -> tuple[TrainedLonger, ...]:
 
 def pac_candidates(**options: Any) -> tuple[pac.PAC, ...]:
     """Return PAC with its defaults, then with sparsities and strengths whose ends are each tried once."""
-    pairs = ((0.8, 0.02), (0.5, 0.02), (0.5, 0.2), (0.5, 2.0), (0.3, 0.002), (0.3, 0.02), (0.3, 0.2), (0.1, 0.2))
+    pairs = ((0.8, 0.02), (0.5, 0.02), (0.5, 0.2), (0.5, HELD), (0.3, 0.0), (0.3, 0.002), (0.3, 0.2), (0.1, 0.02))
     return tuple(pac.PAC(sparsity, strength=strength, learning_rate=FAST, **options) for sparsity, strength in pairs)
 
 

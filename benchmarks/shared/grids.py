@@ -11,7 +11,9 @@ from pac_surrogate.methods.method import Method
 from shared.tables import text_table
 
 FEWEST = 8  # number of target samples from which the choices are judged; fewer samples tune badly
-NATURAL = {"strength": 0.0, "allocate_strength": 0.0}  # values beyond which there is none: no pull at all
+HELD = 1e3  # a pull so strong that the weights stay where they are: stronger ones make no difference
+# Values beyond which there is nothing: no pull at all, and one that holds all weights.
+NATURAL = dict.fromkeys(("strength", "allocate_strength"), (0.0, HELD))
 
 
 def bounds_of(curve: "xr.Dataset", methods: Mapping[str, Method | Sequence[Method]]) -> dict[str, dict[str, Any]]:
@@ -22,7 +24,7 @@ def bounds_of(curve: "xr.Dataset", methods: Mapping[str, Method | Sequence[Metho
 
     - `values`: the values of the grid, in increasing order;
     - `least`, `largest`: fraction of the cells in which the least or the largest value was chosen; None for a natural bound,
-      such as a strength of 0, or if there are no cells;
+      such as a strength of 0 or `HELD`, or if there are no cells;
     - `median`: the two middle choices over the seeds at each n (they are equal for an odd number of seeds);
     - `inside`: whether both middle choices lie between the ends of the grid, or at a natural bound, at every n; None if there
       are no cells.
@@ -63,7 +65,7 @@ def numbers_of(method: Any) -> dict[str, float]:
 def _bounds(name: str, values: list[float], chosen: Mapping[int, list[float]]) -> dict[str, Any]:
     """Return the entry of a hyper-parameter from the values of its grid and the sorted choices at each n."""
     ends = {"least": values[0], "largest": values[-1]}
-    real = {end: value for end, value in ends.items() if value != NATURAL.get(name)}
+    real = {end: value for end, value in ends.items() if value not in NATURAL.get(name, ())}
     every = [value for seeds in chosen.values() for value in seeds]
     middle = {n: [seeds[(len(seeds) - 1) // 2], seeds[len(seeds) // 2]] for n, seeds in chosen.items()}
     inside = not any(value in real.values() for both in middle.values() for value in both)
