@@ -43,6 +43,7 @@ PULLS = (0.1, 0.0, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.06, 0.2, 0.3, 1.0, 3.0,
 RATES = (1e-3, 1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 6e-4, 1.5e-3, 2e-3, 3e-3, 4e-3, 6e-3, 0.01, 0.02, 0.03)
 STRENGTHS = (0.02, 0.0, 0.002, 0.2, 2.0)
 BIASES = ("free", "frozen")
+HEADS = ("PAC / L2-SP", "PAC / L2-SP, source longer", "PAC / fine-tune, source longer", "better than L2-SP, source longer")
 PAIRS = ("heat_equation", "friedman_4", "borehole", "oscillator_duffing")
 SPENDING = Spending(sizes=(8, 16, 64), seeds=3, pretrain_steps=4000, source_steps=1000, steps=500)
 COMPARISON = Comparison("pac_study", PAIRS, (), SPENDING)
@@ -75,7 +76,9 @@ def main(setting: Setting, workers: Workers = 1, report: Report = False) -> None
         f"\nerror of PAC / error of L2-SP with as many steps on the source, geometric mean over {setting.spending.seeds} seeds"
     )
     print(winner_table(rows))
-    print("\nthe same, geometric mean over all cells of a level; in brackets the middle half of the cells")
+    print("\nthe tuned PAC, geometric mean over pairs and networks; in brackets the middle half of the cells")
+    print(size_table(rows))
+    print("\nPAC of each sparsity, geometric mean over all cells of a level; in brackets the middle half of the cells")
     print(factor_table(rows))
     write_figure(setting.figure("pac_study"), draw(rows))
 
@@ -200,6 +203,26 @@ def winner_table(rows: Sequence[Row]) -> str:
     return markdown_table(head, lines)
 
 
+def size_table(rows: Sequence[Row]) -> str:
+    """Return the ratios of the tuned PAC's error to those of its rivals by biases and number of samples, as Markdown."""
+    lines = []
+    for biases in BIASES:
+        for size in sorted({row.size for row in rows}):
+            own = [row for row in rows if (row.sparsity, row.biases, row.size) == ("tuned", biases, size)]
+            lines.append((biases, size, *_ratios(own)))
+    return markdown_table(("biases", "n", *HEADS), lines)
+
+
+def _ratios(rows: Sequence[Row]) -> list[str]:
+    """Return geometric means and the middle half of the ratios to each rival, and how often PAC is better than the control."""
+    cells = []
+    for name in ("ratio", "ratio_longer", "ratio_tuned"):
+        ratios = np.array([getattr(row, name) for row in rows])
+        low, high = np.quantile(ratios, (0.25, 0.75))
+        cells.append(f"{geometric_mean(ratios):.2f} [{low:.2f}, {high:.2f}]")
+    return [*cells, f"{np.mean([row.ratio_longer < 1 for row in rows]):.0%}"]
+
+
 def factor_table(rows: Sequence[Row]) -> str:
     """Return, for each level of each factor, the ratios of PAC's error to those of its rivals, as Markdown."""
     levels = {
@@ -217,16 +240,8 @@ def factor_table(rows: Sequence[Row]) -> str:
             own = [row for row in rows if level_of(row) == level and (factor == "sparsity" or row.sparsity != "tuned")]
             if not own:
                 continue
-            cells = []
-            for name in ("ratio", "ratio_longer", "ratio_tuned"):
-                ratios = np.array([getattr(row, name) for row in own])
-                low, high = np.quantile(ratios, (0.25, 0.75))
-                cells.append(f"{geometric_mean(ratios):.2f} [{low:.2f}, {high:.2f}]")
-            wins = np.mean([row.ratio_longer < 1 for row in own])
-            lines.append((factor, level, *cells, f"{wins:.0%}"))
-    head = ("factor", "level", *(f"PAC / {rival}" for rival in ("L2-SP", "L2-SP, source longer", "fine-tune, source longer")))
-    head = (*head, "cells better than L2-SP, source longer")
-    return markdown_table(head, lines)
+            lines.append((factor, level, *_ratios(own)))
+    return markdown_table(("factor", "level", *HEADS), lines)
 
 
 @in_style()
