@@ -43,6 +43,7 @@ PULLS = (0.1, 0.0, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.06, 0.2, 0.3, 1.0, 3.0,
 RATES = (1e-3, 1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 6e-4, 1.5e-3, 2e-3, 3e-3, 4e-3, 6e-3, 0.01, 0.02, 0.03)
 STRENGTHS = (0.02, 0.0, 0.002, 0.2, 2.0)
 BIASES = ("free", "frozen")
+MARKERS = "osD^vP"  # of the pairs in the figure
 HEADS = ("PAC / L2-SP", "PAC / L2-SP, source longer", "PAC / fine-tune, source longer", "better than L2-SP, source longer")
 PAIRS = ("heat_equation", "friedman_4", "borehole", "oscillator_duffing")
 SPENDING = Spending(sizes=(8, 16, 64), seeds=3, pretrain_steps=4000, source_steps=1000, steps=500)
@@ -246,26 +247,28 @@ def factor_table(rows: Sequence[Row]) -> str:
 
 @in_style()
 def draw(rows: Sequence[Row]) -> Figure:
-    """Draw PAC's error over that of both L2-SPs against what Allocate kept of the source, with a point for each cell."""
+    """Draw PAC's error over that of both L2-SPs against what Allocate kept of the source, with a point for each cell.
+
+    A colour stands for a number of samples, a marker for a pair, and an open marker for frozen biases.
+    """
     given = [row for row in rows if row.sparsity != "tuned"]
     sizes, pairs = sorted({row.size for row in given}), list(dict.fromkeys(row.pair for row in given))
     panels = panels_or_new(None, (1, 2), figsize=(9.5, 4.8), sharey=True)[0]
     figure = panels[0].get_figure()
-    for axes, (name, rival) in zip(
-        panels, (("ratio", "L2-SP"), ("ratio_longer", "L2-SP with as many steps on the source")), strict=True
-    ):
+    for axes, (name, rival) in zip(panels, (("ratio", "L2-SP"), ("ratio_longer", "L2-SP, source longer")), strict=True):
         axes.axhline(1, color="0.4", linewidth=0.8)
         axes.axvline(1, color="0.4", linewidth=0.8, linestyle="--")
-        for size, colour in zip(sizes, COLOURS, strict=False):
-            for pair, marker in zip(pairs, "osD^vP", strict=False):
-                own = [row for row in given if row.size == size and row.pair == pair]
-                label = f"n = {size}" if pair == pairs[0] else None
-                x, y = [row.kept for row in own], [getattr(row, name) for row in own]
-                axes.scatter(x, y, s=16, color=colour, marker=marker, alpha=0.7, linewidths=0, label=label)
-        axes.set(xscale="log", yscale="log", xlabel="error of the allocated source / dense source, on the source task")
-        axes.set(ylabel=f"error of PAC / {rival}", title=f"against {rival}")
-    for pair, marker in zip(pairs, "osD^vP", strict=False):
-        panels[0].scatter([], [], s=16, color="0.3", marker=marker, label=pair)
+        for row in given:
+            colour, marker = COLOURS[sizes.index(row.size)], MARKERS[pairs.index(row.pair)]
+            filled = colour if row.biases == "free" else "none"
+            axes.scatter(row.kept, getattr(row, name), s=18, marker=marker, facecolor=filled, edgecolor=colour, alpha=0.7)
+        axes.set(xscale="log", yscale="log", xlabel="source error, allocated / dense", title=f"against {rival}")
+        axes.set_ylabel(f"error of PAC / error of {rival}")
+    labels: list[tuple[str, dict[str, Any]]] = [(f"n = {n}", {"color": COLOURS[i]}) for i, n in enumerate(sizes)]
+    labels += [(pair, {"marker": MARKERS[i], "color": "0.3"}) for i, pair in enumerate(pairs)]
+    labels += [("biases frozen", {"facecolor": "none", "edgecolor": "0.3"})]
+    for label, look in labels:
+        panels[0].scatter([], [], s=18, label=label, **look)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
