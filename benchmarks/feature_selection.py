@@ -1,6 +1,6 @@
 """Do more layers help? Compare adaptive transfer learning (ATL) with readouts of the last layer alone.
 
-    python benchmarks/feature_selection.py            6 pairs, n = 5 to 50, 5 seeds: about 5 minutes on 2 cores
+    python benchmarks/feature_selection.py            6 pairs, n = 5 to 50, 5 seeds: about 3 minutes on 2 cores
     python benchmarks/feature_selection.py --quick    a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/feature_selection.py --full     10 seeds, longer training
 

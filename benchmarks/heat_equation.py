@@ -1,6 +1,6 @@
 """Compare transfer methods on the heat equation: error against the number of target samples.
 
-    python benchmarks/heat_equation.py              one pair, 10 methods, 5 seeds: 1 to 3 minutes on 2 cores
+    python benchmarks/heat_equation.py              one pair, 10 methods, 4 seeds: 2 to 5 minutes on 2 cores
     python benchmarks/heat_equation.py --quick      a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/heat_equation.py --full       three pairs (a CNN in 2-D), 10 seeds, longer training: hours on 2 cores
 
