@@ -144,7 +144,7 @@ MUTATIONS = {
     ),
     "grids, natural bounds": (
         "benchmarks/shared/grids.py",
-        "if value != NATURAL.get(name)}",
+        "if value not in NATURAL.get(name, ())}",
         "}",
         "test_grids",
         "test",
