@@ -235,8 +235,8 @@ MUTATIONS = {
     ),
     "a saved source task": (
         "pac_surrogate/surrogates/saved.py",
-        'torch.where(mask, tensors[f"weights/{n}"], 0.0)',
-        'tensors[f"weights/{n}"]',
+        "torch.where(masks[name], weight, 0.0)",
+        "weight",
         "test_methods",
         "takes_the_room",
     ),
