@@ -200,7 +200,8 @@ def winner_table(rows: Sequence[Row]) -> str:
     tuned = {(r.pair, r.width, r.allocation, r.biases, r.size): r.ratio_longer for r in rows if r.sparsity == "tuned"}
     sizes, cells = sorted({r.size for r in rows}), dict.fromkeys((r.pair, r.width, r.allocation) for r in rows)
     head = ("pair", "width", "Allocate", *(f"{biases}, n = {size}" for biases in BIASES for size in sizes))
-    lines = [(*cell, *(f"{tuned[*cell, biases, size]:.2f}" for biases in BIASES for size in sizes)) for cell in cells]
+    columns = [(biases, size) for biases in BIASES for size in sizes]
+    lines = [(*c, *(f"{tuned[*c, *o]:.2f}" if (*c, *o) in tuned else "n/a" for o in columns)) for c in cells]
     return markdown_table(head, lines)
 
 
@@ -210,7 +211,8 @@ def size_table(rows: Sequence[Row]) -> str:
     for biases in BIASES:
         for size in sorted({row.size for row in rows}):
             own = [row for row in rows if (row.sparsity, row.biases, row.size) == ("tuned", biases, size)]
-            lines.append((biases, size, *_ratios(own)))
+            if own:
+                lines.append((biases, size, *_ratios(own)))
     return markdown_table(("biases", "n", *HEADS), lines)
 
 

@@ -1,7 +1,7 @@
 """The parts of a network that pruning leaves out: by default the readout, as the readouts of the papers are new and dense."""
 
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.models.weights import prunable
+from pac_surrogate.pruning.importance import not_exempt
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 READOUT = ("readout",)
@@ -12,9 +12,10 @@ def exempt_modules(surrogate: Surrogate, exempt: tuple[str, ...]) -> tuple[str, 
 
     Raises:
         NotApplicableError: if no weight tensor is left to prune.
+        ValueError: if an exempt name is unknown.
     """
     modules = tuple(surrogate.readout if name in READOUT else name for name in exempt)
-    if exempt and all(any(name == m or name.startswith(f"{m}.") for m in modules) for name in prunable(surrogate.weights)):
+    if exempt and not not_exempt(surrogate.weights, modules):
         raise NotApplicableError(
             f"every weight tensor is exempt from pruning ({', '.join(exempt)}): give exempt=() to prune them"
         )

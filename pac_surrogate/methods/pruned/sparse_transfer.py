@@ -76,6 +76,6 @@ def kept_plan(surrogate: Surrogate, regime: str, strength: float = 0.0, biases: 
     if regime == "full":
         trainable = essential | {name: readout[name] for name in surrogate.new_readout}
     kept = {name: mask | trainable[name] for name, mask in essential.items()}
-    trainable = trainable | {name: trainable[name] & free for name, free in trained_tensors(surrogate, biases).items()}
+    trainable = {name: trainable[name] & trained for name, trained in trained_tensors(surrogate, biases).items()}
     strengths = dict.fromkeys(pulled_tensors(surrogate, biases), strength)
     return make_plan(weights, trainable=trainable, anchor=weights, strength=strengths, essential=kept)
