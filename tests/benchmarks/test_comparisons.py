@@ -418,3 +418,23 @@ def test_the_study_of_pac_compares_it_with_both_l2_sps_and_continues_where_it_st
     assert again.endswith(table)
     script("pac_study", *options, "--report")
     assert capsys.readouterr().out.endswith(table)
+
+
+def test_a_diverged_training_is_left_out_of_the_study_and_named(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import pac_study
+
+    factors = pac_study.Factors((4,), (10,), (0.3,))
+    curve = empty_curve(list(pac_study.methods_of(factors)), [8, 16], [0, 1]).assign_attrs(headline="rel_l2")
+    for name in ("rel_l2", "allocated_error", "dense_error"):
+        curve[name][...] = 0.5
+    curve["rel_l2"].loc["PAC, free, tuned", 16, 1] = np.nan
+    rows = pac_study.rows_of({("borehole", 4, 10): curve}, factors)
+    assert capsys.readouterr().out.split(": ")[1] == "borehole, 4 units, 10 steps, PAC, free, tuned, n = 16\n"
+    assert len(rows) == 2 * 2 * 2 - 1  # biases, sparsities and sizes
+    assert pac_study.winner_table(rows).splitlines()[-1] == "| borehole | 4 | 10 | 1.00 | n/a | 1.00 | 1.00 |"
+    assert [line.split(" | ")[:2] for line in pac_study.size_table(rows).splitlines()[2:]] == [
+        ["| free", "8"],
+        ["| frozen", "8"],
+        ["| frozen", "16"],
+    ]
