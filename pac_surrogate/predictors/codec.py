@@ -14,7 +14,7 @@ from pac_surrogate.models.weights import Weights
 from pac_surrogate.predictors.predictor import Predictor, check_finite, part, shapes
 from pac_surrogate.utilities.display import Shown, one_line
 
-BASES = ("Network", "Correction", "GaussianProcess")  # kinds that may be the base of another predictor
+BASES = ("Network", "Correction", "GaussianProcess", "Processes")  # kinds that may be the base of another predictor
 
 
 class Coded(Shown):

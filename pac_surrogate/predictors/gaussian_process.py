@@ -11,17 +11,17 @@ from torch import Tensor
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.predictor import Predictor
+from pac_surrogate.processes.covariance import cross_covariance
 
 ROWS = 2**22  # largest number of entries in one piece of the kernel matrix, or of the scaled inputs behind it
-ARRAYS = ("points", "alpha", "mean", "amplitudes", "inverse_lengths", "projection")
+ARRAYS = ("points", "alpha", "mean", "projection")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GaussianProcess(Coded):
     """The posterior mean k(z, Z) alpha + mean [+ f(x)], where z is x, or (x, f(x) @ projection).
 
-        k(z, z') = sum_t amplitude_t prod_j kappa(||(z - z') * inverse_lengths_tj||)
-        kappa(r) = exp(-r^2/2)  or  (1 + s + s^2/3) exp(-s) with s = sqrt(5) r  (Matern 5/2)
+    k is the covariance function of `processes.covariance`.
 
     Attributes:
         base: the predictor f, or None.
@@ -33,11 +33,12 @@ class GaussianProcess(Coded):
         amplitudes: (term,).
         inverse_lengths: (term, factor, dimension); 0 where a factor does not depend on a dimension.
         projection: principal components of the base's prediction, (output, component); zero components unless augmented.
+        noise: variance of the noise, (1,); None in a file of the first version.
     """
 
     called: ClassVar[str] = "the Gaussian process"
     prefix: ClassVar[str] = "process/"
-    positive: ClassVar[tuple[str, ...]] = ("amplitudes",)
+    positive: ClassVar[tuple[str, ...]] = ("amplitudes", "noise")
     not_negative: ClassVar[tuple[str, ...]] = ("inverse_lengths",)
 
     base: Predictor | None
@@ -49,6 +50,7 @@ class GaussianProcess(Coded):
     amplitudes: Float[Tensor, " term"]
     inverse_lengths: Float[Tensor, "term factor dimension"]
     projection: Float[Tensor, "output component"]
+    noise: Float[Tensor, "1"] | None = None
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, in float64."""
@@ -56,21 +58,15 @@ class GaussianProcess(Coded):
         base = self.base.predict(x, batch_size=batch_size).double() if self.base is not None else None
         z = x.double() if self.on != "augmented" or base is None else torch.cat([x.double(), base @ arrays["projection"]], 1)
         size = batch_size or max(1, ROWS // max(1, *self.points.shape))
-        (weighted,) = by_pieces(lambda rows: [self._kernel(rows, arrays) @ arrays["alpha"]], z, size)
+        (weighted,) = by_pieces(lambda rows: [self._kernel(rows, arrays["points"]) @ arrays["alpha"]], z, size)
         prediction = weighted + arrays["mean"]
         return prediction + base if self.on == "residual" and base is not None else prediction
 
-    def _kernel(self, z: Float[Tensor, "row dimension"], arrays: Mapping[str, Tensor]) -> Float[Tensor, "row sample"]:
-        total = torch.zeros(len(z), len(arrays["points"]), dtype=torch.float64, device=z.device)
-        for amplitude, factors in zip(arrays["amplitudes"], arrays["inverse_lengths"], strict=True):
-            term = amplitude
-            for scale in factors:
-                # From differences of coordinates: distances from a matrix product would lose half of the digits.
-                r = torch.cdist(z * scale, arrays["points"] * scale, compute_mode="donot_use_mm_for_euclid_dist")
-                s = 5**0.5 * r
-                term = term * (torch.exp(-0.5 * r.square()) if self.kernel == "rbf" else (1 + s + s**2 / 3) * torch.exp(-s))
-            total = total + term
-        return total
+    def _kernel(
+        self, z: Float[Tensor, "row dimension"], points: Float[Tensor, "sample dimension"]
+    ) -> Float[Tensor, "row sample"]:
+        scales = self.amplitudes.to(z.device), self.inverse_lengths.to(z.device)
+        return cross_covariance(self.kernel, *scales, z, points)
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Check that the kernel is known, and that the components and the base fit `on`."""

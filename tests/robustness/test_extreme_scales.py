@@ -34,7 +34,7 @@ METHODS = {
     "target": pac.GP(on="target"),
     "residual": pac.GP(),
     "augmented": pac.GP(on="augmented"),
-    "co-kriging": pac.CoKriging(source_samples=20, starts=1),
+    "co-kriging": pac.CoKriging(source_samples=20),
     "ATL": pac.ATL(),
     "auto": "auto",
 }
@@ -292,14 +292,13 @@ def test_float32_values_whose_squares_overflow_or_underflow_give_the_same_predic
     np.testing.assert_allclose(other, one, atol=1e-5)
 
 
-def test_co_kriging_of_outputs_that_hardly_vary_in_the_source_is_not_applicable():
+def test_co_kriging_learns_outputs_that_hardly_vary_in_the_source_from_the_target_alone():
+    """In the target's scale the source's values are constant, so that its process has no part in the answer."""
     target = pac.Dataset.from_arrays(X[:12], Y[:12] * 2.0**300)
     with pytest.warns(DataWarning, match="holds the output output at a set point"):
-        refused(
-            lambda: pac.transfer(pretrained(), target, method=METHODS["co-kriging"], source=pac.Dataset.from_arrays(X, Y)),
-            "co-kriging has no fit to these samples",
-        )
-    assert issubclass(NotApplicableError, ValueError)
+        adapted = pac.transfer(pretrained(), target, method=METHODS["co-kriging"], source=pac.Dataset.from_arrays(X, Y))
+    error = adapted.predict(X[12:40]) / 2.0**300 - Y[12:40]
+    assert np.sqrt(np.mean(error**2)) < 0.3 * Y.std()  # 12 samples of a smooth function of two inputs: 0.05 is typical
 
 
 @pytest.mark.parametrize("ratio", [1e100, 1e160, 1e300])

@@ -24,7 +24,7 @@ METHODS = {
     "fine-tune": pac.FineTune(),
     "PAC": pac.PAC(),
     "GP": pac.GP(),
-    "co-kriging": pac.CoKriging(starts=1),
+    "co-kriging": pac.CoKriging(),
     "linear correction": pac.LinearCorrection(),
     "ATL": pac.ATL(),
     "auto": "auto",

@@ -650,8 +650,11 @@ def test_numbers_that_are_not_finite_are_refused_in_every_tensor(make, tmp_path)
 @pytest.mark.parametrize(
     ("make", "name", "value", "message"),
     [
-        ("co-kriging", "co-kriging/scale", 0.0, "finite and above 0, co-kriging/scale is not"),
-        ("co-kriging", "co-kriging/theta", -1.0, "finite and not negative, co-kriging/theta is not"),
+        ("co-kriging", "autoregressive/noise", 0.0, "finite and above 0, autoregressive/noise is not"),
+        (
+            *("co-kriging", "autoregressive/inverse_lengths", -1.0),
+            "finite and not negative, autoregressive/inverse_lengths is not",
+        ),
         ("ATL", "readout/deviation", 0.0, "finite and above 0, readout/deviation is not"),
         ("GP", "process/amplitudes", 0.0, "finite and above 0, process/amplitudes is not"),
         ("GP", "process/inverse_lengths", -1.0, "finite and not negative, process/inverse_lengths is not"),

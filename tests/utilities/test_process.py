@@ -9,7 +9,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import pac_surrogate as pac
-from pac_surrogate.utilities.process import LONG, allowed_threads, numpy_threads_for, own_settings, threads_for
+from pac_surrogate.utilities.process import LONG, allowed_threads, own_settings, threads_for
 
 X = np.random.default_rng(0).random((80, 2))
 DATA = pac.Dataset.from_arrays(X, np.sin(3 * X[:, 0]) + X[:, 1])
@@ -146,20 +146,3 @@ def test_the_threads_of_the_caller_are_restored_after_an_error(two_threads):
 
 def blas_threads():
     return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
-
-
-def test_the_linear_algebra_of_numpy_and_scipy_uses_one_thread_for_short_calls():
-    with threadpool_limits(2, user_api="blas"):
-        with numpy_threads_for(1):
-            assert blas_threads() == {1}
-            with numpy_threads_for(LONG / 2), numpy_threads_for(LONG):
-                assert blas_threads() == {1}
-            assert blas_threads() == {1}  # the outer context is still active
-        assert blas_threads() == {2}
-        with pytest.raises(KeyError), numpy_threads_for(1):
-            raise KeyError
-        assert blas_threads() == {2}
-        with numpy_threads_for(LONG):
-            assert blas_threads() == {2}
-        pac.GP(on="target").left_out(pac.pretrain(DATA, model=MODEL, steps=1).network, DATA[:9])
-        assert blas_threads() == {2}

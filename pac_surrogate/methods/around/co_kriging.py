@@ -1,50 +1,55 @@
-"""Co-kriging of source and target samples, fitted by the package `smt`."""
+"""Autoregressive co-kriging of source and target samples."""
 
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.repeats import groups_of
+from pac_surrogate.methods.around.source_process import OUTPUTS, processes_of
 from pac_surrogate.methods.case import Case, widened
 from pac_surrogate.methods.hyper_parameters import Count
 from pac_surrogate.methods.method import NotApplicableError
-from pac_surrogate.predictors import CoKriging as CoKrigingPredictor
-from pac_surrogate.predictors import Network
+from pac_surrogate.predictors import Autoregressive, LeftOut, Network, Processes
+from pac_surrogate.processes.covariance import KERNELS, Shape
+from pac_surrogate.processes.fits import Below, Problems, fit, left_out, matrix, safe_cholesky, weights_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
-from pac_surrogate.utilities.display import one_line
-from pac_surrogate.utilities.process import numpy_threads_for
+from pac_surrogate.utilities.process import threads_for
 
-OUTPUTS = 8  # each has a model of its own; more outputs need principal components
+SAMPLES = 1000  # largest number of target samples; the time of the fit grows with the cube of this number
+FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
+FEWEST = 3  # smallest number of samples on each side
 TRUNCATION = 0.1  # largest truncation error of the components, relative to the error of the unchanged source
 ENTIRE = 1e-3  # a smaller source error, relative to the deviation of the outputs, is replaced by this one
 
 
 @settings
 class CoKriging:
-    """Autoregressive co-kriging of first order: y_T(x) = rho y_S(x) + delta(x), both Gaussian processes.
+    """Autoregressive co-kriging of first order: y_T(x) = rho y_S(x) + b + delta(x), with Gaussian processes y_S and delta.
 
-    Trends are linear if there are enough samples (more target samples than inputs + 2, more source samples than inputs + 1),
-    else constant. By default there is one model for each output. With `components` there is one for each principal component of
-    the source and target outputs, of which the fewest are used whose truncation error on the target samples is at most a tenth
-    of the error of the unchanged source.
-    Source: Kennedy & O'Hagan, Biometrika 87 (2000); Le Gratiet (2013) for the recursive fit.
+    The process of the source's samples comes first. Given it, the slope rho and the discrepancy delta are fitted together, by
+    the restricted likelihood of the target's samples, in which the source's process has its own uncertainty. Kernels are RBF or
+    Matern 5/2, whichever has the greater evidence on each level. Up to 8 outputs have processes of their own. More outputs are
+    expanded in principal components of the source's, of which the fewest are used whose truncation error on the target samples
+    is at most a tenth of the error of the unchanged source.
+    Sources: Kennedy & O'Hagan, Biometrika 87 (2000); Le Gratiet & Garnier, Int. J. Uncertain. Quantif. 4 (2014).
 
     Args:
-        source_samples: number of source samples that are used, from the first on; the time of the fit grows with its cube.
-        components: largest number of components; None, for at most 8 outputs, gives each output a model of its own.
-        starts: number of starting points of the search for hyper-parameters.
+        source_samples: number of source samples that are used, from the first on; the time of the fit grows with its cube, and
+            the hyper-parameters are fitted to at most 250 of them.
+        components: largest number of components.
     """
 
-    source_samples: Count = 100
-    components: Count | None = None
-    starts: Count = 2
+    source_samples: Count = 2000
+    components: Count = 32
     needs_source: ClassVar[bool] = True
 
     def adapt(self, case: Case) -> Surrogate:
-        """Fit the models on samples of both; see `solve`."""
+        """Fit the processes to samples of both; see `solve`."""
         source, surrogate = case.source_samples(), case.for_target()
         if len(case.target) == 0:
             return widened(surrogate, source)
@@ -52,8 +57,8 @@ class CoKriging:
         predictor = self.solve(surrogate.network, low, surrogate.scaling.standardise(case.target))
         return case.answer(surrogate, predictor, source)
 
-    def solve(self, network: Network, source: Dataset, data: Dataset) -> CoKrigingPredictor:
-        """Fit the models to standardised samples, float64.
+    def solve(self, network: Network, source: Dataset, data: Dataset) -> Autoregressive:
+        """Fit the processes to standardised samples, in float64.
 
         Args:
             network: the source, whose error determines how many components are needed.
@@ -61,123 +66,128 @@ class CoKriging:
             data: samples of the target.
 
         Raises:
-            NotApplicableError: if source or target have fewer than 3 samples, outputs are new, too many components are needed,
-                or the models cannot be fitted to the samples.
+            NotApplicableError: if source or target have fewer than 3 samples, the target has more than 1,000, outputs are new,
+                or too many components are needed.
         """
-        low_x, low_y = (np.array(matrix, dtype=np.float64) for matrix in (source.input_matrix, source.output_matrix))
-        x, y = (np.asarray(matrix, dtype=np.float64) for matrix in (data.input_matrix, data.output_matrix))
+        low_x, low_y, x, y = (matrix(m) for one in (source, data) for m in (one.input_matrix, one.output_matrix))
         if network.new_readout or low_y.shape[1] != y.shape[1]:
             raise NotApplicableError(
                 "co-kriging relates outputs of the source to the same outputs of the target; these are new"
             )
-        if min(len(x), len(low_x)) < 3:
-            raise NotApplicableError(f"co-kriging needs 3 samples on each side, got {len(low_x)} and {len(x)}")
+        if min(len(x), len(low_x)) < FEWEST or len(x) > SAMPLES:
+            raise NotApplicableError(
+                f"co-kriging needs {FEWEST} samples on each side and at most {SAMPLES} of the target, "
+                f"got {len(low_x)} and {len(x)}"
+            )
         with torch.no_grad():
-            error = y - network.predict(torch.as_tensor(x)).double().numpy()
-        mean, basis = self._basis(low_y, y, float(np.sqrt(np.mean(error**2))))
-        fits = [
-            fit_levels(low_x, (low_y - mean) @ row, x, (y - mean) @ row, starts=self.starts)
-            for row in basis  # its rows are orthonormal
-        ]
-        shared = ("offset", "scale", "points")
-        stacked = {name: np.stack([fit[name] for fit in fits], axis=1) for name in ("theta", "trend")}
-        stacked |= {name: np.stack([fit[name] for fit in fits]) for name in ("gamma", "rho")}
-        arrays = {name: fits[0][name] for name in shared} | stacked | {"basis": basis, "mean": mean}
-        tensors = {name: torch.from_numpy(np.array(array, dtype=np.float64)) for name, array in arrays.items()}
-        return CoKrigingPredictor(**tensors, low=len(low_x))
+            error = y - network.predict(x).double()
+        return around(processes_of(low_x, low_y, *self._basis(low_y, y, float(error.square().mean().sqrt()))), x, y)
 
     def _basis(
-        self, low: Float[np.ndarray, "low output"], high: Float[np.ndarray, "high output"], error: float
-    ) -> tuple[Float[np.ndarray, " output"], Float[np.ndarray, "component output"]]:
-        """Return the mean and the orthonormal rows of the basis in which the outputs are expanded."""
+        self, low: Float[Tensor, "low output"], high: Float[Tensor, "high output"], error: float
+    ) -> tuple[Float[Tensor, "component output"], Float[Tensor, " output"]]:
+        """Return the orthonormal rows of the basis in which the outputs are expanded, and the origin."""
         outputs = low.shape[1]
-        if self.components is None:
-            if outputs > OUTPUTS:
-                raise NotApplicableError(
-                    f"co-kriging fits a model for each output, at most {OUTPUTS}, got {outputs}: set components=20, say"
-                )
-            return np.zeros(outputs), np.eye(outputs)
+        if outputs <= OUTPUTS:
+            return torch.eye(outputs, dtype=torch.float64), torch.zeros(outputs, dtype=torch.float64)
         mean = low.mean(0)
-        _, _, right = np.linalg.svd(np.concatenate([low, high]) - mean, full_matrices=False)
-        # The rows are orthonormal, so the truncation error is the sum of squares less that of the coefficients.
-        coefficients = (high - mean) @ right.T
-        lost = np.sum((high - mean) ** 2) - np.cumsum(np.sum(coefficients**2, axis=0))
-        limit = TRUNCATION * max(error, ENTIRE * float(high.std()))
-        enough = np.flatnonzero(lost <= high.size * limit**2)
-        needed = int(enough[0]) + 1 if len(enough) else len(right)
+        right = torch.linalg.svd(low - mean, full_matrices=False)[2]
+        # The rows are orthonormal, so the truncation error is the sum of squares less that of the coefficients. Constants are not
+        # lost: `around` keeps the mean of what the components leave out.
+        varying = high - high.mean(0)
+        lost = varying.square().sum() - (varying @ right.T).square().sum(0).cumsum(0)
+        limit = TRUNCATION * max(error, ENTIRE * float(high.std(correction=0)))
+        enough = torch.nonzero(lost <= high.numel() * limit**2)
+        if not len(enough):
+            raise NotApplicableError(
+                "co-kriging expands the target in components of the source's outputs, "
+                f"which leave out more than {TRUNCATION} of the source's error"
+            )
+        needed = int(enough[0]) + 1
         if needed > self.components:
             raise NotApplicableError(
                 f"co-kriging needs components={needed} to leave out at most {TRUNCATION} of the source's error, "
                 f"got {self.components}"
             )
-        return mean, right[:needed]
+        return right[:needed].contiguous(), mean
 
 
-def fit_levels(
-    low_x: Float[np.ndarray, "low input"],
-    low_y: Float[np.ndarray, " low"],
-    high_x: Float[np.ndarray, "high input"],
-    high_y: Float[np.ndarray, " high"],
-    *,
-    starts: int,
-) -> dict[str, np.ndarray]:
-    """Fit smt's MFK to one output, and return the arrays from which its predictive mean is computed."""
-    model = _train(low_x, low_y, high_x, high_y, starts=starts)
-    (low, high), inputs = model.optimal_par, low_x.shape[1]
-    # smt works on outputs of mean 0 and deviation 1; a constant trend has no slopes.
-    trend = np.zeros((2, 1 + inputs))
-    for row, coefficients in zip(trend, (low["beta"], high["beta"][1:]), strict=True):
-        row[: len(coefficients)] = np.ravel(coefficients)
-    deviation, rho = float(np.ravel(model.y_std)[0]), float(high["beta"][0, 0])
-    trend *= deviation
-    # Here rho multiplies the entire prediction of the low level, in smt only its deviation from the mean.
-    mean = float(np.ravel(model.y_mean)[0])
-    trend[:, 0] += mean * np.array([1.0, 1.0 - rho])
-    return {
-        "offset": np.ravel(model.X_offset),
-        "scale": np.ravel(model.X_scale),
-        "points": np.concatenate(model.X_norma_all),
-        "theta": np.stack([np.ravel(theta) for theta in model.optimal_theta]),
-        "trend": trend,
-        "gamma": deviation * np.concatenate([np.ravel(low["gamma"]), np.ravel(high["gamma"])]),
-        "rho": np.array(rho),
-    }
-
-
-def _train(
-    low_x: Float[np.ndarray, "low input"],
-    low_y: Float[np.ndarray, " low"],
-    high_x: Float[np.ndarray, "high input"],
-    high_y: Float[np.ndarray, " high"],
-    *,
-    starts: int,
-) -> Any:
-    """Train smt's model; its random numbers start from the same seed for every model."""
-    try:
-        from smt.applications import MFK
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] != "smt":  # smt is installed, but a package that it needs is not
-            raise
-        raise ValueError("co-kriging needs the package smt, which is not installed: pip install 'smt>=2.13'") from error
-    inputs = low_x.shape[1]
-    linear = len(high_x) > inputs + 2 and len(low_x) > inputs + 1
-    model = MFK(
-        poly="linear" if linear else "constant",
-        rho_regr="constant",
-        corr="squar_exp",
-        theta0=[1.0 / inputs] * inputs,
-        n_start=starts,
-        seed=0,
-        print_global=False,
+def around(base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]) -> Autoregressive:
+    """Return the co-kriging of standardised target samples on top of the source's processes."""
+    level = _fit(base, x, y, torch.ones(1, len(x), dtype=torch.bool))
+    weights, mean = weights_of(safe_cholesky(level.covariance), level.residual)
+    base_weights, constants = [], []
+    for c, rho in enumerate(level.rho):
+        # C(x, points) w = k(x, points) w - k(x, base points) [R^-1 k w + R^-1 1 u] + u, u = (1 - 1'R^-1 k) w / 1'R^-1 1
+        cross = base.kernel(c, base.points, x) @ weights[c]
+        solved = torch.cholesky_solve(torch.cat([cross, torch.ones_like(cross)], 1), base.factor(c))
+        unknown = (weights[c].sum() - solved[:, 0].sum()) / solved[:, 1].sum()
+        base_weights.append(rho * base.weights[:, c] - rho**2 * (solved[:, 0] + unknown * solved[:, 1]))
+        constants.append(rho * base.mean[c] + mean[c, 0] + rho**2 * unknown)
+    left = y - base.offset
+    left = left - left @ base.basis.T @ base.basis
+    return Autoregressive(
+        base=base,
+        offset=base.offset + left.mean(0),
+        points=x,
+        weights=weights[:, :, 0].T.contiguous(),
+        mean=torch.stack(constants),
+        rho=level.rho,
+        amplitudes=level.amplitudes,
+        inverse_lengths=level.inverse_lengths,
+        noise=level.noise,
+        kernels=level.kernels,
+        base_weights=torch.stack(base_weights, 1),
     )
-    model.set_training_values(low_x, low_y[:, None], name=0)
-    model.set_training_values(high_x, high_y[:, None])
-    try:
-        with numpy_threads_for(float(len(low_x)) ** 3):
-            model.train()
-    except Exception as error:  # smt raises no narrower exception
-        raise NotApplicableError(
-            f"co-kriging has no fit to these samples ({one_line(error)}): "
-            "source outputs may hardly vary beside those of the target"
-        ) from error
-    return model
+
+
+def co_kriged(base: Processes, data: Dataset) -> LeftOut:
+    """Return the co-kriging of standardised target samples on top of the source's processes, and its leave-one-out residuals.
+
+    A sample is left out of the level's mean and process, and its fold (every fifth input) is left out of the fit of slope,
+    hyper-parameters and kernel, as those that have seen a sample predict it far too well.
+    """
+    x, y = matrix(data.input_matrix), matrix(data.output_matrix)
+    group, components = groups_of(x), len(base.basis)
+    fold = group % FOLDS
+    seen = torch.stack([fold != held_out for held_out in range(int(fold.max()) + 1)])
+    level = _fit(base, x, y, seen)
+    errors = left_out(safe_cholesky(level.covariance), level.residual, group)[:, :, 0].view(len(seen), components, len(x))
+    return LeftOut(around(base, x, y), errors[fold, :, torch.arange(len(x))] @ base.basis)
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """The fits of the upper level to some sets of samples; a run is a component of one of them."""
+
+    kernels: tuple[str, ...]
+    amplitudes: Float[Tensor, " run"]
+    inverse_lengths: Float[Tensor, "run input"]
+    noise: Float[Tensor, " run"]
+    rho: Float[Tensor, " run"]
+    covariance: Float[Tensor, "run sample sample"]
+    residual: Float[Tensor, "run sample 1"]
+
+
+def _fit(
+    base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"], seen: Bool[Tensor, "set sample"]
+) -> _Level:
+    """Fit the upper level to each set of samples, with the kernel of the greater evidence."""
+    sets, components = len(seen), len(base.basis)
+    values = ((y - base.offset) @ base.basis.T).T[:, :, None]
+    with threads_for(float(len(base.points)) ** 3):
+        covariance = torch.stack([base.covariance(c, x) for c in range(components)])
+    below = Below(base.components(x).T.repeat(sets, 1), covariance.repeat(sets, 1, 1))
+    which, parts, evidence = torch.arange(sets * components), [], []
+    for kernel in KERNELS:
+        shape = Shape.suited(kernel, x.shape[1], len(x))
+        problems = Problems(shape, x, values.repeat(sets, 1, 1), seen.repeat_interleave(components, 0), below=below)
+        with threads_for(float(len(x)) ** 3):
+            parameters, reached = fit(problems)
+        amplitudes, inverse, noise = shape.decode(parameters[:, :-1], len(x))
+        evidence.append(reached)
+        total, residual = problems.covariance(parameters, which), problems.residual(parameters, which)
+        parts.append((amplitudes[:, 0], inverse[:, 0, 0], noise, parameters[:, -1], total, residual))
+    best = torch.stack(evidence).argmax(0)
+    chosen = (torch.stack(both)[best, which] for both in zip(*parts, strict=True))
+    return _Level(tuple(KERNELS[int(one)] for one in best), *chosen)

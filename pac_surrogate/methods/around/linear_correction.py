@@ -117,13 +117,6 @@ class RidgeLines(Shown):
             left_out[members] = torch.linalg.solve(blocks, applied[members].T[..., None])[..., 0].T
         return left_out
 
-    def without(self, i: int) -> Float[Tensor, "sample output"]:
-        """Return the predictions of all samples by the lines fitted without sample i and without the samples of equal input."""
-        # These lines equal those fitted to all samples if the left-out ones are given the residuals that the others predict.
-        residual, own = self.residual.clone(), self.group == self.group[i]
-        residual[own] = residual[own] - self.left_out[own]
-        return self.before + residual - self.ridge * self.apply(residual)
-
     def lines(
         self, x: Float[Tensor, "sample input"], *, linear: bool
     ) -> tuple[Float[Tensor, " output"], Float[Tensor, " output"], Float[Tensor, "input output"]]:

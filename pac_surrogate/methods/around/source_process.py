@@ -1,34 +1,97 @@
-"""A Gaussian process of the source samples: a better source than the network if outputs are few and smooth."""
+"""Gaussian processes of the source samples: a better source than the network if outputs are few and smooth."""
+
+import dataclasses
+import hashlib
+from collections import OrderedDict
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.methods.around.gaussian_process import GP
-from pac_surrogate.predictors import GaussianProcess
+from pac_surrogate.predictors import Processes
+from pac_surrogate.processes.covariance import KERNELS, Shape
+from pac_surrogate.processes.fits import FITTED, Problems, fit, matrix, weights_of
 from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.utilities.process import threads_for
 
-OUTPUTS = 8  # more outputs would need a process each, or components
-SAMPLES = 200  # the time of the fit grows with the cube of this number
-KERNELS = ("matern", "rbf")
+OUTPUTS = 8  # more outputs need components
+SAMPLES = 2000  # the time of the last factorisation grows with the cube of this number
+KEPT = 8  # number of fits that are remembered
+
+_remembered: "OrderedDict[bytes, Processes]" = OrderedDict()
 
 
-def source_process(surrogate: Surrogate, data: Dataset) -> GaussianProcess | None:
-    """Fit the process in float64, with the kernel that has the smaller error on other source samples.
+def source_process(surrogate: Surrogate, data: Dataset) -> Processes | None:
+    """Fit a process to each output of the source in float64, with the kernel of the greater evidence.
 
-    It is fitted to the first 200 samples, or to the first three quarters if those are fewer, so the samples should be in random
-    order.
+    The process is conditioned on the first 2,000 samples. The samples should be in random order, see `fits.fit`.
 
     Args:
-        surrogate: the source.
+        surrogate: the source; it is not used, but a measurement has one.
         data: source samples, standardised.
 
     Returns:
-        The process; None if there are more than 8 outputs or fewer than 4 samples.
+        The processes; None if there are more than 8 outputs or fewer than 4 samples.
     """
-    seen = min(SAMPLES, 3 * len(data) // 4)
-    if seen < 3 or data.output_matrix.shape[1] > OUTPUTS:
+    if len(data) < 4 or data.output_matrix.shape[1] > OUTPUTS:
         return None
-    unseen = data[seen : seen + SAMPLES]
-    x, y = (torch.as_tensor(matrix).double() for matrix in (unseen.input_matrix, unseen.output_matrix))
-    fitted = [GP(on="target", kernel=kernel).solve(surrogate.network, data[:seen]) for kernel in KERNELS]
-    return min(fitted, key=lambda process: float((process.predict(x) - y).square().mean()))
+    data = data[:SAMPLES]
+    x, y = matrix(data.input_matrix), matrix(data.output_matrix)
+    return processes_of(x, y, torch.eye(y.shape[1], dtype=torch.float64), torch.zeros(y.shape[1], dtype=torch.float64))
+
+
+def processes_of(
+    x: Float[Tensor, "sample input"],
+    y: Float[Tensor, "sample output"],
+    basis: Float[Tensor, "component output"],
+    offset: Float[Tensor, " output"],
+) -> Processes:
+    """Fit a process to each component of the outputs; those of equal samples and basis are fitted once and remembered.
+
+    Args:
+        x: standardised inputs.
+        y: standardised outputs.
+        basis: orthonormal rows.
+        offset: the origin of the outputs' expansion in the basis.
+    """
+    key = hashlib.blake2b(b"".join(array.numpy().tobytes() for array in (x, y, basis, offset))).digest()
+    if key not in _remembered:
+        _remembered[key] = _fitted(x, y, basis, offset)
+        while len(_remembered) > KEPT:
+            _remembered.popitem(last=False)
+    _remembered.move_to_end(key)
+    return _remembered[key]
+
+
+def _fitted(
+    x: Float[Tensor, "sample input"],
+    y: Float[Tensor, "sample output"],
+    basis: Float[Tensor, "component output"],
+    offset: Float[Tensor, " output"],
+) -> Processes:
+    values = ((y - offset) @ basis.T).T[:, :, None]
+    components, samples, inputs = len(basis), len(x), x.shape[1]
+    shapes = [Shape.suited(kernel, inputs, samples) for kernel in KERNELS]
+    seen = torch.ones(components, samples, dtype=torch.bool)
+    with threads_for(float(min(samples, FITTED)) ** 3):
+        fits = [fit(Problems(shape, x, values, seen)) for shape in shapes]
+    best = torch.stack([evidence for _, evidence in fits]).argmax(0)
+    decoded = [shape.decode(parameters, samples) for shape, (parameters, _) in zip(shapes, fits, strict=True)]
+    rows = torch.arange(components)
+    amplitudes, inverse, noise = (torch.stack(part)[best, rows] for part in zip(*decoded, strict=True))
+    bare = Processes(
+        points=x,
+        weights=torch.zeros(samples, components, dtype=torch.float64),
+        mean=torch.zeros(components, dtype=torch.float64),
+        amplitudes=amplitudes[:, 0],
+        inverse_lengths=inverse[:, 0, 0],
+        noise=noise,
+        kernels=tuple(KERNELS[int(one)] for one in best),
+        basis=basis,
+        offset=offset,
+    )
+    with threads_for(float(samples) ** 3):
+        solved = [weights_of(bare.factor(c), values[c]) for c in range(components)]
+    weights, means = torch.cat([weights for weights, _ in solved], 1), torch.cat([mean for _, mean in solved])
+    return dataclasses.replace(bare, weights=weights, mean=means)
