@@ -1,11 +1,11 @@
 """Compare methods on pairs whose sources and targets were made by others: libraries of many fields, and a measurement.
 
-    python benchmarks/real_pairs.py                          16 pairs x 4 sizes x 3 seeds
-    python benchmarks/real_pairs.py --workers 2              the same, two pairs at a time with one thread each
-    python benchmarks/real_pairs.py --report                 tables of the finished results; computes nothing
-    python benchmarks/real_pairs.py --quick                  a short run of every part, in seconds; its numbers mean nothing
+    python benchmarks/real_pairs.py                    16 pairs x 4 sizes x 3 seeds: one to two minutes a pair on 2 busy cores
+    python benchmarks/real_pairs.py --workers 2        the same, two pairs at a time with one thread each
+    python benchmarks/real_pairs.py --report           tables of the finished results; computes nothing
+    python benchmarks/real_pairs.py --quick            a short run of every part, in seconds; its numbers mean nothing
     python benchmarks/real_pairs.py --regenerate --pairs diode neuron    computes the data of these pairs anew (by default all)
-    python benchmarks/real_pairs.py --pictures               draws the stored data of all pairs anew
+    python benchmarks/real_pairs.py --pictures         draws the stored data of all pairs anew
 
 The data are stored in benchmarks/real/data, below 1 MB each, so that a comparison needs none of the packages that made them;
 --regenerate needs them: pip install 'pac_surrogate[real]'. It writes the data and the pictures of the pairs.
@@ -126,10 +126,11 @@ def pairs_table(names: Sequence[str], curves: Mapping[str, xr.Dataset]) -> str:
     return markdown_table(("pair", "inputs", "outputs", *samples, *costs_head, *errors), rows)
 
 
-def means(curves: Mapping[str, xr.Dataset]) -> dict[str, dict[str, dict[str, float]]]:
+def means(curves: Mapping[str, xr.Dataset]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return for each method and size the geometric mean of the median errors over pairs, and the number of these pairs.
 
-    A pair counts where the method has a result at this size; the ratio is that to fine-tuning on the same pairs.
+    A pair counts where the method has a result at this size; the ratio is that to fine-tuning on the same pairs. A mean of no
+    pair is None.
     """
     medians = {name: pac.summarise(curve)["median"] for name, curve in curves.items()}
     methods = list(dict.fromkeys(str(name) for median in medians.values() for name in median["approach"].values))
@@ -143,7 +144,7 @@ def means(curves: Mapping[str, xr.Dataset]) -> dict[str, dict[str, dict[str, flo
         }
         return {pair: error for pair, error in known.items() if np.isfinite(error)}
 
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for method in methods:
         found[method] = {}
         for size in sizes:
@@ -159,17 +160,19 @@ def means_table(curves: Mapping[str, xr.Dataset]) -> str:
     sizes = list(next(iter(found.values()), {}))
 
     def cell(entry: Mapping[str, Any]) -> str:
-        some = "" if entry["pairs"] == count else f" ({entry['pairs']} pairs)"
-        ratio = "" if np.isnan(entry["ratio"]) else f", {entry['ratio']:.2f}"
-        return f"{_shown(entry['error'])}{ratio}{some}"
+        some = "" if entry["pairs"] == count else f" ({entry['pairs']} of {count} pairs)"
+        if entry["error"] is None:
+            return "n/a"
+        ratio = "" if entry["ratio"] is None else f", {entry['ratio']:.2f}"
+        return f"{entry['error']:.3f}{ratio}{some}"
 
     rows = [(method, *(cell(entries[size]) for size in sizes)) for method, entries in found.items()]
     head = ("geometric mean of the error, and of its ratio to fine-tuning", *(f"n = {size}" for size in sizes))
     return markdown_table(head, rows)
 
 
-def _geometric(values: Sequence[float]) -> float:
-    return float(np.exp(np.mean(np.log(values)))) if values else float("nan")
+def _geometric(values: Sequence[float]) -> float | None:
+    return float(np.exp(np.mean(np.log(values)))) if values else None
 
 
 def _shown(error: float) -> str:

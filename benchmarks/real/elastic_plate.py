@@ -1,7 +1,7 @@
 """A plate with a hole under tension: linear triangles on a coarse mesh against quadratic ones on a fine mesh, in scikit-fem.
 
 One quarter of the plate is computed. Its displacement is read on rays between the elliptic hole and the outer edge. The coarse
-mesh is too stiff, and more so for shear and for wide holes.
+mesh is too stiff.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ def fine(inputs: Arrays) -> Arrays:
 
 PAIR = RealPair(
     name=NAME,
-    title="plate with a hole of 16 linear triangles, then of 1,600 quadratic ones",
+    title="plate with a hole on 16 linear triangles, then on 1,600 quadratic ones",
     inputs=(
         Input("modulus", 60.0, 210.0, "GPa", "Young's modulus"),
         Input("poisson_ratio", 0.2, 0.45, "1", "Poisson's ratio"),
