@@ -140,6 +140,6 @@ PAIR = RealPair(
         drift_diffusion,
     ),
     packages=("devsim", "mkl"),
-    licence="DEVSIM: Apache-2.0",
+    licence="DEVSIM: Apache-2.0; MKL: Intel Simplified Software License",
     citation="Shockley, Bell Syst. Tech. J. 28 (1949) 435; Sanchez, J. Open Source Softw. 7 (2022) 3898",
 )

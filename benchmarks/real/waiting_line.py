@@ -73,7 +73,7 @@ PAIR = RealPair(
     inputs=(
         Input("servers", 0.5, 4.5, "1", "number of servers, rounded to a whole number by both sides"),
         Input("service_time", 2.0, 10.0, "min", "mean service time"),
-        Input("utilisation", 0.4, 0.95, "1", "fraction of their time for which the servers are asked"),
+        Input("utilisation", 0.4, 0.95, "1", "arrivals times mean service time, over the number of servers"),
         Input("arrival_variation", 0.3, 2.0, "1", "coefficient of variation of the times between arrivals"),
         Input("service_variation", 0.3, 2.0, "1", "coefficient of variation of the service times"),
     ),
