@@ -13,7 +13,6 @@ Exit status: 0; 1 with a list if an order differs from the declared one by more 
 an invalid flag.
 """
 
-import io
 import math
 import sys
 import time
@@ -21,18 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-import numpy as np
 import torch
 import typer
-from PIL import Image
 
 import pac_surrogate as pac
 from pac_surrogate.files import read_description, validate
-from pac_surrogate.files.replacing import check_output, check_own_folder, replacing
-from pac_surrogate.plots.style import COLOURS
+from pac_surrogate.files.replacing import check_output, check_own_folder
 from shared.command import Data, Pairs, Quick, Seed, run
+from shared.figures import write_small_figure
 from shared.files import JSON, write_json
 from shared.provenance import machine, today
 from shared.tables import markdown_table
@@ -62,7 +57,6 @@ def main(
     ] = None,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/verification/verification.json"),
 ) -> int:
-    mpl.use("Agg")
     chosen = [find_pair(name) for name in pairs or PAIRS]
     whole = not pairs and not quick
     pictures = pictures or (Path("simulators/pictures") if whole else out.parent / "pictures")
@@ -117,25 +111,7 @@ def measure(pair: Pair, role: str, path: Path) -> Record:
 
 def draw(pair: Pair, paths: Mapping[str, Path], picture: Path) -> None:
     source, target = (pac.open_dataset(paths[role]).train for role in ("source", "target"))
-    figure = pac.plot_samples(source, target, title=pair.title)[0, 0].figure
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=100)
-    plt.close(figure)
-    # The palette saves two thirds of the bytes; without metadata, the same data give the same file.
-    image = Image.open(drawn).convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
-    with replacing(picture) as temporary:
-        image.save(temporary, format="PNG", optimize=True)
-
-
-def palette() -> Image.Image:
-    """Return the colours of our figures: both colour maps, greys, and lines with their antialiased edges."""
-    maps = [mpl.colormaps[name](np.linspace(0, 1, count))[:, :3] for name, count in (("viridis", 88), ("RdBu_r", 89))]
-    greys = np.linspace(0, 1, 32)[:, None].repeat(3, 1)
-    edges = [1 - np.linspace(0.1, 1, 9)[:, None] * (1 - np.array(mpl.colors.to_rgb(colour))) for colour in COLOURS[:5]]
-    colours = np.concatenate([*maps, greys, *edges])
-    image = Image.new("P", (1, 1))
-    image.putpalette((255 * colours).round().astype(np.uint8).tobytes())
-    return image
+    write_small_figure(picture, pac.plot_samples(source, target, title=pair.title)[0, 0].figure)
 
 
 def rows_of(records: Sequence[Record]) -> list[list[Record]]:

@@ -41,6 +41,7 @@ class Comparison:
         full_methods: methods that --full compares in addition.
         quick_pairs, quick_methods, quick_spending: the same with --quick, if they differ; by default only the first pair.
         model: architecture of the source networks, by default the small one of `model_of`, as always with --quick.
+        stored: folder with the data of the pairs, if they are stored and not generated.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Comparison:
     quick_methods: Sequence[str] = ()
     quick_spending: Spending = QUICK
     model: Architecture | None = None
+    stored: Path | None = None
 
     def run(self, main: Callable[..., object], description: str | None, without: Sequence[str] = ()) -> None:
         """Run a benchmark with the flags of a comparison.
@@ -81,7 +83,7 @@ class Comparison:
             if quick and full:
                 raise ValueError("--quick and --full exclude each other: give one of them")
             for name in pairs or ():
-                find_pair(name)
+                find_pair(name) if self.stored is None else check_known("pair", [name], self.pairs)
             check_known("method", methods or (), known)
             check_known("format", [figures], FORMATS)
             if quick:
@@ -101,6 +103,7 @@ class Comparison:
                 model=None if quick else self.model,
                 quick=quick,
                 full=full,
+                stored=self.stored,
                 asked=({"sizes": tuple(sorted(sizes))} if sizes else {}) | ({"seeds": seeds} if seeds else {}),
             )
             return setting.allow(chosen[2])

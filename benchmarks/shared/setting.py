@@ -71,6 +71,7 @@ class Setting:
         model: architecture of the source networks; None is the small one of `model_of`.
         quick, full: whether the user gave --quick or --full.
         asked: sizes and seeds that the user gave; see `allow`.
+        stored: folder with the data of pairs that are not generated, which then takes the place of `data`.
     """
 
     pairs: tuple[str, ...]
@@ -84,6 +85,7 @@ class Setting:
     quick: bool = False
     full: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
+    stored: Path | None = None
 
     def allow(self, spending: Spending) -> "Setting":
         """Return the same setting with another spending, except for the sizes and seeds that the user gave."""
@@ -100,8 +102,12 @@ class Setting:
     def open(self, pair: str | Pair, say: Callable[[str], object] = progress) -> tuple[pac.Dataset, pac.Dataset]:
         """Return source and target data of a pair, or of that with a name, generated if they are missing.
 
-        A small sample has its own folder.
+        A small sample has its own folder. Stored data are opened as they are.
         """
+        if self.stored is not None:
+            name = pair if isinstance(pair, str) else pair.name
+            source, target = (pac.open_dataset(self.stored / name / f"{side}.h5") for side in ("source", "target"))
+            return source, target
         samples = self.spending.samples
         folder = self.data if samples is None else self.data / "quick"
         paths = generate(find_pair(pair) if isinstance(pair, str) else pair, folder, samples=samples, say=say)

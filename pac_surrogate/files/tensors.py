@@ -41,8 +41,9 @@ def save_tensors(
     Raises:
         DatasetError: if the path must not be written to, or the file cannot be written.
     """
-    # safetensors refuses tensors that share memory.
-    separate = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    # safetensors refuses tensors that share memory. A tensor of one number is contiguous with any strides, so that `contiguous`
+    # would keep strides with which its bytes cannot be viewed.
+    separate = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     text = json.dumps(header or {}, sort_keys=True)
     if (length := len(json.dumps(text)) + sum(len(name) + 200 for name in tensors)) > LONGEST_HEADER:
         raise DatasetError(f"{one_line(path)}: at most {LONGEST_HEADER} bytes may describe the tensors, got {length}")

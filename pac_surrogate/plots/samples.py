@@ -28,6 +28,7 @@ from pac_surrogate.plots.style import COLOURS, INPUT, SIGNED, TRUTH, in_style, s
 from pac_surrogate.utilities.arguments import whole_numbers
 
 DOTS = 200
+LETTERS = 132  # of a heading that fit into a row of panels
 
 
 @in_style()
@@ -175,7 +176,7 @@ def _draw_samples(sides: Mapping[str, Dataset], count: int, ax: np.ndarray | Non
                 upper.tick_params(labelbottom=False)
     for (role, i), header in headers.items():
         short = single and len(", ".join(header)) <= 50
-        numbers = (", " if single else "\n").join(header[1:])
+        numbers = textwrap.fill(", ".join(header[1:]), LETTERS // count) if single else "\n".join(header[1:])
         text = ", ".join(header) if short else f"{header[0]}\n{numbers}"
         cells[role][0][i].set_title(text.strip(), fontsize="medium" if single else "small")
     add_legend(panels)

@@ -72,6 +72,20 @@ def test_lines_along_x_are_the_inputs_in_grey_and_the_outputs_on_one_scale():
     assert limits[0] < np.min(drawn) < np.max(drawn) < limits[1]
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_heading_of_many_numbers_is_broken_into_lines_that_fit_above_their_panel(samples):
+    names = [f"conductivity_of_layer_{i}" for i in range(6)]
+    inputs = {name: numbers(i) for i, name in enumerate(names)}
+    side = pac.Dataset.from_arrays(inputs, {"temperature": numbers(9, 6)}, axes={"temperature": ("x",)})
+    for panel in panels_of(pac.plot_samples(side, side, samples=samples)):
+        first, *lines = panel.get_title().split("\n")
+        assert first in [f"{role} {i}" for role in ("source", "target") for i in range(1, samples + 1)]
+        assert " ".join(lines).count("conductivity of layer") == 6
+        # A row of panels is ten inches wide, and a letter of this size is some 0.07 inch wide.
+        assert max(map(len, lines)) <= 132 // samples
+        assert len(lines) > 1
+
+
 def test_axes_carry_the_coordinates_and_units_of_a_file(tmp_path):
     paths = generate(find_pair("advection_diffusion"), tmp_path, samples=6)
     source, target = (pac.open_dataset(paths[side]).train for side in ("source", "target"))

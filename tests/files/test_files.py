@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from pac_surrogate.files import (
     NetcdfVariable,
     Variable,
     describe,
+    load_tensors,
     make_split,
     make_subset_order,
     read_description,
@@ -30,6 +32,7 @@ from pac_surrogate.files import (
     read_rows,
     read_xarray,
     replacing,
+    save_tensors,
     validate,
     write_netcdf,
     write_xarray,
@@ -588,3 +591,14 @@ def test_a_file_that_is_not_a_data_file_is_named(tmp_path: Path) -> None:
                 read(path)
             assert str(raised.value).startswith(f"{path}: ")
             assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_tensor_of_one_number_is_saved_whatever_its_strides(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """A column of one row, cut from a matrix, is contiguous with any stride, with which its bytes cannot be viewed."""
+    strided = torch.as_strided(torch.arange(60.0, dtype=torch.float64), shape, (52,) * len(shape), 7)
+    assert strided.is_contiguous()
+    save_tensors(tmp_path / "one", {"strength": strided})
+    found = load_tensors(tmp_path / "one", checked=True)[0]["strength"]
+    assert found.shape == shape
+    assert found.item() == 7

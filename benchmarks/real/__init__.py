@@ -1,0 +1,1 @@
+"""Pairs whose sources and targets are computed by libraries that others wrote, or measured."""
