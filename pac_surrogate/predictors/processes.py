@@ -1,16 +1,17 @@
 """Gaussian processes of a few components, each with hyper-parameters of its own: a source as its own samples describe it."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.codec import Coded
-from pac_surrogate.processes.covariance import KERNELS, cross_covariance
+from pac_surrogate.processes.covariance import KERNELS, QUADRATIC, cross_covariance
 from pac_surrogate.processes.fits import safe_cholesky
 
 ROWS = 2**22  # largest number of entries in one piece of the covariance, or of the scaled inputs behind it
@@ -21,7 +22,7 @@ class Processes(Coded):
     """Independent Gaussian processes of components, which a basis maps to outputs.
 
         component_c(x) = mean_c + k_c(x, points) weights_c,     y = component(x) @ basis + offset
-        k_c(x, x') = amplitude_c kappa_c(||(x - x') * inverse_lengths_c||), see `processes.covariance`
+        k_c(x, x') = amplitude_c kappa_c(x * inverse_lengths_c, x' * inverse_lengths_c), see `processes.covariance`
 
     Attributes:
         points: the inputs of the samples, standardised (sample, input).
@@ -30,8 +31,8 @@ class Processes(Coded):
         amplitudes: variances (component,).
         inverse_lengths: (component, input).
         noise: noise variances (component,).
-        kernels: rbf | matern for each component.
-        basis: orthonormal rows (component, output).
+        kernels: rbf | matern | quadratic for each component.
+        basis: a row for each component (component, output).
         offset: (output,).
     """
 
@@ -67,6 +68,21 @@ class Processes(Coded):
         """Return the prior covariance of a component."""
         scale = self.inverse_lengths[c, None, None].to(x.device)
         return cross_covariance(self.kernels[c], self.amplitudes[c, None].to(x.device), scale, x, points.to(x.device))
+
+    def members(self, which: Int[Tensor, " member"]) -> "Processes":
+        """Return processes that are some of these, or several times the same."""
+        kernels = tuple(self.kernels[int(one)] for one in which)
+        columns = {"weights": self.weights[:, which].contiguous(), "kernels": kernels}
+        rows = {name: getattr(self, name)[which] for name in ("mean", "amplitudes", "inverse_lengths", "noise", "basis")}
+        return dataclasses.replace(self, **columns, **rows)  # type: ignore[arg-type]
+
+    def values(self) -> Float[Tensor, "component sample 1"]:
+        """Return the values of the samples to which the processes were fitted: R weights + mean."""
+        rows = [
+            self.kernel(c, self.points, self.points) @ self.weights[:, [c]] + self.noise[c] * self.weights[:, [c]] + mean
+            for c, mean in enumerate(self.mean)
+        ]
+        return torch.stack(rows)
 
     def factor(self, c: int) -> Float[Tensor, "sample sample"]:
         """Return the Cholesky factor of the covariance of a component's samples."""
@@ -115,5 +131,6 @@ def check_kernels(called: str, kernels: tuple[str, ...], components: int) -> Non
     Raises:
         ValueError: if one is unknown, or their number is wrong; the message is one line.
     """
-    if len(kernels) != components or not set(kernels) <= set(KERNELS):
-        raise ValueError(f"{called} does not fit: each of its {components} components needs a kernel of {', '.join(KERNELS)}")
+    known = (*KERNELS, QUADRATIC)
+    if len(kernels) != components or not set(kernels) <= set(known):
+        raise ValueError(f"{called} does not fit: each of its {components} components needs a kernel of {', '.join(known)}")

@@ -1,7 +1,8 @@
-"""Stationary covariance functions, and the hyper-parameters of a sum of products of them.
+"""Covariance functions, and the hyper-parameters of a sum of products of them.
 
-    k(z, z') = sum_t amplitude_t prod_j kappa(||(z - z') * inverse_lengths_tj||)
-    kappa(r) = exp(-r^2/2)  (RBF)   or   (1 + s + s^2/3) exp(-s) with s = sqrt(5) r  (Matern 5/2)
+    k(z, z') = sum_t amplitude_t prod_j kappa_tj(z, z'),   in scaled coordinates u = z * inverse_lengths_tj:
+    kappa = exp(-r^2/2)  (RBF)   or   (1 + s + s^2/3) exp(-s) with s = sqrt(5) r  (Matern 5/2),   r = ||u - u'||
+    kappa = (1 + u u')^2  (quadratic: the polynomials of second degree, whose coefficients are normal)
 
 Source: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), chapter 4.
 """
@@ -15,18 +16,38 @@ from jaxtyping import Float
 from torch import Tensor
 
 KERNELS = ("matern", "rbf")
+QUADRATIC = "quadratic"
 SEPARATE = 12  # up to this number of dimensions each has a length scale of its own
 SAMPLES_EACH = 10  # so has each of more dimensions, if there are this many samples for each of them
 # Bounds in units of the deviation of the inputs and of the variance of the values. Great lengths and amplitudes together make
 # the process a polynomial, which a smooth response of few samples may be; see Driscoll & Fornberg, Comput. Math. Appl. 43 (2002).
-LENGTHS, AMPLITUDES, NOISE = (1e-2, 1e4), (1e-6, 1e8), (1e-10, 1e2)
+LENGTHS, AMPLITUDES, NOISE = (1e-2, 1e4), (1e-12, 1e8), (1e-10, 1e2)
 # Least noise for each sample, relative to the amplitude: the rounding errors of the factorisation of n samples are some n times
 # 2e-16 times their variance, which this exceeds by a factor of five.
 JITTER = 1e-15
 
 
+def factor_of(
+    kernel: str, u: Float[Tensor, "*run row dimension"], v: Float[Tensor, "*run sample dimension"], *, exact: bool
+) -> Float[Tensor, "*run row sample"]:
+    """Return kappa of scaled coordinates; see the module's docstring.
+
+    Args:
+        kernel: matern | rbf | quadratic.
+        u, v: scaled coordinates.
+        exact: whether distances come from differences of coordinates. A product of matrices is faster; its squares of distances
+            are wrong by some 1e-16 of the square of the largest coordinate, which in a fit lies far below the noise.
+    """
+    if kernel == QUADRATIC:
+        return (1 + u @ v.mT).square()
+    if exact:
+        return correlation(kernel, torch.cdist(u, v, compute_mode="donot_use_mm_for_euclid_dist").square())
+    square = u.square().sum(-1)[..., :, None] + v.square().sum(-1)[..., None, :] - 2 * u @ v.mT
+    return correlation(kernel, square.clamp_min(0.0))
+
+
 def correlation(kernel: str, square: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return kappa for squares of scaled distances; see the module's docstring."""
+    """Return kappa for squares of scaled distances, r^2."""
     if kernel == "rbf":
         return torch.exp(-0.5 * square)
     s = (5 * square).clamp_min(1e-30).sqrt()  # the root of 0 has no derivative
@@ -40,13 +61,12 @@ def cross_covariance(
     z: Float[Tensor, "row dimension"],
     points: Float[Tensor, "sample dimension"],
 ) -> Float[Tensor, "row sample"]:
-    """Return k(z, points), from differences of coordinates: a product of matrices would lose half of the digits."""
+    """Return k(z, points)."""
     total = torch.zeros(len(z), len(points), dtype=z.dtype, device=z.device)
     for amplitude, factors in zip(amplitudes, inverse_lengths, strict=True):
         term = amplitude
         for scale in factors:
-            distance = torch.cdist(z * scale, points * scale, compute_mode="donot_use_mm_for_euclid_dist")
-            term = term * correlation(kernel, distance.square())
+            term = term * factor_of(kernel, z * scale, points * scale, exact=True)
         total = total + term
     return total
 
@@ -59,7 +79,7 @@ class Shape:
     kappa(x, x') kappa(f, f') and kappa(x, x').
 
     Attributes:
-        kernel: matern | rbf.
+        kernel: matern | rbf | quadratic.
         inputs: number of dimensions of x.
         components: number of dimensions of f.
         separate: whether each dimension of x has a length of its own.
@@ -150,19 +170,20 @@ class Shape:
     def covariance(
         self, parameters: Float[Tensor, "run parameter"], z: Float[Tensor, "sample dimension"]
     ) -> Float[Tensor, "run sample sample"]:
-        """Return the covariances of noisy samples for each vector of hyper-parameters, with derivatives.
+        """Return the covariances of noisy samples for each vector of hyper-parameters, with derivatives."""
+        signal, noise = self.parts(parameters, z)
+        return signal + torch.diag_embed(noise[:, None].expand(-1, len(z)))
 
-        Squares of distances come from a product of matrices, which is fast. They are wrong by some 1e-16 of the square of the
-        largest scaled coordinate, which lies far below the noise.
-        """
+    def parts(
+        self, parameters: Float[Tensor, "run parameter"], z: Float[Tensor, "sample dimension"]
+    ) -> tuple[Float[Tensor, "run sample sample"], Float[Tensor, " run"]]:
+        """Return the covariances without noise, and the variance of the noise."""
         amplitudes, inverse, noise = self.decode(parameters, len(z))
-        total = torch.diag_embed(noise[:, None].expand(-1, len(z)))
+        total = torch.zeros(len(parameters), len(z), len(z), dtype=z.dtype)
         for number, term in enumerate(self.terms):
             product = amplitudes[:, number, None, None]
             for factor in range(len(term)):
                 scaled = z * inverse[:, number, factor, None, :]
-                norms = scaled.square().sum(2)
-                square = norms[:, :, None] + norms[:, None, :] - 2 * scaled @ scaled.transpose(1, 2)
-                product = product * correlation(self.kernel, square.clamp_min(0.0))
+                product = product * factor_of(self.kernel, scaled, scaled, exact=False)
             total = total + product
-        return total
+        return total, noise

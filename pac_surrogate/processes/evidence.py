@@ -58,7 +58,7 @@ def log_evidence(
     *,
     outputs: int | None = None,
     seen: Bool[Tensor, "run sample"] | None = None,
-    mean: bool = True,
+    basis: Float[Tensor, "sample column"] | None = None,
 ) -> Float[Tensor, " run"]:
     """Return the log restricted likelihood of each run; -inf where the covariance is not positive definite in float64.
 
@@ -67,16 +67,17 @@ def log_evidence(
         values: samples of each output. If there are more outputs than samples, other columns Y with the same Y Y' serve as well.
         outputs: number of outputs, by default the number of columns.
         seen: which samples each run has; the others have no influence.
-        mean: whether each output has an unknown constant mean, with a flat prior.
+        basis: H, by default one column of ones, an unknown constant mean of each output.
     """
     runs, samples, columns = values.shape
-    basis = torch.ones(runs, samples, int(mean), dtype=values.dtype, device=values.device)
-    number = torch.full((runs,), samples - int(mean), dtype=values.dtype, device=values.device)
+    means = torch.ones(samples, 1, dtype=values.dtype, device=values.device) if basis is None else basis
+    unknown, rows = means.shape[1], means.expand(runs, -1, -1)
+    number = torch.full((runs,), samples - unknown, dtype=values.dtype, device=values.device)
     if seen is not None:
         # A sample that a run has not seen gets variance 1, covariance 0 and value 0: it changes no determinant and no product.
         kept = seen.to(values)
         covariance = covariance * (kept[:, :, None] * kept[:, None, :]) + torch.diag_embed(1 - kept)
-        values, basis, number = values * kept[:, :, None], basis * kept[:, :, None], kept.sum(1) - int(mean)
+        values, rows, number = values * kept[:, :, None], rows * kept[:, :, None], kept.sum(1) - unknown
     count = columns if outputs is None else outputs
-    found: Tensor = _Evidence.apply(covariance, values, basis, float(count))
+    found: Tensor = _Evidence.apply(covariance, values, rows, float(count))
     return found - 0.5 * count * number * math.log(2 * math.pi)

@@ -132,7 +132,7 @@ def _search(
         with torch.enable_grad():
             found = scaled.evidence(parameters, which // count)
             if scaled.below is not None:
-                found = found - _unlikeness(scaled.shape, parameters)
+                found = found - unlikeness(scaled.shape, parameters)
             (gradient,) = torch.autograd.grad(found.sum(), parameters)
         finite = torch.isfinite(found.detach()) & torch.isfinite(gradient).all(1)
         return torch.where(finite, found.detach(), -torch.inf), torch.where(finite[:, None], gradient, 0.0)
@@ -193,7 +193,8 @@ def _starts(problems: Problems) -> Float[Tensor, "problem start parameter"]:
     return torch.cat([related, unrelated.to(related)], 1)
 
 
-def _unlikeness(shape: Shape, parameters: Float[Tensor, "run parameter"]) -> Float[Tensor, " run"]:
+def unlikeness(shape: Shape, parameters: Float[Tensor, "run parameter"]) -> Float[Tensor, " run"]:
+    """Return minus the log prior of the lengths of a discrepancy, which are normal around a common one, up to a constant."""
     lengths = parameters[:, 1 : 1 + shape.groups[0][1]]
     return (lengths - lengths.mean(1, keepdim=True)).square().sum(1) / (2 * LIKE**2)
 

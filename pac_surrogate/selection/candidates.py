@@ -15,8 +15,8 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.nested_cross_validation import nested_choice
 from pac_surrogate.data.repeats import group_sum, groups_of
 from pac_surrogate.kernels.tangent import KERNEL_ROWS
-from pac_surrogate.methods.around.co_kriging import co_kriged
 from pac_surrogate.methods.around.gaussian_process import GP
+from pac_surrogate.methods.around.levels import co_kriged
 from pac_surrogate.methods.around.linear_correction import RidgeLines
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.methods.tuned.atl import ATL, Statistics

@@ -9,7 +9,8 @@ from cases import initial_surrogate
 import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
-from pac_surrogate.methods.around.co_kriging import CoKriging, around, co_kriged
+from pac_surrogate.methods.around.co_kriging import CoKriging
+from pac_surrogate.methods.around.levels import around, co_kriged
 from pac_surrogate.methods.around.source_process import processes_of, source_process
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.processes.covariance import Shape
@@ -136,9 +137,7 @@ def test_both_levels_together_have_the_likelihood_of_the_joint_process():
     separate = log_evidence(low[None], y[None]) + conditional
     both = torch.cat([x, z])
     scale = torch.cat([torch.ones(12), torch.full((5,), rho)]).double()
-    joint = base.kernel(0, both, both) * scale[:, None] * scale + torch.diag(
-        torch.cat([base.noise.expand(12), torch.zeros(5)])
-    )
+    joint = base.kernel(0, both, both) * scale[:, None] * scale + torch.diag(torch.cat([base.noise.expand(12), torch.zeros(5)]))
     joint[12:, 12:] += shape.covariance(upper[None], z)[0]
     # The basis of the joint process is (1, rho) on the low level and 1 on the high one.
     means = torch.stack([scale, torch.cat([torch.zeros(12), torch.ones(5)])], 1).double()
@@ -325,5 +324,3 @@ def test_damaged_files_are_refused(name, tmp_path):
 def test_wrong_settings_are_refused_in_one_line(option):
     with pytest.raises(ValueError, match=f"{option} must be at least 1, got 0"):
         CoKriging(**{option: 0})
-
-

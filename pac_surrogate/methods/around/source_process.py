@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -77,17 +78,29 @@ def _fitted(
     with threads_for(float(min(samples, FITTED)) ** 3):
         fits = [fit(Problems(shape, x, values, seen)) for shape in shapes]
     best = torch.stack([evidence for _, evidence in fits]).argmax(0)
-    decoded = [shape.decode(parameters, samples) for shape, (parameters, _) in zip(shapes, fits, strict=True)]
-    rows = torch.arange(components)
-    amplitudes, inverse, noise = (torch.stack(part)[best, rows] for part in zip(*decoded, strict=True))
+    own = torch.stack([parameters for parameters, _ in fits])[best, torch.arange(components)]
+    return with_parameters(x, values, [KERNELS[int(one)] for one in best], own, basis, offset)
+
+
+def with_parameters(
+    x: Float[Tensor, "sample input"],
+    values: Float[Tensor, "component sample 1"],
+    kernels: Sequence[str],
+    parameters: Float[Tensor, "component parameter"],
+    basis: Float[Tensor, "component output"],
+    offset: Float[Tensor, " output"],
+) -> Processes:
+    """Return the processes of samples with these kernels and hyper-parameters."""
+    samples, components = len(x), len(values)
+    amplitudes, inverse, noise = Shape.suited(kernels[0], x.shape[1], samples).decode(parameters, samples)
     bare = Processes(
         points=x,
         weights=torch.zeros(samples, components, dtype=torch.float64),
         mean=torch.zeros(components, dtype=torch.float64),
-        amplitudes=amplitudes[:, 0],
-        inverse_lengths=inverse[:, 0, 0],
+        amplitudes=amplitudes[:, 0].contiguous(),
+        inverse_lengths=inverse[:, 0, 0].contiguous(),
         noise=noise,
-        kernels=tuple(KERNELS[int(one)] for one in best),
+        kernels=tuple(kernels),
         basis=basis,
         offset=offset,
     )
