@@ -1,6 +1,6 @@
 """Co-kriging and the automatic choice on classic functions in two fidelities, beside emukit and SMT on the same draws.
 
-    python benchmarks/classics.py                              12 functions x 3 draws: some ten minutes on one core
+    python benchmarks/classics.py                              12 functions x 3 draws: two minutes on one core
     python benchmarks/classics.py --first-draw 100 --draws 5   other draws
     python benchmarks/classics.py --out benchmarks/results/classics     the results that the book shows
     python benchmarks/classics.py --quick                      a short run of two functions; its numbers mean nothing
@@ -42,7 +42,7 @@ from two_fidelity.problems import PROBLEMS, Draw
 
 METHODS: dict[str, Any] = {
     "co-kriging": pac.CoKriging(),
-    "auto": "auto",
+    "auto": pac.Auto(),
     "GP on the residual": pac.GP(on="residual"),
     "GP on the target": pac.GP(on="target"),
     "fine-tune": pac.FineTune(),
@@ -75,12 +75,12 @@ def main(
     out = out or Path(f"results/classics{'_quick' if quick else ''}")
     steps = QUICK_STEPS if quick else STEPS
     known = PeerResults(out / "peers.json", peers) if set(PEERS) & set(methods) else None
+    own = {name: METHODS[name] for name in methods if name in METHODS}
     results: list[Result] = []
     for function in functions:
         samples = {number: PROBLEMS[function].draw(number) for number in numbers}
         if known is not None:
             results += [result for result in of_peers(known, function, samples) if result.method in methods]
-        own = {name: METHODS[name] for name in methods if name in METHODS}
         for number, drawn in samples.items():
             results += fit_all(function, number, drawn, own, steps) if own else ()
         last = (f"{result.method} {result.error:.2g}" for result in results if result[:2] == (function, numbers[-1]))
@@ -93,7 +93,6 @@ def main(
     write_csv(out / "errors.csv", Result._fields, results, digits=4)
     write_figure(out / f"classics.{figures}", draw_errors(results, methods))
     setting = {"draws": list(numbers), "model": repr(MODEL), "pretrain_steps": steps[0], "steps": steps[1]}
-    own = {name: METHODS[name] for name in methods if name in METHODS}
     write_config(out, setting, own, time.perf_counter() - began, "cpu")
 
 

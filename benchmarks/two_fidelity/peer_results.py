@@ -43,7 +43,7 @@ class PeerResults:
             entry = self._measure(function, number, draw, digest)
         if entry is None:
             return []
-        return [Result(function, number, name, *_numbers(entry[name])) for name in PEERS]
+        return [Result(function, number, name, entry[name].get("error", math.nan), entry[name]["seconds"]) for name in PEERS]
 
     def _measure(self, function: str, number: int, draw: Draw, digest: str) -> dict[str, Any]:
         """Run the script of the peers on a draw, and write what it found."""
@@ -63,11 +63,10 @@ class PeerResults:
         entry: dict[str, Any] = {"digest": digest}
         for name in PEERS:
             answer = found[name]
-            if "failed" in answer:
-                entry[name] = {"error": None, "seconds": None, "failed": answer["failed"]}
-            else:
-                missed = draw.error(np.array(answer["prediction"]))
-                entry[name] = {"error": missed, "seconds": round(answer["seconds"], 2)}
+            outcome = (
+                {"failed": answer["failed"]} if "failed" in answer else {"error": draw.error(np.array(answer["prediction"]))}
+            )
+            entry[name] = outcome | {"seconds": round(answer["seconds"], 2)}
         provenance = origin()
         command = provenance["command"].replace(str(self.python), "PYTHON")  # whose path says nothing elsewhere
         self.own["config"] = provenance | {"command": command, "versions": found["versions"]}
@@ -78,7 +77,3 @@ class PeerResults:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"draws": {}}
-
-
-def _numbers(entry: dict[str, Any]) -> tuple[float, float]:
-    return tuple(math.nan if entry[name] is None else float(entry[name]) for name in ("error", "seconds"))  # type: ignore[return-value]
