@@ -8,7 +8,7 @@ from typing import Any
 import pac_surrogate as pac
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.models import Architecture
-from pac_surrogate.pipeline import pretrain_seeds
+from pac_surrogate.pretraining import pretrain_seeds
 from pac_surrogate.runner import Solver
 from pac_surrogate.surrogates.surrogate import Surrogate
 from simulators.ensemble import Pair

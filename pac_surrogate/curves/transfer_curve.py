@@ -26,8 +26,9 @@ from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.method import Method, Outcome, check_case, learns_outputs, needs_target
 from pac_surrogate.methods.specification import Choosable, as_methods
 from pac_surrogate.models import Architecture, as_architecture
-from pac_surrogate.pipeline import pretrain_seeds, remembered
+from pac_surrogate.pipeline import remembered
 from pac_surrogate.prepare import prepare, warn_of
+from pac_surrogate.pretraining import pretrain_seeds
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
