@@ -27,6 +27,7 @@ import pac_surrogate as pac
 from pac_surrogate.data.metrics import rmse_std
 from pac_surrogate.models import Architecture
 from pac_surrogate.pretraining import pretrain_seeds
+from pac_surrogate.runner import Solver
 from shared.command import Out, Report
 from shared.comparison import Comparison
 from shared.files import write_json
@@ -160,6 +161,7 @@ def measure(data: pac.Dataset, training: Training, seeds: int, samples: int, dev
         learning_rate=training.learning_rate,
         batch_size=training.batch_size,
         valid=valid,
+        solver=Solver(device),
     )
     seconds = time.process_time() - began
     test = data.test
@@ -169,7 +171,7 @@ def measure(data: pac.Dataset, training: Training, seeds: int, samples: int, dev
 def rows_of(found: Found) -> list[tuple[str, list[float]]]:
     """Return a row of HEAD for each setting that is finished on every source: geometric means over the sources."""
     names = [name for name in SETTINGS if all(name in own for own in found.values())]
-    errors = np.log([[statistics.mean(own[name]["errors"]) for name in names] for own in found.values()])
+    errors = np.log([[mean_error(own[name]) for name in names] for own in found.values()])
     seconds = np.array([[own[name]["seconds"] for name in names] for own in found.values()])
     above = errors - errors.min(1, keepdims=True)
     means, largest = np.exp(above.mean(0)), np.exp(above.max(0))
@@ -189,8 +191,13 @@ def print_errors(found: Found) -> None:
     print(text_table(("setting", *found), [(name, *(shown(own.get(name)) for own in found.values())) for name in names]))
 
 
+def mean_error(one: Mapping[str, Any]) -> float:
+    """Return the mean error of the seeds of a setting."""
+    return statistics.mean(one["errors"])
+
+
 def shown(one: Mapping[str, Any] | None) -> str:
-    return "" if one is None else f"{statistics.mean(one['errors']):.4f}"
+    return "" if one is None else f"{mean_error(one):.4f}"
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def pretrain_seeds(
     elif valid:
         trained, unseen = _held_out(data, scaling, valid)
     scaled = scaling.standardise(trained)
-    scaled_valid = scaling.standardise(unseen) if unseen else None
+    scaled_valid = scaling.standardise(unseen) if unseen else None  # where all inputs are equal, none are held out
     # A user's module that is not to be trained keeps its weights; otherwise every seed has its own initial weights.
     kept = isinstance(model, Module) and steps == 0
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -182,10 +182,11 @@ def _fraction(valid: Any) -> float:
 
 def _held_out(data: Dataset, scaling: Scaling, fraction: float) -> tuple[Dataset, Dataset]:
     """Divide samples into those that train and those that validate, at random; samples of equal inputs stay together."""
-    group = groups_of(torch.from_numpy(np.asarray(scaling.standardise(data).input_matrix, dtype=np.float64))).numpy()
-    inputs = count_of(torch.from_numpy(group))
+    x = torch.from_numpy(np.asarray(scaling.standardise(data).input_matrix, dtype=np.float64))
+    group = groups_of(x)
+    inputs = count_of(group)
     chosen = np.random.default_rng(inputs).permutation(inputs)[: min(round(fraction * inputs), inputs - 1)]
-    held = np.isin(group, chosen)
+    held = np.isin(group.numpy(), chosen)
     return data[np.flatnonzero(~held)], data[np.flatnonzero(held)]
 
 

@@ -73,7 +73,7 @@ class Surrogate(Shown):
             "inputs": inputs,
             "outputs": outputs,
             "trained on": _samples(self.provenance),
-            "validation error": _validated(self.provenance),
+            "validated on": _validated(self.provenance),
             "transferred to": _samples(adapted),
             "method": adapted.get("method"),
             "choice": self.choice and self.choice.reason,
@@ -399,5 +399,4 @@ def _validated(origin: Mapping[str, Any]) -> str | None:
     outputs: Any = kept.get("outputs")
     each = outputs if isinstance(outputs, Mapping) and all(isinstance(one, float) for one in outputs.values()) else {}
     named = f" ({listed([f'{name} {error:.3g}' for name, error in each.items()])})" if len(each) > 1 else ""
-    whose = " of the source" if "transfer" in origin else ""
-    return f"{kept['error']:.3g}{named} of the deviation{whose}, {kept.get('samples')} samples"
+    return f"{kept.get('samples')} samples, error {kept['error']:.3g} of the deviation{named}"

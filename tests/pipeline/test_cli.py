@@ -48,6 +48,13 @@ def test_describe_and_validate_a_generated_file(files, capsys):
     assert "valid" in capsys.readouterr().out
 
 
+def test_describe_shows_the_own_error_of_a_saved_surrogate(source_surrogate, capsys):
+    capsys.readouterr()
+    assert run(["describe", source_surrogate]) == 0
+    kept = pac.Surrogate.load(source_surrogate).provenance["validation"]
+    assert f"  validated on  {kept['samples']} samples, error {kept['error']:.3g} of the deviation\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("headline", "factor", "line"),
     [

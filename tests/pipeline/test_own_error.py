@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,8 +10,12 @@ import torch
 from cases import initial_surrogate
 
 import pac_surrogate as pac
+from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.pipeline import _warn_of_source
 from pac_surrogate.predictors import Mixture, Network
 from pac_surrogate.predictors.choice import CandidateError, Choice
+from pac_surrogate.prepare import prepare
+from pac_surrogate.pretraining import _held_out, _warn_of_error
 from pac_surrogate.surrogates.own_error import known_error, own_error
 
 SMALL = {"model": pac.MLP(hidden=(16, 16)), "steps": 300, "learning_rate": 1e-2, "device": "cpu"}
@@ -117,13 +122,13 @@ def test_pretrain_keeps_the_error_on_samples_that_it_was_not_trained_on(tmp_path
     missed = np.sqrt(np.mean((surrogate.predict(unseen.x) - unseen.y) ** 2)) / y.std()
     assert kept["error"] == pytest.approx(missed, rel=1e-4)
     assert kept["samples"] == 100
-    assert f"{kept['error']:.3g} of the deviation, 100 samples" in repr(surrogate)
+    assert f"validated on  100 samples, error {kept['error']:.3g} of the deviation\n" in f"{surrogate!r}\n"
     surrogate.save(tmp_path / "s")
     loaded = pac.Surrogate.load(tmp_path / "s")
     assert loaded.provenance["validation"] == kept
     assert repr(loaded) == repr(surrogate)
     adapted = pac.transfer(surrogate, unseen[:8], method=pac.SourceUnchanged(), intervals=False)
-    assert "of the deviation of the source, 100 samples" in repr(adapted)
+    assert "validated on    100 samples" in repr(adapted)  # what is known of its source
 
 
 def test_a_tenth_of_the_samples_is_held_out_and_not_trained_on():
@@ -145,9 +150,14 @@ def test_a_tenth_of_the_samples_is_held_out_and_not_trained_on():
 
 def test_samples_of_one_input_are_held_out_together():
     x, y = table(60)
-    x, y = np.repeat(x, 5, axis=0), np.repeat(y, 5) + np.tile(np.arange(5.0), 60)
-    surrogate = pac.pretrain(x, y, **{**SMALL, "steps": 5})
-    assert surrogate.provenance["validation"]["samples"] == 30  # six inputs of five samples each
+    data = pac.Dataset.from_arrays(np.repeat(x, 5, axis=0), np.repeat(y, 5) + np.tile(np.arange(5.0), 60))
+    kept, held = _held_out(data, fit_scaling(data), 0.1)
+    inputs = [{tuple(row) for row in part.input_matrix} for part in (kept, held)]
+    assert [len(part) for part in inputs] == [54, 6]
+    assert inputs[0].isdisjoint(inputs[1])
+    assert sorted([*kept.output_matrix[:, 0], *held.output_matrix[:, 0]]) == sorted(data.output_matrix[:, 0])
+    everything = _held_out(data[:5], fit_scaling(data), 0.9)  # one input: it is kept
+    assert [len(part) for part in everything] == [5, 0]
 
 
 def test_fewer_than_a_hundred_samples_are_all_trained_on_and_splits_are_used():
@@ -187,8 +197,6 @@ def test_inputs_that_explain_nothing_are_named_and_noise_is_not(kind, seed):
 def test_a_few_samples_are_no_evidence_that_inputs_explain_nothing():
     """Two standard errors of ten samples reach a tenth wherever the estimate is not far below 0: 10 samples, fraction 0.3."""
     kept = {"samples": 10, "error": 0.9, "outputs": {"y": 0.9}, "explained": 0.02, "standard_error": 0.05}
-    from pac_surrogate.pretraining import _warn_of_error
-
     found, _ = exact([0.0] * 4)
     for explained, deviation, count in ((0.02, 0.05, 0), (0.02, 0.03, 1), (0.2, 0.0, 0), (-0.5, 0.2, 1), (None, None, 0)):
         entry = {**kept, "explained": explained, "standard_error": deviation}
@@ -223,8 +231,15 @@ def test_a_poor_source_network_is_named_where_its_error_is_what_is_left(poor):
     assert messages(lambda: pac.transfer(good, noisy, method=pac.LinearCorrection()))[1] == []
 
 
+@dataclasses.dataclass(frozen=True)
+class Independent(pac.LinearCorrection):
+    """A method which states that it does not use the source; its result is that of the linear correction."""
+
+    needs_target: ClassVar[bool] = True
+
+
 def test_nothing_is_said_where_the_source_network_is_not_used_or_no_samples_were_left_out(poor):
-    for method in (pac.Scratch(), pac.GP(on="target")):
+    for method in (pac.Scratch(), pac.GP(on="target"), Independent()):
         assert messages(lambda method=method: pac.transfer(poor[0], target(24), method=method, steps=20))[1] == []
     for options in ({"intervals": False}, {"method": pac.SourceUnchanged(), "intervals": False}):
         options = {"method": pac.LinearCorrection(), **options}
@@ -260,7 +275,7 @@ def test_a_provenance_that_holds_anything_else_is_ignored(kept):
     found, _ = exact([0.0] * 4)
     strange = dataclasses.replace(found, provenance={"validation": kept})
     assert known_error(strange) == {}
-    assert "validation error" not in repr(strange)
+    assert "validated on" not in repr(strange)
 
 
 def test_the_weight_of_the_source_network_in_a_choice_counts_what_uses_it():
@@ -275,9 +290,6 @@ def test_the_weight_of_the_source_network_in_a_choice_counts_what_uses_it():
 )
 def test_half_of_the_squared_error_is_the_threshold_and_what_was_overcome_is_not_named(error, left, warned):
     """0.3^2 = 0.09 is half of 0.424^2, and four times 0.15^2; the standard error of what is left is 0."""
-    from pac_surrogate.pipeline import _warn_of_source
-    from pac_surrogate.prepare import prepare
-
     source, data = exact([0.0] * 4)
     source = dataclasses.replace(source, provenance={"validation": {"outputs": {"a": 0.3, "b": 0.3}}})
     prepared = prepare(source, data[:20], None)
