@@ -78,7 +78,7 @@ def pretrain(
     activation: Annotated[str, typer.Option(help="Activation: gelu, relu, silu or tanh.")] = "gelu",
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(help="Steps of Adam.")] = 3000,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     batch_size: int = 128,
     device: Device = "auto",
 ) -> None:

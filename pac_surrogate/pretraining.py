@@ -41,7 +41,7 @@ def pretrain(
     model: Architecture | nn.Module | type | str | None = None,
     seed: int = 0,
     steps: int = 3000,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     batch_size: int = 128,
     valid: Given | float | None = None,
     device: str = "auto",
@@ -54,7 +54,8 @@ def pretrain(
         error = sqrt(mean over samples and columns of ((f - y) / deviation)^2)
 
     with the deviation of each output column in the training data: 0 is perfect, and predicting the mean gives about 1. Its
-    `provenance["validation"]` holds the number of samples, the error of all outputs together and that of each output variable.
+    `provenance["validation"]` holds the number of samples, this error of all outputs together and of each output variable, the
+    fraction of the outputs' variance that is explained with its standard error, and whether the samples are some of `data`.
 
     Args:
         data: source training samples, which determine the scaling; of a dataset with valid or test samples, its train split.
@@ -114,7 +115,7 @@ def pretrain_seeds(
     model: Architecture,
     seeds: Sequence[int],
     steps: int,
-    learning_rate: float = 1e-3,
+    learning_rate: float,
     batch_size: int = 128,
     valid: Dataset | float | None = None,
     solver: Solver | None = None,
@@ -161,7 +162,7 @@ def pretrain_seeds(
         origin = provenance(data, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size)
         found = dataclasses.replace(bare, predictor=dataclasses.replace(network, weights=result.weights))
         measured = own_error(found, unseen) if unseen else None
-        origin |= {VALIDATION: measured} if measured else {}
+        origin |= {VALIDATION: {**measured, "held_out": trained is not data}} if measured else {}
         surrogates.append(dataclasses.replace(found, provenance=origin))
     return surrogates
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pac_surrogate as pac
+from pac_surrogate.curves.transfer_curve import PRETRAINING_RATE
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.models import Architecture
 from pac_surrogate.pretraining import pretrain_seeds
@@ -132,6 +133,7 @@ def pretrain_sources(source: pac.Dataset, model: Architecture, spending: Spendin
         model=model,
         seeds=range(spending.seeds),
         steps=spending.pretrain_steps,
+        learning_rate=PRETRAINING_RATE,
         batch_size=spending.batch_size,
         valid=source.valid,
         solver=solver,

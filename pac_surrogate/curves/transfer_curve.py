@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
+PRETRAINING_RATE = 1e-3  # not that of `pretrain`: all stored curves were measured with it
 
 
 @own_settings()
@@ -81,7 +82,7 @@ def transfer_curve(
         surrogates: pretrained source surrogates or their paths, one for each seed; nothing is pretrained if they are given.
         steps: gradient steps on the target.
         source_steps: gradient steps of a method's stage on the source.
-        pretrain_steps: gradient steps of pretraining.
+        pretrain_steps: gradient steps of pretraining, at a first learning rate of 1e-3.
         batch_size: samples per step.
         folds: number of folds of the cross-validation.
         device: device for training; "auto" is CUDA if it is available.
@@ -202,7 +203,7 @@ def _pretrained(study: _Study, model: Architecture, steps: int, batch_size: int,
     source = study.source
     valid = source.valid if source.has_split("valid") else None
     options = {"seeds": study.seeds, "steps": steps, "batch_size": batch_size, "valid": valid, "solver": solver}
-    return pretrain_seeds(source.train, model=model, **options)  # type: ignore[arg-type]
+    return pretrain_seeds(source.train, model=model, learning_rate=PRETRAINING_RATE, **options)  # type: ignore[arg-type]
 
 
 def _cells(

@@ -399,4 +399,5 @@ def _validated(origin: Mapping[str, Any]) -> str | None:
     outputs: Any = kept.get("outputs")
     each = outputs if isinstance(outputs, Mapping) and all(isinstance(one, float) for one in outputs.values()) else {}
     named = f" ({listed([f'{name} {error:.3g}' for name, error in each.items()])})" if len(each) > 1 else ""
-    return f"{kept.get('samples')} samples, error {kept['error']:.3g} of the deviation{named}"
+    whose = "of these samples" if kept.get("held_out") else "samples"
+    return f"{kept.get('samples')} {whose}, error {kept['error']:.3g} of the deviation{named}"

@@ -135,6 +135,7 @@ def test_a_tenth_of_the_samples_is_held_out_and_not_trained_on():
     x, y = table(300)
     surrogate = pac.pretrain(x, y, **SMALL)
     assert surrogate.provenance["validation"]["samples"] == 30
+    assert "validated on  30 of these samples, error " in repr(surrogate)
     whole = pac.pretrain(x, y, valid=0, **SMALL)
     assert "validation" not in whole.provenance
     assert surrogate.provenance["data"] == whole.provenance["data"]  # both are known by all their samples
