@@ -45,7 +45,7 @@ class Surrogate(Shown):
         scaling: scaling to and from physical units.
         inputs: the input variables, in the order of the columns.
         outputs: the output variables, in the order of the columns.
-        provenance: how it was made: data hash, seed, versions.
+        provenance: how it was made: data hash, seed, versions, and the error on validation samples; see `pretrain`.
         folds: the same method fitted without parts of the target samples; intervals are calibrated by these fits.
         given_inputs: the input variables in the order and layout of the data to which the surrogate was transferred, which
             arrays follow; None if arrays follow `inputs`.
