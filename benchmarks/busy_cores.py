@@ -65,9 +65,9 @@ def works(steps: int) -> dict[str, Callable[[], object]]:
     """Return the calls that are measured, by name."""
     source, target = data(500, 0.0), data(20, 0.3)
     model = pac.MLP(hidden=(32, 32))
-    surrogate = pac.pretrain(source, model=model, steps=steps)
+    surrogate = pac.pretrain(source, model=model, steps=steps, valid=0)
     return {
-        "pretrain": lambda: pac.pretrain(source, model=model, steps=steps),
+        "pretrain": lambda: pac.pretrain(source, model=model, steps=steps, valid=0),
         "PAC": lambda: pac.transfer(surrogate, target, method=pac.PAC(), source=source, steps=steps, source_steps=steps),
         "auto": lambda: pac.transfer(surrogate, target, source=source),
     }

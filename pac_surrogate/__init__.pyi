@@ -60,9 +60,6 @@ from .pipeline import (
     draw_ticket as draw_ticket,
 )
 from .pipeline import (
-    pretrain as pretrain,
-)
-from .pipeline import (
     prune_and_allocate as prune_and_allocate,
 )
 from .pipeline import (
@@ -74,6 +71,7 @@ from .plots.curves import plot_curve as plot_curve
 from .plots.curves import plot_fields as plot_fields
 from .plots.samples import plot_samples as plot_samples
 from .plots.savings import plot_savings as plot_savings
+from .pretraining import pretrain as pretrain
 from .selection.acquisition import next_samples as next_samples
 from .selection.auto import Auto as Auto
 from .solvers.training import fit as fit

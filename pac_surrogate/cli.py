@@ -44,11 +44,17 @@ def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 @_example("pac-surrogate describe data/heat_equation/source.h5")
-def describe(file: DataFile) -> None:
-    """Show the axes, units, ranges and splits of a data file."""
+def describe(file: Annotated[Path, typer.Argument(help="HDF5 data file, or saved surrogate.", show_default=False)]) -> None:
+    """Show the axes, units, ranges and splits of a data file, or what a saved surrogate is and how large its own error is."""
     from pac_surrogate.files import describe
+    from pac_surrogate.files.tensors import KINDS
 
-    typer.echo(describe(file))
+    if not KINDS["pac_surrogate"].holds(file):
+        typer.echo(describe(file))
+        return
+    import pac_surrogate as pac
+
+    typer.echo(repr(pac.Surrogate.load(file)))
 
 
 @_example("pac-surrogate validate data/heat_equation/source.h5")
@@ -72,11 +78,11 @@ def pretrain(
     activation: Annotated[str, typer.Option(help="Activation: gelu, relu, silu or tanh.")] = "gelu",
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(help="Steps of Adam.")] = 3000,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     batch_size: int = 128,
     device: Device = "auto",
 ) -> None:
-    """Train a source surrogate on the train split; the valid split chooses the best weights."""
+    """Train a source surrogate on the train split; the valid split chooses the best weights, and the error on it is kept."""
     import pac_surrogate as pac
 
     _check_surrogate(out, source)

@@ -1,135 +1,35 @@
-"""The main functions: pretrain, prune and allocate, draw a ticket, transfer."""
+"""The main functions beside `pretrain`: prune and allocate, draw a ticket, transfer."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
 
 from pac_surrogate.data.conversion import Given, as_dataset
+from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.matching import is_numbered
-from pac_surrogate.data.scaling import fit_scaling
+from pac_surrogate.data.repeats import group_mean
 from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.folds import LeaveOut
-from pac_surrogate.methods.method import Method, Outcome, check_case
+from pac_surrogate.methods.method import Method, Outcome, check_case, needs_target
 from pac_surrogate.methods.pruned.exempt import READOUT
 from pac_surrogate.methods.pruned.pac import Allocate
 from pac_surrogate.methods.specification import Choosable, as_method, make_described
-from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
-from pac_surrogate.models.size import check_size
-from pac_surrogate.plan import make_plan
-from pac_surrogate.predictors import build_network
-from pac_surrogate.prepare import prepare, warn_of, warn_of_strangers
+from pac_surrogate.prepare import Prepared, prepare, warn_of, warn_of_strangers
 from pac_surrogate.runner import Solver, run
-from pac_surrogate.solvers.training import fit
+from pac_surrogate.surrogates.layout import same_variables
+from pac_surrogate.surrogates.own_error import known_error
 from pac_surrogate.surrogates.saved import provenance
 from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
-from pac_surrogate.utilities.arguments import check_flags, check_numbers, whole_numbers, whole_seed
+from pac_surrogate.utilities.arguments import check_flags, whole_seed
 from pac_surrogate.utilities.process import own_settings
 
-
-@own_settings()
-def pretrain(
-    data: Given,
-    y: Any = None,
-    *,
-    model: Architecture | nn.Module | type | str | None = None,
-    seed: int = 0,
-    steps: int = 3000,
-    learning_rate: float = 1e-3,
-    batch_size: int = 128,
-    valid: Given | None = None,
-    device: str = "auto",
-) -> Surrogate:
-    """Train all weights of a surrogate on source data; the learning rate falls to zero along half a cosine.
-
-    Args:
-        data: source training samples, which determine the scaling; of a dataset with valid or test samples, its train split.
-            Instead of a dataset it may be the path of a data file, a pair of arrays (x, y), or an array x followed by `y`;
-            arrays are read by `Dataset.from_arrays(x, y)`.
-        y: outputs, if `data` is the array of the inputs.
-        model: architecture, `MLP()` by default; a class or a name means that architecture with its defaults, and a torch module
-            is wrapped in a `Module`.
-        seed: seed of the initial weights and of the minibatches.
-        steps: number of steps of Adam; 0 keeps the weights of a `Module`.
-        learning_rate: learning rate at the first step.
-        batch_size: samples per step.
-        valid: validation samples, by which the best weights during the training are chosen; of a dataset with splits, its valid
-            split.
-        device: "auto" means CUDA if it is available.
-
-    Raises:
-        ValueError: if the training diverges, or data and model do not fit.
-    """
-    seed, (steps,) = whole_seed(seed), whole_numbers(steps=steps)
-    (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
-    check_numbers(learning_rate=learning_rate)
-    return pretrain_seeds(
-        as_dataset("data", data, y),
-        model=as_architecture(model),
-        seeds=(seed,),
-        steps=steps,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        valid=None if valid is None else as_dataset("valid", valid),
-        solver=Solver(device=device),
-    )[0]
-
-
-@own_settings()
-def pretrain_seeds(
-    data: Dataset,
-    *,
-    model: Architecture,
-    seeds: Sequence[int],
-    steps: int,
-    learning_rate: float = 1e-3,
-    batch_size: int = 128,
-    valid: Dataset | None = None,
-    solver: Solver | None = None,
-) -> list[Surrogate]:
-    """Pretrain a surrogate for each seed, all as one stack; see `pretrain`."""
-    data = data.training
-    check_size(model, data.inputs, data.outputs, len(seeds))
-    scaling = fit_scaling(data)
-    network = build_network(model, data.inputs, data.outputs)
-    coordinates = {name: axis for name, axis in data.coordinates.items() if not is_numbered(axis)}
-    bare = Surrogate(network, scaling, data.inputs, data.outputs, coordinates=coordinates)
-    scaled, scaled_valid = scaling.standardise(data), None
-    if valid is not None:
-        valid = valid if valid.seen is valid else valid.valid  # of a dataset with splits, its valid split
-        scaled_valid = scaling.standardise(bare.arranged(valid))
-    # A user's module that is not to be trained keeps its weights; otherwise every seed has its own initial weights.
-    kept = isinstance(model, Module) and steps == 0
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    starts = [network.weights if kept else initial_weights(network.module, generator) for generator in generators]
-    plans = [make_plan(start) for start in starts]
-    fits = fit(
-        network.module,
-        plans,
-        [scaled] * len(plans),
-        seeds=list(seeds),
-        steps=steps,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        valid=None if scaled_valid is None else [scaled_valid] * len(plans),
-        schedule="cosine",
-        dtype=network.dtype if kept else torch.float32,
-        **(solver or Solver()).options(),
-    )
-    surrogates = []
-    for seed, result in zip(seeds, fits, strict=True):
-        if result.diverged is not None:
-            raise ValueError(
-                f"pretraining diverged at step {result.diverged} (seed {seed}): lower learning_rate={learning_rate}"
-            )
-        origin = provenance(data, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size)
-        predictor = dataclasses.replace(network, weights=result.weights)
-        surrogates.append(dataclasses.replace(bare, predictor=predictor, provenance=origin))
-    return surrogates
+PART = 0.5  # of the squared error that is left on the target: smaller errors of the source network are not worth a warning
+OVERCOME = 4.0  # multiple of it: the result does not inherit an error of the source network that is larger than this
 
 
 @own_settings()
@@ -238,6 +138,12 @@ def transfer(
 ) -> Surrogate:
     """Adapt a source surrogate to a target of which few samples are available.
 
+    The warning about the source network compares mean squares over the outputs, in the same units. One is its error on samples
+    of its own source: that which `pretrain` measured, or else that on the valid or test split of `source`. The other is the
+    error of the result on target samples that were left out (by the folds of `intervals`, or by "auto"). There is a warning if
+    the first is more than half of the second plus its standard error, since a better source network may remove it. If it is
+    more than four times the second, the target samples have overcome it, and there is none.
+
     Args:
         surrogate: a surrogate pretrained on the source, or the path of one.
         data: target training samples; of a dataset with valid or test samples, its train split. Instead of a dataset it may be
@@ -263,8 +169,9 @@ def transfer(
     Warns:
         DataWarning: if samples repeat inputs, which are then left out together; if outputs are new to the surrogate; if a
             variable is on another grid; if the source holds a variable at a set point and the target varies it; if the target
-            varies a variable too little for float64 on the source's scale; or if the surrogate's record of its own data
-            contradicts `data` or `source`.
+            varies a variable too little for float64 on the source's scale; if the surrogate's record of its own data
+            contradicts `data` or `source`; or if the source network's own error makes up more than half of the squared error
+            that is left on the target (see above).
         ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
 
     Raises:
@@ -279,14 +186,22 @@ def transfer(
     case = prepared.case(Budget(steps, source_steps, batch_size, folds), seed)
     check_case(chosen, case)
     warn_of(surrogate, data, source, prepared, stacklevel=4)
-    adapted = _adapted(LeaveOut(chosen) if intervals else chosen, case, device)
+    outcome = _outcome(LeaveOut(chosen) if intervals else chosen, case, device)
+    adapted = remembered(outcome, case)
+    if not needs_target(outcome.method):
+        _warn_of_source(surrogate, source, prepared, adapted)
     return dataclasses.replace(
         adapted, given_inputs=prepared.matched.given_inputs, given_outputs=prepared.matched.given_outputs
     )
 
 
 def _adapted(method: Method, case: Case, device: str) -> Surrogate:
-    """Return the surrogate that a method gives for a case.
+    """Return the surrogate that a method gives for a case; see `_outcome`."""
+    return remembered(_outcome(method, case, device), case)
+
+
+def _outcome(method: Method, case: Case, device: str) -> Outcome:
+    """Return the outcome of a method on a case.
 
     Raises:
         ValueError: if the method diverges, or does not apply to the case.
@@ -296,10 +211,49 @@ def _adapted(method: Method, case: Case, device: str) -> Surrogate:
         raise ValueError(outcome.refused)
     if outcome.diverged is not None:
         raise ValueError(f"{outcome.method} diverged at step {outcome.diverged}: lower its learning_rate")
-    return remembered(outcome, case)
+    return outcome
 
 
 def remembered(outcome: Outcome, case: Case) -> Surrogate:
     """Return the surrogate of an outcome with a record of the transfer in its provenance."""
     origin = provenance(case.target, method=repr(outcome.method), seed=case.seed, **dataclasses.asdict(case.budget))
     return dataclasses.replace(outcome.surrogate, provenance={**outcome.surrogate.provenance, "transfer": origin})
+
+
+def _warn_of_source(surrogate: Surrogate, source: Dataset | None, prepared: Prepared, adapted: Surrogate) -> None:
+    """Warn if the source network's own error makes up more than half of what is left on the target; see `transfer`."""
+    left, matched = _left(adapted), prepared.matched
+    if left is None or not same_variables(matched.outputs, adapted.outputs):  # of new outputs the source has no error
+        return
+    own, scale = known_error(surrogate, source), adapted.scaling.outputs.deviation
+    varies = (scale > 0) & (matched.scaling.outputs.deviation > 0)
+    error = torch.cat([torch.full((v.size,), own.get(v.name, 0.0), dtype=torch.float64) for v in adapted.outputs])
+    part = float((error * matched.scaling.outputs.deviation / scale)[varies].square().mean())
+    y = torch.as_tensor(np.asarray(adapted.scaling.standardise(prepared.target).output_matrix, dtype=np.float64))
+    spread = float(y[:, varies].var(0, correction=0).mean())
+    mean, deviation = left
+    if PART * (mean + deviation) < part < OVERCOME * mean and spread > 0:
+        warnings.warn(
+            f"the source network is the bottleneck: its error on samples of its own source is {(part / spread) ** 0.5:.2g} of "
+            f"the target's deviation, and the result's on target samples left out is {(mean / spread) ** 0.5:.2g}: pretrain it "
+            "with more steps, a wider network or more samples",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def _left(adapted: Surrogate) -> tuple[float, float] | None:
+    """Return the mean square of the standardised residuals on target samples that were left out, and its standard error.
+
+    For a mixture it is the weighted mean over its members, which is never below that of the mixture. None if no samples were
+    left out, or if most of the mixture's weight lies on members that do not use the source network.
+    """
+    if adapted.folds is not None:
+        varies = adapted.scaling.outputs.deviation > 0
+        square = group_mean(adapted.folds.residual[:, varies].square().mean(1), adapted.folds.group)
+        return float(square.mean()), float(square.std()) / len(square) ** 0.5
+    choice = adapted.choice
+    if choice is None or choice.weight_of_network <= 0.5 or not choice.table:
+        return None
+    rows = [(one.weight, one.error, one.standard_error) for one in choice.table]
+    return sum(w * e**2 for w, e, _ in rows), sum(2 * w * e * s for w, e, s in rows)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pac_surrogate as pac
+from pac_surrogate.curves.transfer_curve import PRETRAINING_RATE
 from pac_surrogate.methods.case import Budget
 from pac_surrogate.models import Architecture
-from pac_surrogate.pipeline import pretrain_seeds
+from pac_surrogate.pretraining import pretrain_seeds
 from pac_surrogate.runner import Solver
 from pac_surrogate.surrogates.surrogate import Surrogate
 from simulators.ensemble import Pair
@@ -138,6 +139,7 @@ def pretrain_sources(source: pac.Dataset, model: Architecture, spending: Spendin
         model=model,
         seeds=range(spending.seeds),
         steps=spending.pretrain_steps,
+        learning_rate=PRETRAINING_RATE,
         batch_size=spending.batch_size,
         valid=source.valid,
         solver=solver,

@@ -26,8 +26,9 @@ from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.method import Method, Outcome, check_case, learns_outputs, needs_target
 from pac_surrogate.methods.specification import Choosable, as_methods
 from pac_surrogate.models import Architecture, as_architecture
-from pac_surrogate.pipeline import pretrain_seeds, remembered
+from pac_surrogate.pipeline import remembered
 from pac_surrogate.prepare import prepare, warn_of
+from pac_surrogate.pretraining import pretrain_seeds
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.batch_prediction import predict_many
 from pac_surrogate.surrogates.surrogate import Surrogate, as_surrogate
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 PREDICTED_AT_ONCE = 64  # surrogates whose predictions are held in memory together
+PRETRAINING_RATE = 1e-3  # not that of `pretrain`: all stored curves were measured with it
 
 
 @own_settings()
@@ -80,7 +82,7 @@ def transfer_curve(
         surrogates: pretrained source surrogates or their paths, one for each seed; nothing is pretrained if they are given.
         steps: gradient steps on the target.
         source_steps: gradient steps of a method's stage on the source.
-        pretrain_steps: gradient steps of pretraining.
+        pretrain_steps: gradient steps of pretraining, at a first learning rate of 1e-3.
         batch_size: samples per step.
         folds: number of folds of the cross-validation.
         device: device for training; "auto" is CUDA if it is available.
@@ -201,7 +203,7 @@ def _pretrained(study: _Study, model: Architecture, steps: int, batch_size: int,
     source = study.source
     valid = source.valid if source.has_split("valid") else None
     options = {"seeds": study.seeds, "steps": steps, "batch_size": batch_size, "valid": valid, "solver": solver}
-    return pretrain_seeds(source.train, model=model, **options)  # type: ignore[arg-type]
+    return pretrain_seeds(source.train, model=model, learning_rate=PRETRAINING_RATE, **options)  # type: ignore[arg-type]
 
 
 def _cells(

@@ -6,4 +6,4 @@ class ExtrapolationWarning(UserWarning):
 
 
 class DataWarning(UserWarning):
-    """Warning about data that may be a mistake: repeated samples, another grid, exchanged arguments, new outputs."""
+    """Warning about data that may be a mistake, such as repeated samples, or about a poor source network."""

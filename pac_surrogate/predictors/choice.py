@@ -7,6 +7,8 @@ from typing import Any
 
 from pac_surrogate.utilities.display import Shown
 
+WITHOUT_NETWORK = ("scratch", "GP on the target", "the source's process")  # ends of the names of candidates without the network
+
 
 @dataclass(frozen=True)
 class CandidateError:
@@ -46,6 +48,11 @@ class Choice(Shown):
     table: tuple[CandidateError, ...]
     worse_than_source: float | None = None
     worse_than_scratch: float | None = None
+
+    @property
+    def weight_of_network(self) -> float:
+        """The weight of the candidates that use the source network."""
+        return sum(one.weight for one in self.table if not one.name.endswith(WITHOUT_NETWORK))
 
     def _shown(self) -> dict[str, Any]:
         return {

@@ -33,6 +33,8 @@ from pac_surrogate.utilities.arguments import as_path, check_flags, check_number
 from pac_surrogate.utilities.display import Shown, listed
 from pac_surrogate.utilities.process import own_settings, threads_for
 
+VALIDATION = "validation"  # entry of the provenance with the source's own error; see `own_error`
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Surrogate(Shown):
@@ -43,7 +45,7 @@ class Surrogate(Shown):
         scaling: scaling to and from physical units.
         inputs: the input variables, in the order of the columns.
         outputs: the output variables, in the order of the columns.
-        provenance: how it was made: data hash, seed, versions.
+        provenance: how it was made: data hash, seed, versions, and the error on validation samples; see `pretrain`.
         folds: the same method fitted without parts of the target samples; intervals are calibrated by these fits.
         given_inputs: the input variables in the order and layout of the data to which the surrogate was transferred, which
             arrays follow; None if arrays follow `inputs`.
@@ -71,6 +73,7 @@ class Surrogate(Shown):
             "inputs": inputs,
             "outputs": outputs,
             "trained on": _samples(self.provenance),
+            "validated on": _validated(self.provenance),
             "transferred to": _samples(adapted),
             "method": adapted.get("method"),
             "choice": self.choice and self.choice.reason,
@@ -386,3 +389,15 @@ def as_surrogate(given: Any) -> Surrogate:
 def _samples(origin: Mapping[str, Any]) -> str | None:
     """Describe the number of samples and the seed in a provenance."""
     return f"{origin['samples']:,} samples, seed {origin.get('seed')}" if isinstance(origin.get("samples"), int) else None
+
+
+def _validated(origin: Mapping[str, Any]) -> str | None:
+    """Describe the error on validation samples that a provenance holds; that of a loaded file may hold anything."""
+    kept = origin.get(VALIDATION)
+    if not isinstance(kept, Mapping) or not isinstance(kept.get("error"), float):
+        return None
+    outputs: Any = kept.get("outputs")
+    each = outputs if isinstance(outputs, Mapping) and all(isinstance(one, float) for one in outputs.values()) else {}
+    named = f" ({listed([f'{name} {error:.3g}' for name, error in each.items()])})" if len(each) > 1 else ""
+    whose = "of these samples" if kept.get("held_out") else "samples"
+    return f"{kept.get('samples')} {whose}, error {kept['error']:.3g} of the deviation{named}"

@@ -10,6 +10,7 @@ import xarray as xr
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS, errors_of
+from pac_surrogate.curves.transfer_curve import PRETRAINING_RATE
 from pac_surrogate.data import metrics
 from pac_surrogate.data.undefined_metrics import LeftOutWarning
 
@@ -43,6 +44,7 @@ ARGUMENTS = {
     "folds": 3,
     "device": "cpu",
 }
+PRETRAINED = {"steps": 100, "learning_rate": PRETRAINING_RATE, "device": "cpu"}  # as a curve pretrains
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_a_curve_has_the_metrics_over_method_size_and_seed(folder):
 
 def test_every_number_of_a_curve_is_that_of_the_corresponding_transfer(folder):
     curve = pac.open_curve(folder)
-    surrogate = pac.pretrain(SOURCE.train, model=ARGUMENTS["model"], seed=1, steps=100, valid=SOURCE.valid, device="cpu")
+    surrogate = pac.pretrain(SOURCE.train, model=ARGUMENTS["model"], seed=1, **PRETRAINED, valid=SOURCE.valid)
     adapted = pac.transfer(
         surrogate, TARGET.subset(1, 6), method=pac.PAC(), source=SOURCE.train, seed=1, steps=30, source_steps=20, device="cpu"
     )

@@ -11,7 +11,7 @@ from pages import blocks, run
 from paths import ROOT
 
 import pac_surrogate as pac
-from pac_surrogate import pipeline, runner
+from pac_surrogate import pretraining, runner
 
 STEPS = 5
 PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts and blocks(path)]
@@ -24,7 +24,7 @@ def short_trainings(monkeypatch):
     def shorter(*arguments, steps, **options):
         return pac.fit(*arguments, steps=min(steps, STEPS), **options)
 
-    for module in (pipeline, runner):
+    for module in (pretraining, runner):
         monkeypatch.setattr(module, "fit", shorter)
 
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("surrogates",),
     ("methods", "solvers"),  # they meet in the runner, and in the choice among closed forms
     ("prepare", "runner", "selection"),
-    ("pipeline",),
+    ("pipeline", "pretraining"),
     ("curves",),
     ("plots",),
     ("cli",),

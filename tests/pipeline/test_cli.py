@@ -48,6 +48,13 @@ def test_describe_and_validate_a_generated_file(files, capsys):
     assert "valid" in capsys.readouterr().out
 
 
+def test_describe_shows_the_own_error_of_a_saved_surrogate(source_surrogate, capsys):
+    capsys.readouterr()
+    assert run(["describe", source_surrogate]) == 0
+    kept = pac.Surrogate.load(source_surrogate).provenance["validation"]
+    assert f"  validated on  {kept['samples']} samples, error {kept['error']:.3g} of the deviation\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("headline", "factor", "line"),
     [
@@ -239,6 +246,7 @@ def test_a_warning_is_one_line_without_our_file_and_line(files, source_surrogate
     """The target of the heat equation has another material, whose conductivity is outside the range of the source."""
     command = [sys.executable, "-m", "pac_surrogate.cli", "transfer", source_surrogate, files / "target.h5", "--size", "6"]
     done = subprocess.run([*map(str, command), "--out", str(tmp_path / "s")], capture_output=True, text=True, check=True)
-    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
-    assert line.startswith("warning: the inputs of ")
-    assert ".py" not in line
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert [line.startswith("warning: the inputs of ") for line in lines] == [True, False]
+    assert lines[1].startswith("warning: the source network is the bottleneck: ")  # it was trained for 20 steps
+    assert ".py" not in done.stderr

@@ -92,12 +92,14 @@ def test_every_displayed_object_takes_a_few_lines(shown):
 
 
 def test_the_display_of_an_object_names_its_contents(shown):
-    assert repr(shown["surrogate, PAC"]).splitlines()[:6] == [
+    error = shown["surrogate, PAC"].provenance["validation"]["error"]
+    assert repr(shown["surrogate, PAC"]).splitlines()[:7] == [
         "Surrogate:",
         "  predictor       MLP(hidden=(64, 64), activation='gelu'), sparsity 0.80 of the body, 8,352 of 8,352 weights not zero",
         "  inputs          input (32)",
         "  outputs         output (32)",
         "  trained on      42 samples, seed 0",
+        f"  validated on    6 samples, error {error:.3g} of the deviation",
         "  transferred to  8 samples, seed 0",
     ]
     assert "choice          " in repr(shown["surrogate, auto"])
