@@ -107,7 +107,7 @@ def fit(problems: Problems) -> tuple[Float[Tensor, "problem parameter"], Float[T
     samples the search starts from several points with the first 100, and goes on from the best of them with the first 250;
     these should therefore be a random part.
     """
-    start: Tensor | None = None
+    start: Any = None
     for count in (SEARCHED, FITTED):
         part = problems.first(count)
         size = max(1, ENTRIES // (len(part.z) ** 2 * (1 if start is not None else STARTS)))

@@ -27,12 +27,14 @@ ENTIRE = 1e-3  # a smaller source error, relative to the deviation of the output
 class CoKriging:
     """Autoregressive co-kriging of first order: y_T(x) = rho y_S(x) + b + delta(x), with Gaussian processes y_S and delta.
 
-    The process of the source's samples comes first. Given it, the slope rho and the discrepancy delta are fitted together, by
-    the restricted likelihood of the target's samples, in which the source's process has its own uncertainty. With at most 250
-    samples on both sides together, the hyper-parameters of both levels are then fitted together. Kernels are RBF or
-    Matern 5/2, and of the discrepancy also quadratic polynomials, whichever has the greatest evidence on each level. Up to 8 outputs have processes of their own. More outputs are
-    expanded in principal components of the source's, of which the fewest are used whose truncation error on the target samples
-    is at most a tenth of the error of the unchanged source.
+    The process of the source's samples comes first, with an RBF or a Matern 5/2 kernel, whichever has the greater evidence.
+    Given it, the slope rho and the discrepancy delta are fitted together, by the restricted likelihood of the target's samples,
+    in which the source's process has its own uncertainty. Discrepancies with RBF and Matern 5/2 kernels, and quadratic
+    polynomials, are averaged in the ratio of their evidence. With at most 250 samples on both sides together, the
+    hyper-parameters of both levels are then fitted together.
+
+    Up to 8 outputs have processes of their own. More outputs are expanded in principal components of the source's, of which the
+    fewest are used whose truncation error on the target samples is at most a tenth of the error of the unchanged source.
     Sources: Kennedy & O'Hagan, Biometrika 87 (2000); Le Gratiet & Garnier, Int. J. Uncertain. Quantif. 4 (2014).
 
     Args:

@@ -158,7 +158,7 @@ def _refined(
     found, pairs = torch.empty_like(start), list(zip(members.kernels, kernels, strict=True))
     for pair in dict.fromkeys(pairs):
         own = torch.tensor([one == pair for one in pairs])
-        shapes = [dataclasses.replace(each, kernel=kernel) for each, kernel in zip((lower, shape), pair, strict=True)]
+        shapes = dataclasses.replace(lower, kernel=pair[0]), dataclasses.replace(shape, kernel=pair[1])
         with threads_for(float(len(both[0])) ** 3):
             found[own] = joint.refine(joint.Joint(*shapes, torch.cat([members.points, x]), low, both[own]), start[own])
     own = found[:, : lower.count]
