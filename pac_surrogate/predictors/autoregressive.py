@@ -67,15 +67,14 @@ class Autoregressive(Coded):
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, in float64."""
-        basis, offset = (self.shares[:, None] * self.base.basis).to(x.device), self.offset.to(x.device)
+        size = batch_size or max(1, ROWS // max(1, len(self.base.points) + len(self.points), self.points.shape[1]))
+        (means,) = by_pieces(lambda rows: [self.components(rows)], x.double(), size)
+        return means @ (self.shares[:, None] * self.base.basis).to(x.device) + self.offset.to(x.device)
+
+    def components(self, x: Float[Tensor, "row input"]) -> Float[Tensor, "row member"]:
+        """Return the posterior mean of every member."""
         points = torch.cat([self.base.points, self.points])
-        size = batch_size or max(1, ROWS // max(1, *points.shape))
-
-        def outputs(rows: Float[Tensor, "row input"]) -> list[Float[Tensor, "row output"]]:
-            means = [self._mean(m, rows, points) for m in range(len(self.rho))]
-            return [torch.stack(means, 1) @ basis + offset]
-
-        return by_pieces(outputs, x.double(), size)[0]
+        return torch.stack([self._mean(m, x, points) for m in range(len(self.rho))], 1)
 
     def _mean(self, m: int, x: Float[Tensor, "row input"], points: Float[Tensor, "all input"]) -> Float[Tensor, " row"]:
         own = self.weights[:, m].to(x.device)

@@ -11,7 +11,9 @@ from torch import Tensor
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors.codec import Coded
 from pac_surrogate.predictors.predictor import Predictor
+from pac_surrogate.predictors.processes import conditioned
 from pac_surrogate.processes.covariance import cross_covariance
+from pac_surrogate.processes.fits import safe_cholesky
 
 ROWS = 2**22  # largest number of entries in one piece of the kernel matrix, or of the scaled inputs behind it
 ARRAYS = ("points", "alpha", "mean", "projection")
@@ -61,6 +63,20 @@ class GaussianProcess(Coded):
         (weighted,) = by_pieces(lambda rows: [self._kernel(rows, arrays["points"]) @ arrays["alpha"]], z, size)
         prediction = weighted + arrays["mean"]
         return prediction + base if self.on == "residual" and base is not None else prediction
+
+    def covariance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample sample"]:
+        """Return the posterior covariance at some inputs, without noise; it is the same for every output.
+
+        Raises:
+            ValueError: if the process was saved by the first version, without its noise.
+        """
+        if self.noise is None:
+            raise ValueError("this process was saved without the variance of its noise: fit it again for a posterior")
+        z, points = x.double(), self.points.to(x.device)
+        if self.on == "augmented" and self.base is not None:
+            z = torch.cat([z, self.base.predict(x).double() @ self.projection.to(x.device)], 1)
+        noisy = self._kernel(points, points) + self.noise.to(x.device) * torch.eye(len(points), device=x.device).double()
+        return conditioned(safe_cholesky(noisy), self._kernel(z, points), self._kernel(z, z))
 
     def _kernel(
         self, z: Float[Tensor, "row dimension"], points: Float[Tensor, "sample dimension"]

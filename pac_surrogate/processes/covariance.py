@@ -20,7 +20,7 @@ QUADRATIC = "quadratic"
 SEPARATE = 12  # up to this number of dimensions each has a length scale of its own
 SAMPLES_EACH = 10  # so has each of more dimensions, if there are this many samples for each of them
 # Bounds in units of the deviation of the inputs and of the variance of the values. Great lengths and amplitudes together make
-# the process a polynomial, which a smooth response of few samples may be; see Driscoll & Fornberg, Comput. Math. Appl. 43 (2002).
+# the process a polynomial (Driscoll & Fornberg, Comput. Math. Appl. 43, 2002), which a smooth response of few samples may be.
 LENGTHS, AMPLITUDES, NOISE = (1e-2, 1e4), (1e-12, 1e8), (1e-10, 1e2)
 # Least noise for each sample, relative to the amplitude: the rounding errors of the factorisation of n samples are some n times
 # 2e-16 times their variance, which this exceeds by a factor of five.
@@ -34,7 +34,8 @@ def factor_of(
 
     Args:
         kernel: matern | rbf | quadratic.
-        u, v: scaled coordinates.
+        u: scaled coordinates of the rows.
+        v: scaled coordinates of the samples.
         exact: whether distances come from differences of coordinates. A product of matrices is faster; its squares of distances
             are wrong by some 1e-16 of the square of the largest coordinate, which in a fit lies far below the noise.
     """
@@ -149,7 +150,10 @@ class Shape:
     def decode(
         self, parameters: Float[Tensor, "*run parameter"], samples: int
     ) -> tuple[Float[Tensor, "*run term"], Float[Tensor, "*run term factor dimension"], Float[Tensor, "*run"]]:
-        """Return amplitudes, inverse lengths (0 where a factor does not depend on a dimension) and the noise of some samples, with its jitter."""
+        """Return amplitudes, inverse lengths and the noise of so many samples, with its jitter.
+
+        An inverse length is 0 where a factor does not depend on a dimension.
+        """
         values, place = parameters.exp(), 0
         dimensions, factors = self.inputs + self.components, max(len(term) for term in self.terms)
         amplitudes, inverse = [], []

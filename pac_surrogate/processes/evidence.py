@@ -64,7 +64,7 @@ def log_evidence(
 
     Args:
         covariance: R, with the noise.
-        values: samples of each output. If there are more outputs than samples, other columns Y with the same Y Y' serve as well.
+        values: samples of each output; with more outputs than samples, other columns Y with the same Y Y' serve as well.
         outputs: number of outputs, by default the number of columns.
         seen: which samples each run has; the others have no influence.
         basis: H, by default one column of ones, an unknown constant mean of each output.

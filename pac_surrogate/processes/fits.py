@@ -4,7 +4,7 @@ A level above another one is y = rho f(x) + b + delta(x) + noise, where f is kno
 
     y ~ N(rho m + b, rho^2 V + k_delta + noise I),   m, V the posterior mean and covariance of f at the samples
 
-The evidence of both levels is that of the lower one times this one, so that only the lower one's hyper-parameters are kept fixed.
+The evidence of both levels is that of the lower one times this one; only the lower one's hyper-parameters are kept fixed here.
 Source: Kennedy & O'Hagan, Biometrika 87 (2000); Le Gratiet & Garnier, Int. J. Uncertain. Quantif. 4 (2014), for the recursion.
 """
 
@@ -26,7 +26,7 @@ MANY = 8  # of more problems with more than SEARCHED samples, each is searched f
 STARTS = 5
 ENTRIES = 2**22  # largest number of entries of the covariances that are held at once
 SLOPES = (-20.0, 20.0)
-# A discrepancy is known at a few samples only. The logarithms of its lengths are normal around a common one with this deviation.
+# A discrepancy is known at a few samples only: the logarithms of its lengths are normal around a common one, with this deviation.
 LIKE = 0.5
 LOWEST = 1e-6  # least amplitude of the discrepancy from which a search starts, relative to the variance of the values
 

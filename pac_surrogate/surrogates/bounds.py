@@ -9,6 +9,7 @@ from pac_surrogate.data.repeats import count_of, group_mean
 from pac_surrogate.intervals.bands import BAND_NUMBERS, cross_validation_band, normal_band, promise, studentised_band
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import Folds, Mixture, Predictor
+from pac_surrogate.predictors.posterior import variance_of
 
 
 def bounds_of(
@@ -43,6 +44,8 @@ def bounds_of(
             return cross_validation_band(folds.predict(z), *calibration, level=level, simultaneous=simultaneous)
 
         return by_pieces(band, x, piece), promise(level, count_of(folds.group), len(folds.members))
+    if interval == "posterior" and (variance := variance_of(predictor, x, noise=True)) is not None:
+        return normal_band(mean, variance.sqrt(), level, simultaneous=simultaneous), None
     if isinstance(predictor, Mixture) and predictor.studentised is not None and predictor.group is not None:
         deviation = predictor.deviation(x)
         if interval == "posterior":

@@ -23,11 +23,13 @@ from pac_surrogate.files.variables import described
 from pac_surrogate.intervals.bands import Interval
 from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.models.weights import Mask, Weights, inside
-from pac_surrogate.predictors import Folds, Network, Predictor
+from pac_surrogate.predictors import Folds, Linearised, Network, Predictor, SharedKernel
 from pac_surrogate.predictors.choice import Choice
+from pac_surrogate.predictors.posterior import members_of, variance_of
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
+from pac_surrogate.surrogates.posterior import Posterior, lognormal_variance
 from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
@@ -232,6 +234,49 @@ class Surrogate(Shown):
             self._check_held(values, bound=bound)
         centre, lower, upper = (self._laid_out(values, x) for values in restored)
         return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
+
+    def posterior(self, x: Any, *, noise: bool = False) -> Posterior:
+        """Return the posterior of the outputs at some inputs: mean, variance and joint draws, in physical units.
+
+        Co-kriging and Gaussian processes have a joint posterior, closed forms of a network a variance. All other predictors have
+        a mean only.
+
+        Args:
+            x: inputs, as for `predict`; results have the form of its result.
+            noise: whether to include the noise of a new target sample.
+
+        Raises:
+            ValueError: if shapes or names do not fit, or a value is not finite.
+        """
+        check_flags(noise=noise)
+        scaled = self.standardised(self.input_columns(x).detach())
+        outputs = self.scaling.outputs
+        with own_settings(gradients=False), threads_for(self._operations(scaled)):
+            standard = self.predictor.predict(scaled).double()
+            mean = self._laid_out(outputs.restore(standard), x)
+            variance = variance_of(self.predictor, scaled, noise=noise)
+            if variance is None:
+                return Posterior(mean, None)
+            unit = outputs.deviation.to(variance)
+            physical = unit.square() * variance
+            logarithms = standard * unit + outputs.mean.to(variance)
+            curved = outputs.logarithmic.to(variance.device)
+            physical = torch.where(curved, lognormal_variance(torch.where(curved, logarithms, 0.0), physical), physical)
+        if isinstance(self.predictor, Linearised | SharedKernel):
+            return Posterior(mean, self._laid_out(physical, x))
+
+        def draw(count: int, generator: torch.Generator) -> Any:
+            with own_settings(gradients=False), threads_for(float(len(scaled)) ** 3):
+                members = members_of(self.predictor, scaled)
+                assert members is not None
+                drawn = outputs.restore(members.draws(count, generator, noise=noise).flatten(0, 1))
+            rows = self._laid_out(drawn, x)
+            parts = (
+                {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()} if isinstance(rows, dict) else None
+            )
+            return rows.reshape(count, -1, *rows.shape[1:]) if parts is None else parts
+
+        return Posterior(mean, self._laid_out(physical, x), draw)
 
     def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
         """Return inputs in standardised units, in float64.

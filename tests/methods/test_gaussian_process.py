@@ -8,6 +8,7 @@ import pytest
 import torch
 from cases import MODELS, dataset, surrogate
 from closed_forms import solve, standardised
+from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from torch import nn
@@ -17,7 +18,6 @@ from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import DatasetError
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.methods.around.gaussian_process import GP
-from pac_surrogate.methods.around.process_fit import fit_process, make_kernel
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import GaussianProcess, build_network
 from pac_surrogate.surrogates.surrogate import Surrogate

@@ -19,7 +19,6 @@ from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.scaling import LARGEST, TINY, fit_new_outputs, fit_scaling
 from pac_surrogate.files import DatasetError, DatasetWriter, Variable
-from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import Correction
 from pac_surrogate.utilities.resolution import centre
 

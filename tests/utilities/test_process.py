@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401  # loads its own BLAS library
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 import pac_surrogate as pac
 from pac_surrogate.utilities.process import LONG, allowed_threads, own_settings, threads_for

@@ -91,8 +91,8 @@ class CoKriging:
             return torch.eye(outputs, dtype=torch.float64), torch.zeros(outputs, dtype=torch.float64)
         mean = low.mean(0)
         right = torch.linalg.svd(low - mean, full_matrices=False)[2]
-        # The rows are orthonormal, so the truncation error is the sum of squares less that of the coefficients. Constants are not
-        # lost: `around` keeps the mean of what the components leave out.
+        # The rows are orthonormal, so the truncation error is the sum of squares less that of the coefficients. Constants are
+        # not lost: `around` keeps the mean of what the components leave out.
         varying = high - high.mean(0)
         lost = varying.square().sum() - (varying @ right.T).square().sum(0).cumsum(0)
         limit = TRUNCATION * max(error, ENTIRE * float(high.std(correction=0)))

@@ -70,8 +70,8 @@ def co_kriged(base: Processes, data: Dataset) -> LeftOut:
     """Return the co-kriging of standardised target samples on top of the source's processes, and its leave-one-out residuals.
 
     A sample is left out of the level's mean and process, and its fold (every fifth input) is left out of the fit of slope,
-    hyper-parameters and shares of the kernels, as those that have seen a sample predict it far too well. The residuals are those
-    of the two fits one after the other.
+    hyper-parameters and shares of the kernels, as those that have seen a sample predict it far too well. The residuals are
+    those of the two fits one after the other.
     """
     x, y = matrix(data.input_matrix), matrix(data.output_matrix)
     group, values = groups_of(x), _components(base, y)
