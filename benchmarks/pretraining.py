@@ -1,6 +1,6 @@
 """Which architecture and which training does a source network need? Settings of `pretrain` compared on ten sources.
 
-    python benchmarks/pretraining.py             10 sources, 33 settings, 2 seeds: 40 minutes on one core
+    python benchmarks/pretraining.py             10 sources, 33 settings, 2 seeds: half an hour on one core
     python benchmarks/pretraining.py --report    the table of the finished trainings
     python benchmarks/pretraining.py --quick     a short run of every part, in seconds; its numbers mean nothing
 
