@@ -1,8 +1,7 @@
 """Two levels fitted together, from where they were found one after the other.
 
 With a few dozen samples of the lower level, those of the upper one inform its hyper-parameters too. The joint covariance is
-that of y = f(x) + noise on the lower level and y = rho f(x) + delta(x) + noise on the upper one; each has a constant mean of its
-own.
+that of y = f(x) + noise on the lower level and y = rho f(x) + delta(x) + noise on the upper one; each has a mean of its own.
 """
 
 from dataclasses import dataclass

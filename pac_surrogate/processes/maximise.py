@@ -1,8 +1,8 @@
 """The maximum of many smooth functions in boxes at once, by a quasi-Newton method in step.
 
-The evidence of some ten samples takes less time than the calls that compute it, so that fifty searches together cost little more
-than one. SciPy's searches cannot be run together, hence this one: the BFGS update of the inverse Hessian, without the parameters
-that are at a bound and would leave it, and a backtracking line search along the projected path.
+The evidence of some ten samples takes less time than the calls that compute it, so that fifty searches together cost little
+more than one. SciPy's searches cannot be run together, hence this one: the BFGS update of the inverse Hessian, without the
+parameters that are at a bound and would leave it, and a backtracking line search along the projected path.
 Sources: Nocedal & Wright, Numerical Optimization (2006), chapter 6; Bertsekas, SIAM J. Control Optim. 20 (1982) 221-246.
 """
 

