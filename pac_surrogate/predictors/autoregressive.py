@@ -42,14 +42,14 @@ class Autoregressive(Coded):
         noise: noise variances (member,).
         kernels: rbf | matern | quadratic for the delta of each member.
         base_weights: weights of the source's samples, rho times those of f included (low, member).
-        shares: weights of the members, with the sum 1 over those of each component (member,).
+        fractions: weights of the members, with the sum 1 over those of each component (member,).
         component: number of each member's component (member,).
     """
 
     called: ClassVar[str] = "the autoregressive co-kriging"
     prefix: ClassVar[str] = "autoregressive/"
     positive: ClassVar[tuple[str, ...]] = ("amplitudes", "noise")
-    not_negative: ClassVar[tuple[str, ...]] = ("inverse_lengths", "shares", "component")
+    not_negative: ClassVar[tuple[str, ...]] = ("inverse_lengths", "fractions", "component")
 
     base: Processes
     offset: Float[Tensor, " output"]
@@ -62,14 +62,14 @@ class Autoregressive(Coded):
     noise: Float[Tensor, " member"]
     kernels: tuple[str, ...]
     base_weights: Float[Tensor, "low member"]
-    shares: Float[Tensor, " member"]
+    fractions: Float[Tensor, " member"]
     component: Int[Tensor, " member"]
 
     def predict(self, x: Float[Tensor, "sample input"], *, batch_size: int | None = None) -> Float[Tensor, "sample output"]:
         """Predict in batches, in float64."""
         size = batch_size or max(1, ROWS // max(1, len(self.base.points) + len(self.points), self.points.shape[1]))
         (means,) = by_pieces(lambda rows: [self.components(rows)], x.double(), size)
-        return means @ (self.shares[:, None] * self.base.basis).to(x.device) + self.offset.to(x.device)
+        return means @ (self.fractions[:, None] * self.base.basis).to(x.device) + self.offset.to(x.device)
 
     def components(self, x: Float[Tensor, "row input"]) -> Float[Tensor, "row member"]:
         """Return the posterior mean of every member."""

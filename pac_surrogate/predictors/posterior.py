@@ -24,7 +24,7 @@ class Members:
         means: (row, member).
         covariances: for each member the covariance of the rows.
         noise: variance of the noise of each member.
-        shares: weight of each member in its component.
+        fractions: weight of each member in its component.
         component: number of each member's component.
         basis: a row for each member; those of one component are equal.
         offset: (row, output), added to the outputs.
@@ -33,7 +33,7 @@ class Members:
     means: Float[Tensor, "row member"]
     covariances: Sequence[Float[Tensor, "row row"]]
     noise: Float[Tensor, " member"]
-    shares: Float[Tensor, " member"]
+    fractions: Float[Tensor, " member"]
     component: Int[Tensor, " member"]
     basis: Float[Tensor, "member output"]
     offset: Float[Tensor, "row output"]
@@ -45,19 +45,19 @@ class Members:
         total = torch.zeros_like(self.offset)
         for number in torch.unique(self.component):
             members = self.component == number
-            shares = self.shares[members]
-            middle = self.means[:, members] @ shares
+            fractions = self.fractions[members]
+            middle = self.means[:, members] @ fractions
             spread = (self.means[:, members] - middle[:, None]).square()
-            total = total + ((own[:, members] + spread) @ shares)[:, None] * self.basis[members][0].square()
+            total = total + ((own[:, members] + spread) @ fractions)[:, None] * self.basis[members][0].square()
         return total
 
     def draws(self, count: int, generator: torch.Generator, *, noise: bool) -> Float[Tensor, "draw row output"]:
-        """Return joint draws at the rows: in each, every component is that of one member, chosen with its share."""
+        """Return joint draws at the rows: in each, every component is that of one member, chosen with its fraction."""
         rows = len(self.means)
         total = self.offset.expand(count, -1, -1).clone()
         for number in torch.unique(self.component):
             members = torch.nonzero(self.component == number)[:, 0]
-            chosen = torch.multinomial(self.shares[members], count, replacement=True, generator=generator)
+            chosen = torch.multinomial(self.fractions[members], count, replacement=True, generator=generator)
             normal = torch.randn(count, rows, generator=generator, dtype=torch.float64)
             extra = torch.randn(count, rows, generator=generator, dtype=torch.float64) * noise
             values = torch.empty(count, rows, dtype=torch.float64)
@@ -81,14 +81,14 @@ def members_of(predictor: Predictor, x: Float[Tensor, "row input"]) -> Members |
     if isinstance(predictor, Processes | Autoregressive):
         whole = predictor.base if isinstance(predictor, Autoregressive) else predictor
         count = len(predictor.noise)
-        shares, component = torch.ones(count, dtype=torch.float64), torch.arange(count)
+        fractions, component = torch.ones(count, dtype=torch.float64), torch.arange(count)
         if isinstance(predictor, Autoregressive):
-            shares, component = predictor.shares, predictor.component
+            fractions, component = predictor.fractions, predictor.component
         return Members(
             predictor.components(x),
             [predictor.covariance(m, x) for m in range(count)],
             predictor.noise,
-            shares,
+            fractions,
             component,
             whole.basis,
             predictor.offset.expand(len(x), -1),
@@ -97,7 +97,7 @@ def members_of(predictor: Predictor, x: Float[Tensor, "row input"]) -> Members |
         outputs = len(predictor.mean)
         return Members(
             torch.zeros(len(x), outputs, dtype=torch.float64),
-            [predictor.covariance(x)] * outputs,  # all outputs share it
+            [predictor.covariance(x)] * outputs,  # one covariance serves all outputs
             predictor.noise.expand(outputs),
             torch.ones(outputs, dtype=torch.float64),
             torch.arange(outputs),

@@ -26,8 +26,8 @@ MANY = 8  # of more problems with more than SEARCHED samples, each is searched f
 STARTS = 5
 ENTRIES = 2**22  # largest number of entries of the covariances that are held at once
 SLOPES = (-20.0, 20.0)
-# A discrepancy is known at a few samples only. The logarithms of its lengths are therefore normal around a common one, with this
-# deviation.
+# A discrepancy is known at a few samples only. The logarithms of its lengths are therefore normal around a common one, with
+# this deviation.
 LIKE = 0.5
 LOWEST = 1e-6  # least amplitude of the discrepancy from which a search starts, relative to the variance of the values
 

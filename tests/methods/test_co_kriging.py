@@ -54,7 +54,7 @@ def slope(result):
     """Return rho of the first component, the mean of its members."""
     predictor = result.predictor
     own = predictor.component == 0
-    return float(predictor.rho[own] @ predictor.shares[own])
+    return float(predictor.rho[own] @ predictor.fractions[own])
 
 
 def error_of(result, truth, *, at):
@@ -97,7 +97,7 @@ def test_the_opposite_sign_gives_the_same_prediction():
     one, other = (around(processes_of(x, sign * y, unit, none), z, t) for sign in (1.0, -1.0))
     fresh = torch.from_numpy(points(50, 3))
     torch.testing.assert_close(one.predict(fresh), other.predict(fresh), rtol=0, atol=1e-3)
-    torch.testing.assert_close(one.rho @ one.shares, -other.rho @ other.shares, rtol=1e-2, atol=0)
+    torch.testing.assert_close(one.rho @ one.fractions, -other.rho @ other.fractions, rtol=1e-2, atol=0)
 
 
 def test_a_source_that_is_the_target_is_left_as_it_is():
@@ -246,14 +246,16 @@ def test_members_of_a_component_are_averaged_in_the_ratio_of_their_evidence():
     t = waves(z) + (z[:, :1] - 0.5) * (z[:, 1:] - 0.3) + 0.02 * generator.normal(size=(12, 1))
     base = processes_of(*(torch.from_numpy(one) for one in (x, waves(x))), torch.eye(1).double(), torch.zeros(1).double())
     found = around(base, torch.from_numpy(z), torch.from_numpy(t))
-    assert float(found.shares.sum()) == pytest.approx(1)
-    assert found.kernels[int(found.shares.argmax())] == "quadratic"  # the discrepancy is a polynomial of second degree
+    assert float(found.fractions.sum()) == pytest.approx(1)
+    assert found.kernels[int(found.fractions.argmax())] == "quadratic"  # the discrepancy is a polynomial of second degree
     assert set(found.component.tolist()) == {0}
     alone = [
-        dataclasses.replace(found, shares=torch.eye(len(found.shares)).double()[m]).predict(torch.from_numpy(points(5, 4)))
-        for m in range(len(found.shares))
+        dataclasses.replace(found, fractions=torch.eye(len(found.fractions)).double()[m]).predict(
+            torch.from_numpy(points(5, 4))
+        )
+        for m in range(len(found.fractions))
     ]
-    mixed = sum(float(share) * one for share, one in zip(found.shares, alone, strict=True))
+    mixed = sum(float(fraction) * one for fraction, one in zip(found.fractions, alone, strict=True))
     torch.testing.assert_close(found.predict(torch.from_numpy(points(5, 4))), mixed, rtol=0, atol=1e-9)
 
 
@@ -353,7 +355,7 @@ def test_the_sources_process_is_fitted_once():
 
 NAMES = (
     *("points", "weights", "mean", "rho", "amplitudes", "inverse_lengths", "noise", "base_weights", "offset"),
-    *("shares", "component"),
+    *("fractions", "component"),
 )
 
 

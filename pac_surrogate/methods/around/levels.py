@@ -18,7 +18,7 @@ from pac_surrogate.utilities.process import threads_for
 
 DISCREPANCIES = (*KERNELS, QUADRATIC)
 FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
-LEAST_SHARE = 0.01  # members of a smaller weight are left out
+LEAST_FRACTION = 0.01  # members of a smaller weight are left out
 
 
 def around(base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]) -> Autoregressive:
@@ -27,12 +27,12 @@ def around(base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "
     With at most 250 samples on both sides together, the hyper-parameters of both are then fitted together.
     """
     values = _components(base, y)
-    shape, parameters, shares = _fitted(base, x, values, torch.ones(1, len(x), dtype=torch.bool))
-    kept = shares >= LEAST_SHARE
+    shape, parameters, fractions = _fitted(base, x, values, torch.ones(1, len(x), dtype=torch.bool))
+    kept = fractions >= LEAST_FRACTION
     of, which = torch.nonzero(kept.T).T  # a member is a component with a kernel; those of one component are neighbours
     kernels = tuple(DISCREPANCIES[int(one)] for one in which)
-    component_shares = torch.where(kept, shares, 0.0)
-    component_shares = component_shares / component_shares.sum(0)
+    kept_fractions = torch.where(kept, fractions, 0.0)
+    kept_fractions = kept_fractions / kept_fractions.sum(0)
     members, own, values = base.members(of), parameters[which, of], values[of]
     if len(base.points) + len(x) <= joint.SAMPLES and len(base.basis) <= MANY:
         members, own = _refined(members, shape, kernels, own, x, values)
@@ -61,7 +61,7 @@ def around(base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "
         noise=noise,
         kernels=kernels,
         base_weights=torch.stack(base_weights, 1),
-        shares=component_shares[which, of],
+        fractions=kept_fractions[which, of],
         component=of,
     )
 
@@ -70,19 +70,19 @@ def co_kriged(base: Processes, data: Dataset) -> LeftOut:
     """Return the co-kriging of standardised target samples on top of the source's processes, and its leave-one-out residuals.
 
     A sample is left out of the level's mean and process, and its fold (every fifth input) is left out of the fit of slope,
-    hyper-parameters and shares of the kernels, as those that have seen a sample predict it far too well. The residuals are
+    hyper-parameters and fractions of the kernels, as those that have seen a sample predict it far too well. The residuals are
     those of the two fits one after the other.
     """
     x, y = matrix(data.input_matrix), matrix(data.output_matrix)
     group, values = groups_of(x), _components(base, y)
     fold = group % FOLDS
     seen = torch.stack([fold != held_out for held_out in range(int(fold.max()) + 1)])
-    _, parameters, shares = _fitted(base, x, values, seen)
+    _, parameters, fractions = _fitted(base, x, values, seen)
     posed, total = _posed(base, x, values, seen), torch.zeros(len(seen) * len(values), len(x), 1, dtype=torch.float64)
-    for kernel, own, share in zip(DISCREPANCIES, parameters, shares, strict=True):
+    for kernel, own, fraction in zip(DISCREPANCIES, parameters, fractions, strict=True):
         covariance = _covariance(posed, (kernel,) * len(own), own)
         residual = posed.residual(own, torch.arange(len(own)))
-        total += share[:, None, None] * left_out(safe_cholesky(covariance), residual, group)
+        total += fraction[:, None, None] * left_out(safe_cholesky(covariance), residual, group)
     errors = total[:, :, 0].view(len(seen), len(values), len(x))
     return LeftOut(around(base, x, y), errors[fold, :, torch.arange(len(x))] @ base.basis)
 
@@ -121,13 +121,13 @@ def _fitted(
 
     Returns:
         The shape of the discrepancy, which has the same hyper-parameters with every kernel; the hyper-parameters with rho; and
-        the shares of the kernels, which are in the ratio of their evidence.
+        the fractions of the kernels, which are in the ratio of their evidence.
     """
     posed = _posed(base, x, values, seen)
     with threads_for(float(len(x)) ** 3):
         fits = [fit(_with_kernel(posed, kernel)) for kernel in DISCREPANCIES]
-    shares = torch.softmax(torch.stack([evidence for _, evidence in fits]), 0)
-    return posed.shape, torch.stack([parameters for parameters, _ in fits]), shares
+    fractions = torch.softmax(torch.stack([evidence for _, evidence in fits]), 0)
+    return posed.shape, torch.stack([parameters for parameters, _ in fits]), fractions
 
 
 def _covariance(
