@@ -49,7 +49,7 @@ def describe(file: Annotated[Path, typer.Argument(help="HDF5 data file, or saved
     from pac_surrogate.files import describe
     from pac_surrogate.files.tensors import KINDS
 
-    if not KINDS["pac_surrogate"].holds(file):
+    if not (file.is_file() and KINDS["pac_surrogate"].holds(file)):  # a pipe would be read for ever
         typer.echo(describe(file))
         return
     import pac_surrogate as pac
