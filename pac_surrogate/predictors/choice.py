@@ -7,7 +7,8 @@ from typing import Any
 
 from pac_surrogate.utilities.display import Shown
 
-WITHOUT_NETWORK = ("scratch", "GP on the target", "the source's process")  # ends of the names of candidates without the network
+# Ends of the names of candidates that do without the network.
+WITHOUT_NETWORK = ("scratch", "GP on the target", "the source's process", "co-kriging")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from pac_surrogate.data.scaling import Columns
+from pac_surrogate.predictors import Predictor
+from pac_surrogate.predictors.posterior import members_of, variance_of
 from pac_surrogate.utilities.arguments import whole_numbers, whole_seed
 from pac_surrogate.utilities.display import Shown
+from pac_surrogate.utilities.process import own_settings, threads_for
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,3 +48,43 @@ class Posterior(Shown):
 def lognormal_variance(mean: Tensor, variance: Tensor) -> Tensor:
     """Return the variance of exp(y) where y is normal: (exp(v) - 1) exp(2 m + v)."""
     return torch.expm1(variance) * torch.exp(2 * mean + variance)
+
+
+def posterior_of(
+    predictor: Predictor,
+    outputs: Columns,
+    x: Float[Tensor, "sample input"],
+    laid_out: Callable[[Float[Tensor, "row output"]], Any],
+    *,
+    noise: bool,
+) -> Posterior:
+    """Return the posterior of a predictor at standardised inputs, in physical units.
+
+    Args:
+        predictor: predictor of the surrogate.
+        outputs: scaling of its outputs.
+        x: standardised inputs.
+        laid_out: function that brings outputs into the form of the prediction.
+        noise: whether to include the noise of a new target sample.
+    """
+    standard = predictor.predict(x).double()
+    mean, variance = laid_out(outputs.restore(standard)), variance_of(predictor, x, noise=noise)
+    if variance is None:
+        return Posterior(mean, None)
+    unit, curved = outputs.deviation.to(variance), outputs.logarithmic.to(variance.device)
+    physical = unit.square() * variance
+    logarithms = torch.where(curved, standard * unit + outputs.mean.to(variance), 0.0)
+    physical = torch.where(curved, lognormal_variance(logarithms, physical), physical)
+    if members_of(predictor, x[:0]) is None:
+        return Posterior(mean, laid_out(physical))
+
+    def draw(count: int, generator: torch.Generator) -> Any:
+        with own_settings(gradients=False), threads_for(float(len(x)) ** 3):
+            members = members_of(predictor, x)
+            assert members is not None
+            rows = laid_out(outputs.restore(members.draws(count, generator, noise=noise).flatten(0, 1)))
+        if isinstance(rows, dict):
+            return {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()}
+        return rows.reshape(count, -1, *rows.shape[1:])
+
+    return Posterior(mean, laid_out(physical), draw)

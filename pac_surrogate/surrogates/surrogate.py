@@ -23,13 +23,12 @@ from pac_surrogate.files.variables import described
 from pac_surrogate.intervals.bands import Interval
 from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.models.weights import Mask, Weights, inside
-from pac_surrogate.predictors import Folds, Linearised, Network, Predictor, SharedKernel
+from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
-from pac_surrogate.predictors.posterior import members_of, variance_of
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
-from pac_surrogate.surrogates.posterior import Posterior, lognormal_variance
+from pac_surrogate.surrogates.posterior import Posterior, posterior_of
 from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
@@ -250,32 +249,8 @@ class Surrogate(Shown):
         """
         check_flags(noise=noise)
         scaled = self.standardised(self.input_columns(x).detach())
-        outputs = self.scaling.outputs
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
-            standard = self.predictor.predict(scaled).double()
-            mean = self._laid_out(outputs.restore(standard), x)
-            variance = variance_of(self.predictor, scaled, noise=noise)
-            if variance is None:
-                return Posterior(mean, None)
-            unit = outputs.deviation.to(variance)
-            physical = unit.square() * variance
-            logarithms = standard * unit + outputs.mean.to(variance)
-            curved = outputs.logarithmic.to(variance.device)
-            physical = torch.where(curved, lognormal_variance(torch.where(curved, logarithms, 0.0), physical), physical)
-        if isinstance(self.predictor, Linearised | SharedKernel):
-            return Posterior(mean, self._laid_out(physical, x))
-
-        def draw(count: int, generator: torch.Generator) -> Any:
-            with own_settings(gradients=False), threads_for(float(len(scaled)) ** 3):
-                members = members_of(self.predictor, scaled)
-                assert members is not None
-                drawn = outputs.restore(members.draws(count, generator, noise=noise).flatten(0, 1))
-            rows = self._laid_out(drawn, x)
-            if isinstance(rows, dict):
-                return {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()}
-            return rows.reshape(count, -1, *rows.shape[1:])
-
-        return Posterior(mean, self._laid_out(physical, x), draw)
+            return posterior_of(self.predictor, self.scaling.outputs, scaled, lambda rows: self._laid_out(rows, x), noise=noise)
 
     def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
         """Return inputs in standardised units, in float64.

@@ -17,7 +17,7 @@ LAYERS = (
     ("utilities",),
     ("console", "files", "perturbation"),
     ("data", "models"),
-    ("intervals", "kernels", "plan"),
+    ("intervals", "kernels", "plan", "processes"),
     ("predictors", "pruning"),
     ("surrogates",),
     ("methods", "solvers"),  # they meet in the runner, and in the choice among closed forms
@@ -180,8 +180,13 @@ def gradients_followed(path):
     }
 
 
-# jacobian.py differentiates for diagnostics (Fisher information, importance); adam.py is the step of the training loop.
-ELSEWHERE = {"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_"}}
+# jacobian.py differentiates for diagnostics (Fisher information, importance); adam.py is the step of the training loop. The search
+# for the hyper-parameters of Gaussian processes, which are not weights, needs the derivatives of the evidence.
+SEARCH = {"torch.autograd.grad", "torch.autograd", ".requires_grad_"}
+ELSEWHERE = {
+    **{"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_"}},
+    **{"evidence.py": {"torch.autograd.Function", "torch.autograd"}, "fits.py": SEARCH, "joint.py": SEARCH},
+}
 
 
 def test_there_is_one_training_loop():

@@ -104,7 +104,7 @@ def test_derivatives_with_a_level_below_are_those_of_differences():
     assert float(gradient.abs().min()) > 1e-3
 
 
-def test_outputs_beyond_the_number_of_samples_are_replaced_by_combinations_of_equal_evidence():
+def test_outputs_beyond_the_number_of_samples_are_replaced_by_columns_of_equal_evidence():
     z, y = numbers(6, 2), numbers(6, 20, seed=1)
     shape = Shape("rbf", 2)
     columns = y @ torch.linalg.svd(y, full_matrices=False)[2].T
