@@ -1,7 +1,7 @@
 """Co-kriging and the automatic choice on classic functions in two fidelities, beside emukit and SMT on the same draws.
 
-    python benchmarks/classics.py                              12 functions x 3 draws: two minutes on one core
-    python benchmarks/classics.py --first-draw 100 --draws 5   other draws
+    python benchmarks/classics.py                              12 functions x 8 draws: five minutes on one core
+    python benchmarks/classics.py --first-draw 100 --draws 5   some of the draws
     python benchmarks/classics.py --out benchmarks/results/classics     the results that the book shows
     python benchmarks/classics.py --quick                      a short run of two functions; its numbers mean nothing
 
@@ -36,7 +36,7 @@ from shared.command import FORMATS, NAMES, Figures, Out, Quick, check_known, run
 from shared.figures import write_figure
 from shared.provenance import write_config
 from shared.tables import text_table, write_csv
-from two_fidelity.comparison import JUDGED, PEERS, Result, cells, count_sentences, draw_errors
+from two_fidelity.comparison import JUDGED, PEERS, STORED, Result, cells, count_sentences, draw_errors
 from two_fidelity.peer_results import PeerResults
 from two_fidelity.problems import PROBLEMS, Draw
 
@@ -56,8 +56,8 @@ QUICK_FUNCTIONS = ("Forrester", "bent Branin")
 
 
 def main(
-    draws: Annotated[int | None, Option(min=1, help="Number of draws, by default 3.")] = None,
-    first_draw: Annotated[int, Option(min=0, help="Number of the first draw.")] = 0,
+    draws: Annotated[int | None, Option(min=1, help="Number of draws, by default the eight whose results are stored.")] = None,
+    first_draw: Annotated[int | None, Option(min=0, help="Number of the first draw.")] = None,
     functions: Annotated[list[str] | None, Option(metavar=NAMES, help=f"From: {', '.join(PROBLEMS)}.")] = None,
     methods: Annotated[list[str] | None, Option(metavar=NAMES, help=f"From: {', '.join(NAMED)}.")] = None,
     peers: Annotated[Path | None, Option(help="Python that has emukit and SMT, for draws without stored results.")] = None,
@@ -71,7 +71,10 @@ def main(
     check_known("format", [figures], FORMATS)
     functions = functions or list(QUICK_FUNCTIONS if quick else PROBLEMS)
     methods = methods or [*PEERS, *JUDGED]
-    numbers = range(first_draw, first_draw + (draws or (1 if quick else 3)))
+    first = first_draw or 0
+    numbers: Sequence[int] = range(first, first + (draws or 1))
+    if draws is None and first_draw is None and not quick:
+        numbers = [number for group in STORED.values() for number in group]
     out = out or Path(f"results/classics{'_quick' if quick else ''}")
     steps = QUICK_STEPS if quick else STEPS
     known = PeerResults(out / "peers.json", peers) if set(PEERS) & set(methods) else None
@@ -87,9 +90,11 @@ def main(
         print(f"{function}: {', '.join(last)} on draw {numbers[-1]}", flush=True)
     if not results:
         raise ValueError("these draws have no results of emukit and SMT: give --peers, or methods of this library")
-    print(f"\nmedian RMSE / standard deviation, and seconds, over draws {numbers[0]} to {numbers[-1]}\n")
+    print(f"\nmedian RMSE / standard deviation, and seconds, over draws {', '.join(map(str, numbers))}\n")
     print(text_table(*cells(results, methods)))
     print("\n".join(("", *count_sentences(results))))
+    for name, group in STORED.items() if set(numbers) >= {number for group in STORED.values() for number in group} else ():
+        print("\n".join((f"\n{name}:", *count_sentences([result for result in results if result.draw in group]))))
     write_csv(out / "errors.csv", Result._fields, results, digits=4)
     write_figure(out / f"classics.{figures}", draw_errors(results, methods))
     setting = {"draws": list(numbers), "model": repr(MODEL), "pretrain_steps": steps[0], "steps": steps[1]}

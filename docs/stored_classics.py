@@ -58,9 +58,16 @@ def seconds_table() -> str:
 
 def counts_table() -> str:
     """Return on how many functions the median error is at most some multiple of that of the better of the other libraries."""
-    medians = comparison.medians_of(results())
-    head = ("method", "functions", "lower", *(f"at most {limit} times" for limit in comparison.LIMITS))
-    rows = [(name, len(medians), *comparison.counts_of(medians, name)) for name in comparison.JUDGED]
+    head = ("method", "draws", "functions", "lower", *(f"at most {limit} times" for limit in comparison.LIMITS))
+    groups = {"all eight": results()}
+    for name, numbers in comparison.STORED.items():
+        groups[name.removeprefix("draws ")] = tuple(result for result in results() if result.draw in numbers)
+    medians = {name: comparison.medians_of(group) for name, group in groups.items()}
+    rows = [
+        (method, name, len(own), *comparison.counts_of(own, method))
+        for method in comparison.JUDGED
+        for name, own in medians.items()
+    ]
     return markdown_table(head, rows)
 
 

@@ -13,6 +13,8 @@ from pac_surrogate.plots.style import COLOURS, MARKERS, in_style
 
 PEERS = ("emukit", "SMT")
 JUDGED = ("co-kriging", "auto")  # methods that are compared with the better of the peers
+# Draws for which the results of the peers are stored, in two groups that show how much chance there is in a median.
+STORED = {"draws 0 to 2": range(3), "draws 100 to 104": range(100, 105)}
 LIMITS = (1.1, 1.2, 1.5)  # ratios up to which functions are counted
 
 

@@ -180,8 +180,8 @@ def gradients_followed(path):
     }
 
 
-# jacobian.py differentiates for diagnostics (Fisher information, importance); adam.py is the step of the training loop. The search
-# for the hyper-parameters of Gaussian processes, which are not weights, needs the derivatives of the evidence.
+# jacobian.py differentiates for diagnostics (Fisher information, importance); adam.py is the step of the training loop. The
+# search for the hyper-parameters of Gaussian processes, which are not weights, needs the derivatives of the evidence.
 SEARCH = {"torch.autograd.grad", "torch.autograd", ".requires_grad_"}
 ELSEWHERE = {
     **{"jacobian.py": {"torch.func.grad"}, "adam.py": {"torch._fused_adam_"}},
