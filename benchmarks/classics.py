@@ -73,8 +73,8 @@ def main(
     methods = methods or [*PEERS, *JUDGED]
     first = first_draw or 0
     numbers: Sequence[int] = range(first, first + (draws or 1))
-    if draws is None and first_draw is None and not quick:
-        numbers = [number for group in STORED.values() for number in group]
+    groups = STORED if draws is None and first_draw is None and not quick else {}
+    numbers = [number for group in groups.values() for number in group] or numbers
     out = out or Path(f"results/classics{'_quick' if quick else ''}")
     steps = QUICK_STEPS if quick else STEPS
     known = PeerResults(out / "peers.json", peers) if set(PEERS) & set(methods) else None
@@ -93,7 +93,7 @@ def main(
     print(f"\nmedian RMSE / standard deviation, and seconds, over draws {', '.join(map(str, numbers))}\n")
     print(text_table(*cells(results, methods)))
     print("\n".join(("", *count_sentences(results))))
-    for name, group in STORED.items() if set(numbers) >= {number for group in STORED.values() for number in group} else ():
+    for name, group in groups.items():
         print("\n".join((f"\n{name}:", *count_sentences([result for result in results if result.draw in group]))))
     write_csv(out / "errors.csv", Result._fields, results, digits=4)
     write_figure(out / f"classics.{figures}", draw_errors(results, methods))

@@ -63,11 +63,8 @@ def counts_table() -> str:
     for name, numbers in comparison.STORED.items():
         groups[name.removeprefix("draws ")] = tuple(result for result in results() if result.draw in numbers)
     medians = {name: comparison.medians_of(group) for name, group in groups.items()}
-    rows = [
-        (method, name, len(own), *comparison.counts_of(own, method))
-        for method in comparison.JUDGED
-        for name, own in medians.items()
-    ]
+    both = [(method, name) for method in comparison.JUDGED for name in medians]
+    rows = [(method, name, len(medians[name]), *comparison.counts_of(medians[name], method)) for method, name in both]
     return markdown_table(head, rows)
 
 
