@@ -617,19 +617,3 @@ def pair_sections(physics: str, pictures: str = "../../simulators/pictures") -> 
         shown = f"![samples of {pair.name}]({pictures}/{pair.name}.png)"
         texts += [f"### {pair.name}", title, verification.section(pair), shown]
     return "\n\n".join(texts)
-
-
-def real_pairs_table() -> str:
-    """Return sizes, costs, correlations and errors of the unchanged source of the stored pairs."""
-    import real_pairs
-    from real.stored import NAMES
-
-    return real_pairs.pairs_table(NAMES, real_pairs.finished(RESULTS / "real_pairs", NAMES))
-
-
-def real_pair_sections(pictures: str = "../../benchmarks/real/pictures") -> str:
-    """Return a section for each stored pair: what both sides are, where they come from, and a picture."""
-    from real.sections import sections
-    from real.stored import NAMES
-
-    return sections(NAMES, pictures)

@@ -37,7 +37,7 @@ def assert_equal_but_for_rounding(found: np.ndarray, stored: np.ndarray, roundin
 
 
 def rounding_of(surrogate: pac.Surrogate) -> float:
-    """Bound the rounding of co-kriging: the terms of its sums over correlations add up to 2e12 in size, and round by 2e-16 of it."""
+    """Bound the rounding of co-kriging: the terms of its sums add up to 2e12 in size, and round by 2e-16 of it."""
     members = [surrogate.predictor, *(surrogate.folds.members if surrogate.folds is not None else ())]
     sums = [float(member.gamma.abs().sum(1).max()) for member in members if isinstance(member, CoKriging)]
     return 4 * float(np.finfo(float).eps) * max(sums, default=0.0) * float(surrogate.scaling.outputs.deviation.max())
