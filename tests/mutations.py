@@ -504,7 +504,7 @@ MUTATIONS = {
         "scale = torch.where(high, slope[:, None], 1.0)",
         "scale = torch.where(high, 1.0, slope[:, None])",
         "test_co_kriging",
-        "fitted_together",
+        "likelihood_of_the_joint",
     ),
     "processes, unseen": (
         "pac_surrogate/processes/evidence.py",
@@ -515,8 +515,8 @@ MUTATIONS = {
     ),
     "processes, search": (
         "pac_surrogate/processes/maximise.py",
-        "held = ((x <= low) & (g < 0)) | ((x >= high) & (g > 0))",
-        "held = torch.zeros_like(x, dtype=torch.bool)",
+        "tried = (x[left] + length * direction[left]).clamp(low, high)",
+        "tried = x[left] + length * direction[left]",
         "test_processes",
         "inside_the_box",
     ),
@@ -529,8 +529,8 @@ MUTATIONS = {
     ),
     "posterior, draws": (
         "pac_surrogate/predictors/posterior.py",
-        "chosen = torch.multinomial(self.fractions[members], count, replacement=True, generator=generator)",
-        "chosen = torch.zeros(count, dtype=torch.int64)",
+        "normal[own] @ root.T",
+        "0.5 * normal[own] @ root.T",
         "test_posterior",
         "draws_have",
     ),

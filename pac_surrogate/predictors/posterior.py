@@ -12,12 +12,13 @@ from pac_surrogate.predictors.gaussian_process import GaussianProcess
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel
 from pac_surrogate.predictors.predictor import Predictor
 from pac_surrogate.predictors.processes import Processes
+from pac_surrogate.utilities.display import Shown
 
 ROWS = 256  # rows whose covariance is computed at once, where only its diagonal is needed
 
 
-@dataclass(frozen=True, eq=False)
-class Members:
+@dataclass(frozen=True, eq=False, repr=False)
+class Members(Shown):
     """Normal distributions of members, of which the components of the outputs are mixtures.
 
     Attributes:

@@ -20,6 +20,7 @@ from pac_surrogate.data.repeats import repeated
 from pac_surrogate.processes.covariance import JITTER, Shape
 from pac_surrogate.processes.evidence import log_evidence, projected_inverse
 from pac_surrogate.processes.maximise import maximise
+from pac_surrogate.utilities.display import Shown
 
 SEARCHED, FITTED = 100, 250  # samples of the searches; the time of a search grows with the cube of their number
 MANY = 8  # of more problems with more than SEARCHED samples, each is searched for from one start, and with SEARCHED samples
@@ -32,8 +33,8 @@ LIKE = 0.5
 LOWEST = 1e-6  # least amplitude of the discrepancy from which a search starts, relative to the variance of the values
 
 
-@dataclass(frozen=True, eq=False)
-class Below:
+@dataclass(frozen=True, eq=False, repr=False)
+class Below(Shown):
     """The posterior of the level below at the samples.
 
     Attributes:
@@ -45,8 +46,8 @@ class Below:
     covariance: Float[Tensor, "problem sample sample"]
 
 
-@dataclass(frozen=True, eq=False)
-class Problems:
+@dataclass(frozen=True, eq=False, repr=False)
+class Problems(Shown):
     """Processes that are fitted together: they have the same inputs and the same shape, and each has its own values.
 
     Attributes:

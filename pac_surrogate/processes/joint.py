@@ -14,13 +14,14 @@ from pac_surrogate.processes.covariance import NOISE, Shape
 from pac_surrogate.processes.evidence import log_evidence
 from pac_surrogate.processes.fits import unlikeness
 from pac_surrogate.processes.maximise import maximise
+from pac_surrogate.utilities.display import Shown
 
 SAMPLES = 250  # largest number of samples of both levels together
 REACH = 8.0  # largest change of the logarithm of a hyper-parameter; that of rho is relative to max(|rho|, 0.1)
 
 
-@dataclass(frozen=True, eq=False)
-class Joint:
+@dataclass(frozen=True, eq=False, repr=False)
+class Joint(Shown):
     """The samples of two levels, for one or several components with the same kernels.
 
     Attributes:

@@ -161,6 +161,10 @@ def test_both_levels_together_have_the_likelihood_of_the_joint_process():
     )
     # The base's noise is 1e-10 to 1e2 times the variance; condition numbers up to 1e6 leave ten digits.
     torch.testing.assert_close(separate[0], expected, rtol=1e-6, atol=1e-6)
+    lower = torch.cat([base.amplitudes, 1 / base.inverse_lengths[0], base.noise]).log()
+    together = Joint(Shape(base.kernels[0], 2), shape, both, 12, values[None])
+    found = together.evidence(torch.cat([lower, upper, torch.tensor([rho]).double()])[None])
+    torch.testing.assert_close(found[0], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_mean_and_covariance_are_those_of_the_joint_process(monkeypatch):

@@ -17,6 +17,7 @@ from pac_surrogate.processes.covariance import Shape
 from pac_surrogate.processes.fits import FITTED, Problems, fit, left_out, matrix, safe_cholesky, weights_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
+from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.process import threads_for
 
 COMPONENTS = 3  # largest number of principal components of the source's prediction among the inputs
@@ -126,8 +127,8 @@ class GP:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Posed:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Posed(Shown):
     """The samples of a process: its shape, its inputs z, its values, and the components of f_S among the inputs."""
 
     shape: Shape
