@@ -104,6 +104,13 @@ class Autoregressive(Coded):
     def check(self, sizes: Mapping[str, int]) -> None:
         """Check the kernels, and that the members and the source's samples are those of the base."""
         check_kernels(self.called, self.kernels, sizes["member"])
-        if tuple(self.base.weights.shape) != (sizes["low"], sizes["member"]):
-            raise ValueError(f"{self.called} does not fit: its base has other samples or members")
+        if not sizes["sample"] or tuple(self.base.weights.shape) != (sizes["low"], sizes["member"]):
+            raise ValueError(f"{self.called} does not fit: it has no samples, or its base has others or other members")
         check_groups(self.component)
+        for number in torch.unique(self.component):
+            own = self.component == number
+            rows = self.base.basis[own]
+            if abs(float(self.fractions[own].sum()) - 1) > 1e-6 or not torch.equal(rows, rows[:1].expand_as(rows)):
+                raise ValueError(
+                    f"{self.called} does not fit: members of a component need one basis, and fractions with the sum 1"
+                )

@@ -64,19 +64,30 @@ class GaussianProcess(Coded):
         prediction = weighted + arrays["mean"]
         return prediction + base if self.on == "residual" and base is not None else prediction
 
-    def covariance(self, x: Float[Tensor, "sample input"]) -> Float[Tensor, "sample sample"]:
-        """Return the posterior covariance at some inputs, without noise; it is the same for every output.
+    def factor(self) -> Float[Tensor, "sample sample"]:
+        """Return the Cholesky factor of the covariance of the samples.
 
         Raises:
             ValueError: if the process was saved by the first version, without its noise.
         """
         if self.noise is None:
             raise ValueError("this process was saved without the variance of its noise: fit it again for a posterior")
+        return safe_cholesky(self._kernel(self.points, self.points) + self.noise * torch.eye(len(self.points)).double())
+
+    def covariance(
+        self, x: Float[Tensor, "sample input"], factor: Float[Tensor, "known known"] | None = None
+    ) -> Float[Tensor, "sample sample"]:
+        """Return the posterior covariance at some inputs, without noise; it is the same for every output.
+
+        Args:
+            x: standardised inputs.
+            factor: `factor()`, if it is known.
+        """
         z, points = x.double(), self.points.to(x.device)
         if self.on == "augmented" and self.base is not None:
             z = torch.cat([z, self.base.predict(x).double() @ self.projection.to(x.device)], 1)
-        noisy = self._kernel(points, points) + self.noise.to(x.device) * torch.eye(len(points), device=x.device).double()
-        return conditioned(safe_cholesky(noisy), self._kernel(z, points), self._kernel(z, z))
+        known = (self.factor() if factor is None else factor).to(x.device)
+        return conditioned(known, self._kernel(z, points), self._kernel(z, z))
 
     def _kernel(
         self, z: Float[Tensor, "row dimension"], points: Float[Tensor, "sample dimension"]
@@ -92,3 +103,5 @@ class GaussianProcess(Coded):
             raise ValueError(f"a Gaussian process on {on!r} with kernel {kernel!r} is unknown, or its base is missing")
         if sizes["dimension"] != inputs + components or (on == "augmented") != (components > 0):
             raise ValueError(f"the Gaussian process on {on} does not fit: points must have {inputs} inputs and the components")
+        if self.noise is not None and not sizes["sample"]:
+            raise ValueError(f"the Gaussian process on {on} does not fit: it has no samples")

@@ -103,8 +103,10 @@ class Processes(Coded):
         return conditioned(factor.to(x.device), self.kernel(c, x, self.points), self.kernel(c, x, x))
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Check that the kernels are known, and that there is one for each component."""
+        """Check that the kernels are known, that there is one for each component, and that there are samples."""
         check_kernels(self.called, self.kernels, sizes["component"])
+        if not sizes["sample"] or not sizes["component"]:
+            raise ValueError(f"{self.called} does not fit: it has no samples or no components")
 
 
 def conditioned(

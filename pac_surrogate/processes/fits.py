@@ -23,7 +23,9 @@ from pac_surrogate.processes.maximise import maximise
 from pac_surrogate.utilities.display import Shown
 
 SEARCHED, FITTED = 100, 250  # samples of the searches; the time of a search grows with the cube of their number
-MANY = 8  # of more problems with more than SEARCHED samples, each is searched for from one start, and with SEARCHED samples
+# With more problems than these and more than SEARCHED samples, each is searched for with SEARCHED samples only, and from one
+# start if it has no level below.
+MANY = 8
 STARTS = 5
 ENTRIES = 2**22  # largest number of entries of the covariances that are held at once
 SLOPES = (-20.0, 20.0)
@@ -110,23 +112,24 @@ def fit(problems: Problems) -> tuple[Float[Tensor, "problem parameter"], Float[T
     these should therefore be a random part.
     """
     start: Any = None
+    many = len(problems.values) > MANY and len(problems.z) > SEARCHED
     for count in (SEARCHED, FITTED):
         part = problems.first(count)
         size = max(1, ENTRIES // (len(part.z) ** 2 * (1 if start is not None else STARTS)))
         own = [slice(first, first + size) for first in range(0, len(part.values), size)]
-        found = [_search(part[some], None if start is None else start[some]) for some in own]
+        found = [_search(part[some], None if start is None else start[some], many=many) for some in own]
         start, evidence = (torch.cat(parts) for parts in zip(*found, strict=True))
-        if len(part.z) == len(problems.z) or len(problems.values) > MANY:
+        if many or len(part.z) == len(problems.z):
             break
     return start, evidence
 
 
 def _search(
-    problems: Problems, start: Float[Tensor, "problem parameter"] | None
+    problems: Problems, start: Float[Tensor, "problem parameter"] | None, *, many: bool
 ) -> tuple[Float[Tensor, "problem parameter"], Float[Tensor, " problem"]]:
     """Return the best of several searches for each problem, or the only one if a start is given."""
     scaled, scale = _scaled(problems)
-    starts = _starts(scaled) if start is None else _restored(scaled.shape, start, 1 / scale)[:, None]
+    starts = _starts(scaled, many=many) if start is None else _restored(scaled.shape, start, 1 / scale)[:, None]
     count = starts.shape[1]
 
     def value(points: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,7 +154,7 @@ def _search(
 def _scaled(problems: Problems) -> tuple[Problems, Float[Tensor, " problem"]]:
     """Return the problems with values of mean square 1 around their means, and the deviation by which they were divided."""
     kept = problems.seen.double()[:, :, None]
-    number = kept.sum(1, keepdim=True)
+    number = kept.sum(1, keepdim=True).clamp_min(1.0)  # the first samples may be all those that a problem leaves out
     centred = (problems.values - (problems.values * kept).sum(1, keepdim=True) / number) * kept
     outputs = problems.values.shape[2] if problems.outputs is None else problems.outputs
     scale = (centred.square().sum((1, 2)) / (number[:, 0, 0] * outputs)).sqrt()
@@ -177,18 +180,19 @@ def _logarithm(problems: Problems, scale: Float[Tensor, " problem"]) -> Float[Te
     return outputs * (problems.seen.sum(1) - 1) * scale.log()
 
 
-def _starts(problems: Problems) -> Float[Tensor, "problem start parameter"]:
+def _starts(problems: Problems, *, many: bool) -> Float[Tensor, "problem start parameter"]:
     shape, count = problems.shape, len(problems.values)
     if problems.below is None:
         starts = shape.starts()
-        return (starts[1:2] if count > MANY and len(problems.z) >= SEARCHED else starts).expand(count, -1, -1)
+        return (starts[1:2] if many else starts).expand(count, -1, -1)
     kept, mean = problems.seen.double(), problems.below.mean
     x, y = (
-        (one - (one * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True)) * kept for one in (mean, problems.values[:, :, 0])
+        (one - (one * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp_min(1.0)) * kept
+        for one in (mean, problems.values[:, :, 0])
     )
     square = x.square().sum(1)
     slope = torch.where(square > 0, (x * y).sum(1) / square.clamp_min(1e-300), 0.0).clamp(*SLOPES)
-    left = ((y - slope[:, None] * x).square().sum(1) / kept.sum(1)).clamp_min(LOWEST)
+    left = ((y - slope[:, None] * x).square().sum(1) / kept.sum(1).clamp_min(1.0)).clamp_min(LOWEST)
     related = shape.starts().expand(count, -1, -1) + shape.variances.to(left) * left.log()[:, None, None]
     related = torch.cat([related, slope[:, None, None].expand(-1, related.shape[1], 1)], 2)
     unrelated = torch.cat([shape.starts()[:1], torch.zeros(1, 1)], 1).expand(count, 1, -1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pac_surrogate.data.scaling import Columns
 from pac_surrogate.predictors import Predictor
-from pac_surrogate.predictors.posterior import members_of, variance_of
+from pac_surrogate.predictors.posterior import draws_of, has_joint_posterior, variance_of
 from pac_surrogate.utilities.arguments import whole_numbers, whole_seed
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.process import own_settings, threads_for
@@ -21,8 +21,9 @@ class Posterior(Shown):
     """The posterior of the outputs at some inputs.
 
     Attributes:
-        mean: the prediction; of an output on a logarithmic scale, the median.
-        variance: variance of each output, laid out like the prediction; None if the predictor has no posterior variance.
+        mean: the prediction; of an output on a logarithmic scale, the exponential of the mean of its logarithm.
+        variance: variance of each output, laid out like the prediction; None if the predictor has no posterior variance. On a
+            logarithmic scale it is that of a lognormal distribution.
     """
 
     mean: Any
@@ -54,6 +55,7 @@ def posterior_of(
     predictor: Predictor,
     outputs: Columns,
     x: Float[Tensor, "sample input"],
+    standard: Float[Tensor, "sample output"],
     laid_out: Callable[[Float[Tensor, "row output"]], Any],
     *,
     noise: bool,
@@ -64,10 +66,10 @@ def posterior_of(
         predictor: predictor of the surrogate.
         outputs: scaling of its outputs.
         x: standardised inputs.
+        standard: the prediction in standardised units.
         laid_out: function that brings outputs into the form of the prediction.
         noise: whether to include the noise of a new target sample.
     """
-    standard = predictor.predict(x).double()
     mean, variance = laid_out(outputs.restore(standard)), variance_of(predictor, x, noise=noise)
     if variance is None:
         return Posterior(mean, None)
@@ -75,14 +77,12 @@ def posterior_of(
     physical = unit.square() * variance
     logarithms = torch.where(curved, standard * unit + outputs.mean.to(variance), 0.0)
     physical = torch.where(curved, lognormal_variance(logarithms, physical), physical)
-    if members_of(predictor, x[:0]) is None:
+    if not has_joint_posterior(predictor):
         return Posterior(mean, laid_out(physical))
 
     def draw(count: int, generator: torch.Generator) -> Any:
         with own_settings(gradients=False), threads_for(float(len(x)) ** 3):
-            members = members_of(predictor, x)
-            assert members is not None
-            rows = laid_out(outputs.restore(members.draws(count, generator, noise=noise).flatten(0, 1)))
+            rows = laid_out(outputs.restore(draws_of(predictor, x, count, generator, noise=noise).flatten(0, 1)))
         if isinstance(rows, dict):
             return {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()}
         return rows.reshape(count, -1, *rows.shape[1:])

@@ -245,12 +245,20 @@ class Surrogate(Shown):
             noise: whether to include the noise of a new target sample.
 
         Raises:
-            ValueError: if shapes or names do not fit, or a value is not finite.
+            ValueError: if shapes or names do not fit, a value is not finite, floating point cannot hold a prediction, or a
+                closed form of the block kernel has more than 4,000 rows (samples times outputs).
         """
         check_flags(noise=noise)
-        scaled = self.standardised(self.input_columns(x).detach())
+        columns = self.input_columns(x).detach()
+        scaled, precision = self.standardised(columns), self._precision(columns)
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
-            return posterior_of(self.predictor, self.scaling.outputs, scaled, lambda rows: self._laid_out(rows, x), noise=noise)
+            standard = self.predictor.predict(scaled).double()
+            self._check_held(self.scaling.outputs.restore(standard).to(precision))
+
+            def laid_out(rows: Tensor) -> Any:
+                return self._laid_out(rows.to(precision), x)
+
+            return posterior_of(self.predictor, self.scaling.outputs, scaled, standard, laid_out, noise=noise)
 
     def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
         """Return inputs in standardised units, in float64.

@@ -18,16 +18,30 @@ from pac_surrogate.utilities.process import threads_for
 
 DISCREPANCIES = (*KERNELS, QUADRATIC)
 FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
+Factors = list[Float[Tensor, "low low"]]
 LEAST_FRACTION = 0.01  # members of a smaller weight are left out
 
 
-def around(base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "sample output"]) -> Autoregressive:
+def around(
+    base: Processes,
+    x: Float[Tensor, "sample input"],
+    y: Float[Tensor, "sample output"],
+    factors: "Factors | None" = None,
+) -> Autoregressive:
     """Return the co-kriging of standardised target samples on top of the source's processes.
 
     With at most 250 samples on both sides together, the hyper-parameters of both are then fitted together.
+
+    Args:
+        base: the processes.
+        x: standardised inputs.
+        y: standardised outputs.
+        factors: `base.factor(c)` of each component, if they are known.
     """
-    values = _components(base, y)
-    shape, parameters, fractions = _fitted(base, x, values, torch.ones(1, len(x), dtype=torch.bool))
+    values, seen = _components(base, y), torch.ones(1, len(x), dtype=torch.bool)
+    factors = _factors(base) if factors is None else factors
+    posed = _posed(base, factors, x, values, seen)
+    parameters, fractions = _fitted(posed)
     kept = fractions >= LEAST_FRACTION
     of, which = torch.nonzero(kept.T).T  # a member is a component with a kernel; those of one component are neighbours
     kernels = tuple(DISCREPANCIES[int(one)] for one in which)
@@ -35,20 +49,23 @@ def around(base: Processes, x: Float[Tensor, "sample input"], y: Float[Tensor, "
     kept_fractions = kept_fractions / kept_fractions.sum(0)
     members, own, values = base.members(of), parameters[which, of], values[of]
     if len(base.points) + len(x) <= joint.SAMPLES and len(base.basis) <= MANY:
-        members, own = _refined(members, shape, kernels, own, x, values)
-    posed = _posed(members, x, values, torch.ones(1, len(x), dtype=torch.bool))
+        members, own = _refined(members, posed.shape, kernels, own, x, values)
+        member_factors = _factors(members)
+    else:
+        member_factors = [factors[int(c)] for c in of]
+    posed = _posed(members, member_factors, x, values, seen)
     weights, mean = weights_of(safe_cholesky(_covariance(posed, kernels, own)), posed.residual(own, torch.arange(len(of))))
     rho, base_weights, constants = own[:, -1], [], []
     for m, slope in enumerate(rho):
         # C(x, points) w = k(x, points) w - k(x, base points) [R^-1 k w + R^-1 1 u] + u, u = (1 - 1'R^-1 k) w / 1'R^-1 1
         cross = members.kernel(m, members.points, x) @ weights[m]
-        solved = torch.cholesky_solve(torch.cat([cross, torch.ones_like(cross)], 1), members.factor(m))
+        solved = torch.cholesky_solve(torch.cat([cross, torch.ones_like(cross)], 1), member_factors[m])
         unknown = (weights[m].sum() - solved[:, 0].sum()) / solved[:, 1].sum()
         base_weights.append(slope * members.weights[:, m] - slope**2 * (solved[:, 0] + unknown * solved[:, 1]))
         constants.append(slope * members.mean[m] + mean[m, 0] + slope**2 * unknown)
     remainder = y - base.offset
     remainder = remainder - remainder @ base.basis.T @ base.basis
-    amplitudes, inverse, noise = shape.decode(own[:, :-1], len(x))
+    amplitudes, inverse, noise = posed.shape.decode(own[:, :-1], len(x))
     return Autoregressive(
         base=members,
         offset=base.offset + remainder.mean(0),
@@ -77,14 +94,16 @@ def co_kriged(base: Processes, data: Dataset) -> LeftOut:
     group, values = groups_of(x), _components(base, y)
     fold = group % FOLDS
     seen = torch.stack([fold != held_out for held_out in range(int(fold.max()) + 1)])
-    _, parameters, fractions = _fitted(base, x, values, seen)
-    posed, total = _posed(base, x, values, seen), torch.zeros(len(seen) * len(values), len(x), 1, dtype=torch.float64)
+    factors = _factors(base)
+    posed = _posed(base, factors, x, values, seen)
+    parameters, fractions = _fitted(posed)
+    total = torch.zeros(len(seen) * len(values), len(x), 1, dtype=torch.float64)
     for kernel, own, fraction in zip(DISCREPANCIES, parameters, fractions, strict=True):
         covariance = _covariance(posed, (kernel,) * len(own), own)
         residual = posed.residual(own, torch.arange(len(own)))
         total += fraction[:, None, None] * left_out(safe_cholesky(covariance), residual, group)
     errors = total[:, :, 0].view(len(seen), len(values), len(x))
-    return LeftOut(around(base, x, y), errors[fold, :, torch.arange(len(x))] @ base.basis)
+    return LeftOut(around(base, x, y, factors), errors[fold, :, torch.arange(len(x))] @ base.basis)
 
 
 def _components(base: Processes, y: Float[Tensor, "sample output"]) -> Float[Tensor, "component sample 1"]:
@@ -92,8 +111,15 @@ def _components(base: Processes, y: Float[Tensor, "sample output"]) -> Float[Ten
     return ((y - base.offset) @ base.basis.T).T[:, :, None]
 
 
+def _factors(base: Processes) -> Factors:
+    """Return the Cholesky factor of the samples of each component."""
+    with threads_for(float(len(base.points)) ** 3):
+        return [base.factor(c) for c in range(len(base.basis))]
+
+
 def _posed(
     base: Processes,
+    factors: Factors,
     x: Float[Tensor, "sample input"],
     values: Float[Tensor, "component sample 1"],
     seen: Bool[Tensor, "set sample"],
@@ -101,7 +127,7 @@ def _posed(
     """Return the problems of all components for each set of samples, as yet with one kernel."""
     sets, components = len(seen), len(values)
     with threads_for(float(len(base.points)) ** 3):
-        covariance = torch.stack([base.covariance(c, x) for c in range(components)])
+        covariance = torch.stack([base.covariance(c, x, factor) for c, factor in enumerate(factors)])
     below = Below(base.components(x).T.repeat(sets, 1), covariance.repeat(sets, 1, 1))
     shape = Shape.suited(DISCREPANCIES[0], x.shape[1], len(x))
     return Problems(shape, x, values.repeat(sets, 1, 1), seen.repeat_interleave(components, 0), below=below)
@@ -111,23 +137,16 @@ def _with_kernel(posed: Problems, kernel: str) -> Problems:
     return dataclasses.replace(posed, shape=dataclasses.replace(posed.shape, kernel=kernel))
 
 
-def _fitted(
-    base: Processes,
-    x: Float[Tensor, "sample input"],
-    values: Float[Tensor, "component sample 1"],
-    seen: Bool[Tensor, "set sample"],
-) -> tuple[Shape, Float[Tensor, "kernel run parameter"], Float[Tensor, "kernel run"]]:
+def _fitted(posed: Problems) -> tuple[Float[Tensor, "kernel run parameter"], Float[Tensor, "kernel run"]]:
     """Fit the upper level to each set of samples with each kernel; a run is a component of one of the sets.
 
     Returns:
-        The shape of the discrepancy, which has the same hyper-parameters with every kernel; the hyper-parameters with rho; and
-        the fractions of the kernels, which are in the ratio of their evidence.
+        The hyper-parameters with rho, and the fractions of the kernels, which are in the ratio of their evidence.
     """
-    posed = _posed(base, x, values, seen)
-    with threads_for(float(len(x)) ** 3):
+    with threads_for(float(len(posed.z)) ** 3):
         fits = [fit(_with_kernel(posed, kernel)) for kernel in DISCREPANCIES]
     fractions = torch.softmax(torch.stack([evidence for _, evidence in fits]), 0)
-    return posed.shape, torch.stack([parameters for parameters, _ in fits]), fractions
+    return torch.stack([parameters for parameters, _ in fits]), fractions
 
 
 def _covariance(

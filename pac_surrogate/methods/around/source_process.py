@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,7 @@ SAMPLES = 2000  # the time of the last factorisation grows with the cube of this
 KEPT = 8  # number of fits that are remembered
 
 _remembered: "OrderedDict[bytes, Processes]" = OrderedDict()
+_lock = Lock()
 
 
 def source_process(surrogate: Surrogate, data: Dataset) -> Processes | None:
@@ -56,13 +58,17 @@ def processes_of(
         basis: orthonormal rows.
         offset: the origin of the outputs' expansion in the basis.
     """
-    key = hashlib.blake2b(b"".join(array.numpy().tobytes() for array in (x, y, basis, offset))).digest()
-    if key not in _remembered:
-        _remembered[key] = _fitted(x, y, basis, offset)
+    arrays = (x, y, basis, offset)
+    content = b"".join(array.numpy().tobytes() for array in arrays) + repr([array.shape for array in arrays]).encode()
+    key = hashlib.blake2b(content).digest()
+    with _lock:
+        known = _remembered.pop(key, None)
+    known = _fitted(*arrays) if known is None else known
+    with _lock:
+        _remembered[key] = known  # the latest is the last
         while len(_remembered) > KEPT:
             _remembered.popitem(last=False)
-    _remembered.move_to_end(key)
-    return _remembered[key]
+    return known
 
 
 def _fitted(
