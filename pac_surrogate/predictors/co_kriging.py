@@ -1,4 +1,4 @@
-"""Autoregressive co-kriging of two levels, stored as arrays."""
+"""Autoregressive co-kriging of two levels as files of the first version hold it; `Autoregressive` took its place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

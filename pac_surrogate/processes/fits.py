@@ -185,14 +185,16 @@ def _starts(problems: Problems, *, many: bool) -> Float[Tensor, "problem start p
     if problems.below is None:
         starts = shape.starts()
         return (starts[1:2] if many else starts).expand(count, -1, -1)
-    kept, mean = problems.seen.double(), problems.below.mean
-    x, y = (
-        (one - (one * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp_min(1.0)) * kept
-        for one in (mean, problems.values[:, :, 0])
-    )
+    kept = problems.seen.double()
+    number = kept.sum(1).clamp_min(1.0)
+
+    def centred(values: Float[Tensor, "problem sample"]) -> Float[Tensor, "problem sample"]:
+        return (values - ((values * kept).sum(1) / number)[:, None]) * kept
+
+    x, y = centred(problems.below.mean), centred(problems.values[:, :, 0])
     square = x.square().sum(1)
     slope = torch.where(square > 0, (x * y).sum(1) / square.clamp_min(1e-300), 0.0).clamp(*SLOPES)
-    left = ((y - slope[:, None] * x).square().sum(1) / kept.sum(1).clamp_min(1.0)).clamp_min(LOWEST)
+    left = ((y - slope[:, None] * x).square().sum(1) / number).clamp_min(LOWEST)
     related = shape.starts().expand(count, -1, -1) + shape.variances.to(left) * left.log()[:, None, None]
     related = torch.cat([related, slope[:, None, None].expand(-1, related.shape[1], 1)], 2)
     unrelated = torch.cat([shape.starts()[:1], torch.zeros(1, 1)], 1).expand(count, 1, -1)

@@ -1,4 +1,4 @@
-"""The maximum of many smooth functions in boxes at once, by a quasi-Newton method in step.
+"""The maxima of many smooth functions in a box, which one quasi-Newton method finds side by side.
 
 The evidence of some ten samples takes less time than the calls that compute it, so that fifty searches together cost little
 more than one. SciPy's searches cannot be run together, hence this one: the BFGS update of the inverse Hessian, without the
@@ -16,7 +16,7 @@ ITERATIONS = 150
 LONGEST = 2.0  # largest change of a parameter in one step; the parameters are logarithms
 SUFFICIENT = 1e-4  # fraction of the expected gain that a step must reach
 SHRINK = 0.35
-HALVINGS = 14
+SHORTER = 14  # largest number of times that a step is shortened
 SMALL = 1e-7  # a search ends after two steps whose gain, relative to 1 + |value|, is smaller
 
 Function = Callable[[Float[Tensor, "some parameter"], Int[Tensor, " some"]], tuple[Float[Tensor, " some"], Tensor]]
@@ -52,14 +52,14 @@ def maximise(
         held = ((x <= low) & (g < 0)) | ((x >= high) & (g > 0))
         free = torch.where(held, 0.0, g)
         direction = torch.where(held, 0.0, (inverse[own] @ free[:, :, None])[:, :, 0])
-        downhill = (direction * free).sum(1) <= 1e-8 * direction.norm(dim=1) * free.norm(dim=1)
-        direction = torch.where(downhill[:, None], free, direction)
-        inverse[own[downhill]], fresh[own[downhill]] = unit, True
+        useless = (direction * free).sum(1) <= 1e-8 * direction.norm(dim=1) * free.norm(dim=1)
+        direction = torch.where(useless[:, None], free, direction)
+        inverse[own[useless]], fresh[own[useless]] = unit, True
         longest = torch.where(fresh[own], 0.5, LONGEST)  # nothing is known yet about the curvature
         direction = direction * (longest / direction.abs().amax(1).clamp_min(1e-300)).clamp_max(1.0)[:, None]
         new_x, new_f, new_g = x.clone(), f.clone(), g.clone()
         length, left = 1.0, torch.arange(len(own))
-        for _ in range(HALVINGS):
+        for _ in range(SHORTER):
             tried = (x[left] + length * direction[left]).clamp(low, high)
             reached, slope = function(tried, own[left])
             gain = SUFFICIENT * ((tried - x[left]) * free[left]).sum(1)

@@ -383,3 +383,12 @@ def test_damaged_files_are_refused(name, tmp_path):
 def test_wrong_settings_are_refused_in_one_line(option):
     with pytest.raises(ValueError, match=f"{option} must be at least 1, got 0"):
         CoKriging(**{option: 0})
+
+
+def test_a_fold_that_holds_all_the_first_samples_does_no_harm():
+    """The search begins with the first hundred samples, which here are all of one input, and left out together."""
+    z = np.concatenate([np.repeat(points(1, 5), 105, axis=0), points(15, 6)])
+    t = 1.5 * waves(z) + 0.01 * np.random.default_rng(7).normal(size=(120, 1))
+    x, unit, none = torch.from_numpy(points(40, 0)), torch.eye(1).double(), torch.zeros(1).double()
+    base = processes_of(x, torch.from_numpy(waves(points(40, 0))), unit, none)
+    assert bool(torch.isfinite(co_kriged(base, pac.Dataset.from_arrays(z, t)).residual).all())
