@@ -529,8 +529,8 @@ MUTATIONS = {
     ),
     "posterior, draws": (
         "pac_surrogate/predictors/posterior.py",
-        "normal[own] @ root.T",
-        "0.5 * normal[own] @ root.T",
+        "smooth[own] @ root.T",
+        "0.5 * smooth[own] @ root.T",
         "test_posterior",
         "draws_have",
     ),
