@@ -506,6 +506,13 @@ MUTATIONS = {
         "test_co_kriging",
         "likelihood_of_the_joint",
     ),
+    "co-kriging, quiet": (
+        "pac_surrogate/processes/joint.py",
+        "- price).argmax(0)",
+        "- 100 * price).argmax(0)",
+        "test_co_kriging",
+        "noise_is_kept",
+    ),
     "processes, unseen": (
         "pac_surrogate/processes/evidence.py",
         "values, rows, number = values * kept[:, :, None], rows * kept[:, :, None], kept.sum(1) - unknown",

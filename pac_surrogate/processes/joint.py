@@ -4,6 +4,8 @@ With a few dozen samples of the lower level, those of the upper one inform its h
 that of y = f(x) + noise on the lower level and y = rho f(x) + delta(x) + noise on the upper one; each has a mean of its own.
 """
 
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +19,8 @@ from pac_surrogate.processes.maximise import maximise
 from pac_surrogate.utilities.display import Shown
 
 SAMPLES = 250  # largest number of samples of both levels together
+# The logarithm of a factor: the bounds of the noise are 27.6 apart in its logarithm, and samples determine it to about 1.5.
+QUIET = math.log(math.log(NOISE[1] / NOISE[0]) / 1.5)
 REACH = 8.0  # largest change of the logarithm of a hyper-parameter; that of rho is relative to max(|rho|, 0.1)
 
 
@@ -50,33 +54,61 @@ class Joint(Shown):
         basis = torch.stack([~high, high], 1).to(self.values)
         return log_evidence(total, self.values, basis=basis)
 
+    def objective(self, parameters: Float[Tensor, "run parameter"]) -> Float[Tensor, " run"]:
+        """Return the evidence with the prior of the discrepancy's lengths, up to a constant."""
+        return self.evidence(parameters) - unlikeness(self.upper, parameters[:, self.lower.count : -1])
+
 
 def refine(joint: Joint, start: Float[Tensor, "run parameter"]) -> Float[Tensor, "run parameter"]:
-    """Return the hyper-parameters of greatest joint evidence that a search from the given ones finds."""
-    rho = start.shape[1] - 1
-    unit = torch.ones_like(start)
-    unit[:, rho] = start[:, rho].abs().clamp_min(0.1)
-    # The least noise of either level, as in the searches before.
-    low, count = joint.values[:, : joint.low], joint.lower.count
-    least = torch.full_like(start, -torch.inf)
-    for place, values in ((count - 1, low), (rho - 1, joint.values[:, joint.low :])):
-        variance = values.var(1, correction=0)[:, 0]
-        least[:, place] = NOISE[0] * torch.where(variance > 0, variance, 1.0)
-        least[:, place] = torch.minimum(least[:, place].log(), start[:, place])
+    """Return the hyper-parameters of greatest joint evidence that searches from the given ones find.
 
-    def parameters_at(change: Tensor, which: Tensor) -> Tensor:
+    Either level may have no noise, as most simulations have none. A noise costs the factor by which its prior, whose logarithm is
+    uniform between the bounds, is wider than what the samples leave of it (MacKay, Neural Computation 4 (1992) 415-447). Hence a
+    level without noise is preferred unless the evidence with noise is greater by this factor.
+    """
+    places = [joint.lower.count - 1, start.shape[1] - 2]  # of the noise of either level
+    variances = torch.cat(
+        [level.var(1, correction=0) for level in (joint.values[:, : joint.low], joint.values[:, joint.low :])], 1
+    )
+    least = torch.full_like(start, -torch.inf)
+    least[:, places] = (NOISE[0] * torch.where(variances > 0, variances, 1.0)).log()
+    free = _search(joint, torch.maximum(start, least), least, torch.ones_like(start))
+    tried, masks = [free], [torch.ones_like(free)]
+    for quiet in ([places[0]], [places[1]], places):
+        mask, point = torch.ones_like(free), free.clone()
+        mask[:, quiet], point[:, quiet] = 0.0, least[:, quiet]
+        tried.append(point)
+        masks.append(mask)
+    count = len(free)
+    several = dataclasses.replace(joint, values=joint.values.repeat(3, 1, 1))
+    found = [free, *_search(several, torch.cat(tried[1:]), least.repeat(3, 1), torch.cat(masks[1:])).split(count)]
+    price = torch.stack([QUIET * ((one - least)[:, places] > 1.0).sum(1) for one in found])
+    best = (torch.stack([joint.objective(one) for one in found]) - price).argmax(0)
+    return torch.stack(found)[best, torch.arange(count)]
+
+
+def _search(
+    joint: Joint,
+    start: Float[Tensor, "run parameter"],
+    least: Float[Tensor, "run parameter"],
+    mask: Float[Tensor, "run parameter"],
+) -> Float[Tensor, "run parameter"]:
+    """Search from the given hyper-parameters, of which those with the mask 0 stay, and none becomes smaller than the least."""
+    unit = mask.clone()
+    unit[:, -1] *= start[:, -1].abs().clamp_min(0.1)
+
+    def at(change: Tensor, which: Tensor) -> Tensor:
         return torch.maximum(start[which] + unit[which] * change, least[which])
 
     def value(points: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         change = points.detach().requires_grad_()
-        part = Joint(joint.lower, joint.upper, joint.z, joint.low, joint.values[which])
+        part = dataclasses.replace(joint, values=joint.values[which])
         with torch.enable_grad():
-            parameters = parameters_at(change, which)
-            found = part.evidence(parameters) - unlikeness(joint.upper, parameters[:, count:-1])
+            found = part.objective(at(change, which))
             (gradient,) = torch.autograd.grad(found.sum(), change)
         finite = torch.isfinite(found.detach()) & torch.isfinite(gradient).all(1)
         return torch.where(finite, found.detach(), -torch.inf), torch.where(finite[:, None], gradient, 0.0)
 
     bounds = torch.full((2, start.shape[1]), REACH, dtype=start.dtype) * torch.tensor([[-1.0], [1.0]], dtype=start.dtype)
     change, _ = maximise(value, torch.zeros_like(start), bounds)
-    return parameters_at(change, torch.arange(len(start)))
+    return at(change, torch.arange(len(start)))

@@ -244,6 +244,23 @@ def test_both_levels_fitted_together_have_a_greater_evidence():
         assert float(posed.evidence(near)) - prior[0] < float(posed.evidence(found)) - prior[1] + 1e-2
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_a_noise_is_kept_only_where_there_is_one(noise):
+    """A tenth of the variance of 60 and 20 samples is seen; without noise, both levels interpolate."""
+    generator = np.random.default_rng(0)
+    x, z = points(60, 0), points(20, 1)
+    y, t = (waves(a) + noise * generator.normal(size=(len(a), 1)) for a in (x, z))
+    base = processes_of(*(torch.from_numpy(one) for one in (x, y)), torch.eye(1).double(), torch.zeros(1).double())
+    found = around(base, torch.from_numpy(z), torch.from_numpy(t))
+    levels_of = [float(found.base.noise @ found.fractions), float(found.noise @ found.fractions)]
+    if noise:
+        # The relative deviation of a variance from 60 samples is 0.2, of one from 20 samples 0.3; within three of them.
+        assert 0.4 < levels_of[0] / noise**2 < 1.6
+        assert 0.1 < levels_of[1] / noise**2 < 2.5
+    else:
+        assert max(levels_of) < 1e-8  # the bound is 1e-10 of the variance, which is about 0.6
+
+
 def test_members_of_a_component_are_averaged_in_the_ratio_of_their_evidence():
     generator = np.random.default_rng(0)
     x, z = points(40, 0), points(12, 1)
