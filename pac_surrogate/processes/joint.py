@@ -62,9 +62,9 @@ class Joint(Shown):
 def refine(joint: Joint, start: Float[Tensor, "run parameter"]) -> Float[Tensor, "run parameter"]:
     """Return the hyper-parameters of greatest joint evidence that searches from the given ones find.
 
-    Either level may have no noise, as most simulations have none. A noise costs the factor by which its prior, whose logarithm is
-    uniform between the bounds, is wider than what the samples leave of it (MacKay, Neural Computation 4 (1992) 415-447). Hence a
-    level without noise is preferred unless the evidence with noise is greater by this factor.
+    Either level may have no noise, as most simulations have none. A noise costs the factor by which its prior, whose logarithm
+    is uniform between the bounds, is wider than what the samples leave of it (MacKay, Neural Computation 4 (1992) 415-447). A
+    level without noise is therefore preferred unless the evidence with noise is greater by this factor.
     """
     places = [joint.lower.count - 1, start.shape[1] - 2]  # of the noise of either level
     variances = torch.cat(
