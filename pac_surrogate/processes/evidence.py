@@ -24,7 +24,10 @@ class _Evidence(torch.autograd.Function):
         factor, failed = torch.linalg.cholesky_ex(covariance)
         factor = torch.where((failed > 0)[:, None, None], torch.eye(covariance.shape[-1]).to(factor), factor)
         projection, logarithms = projected_inverse(factor, basis)
-        weights = projection @ values
+        # From the factor, as the products with an explicit inverse lose all digits where a smooth process is nearly singular.
+        solved = torch.cholesky_solve(basis, factor)
+        inner, _ = torch.linalg.cholesky_ex(basis.mT @ solved)
+        weights = torch.cholesky_solve(values - basis @ torch.cholesky_solve(solved.mT @ values, inner), factor)
         found = -0.5 * (values * weights).sum((1, 2)) - columns * logarithms
         ctx.columns = columns
         ctx.save_for_backward(projection, weights)
