@@ -27,6 +27,7 @@ SEARCHED, FITTED = 100, 250  # samples of the searches; the time of a search gro
 # start if it has no level below.
 MANY = 8
 STARTS = 5
+FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
 ENTRIES = 2**22  # largest number of entries of the covariances that are held at once
 SLOPES = (-20.0, 20.0)
 # A discrepancy is known at a few samples only. The logarithms of its lengths are therefore normal around a common one, with

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401  # loads its own BLAS library
 import torch
-from threadpoolctl import threadpool_info
 
 import pac_surrogate as pac
 from pac_surrogate.utilities.process import LONG, allowed_threads, own_settings, threads_for
@@ -142,7 +141,3 @@ def test_the_threads_of_the_caller_are_restored_after_an_error(two_threads):
     with pytest.raises(KeyError), own_settings(), threads_for(LONG):
         raise KeyError
     assert (torch.get_num_threads(), allowed_threads()) == (2, 2)
-
-
-def blas_threads():
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}

@@ -14,7 +14,7 @@ from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import GaussianProcess, LeftOut, Predictor
 from pac_surrogate.processes.covariance import Shape
-from pac_surrogate.processes.fits import FITTED, Problems, fit, left_out, matrix, safe_cholesky, weights_of
+from pac_surrogate.processes.fits import FITTED, FOLDS, Problems, fit, left_out, matrix, safe_cholesky, weights_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.display import Shown
@@ -22,7 +22,6 @@ from pac_surrogate.utilities.process import threads_for
 
 COMPONENTS = 3  # largest number of principal components of the source's prediction among the inputs
 SAMPLES = 1000  # the time of the fit grows with the cube of this number
-FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
 
 
 @settings

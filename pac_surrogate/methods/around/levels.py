@@ -13,11 +13,10 @@ from pac_surrogate.methods.around.source_process import with_parameters
 from pac_surrogate.predictors import Autoregressive, LeftOut, Processes
 from pac_surrogate.processes import joint
 from pac_surrogate.processes.covariance import KERNELS, QUADRATIC, Shape
-from pac_surrogate.processes.fits import MANY, Below, Problems, fit, left_out, matrix, safe_cholesky, weights_of
+from pac_surrogate.processes.fits import FOLDS, MANY, Below, Problems, fit, left_out, matrix, safe_cholesky, weights_of
 from pac_surrogate.utilities.process import threads_for
 
 DISCREPANCIES = (*KERNELS, QUADRATIC)
-FOLDS = 5  # the hyper-parameters are fitted again without each of these parts, for the residuals of its samples
 Factors = list[Float[Tensor, "low low"]]
 LEAST_FRACTION = 0.01  # members of a smaller weight are left out
 
