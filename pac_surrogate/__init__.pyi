@@ -18,7 +18,7 @@ from .curves.transfer_curve import transfer_curve as transfer_curve
 from .data.data_warnings import DataWarning as DataWarning
 from .data.data_warnings import ExtrapolationWarning as ExtrapolationWarning
 from .data.dataset import Dataset as Dataset
-from .data.dataset import open_dataset as open_dataset
+from .data.opening import open_dataset as open_dataset
 from .files.attributes import DatasetError as DatasetError
 from .methods.around.co_kriging import CoKriging as CoKriging
 from .methods.around.delta_net import DeltaNetwork as DeltaNetwork

@@ -1,4 +1,4 @@
-"""The command line: describe, validate, pretrain, transfer, predict, curve, doctor."""
+"""The command line: describe, validate, convert, pretrain, transfer, predict, curve, doctor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Surrogate models that transfer.", rich_markup_mode=None)
 
-DataFile = Annotated[Path, typer.Argument(help="HDF5 data file.", show_default=False)]
+ANY = "CSV, Parquet, netCDF, HDF5, Zarr, MATLAB, NPZ, The Well or PDEBench"
+DataFile = Annotated[Path, typer.Argument(help=f"Data file: our own, {ANY}.", show_default=False)]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(help="Name or pattern of input columns or variables; repeatable.", show_default="as marked in the file"),
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(help="Name or pattern of output columns or variables; repeatable.", show_default="as marked in the file"),
+]
+Sample = Annotated[str | None, typer.Option(help="Dimension of the samples, if it cannot be told.", show_default=False)]
+Valid = Annotated[float, typer.Option(help="Fraction of the samples for validation, if the file has no splits.")]
+Test = Annotated[float, typer.Option(help="Fraction of the samples for the test split, if the file has none.")]
 SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_default=False)]
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto means CUDA if it is available.")]
@@ -44,13 +56,13 @@ def _example(*lines: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 @_example("pac-surrogate describe data/heat_equation/source.h5")
-def describe(file: Annotated[Path, typer.Argument(help="HDF5 data file, or saved surrogate.", show_default=False)]) -> None:
+def describe(file: Annotated[Path, typer.Argument(help=f"Data file ({ANY}), or saved surrogate.", show_default=False)]) -> None:
     """Show the axes, units, ranges and splits of a data file, or what a saved surrogate is and how large its own error is."""
-    from pac_surrogate.files import describe
+    from pac_surrogate.data.file_description import describe_file
     from pac_surrogate.files.tensors import KINDS
 
     if not (file.is_file() and KINDS["pac_surrogate"].holds(file)):  # a pipe would be read for ever
-        typer.echo(describe(file))
+        typer.echo(describe_file(file))
         return
     import pac_surrogate as pac
 
@@ -60,16 +72,43 @@ def describe(file: Annotated[Path, typer.Argument(help="HDF5 data file, or saved
 @_example("pac-surrogate validate data/heat_equation/source.h5")
 def validate(file: DataFile) -> None:
     """Check a data file and report its first error."""
-    from pac_surrogate.files import validate
+    from pac_surrogate.data.file_description import validate_file
 
-    validate(file)
+    validate_file(file)
     typer.echo(f"{file}: valid")
+
+
+@_example("pac-surrogate convert beams.csv beams.h5 --inputs length --inputs 'load*' --outputs tip --test 0.2")
+def convert(
+    file: DataFile,
+    out: Annotated[
+        Path, typer.Argument(help="File to write: .h5, .nc, .csv, .parquet, .npz, .mat, or a folder .zarr.", show_default=False)
+    ],
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    sample: Sample = None,
+    valid: Valid = 0.0,
+    test: Test = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    to: Annotated[str | None, typer.Option(help="the_well or pdebench, which the name of OUT does not tell.")] = None,
+) -> None:
+    """Convert a data file to the layout of another program, or to our own (.h5), which holds splits, units and coordinates."""
+    from pac_surrogate.data.opening import open_dataset
+    from pac_surrogate.data.saving import save_as
+
+    data = open_dataset(file, inputs, outputs, sample=sample, valid=valid, test=test, seed=seed)
+    save_as(data, out, to, inputs=(file,))
+    typer.echo(f"{out}: {len(data)} samples")
 
 
 @_example("pac-surrogate pretrain data/heat_equation/source.h5 --hidden 64 --hidden 64 --out source.safetensors")
 def pretrain(
     source: DataFile,
     out: OutFile,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    sample: Sample = None,
+    test: Test = 0.0,
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [128, 128],  # noqa: B006
     cnn: Annotated[bool, typer.Option("--cnn", help="Train a CNN instead, for fields on a grid.")] = False,
     channels: Annotated[int, typer.Option(help="Channels of the CNN.")] = 24,
@@ -86,7 +125,7 @@ def pretrain(
     import pac_surrogate as pac
 
     _check_surrogate(out, source)
-    data = pac.open_dataset(source)
+    data = pac.open_dataset(source, inputs, outputs, sample=sample, test=test)
     _check_headline(data)
     model: Architecture = (
         pac.CNN(channels=channels, levels=levels, padding=padding, activation=activation)
@@ -116,7 +155,7 @@ def transfer(
     surrogate: SurrogateFile,
     target: DataFile,
     out: OutFile,
-    size: Annotated[int, typer.Option(help="Number of target samples.", show_default=False)],
+    size: Annotated[int | None, typer.Option(help="Number of target samples.", show_default="all of the train split")] = None,
     method: Annotated[str, typer.Option(help=f"auto (chooses and reports why) or one of {', '.join(METHODS)}.")] = "auto",
     source: Annotated[Path | None, typer.Option(help="Source data, which some methods need and auto can use.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Sparsity of PAC, PackNet or Ticket.", show_default=False)] = None,
@@ -128,7 +167,10 @@ def transfer(
     source_steps: Annotated[int, typer.Option(help="Training steps on the source, for methods that train on it.")] = 1000,
     device: Device = "auto",
 ) -> None:
-    """Adapt a source surrogate to the first samples of a stored subset of the target."""
+    """Adapt a source surrogate to target samples: all of them, or the first of a stored subset.
+
+    Variables of a file that is not our own are those of the surrogate, by name.
+    """
     import pac_surrogate as pac
     from pac_surrogate.pruning import report
 
@@ -136,21 +178,21 @@ def transfer(
     given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
     chosen = _method(method, given)
     loaded = pac.Surrogate.load(surrogate)
-    data = pac.open_dataset(target)
+    data = pac.open_dataset(target, like=loaded)
     _check_headline(data)
-    samples = data.subset(draw, size)
+    samples = data.subset(draw, len(data.train) if size is None else size)
     adapted = pac.transfer(
         loaded,
         samples,
         method=chosen,
-        source=pac.open_dataset(source).train if source else None,
+        source=pac.open_dataset(source, like=loaded).train if source else None,
         seed=seed,
         steps=steps,
         source_steps=source_steps,
         device=device,
     )
     adapted.save(out)
-    typer.echo(f"{out}: {chosen}, n = {size}, {_error_line(adapted, data)}")
+    typer.echo(f"{out}: {chosen}, n = {len(samples)}, {_error_line(adapted, data)}")
     if adapted.choice is not None:
         typer.echo(str(adapted.choice))
     essential = getattr(adapted.predictor, "essential", None)
@@ -158,40 +200,26 @@ def transfer(
         typer.echo(report(essential, adapted.network.weights, adapted.readout))
 
 
-@_example("pac-surrogate predict adapted.safetensors data/heat_equation/target.h5 --out prediction.nc")
+@_example("pac-surrogate predict adapted.safetensors new_inputs.csv --level 0.8 --out predictions.csv")
 def predict(
     surrogate: SurrogateFile,
-    data: DataFile,
-    out: OutFile,
-    split: Annotated[str, typer.Option(help="Split to predict: train, valid, test or all.")] = "test",
+    data: Annotated[Path, typer.Argument(help=f"File with the inputs: our own, {ANY}.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .parquet or .nc.", show_default=False)],
+    level: Annotated[float | None, typer.Option(help="Level of the intervals, such as 0.9.", show_default="no intervals")] = None,
+    interval: Annotated[str, typer.Option(help="Kind of the intervals: jackknife or posterior.")] = "jackknife",
+    split: Annotated[
+        str | None, typer.Option(help="Split of our own files: train, valid, test or all.", show_default="test, or all if there is none")
+    ] = None,
 ) -> None:
-    """Predict the outputs for the inputs of a data file, and write them to a netCDF-4 file."""
+    """Predict the outputs for the inputs in a file, with intervals if a level is given; a table keeps its inputs beside them."""
     import pac_surrogate as pac
-    from pac_surrogate.files import NetcdfVariable, write_netcdf
-    from pac_surrogate.files.netcdf import KINDS
-    from pac_surrogate.files.replacing import check_output
+    from pac_surrogate.predicting import inputs_for, predicted, write_prediction
 
-    check_output(out, KINDS["prediction"], (surrogate, data))
+    write = write_prediction(out, (surrogate, data))
     loaded = pac.Surrogate.load(surrogate)
-    whole = pac.open_dataset(data)
-    splits = ("train", "valid", "test", "all")
-    if split not in splits:
-        raise ValueError(f"unknown split {split!r}: choose from {', '.join(splits)}")
-    rows = whole[:] if split == "all" else getattr(whole, split)
-    outputs = loaded.layout[1]
-    columns = loaded.predict(rows).reshape(len(rows), -1)
-    variables = {
-        axis: NetcdfVariable((axis,), coordinate.values, {"units": coordinate.units, "long_name": coordinate.long_name})
-        for axis, coordinate in whole.coordinates.items()
-        if any(axis in variable.axes for variable in outputs)
-    }
-    for variable in outputs:
-        attributes = {"units": variable.units, "long_name": variable.long_name}
-        own, columns = columns[:, : variable.size], columns[:, variable.size :]
-        field = own.reshape(len(rows), *variable.shape)
-        variables[variable.name] = NetcdfVariable(("sample", *variable.axes), field, attributes)
-    write_netcdf(out, variables, {"title": f"prediction of {surrogate.name} for {data.name}, split {split}"})
-    typer.echo(f"{out}: {len(rows)} samples")
+    x = inputs_for(loaded, data, split=split, table=out.suffix != ".nc")
+    found = predicted(loaded, x, level, interval)
+    typer.echo(f"{out}: {write(found, f'prediction of {surrogate.name} for {data.name}')} samples")
 
 
 @_example(
@@ -202,6 +230,10 @@ def curve(
     source: DataFile,
     target: DataFile,
     out: Annotated[Path, typer.Option(help="Folder to write; an interrupted curve continues from it.", show_default=False)],
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    sample: Sample = None,
+    test: Test = 0.0,
     method: Annotated[list[str], typer.Option(help="auto or a method; repeatable.")] = ["auto", *COMMON],  # noqa: B006
     size: Annotated[list[int], typer.Option(help="Number of target samples; repeatable.")] = [0, 4, 8, 16, 32],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="Number of seeds, at most 20.")] = 5,
@@ -222,8 +254,7 @@ def curve(
         picture = figure or out / "curve.png"
         check_output(picture, check_figure(picture), (source, target))
         result = pac.transfer_curve(
-            pac.open_dataset(source),
-            pac.open_dataset(target),
+            *(pac.open_dataset(side, inputs, outputs, sample=sample, test=test) for side in (source, target)),
             methods=methods,
             sizes=size,
             seeds=seeds,
@@ -287,7 +318,7 @@ def _error_line(surrogate: Any, data: Any) -> str:
 
     headline = _check_headline(data)
     if not data.has_split("test"):
-        return "no test split to measure on"
+        return f"no test split to measure on ({surrogate.measured() or 'no error is known'})"
     (prediction,) = predict_many([surrogate], [data.test])
     try:
         return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"

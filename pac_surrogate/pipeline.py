@@ -177,8 +177,9 @@ def transfer(
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
     """
-    surrogate, data = as_surrogate(surrogate), as_dataset("data", data, y)
-    source = None if source is None else as_dataset("source", source)
+    surrogate = as_surrogate(surrogate)
+    data = as_dataset("data", data, y, like=surrogate)
+    source = None if source is None else as_dataset("source", source, like=surrogate)
     seed = whole_seed(seed)
     check_flags(intervals=intervals)
     chosen = as_method(method)

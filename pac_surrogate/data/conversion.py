@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pac_surrogate.data.dataset import Dataset, open_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.labelled import is_labelled
+from pac_surrogate.data.opening import open_dataset
+from pac_surrogate.data.tables import is_table
 from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import Shown
 
 Given: TypeAlias = Dataset | Path | str | Sequence[Any]  # what `as_dataset` takes
 
 
-def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
-    """Return a dataset unchanged, the dataset of a file, or a dataset made of arrays (x, y).
+def as_dataset(name: str, given: Any, outputs: Any = None, *, like: Any = None) -> Dataset:
+    """Return a dataset unchanged, the dataset of a file, a table or an xarray Dataset, or one made of arrays (x, y).
 
     Args:
         name: name of the argument, for the message.
         given: a Dataset, the path of a data file, or a pair of arguments of `Dataset.from_arrays`.
         outputs: the outputs y, if `given` is the inputs x alone.
+        like: a surrogate whose variables a table, an xarray Dataset or a file that is not our own has.
 
     Raises:
         ValueError: if it is none of these.
@@ -35,10 +39,14 @@ def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
     if isinstance(given, Dataset):
         return given
     if isinstance(given, str | Path):
-        return open_dataset(given)
+        return open_dataset(given, like=like)
+    if is_table(given):
+        return Dataset.from_pandas(given, like=like)
+    if is_labelled(given):
+        return Dataset.from_xarray(given, like=like)
     if isinstance(given, list | tuple) and len(given) == 2:
         return Dataset.from_arrays(*given)
     raise ValueError(
-        f"{name} must be a Dataset, the path of a data file, or two arrays (x, y), got {got(given)}: "
-        "Dataset.from_arrays(x, y) makes one"
+        f"{name} must be a Dataset, the path of a data file, a DataFrame, an xarray Dataset, or two arrays (x, y), "
+        f"got {got(given)}: Dataset.from_arrays(x, y) makes one"
     )

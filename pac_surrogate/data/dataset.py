@@ -15,10 +15,13 @@ from jaxtyping import Float, Integer
 
 from pac_surrogate.data.arrays import check_unlabelled
 from pac_surrogate.data.description import describe_arrays
-from pac_surrogate.data.origins import Arrays, DataFile, file_state
+from pac_surrogate.data.labelled import describe_labelled, labelled, with_split
+from pac_surrogate.data.names import find_variable
+from pac_surrogate.data.origins import Arrays, DataFile, Labelled
 from pac_surrogate.data.rows import Rows, content_order, positions
-from pac_surrogate.files.layout import Description, read_description
-from pac_surrogate.files.splits import SPLITS
+from pac_surrogate.data.tables import describe_table, index_of, table_of
+from pac_surrogate.files.layout import Description
+from pac_surrogate.files.splits import SPLITS, make_subset_order
 from pac_surrogate.files.variables import Coordinate, Scaling, Variable, described
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import as_path, got, whole_numbers
@@ -28,9 +31,9 @@ BLOCK_BYTES = 2**26
 
 
 class Dataset(Shown):
-    """Samples of named inputs and outputs; made by `Dataset.from_arrays` and `open_dataset`.
+    """Samples of named inputs and outputs; made by `from_arrays`, `from_pandas`, `from_xarray` and `open_dataset`.
 
-    `d[name]` is a variable in its natural shape (sample, *axes). `d[rows]`, for a number, a slice, a mask or several numbers,
+    `d[name]` is a variable in its natural shape (sample, *axes); "load [N]" names the variable load if its unit is N. `d[rows]`, for a number, a slice, a mask or several numbers,
     is the dataset of these samples; it has no splits. Numbers are read from a file only when they are needed, and only those.
     Arrays that a dataset returns are copies: changing one does not change the dataset.
 
@@ -41,7 +44,7 @@ class Dataset(Shown):
 
     def __init__(
         self,
-        origin: Arrays | DataFile,
+        origin: Arrays | DataFile | Labelled,
         description: Description,
         rows: Integer[np.ndarray, " sample"] | None = None,
         *,
@@ -66,6 +69,7 @@ class Dataset(Shown):
         axes: Mapping[str, tuple[str, ...]] | None = None,
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
+        coordinates: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> "Dataset":
         """Make a dataset of NumPy or torch arrays (sample, ...), which are copied.
@@ -81,8 +85,10 @@ class Dataset(Shown):
             seed: seed of the splits and of the 20 orders of the train split.
             axes: names of the axes of each variable, without `sample`, by the variable's name; "input_0", "input_1", ... by
                 default. Models and metrics recognise time, x, y and channel.
-            units: unit of each variable, by its name; "1" by default.
+            units: unit of each variable and of each axis, by its name; "1" by default.
             scaling: scaling of each variable, by its name: "log" where only ratios matter, "standard" by default.
+            coordinates: coordinates of the points of each axis, by its name: numbers, texts or a `Coordinate`; the points are
+                numbered by default.
             attributes: global attributes of a saved file; see `DatasetWriter`. The headline metric is by default "rel_l2" if
                 an output has an axis x or y, else "rmse_std".
 
@@ -94,10 +100,113 @@ class Dataset(Shown):
             if isinstance(side, Dataset):
                 raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: pass data.{name}")
             check_unlabelled(name, side)
-        arrays, description = describe_arrays(
-            x, y, valid=valid, test=test, seed=seed, axes=axes, units=units, scaling=scaling, attributes=attributes
-        )
+        options = {"axes": axes, "units": units, "scaling": scaling, "coordinates": coordinates, "attributes": attributes}
+        arrays, description = describe_arrays(x, y, valid=valid, test=test, seed=seed, **options)
         return cls(Arrays(arrays), description)
+
+    @classmethod
+    def from_pandas(
+        cls,
+        table: Any,
+        inputs: Any = None,
+        outputs: Any = None,
+        *,
+        like: Any = None,
+        valid: float = 0.0,
+        test: float = 0.0,
+        seed: int = 0,
+        units: Mapping[str, str] | None = None,
+        scaling: Mapping[str, Scaling] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> "Dataset":
+        """Make a dataset of columns of a pandas DataFrame, which are copied; its index labels the samples.
+
+        The column "load [N]" becomes the variable load with the unit N, and answers to both names. A column of texts among the
+        inputs, such as material, becomes an input for each of its categories, "material=steel", which is 1 or 0.
+
+        Args:
+            table: the DataFrame.
+            inputs: names of the input columns, or patterns such as "p_*"; those of `like` by default.
+            outputs: likewise, for the outputs.
+            like: a dataset or a surrogate whose variables, units and categories these data have too.
+            valid: fraction of the samples for the choice of a model.
+            test: fraction of the samples for the measurement of errors.
+            seed: seed of the splits and of the 20 orders of the train split.
+            units: unit of a variable, by its name, in place of the one in brackets.
+            scaling: scaling of a variable, by its name; see `from_arrays`.
+            attributes: global attributes; see `from_arrays`.
+
+        Raises:
+            ValueError: if a column does not exist or has another unit, holds texts among its numbers, or holds texts as an
+                output; if an entry is missing; or under the conditions of `from_arrays`.
+        """
+        options = {"valid": valid, "test": test, "seed": seed, "attributes": attributes}
+        arrays, description = describe_table(table, inputs, outputs, like, units=units, scaling=scaling, **options)
+        return cls(Arrays(arrays), description)
+
+    @classmethod
+    def from_xarray(
+        cls,
+        dataset: Any,
+        inputs: Any = None,
+        outputs: Any = None,
+        *,
+        like: Any = None,
+        sample: str | None = None,
+        valid: float = 0.0,
+        test: float = 0.0,
+        seed: int = 0,
+        units: Mapping[str, str] | None = None,
+        scaling: Mapping[str, Scaling] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> "Dataset":
+        """Make a dataset of variables of an xarray Dataset, with their units, dimensions and coordinates.
+
+        Numbers are copied into memory. Variables that are chunked (`dataset.chunk()`) are read when they are needed, and only
+        as far as needed. Coordinates that are dates become numbers with a unit such as "days since 2020-01-01".
+
+        Args:
+            dataset: the Dataset.
+            inputs: names of the input variables, or patterns such as "p_*"; by default those of `like`, or those whose
+                attribute `role` is "input".
+            outputs: likewise, for the outputs.
+            like: a dataset or a surrogate that has the same variables.
+            sample: dimension of the samples; by default the one that all inputs and outputs share, and of several `sample`,
+                `realization` or the unlimited one.
+            valid: fraction of the samples for the choice of a model; a variable `split` along the samples takes its place.
+            test: fraction of the samples for the measurement of errors, likewise.
+            seed: seed of the splits and of the 20 orders of the train split.
+            units: unit of a variable, by its name, in place of its attribute `units`.
+            scaling: scaling of a variable, by its name; see `from_arrays`.
+            attributes: global attributes in addition to those of the dataset.
+
+        Raises:
+            ValueError: if a variable does not exist or holds no numbers, the dimension of the samples cannot be told, or under
+                the conditions of `from_arrays`.
+        """
+        options = {"valid": valid, "test": test, "seed": seed, "attributes": attributes}
+        return cls(*describe_labelled(dataset, inputs, outputs, like, sample, units=units, scaling=scaling, **options))
+
+    def to_xarray(self) -> Any:
+        """Return an xarray Dataset with names, units, roles, coordinates, and the split if there are several.
+
+        Coordinates with a unit such as "days since 2020-01-01" become dates. `from_xarray` makes an equal dataset of it.
+        """
+        arrays = {name: self[name] for name in self._variables}
+        found = labelled(arrays, self.inputs, self.outputs, self.coordinates, labels=self._labels(), attributes=self.attributes)
+        return with_split(found, self._description.split) if self._whole else found
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a column for each number of a sample, and units in brackets in the labels."""
+        arrays = {name: self[name] for name in self._variables}
+        return table_of(arrays, [*self.inputs, *self.outputs], index_of(self._labels()))
+
+    def _labels(self) -> Coordinate | None:
+        """Return the labels of these samples, or None if they are only numbered."""
+        labels = self._description.labels
+        if labels is None or self._rows is None:
+            return labels
+        return replace(labels, values=labels.values[self._rows])
 
     @property
     def coordinates(self) -> dict[str, Coordinate]:
@@ -119,7 +228,7 @@ class Dataset(Shown):
             "samples": f"{len(self):,}" + (f" ({', '.join(splits)})" if len(splits) > 1 else ""),
             "inputs": listed([described(variable) for variable in self.inputs]),
             "outputs": listed([described(variable) for variable in self.outputs]),
-            "file": str(self._origin.path) if isinstance(self._origin, DataFile) else None,
+            "file": None if self.file is None else str(self.file),
         }
 
     @overload
@@ -130,9 +239,10 @@ class Dataset(Shown):
         if not isinstance(key, str):
             rows = positions(key, len(self))
             return self._pick(rows if self._rows is None else self._rows[rows])
-        if key not in self._variables:
+        variable = find_variable(key, self._variables.values())
+        if variable is None:
             raise ValueError(f"there is no variable {key!r}: this dataset has {', '.join(self._variables)}")
-        return self._values(key).copy()
+        return self._values(variable.name).copy()
 
     @property
     def x(self) -> Float[np.ndarray, "sample ..."]:
@@ -163,17 +273,17 @@ class Dataset(Shown):
     @cached_property
     def train(self) -> "Dataset":
         """The samples to train on, in the order of draw 0: `train[:n]` is `subset(0, n)`."""
-        return self._pick_split("train", self._splits().subset_order[0])
+        return self._pick_split("train", self._subset_order[0])
 
     @cached_property
     def valid(self) -> "Dataset":
         """The samples for the choice of a model."""
-        return self._pick_split("valid", np.flatnonzero(self._splits().split == SPLITS.index("valid")))
+        return self._pick_split("valid", np.flatnonzero(self._split() == SPLITS.index("valid")))
 
     @cached_property
     def test(self) -> "Dataset":
         """The samples for the measurement of errors."""
-        return self._pick_split("test", np.flatnonzero(self._splits().split == SPLITS.index("test")))
+        return self._pick_split("test", np.flatnonzero(self._split() == SPLITS.index("test")))
 
     @cached_property
     def seen(self) -> "Dataset":
@@ -202,7 +312,7 @@ class Dataset(Shown):
         """Return whether the split of this name ("train", "valid", "test") has any samples."""
         if name not in SPLITS:
             raise ValueError(f"a split is one of {', '.join(SPLITS)}, got {got(name)}")
-        return bool((self._splits().split == SPLITS.index(name)).any())
+        return bool((self._split() == SPLITS.index(name)).any())
 
     def subset(self, draw: int, size: int) -> "Dataset":
         """Return the first `size` samples of a draw of the train split, so that the subset of 8 contains the subset of 4.
@@ -211,7 +321,7 @@ class Dataset(Shown):
             ValueError: if the draw does not exist, or the train split has fewer samples.
         """
         draw, size = whole_numbers(None, draw=draw, size=size)
-        order = self._splits().subset_order
+        order = self._subset_order
         draws, available = order.shape
         if not 0 <= draw < draws:
             raise ValueError(f"draw must be 0 to {draws - 1}, as {draws} are stored, got {draw}: use at most {draws} seeds")
@@ -271,7 +381,7 @@ class Dataset(Shown):
     @property
     def file(self) -> Path | None:
         """The file that the numbers are read from, or None for arrays."""
-        return self._origin.path if isinstance(self._origin, DataFile) else None
+        return None if isinstance(self._origin, Arrays) else self._origin.path
 
     def save(self, path: Path | str) -> None:
         """Write the complete dataset, with its splits, in the layout of `files.native`.
@@ -284,15 +394,14 @@ class Dataset(Shown):
         )
         path = as_path("path", path)
         step = max(1, BLOCK_BYTES // (8 * sum(variable.size for variable in self._variables.values())))
-        splits = self._splits()
         with DatasetWriter(
             path,
             inputs=inputs,
             outputs=outputs,
             coordinates=self.coordinates,
             samples=len(self),
-            split=splits.split,
-            subset_order=splits.subset_order,
+            split=self._split(),
+            subset_order=self._subset_order,
             attributes=self.attributes,
             resume=False,
         ) as writer:
@@ -314,23 +423,17 @@ class Dataset(Shown):
     def _pick(self, rows: np.ndarray) -> "Dataset":
         return Dataset(self._origin, self._description, rows, whole=False)
 
-    def _splits(self) -> Description:
+    def _split(self) -> np.ndarray:
         if not self._whole:
             raise ValueError("splits belong to a whole dataset, not to rows of another one: use that one, or from_arrays")
-        return self._description
+        return self._description.split
+
+    @cached_property
+    def _subset_order(self) -> np.ndarray:
+        split, order = self._split(), self._description.subset_order
+        return make_subset_order(split, seed=int(self._description.attributes["seed"])) if order is None else order
 
     def _pick_split(self, name: str, rows: np.ndarray) -> "Dataset":
         if not len(rows):
             raise ValueError(f"samples of the {name} split are required, but there are none: choose some, as from_arrays does")
         return self._pick(rows)
-
-
-def open_dataset(path: Path | str) -> Dataset:
-    """Open a file in the layout of `files.native`; its numbers are read when they are needed.
-
-    Raises:
-        DatasetError: if the file is missing or damaged, or does not have the structure of the layout.
-    """
-    path = as_path("path", path).absolute()
-    description = read_description(path)
-    return Dataset(DataFile(path, len(description.split), file_state(path)), description)

@@ -1,14 +1,22 @@
 """Descriptions of datasets of arrays, with the contents of a data file's description: variables, splits and origin."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.files.layout import Description
-from pac_surrogate.files.splits import make_split, make_subset_order
-from pac_surrogate.files.variables import Scaling, Variable, as_axes, check_finite, complete_coordinates, default_axes
+from pac_surrogate.files.splits import make_split
+from pac_surrogate.files.variables import (
+    Coordinate,
+    Scaling,
+    Variable,
+    as_axes,
+    check_finite,
+    complete_coordinates,
+    default_axes,
+)
 from pac_surrogate.utilities.arguments import as_options, check_numbers, got, whole_numbers
 
 UNKNOWN = {
@@ -30,8 +38,21 @@ def describe_arrays(
     units: Mapping[str, str] | None,
     scaling: Mapping[str, Scaling] | None,
     attributes: Mapping[str, Any] | None,
+    coordinates: Mapping[str, Any] | None,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
+
+    Args:
+        x: inputs.
+        y: outputs.
+        valid: fraction of the validation samples.
+        test: fraction of the test samples.
+        seed: seed of the splits and orders.
+        axes: names of the axes of each variable.
+        units: units of variables and axes.
+        scaling: scaling of each variable.
+        attributes: global attributes.
+        coordinates: coordinates of the axes.
 
     Raises:
         ValueError: under the conditions that `Dataset.from_arrays` lists.
@@ -45,16 +66,20 @@ def describe_arrays(
     for name, values in arrays.items():
         if len(values) != samples or samples == 0:
             raise ValueError(f"variables must have the same number of samples, at least 1; {name} has {len(values)}")
-    axes, units, scaling = (
-        as_options(label, option, arrays, example)
-        for label, option, example in (("axes", axes, ("x",)), ("units", units, "K"), ("scaling", scaling, "log"))
-    )
+    axes, scaling = as_options("axes", axes, arrays, ("x",)), as_options("scaling", scaling, arrays, "log")
+    named = {
+        name: as_axes(name, axes.get(name, default_axes(name, values.ndim - 1)), values.ndim - 1)
+        for name, values in arrays.items()
+    }
+    points = list(dict.fromkeys(axis for own in named.values() for axis in own))
+    units = as_options("units", units, [*points, *arrays], "K")
+    coordinates = as_options("coordinates", coordinates, points or ["x"], (0.0, 0.5, 1.0))
     if not isinstance(attributes or {}, Mapping):
         raise ValueError(f"attributes must be a dictionary, such as {{'headline': 'rel_l2'}}, got {got(attributes)}")
     variables = {
         name: Variable(
             name,
-            as_axes(name, axes.get(name, default_axes(name, values.ndim - 1)), values.ndim - 1),
+            named[name],
             values.shape[1:],
             units.get(name, "1"),
             scaling=scaling.get(name, "standard"),
@@ -62,16 +87,64 @@ def describe_arrays(
         )
         for name, values in arrays.items()
     }
-    for name, values in arrays.items():
-        check_finite(variables[name], values, np.arange(samples))
-    inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
+    inputs, outputs = ([variables[name] for name in side] for side in sides)
+    found = [_coordinate(axis, given, units.get(axis, "1")) for axis, given in coordinates.items()]
+    return arrays, describe_variables(arrays, inputs, outputs, found, valid=valid, test=test, seed=seed, attributes=attributes)
+
+
+def describe_variables(
+    arrays: Mapping[str, np.ndarray],
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    coordinates: Sequence[Coordinate],
+    *,
+    valid: float,
+    test: float,
+    seed: int,
+    attributes: Mapping[str, Any] | None,
+) -> Description:
+    """Return the description of arrays whose variables are known, after a check of their numbers.
+
+    Raises:
+        ValueError: if a number is missing or not finite, the fractions leave nothing to train on, or coordinates do not fit.
+    """
+    samples = len(next(iter(arrays.values())))
+    for variable in (*inputs, *outputs):
+        check_finite(variable, arrays[variable.name], np.arange(samples))
+    return complete_description(
+        inputs, outputs, samples, coordinates, valid=valid, test=test, seed=seed, attributes=attributes
+    )
+
+
+def complete_description(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    samples: int,
+    coordinates: Sequence[Coordinate],
+    *,
+    valid: float,
+    test: float,
+    seed: int,
+    attributes: Mapping[str, Any] | None,
+) -> Description:
+    """Return a description with splits that are drawn, and with all attributes that a data file needs.
+
+    Raises:
+        ValueError: if the fractions leave nothing to train on, or the coordinates do not fit.
+    """
     (seed,) = whole_numbers(seed=seed)
     split = make_split(samples, valid=_fraction("valid", valid, samples), test=_fraction("test", test, samples), seed=seed)
     headline = "rel_l2" if any({"x", "y"} & set(variable.axes) for variable in outputs) else "rmse_std"
     described = {**UNKNOWN, "headline": headline, "seed": seed, **(attributes or {})}
-    coordinates = complete_coordinates([*inputs, *outputs])
-    order = make_subset_order(split, seed=seed)
-    return arrays, Description(inputs, outputs, coordinates, described, split, order)
+    complete = complete_coordinates([*inputs, *outputs], coordinates)
+    return Description(tuple(inputs), tuple(outputs), complete, described, split, None)
+
+
+def _coordinate(axis: str, given: Any, units: str) -> Coordinate:
+    if isinstance(given, Coordinate):
+        return given
+    values = np.asarray(given)
+    return Coordinate(axis, values if values.dtype.kind == "U" else as_numbers(axis, given), units)
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

@@ -98,7 +98,7 @@ def strange_grids(ours: Mapping[str, Coordinate], variables: Sequence[Variable],
 def is_numbered(coordinate: Coordinate) -> bool:
     """Return whether the coordinates of an axis are only the numbers 0, 1, 2, ... of its points."""
     values = np.asarray(coordinate.values)
-    return values.dtype.kind in "iu" and np.array_equal(values, np.arange(len(values)))
+    return values.dtype.kind in "iu" and coordinate.units == "1" and np.array_equal(values, np.arange(len(values)))
 
 
 def grid_of(variable: Variable, coordinates: Mapping[str, Coordinate]) -> str:

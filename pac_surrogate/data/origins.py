@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -11,7 +12,7 @@ from jaxtyping import Float, Integer
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.layout import read_mark, read_rows
 from pac_surrogate.files.variables import Variable, check_finite
-from pac_surrogate.utilities.display import Shown
+from pac_surrogate.utilities.display import Shown, one_line
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +50,40 @@ class DataFile(Shown):
             check_finite(variable, values, rows, partial(read_mark, self.path, variable.name))
         except DatasetError as error:
             raise DatasetError(f"{self.path}: {error}") from None
+        return values
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Labelled(Shown):
+    """Numbers in an xarray Dataset that reads them when they are indexed.
+
+    Attributes:
+        dataset: the dataset.
+        sample: its dimension of the samples.
+        path: the file, or None.
+        state: state of the file when it was opened.
+    """
+
+    dataset: Any
+    sample: str
+    path: Path | None = None
+    state: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.dataset.sizes[self.sample])
+
+    def read(self, variable: Variable, rows: Integer[np.ndarray, " sample"] | None) -> Float[np.ndarray, "sample ..."]:
+        """Return these rows of a variable, all rows if None."""
+        rows = np.arange(len(self)) if rows is None else rows
+        array = self.dataset[variable.name].transpose(self.sample, *variable.axes)
+        try:
+            values = np.asarray(array.isel({self.sample: rows}).values).astype(variable.dtype, copy=False)
+            if self.path is not None and file_state(self.path) != self.state:
+                raise DatasetError("the file has changed since it was opened: open it again")
+            check_finite(variable, values, rows)
+        except (ValueError, OSError, RuntimeError, KeyError) as error:
+            where = "" if self.path is None else f"{self.path}: "
+            raise DatasetError(f"{where}{one_line(error)}") from (None if isinstance(error, DatasetError) else error)
         return values
 
 

@@ -9,6 +9,7 @@ The writer is in `writer.py`; the reader and the checks are here. Both define th
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,7 @@ from pac_surrogate.utilities.display import Shown, printable
 SCHEMA_VERSION = 1
 CONVENTIONS = "CF-1.11"
 MOST_DRAWS = 2**10  # most draws that are read
+DESCRIBED_BYTES = 2**27  # of all variables, that are read for a description
 LONGEST_LINE = 1000  # characters of a description
 LARGEST_LAYOUT = 2**28  # bytes of coordinates, splits and orders
 AXIS_ORDER = ("time", "x", "y", "z", "channel")
@@ -48,14 +50,25 @@ TEXTS = ("Conventions", "title", "pair", "side", "simulator", "equation", "param
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Description(Shown):
-    """The contents of a file except for the numbers of its variables."""
+    """The contents of a file except for the numbers of its variables.
+
+    Attributes:
+        inputs: the input variables.
+        outputs: the output variables.
+        coordinates: coordinates of their axes.
+        attributes: global attributes.
+        split: split of each sample.
+        subset_order: orders of the train split; None if they are still to be drawn, with the seed among the attributes.
+        labels: labels of the samples, such as the index of a table, with the name of their dimension; None if there are none.
+    """
 
     inputs: tuple[Variable, ...]
     outputs: tuple[Variable, ...]
     coordinates: Mapping[str, Coordinate]
     attributes: Mapping[str, Any]
     split: Int8[np.ndarray, " sample"]
-    subset_order: Integer[np.ndarray, "draw rank"]
+    subset_order: Integer[np.ndarray, "draw rank"] | None
+    labels: Coordinate | None = None
 
 
 def read_description(path: Path | str) -> Description:
@@ -132,6 +145,8 @@ def validate(path: Path | str) -> None:
 def describe(path: Path | str) -> str:
     """Describe the axes, variables, splits and attributes of a file as text; missing numbers do not count in a range.
 
+    Of a file of more than 128 MB, the ranges are those of evenly spaced parts of it, as the text says.
+
     Raises:
         DatasetError: if the file is missing or damaged, or does not have the structure of the layout.
     """
@@ -144,13 +159,15 @@ def describe(path: Path | str) -> str:
             ends = f"{coordinate.values[0]:.6g} to {coordinate.values[-1]:.6g}" if coordinate.values.dtype.kind != "U" else ""
             texts = ends or ", ".join(coordinate.values)
             lines.append(f"  {name:16}{len(coordinate.values):>8}  {texts} [{coordinate.units}]  {coordinate.long_name}")
+        most = DESCRIBED_BYTES // (len(found.inputs) + len(found.outputs))
         for title, variables in (("inputs", found.inputs), ("outputs", found.outputs)):
             lines += ["", title]
             for variable in variables:
-                low, high, missing = _range(open_variable(file, variable.name))
+                low, high, missing, read = _range(open_variable(file, variable.name), most)
                 axes = f"({', '.join(('sample', *variable.axes))})"
                 what = f"{variable.long_name}, {variable.dtype}, scaling {variable.scaling}"
                 what += f", {missing} missing" if missing else ""
+                what += f" (of {read:,} samples)" if read < len(found.split) else ""
                 span = f"{low:.6g} to {high:.6g}" if low <= high else "no numbers"
                 lines.append(f"  {variable.name:16}{axes}  {span} [{variable.units}]  {what}")
         lines += ["", "splits", "  " + ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))]
@@ -266,13 +283,25 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
             raise DatasetError(f"the global attribute {name} must be JSON, it is not ({error})") from error
 
 
-def _range(dataset: h5py.Dataset) -> tuple[float, float, int]:
-    """Return the least and the greatest of the present numbers, and how many are missing."""
-    low, high, missing = np.nan, np.nan, 0
-    for _, block in _blocks(dataset, read_encoding(dataset)):
+def _range(dataset: h5py.Dataset, most: int) -> tuple[float, float, int, int]:
+    """Return the least and the greatest of the present numbers, how many are missing, and how many samples were read.
+
+    At most `most` bytes are read, in evenly spaced blocks, but at least one block.
+    """
+    low, high, missing, read = np.nan, np.nan, 0, 0
+    encoding, step = read_encoding(dataset), _rows_per_read(dataset)
+    row = max(1, math.prod(dataset.shape[1:]) * dataset.dtype.itemsize)
+    for start in evenly_spaced(len(dataset), step, max(1, most // (row * step))):
+        block = encoding.decode(dataset[start : start + step])
         low, high = np.fmin(low, np.fmin.reduce(block, axis=None)), np.fmax(high, np.fmax.reduce(block, axis=None))
-        missing += int(np.isnan(block).sum())
-    return float(low), float(high), missing
+        missing, read = missing + int(np.isnan(block).sum()), read + len(block)
+    return float(low), float(high), missing, read
+
+
+def evenly_spaced(length: int, step: int, most: int) -> list[int]:
+    """Return the starts of at most so many blocks of `step` entries, evenly spaced: all blocks, if they are not more."""
+    blocks = -(-length // step)
+    return [int(number) * step for number in np.unique(np.linspace(0, blocks - 1, min(blocks, most)).round())]
 
 
 def _rows_per_read(dataset: h5py.Dataset) -> int:

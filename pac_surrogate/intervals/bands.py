@@ -19,7 +19,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pac_surrogate.data.labelled import is_labelled
+from pac_surrogate.data.names import split_unit
 from pac_surrogate.data.repeats import count_of, group_sum, sample_weights
+from pac_surrogate.data.tables import is_table
 from pac_surrogate.utilities.display import Shown
 
 BAND_NUMBERS = 2**24  # largest number of bounds, over all samples, in one piece of the new inputs
@@ -44,6 +47,36 @@ class Interval(Shown):
     level: float
     promised: float | None
     extrapolates: Any
+
+    def to_pandas(self) -> Any:
+        """Return one DataFrame with the columns y, y_lower and y_upper of every output y, and `extrapolates`.
+
+        Raises:
+            ValueError: if the inputs were not a DataFrame.
+        """
+        if not is_table(self.mean):
+            raise ValueError("a table of an interval needs labels: pass the inputs to predict_interval as a DataFrame")
+        columns = {}
+        for label in self.mean.columns:
+            name, unit = split_unit(label)
+            unit = "" if unit is None else f" [{unit}]"
+            columns |= {label: self.mean[label]} | {f"{name}{after}{unit}": ends[label] for after, ends in self._ends()}
+        return self.mean.assign(**columns)[list(columns)].assign(extrapolates=self.extrapolates)
+
+    def to_xarray(self) -> Any:
+        """Return one xarray Dataset with the variables y, y_lower and y_upper of every output y, and `extrapolates`.
+
+        Raises:
+            ValueError: if the inputs were not an xarray Dataset.
+        """
+        if not is_labelled(self.mean):
+            raise ValueError("an interval with coordinates needs labels: pass the inputs to predict_interval as an xarray Dataset")
+        ends = {f"{name}{after}": ends[name] for name in self.mean for after, ends in self._ends()}
+        found = self.mean.assign(ends | {"extrapolates": self.extrapolates})
+        return found.assign_attrs(level=self.level, **({} if self.promised is None else {"promised": self.promised}))
+
+    def _ends(self) -> tuple[tuple[str, Any], ...]:
+        return ("_lower", self.lower), ("_upper", self.upper)
 
 
 def check_level(level: float, samples: int) -> int:

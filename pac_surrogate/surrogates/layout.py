@@ -9,7 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.arrays import as_numbers, as_precise, check_unlabelled
-from pac_surrogate.files import Variable
+from pac_surrogate.data.labelled import arrays_in, beside, is_labelled, labelled
+from pac_surrogate.data.names import find_variable
+from pac_surrogate.data.tables import as_table, check_categories, is_table, read_variable, table_of
+from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.utilities.resolution import check_exact
 
 
@@ -18,35 +21,72 @@ def same_variables(some: Sequence[Variable], others: Sequence[Variable]) -> bool
     return [(v.name, v.shape) for v in some] == [(v.name, v.shape) for v in others]
 
 
-def laid_out(values: Float[Tensor, "sample output"], outputs: Sequence[Variable], x: Any) -> Any:
-    """Return outputs in the form of the inputs x: an array or a dictionary, NumPy or torch."""
-    named = isinstance(x, Mapping)
-    given = next(iter(x.values())) if named and x else x
+def laid_out(
+    values: Float[Tensor, "sample output"],
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    x: Any,
+    coordinates: Mapping[str, Coordinate],
+) -> Any:
+    """Return outputs in the form of the inputs x: an array or a dictionary (NumPy or torch), a DataFrame, an xarray Dataset."""
+    given = first_of(x)
     array: Any = values if isinstance(given, Tensor) else values.numpy()
     last = np.cumsum([variable.size for variable in outputs])
     arrays = {
         variable.name: array[:, end - variable.size : end].reshape(len(values), *variable.shape)
         for variable, end in zip(outputs, last, strict=True)
     }
-    if named:
+    if is_table(x):
+        return table_of(arrays, outputs, x.index)
+    if is_labelled(x):
+        return beside(x, inputs, labelled(arrays, (), outputs, coordinates))
+    if isinstance(x, Mapping):
         return arrays
     return next(iter(arrays.values())) if len(arrays) == 1 else array
 
 
+def first_of(x: Any) -> Any:
+    """Return the first array of a dictionary, or anything else as it is."""
+    return next(iter(x.values())) if isinstance(x, dict) and x else x
+
+
+def per_sample(values: Tensor, inputs: Sequence[Variable], x: Any) -> Any:
+    """Return one value for each sample in the form of the inputs x: an array, a tensor, or a Series or DataArray with labels."""
+    if isinstance(first_of(x), Tensor):
+        return values
+    if is_table(x):
+        import pandas as pd
+
+        return pd.Series(values.numpy(), x.index)
+    if is_labelled(x):
+        import xarray as xr
+
+        return beside(x, inputs, xr.Dataset({"value": ("sample", values.numpy())}))["value"].rename(None)
+    return values.numpy()
+
+
 def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "sample input"]:
-    """Return inputs as a matrix, from one array with all columns or from a dictionary with an array of each variable.
+    """Return inputs as a matrix: of one array with all columns, or of variables in a dictionary, a table or an xarray Dataset.
 
     Raises:
-        ValueError: if names, shapes or lengths do not fit, or numbers are not real.
+        ValueError: if names, shapes, lengths or units do not fit, or numbers are not real.
     """
+    if is_table(x):
+        table = as_table(x)
+        check_categories(table, inputs)
+        x = {variable.name: read_variable(table, variable) for variable in inputs}
+    elif is_labelled(x):
+        x = arrays_in(x, inputs)
     if not isinstance(x, Mapping):
         return _rows(x, "x", inputs)
     for name, values in (("x", x), *x.items()):
         check_unlabelled(str(name), values)
+    found = {key: find_variable(str(key), inputs) for key in x}
     names = [variable.name for variable in inputs]
-    if set(x) != set(names):
+    if sorted(v.name if v else "" for v in found.values()) != sorted(names):
         raise ValueError(f"predict needs the inputs {', '.join(names)}, got {', '.join(map(str, x)) or 'none'}")
-    parts = [_rows(x[variable.name], variable.name, (variable,)) for variable in inputs]
+    given = {v.name: x[key] for key, v in found.items() if v}
+    parts = [_rows(given[variable.name], variable.name, (variable,)) for variable in inputs]
     if len({len(part) for part in parts}) > 1:
         lengths = ", ".join(f"{name} {len(part)}" for name, part in zip(names, parts, strict=True))
         raise ValueError(f"the inputs must have the same number of samples, got {lengths}")

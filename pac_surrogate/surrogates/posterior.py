@@ -31,7 +31,7 @@ class Posterior(Shown):
     _draw: Callable[[int, torch.Generator], Any] | None = None
 
     def draws(self, count: int, *, seed: int = 0) -> Any:
-        """Return joint draws of all rows, of shape (draw, sample, *output).
+        """Return joint draws of all rows, of shape (draw, sample, *output); a dictionary of them for inputs with labels.
 
         Args:
             count: number of draws.
@@ -57,6 +57,7 @@ def posterior_of(
     x: Float[Tensor, "sample input"],
     standard: Float[Tensor, "sample output"],
     laid_out: Callable[[Float[Tensor, "row output"]], Any],
+    drawn: Callable[[Float[Tensor, "row output"]], Any],
     *,
     noise: bool,
 ) -> Posterior:
@@ -68,6 +69,7 @@ def posterior_of(
         x: standardised inputs.
         standard: the prediction in standardised units.
         laid_out: function that brings outputs into the form of the prediction.
+        drawn: likewise, for the rows of all draws, which have no labels.
         noise: whether to include the noise of a new target sample.
     """
     mean, variance = laid_out(outputs.restore(standard)), variance_of(predictor, x, noise=noise)
@@ -82,7 +84,7 @@ def posterior_of(
 
     def draw(count: int, generator: torch.Generator) -> Any:
         with own_settings(gradients=False), threads_for(float(len(x)) ** 3):
-            rows = laid_out(outputs.restore(draws_of(predictor, x, count, generator, noise=noise).flatten(0, 1)))
+            rows = drawn(outputs.restore(draws_of(predictor, x, count, generator, noise=noise).flatten(0, 1)))
         if isinstance(rows, dict):
             return {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()}
         return rows.reshape(count, -1, *rows.shape[1:])

@@ -14,9 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
-from pac_surrogate.data.dataset import Dataset, open_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.labelled import is_labelled
 from pac_surrogate.data.matching import match_all, strange_grids
+from pac_surrogate.data.opening import open_inputs
 from pac_surrogate.data.scaling import TINY, Scaling, check_reach, name_of_column
+from pac_surrogate.data.tables import is_table
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.files.tensors import save_tensors
 from pac_surrogate.files.variables import described
@@ -27,7 +30,7 @@ from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
-from pac_surrogate.surrogates.layout import columns_of_arrays, laid_out
+from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of
 from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
@@ -147,8 +150,9 @@ class Surrogate(Shown):
 
         The form of the inputs decides that of the outputs. An array laid out as `Dataset.x` gives an array laid out as
         `Dataset.y`, in NumPy or torch (differentiable, on the tensor's own device) like the inputs. A dictionary of named
-        variables gives a dictionary. A Dataset or the path of a data file, whose variables are matched by name, gives a NumPy
-        array. The precision is float64 for NumPy arrays; for tensors it is the higher one of their own and that of the outputs
+        variables gives a dictionary. A DataFrame gives a DataFrame with the same index, and an xarray Dataset gives one with
+        coordinates and units. A Dataset or the path of a file, whose variables are matched by name, gives a NumPy array; the
+        file needs to hold the inputs only. The precision is float64 for NumPy arrays; for tensors it is the higher one of their own and that of the outputs
         in the training data. Warns when inputs leave the range of the training data.
 
         Args:
@@ -160,9 +164,8 @@ class Surrogate(Shown):
         """
         if batch_size is not None:
             (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
-        given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x)
-        gradient = isinstance(given, Tensor) and torch.is_grad_enabled()
+        gradient = isinstance(first_of(x), Tensor) and torch.is_grad_enabled()
         with own_settings(gradients=None), torch.set_grad_enabled(gradient):
             # Scaled in float64: in float32, a pressure of 1e5 Pa with a deviation of 1 Pa would lose most of its digits.
             scaled = self.standardised(columns)
@@ -218,7 +221,6 @@ class Surrogate(Shown):
         check_flags(simultaneous=simultaneous)
         if interval not in ("jackknife", "posterior"):
             raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
-        given = next(iter(x.values())) if isinstance(x, Mapping) and x else x
         columns = self.input_columns(x).detach()
         scaled = self.standardised(columns)
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
@@ -232,7 +234,7 @@ class Surrogate(Shown):
         for values, bound in zip(restored, (False, True, True), strict=True):
             self._check_held(values, bound=bound)
         centre, lower, upper = (self._laid_out(values, x) for values in restored)
-        return Interval(centre, lower, upper, level, promised, outside if isinstance(given, Tensor) else outside.numpy())
+        return Interval(centre, lower, upper, level, promised, per_sample(outside, self.layout[0], x))
 
     def posterior(self, x: Any, *, noise: bool = False) -> Posterior:
         """Return the posterior of the outputs at some inputs: mean, variance and joint draws, in physical units.
@@ -258,7 +260,10 @@ class Surrogate(Shown):
             def laid_out(rows: Tensor) -> Any:
                 return self._laid_out(rows.to(precision), x)
 
-            return posterior_of(self.predictor, self.scaling.outputs, scaled, standard, laid_out, noise=noise)
+            def drawn(rows: Tensor) -> Any:
+                return self._laid_out(rows.to(precision), {} if is_table(x) or is_labelled(x) else x)
+
+            return posterior_of(self.predictor, self.scaling.outputs, scaled, standard, laid_out, drawn, noise=noise)
 
     def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
         """Return inputs in standardised units, in float64.
@@ -290,10 +295,10 @@ class Surrogate(Shown):
         return self.given_inputs or self.inputs, self.given_outputs or self.outputs
 
     def _laid_out(self, values: Float[Tensor, "sample output"], x: Any) -> Any:
-        """Return outputs in the form of the inputs: an array or a dictionary, NumPy or torch."""
-        outputs = self.layout[1]
+        """Return outputs in the form of the inputs; see `predict`."""
+        inputs, outputs = self.layout
         values = values[:, match_all("outputs", outputs, self.outputs)] if self.given_outputs else values
-        return laid_out(values, outputs, x)
+        return laid_out(values, inputs, outputs, x, self.coordinates)
 
     def input_columns(self, x: Any) -> Float[Tensor, "sample input"]:
         """Return inputs, in any form that `predict` accepts, as one matrix in physical units in the order of `inputs`.
@@ -302,7 +307,7 @@ class Surrogate(Shown):
         """
         given = self.layout[0]
         if isinstance(x, str | Path):
-            x = open_dataset(x)
+            x = open_inputs(x)
         if isinstance(x, Dataset):
             columns = torch.from_numpy(np.asarray(self.arranged(x, outputs=False).input_matrix, dtype=np.float64))
             listed: Sequence[Variable] = self.inputs

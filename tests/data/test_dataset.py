@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pac_surrogate.data import origins as module
-from pac_surrogate.data.dataset import Dataset, open_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.opening import open_dataset
 from pac_surrogate.files import DatasetError, DatasetWriter, Variable, validate
 
 SAMPLES = 50

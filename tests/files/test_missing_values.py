@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pac_surrogate.data.dataset import Dataset, open_dataset
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.opening import open_dataset
 from pac_surrogate.files import (
     Coordinate,
     DatasetError,

@@ -1,0 +1,114 @@
+"""Names of columns and variables: their units in brackets, and their choice by name or pattern."""
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pac_surrogate.files.variables import Variable
+from pac_surrogate.utilities.arguments import got
+from pac_surrogate.utilities.display import listed
+
+UNIT = re.compile(r"(.*?\S)\s*\[([^\[\]]+)\]\s*")
+DIMENSIONLESS = ("-", "1", "")
+
+
+def split_unit(label: str) -> tuple[str, str | None]:
+    """Divide a label such as "load [N]" into name and unit; the unit is None if the label has none.
+
+    The unit of "ratio [-]" is "1". Other whole numbers in brackets are no units but indices, as in "x[0]".
+    """
+    found = UNIT.fullmatch(label)
+    if found is None:
+        return label, None
+    name, unit = found[1], found[2].strip()
+    if unit in DIMENSIONLESS:
+        return name, "1"
+    return (label, None) if unit.lstrip("+-").isdigit() else (name, unit)
+
+
+def label_of(variable: Variable) -> str:
+    """Return the label of a variable's column: its name, with its unit in brackets if it has one."""
+    named = variable.units == "1" or split_unit(variable.name)[1] is not None
+    return variable.name if named else f"{variable.name} [{variable.units}]"
+
+
+def find_label(variable: Variable, labels: Iterable[str]) -> str | None:
+    """Return the label that names a variable, with or without a unit, or None.
+
+    Raises:
+        ValueError: if several labels do, or if its unit is another one.
+    """
+    labels = list(labels)
+    if variable.name in labels:
+        return variable.name
+    some = [label for label in labels if split_unit(label)[0] == variable.name]
+    same = [label for label in some if split_unit(label)[1] == variable.units]
+    if len(same) == 1:
+        return same[0]
+    if len(some) > 1:
+        raise ValueError(f"one column of {variable.name} is required, got {listed(some)}: leave the others out")
+    if not some:
+        return None
+    unit = split_unit(some[0])[1]
+    if unit != "1" != variable.units:
+        raise ValueError(f"{variable.name} must be in {variable.units}, got the column {some[0]}: convert it, or its unit")
+    return some[0]
+
+
+def find_variable(key: str, variables: Iterable[Variable]) -> Variable | None:
+    """Return the variable that a key names, with or without its unit in brackets, or None.
+
+    Raises:
+        ValueError: if the unit in brackets is another one.
+    """
+    variables = list(variables)
+    name, unit = split_unit(key)
+    found = [v for v in variables if v.name == key] or [v for v in variables if v.name == name]
+    if not found:
+        return None
+    if found[0].name != key and "1" not in (unit, found[0].units) and unit != found[0].units:
+        raise ValueError(f"{name} must be in {found[0].units}, got {key!r}: convert it")
+    return found[0]
+
+
+def choose(
+    side: str, wanted: Any, labels: Sequence[str], whole: str, *, taken: Sequence[str] = (), units: bool = False
+) -> list[str]:
+    """Return the labels that names or patterns choose, in the order of the names.
+
+    A name that is a label chooses it, even if it is a pattern too; then, with `units`, one that is a label without its unit.
+    Any other text is a pattern, in which `*` stands for any characters, `?` for one, and `[ab]` for one of these. A pattern
+    leaves out what the other side has taken.
+
+    Args:
+        side: "inputs" or "outputs", for the messages.
+        wanted: a name or pattern, or several.
+        labels: names of all columns or variables.
+        whole: what they belong to, for the messages, such as "the table".
+        taken: labels that the other side has chosen.
+        units: whether units in brackets belong to the labels.
+
+    Raises:
+        ValueError: if a name or pattern chooses nothing, or a label is chosen twice.
+    """
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(patterns, list | tuple) or not all(isinstance(one, str) for one in patterns) or not patterns:
+        raise ValueError(f"{side} must be a name or pattern, or a list of them, such as ['a', 'b*'], got {got(wanted)}")
+    named = {label: split_unit(label)[0] if units else label for label in labels}
+    found: list[str] = []
+    for pattern in patterns:
+        some = [pattern] if pattern in named else [label for label in labels if named[label] == pattern]
+        if len(some) > 1:
+            raise ValueError(f"{side} names {pattern!r}, which {whole} has with several units, {listed(some)}: name one of these")
+        matched = [label for label in labels if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
+        some = some or [label for label in matched if label not in taken and label not in found]
+        if not some and not matched:
+            raise ValueError(f"{side} names {pattern!r}, but {whole} has {listed(list(labels)) or 'nothing'}")
+        found += some
+    twice = [label for label in found if label in taken or found.count(label) > 1]
+    if twice:
+        raise ValueError(f"inputs and outputs must name each variable of {whole} once, they name {twice[0]!r} twice")
+    if not found:
+        raise ValueError(f"{side} must name at least one variable that is not on the other side, got {got(wanted)}")
+    return found

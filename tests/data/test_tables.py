@@ -1,0 +1,139 @@
+"""Columns of pandas DataFrames as variables: names, units, categories, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pac_surrogate as pac
+from pac_surrogate.data.names import choose, split_unit
+
+
+def beams(rows=6):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "length [m]": rng.uniform(0.3, 1, rows),
+            "load [N]": rng.integers(1, 9, rows),
+            "material": ["steel", "copper"] * (rows // 2),
+            "tip [mm]": rng.uniform(size=rows),
+            "turn [rad]": rng.uniform(size=rows),
+        },
+        index=pd.Index([f"run {i}" for i in range(rows)], name="run"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("load [N]", ("load", "N")),
+        ("load[kg m-3]", ("load", "kg m-3")),
+        ("ratio [-]", ("ratio", "1")),
+        ("x[0]", ("x[0]", None)),
+        ("load", ("load", None)),
+        ("[N]", ("[N]", None)),
+    ],
+)
+def test_a_unit_in_brackets_is_the_unit_and_a_number_is_an_index(label, expected):
+    assert split_unit(label) == expected
+
+
+def test_an_exact_name_wins_over_a_pattern():
+    labels = ["load [N]", "load N", "p_1", "p_2"]
+    assert choose("inputs", "load [N]", labels, "the table", units=True) == ["load [N]"]
+    assert choose("inputs", ["p_*", "load N"], labels, "the table", units=True) == ["p_1", "p_2", "load N"]
+    assert choose("outputs", "*", labels, "the table", taken=["p_1"]) == ["load [N]", "load N", "p_2"]
+
+
+def test_names_units_categories_numbers_and_labels_come_from_the_table_and_go_back():
+    table = beams()
+    data = pac.Dataset.from_pandas(table, inputs=["length", "load [N]", "material"], outputs=["tip", "turn"], valid=0.2)
+    assert [(v.name, v.units) for v in data.inputs] == [
+        ("length", "m"),
+        ("load", "N"),
+        ("material=copper", "1"),
+        ("material=steel", "1"),
+    ]
+    assert [(v.name, v.units) for v in data.outputs] == [("tip", "mm"), ("turn", "rad")]
+    np.testing.assert_array_equal(data["load [N]"], table["load [N]"])
+    np.testing.assert_array_equal(data["load"], table["load [N]"])
+    np.testing.assert_array_equal(data["material=steel"], [1, 0, 1, 0, 1, 0])
+    back = data.to_pandas()
+    assert list(back.index) == list(table.index)
+    assert back.index.name == "run"
+    pd.testing.assert_series_equal(back["tip [mm]"], table["tip [mm]"])
+    few = data[[4, 1]].to_pandas()
+    assert list(few.index) == ["run 4", "run 1"]
+
+
+def test_another_table_of_the_same_kind_is_read_like_the_first():
+    source = pac.Dataset.from_pandas(beams(), ["length", "load", "material"], "t*")
+    target = pac.Dataset.from_pandas(beams().query("material == 'steel'").rename(columns={"load [N]": "load"}), like=source)
+    assert [v.name for v in target.inputs] == [v.name for v in source.inputs]
+    np.testing.assert_array_equal(target["material=copper"], 0)
+    with pytest.raises(ValueError, match=r"load must be in N, got the column load \[kN\]"):
+        pac.Dataset.from_pandas(beams().rename(columns={"load [N]": "load [kN]"}), like=source)
+    strange = beams().replace({"material": {"steel": "bronze"}})
+    with pytest.raises(ValueError, match="material must be one of copper, steel, got 'bronze'"):
+        pac.Dataset.from_pandas(strange, like=source)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda t: t.drop(columns="tip [mm]"), r"outputs names 'tip', but the table has length \[m\]"),
+        (lambda t: t.assign(**{"length [m]": ["0.5", "1", "x", "2", "3", "4"]}), r"length \[m\] must hold numbers, it holds 'x' in row 2"),
+        (lambda t: t.assign(**{"length [m]": [0.5, None, 1, 2, 3, 4]}), "length must be finite, it is nan at sample 1"),
+        (lambda t: t.assign(**{"tip [mm]": "high"}), r"outputs must be numbers, tip \[mm\] holds texts such as 'high'"),
+        (lambda t: t.assign(**{"length [m]": pd.date_range("2020", periods=6)}), "holds times: subtract a reference"),
+        (lambda t: t.assign(**{"length [mm]": 1.0}), r"which the table has with several units, length \[m\], length \[mm\]"),
+        (lambda t: pd.concat([t.assign(material=f"kind {i}") for i in range(51)]), "at most 50 can be categories"),
+        (lambda t: t.iloc[:0], "at least one row"),
+        (lambda t: t.set_axis([*t.columns[:-1], "length [m]"], axis=1), "occurs twice"),
+    ],
+)
+def test_what_a_table_cannot_be_is_one_line(change, line):
+    with pytest.raises(ValueError, match=line) as error:
+        pac.Dataset.from_pandas(change(beams()), ["length", "load", "material"], "tip")
+    assert "\n" not in str(error.value)
+
+
+def test_units_of_the_argument_take_the_place_of_those_in_brackets():
+    data = pac.Dataset.from_pandas(beams(), "length", "tip", units={"tip": "m", "length [m]": "cm"})
+    assert (data.inputs[0].units, data.outputs[0].units) == ("cm", "m")
+    with pytest.raises(ValueError, match="units must name chosen columns, got 'load'"):
+        pac.Dataset.from_pandas(beams(), "length", "tip", units={"load": "kN"})
+
+
+def test_predictions_of_a_table_have_its_index_and_units():
+    table = beams(40)
+    data = pac.Dataset.from_pandas(table, ["length", "load", "material"], ["tip", "turn"])
+    surrogate = pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5)
+    adapted = pac.transfer(surrogate, table[:12], method="FineTune", steps=5)
+    new = table[["turn [rad]", "material", "load [N]", "length [m]"]][20:25]  # another order, and a column too many
+    found = adapted.predict(new)
+    assert list(found.columns) == ["tip [mm]", "turn [rad]"]
+    pd.testing.assert_index_equal(found.index, new.index)
+    expected = adapted.predict(data[20:25])
+    np.testing.assert_array_equal(found.to_numpy(), expected)
+    interval = adapted.predict_interval(new, level=0.8)
+    pd.testing.assert_frame_equal(interval.mean, found)
+    joined = interval.to_pandas()
+    assert list(joined.columns)[:3] == ["tip [mm]", "tip_lower [mm]", "tip_upper [mm]"]
+    assert (joined["tip_lower [mm]"] <= joined["tip_upper [mm]"]).all()
+    assert joined["extrapolates"].dtype == bool
+    with pytest.raises(ValueError, match="material must be one of copper, steel, got 'glass'"):
+        adapted.predict(new.assign(material="glass"))
+    with pytest.raises(ValueError, match=r"a column length \[m\] is required"):
+        adapted.predict(new.drop(columns="length [m]"))
+    with pytest.raises(ValueError, match=r"load must be in N, got the column load \[kN\]"):
+        adapted.predict(new.rename(columns={"load [N]": "load [kN]"}))
+
+
+def test_the_full_label_of_a_column_answers_in_a_dictionary_too():
+    table = beams(40)
+    data = pac.Dataset.from_pandas(table, ["length", "load"], "tip")
+    surrogate = pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5)
+    found = surrogate.predict({"load [N]": [3.0], "length": [0.5]})
+    assert found.keys() == {"tip"}
+    with pytest.raises(ValueError, match=r"load must be in N, got 'load \[kN\]'"):
+        surrogate.predict({"load [kN]": [3.0], "length": [0.5]})
