@@ -16,6 +16,7 @@ from paths import BENCHMARKS, LIBRARY, ROOT, SIMULATORS, TESTS, file_of
 LAYERS = (
     ("utilities",),
     ("console", "files", "perturbation"),
+    ("formats",),
     ("data", "models"),
     ("intervals", "kernels", "plan", "processes"),
     ("predictors", "pruning"),
@@ -218,7 +219,20 @@ def test_nothing_is_ever_unpickled_or_evaluated(folder):
 
 def test_optional_packages_are_imported_only_where_they_are_needed():
     """A missing extra must not keep the package from being imported: no such import at the top of a file."""
-    extras = {"h5netcdf", "smt", "exponax", "dask", "distributed", "onnx", "onnxruntime", "numba", "beartype", "hypothesis"}
+    extras = {
+        "pyarrow",
+        "zarr",
+        "h5netcdf",
+        "smt",
+        "exponax",
+        "dask",
+        "distributed",
+        "onnx",
+        "onnxruntime",
+        "numba",
+        "beartype",
+        "hypothesis",
+    }
     for path in sources(LIBRARY):
         top = ast.Module([node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         assert extras.isdisjoint(name.split(".")[0] for name in imported_in(top)), path
