@@ -94,10 +94,11 @@ def convert(
 ) -> None:
     """Convert a data file to the layout of another program, or to our own (.h5), which holds splits, units and coordinates."""
     from pac_surrogate.data.opening import open_dataset
-    from pac_surrogate.data.saving import save_as
 
+    if out.exists() and file.exists() and out.samefile(file):
+        raise ValueError(f"{out}: the result would replace the file that it is made from: choose another name")
     data = open_dataset(file, inputs, outputs, sample=sample, valid=valid, test=test, seed=seed)
-    save_as(data, out, to, inputs=(file,))
+    data.save(out, to)
     typer.echo(f"{out}: {len(data)} samples")
 
 
@@ -205,21 +206,20 @@ def predict(
     surrogate: SurrogateFile,
     data: Annotated[Path, typer.Argument(help=f"File with the inputs: our own, {ANY}.", show_default=False)],
     out: Annotated[Path, typer.Option(help="File to write: .csv, .parquet or .nc.", show_default=False)],
-    level: Annotated[float | None, typer.Option(help="Level of the intervals, such as 0.9.", show_default="no intervals")] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Level of the intervals, such as 0.9.", show_default="no intervals")
+    ] = None,
     interval: Annotated[str, typer.Option(help="Kind of the intervals: jackknife or posterior.")] = "jackknife",
     split: Annotated[
-        str | None, typer.Option(help="Split of our own files: train, valid, test or all.", show_default="test, or all if there is none")
+        str | None,
+        typer.Option(help="Split of our own files: train, valid, test or all.", show_default="test, or all if there is none"),
     ] = None,
 ) -> None:
-    """Predict the outputs for the inputs in a file, with intervals if a level is given; a table keeps its inputs beside them."""
-    import pac_surrogate as pac
-    from pac_surrogate.predicting import inputs_for, predicted, write_prediction
+    """Predict the outputs for the inputs in a file, with intervals if a level is given; a table keeps the inputs beside them."""
+    from pac_surrogate.prediction_files import predict_file
 
-    write = write_prediction(out, (surrogate, data))
-    loaded = pac.Surrogate.load(surrogate)
-    x = inputs_for(loaded, data, split=split, table=out.suffix != ".nc")
-    found = predicted(loaded, x, level, interval)
-    typer.echo(f"{out}: {write(found, f'prediction of {surrogate.name} for {data.name}')} samples")
+    samples = predict_file(surrogate, data, out, level=level, interval=interval, split=split)
+    typer.echo(f"{out}: {samples} samples")
 
 
 @_example(
@@ -318,7 +318,8 @@ def _error_line(surrogate: Any, data: Any) -> str:
 
     headline = _check_headline(data)
     if not data.has_split("test"):
-        return f"no test split to measure on ({surrogate.measured() or 'no error is known'})"
+        known = surrogate.measured()
+        return "no test split to measure on" + (f", validated on {known}" if known else "")
     (prediction,) = predict_many([surrogate], [data.test])
     try:
         return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"

@@ -19,6 +19,7 @@ from pac_surrogate.data.labelled import describe_labelled, labelled, with_split
 from pac_surrogate.data.names import find_variable
 from pac_surrogate.data.origins import Arrays, DataFile, Labelled
 from pac_surrogate.data.rows import Rows, content_order, positions
+from pac_surrogate.data.saving import writer_of
 from pac_surrogate.data.tables import describe_table, index_of, table_of
 from pac_surrogate.files.layout import Description
 from pac_surrogate.files.splits import SPLITS, make_subset_order
@@ -33,9 +34,9 @@ BLOCK_BYTES = 2**26
 class Dataset(Shown):
     """Samples of named inputs and outputs; made by `from_arrays`, `from_pandas`, `from_xarray` and `open_dataset`.
 
-    `d[name]` is a variable in its natural shape (sample, *axes); "load [N]" names the variable load if its unit is N. `d[rows]`, for a number, a slice, a mask or several numbers,
-    is the dataset of these samples; it has no splits. Numbers are read from a file only when they are needed, and only those.
-    Arrays that a dataset returns are copies: changing one does not change the dataset.
+    `d[name]` is a variable in its natural shape (sample, *axes); "load [N]" names the variable load if its unit is N.
+    `d[rows]`, for a number, a slice, a mask or several numbers, is the dataset of these samples; it has no splits. Numbers are
+    read from a file only when they are needed, and only those. Arrays that a dataset returns are copies: changing one does not change the dataset.
 
     Attributes:
         inputs: the input variables.
@@ -383,16 +384,27 @@ class Dataset(Shown):
         """The file that the numbers are read from, or None for arrays."""
         return None if isinstance(self._origin, Arrays) else self._origin.path
 
-    def save(self, path: Path | str) -> None:
-        """Write the complete dataset, with its splits, in the layout of `files.native`.
+    def save(self, path: Path | str, to: str | None = None) -> None:
+        """Write the dataset, in our own layout or in that of another program.
+
+        Args:
+            path: .h5 or .nc for our own layout (netCDF-4), which holds everything and needs a whole dataset; .npz, .mat and
+                .zarr for arrays with names, units and coordinates; .csv and .parquet for a table, in which units stand in
+                brackets and splits are lost.
+            to: "the_well" or "pdebench", layouts that a suffix does not tell.
 
         Raises:
-            ValueError: if this dataset is only some rows of another.
+            ValueError: if the layout cannot be told, or our own is asked for and this dataset is only some rows of another.
+            DatasetError: if the file cannot be written, or the layout cannot hold these variables.
         """
+        path = as_path("path", path)
+        if (writer := writer_of(path, to)) is not None:
+            form, write = writer
+            write(path, self.to_xarray() if form == "arrays" else self.to_pandas())
+            return
         inputs, outputs = (
             [replace(v, dtype=self[:0][v.name].dtype.name) for v in side] for side in (self.inputs, self.outputs)
         )
-        path = as_path("path", path)
         step = max(1, BLOCK_BYTES // (8 * sum(variable.size for variable in self._variables.values())))
         with DatasetWriter(
             path,

@@ -111,9 +111,7 @@ def describe_variables(
     samples = len(next(iter(arrays.values())))
     for variable in (*inputs, *outputs):
         check_finite(variable, arrays[variable.name], np.arange(samples))
-    return complete_description(
-        inputs, outputs, samples, coordinates, valid=valid, test=test, seed=seed, attributes=attributes
-    )
+    return complete_description(inputs, outputs, samples, coordinates, valid=valid, test=test, seed=seed, attributes=attributes)
 
 
 def complete_description(

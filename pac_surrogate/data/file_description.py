@@ -87,8 +87,8 @@ def _array_lines(dataset: Any) -> list[str]:
         for name in names:
             array = dataset[name].variable
             role = {"input": ", input", "output": ", output"}.get(str(array.attrs.get("role")), "")
-            what = f"({', '.join(map(str, array.dims))})  {_span(array, most)} [{array.attrs.get('units', 1)}]  {array.dtype}{role}"
-            lines.append(f"  {name!s:24}{what}")
+            what = f"{_span(array, most)} [{array.attrs.get('units', 1)}]  {array.dtype}{role}"
+            lines.append(f"  {name!s:24}({', '.join(map(str, array.dims))})  {what}")
     lines += ["", "attributes"] if dataset.attrs else []
     return [*lines, *(f"  {name!s:24}{value}" for name, value in dataset.attrs.items())]
 

@@ -86,9 +86,7 @@ def describe_labelled(
         origin: Arrays | Labelled = Labelled(dataset, sample, path, () if path is None else file_state(path))
         description = complete_description(*sides, samples, coordinates, attributes=told, **options)
     else:
-        arrays = {
-            v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side
-        }
+        arrays = {v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side}
         sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
         origin, description = Arrays(arrays), describe_variables(arrays, *sides, coordinates, attributes=told, **options)
     return origin, replace(description, labels=labels, split=description.split if split is None else split)
@@ -108,7 +106,9 @@ def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) 
         known = [variable.name for variable in getattr(like, side)] if like is not None else []
         marked = [name for name in names if dataset[name].attrs.get("role") == role]
         if wanted is None and not (known or marked):
-            raise ValueError(f"{side}= must name variables of the data, which have {listed([_told(dataset, n) for n in names])}")
+            raise ValueError(
+                f"{side}= must name variables of the data, which have {listed([_told(dataset, n) for n in names])}"
+            )
         sides.append(choose(side, known or marked if wanted is None else wanted, names, "the data", taken=taken))
         taken += sides[-1]
     return sides[0], sides[1]
@@ -184,7 +184,9 @@ def coordinate_in(dataset: "xr.Dataset", axis: str) -> Coordinate | None:
         variable = encode_cf_variable(variable.copy(deep=True))
         calendar = variable.attrs.get("calendar", "standard")
         if calendar not in ("standard", "gregorian", "proleptic_gregorian"):
-            raise ValueError(f"the times of {axis} are in the calendar {calendar}: convert them with convert_calendar('standard')")
+            raise ValueError(
+                f"the times of {axis} are in the calendar {calendar}: convert them with convert_calendar('standard')"
+            )
     values = np.asarray(variable.values)
     if values.dtype.kind in "OT":
         if not all(isinstance(one, str) for one in values.flat):
@@ -214,7 +216,9 @@ def plain_attributes(attributes: Mapping[Any, Any], expected: Mapping[str, Any])
     """Return the texts and numbers among attributes, without those that are not of the kind that a data file needs."""
     plain = {str(key): value for key, value in attributes.items() if isinstance(value, str | int | float | np.number)}
     return {
-        key: value for key, value in plain.items() if key not in expected or isinstance(value, str) is isinstance(expected[key], str)
+        key: value
+        for key, value in plain.items()
+        if key not in expected or isinstance(value, str) is isinstance(expected[key], str)
     }
 
 
@@ -261,6 +265,14 @@ def decoded(dimension: str, coordinate: Coordinate) -> "xr.Variable":
     variable = xr.Variable((dimension,), coordinate.values, meaning)
     dates = " since " in coordinate.units
     return xr.decode_cf(xr.Dataset({dimension: variable}))[dimension].variable if dates else variable
+
+
+def without_dates(dataset: "xr.Dataset") -> "xr.Dataset":
+    """Return the same dataset, in which coordinates that are dates are numbers with a unit, as netCDF files hold them."""
+    from xarray.conventions import encode_cf_variable
+
+    dates = {name: encode_cf_variable(one.variable) for name, one in dataset.coords.items() if one.dtype.kind in "mM"}
+    return dataset.assign_coords(dates)
 
 
 def arrays_in(dataset: "xr.Dataset", variables: Sequence[Variable]) -> dict[str, np.ndarray]:

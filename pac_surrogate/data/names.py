@@ -16,7 +16,7 @@ DIMENSIONLESS = ("-", "1", "")
 def split_unit(label: str) -> tuple[str, str | None]:
     """Divide a label such as "load [N]" into name and unit; the unit is None if the label has none.
 
-    The unit of "ratio [-]" is "1". Other whole numbers in brackets are no units but indices, as in "x[0]".
+    The unit of "ratio [-]" and of "ratio [1]" is "1". Whole numbers in brackets are no units but indices, as in "x[0, 2]".
     """
     found = UNIT.fullmatch(label)
     if found is None:
@@ -24,7 +24,7 @@ def split_unit(label: str) -> tuple[str, str | None]:
     name, unit = found[1], found[2].strip()
     if unit in DIMENSIONLESS:
         return name, "1"
-    return (label, None) if unit.lstrip("+-").isdigit() else (name, unit)
+    return (label, None) if re.fullmatch(r"[\d,\s]+", unit) else (name, unit)
 
 
 def label_of(variable: Variable) -> str:
@@ -100,7 +100,9 @@ def choose(
     for pattern in patterns:
         some = [pattern] if pattern in named else [label for label in labels if named[label] == pattern]
         if len(some) > 1:
-            raise ValueError(f"{side} names {pattern!r}, which {whole} has with several units, {listed(some)}: name one of these")
+            raise ValueError(
+                f"{side} names {pattern!r}, which {whole} has with several units, {listed(some)}: name one of these"
+            )
         matched = [label for label in labels if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
         some = some or [label for label in matched if label not in taken and label not in found]
         if not some and not matched:

@@ -1,8 +1,8 @@
 """Variables in the columns of a pandas DataFrame: units in the labels, texts as categories, vectors over several columns.
 
-    load [N]             a variable load with the unit N
-    material             texts: an input material=steel, material=copper, ... for each category, which is 1 or 0
-    output_0, output_1   the numbers of a variable output (2)
+load [N]             a variable load with the unit N
+material             texts: an input material=steel, material=copper, ... for each category, which is 1 or 0
+stress[0], stress[1] the numbers of a variable stress of several numbers; further axes as in stress[0, 1]
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from pac_surrogate.utilities.display import listed
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_COLUMNS = 2**14
 MOST_CATEGORIES = 50  # of a column of texts; names or numbers of samples have more
 
 
@@ -132,8 +133,8 @@ def read_variable(table: "pd.DataFrame", variable: Variable) -> np.ndarray:
         if variable.size > 1:
             raise ValueError(f"{variable.name} has {variable.size} numbers a sample, the table one: use from_xarray or arrays")
         return found.reshape(len(table), *variable.shape)
-    parts = [f"{variable.name}_{number}" for number in range(variable.size)] if variable.shape else []
-    if parts and set(parts) <= {split_unit(label)[0] for label in labels}:
+    parts = parts_of(variable)
+    if variable.size > 1 and set(parts) <= {split_unit(label)[0] for label in labels}:
         ones = [Variable(part, units=variable.units) for part in parts]
         return np.stack([read_variable(table, one) for one in ones], axis=1).reshape(len(table), *variable.shape)
     for label in labels:
@@ -142,6 +143,13 @@ def read_variable(table: "pd.DataFrame", variable: Variable) -> np.ndarray:
             texts, missing = table[label].astype(str), table[label].isna().to_numpy(dtype=bool)
             return np.where(missing, np.nan, (texts == variable.name.removeprefix(f"{name}=")).to_numpy(dtype=np.float64))
     raise ValueError(f"a column {label_of(variable)} is required, the table has {listed(labels) or 'none'}")
+
+
+def columns_in(table: "pd.DataFrame", variables: Sequence[Variable]) -> list[str]:
+    """Return the labels of the columns from which variables are read, in the order of the table."""
+    names = {part for variable in variables for part in (variable.name, *parts_of(variable))}
+    names |= {variable.name.partition("=")[0] for variable in variables}
+    return [label for label in table.columns if label in names or split_unit(label)[0] in names]
 
 
 def check_categories(table: "pd.DataFrame", variables: Sequence[Variable]) -> None:
@@ -160,25 +168,34 @@ def check_categories(table: "pd.DataFrame", variables: Sequence[Variable]) -> No
                 raise ValueError(f"{label} must be one of {listed(sorted(known))}, got {strange[0]!r}: leave these rows out")
 
 
-def table_of(arrays: Mapping[str, np.ndarray], variables: Sequence[Variable], index: Any = None, after: str = "") -> Any:
+def table_of(arrays: Mapping[str, np.ndarray], variables: Sequence[Variable], index: Any = None) -> Any:
     """Return variables as a table, one column for each number of a sample, with units in the labels.
 
     Args:
         arrays: the numbers by the name of the variable.
         variables: the variables in the order of the columns.
         index: index of the table; numbers if None.
-        after: text that is added to the names, such as " lower".
+
+    Raises:
+        ValueError: if a table would have too many columns.
     """
     import pandas as pd
 
     columns = {}
     for variable in variables:
         flat = np.asarray(arrays[variable.name]).reshape(-1, variable.size)
-        single = not variable.shape or variable.size == 1
-        for number in range(variable.size):
-            name = f"{variable.name}{after}" if single else f"{variable.name}_{number}{after}"
-            columns[f"{name} [{variable.units}]" if label_of(variable) != variable.name else name] = flat[:, number]
+        for number, part in enumerate(parts_of(variable)):
+            columns[label_of(replace(variable, name=part))] = flat[:, number]
+    if len(columns) > MOST_COLUMNS:
+        raise ValueError(f"a table can have at most {MOST_COLUMNS} columns, got {len(columns)}: use xarray, which keeps fields")
     return pd.DataFrame(columns, index=index)
+
+
+def parts_of(variable: Variable) -> list[str]:
+    """Return the names of a variable's columns: its own if it is one number, or `name[0]`, `name[1]`, ... in C order."""
+    if variable.size == 1:
+        return [variable.name]
+    return [f"{variable.name}[{', '.join(map(str, place))}]" for place in np.ndindex(*variable.shape)]
 
 
 def labels_of(table: "pd.DataFrame") -> Coordinate | None:
@@ -210,7 +227,9 @@ def _variables_of(
     if column_numbers(label, table[label]) is not None:
         return [Variable(name, units=unit or "1", dtype="float64")]
     if side == "outputs":
-        raise ValueError(f"outputs must be numbers, {label} holds texts such as {_first(table[label])}: number them, or leave it out")
+        raise ValueError(
+            f"outputs must be numbers, {label} holds texts such as {_first(table[label])}: number them, or leave it out"
+        )
     earlier = [v for v in known if v.name.startswith(f"{name}=")]
     if earlier:
         return earlier

@@ -1,28 +1,20 @@
 """Tables: CSV, and Parquet through pyarrow. A row is a sample, and a column a variable.
 
-A CSV file holds names and numbers only. A Parquet file that is written here also holds units, roles and other attributes, where
-pandas stores the `attrs` of a DataFrame.
+Both hold names and numbers only; units stand in brackets behind the names.
 """
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import xarray as xr
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, by_suffix, replacing
 from pac_surrogate.formats.errors import need, reading
 from pac_surrogate.formats.kinds import kind_of
-from pac_surrogate.formats.unnamed import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t")
-ATTRIBUTES = "variables"
-MOST_COLUMNS = 2**14
 
 
 def read_csv(path: Path) -> "pd.DataFrame":
@@ -67,56 +59,32 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     return pd.read_parquet(path, engine="pyarrow")
 
 
-def as_table(dataset: xr.Dataset) -> "pd.DataFrame":
-    """Return the variables of a Dataset along `sample` as a table; a variable with axes becomes columns `name[i, j]`.
-
-    The attributes `units`, `role` and so on are in the `attrs` of the table.
+def write_csv(path: Path | str, table: "pd.DataFrame") -> None:
+    """Write a table as a CSV file, with as many digits as its numbers have; an index with labels is its first column.
 
     Raises:
-        DatasetError: if no variable has the dimension `sample`, or a table would have too many columns.
+        DatasetError: if the path must not be written to.
     """
-    import pandas as pd
-
-    columns: dict[str, np.ndarray] = {}
-    attributes = {}
-    chosen = {str(name): one for name, one in dataset.data_vars.items() if one.dims[:1] == ("sample",)}
-    count = sum(math.prod(one.shape[1:]) for one in chosen.values())
-    if not chosen or count > MOST_COLUMNS:
-        remedy = "write netCDF or NPZ"
-        raise DatasetError(f"a table needs 1 to {MOST_COLUMNS} columns along sample, the dataset has {count}: {remedy}")
-    for name, one in chosen.items():
-        values = np.asarray(one.values)
-        for index in np.ndindex(values.shape[1:]):
-            columns[f"{name}[{', '.join(map(str, index))}]" if index else name] = values[(slice(None), *index)]
-        attributes[name] = plain(one.attrs)
-    table = pd.DataFrame(columns)
-    table.attrs = {ATTRIBUTES: attributes, **plain(dataset.attrs)}
-    return table
+    with reading(path), replacing(path, by_suffix(".csv")) as temporary:
+        table.to_csv(temporary, index=_has_labels(table))
 
 
-def write_csv(path: Path | str, dataset: xr.Dataset) -> None:
-    """Write the variables of a Dataset as a CSV file, with as many digits as their type holds; units and roles are lost.
+def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
+    """Write a table as a Parquet file; only a Parquet file is replaced.
 
     Raises:
-        DatasetError: if the path must not be written to, or the variables are no table.
-    """
-    with reading(path):
-        table = as_table(dataset)
-        with replacing(path, by_suffix(".csv")) as temporary:
-            table.to_csv(temporary, index=False)
-
-
-def write_parquet(path: Path | str, dataset: xr.Dataset) -> None:
-    """Write the variables of a Dataset as a Parquet file.
-
-    Raises:
-        DatasetError: if pyarrow is not installed, the path must not be written to, or the variables are no table.
+        DatasetError: if pyarrow is not installed, or the path must not be written to.
     """
     with reading(path):
         need("pyarrow", "a Parquet file")
-        table = as_table(dataset)
         with replacing(path, Kind("a Parquet file", _holds_parquet)) as temporary:
-            table.to_parquet(temporary, engine="pyarrow", index=False)
+            table.to_parquet(temporary, engine="pyarrow", index=_has_labels(table))
+
+
+def _has_labels(table: "pd.DataFrame") -> bool:
+    import pandas as pd
+
+    return not isinstance(table.index, pd.RangeIndex)
 
 
 def _holds_parquet(path: Path) -> bool:

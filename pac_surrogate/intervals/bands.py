@@ -70,7 +70,9 @@ class Interval(Shown):
             ValueError: if the inputs were not an xarray Dataset.
         """
         if not is_labelled(self.mean):
-            raise ValueError("an interval with coordinates needs labels: pass the inputs to predict_interval as an xarray Dataset")
+            raise ValueError(
+                "an interval with coordinates needs labels: pass the inputs to predict_interval as an xarray Dataset"
+            )
         ends = {f"{name}{after}": ends[name] for name in self.mean for after, ends in self._ends()}
         found = self.mean.assign(ends | {"extrapolates": self.extrapolates})
         return found.assign_attrs(level=self.level, **({} if self.promised is None else {"promised": self.promised}))

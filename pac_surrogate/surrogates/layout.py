@@ -51,7 +51,7 @@ def first_of(x: Any) -> Any:
 
 
 def per_sample(values: Tensor, inputs: Sequence[Variable], x: Any) -> Any:
-    """Return one value for each sample in the form of the inputs x: an array, a tensor, or a Series or DataArray with labels."""
+    """Return a value for each sample in the form of the inputs x: an array or tensor, or a Series or DataArray with labels."""
     if isinstance(first_of(x), Tensor):
         return values
     if is_table(x):

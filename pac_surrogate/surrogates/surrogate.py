@@ -77,7 +77,7 @@ class Surrogate(Shown):
             "inputs": inputs,
             "outputs": outputs,
             "trained on": _samples(self.provenance),
-            "validated on": _validated(self.provenance),
+            "validated on": self.measured(),
             "transferred to": _samples(adapted),
             "method": adapted.get("method"),
             "choice": self.choice and self.choice.reason,
@@ -131,6 +131,10 @@ class Surrogate(Shown):
         own = inside(self.weights, self.readout) if self.network.new_readout else {}
         return {name for name, belongs in own.items() if bool(belongs)}
 
+    def measured(self) -> str | None:
+        """Return a text that states the error on validation samples, or None if it was not measured; see `pretrain`."""
+        return _validated(self.provenance)
+
     def source_task(self) -> "Surrogate":
         """Return the allocated source from which PAC or PackNet calibrated this surrogate, bit for bit.
 
@@ -152,8 +156,8 @@ class Surrogate(Shown):
         `Dataset.y`, in NumPy or torch (differentiable, on the tensor's own device) like the inputs. A dictionary of named
         variables gives a dictionary. A DataFrame gives a DataFrame with the same index, and an xarray Dataset gives one with
         coordinates and units. A Dataset or the path of a file, whose variables are matched by name, gives a NumPy array; the
-        file needs to hold the inputs only. The precision is float64 for NumPy arrays; for tensors it is the higher one of their own and that of the outputs
-        in the training data. Warns when inputs leave the range of the training data.
+        file needs to hold the inputs only. The precision is float64 for NumPy arrays; for tensors it is the higher one of
+        their own and that of the outputs in the training data. Warns when inputs leave the range of the training data.
 
         Args:
             x: inputs [physical units].

@@ -54,7 +54,13 @@ def test_names_units_dimensions_and_coordinates_come_from_the_dataset_and_go_bac
 def test_a_dataset_goes_through_xarray_with_its_roles_and_splits():
     x, y = np.arange(40.0).reshape(20, 2), np.arange(60.0).reshape(20, 3)
     data = pac.Dataset.from_arrays(
-        {"a": x}, {"b": y}, axes={"b": ("x",)}, units={"b": "Pa", "x": "m"}, coordinates={"x": [0.0, 0.1, 0.4]}, valid=0.2, test=0.3
+        {"a": x},
+        {"b": y},
+        axes={"b": ("x",)},
+        units={"b": "Pa", "x": "m"},
+        coordinates={"x": [0.0, 0.1, 0.4]},
+        valid=0.2,
+        test=0.3,
     )
     back = pac.Dataset.from_xarray(data.to_xarray())
     assert (back.inputs, back.outputs) == (data.inputs, data.outputs)
@@ -86,7 +92,10 @@ def test_the_sample_is_the_one_dimension_that_all_variables_share_and_of_several
     [
         (lambda d: d.drop_vars("start"), r"inputs names 'start', but the data has conductivity, temperature"),
         (lambda d: d.assign(start=("run", list("abcdef"))), "start must hold real numbers, it holds"),
-        (lambda d: d.assign(start=d.start.where(d.start > d.start.min())), r"start must be finite, it is nan at sample \d, x \d"),
+        (
+            lambda d: d.assign(start=d.start.where(d.start > d.start.min())),
+            r"start must be finite, it is nan at sample \d, x \d",
+        ),
         (lambda d: d.isel(run=slice(0)), "at least one sample is required, the dimension run has none"),
         (lambda d: d["start"], "a Dataset of xarray is required, got .*: to_dataset"),
         (lambda d: d.assign_coords(x=[0, 1, 2, np.nan, 3]), "coordinates of x must be finite"),

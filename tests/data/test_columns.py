@@ -81,7 +81,10 @@ def test_another_table_of_the_same_kind_is_read_like_the_first():
     ("change", "line"),
     [
         (lambda t: t.drop(columns="tip [mm]"), r"outputs names 'tip', but the table has length \[m\]"),
-        (lambda t: t.assign(**{"length [m]": ["0.5", "1", "x", "2", "3", "4"]}), r"length \[m\] must hold numbers, it holds 'x' in row 2"),
+        (
+            lambda t: t.assign(**{"length [m]": ["0.5", "1", "x", "2", "3", "4"]}),
+            r"length \[m\] must hold numbers, it holds 'x' in row 2",
+        ),
         (lambda t: t.assign(**{"length [m]": [0.5, None, 1, 2, 3, 4]}), "length must be finite, it is nan at sample 1"),
         (lambda t: t.assign(**{"tip [mm]": "high"}), r"outputs must be numbers, tip \[mm\] holds texts such as 'high'"),
         (lambda t: t.assign(**{"length [m]": pd.date_range("2020", periods=6)}), "holds times: subtract a reference"),
@@ -137,3 +140,14 @@ def test_the_full_label_of_a_column_answers_in_a_dictionary_too():
     assert found.keys() == {"tip"}
     with pytest.raises(ValueError, match=r"load must be in N, got 'load \[kN\]'"):
         surrogate.predict({"load [kN]": [3.0], "length": [0.5]})
+
+
+def test_fields_are_columns_in_c_order_and_too_many_are_no_table():
+    y = np.arange(12.0).reshape(2, 2, 3)
+    data = pac.Dataset.from_arrays({"a": [1.0, 2.0]}, {"u": y}, units={"u": "K"})
+    table = data.to_pandas()
+    assert list(table.columns) == ["a", *(f"u[{i}, {j}] [K]" for i in range(2) for j in range(3))]
+    np.testing.assert_array_equal(table.to_numpy()[:, 1:], y.reshape(2, 6))
+    np.testing.assert_array_equal(pac.Dataset.from_pandas(table, like=data)["u"], y)
+    with pytest.raises(ValueError, match="at most 16384 columns, got 16386"):
+        pac.Dataset.from_arrays({"a": [1.0]}, {"u": np.zeros((1, 16385))}).to_pandas()

@@ -1,0 +1,77 @@
+"""Predictions for the inputs in a file, written to a table or to a netCDF file."""
+
+from pathlib import Path
+from typing import Any
+
+from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, without_dates
+from pac_surrogate.data.opening import from_file, open_inputs
+from pac_surrogate.data.tables import as_table, columns_in, index_of, is_table, labels_of, read_variable, table_of
+from pac_surrogate.files import write_xarray
+from pac_surrogate.files.netcdf import KINDS
+from pac_surrogate.files.replacing import by_suffix, check_output
+from pac_surrogate.formats import write_csv, write_parquet
+from pac_surrogate.surrogates.surrogate import Surrogate
+
+SPLITS = ("train", "valid", "test", "all")
+WRITERS = {".csv": write_csv, ".parquet": write_parquet, ".nc": write_xarray}
+
+
+def predict_file(
+    surrogate: Path, data: Path, out: Path, *, level: float | None, interval: str = "jackknife", split: str | None = None
+) -> int:
+    """Predict the outputs for the inputs in a file, write them to another, and return the number of samples.
+
+    A table (.csv, .parquet) holds the inputs, and for each output y the columns y, y_lower and y_upper; a netCDF file (.nc)
+    holds variables of these names with coordinates and units.
+
+    Args:
+        surrogate: file of the surrogate.
+        data: file of the inputs, of any kind that `open_dataset` opens; outputs in it are not used.
+        out: file to write.
+        level: level of the intervals, or None for predictions alone.
+        interval: "jackknife" or "posterior".
+        split: train, valid, test or all, for our own files; by default test, or all if there is no test split.
+
+    Raises:
+        ValueError: if a file cannot be read, the inputs do not fit, or the result cannot be written.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in WRITERS:
+        raise ValueError(f"predictions are written to {', '.join(WRITERS)}, got {out.name!r}: choose one of these suffixes")
+    check_output(out, KINDS["prediction"] if suffix == ".nc" else by_suffix(suffix), (surrogate, data))
+    loaded = Surrogate.load(surrogate)
+    with from_file(data):
+        x = _inputs(loaded, data, split, table=suffix != ".nc")
+        if level is None:
+            found = loaded.predict(x)
+        else:
+            ends = loaded.predict_interval(x, level, interval=interval)
+            found = ends.to_pandas() if is_table(x) else ends.to_xarray()
+    if is_table(x):
+        inputs = as_table(x)[columns_in(as_table(x), loaded.layout[0])]
+        found = inputs.assign(**dict(found.items()))
+    else:
+        found = without_dates(found).assign_attrs(title=f"prediction of {surrogate.name} for {data.name}")
+    WRITERS[suffix](out, found)
+    return len(x) if is_table(x) else int(x.sizes[sample_of(x, loaded.layout[0])])
+
+
+def _inputs(surrogate: Surrogate, path: Path, split: str | None, *, table: bool) -> Any:
+    """Return the inputs in a file as a DataFrame, or as an xarray Dataset."""
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+    x, inputs = open_inputs(path), surrogate.layout[0]
+    if isinstance(x, Dataset):
+        split = split or ("test" if x.has_split("test") else "all")
+        rows = surrogate.arranged(x[:] if split == "all" else getattr(x, split), outputs=False)
+        return rows.to_pandas() if table else rows.to_xarray()
+    if split is not None:
+        raise ValueError("only our own files have splits: leave split out")
+    if is_table(x) is table:
+        return x
+    if is_table(x):
+        x = as_table(x)
+        arrays = {variable.name: read_variable(x, variable) for variable in inputs}
+        return labelled(arrays, inputs, (), surrogate.coordinates, labels=labels_of(x))
+    return table_of(arrays_in(x, inputs), inputs, index_of(coordinate_in(x, sample_of(x, inputs))))

@@ -1,0 +1,150 @@
+"""From a CSV file to predictions with intervals in a CSV file, on the command line alone; and conversion, description, checks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from running import command_line
+
+import pac_surrogate as pac
+from pac_surrogate.files import read_netcdf
+
+pytestmark = pytest.mark.filterwarnings("ignore::pac_surrogate.ExtrapolationWarning")
+
+
+def beams(rows, shear, seed):
+    rng = np.random.default_rng(seed)
+    length, load = rng.uniform(0.3, 1, rows), rng.uniform(1, 9, rows)
+    steel = rng.integers(0, 2, rows)
+    tip = load * (length**3 / 3 + shear * length) * np.where(steel, 1.0, 1.7)
+    material = np.where(steel, "steel", "copper")
+    return pd.DataFrame({"length [m]": length, "load [kN]": load, "material": material, "tip [mm]": tip, "note": "ok"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    beams(200, 0.0, 0).to_csv(folder / "source.csv", index=False)
+    beams(20, 0.05, 1).to_csv(folder / "target.csv", index=False)
+    beams(7, 0.05, 2).drop(columns=["tip [mm]", "note"]).to_csv(folder / "new.csv", index=False)
+    return folder
+
+
+def run(*arguments):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return command_line(monkeypatch, *arguments)
+
+
+INPUTS = ("--inputs", "length", "--inputs", "load", "--inputs", "material", "--outputs", "tip")
+
+
+@pytest.fixture(scope="module")
+def adapted(folder):
+    source, path = folder / "source.safetensors", folder / "adapted.safetensors"
+    assert run("pretrain", folder / "source.csv", *INPUTS, "--hidden", 16, "--steps", 200, "--out", source) == 0
+    assert run("transfer", source, folder / "target.csv", "--out", path) == 0
+    return path
+
+
+def test_from_csv_files_to_predictions_with_intervals_in_a_csv_file(folder, adapted, tmp_path, capsys):
+    capsys.readouterr()
+    out = tmp_path / "predictions.csv"
+    assert run("predict", adapted, folder / "new.csv", "--level", 0.8, "--out", out) == 0
+    assert f"{out}: 7 samples" in capsys.readouterr().out
+    new, found = pd.read_csv(folder / "new.csv"), pd.read_csv(out)
+    assert list(found.columns) == [*new.columns, "tip [mm]", "tip_lower [mm]", "tip_upper [mm]", "extrapolates"]
+    pd.testing.assert_frame_equal(found[list(new.columns)], new)
+    expected = pac.Surrogate.load(adapted).predict_interval(new, 0.8)
+    np.testing.assert_array_equal(found["tip [mm]"], expected.mean["tip [mm]"])
+    np.testing.assert_array_equal(found["tip_lower [mm]"], expected.lower["tip [mm]"])
+    truth = beams(7, 0.05, 2)["tip [mm]"]
+    # 20 samples of a smooth function of three inputs: the relative error is a few hundredths, a wrong column gives about 1.
+    assert np.linalg.norm(found["tip [mm]"] - truth) < 0.3 * np.linalg.norm(truth)
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "predictions.nc"])
+def test_predictions_in_other_files_hold_the_same_numbers(name, folder, adapted, tmp_path):
+    assert run("predict", adapted, folder / "new.csv", "--level", 0.8, "--out", tmp_path / name) == 0
+    expected = pac.Surrogate.load(adapted).predict_interval(pd.read_csv(folder / "new.csv"), 0.8)
+    if name.endswith("nc"):
+        found, _ = read_netcdf(tmp_path / name)
+        assert found["tip"].attributes["units"] == "mm"
+        values = [found[column].values for column in ("tip", "tip_lower", "tip_upper")]
+    else:
+        table = pd.read_parquet(tmp_path / name)
+        values = [table[f"tip{after} [mm]"] for after in ("", "_lower", "_upper")]
+    for one, side in zip(values, (expected.mean, expected.lower, expected.upper), strict=True):
+        np.testing.assert_array_equal(one, side["tip [mm]"])
+
+
+def test_netcdf_inputs_with_dates_give_netcdf_and_tables(adapted, tmp_path):
+    new = beams(5, 0.05, 3)
+    arrays = xr.Dataset(
+        {
+            "length": ("run", new["length [m]"], {"units": "m"}),
+            "load": ("run", new["load [kN]"], {"units": "kN"}),
+            "material=copper": ("run", (new["material"] == "copper").astype(float)),
+            "material=steel": ("run", (new["material"] == "steel").astype(float)),
+        },
+        coords={"run": pd.date_range("2024-01-01", periods=5)},
+    )
+    arrays.to_netcdf(tmp_path / "new.nc", engine="h5netcdf")
+    expected = pac.Surrogate.load(adapted).predict(new)["tip [mm]"]
+    assert run("predict", adapted, tmp_path / "new.nc", "--out", tmp_path / "found.nc") == 0
+    found = xr.open_dataset(tmp_path / "found.nc", engine="h5netcdf")
+    np.testing.assert_array_equal(found["run"], arrays["run"])
+    np.testing.assert_array_equal(found["tip"], expected)
+    assert run("predict", adapted, tmp_path / "new.nc", "--out", tmp_path / "found.csv") == 0
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "found.csv")["tip [mm]"], expected)
+
+
+WRONG = {
+    "outputs names 'tp'": ["pretrain", "source.csv", "--inputs", "length", "--outputs", "tp", "--out", "x.safetensors"],
+    "inputs= must name columns": ["pretrain", "source.csv", "--out", "x.safetensors"],
+    "predictions are written to .csv, .parquet, .nc": ["predict", "adapted.safetensors", "new.csv", "--out", "x.txt"],
+    "a column length [m] is required": ["predict", "adapted.safetensors", "short.csv", "--out", "x.csv"],
+    "only our own files have splits": ["predict", "adapted.safetensors", "new.csv", "--split", "test", "--out", "x.csv"],
+    "must end with one of": ["convert", "source.csv", "x.txt", *INPUTS],
+    "would replace": ["convert", "source.csv", "source.csv", *INPUTS],
+    "load [kN] must hold numbers, it holds 'x'": ["validate", "text.csv"],
+    "length [m] must be finite": ["validate", "gap.csv"],
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_call_is_one_line_and_leaves_no_file(line, folder, adapted, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    beams(3, 0.0, 0).drop(columns="length [m]").to_csv("short.csv", index=False)
+    beams(3, 0.0, 0).assign(**{"load [kN]": ["1", "x", "2"]}).to_csv("text.csv", index=False)
+    beams(3, 0.0, 0).assign(**{"length [m]": [1, None, 2]}).to_csv("gap.csv", index=False)
+    before = sorted(folder.iterdir())
+    capsys.readouterr()
+    assert run(*WRONG[line]) == 2
+    error = capsys.readouterr().err.strip()
+    assert line in error
+    assert len(error.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.nc", "a.npz", "a.mat", "a.zarr", "a.csv", "a.parquet"])
+def test_convert_describe_and_validate_every_layout(name, folder, tmp_path, capsys):
+    out = tmp_path / name
+    assert run("convert", folder / "target.csv", out, *INPUTS, "--test", 0.25) == 0
+    assert run("validate", out) == 0
+    capsys.readouterr()
+    assert run("describe", out) == 0
+    text = capsys.readouterr().out
+    given = pd.read_csv(folder / "target.csv")
+    assert f"{given['tip [mm]'].min():.6g} to {given['tip [mm]'].max():.6g} [mm]" in text
+    sides = ("length", "load", "material=*"), "tip"
+    data = pac.open_dataset(out, *(sides if name in ("a.csv", "a.parquet") else ()))
+    assert [(v.name, v.units) for v in (*data.inputs, *data.outputs)] == [
+        ("length", "m"),
+        ("load", "kN"),
+        ("material=copper", "1"),
+        ("material=steel", "1"),
+        ("tip", "mm"),
+    ]
+    np.testing.assert_array_equal(data["tip"], given["tip [mm]"])
+    if name not in ("a.csv", "a.parquet"):
+        assert (len(data.train), len(data.test)) == (15, 5)
