@@ -19,7 +19,7 @@ from pac_surrogate.data.origins import Arrays, DataFile, file_state
 from pac_surrogate.data.rows import Rows, content_order, positions
 from pac_surrogate.files.layout import Description, read_description
 from pac_surrogate.files.splits import SPLITS
-from pac_surrogate.files.variables import Coordinate, Scaling, Variable, described
+from pac_surrogate.files.variables import Bounds, Coordinate, Scaling, Variable, described
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import as_path, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
@@ -67,6 +67,7 @@ class Dataset(Shown):
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, Bounds] | Bounds | None = None,
     ) -> "Dataset":
         """Make a dataset of NumPy or torch arrays (sample, ...), which are copied.
 
@@ -85,17 +86,31 @@ class Dataset(Shown):
             scaling: scaling of each variable, by its name: "log" where only ratios matter, "standard" by default.
             attributes: global attributes of a saved file; see `DatasetWriter`. The headline metric is by default "rel_l2" if
                 an output has an axis x or y, else "rmse_std".
+            bounds: least and greatest possible number of every output, such as (0, 1) for a fraction, or a dictionary by the
+                output's name; None is an open side, as in {"pressure": (0, None)}. A surrogate of these data, as source or
+                target, projects its predictions onto the bounds, and cuts its intervals by them: an error never grows by
+                that, and an interval never loses the truth. To learn ratios of a positive quantity, choose the scaling "log".
 
         Raises:
             ValueError: if lengths disagree, values are missing or not finite real numbers, a table or labelled array is given,
-                integers are larger than float64 holds exactly, or the fractions leave nothing to train on.
+                integers are larger than float64 holds exactly, outputs are outside their bounds, or the fractions leave
+                nothing to train on.
         """
         for name, side in (("x", x), ("y", y)):
             if isinstance(side, Dataset):
                 raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: pass data.{name}")
             check_unlabelled(name, side)
         arrays, description = describe_arrays(
-            x, y, valid=valid, test=test, seed=seed, axes=axes, units=units, scaling=scaling, attributes=attributes
+            x,
+            y,
+            valid=valid,
+            test=test,
+            seed=seed,
+            axes=axes,
+            units=units,
+            scaling=scaling,
+            attributes=attributes,
+            bounds=bounds,
         )
         return cls(Arrays(arrays), description)
 

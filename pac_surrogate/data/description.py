@@ -8,7 +8,17 @@ import numpy as np
 from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.files.layout import Description
 from pac_surrogate.files.splits import make_split, make_subset_order
-from pac_surrogate.files.variables import Scaling, Variable, as_axes, check_finite, complete_coordinates, default_axes
+from pac_surrogate.files.variables import (
+    UNBOUNDED,
+    Bounds,
+    Scaling,
+    Variable,
+    as_axes,
+    as_bounds,
+    check_finite,
+    complete_coordinates,
+    default_axes,
+)
 from pac_surrogate.utilities.arguments import as_options, check_numbers, got, whole_numbers
 
 UNKNOWN = {
@@ -30,6 +40,7 @@ def describe_arrays(
     units: Mapping[str, str] | None,
     scaling: Mapping[str, Scaling] | None,
     attributes: Mapping[str, Any] | None,
+    bounds: Mapping[str, Bounds] | Bounds | None = None,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
 
@@ -49,6 +60,9 @@ def describe_arrays(
         as_options(label, option, arrays, example)
         for label, option, example in (("axes", axes, ("x",)), ("units", units, "K"), ("scaling", scaling, "log"))
     )
+    if bounds is not None and not isinstance(bounds, Mapping):
+        bounds = dict.fromkeys(sides[1], bounds)
+    bounds = as_options("bounds", bounds, sides[1], (0, 1))
     if not isinstance(attributes or {}, Mapping):
         raise ValueError(f"attributes must be a dictionary, such as {{'headline': 'rel_l2'}}, got {got(attributes)}")
     variables = {
@@ -59,6 +73,7 @@ def describe_arrays(
             units.get(name, "1"),
             scaling=scaling.get(name, "standard"),
             dtype=values.dtype.name,
+            bounds=as_bounds(name, bounds.get(name, UNBOUNDED)),
         )
         for name, values in arrays.items()
     }
