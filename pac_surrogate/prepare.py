@@ -13,8 +13,9 @@ from pac_surrogate.data.matching import DEFAULTS, grid_of, is_numbered, match_al
 from pac_surrogate.data.repeats import groups_of, repeated
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import Variable
+from pac_surrogate.files.variables import UNBOUNDED, bounds_text
 from pac_surrogate.methods.case import Budget, Case, group_of
-from pac_surrogate.surrogates.outputs import scaled_to, with_outputs_of
+from pac_surrogate.surrogates.outputs import bounded_as, scaled_to, with_outputs_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.resolution import resolution
@@ -48,13 +49,20 @@ class Prepared(Shown):
 def prepare(surrogate: Surrogate, data: Dataset, source: Dataset | None) -> Prepared:
     """Arrange data by the surrogate's variables, in an order that depends on their content, and adapt the scales to the target.
 
+    Bounds of outputs are those of the target, or else those of the surrogate or the source samples.
+
     Raises:
-        ValueError: if the surrogate is not a network, inputs do not fit it, or units or source variables disagree.
+        ValueError: if the surrogate is not a network, inputs do not fit it, units or source variables disagree, or target
+            samples leave the bounds of the source.
     """
     _ = surrogate.network  # only a network can be the source of a transfer
     matched = match(surrogate, data)
+    bounded = matched.outputs if source is None else bounded_as(matched.outputs, source.outputs)
+    if [variable.bounds for variable in bounded] != [variable.bounds for variable in matched.outputs]:
+        matched = dataclasses.replace(matched, outputs=bounded)
     known = bool((match_columns("outputs", matched.outputs, data.outputs) >= 0).all())
     rows = matched.arranged(data.training, outputs=known).training
+    _check_bounds(matched, rows)
     if source is not None:
         # Source data matched by position have the layout of the source, not that of the target.
         reader = dataclasses.replace(matched, given_inputs=surrogate.given_inputs, given_outputs=None)
@@ -92,8 +100,8 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
     axes = {axis for variable in (*surrogate.inputs, *surrogate.outputs, *data.outputs) for axis in variable.axes}
     axes -= {name for name, coordinate in data.coordinates.items() if is_numbered(coordinate)} | surrogate.coordinates.keys()
     coordinates = {**surrogate.coordinates, **{name: c for name, c in data.coordinates.items() if name in axes}}
-    # Variables are equal regardless of their stored precision, so the precision is compared as well.
-    sides = [[(v, v.dtype) for v in (*i, *o)] for i, o in (informed, (surrogate.inputs, surrogate.outputs))]
+    # Variables are equal regardless of their stored precision and their bounds, so these are compared as well.
+    sides = [[(v, v.dtype, v.bounds) for v in (*i, *o)] for i, o in (informed, (surrogate.inputs, surrogate.outputs))]
     same = sides[0] == sides[1] and listed == (surrogate.given_inputs, surrogate.given_outputs)
     if same and coordinates.keys() == surrogate.coordinates.keys():
         return surrogate
@@ -272,7 +280,7 @@ def _listed(
 
 
 def _informed(ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...]:
-    """Return our variables, with the data's units where ours are unknown, and with the higher precision of the two."""
+    """Return our variables, with the data's bounds, its units where ours are unknown, and the higher precision of the two."""
     by_name = {variable.name: variable for variable in theirs}
     if len(ours) == len(theirs) == 1:
         by_name = {ours[0].name: theirs[0]}
@@ -281,5 +289,19 @@ def _informed(ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple
         other = by_name.get(variable.name, variable)
         units = other.units if variable.units == "1" else variable.units
         dtype = "float64" if "float64" in (variable.dtype, other.dtype) else "float32"
-        found.append(dataclasses.replace(variable, units=units, dtype=dtype))
+        bounds = variable.bounds if other.bounds == UNBOUNDED else other.bounds
+        found.append(dataclasses.replace(variable, units=units, dtype=dtype, bounds=bounds))
     return tuple(found)
+
+
+def _check_bounds(matched: Surrogate, target: Dataset) -> None:
+    """Refuse target samples outside the bounds that the source states; those of the target's own are checked with its data."""
+    for variable in bounded_as(target.outputs, matched.outputs):
+        values = target[variable.name]
+        low, high = (None if bound is None else values.dtype.type(bound) for bound in variable.bounds)
+        beyond = values[(values < (-np.inf if low is None else low)) | (values > (np.inf if high is None else high))]
+        if beyond.size:
+            raise ValueError(
+                f"{variable.name} of the target must lie within the bounds of the source, {bounds_text(variable.bounds)}, got "
+                f"{beyond.flat[0]:g}: correct it, or give the target bounds of its own"
+            )

@@ -1041,10 +1041,31 @@ MUTATIONS = {
     ),
     "calls, components": (
         "pac_surrogate/files/variables.py",
-        "named = variable.axes != default_axes(variable.name, len(variable.axes))\n        inside",
-        "named = True\n        inside",
+        "named = variable.axes != default_axes(variable.name, len(variable.axes))\n    inside",
+        "named = True\n    inside",
         "test_calls",
         "remedy",
+    ),
+    "bounds, projection": (
+        "pac_surrogate/surrogates/restored.py",
+        "torch.clamp(values, *ends)",
+        "torch.clamp(values, max=ends[1])",
+        "test_bounded_outputs",
+        "stay_inside or projected",
+    ),
+    "bounds, precision": (
+        "pac_surrogate/files/variables.py",
+        "is_beyond(values, values.dtype.type(bound))",
+        "is_beyond(values.astype(float), bound)",
+        "test_bounded_outputs",
+        "float32",
+    ),
+    "bounds, of the target": (
+        "pac_surrogate/prepare.py",
+        "bounds = variable.bounds if other.bounds == UNBOUNDED else other.bounds",
+        "bounds = other.bounds",
+        "test_bounded_outputs",
+        "states",
     ),
     "display, escaped": (
         "pac_surrogate/utilities/display.py",

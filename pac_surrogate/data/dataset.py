@@ -23,7 +23,7 @@ from pac_surrogate.data.saving import writer_of
 from pac_surrogate.data.tables import describe_table, index_of, table_of
 from pac_surrogate.files.layout import Description
 from pac_surrogate.files.splits import SPLITS, make_subset_order
-from pac_surrogate.files.variables import Coordinate, Scaling, Variable, described
+from pac_surrogate.files.variables import Bounds, Coordinate, Scaling, Variable, described
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import as_path, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
@@ -36,7 +36,8 @@ class Dataset(Shown):
 
     `d[name]` is a variable in its natural shape (sample, *axes); "load [N]" names the variable load if its unit is N.
     `d[rows]`, for a number, a slice, a mask or several numbers, is the dataset of these samples; it has no splits. Numbers are
-    read from a file only when they are needed, and only those. Arrays that a dataset returns are copies: changing one does not change the dataset.
+    read from a file only when they are needed, and only those. Arrays that a dataset returns are copies: changing one does not
+    change the dataset.
 
     Attributes:
         inputs: the input variables.
@@ -72,6 +73,7 @@ class Dataset(Shown):
         scaling: Mapping[str, Scaling] | None = None,
         coordinates: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, Bounds] | Bounds | None = None,
     ) -> "Dataset":
         """Make a dataset of NumPy or torch arrays (sample, ...), which are copied.
 
@@ -92,17 +94,22 @@ class Dataset(Shown):
                 numbered by default.
             attributes: global attributes of a saved file; see `DatasetWriter`. The headline metric is by default "rel_l2" if
                 an output has an axis x or y, else "rmse_std".
+            bounds: least and greatest possible number of every output, such as (0, 1) for a fraction, or a dictionary by the
+                output's name; None is an open side, as in {"pressure": (0, None)}. A surrogate of these data, as source or
+                target, projects its predictions onto the bounds, and cuts its intervals by them: an error never grows by
+                that, and an interval never loses the truth. To learn ratios of a positive quantity, choose the scaling "log".
 
         Raises:
             ValueError: if lengths disagree, values are missing or not finite real numbers, a table or labelled array is given,
-                integers are larger than float64 holds exactly, or the fractions leave nothing to train on.
+                integers are larger than float64 holds exactly, outputs are outside their bounds, or the fractions leave
+                nothing to train on.
         """
         for name, side in (("x", x), ("y", y)):
             if isinstance(side, Dataset):
                 raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: pass data.{name}")
             check_unlabelled(name, side)
-        options = {"axes": axes, "units": units, "scaling": scaling, "coordinates": coordinates, "attributes": attributes}
-        arrays, description = describe_arrays(x, y, valid=valid, test=test, seed=seed, **options)
+        options: dict[str, Any] = {"axes": axes, "units": units, "scaling": scaling, "attributes": attributes, "bounds": bounds}
+        arrays, description = describe_arrays(x, y, valid=valid, test=test, seed=seed, coordinates=coordinates, **options)
         return cls(Arrays(arrays), description)
 
     @classmethod
@@ -118,6 +125,7 @@ class Dataset(Shown):
         seed: int = 0,
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
+        bounds: Mapping[str, Bounds] | Bounds | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> "Dataset":
         """Make a dataset of columns of a pandas DataFrame, which are copied; its index labels the samples.
@@ -135,13 +143,14 @@ class Dataset(Shown):
             seed: seed of the splits and of the 20 orders of the train split.
             units: unit of a variable, by its name, in place of the one in brackets.
             scaling: scaling of a variable, by its name; see `from_arrays`.
+            bounds: bounds of the outputs; see `from_arrays`.
             attributes: global attributes; see `from_arrays`.
 
         Raises:
             ValueError: if a column does not exist or has another unit, holds texts among its numbers, or holds texts as an
                 output; if an entry is missing; or under the conditions of `from_arrays`.
         """
-        options = {"valid": valid, "test": test, "seed": seed, "attributes": attributes}
+        options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
         arrays, description = describe_table(table, inputs, outputs, like, units=units, scaling=scaling, **options)
         return cls(Arrays(arrays), description)
 
@@ -159,6 +168,7 @@ class Dataset(Shown):
         seed: int = 0,
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
+        bounds: Mapping[str, Bounds] | Bounds | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> "Dataset":
         """Make a dataset of variables of an xarray Dataset, with their units, dimensions and coordinates.
@@ -179,13 +189,14 @@ class Dataset(Shown):
             seed: seed of the splits and of the 20 orders of the train split.
             units: unit of a variable, by its name, in place of its attribute `units`.
             scaling: scaling of a variable, by its name; see `from_arrays`.
+            bounds: bounds of the outputs; see `from_arrays`.
             attributes: global attributes in addition to those of the dataset.
 
         Raises:
             ValueError: if a variable does not exist or holds no numbers, the dimension of the samples cannot be told, or under
                 the conditions of `from_arrays`.
         """
-        options = {"valid": valid, "test": test, "seed": seed, "attributes": attributes}
+        options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
         return cls(*describe_labelled(dataset, inputs, outputs, like, sample, units=units, scaling=scaling, **options))
 
     def to_xarray(self) -> Any:

@@ -1,6 +1,7 @@
 """Descriptions of datasets of arrays, with the contents of a data file's description: variables, splits and origin."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.files.layout import Description
 from pac_surrogate.files.splits import make_split
 from pac_surrogate.files.variables import (
+    Bounds,
     Coordinate,
     Scaling,
     Variable,
     as_axes,
+    as_bounds,
     check_finite,
     complete_coordinates,
     default_axes,
@@ -39,6 +42,7 @@ def describe_arrays(
     scaling: Mapping[str, Scaling] | None,
     attributes: Mapping[str, Any] | None,
     coordinates: Mapping[str, Any] | None,
+    bounds: Mapping[str, Bounds] | Bounds | None,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
 
@@ -53,6 +57,7 @@ def describe_arrays(
         scaling: scaling of each variable.
         attributes: global attributes.
         coordinates: coordinates of the axes.
+        bounds: bounds of the outputs.
 
     Raises:
         ValueError: under the conditions that `Dataset.from_arrays` lists.
@@ -88,8 +93,21 @@ def describe_arrays(
         for name, values in arrays.items()
     }
     inputs, outputs = ([variables[name] for name in side] for side in sides)
+    outputs = bounded(outputs, bounds)
     found = [_coordinate(axis, given, units.get(axis, "1")) for axis, given in coordinates.items()]
     return arrays, describe_variables(arrays, inputs, outputs, found, valid=valid, test=test, seed=seed, attributes=attributes)
+
+
+def bounded(outputs: Sequence[Variable], bounds: Mapping[str, Bounds] | Bounds | None) -> list[Variable]:
+    """Return output variables with bounds: those of a dictionary by name, or the same for all.
+
+    Raises:
+        ValueError: if they are not bounds, or name no output.
+    """
+    if bounds is not None and not isinstance(bounds, Mapping):
+        bounds = dict.fromkeys((variable.name for variable in outputs), bounds)
+    given = as_options("bounds", bounds, [variable.name for variable in outputs], (0, 1))
+    return [replace(v, bounds=as_bounds(v.name, given[v.name])) if v.name in given else v for v in outputs]
 
 
 def describe_variables(

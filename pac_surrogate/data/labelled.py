@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
-from pac_surrogate.data.description import UNKNOWN, complete_description, describe_variables
+from pac_surrogate.data.description import UNKNOWN, bounded, complete_description, describe_variables
 from pac_surrogate.data.matching import is_numbered
 from pac_surrogate.data.names import choose
 from pac_surrogate.data.origins import Arrays, Labelled, file_state
 from pac_surrogate.files import Coordinate, Description, Variable
-from pac_surrogate.files.layout import AXIS_ORDER
+from pac_surrogate.files.layout import AXIS_ORDER, BOUNDS
 from pac_surrogate.files.splits import SPLITS
-from pac_surrogate.files.variables import Scaling
+from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.utilities.arguments import as_options, got
 from pac_surrogate.utilities.display import listed
 
@@ -46,6 +46,7 @@ def describe_labelled(
     *,
     units: Mapping[str, str] | None,
     scaling: Mapping[str, Scaling] | None,
+    bounds: Mapping[str, Bounds] | Bounds | None,
     attributes: Mapping[str, Any] | None,
     path: Path | None = None,
     **options: Any,
@@ -60,6 +61,7 @@ def describe_labelled(
         sample: the dimension of the samples.
         units: units by the name of the variable.
         scaling: scaling by the name of the variable.
+        bounds: bounds of the outputs.
         attributes: global attributes.
         path: the file from which the numbers are read when they are needed; None if they are in memory or chunked.
         options: fractions and seed of the splits.
@@ -72,6 +74,7 @@ def describe_labelled(
     for side in names:
         found = [variable_in(dataset, name, sample) for name in side]
         sides.append([replace(v, units=units.get(v.name, v.units), scaling=scaling.get(v.name, v.scaling)) for v in found])
+    sides[1] = bounded(sides[1], bounds)
     axes = dict.fromkeys(axis for side in sides for variable in side for axis in variable.axes)
     coordinates = [one for axis in axes if (one := coordinate_in(dataset, axis)) is not None]
     told = {**plain_attributes(dataset.attrs, {**UNKNOWN, "seed": 0}), **(attributes or {})}
@@ -160,6 +163,7 @@ def variable_in(dataset: "xr.Dataset", name: str, sample: str) -> Variable:
         str(attributes.get("long_name", "")),
         scaling=attributes.get("scaling", "standard"),
         dtype="float32" if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else "float64",
+        bounds=(array.attrs.get(BOUNDS[0]), array.attrs.get(BOUNDS[1])),
     )
 
 
@@ -247,6 +251,8 @@ def labelled(
     for role, side in (("input", inputs), ("output", outputs)):
         for variable in side:
             meaning = {"units": variable.units, "long_name": variable.long_name, "role": role, "scaling": variable.scaling}
+            ends = zip(BOUNDS, variable.bounds, strict=True)
+            meaning |= {name: end for name, end in ends if end is not None}
             values = np.asarray(arrays[variable.name]).reshape(-1, *variable.shape)
             data[variable.name] = (("sample", *variable.axes), values, meaning)
             axes |= set(variable.axes)

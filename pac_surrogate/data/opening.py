@@ -12,7 +12,7 @@ from pac_surrogate.data.names import choose
 from pac_surrogate.data.origins import DataFile, file_state
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.layout import read_description
-from pac_surrogate.files.variables import Scaling
+from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.formats import kind_of, open_arrays, open_table
 from pac_surrogate.utilities.arguments import as_path
 from pac_surrogate.utilities.display import one_line
@@ -32,6 +32,7 @@ def open_dataset(
     seed: int = 0,
     units: Mapping[str, str] | None = None,
     scaling: Mapping[str, Scaling] | None = None,
+    bounds: Mapping[str, Bounds] | Bounds | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Open a file of data: our own, CSV or Parquet, netCDF, Zarr, HDF5, MATLAB, NPZ, The Well or PDEBench.
@@ -52,6 +53,7 @@ def open_dataset(
         seed: seed of the splits and of the 20 orders of the train split, likewise.
         units: unit of a variable, by its name, if the file has none.
         scaling: scaling of a variable, by its name; see `Dataset.from_arrays`.
+        bounds: bounds of the outputs; see `Dataset.from_arrays`.
         attributes: global attributes in addition to those of the file.
 
     Raises:
@@ -62,7 +64,7 @@ def open_dataset(
     path = as_path("path", path).absolute()
     kind = kind_of(path)
     drawn = {"valid": valid, "test": test, "seed": seed}
-    meaning: dict[str, Any] = {"units": units, "scaling": scaling, "attributes": attributes}
+    meaning: dict[str, Any] = {"units": units, "scaling": scaling, "bounds": bounds, "attributes": attributes}
     with from_file(path):
         if kind == "native":
             if valid or test or seed or any(meaning.values()) or sample is not None:

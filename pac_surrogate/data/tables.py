@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
-from pac_surrogate.data.description import describe_variables
+from pac_surrogate.data.description import bounded, describe_variables
 from pac_surrogate.data.names import choose, find_label, label_of, split_unit
 from pac_surrogate.files import Coordinate, Description, Variable
-from pac_surrogate.files.variables import Scaling
+from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.utilities.arguments import as_options, got
 from pac_surrogate.utilities.display import listed
 
@@ -57,6 +57,7 @@ def describe_table(
     *,
     units: Mapping[str, str] | None,
     scaling: Mapping[str, Scaling] | None,
+    bounds: Mapping[str, Bounds] | Bounds | None,
     **options: Any,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return the numbers of a table by the names of their variables, and their description; see `Dataset.from_pandas`."""
@@ -85,6 +86,7 @@ def describe_table(
         ]
         for side in sides
     ]
+    sides[1] = bounded(sides[1], bounds)
     axes = {axis for side in sides for variable in side for axis in variable.axes}
     known = [] if like is None else [one for name, one in like.coordinates.items() if name in axes]
     return arrays, replace(describe_variables(arrays, *sides, known, **options), labels=labels_of(table))

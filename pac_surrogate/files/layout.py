@@ -1,6 +1,8 @@
 """The layout of a data file, which is one side of a pair: its variables, the splits of its samples, and their origin.
 
-    <input and output variables> (sample, time, x, y, z, channel)   units, long_name, role, scaling
+    <input and output variables> (sample, time, x, y, z, channel)   units, long_name, role, scaling, and of a bounded variable
+                                                                    lower_bound, upper_bound (the attributes valid_min and
+                                                                    valid_max of CF would mark numbers beyond as missing)
     <axis> (<axis>)                  coordinates of every axis, with units
     split (sample)                   0 train, 1 valid, 2 test
     subset_order (draw, rank)        20 orders of the train split: the first n of a draw are its subset of size n
@@ -32,7 +34,7 @@ from pac_surrogate.files.netcdf_reader import (
     variable_names,
 )
 from pac_surrogate.files.splits import DRAWS, SPLITS, check_splits
-from pac_surrogate.files.variables import LAYOUT, Coordinate, Scaling, Variable, check_finite, complete_coordinates
+from pac_surrogate.files.variables import LAYOUT, Coordinate, Scaling, Variable, as_bounds, check_finite, complete_coordinates
 from pac_surrogate.utilities.display import Shown, printable
 
 SCHEMA_VERSION = 1
@@ -41,6 +43,7 @@ MOST_DRAWS = 2**10  # most draws that are read
 DESCRIBED_BYTES = 2**27  # of all variables, that are read for a description
 LONGEST_LINE = 1000  # characters of a description
 LARGEST_LAYOUT = 2**28  # bytes of coordinates, splits and orders
+BOUNDS = ("lower_bound", "upper_bound")  # attributes of a variable
 AXIS_ORDER = ("time", "x", "y", "z", "channel")
 HEADLINES = ("rel_l2", "rmse_std")
 SIDES = ("source", "target", "unspecified")
@@ -249,7 +252,8 @@ def _read_variable(name: str, dataset: h5py.Dataset, dims: tuple[str, ...], size
         raise DatasetError(f"{name} must hold numbers, it holds texts: number the texts, or remove the variable")
     dtype = read_encoding(dataset).dtype.name
     try:
-        variable = Variable(name, dims[1:], dataset.shape[1:], units, long_name, scaling, dtype)
+        bounds = as_bounds(name, [attributes.get(attribute) for attribute in BOUNDS])
+        variable = Variable(name, dims[1:], dataset.shape[1:], units, long_name, scaling, dtype, bounds)
     except ValueError as error:
         raise DatasetError(f"{error}: rewrite the file") from error
     return role, variable

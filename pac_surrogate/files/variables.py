@@ -3,14 +3,15 @@
 The descriptions of variables, and the numbers that they hold, are checked here.
 """
 
+import contextlib
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Integer, Num, Shaped
+from jaxtyping import Bool, Integer, Num, Shaped
 
 from pac_surrogate.files.attributes import DatasetError, is_name
 from pac_surrogate.files.missing import REPAIR, place_of, without_mask
@@ -19,6 +20,8 @@ from pac_surrogate.utilities.display import Shown
 
 LAYOUT = ("sample", "split", "subset_order", "draw", "rank")  # names that no variable may take
 Scaling = Literal["standard", "log"]
+Bounds = tuple[float | None, float | None]
+UNBOUNDED: Bounds = (None, None)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Variable:
         long_name: description; the name by default.
         scaling: how a surrogate standardises the variable: "standard", or "log" where only ratios matter.
         dtype: type in which a file stores or unpacks the variable; it is ignored when variables are compared.
+        bounds: least and greatest possible number, None for an open side; ignored when variables are compared. Predictions of a
+            bounded output are projected onto its bounds.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Variable:
     long_name: str = ""
     scaling: Scaling = "standard"
     dtype: str = field(default="float32", compare=False)
+    bounds: Bounds = field(default=UNBOUNDED, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", self.units or "1")
@@ -62,6 +68,7 @@ class Variable:
                 f"{self.name} needs scaling 'standard' or 'log' and dtype 'float32' or 'float64', "
                 f"got {self.scaling!r} and {self.dtype!r}"
             )
+        object.__setattr__(self, "bounds", as_bounds(self.name, self.bounds))
 
     @property
     def size(self) -> int:
@@ -93,9 +100,44 @@ class Coordinate(Shown):
         object.__setattr__(self, "values", values)
 
 
+def as_bounds(name: str, given: Any) -> Bounds:
+    """Return the lower and the upper bound of a variable; an infinite bound is an open side, None.
+
+    Raises:
+        ValueError: if they are not two numbers, the lower one first.
+    """
+    pair = tuple(given) if isinstance(given, list | tuple) else ()
+    real = [one is None or (isinstance(one, int | float | np.number) and not isinstance(one, bool)) for one in pair]
+    with contextlib.suppress(OverflowError, TypeError):  # of an integer beyond float64, and of a complex number
+        if len(pair) == 2 and all(real):
+            low, high = (end if one is None else float(one) for one, end in zip(pair, (-math.inf, math.inf), strict=True))
+            if low < high:  # false for NaN
+                return None if low == -math.inf else low, None if high == math.inf else high
+    raise ValueError(
+        f"the bounds of {name} must be two numbers, the lower one first, with None for an open side, such as (0, 1) or "
+        f"(0, None), got {got(given)}"
+    )
+
+
+def bounds_text(bounds: Bounds) -> str:
+    """Describe bounds as text, such as `0 to 1` or `at least 0`."""
+    low, high = bounds
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}" if high is not None else "unbounded"
+
+
+def state_of(variable: Variable) -> dict[str, Any]:
+    """Return the fields of a variable as JSON; bounds only if it has some, so that other descriptions are as they were."""
+    state = asdict(variable)
+    return state if variable.bounds != UNBOUNDED else {name: value for name, value in state.items() if name != "bounds"}
+
+
 def variable_of(entry: Mapping[str, Any]) -> Variable:
-    """Make a variable from its fields as JSON, as `dataclasses.asdict` returns them."""
-    return Variable(**{**entry, "axes": tuple(entry["axes"]), "shape": tuple(map(operator.index, entry["shape"]))})
+    """Make a variable from its fields as JSON, as `state_of` returns them."""
+    axes, shape = tuple(entry["axes"]), tuple(map(operator.index, entry["shape"]))
+    bounds = as_bounds(entry["name"], entry.get("bounds", UNBOUNDED))  # files of earlier versions have none
+    return Variable(**{**entry, "axes": axes, "shape": shape, "bounds": bounds})
 
 
 def default_axes(name: str, count: int) -> tuple[str, ...]:
@@ -163,7 +205,9 @@ def check_finite(
     samples: Integer[np.ndarray, " sample"],
     mark_at: Callable[[tuple[int, ...]], str] = lambda place: "",
 ) -> None:
-    """Refuse the first value that is NaN or infinite.
+    """Refuse the first value that is NaN or infinite, or outside the bounds of its variable.
+
+    Bounds are compared in the type of the values, so that 0.1 as float32 is not above 0.1.
 
     Args:
         variable: variable to which the values belong.
@@ -176,10 +220,26 @@ def check_finite(
     """
     finite = np.isfinite(values)
     if not finite.all():
-        index = np.unravel_index(int((~finite).argmax()), values.shape)
-        named = variable.axes != default_axes(variable.name, len(variable.axes))
-        inside = [int(number) for number in index[1:]] if named or variable.size > 1 else []
-        place = place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *inside])
-        mark = mark_at((int(samples[index[0]]), *map(int, index[1:])))
+        index = _first(~finite)
+        mark = mark_at((int(samples[index[0]]), *index[1:]))
         what = f"missing ({mark})" if mark else values[index]
-        raise DatasetError(f"{variable.name} must be finite, it is {what} at {place}: {REPAIR}")
+        raise DatasetError(f"{variable.name} must be finite, it is {what} at {_place(variable, samples, index)}: {REPAIR}")
+    for bound, is_beyond in zip(variable.bounds, (np.less, np.greater), strict=True):
+        beyond = is_beyond(values, values.dtype.type(bound)) if bound is not None else np.zeros(0, bool)
+        if beyond.any():
+            index = _first(beyond)
+            raise DatasetError(
+                f"{variable.name} must lie within its bounds, {bounds_text(variable.bounds)}, it is {values[index]} at "
+                f"{_place(variable, samples, index)}: correct the number or the bounds"
+            )
+
+
+def _first(mask: Bool[np.ndarray, "sample ..."]) -> tuple[int, ...]:
+    return tuple(int(number) for number in np.unravel_index(int(mask.argmax()), mask.shape))
+
+
+def _place(variable: Variable, samples: Integer[np.ndarray, " sample"], index: tuple[int, ...]) -> str:
+    """Describe the place of a number of a variable."""
+    named = variable.axes != default_axes(variable.name, len(variable.axes))
+    inside = index[1:] if named or variable.size > 1 else ()
+    return place_of(("sample", *(variable.axes if named else ())), [int(samples[index[0]]), *inside])

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ import numpy as np
 from jaxtyping import Int8, Integer, Num
 
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.layout import AXIS_ORDER, CONVENTIONS, MEASURED, SCHEMA_VERSION, check_attributes
+from pac_surrogate.files.layout import AXIS_ORDER, BOUNDS, CONVENTIONS, MEASURED, SCHEMA_VERSION, check_attributes
 from pac_surrogate.files.missing import without_mask
 from pac_surrogate.files.netcdf import KINDS, NetcdfVariable, rows_per_chunk, write_netcdf
 from pac_surrogate.files.replacing import check_output
 from pac_surrogate.files.splits import SPLITS, check_splits
 from pac_surrogate.files.unfinished import Part
-from pac_surrogate.files.variables import Coordinate, Variable, check_finite, complete_coordinates
+from pac_surrogate.files.variables import Coordinate, Variable, check_finite, complete_coordinates, state_of
 from pac_surrogate.utilities.resolution import check_exact
 
 
@@ -132,7 +131,9 @@ class DatasetWriter:
             for coordinate in (sample, *self._coordinates.values(), *numbered)
         }
         for name, variable in self._variables.items():
+            bounds = zip(BOUNDS, variable.bounds, strict=True)
             meaning = {**_meaning(variable), "role": self._roles[name], "scaling": variable.scaling}
+            meaning |= {attribute: np.float64(bound) for attribute, bound in bounds if bound is not None}
             layout[name] = NetcdfVariable(("sample", *variable.axes), self._part.rows(name), meaning)
         flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}
         layout["split"] = NetcdfVariable(("sample",), self._split, {"long_name": "what the sample is for", **flags})
@@ -175,7 +176,7 @@ class DatasetWriter:
         self.close()
 
     def _configuration(self) -> str:
-        variables = [{**asdict(variable), "role": self._roles[name]} for name, variable in self._variables.items()]
+        variables = [{**state_of(variable), "role": self._roles[name]} for name, variable in self._variables.items()]
         meanings = [_meaning(coordinate) for coordinate in self._coordinates.values()]
         attributes = {name: value for name, value in self._attributes.items() if name not in ("history", *MEASURED)}
         text = json.dumps([variables, meanings, attributes], sort_keys=True, default=str)
@@ -219,7 +220,7 @@ def _complete_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {"Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, **given}
 
 
-def _meaning(item: Variable | Coordinate) -> dict[str, str]:
+def _meaning(item: Variable | Coordinate) -> dict[str, Any]:
     return {"units": item.units, "long_name": item.long_name}
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pac_surrogate.files import Variable
-from pac_surrogate.files.variables import variable_of
+from pac_surrogate.files.variables import state_of, variable_of
 from pac_surrogate.models import CNN, MLP, Architecture, Composite, Module, activation_size, check_model, evaluate
 from pac_surrogate.models.composite import DeltaNet, InputAugmentation, MultiFidelity
 from pac_surrogate.models.network import by_pieces
@@ -135,7 +135,7 @@ def _description(architecture: Architecture) -> dict[str, Any]:
     if isinstance(architecture, Module):
         return {"kind": kind, "class": type(architecture.module).__qualname__}
     if isinstance(architecture, Composite):
-        outputs = [dataclasses.asdict(variable) for variable in architecture.base_outputs]
+        outputs = [state_of(variable) for variable in architecture.base_outputs]
         base = _description(architecture.base)
         return {"kind": kind, "hidden": architecture.hidden, "base_outputs": outputs, "base": base}
     return {"kind": kind, **dataclasses.asdict(architecture)}  # type: ignore[call-overload]

@@ -12,6 +12,7 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.matching import match_all
 from pac_surrogate.models import evaluate_many
 from pac_surrogate.predictors import Network
+from pac_surrogate.surrogates.restored import restored
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 
@@ -44,7 +45,7 @@ def predict_many(surrogates: Sequence[Surrogate], datasets: Sequence[Dataset]) -
         predictions |= dict(zip(members, outputs, strict=True))
     found = []
     for i, surrogate in enumerate(surrogates):
-        restored = surrogate.scaling.outputs.restore(predictions[i].double()).numpy()
+        physical = restored(surrogate.scaling.outputs, surrogate.outputs, predictions[i].double()).numpy()
         listed = surrogate.given_outputs
-        found.append(restored[:, match_all("outputs", listed, surrogate.outputs)] if listed else restored)
+        found.append(physical[:, match_all("outputs", listed, surrogate.outputs)] if listed else physical)
     return found

@@ -11,6 +11,7 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.matching import same_shape
 from pac_surrogate.data.scaling import Scaling, fit_new_outputs, fit_scaling, scaled_for
 from pac_surrogate.files import Variable
+from pac_surrogate.files.variables import UNBOUNDED
 from pac_surrogate.models.weights import inside
 from pac_surrogate.predictors import build_network
 from pac_surrogate.surrogates.layout import same_variables
@@ -61,7 +62,21 @@ def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
     outputs = surrogate.scaling.outputs.pick(torch.tensor(columns).clamp_min(0))
     outputs = fit_new_outputs(data).where(new, outputs) if bool(new.any()) else outputs
     scaling = Scaling(surrogate.scaling.inputs, outputs)
-    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=data.outputs)
+    variables = bounded_as(data.outputs, surrogate.outputs)
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=variables)
+
+
+def bounded_as(variables: Sequence[Variable], others: Sequence[Variable]) -> tuple[Variable, ...]:
+    """Return variables, of which those without bounds have the bounds of the other variable of this name and shape."""
+    known = {other.name: other for other in others}
+    if len(variables) == len(others) == 1:  # these may be matched by position
+        known = {variables[0].name: others[0]}
+    found = []
+    for variable in variables:
+        other = known.get(variable.name)
+        inherits = variable.bounds == UNBOUNDED and other is not None and same_shape(variable, other)
+        found.append(dataclasses.replace(variable, bounds=other.bounds) if inherits and other else variable)
+    return tuple(found)
 
 
 def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[Variable]) -> tuple[list[int], list[int]]:

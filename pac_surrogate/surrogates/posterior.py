@@ -56,6 +56,7 @@ def posterior_of(
     outputs: Columns,
     x: Float[Tensor, "sample input"],
     standard: Float[Tensor, "sample output"],
+    in_units: Callable[[Float[Tensor, "row output"]], Float[Tensor, "row output"]],
     laid_out: Callable[[Float[Tensor, "row output"]], Any],
     drawn: Callable[[Float[Tensor, "row output"]], Any],
     *,
@@ -68,11 +69,12 @@ def posterior_of(
         outputs: scaling of its outputs.
         x: standardised inputs.
         standard: the prediction in standardised units.
+        in_units: function that converts outputs to physical units, within the bounds of their variables.
         laid_out: function that brings outputs into the form of the prediction.
         drawn: likewise, for the rows of all draws, which have no labels.
         noise: whether to include the noise of a new target sample.
     """
-    mean, variance = laid_out(outputs.restore(standard)), variance_of(predictor, x, noise=noise)
+    mean, variance = laid_out(in_units(standard)), variance_of(predictor, x, noise=noise)
     if variance is None:
         return Posterior(mean, None)
     unit, curved = outputs.deviation.to(variance), outputs.logarithmic.to(variance.device)
@@ -84,7 +86,7 @@ def posterior_of(
 
     def draw(count: int, generator: torch.Generator) -> Any:
         with own_settings(gradients=False), threads_for(float(len(x)) ** 3):
-            rows = drawn(outputs.restore(draws_of(predictor, x, count, generator, noise=noise).flatten(0, 1)))
+            rows = drawn(in_units(draws_of(predictor, x, count, generator, noise=noise).flatten(0, 1)))
         if isinstance(rows, dict):
             return {name: one.reshape(count, -1, *one.shape[1:]) for name, one in rows.items()}
         return rows.reshape(count, -1, *rows.shape[1:])

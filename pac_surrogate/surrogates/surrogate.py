@@ -22,7 +22,7 @@ from pac_surrogate.data.scaling import TINY, Scaling, check_reach, name_of_colum
 from pac_surrogate.data.tables import is_table
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.files.tensors import save_tensors
-from pac_surrogate.files.variables import described
+from pac_surrogate.files.variables import described, state_of
 from pac_surrogate.intervals.bands import Interval
 from pac_surrogate.models import Architecture, as_architecture
 from pac_surrogate.models.weights import Mask, Weights, inside
@@ -32,6 +32,7 @@ from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of
+from pac_surrogate.surrogates.restored import restored
 from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
@@ -157,7 +158,8 @@ class Surrogate(Shown):
         variables gives a dictionary. A DataFrame gives a DataFrame with the same index, and an xarray Dataset gives one with
         coordinates and units. A Dataset or the path of a file, whose variables are matched by name, gives a NumPy array; the
         file needs to hold the inputs only. The precision is float64 for NumPy arrays; for tensors it is the higher one of
-        their own and that of the outputs in the training data. Warns when inputs leave the range of the training data.
+        their own and that of the outputs in the training data. Warns when inputs leave the range of the training data. Outputs
+        with bounds are projected onto them, which increases no error.
 
         Args:
             x: inputs [physical units].
@@ -178,8 +180,8 @@ class Surrogate(Shown):
                     "inputs leave the range of the training data: predictions extrapolate", ExtrapolationWarning, stacklevel=2
                 )
             with threads_for(self._operations(scaled)):
-                prediction = self.scaling.outputs.restore(self.predictor.predict(scaled, batch_size=batch_size).double())
-        prediction = prediction.to(self._precision(columns))
+                standard = self.predictor.predict(scaled, batch_size=batch_size).double()
+                prediction = restored(self.scaling.outputs, self.outputs, standard, self._precision(columns))
         self._check_held(prediction)
         return self._laid_out(prediction, x)
 
@@ -205,7 +207,7 @@ class Surrogate(Shown):
         "jackknife" calibrates with target samples that were left out: by jackknife+ or CV+ with the folds of `transfer`, or,
         for `method="auto"`, by the posterior deviation scaled by leave-one-out residuals. "posterior" takes the posterior
         variance of the model, or the spread of the folds and their residuals; it works for any number of samples and guarantees
-        no coverage.
+        no coverage. The interval of an output with bounds is cut by them, which loses no coverage.
 
         Args:
             x: inputs, as for `predict`; mean and bounds have the form of its result.
@@ -234,17 +236,18 @@ class Surrogate(Shown):
             )
             outside = self.scaling.inputs.outside(columns)
         precision = self._precision(columns)
-        restored = [self.scaling.outputs.restore(values).to(precision) for values in (mean, *bounds)]
-        for values, bound in zip(restored, (False, True, True), strict=True):
+        physical = [restored(self.scaling.outputs, self.outputs, values, precision) for values in (mean, *bounds)]
+        for values, bound in zip(physical, (False, True, True), strict=True):
             self._check_held(values, bound=bound)
-        centre, lower, upper = (self._laid_out(values, x) for values in restored)
+        centre, lower, upper = (self._laid_out(values, x) for values in physical)
         return Interval(centre, lower, upper, level, promised, per_sample(outside, self.layout[0], x))
 
     def posterior(self, x: Any, *, noise: bool = False) -> Posterior:
         """Return the posterior of the outputs at some inputs: mean, variance and joint draws, in physical units.
 
         Co-kriging and Gaussian processes have a joint posterior, closed forms of a network a variance. All other predictors
-        have a mean only.
+        have a mean only. Mean and draws of an output with bounds are projected onto them; the variance is that of the posterior
+        without bounds.
 
         Args:
             x: inputs, as for `predict`; results have the form of its result.
@@ -259,15 +262,18 @@ class Surrogate(Shown):
         scaled, precision = self.standardised(columns), self._precision(columns)
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
             standard = self.predictor.predict(scaled).double()
-            self._check_held(self.scaling.outputs.restore(standard).to(precision))
+
+            def in_units(rows: Tensor) -> Tensor:
+                return restored(self.scaling.outputs, self.outputs, rows, precision)
 
             def laid_out(rows: Tensor) -> Any:
                 return self._laid_out(rows.to(precision), x)
 
             def drawn(rows: Tensor) -> Any:
-                return self._laid_out(rows.to(precision), {} if is_table(x) or is_labelled(x) else x)
+                return self._laid_out(rows, {} if is_table(x) or is_labelled(x) else x)
 
-            return posterior_of(self.predictor, self.scaling.outputs, scaled, standard, laid_out, drawn, noise=noise)
+            self._check_held(in_units(standard))
+            return posterior_of(self.predictor, self.scaling.outputs, scaled, standard, in_units, laid_out, drawn, noise=noise)
 
     def standardised(self, columns: Float[Tensor, "sample input"]) -> Float[Tensor, "sample input"]:
         """Return inputs in standardised units, in float64.
@@ -379,10 +385,10 @@ class Surrogate(Shown):
             "format": "pac_surrogate",
             "schema": SCHEMA,
             "predictor": description,
-            "inputs": [dataclasses.asdict(variable) for variable in self.inputs],
-            "outputs": [dataclasses.asdict(variable) for variable in self.outputs],
+            "inputs": [state_of(variable) for variable in self.inputs],
+            "outputs": [state_of(variable) for variable in self.outputs],
             "provenance": dict(self.provenance),
-            "given": {side: [dataclasses.asdict(v) for v in variables] for side, variables in given.items() if variables},
+            "given": {side: [state_of(v) for v in variables] for side, variables in given.items() if variables},
             "coordinates": [coordinate_state(coordinate) for coordinate in self.coordinates.values()],
         }
         if self.folds is not None:

@@ -1,4 +1,4 @@
-"""From a CSV file to predictions with intervals in a CSV file, on the command line alone; and conversion, description, checks."""
+"""From a CSV file to predictions in a CSV file, on the command line alone; and conversion, description and checks of files."""
 
 import numpy as np
 import pandas as pd
