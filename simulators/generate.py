@@ -165,7 +165,7 @@ def _stands(path: Path, description: dict[str, Any]) -> bool:
         (found.inputs, found.outputs) == (description["inputs"], description["outputs"])
         and all(np.array_equal(found.coordinates[c.name].values, c.values) for c in description["coordinates"])
         and np.array_equal(found.split, description["split"])
-        and np.array_equal(found.subset_order, description["subset_order"])
+        and np.array_equal(found.orders(), description["subset_order"])
         and all(found.attributes.get(name) == value for name, value in wanted.items())
     )
 

@@ -22,7 +22,7 @@ from pac_surrogate.data.rows import Rows, content_order, positions
 from pac_surrogate.data.saving import writer_of
 from pac_surrogate.data.tables import describe_table, index_of, table_of
 from pac_surrogate.files.layout import Description
-from pac_surrogate.files.splits import SPLITS, make_subset_order
+from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.files.variables import Bounds, Coordinate, Scaling, Variable, described
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import as_path, got, whole_numbers
@@ -409,8 +409,8 @@ class Dataset(Shown):
             DatasetError: if the file cannot be written, or the layout cannot hold these variables.
         """
         path = as_path("path", path)
-        if (writer := writer_of(path, to)) is not None:
-            form, write = writer
+        if (other := writer_of(path, to)) is not None:
+            form, write = other
             write(path, self.to_xarray() if form == "arrays" else self.to_pandas())
             return
         inputs, outputs = (
@@ -453,8 +453,8 @@ class Dataset(Shown):
 
     @cached_property
     def _subset_order(self) -> np.ndarray:
-        split, order = self._split(), self._description.subset_order
-        return make_subset_order(split, seed=int(self._description.attributes["seed"])) if order is None else order
+        self._split()
+        return self._description.orders()
 
     def _pick_split(self, name: str, rows: np.ndarray) -> "Dataset":
         if not len(rows):

@@ -96,7 +96,7 @@ def _array_lines(dataset: Any) -> list[str]:
 def _span(array: Any, most: int) -> str:
     """Describe the range of a variable, of which at most `most` bytes are read."""
     if array.dtype.kind not in "fiub":
-        first = np.asarray(array[(slice(0, 4),) * array.ndim].values).ravel()[:4] if array.size else []
+        first: Any = np.asarray(array[(slice(0, 4),) * array.ndim].values).ravel()[:4] if array.size else []
         return ", ".join(str(one) for one in first) + (", ..." if array.size > len(first) else "")
     low, high, missing, read = np.nan, np.nan, 0, 0
     for _, block in _blocks(array, most):

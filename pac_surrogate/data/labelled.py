@@ -87,11 +87,14 @@ def describe_labelled(
     description: Description
     if path is not None or any(dataset[name].chunks for name in every):
         origin: Arrays | Labelled = Labelled(dataset, sample, path, () if path is None else file_state(path))
-        description = complete_description(*sides, samples, coordinates, attributes=told, **options)
+        description = complete_description(sides[0], sides[1], samples, coordinates, attributes=told, **options)
     else:
         arrays = {v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side}
         sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
-        origin, description = Arrays(arrays), describe_variables(arrays, *sides, coordinates, attributes=told, **options)
+        origin, description = (
+            Arrays(arrays),
+            describe_variables(arrays, sides[0], sides[1], coordinates, attributes=told, **options),
+        )
     return origin, replace(description, labels=labels, split=description.split if split is None else split)
 
 
@@ -104,7 +107,8 @@ def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) 
     if not is_labelled(dataset):
         remedy = ": to_dataset(name=...) makes one" if hasattr(dataset, "to_dataset") else ""
         raise ValueError(f"a Dataset of xarray is required, got {got(dataset)}{remedy}")
-    names, sides, taken = [str(name) for name in dataset.variables if name not in dataset.indexes], [], []
+    names, taken = [str(name) for name in dataset.variables if name not in dataset.indexes], list[str]()
+    sides: list[list[str]] = []
     for side, role, wanted in (("inputs", "input", inputs), ("outputs", "output", outputs)):
         known = [variable.name for variable in getattr(like, side)] if like is not None else []
         marked = [name for name in names if dataset[name].attrs.get("role") == role]
@@ -250,9 +254,9 @@ def labelled(
     data, axes = {}, set[str]()
     for role, side in (("input", inputs), ("output", outputs)):
         for variable in side:
-            meaning = {"units": variable.units, "long_name": variable.long_name, "role": role, "scaling": variable.scaling}
+            told = {"units": variable.units, "long_name": variable.long_name, "role": role, "scaling": variable.scaling}
             ends = zip(BOUNDS, variable.bounds, strict=True)
-            meaning |= {name: end for name, end in ends if end is not None}
+            meaning = {**told, **{name: end for name, end in ends if end is not None}}
             values = np.asarray(arrays[variable.name]).reshape(-1, *variable.shape)
             data[variable.name] = (("sample", *variable.axes), values, meaning)
             axes |= set(variable.axes)

@@ -63,7 +63,7 @@ def open_dataset(
     """
     path = as_path("path", path).absolute()
     kind = kind_of(path)
-    drawn = {"valid": valid, "test": test, "seed": seed}
+    drawn: dict[str, Any] = {"valid": valid, "test": test, "seed": seed}
     meaning: dict[str, Any] = {"units": units, "scaling": scaling, "bounds": bounds, "attributes": attributes}
     with from_file(path):
         if kind == "native":
@@ -104,7 +104,8 @@ def open_inputs(path: Path | str) -> Any:
 def _native(path: Path, inputs: Any, outputs: Any) -> Dataset:
     """Open a file of our own, with some of its variables if they are named."""
     description = read_description(path)
-    sides, names = {}, {v.name: v for v in (*description.inputs, *description.outputs)}
+    names = {v.name: v for v in (*description.inputs, *description.outputs)}
+    sides: dict[str, Any] = {}
     taken: list[str] = []
     for side, wanted in (("inputs", inputs), ("outputs", outputs)):
         own = [variable.name for variable in getattr(description, side) if variable.name not in taken]

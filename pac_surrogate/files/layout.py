@@ -33,7 +33,7 @@ from pac_surrogate.files.netcdf_reader import (
     read_values,
     variable_names,
 )
-from pac_surrogate.files.splits import DRAWS, SPLITS, check_splits
+from pac_surrogate.files.splits import DRAWS, SPLITS, check_splits, make_subset_order
 from pac_surrogate.files.variables import LAYOUT, Coordinate, Scaling, Variable, as_bounds, check_finite, complete_coordinates
 from pac_surrogate.utilities.display import Shown, printable
 
@@ -72,6 +72,12 @@ class Description(Shown):
     split: Int8[np.ndarray, " sample"]
     subset_order: Integer[np.ndarray, "draw rank"] | None
     labels: Coordinate | None = None
+
+    def orders(self) -> Integer[np.ndarray, "draw rank"]:
+        """Return the orders of the train split, which are drawn if they are not stored."""
+        if self.subset_order is None:
+            return make_subset_order(self.split, seed=int(self.attributes["seed"]))
+        return self.subset_order
 
 
 def read_description(path: Path | str) -> Description:
@@ -134,8 +140,8 @@ def validate(path: Path | str) -> None:
     with open_netcdf(path) as file:
         description = _read_description(file)
         check_attributes(description.attributes)
-        if len(description.subset_order) != DRAWS:
-            raise DatasetError(f"subset_order must hold {DRAWS} draws, it holds {len(description.subset_order)}")
+        if len(description.orders()) != DRAWS:
+            raise DatasetError(f"subset_order must hold {DRAWS} draws, it holds {len(description.orders())}")
         for variable in (*description.inputs, *description.outputs):
             dataset = open_variable(file, variable.name)
             encoding = read_encoding(dataset)
@@ -174,7 +180,7 @@ def describe(path: Path | str) -> str:
                 span = f"{low:.6g} to {high:.6g}" if low <= high else "no numbers"
                 lines.append(f"  {variable.name:16}{axes}  {span} [{variable.units}]  {what}")
         lines += ["", "splits", "  " + ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))]
-        lines += [f"  {len(found.subset_order)} draws of the train split", "", "attributes"]
+        lines += [f"  {len(found.orders())} draws of the train split", "", "attributes"]
         lines += [f"  {name:24}{value}" for name, value in found.attributes.items()]
         return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..." for line in map(printable, lines))
 

@@ -56,7 +56,7 @@ class Interval(Shown):
         """
         if not is_table(self.mean):
             raise ValueError("a table of an interval needs labels: pass the inputs to predict_interval as a DataFrame")
-        columns = {}
+        columns: dict[str, Any] = {}
         for label in self.mean.columns:
             name, unit = split_unit(label)
             unit = "" if unit is None else f" [{unit}]"
