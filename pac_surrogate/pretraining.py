@@ -123,10 +123,8 @@ def pretrain_seeds(
     """Pretrain a surrogate for each seed, all as one stack; see `pretrain`. Without `valid`, all samples are trained on."""
     data = data.training
     check_size(model, data.inputs, data.outputs, len(seeds))
-    scaling = fit_scaling(data)
-    network = build_network(model, data.inputs, data.outputs)
-    coordinates = {name: axis for name, axis in data.coordinates.items() if not is_numbered(axis)}
-    bare = Surrogate(network, scaling, data.inputs, data.outputs, coordinates=coordinates)
+    bare = untrained(data, model)
+    network, scaling = bare.network, bare.scaling
     trained, unseen = data, None
     if isinstance(valid, Dataset):
         unseen = valid if valid.seen is valid else valid.valid  # of a dataset with splits, its valid split
@@ -165,6 +163,14 @@ def pretrain_seeds(
         origin |= {VALIDATION: {**measured, "held_out": trained is not data}} if measured else {}
         surrogates.append(dataclasses.replace(found, provenance=origin))
     return surrogates
+
+
+def untrained(data: Dataset, model: Architecture) -> Surrogate:
+    """Return a surrogate with the variables and the scaling of data, whose network is not trained."""
+    data = data.training
+    coordinates = {name: axis for name, axis in data.coordinates.items() if not is_numbered(axis)}
+    network = build_network(model, data.inputs, data.outputs)
+    return Surrogate(network, fit_scaling(data), data.inputs, data.outputs, coordinates=coordinates)
 
 
 def _fraction(valid: Any) -> float:

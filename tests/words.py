@@ -56,7 +56,7 @@ ALLOWED = {
     r'"law"|\blaw\.[a-z]+': "data files hold the numbers of a PDE under this key, which the page of the simulators shows",
     r'"scores"|\bmixture/scores\b': "saved mixtures hold their studentised residuals under this name",
     r'"combinations"': "saved predictors hold the number of their random projections under this name",
-    r"\br2_score\b": "a function of scikit-learn",
+    r"\b(r2|cross_val|best)_score_?\b": "names of scikit-learn",
     r"\b(power|scaling|conservation|Darcy's)[ _]laws?\b": "terms of the field",
 }
 

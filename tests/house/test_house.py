@@ -24,7 +24,7 @@ LAYERS = (
     ("methods", "solvers"),  # they meet in the runner, and in the choice among closed forms
     ("prepare", "runner", "selection"),
     ("pipeline", "prediction_files", "pretraining"),
-    ("curves",),
+    ("curves", "sklearn"),
     ("plots",),
     ("cli",),
     ("__main__",),
