@@ -216,7 +216,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict the outputs for the inputs in a file, with intervals if a level is given; a table keeps the inputs too."""
-    from pac_surrogate.prediction_files import predict_file
+    from pac_surrogate.surrogates.prediction_files import predict_file
 
     samples = predict_file(surrogate, data, out, level=level, interval=interval, split=split)
     typer.echo(f"{out}: {samples} samples")

@@ -23,7 +23,7 @@ LAYERS = (
     ("surrogates",),
     ("methods", "solvers"),  # they meet in the runner, and in the choice among closed forms
     ("prepare", "runner", "selection"),
-    ("pipeline", "prediction_files", "pretraining"),
+    ("pipeline", "pretraining"),
     ("curves", "sklearn"),
     ("plots",),
     ("cli",),
