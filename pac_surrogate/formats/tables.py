@@ -13,7 +13,7 @@ import xarray as xr
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, by_suffix, replacing
-from pac_surrogate.formats.errors import need, reading
+from pac_surrogate.formats.errors import need, writing
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.unnamed import plain
 
@@ -100,7 +100,7 @@ def write_csv(path: Path | str, dataset: xr.Dataset) -> None:
     Raises:
         DatasetError: if the path must not be written to, or the variables are no table.
     """
-    with reading(path):
+    with writing(path):
         table = as_table(dataset)
         with replacing(path, by_suffix(".csv")) as temporary:
             table.to_csv(temporary, index=False)
@@ -112,7 +112,7 @@ def write_parquet(path: Path | str, dataset: xr.Dataset) -> None:
     Raises:
         DatasetError: if pyarrow is not installed, the path must not be written to, or the variables are no table.
     """
-    with reading(path):
+    with writing(path):
         need("pyarrow", "a Parquet file")
         table = as_table(dataset)
         with replacing(path, Kind("a Parquet file", _holds_parquet)) as temporary:
