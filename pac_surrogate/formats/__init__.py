@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pac_surrogate.formats.named import write_netcdf_file, write_zarr
     from pac_surrogate.formats.npz import write_npz
     from pac_surrogate.formats.tables import write_csv, write_parquet
+    from pac_surrogate.formats.the_well_writer import write_the_well
 
 __all__ = [
     "Kind",
@@ -27,6 +28,7 @@ __all__ = [
     "write_netcdf_file",
     "write_npz",
     "write_parquet",
+    "write_the_well",
     "write_zarr",
 ]
 
@@ -36,6 +38,7 @@ WRITERS = {
     "write_netcdf_file": "named",
     "write_npz": "npz",
     "write_parquet": "tables",
+    "write_the_well": "the_well_writer",
     "write_zarr": "named",
 }
 

@@ -38,6 +38,21 @@ def reading(path: Path | str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Turn every error of the user or of the disk in the block into a DatasetError of one line that starts with the path."""
+    shown = one_line(path)
+    try:
+        yield
+    except ValueError as error:  # a DatasetError is one
+        line = str(error)
+        raise DatasetError(line if line.startswith(shown) else f"{shown}: {line}") from error
+    except OSError as error:
+        raise DatasetError(
+            f"{shown}: the file cannot be written ({error.strerror or one_line(error)}): make room, or choose another path"
+        ) from error
+
+
 def need(package: str, kind: str) -> Any:
     """Import an optional package, which `pip install 'pac_surrogate[files]'` installs.
 

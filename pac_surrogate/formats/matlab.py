@@ -20,7 +20,7 @@ import xarray as xr
 from pac_surrogate.files.attributes import DatasetError, as_text, read_attribute
 from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.files.replacing import Kind, replacing
-from pac_surrogate.formats.errors import reading
+from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.plain_hdf5 import check_storage, lazy_hdf5
 from pac_surrogate.formats.unnamed import METADATA, collect, is_numeric, metadata_of, restore, texts_apart
@@ -178,7 +178,7 @@ def write_matlab(path: Path | str, dataset: xr.Dataset) -> None:
     """
     from scipy.io import savemat
 
-    with reading(path):
+    with writing(path):
         numbers, _ = texts_apart(dataset)
         stored: dict[str, str] = {}
         for name in numbers:

@@ -17,7 +17,7 @@ import xarray as xr
 from pac_surrogate.files.attributes import TEXT_CHECKSUM, DatasetError
 from pac_surrogate.files.netcdf import write_xarray
 from pac_surrogate.files.netcdf_reader import open_netcdf
-from pac_surrogate.formats.errors import need, reading
+from pac_surrogate.formats.errors import need, writing
 from pac_surrogate.formats.folders import replacing_folder
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.plain_hdf5 import check_storage, datasets_of
@@ -104,7 +104,7 @@ def write_netcdf_file(path: Path | str, dataset: xr.Dataset) -> None:
     Raises:
         DatasetError: if the path must not be written to, or a variable holds neither numbers nor texts.
     """
-    with reading(path):
+    with writing(path):
         texts_apart(dataset)
         ordinary = {name: value for name, value in dataset.attrs.items() if name != "schema_version"}
         write_xarray(path, dataset.drop_attrs(deep=False).assign_attrs(ordinary))
@@ -116,7 +116,7 @@ def write_zarr(path: Path | str, dataset: xr.Dataset) -> None:
     Raises:
         DatasetError: if zarr is not installed, or the path must not be written to.
     """
-    with reading(path):
+    with writing(path):
         need("zarr", "a Zarr store")
         _, texts = texts_apart(dataset)
         stored = dataset.copy()

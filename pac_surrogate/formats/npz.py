@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, replacing
-from pac_surrogate.formats.errors import reading
+from pac_surrogate.formats.errors import reading, writing
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.lazy import lazy_variable
 from pac_surrogate.formats.unnamed import METADATA, collect, is_numeric, metadata_of, restore, texts_apart
@@ -121,7 +121,7 @@ def write_npz(path: Path | str, dataset: xr.Dataset) -> None:
     Raises:
         DatasetError: if the path must not be written to, or a variable holds neither numbers nor texts.
     """
-    with reading(path):
+    with writing(path):
         numbers, _ = texts_apart(dataset)
         stored = {name: f"{name}_" if name in TAKEN else name for name in numbers}
         arrays = {stored[name]: np.asarray(dataset[name].values) for name in numbers}

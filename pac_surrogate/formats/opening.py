@@ -19,6 +19,8 @@ ARRAYS = {
     "hdf5": ("plain_hdf5", "open_hdf5"),
     "matlab": ("matlab", "open_matlab"),
     "npz": ("npz", "open_npz"),
+    "the_well": ("the_well", "open_the_well"),
+    "pdebench": ("pdebench", "open_pdebench"),
 }
 TABLES = {"csv": ("tables", "read_csv"), "parquet": ("tables", "read_parquet")}
 

@@ -4,6 +4,8 @@ Every dataset of numbers, in any group, is a variable; a variable of a group is 
 types are left out and named in the attribute `left_out`.
 """
 
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from pac_surrogate.files.attributes import DatasetError, as_text, read_attribute, read_attributes
+from pac_surrogate.files.attributes import FORMAT, MOST_ATTRIBUTES, DatasetError, as_text, read_attribute
 from pac_surrogate.files.netcdf_reader import FILTERS, open_netcdf
 from pac_surrogate.formats.lazy import Hdf5Source, lazy_variable
 from pac_surrogate.formats.unnamed import collect, is_numeric
@@ -20,6 +22,7 @@ from pac_surrogate.formats.unnamed import collect, is_numeric
 BUILT_IN = FILTERS | {h5py.h5z.FILTER_LZF, h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER_SCALEOFFSET, h5py.h5z.FILTER_NBIT}
 MOST_DATASETS = 2**12
 DEEPEST = 32
+MOST_ENTRIES = 2**10
 MEANING = ("units", "long_name", "role", "scaling")
 
 
@@ -41,7 +44,7 @@ def open_hdf5(path: Path) -> xr.Dataset:
                 found[dotted] = lazy_hdf5(path, dataset, tuple(map(str, range(dataset.ndim))))
             else:
                 found[dotted] = np.asarray(dataset[()])
-        return collect(found, left_out, read_attributes(file))
+        return collect(found, left_out, simple_attributes(file))
 
 
 def datasets_of(file: h5py.Group, left_out: dict[str, str], above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
@@ -103,6 +106,25 @@ def lazy_hdf5(path: Path, dataset: h5py.Dataset, dims: tuple[str, ...], **option
     if options.get("merge"):
         shape = (*shape[:-2], shape[-2] * shape[-1])
     return lazy_variable(dims, Hdf5Source(path, dataset.name, shape, dataset.dtype, **options), meaning(dataset))
+
+
+def simple_attributes(item: h5py.File | h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    """Return the attributes that are numbers, short rows of numbers, or texts; several texts become a JSON list."""
+    found: dict[str, Any] = {}
+    for name, _ in zip(item.attrs, range(MOST_ATTRIBUTES["file"]), strict=False):
+        shape = item.attrs.get_id(name).shape
+        if as_text(name) in FORMAT or shape is None or math.prod(shape) > MOST_ENTRIES:
+            continue
+        try:
+            value = np.asarray(item.attrs[name])
+        except TypeError:  # of a type that NumPy lacks
+            continue
+        if value.dtype.kind in "OSU":
+            texts = [as_text(one) for one in value.ravel() if isinstance(one, bytes | str)]
+            found[as_text(name)] = texts[0] if value.ndim == 0 and texts else json.dumps(texts)
+        elif is_numeric(value.dtype):
+            found[as_text(name)] = value.item() if value.size == 1 else value
+    return found
 
 
 def meaning(item: h5py.Dataset | h5py.Group, names: tuple[str, ...] = MEANING) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, by_suffix, replacing
-from pac_surrogate.formats.errors import need, reading
+from pac_surrogate.formats.errors import need, writing
 from pac_surrogate.formats.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def write_csv(path: Path | str, table: "pd.DataFrame") -> None:
     Raises:
         DatasetError: if the path must not be written to.
     """
-    with reading(path), replacing(path, by_suffix(".csv")) as temporary:
+    with writing(path), replacing(path, by_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=_has_labels(table))
 
 
@@ -75,7 +75,7 @@ def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
     Raises:
         DatasetError: if pyarrow is not installed, or the path must not be written to.
     """
-    with reading(path):
+    with writing(path):
         need("pyarrow", "a Parquet file")
         with replacing(path, Kind("a Parquet file", _holds_parquet)) as temporary:
             table.to_parquet(temporary, engine="pyarrow", index=_has_labels(table))
