@@ -166,6 +166,7 @@ class Dataset(Shown):
         valid: float = 0.0,
         test: float = 0.0,
         seed: int = 0,
+        axes: Mapping[str, Sequence[str]] | None = None,
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
         bounds: Mapping[str, Bounds] | Bounds | None = None,
@@ -187,7 +188,9 @@ class Dataset(Shown):
             valid: fraction of the samples for the choice of a model; a variable `split` along the samples takes its place.
             test: fraction of the samples for the measurement of errors, likewise.
             seed: seed of the splits and of the 20 orders of the train split.
-            units: unit of a variable, by its name, in place of its attribute `units`.
+            axes: names of the axes of a variable, without the sample, by its name, in place of those of its dimensions; models
+                and metrics recognise time, x, y and channel. A variable with the name of an axis gives its coordinates.
+            units: unit of a variable or of an axis, by its name, in place of its attribute `units`.
             scaling: scaling of a variable, by its name; see `from_arrays`.
             bounds: bounds of the outputs; see `from_arrays`.
             attributes: global attributes in addition to those of the dataset.
@@ -197,7 +200,9 @@ class Dataset(Shown):
                 the conditions of `from_arrays`.
         """
         options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
-        return cls(*describe_labelled(dataset, inputs, outputs, like, sample, units=units, scaling=scaling, **options))
+        return cls(
+            *describe_labelled(dataset, inputs, outputs, like, sample, axes=axes, units=units, scaling=scaling, **options)
+        )
 
     def to_xarray(self) -> Any:
         """Return an xarray Dataset with names, units, roles, coordinates, and the split if there are several.

@@ -22,7 +22,7 @@ from pac_surrogate.data.origins import Arrays, Labelled, file_state
 from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.layout import AXIS_ORDER, BOUNDS
 from pac_surrogate.files.splits import SPLITS
-from pac_surrogate.files.variables import Bounds, Scaling
+from pac_surrogate.files.variables import Bounds, Scaling, as_axes
 from pac_surrogate.utilities.arguments import as_options, got
 from pac_surrogate.utilities.display import listed
 
@@ -44,6 +44,7 @@ def describe_labelled(
     like: Any,
     sample: str | None,
     *,
+    axes: Mapping[str, Sequence[str]] | None,
     units: Mapping[str, str] | None,
     scaling: Mapping[str, Scaling] | None,
     bounds: Mapping[str, Bounds] | Bounds | None,
@@ -59,6 +60,7 @@ def describe_labelled(
         outputs: likewise, of the output variables.
         like: whatever has the same variables.
         sample: the dimension of the samples.
+        axes: names of the axes of a variable, without the sample, by its name.
         units: units by the name of the variable.
         scaling: scaling by the name of the variable.
         bounds: bounds of the outputs.
@@ -69,14 +71,17 @@ def describe_labelled(
     names = labelled_sides(dataset, inputs, outputs, like)
     every = [*names[0], *names[1]]
     sample = sample_dimension(dataset, every, sample)
-    units, scaling = as_options("units", units, every, "K"), as_options("scaling", scaling, every, "log")
+    dataset = with_axes(dataset, as_options("axes", axes, every, ("x",)), sample)
+    named = [*dict.fromkeys(str(dim) for name in every for dim in dataset[name].dims), *every]
+    units, scaling = as_options("units", units, named, "K"), as_options("scaling", scaling, every, "log")
     sides = []
     for side in names:
         found = [variable_in(dataset, name, sample) for name in side]
         sides.append([replace(v, units=units.get(v.name, v.units), scaling=scaling.get(v.name, v.scaling)) for v in found])
     sides[1] = bounded(sides[1], bounds)
-    axes = dict.fromkeys(axis for side in sides for variable in side for axis in variable.axes)
-    coordinates = [one for axis in axes if (one := coordinate_in(dataset, axis)) is not None]
+    points = dict.fromkeys(axis for side in sides for variable in side for axis in variable.axes)
+    stored = [one for axis in points if (one := coordinate_in(dataset, axis)) is not None]
+    coordinates = [replace(one, units=units.get(one.name, one.units)) for one in stored]
     told = {**plain_attributes(dataset.attrs, {**UNKNOWN, "seed": 0}), **(attributes or {})}
     samples = dataset.sizes[sample]
     if samples == 0:
@@ -144,6 +149,33 @@ def sample_dimension(dataset: "xr.Dataset", names: Sequence[str], sample: str | 
         if len(some) == 1:
             return some[0]
     raise ValueError(f"sample= must say which dimension is the sample: {listed(shared)} are common to all inputs and outputs")
+
+
+def with_axes(dataset: "xr.Dataset", axes: Mapping[str, Sequence[str]], sample: str) -> "xr.Dataset":
+    """Return a dataset in which the axes of some variables have other names, and coordinates if a variable has their name.
+
+    Raises:
+        ValueError: if the numbers of axes or of points disagree.
+    """
+    for name, given in axes.items():
+        variable = dataset[name].variable.copy(deep=False)
+        before = [dim for dim in variable.dims if dim != sample]
+        own = as_axes(name, given, len(before))
+        if len(own) != len(before) or len(set(own)) < len(own):
+            raise ValueError(f"{name} needs one name for each axis but the sample, {_told(dataset, name)}, got {got(given)}")
+        new = dict(zip(before, own, strict=True))
+        variable.dims = tuple(new.get(dim, dim) for dim in variable.dims)
+        points = {}
+        for old, axis in new.items():
+            if axis in dataset.variables and axis != old:
+                point = dataset[axis].variable.squeeze()
+                if point.shape != (dataset.sizes[old],):
+                    raise ValueError(
+                        f"{axis} must have a coordinate for each of {dataset.sizes[old]} points, it is {_told(dataset, axis)}"
+                    )
+                points[axis] = ((axis,), point.values, point.attrs)
+        dataset = dataset.drop_vars([name, *points]).assign({name: variable}).assign_coords(points)
+    return dataset
 
 
 def variable_in(dataset: "xr.Dataset", name: str, sample: str) -> Variable:

@@ -30,6 +30,7 @@ def open_dataset(
     valid: float = 0.0,
     test: float = 0.0,
     seed: int = 0,
+    axes: Mapping[str, Sequence[str]] | None = None,
     units: Mapping[str, str] | None = None,
     scaling: Mapping[str, Scaling] | None = None,
     bounds: Mapping[str, Bounds] | Bounds | None = None,
@@ -51,7 +52,8 @@ def open_dataset(
         valid: fraction of the samples for the choice of a model, if the file has no splits.
         test: fraction of the samples for the measurement of errors, likewise.
         seed: seed of the splits and of the 20 orders of the train split, likewise.
-        units: unit of a variable, by its name, if the file has none.
+        axes: names of the axes of a variable, by its name, where the file does not name them; see `Dataset.from_xarray`.
+        units: unit of a variable or of an axis, by its name, if the file has none.
         scaling: scaling of a variable, by its name; see `Dataset.from_arrays`.
         bounds: bounds of the outputs; see `Dataset.from_arrays`.
         attributes: global attributes in addition to those of the file.
@@ -67,14 +69,14 @@ def open_dataset(
     meaning: dict[str, Any] = {"units": units, "scaling": scaling, "bounds": bounds, "attributes": attributes}
     with from_file(path):
         if kind == "native":
-            if valid or test or seed or any(meaning.values()) or sample is not None:
+            if valid or test or seed or any(meaning.values()) or axes or sample is not None:
                 raise ValueError("this file has its own splits and meaning: only inputs= and outputs= apply to it")
             return _native(path, inputs, outputs)
         if kind in TABLES:
-            if sample is not None:
-                raise ValueError("the rows of a table are its samples: leave sample= out")
+            if sample is not None or axes:
+                raise ValueError("the rows of a table are its samples, and columns have no axes: leave sample= and axes= out")
             return Dataset.from_pandas(open_table(path), inputs, outputs, like=like, **drawn, **meaning)
-        found = describe_labelled(open_arrays(path), inputs, outputs, like, sample, path=path, **drawn, **meaning)
+        found = describe_labelled(open_arrays(path), inputs, outputs, like, sample, path=path, axes=axes, **drawn, **meaning)
         return Dataset(*found)
 
 
