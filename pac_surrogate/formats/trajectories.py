@@ -19,6 +19,7 @@ from pac_surrogate.formats.lazy import Source
 
 INITIAL = "initial_"
 FIRST_TIME = "initial_time"
+REPEATED = "repeated_along"  # attribute of a field that is written along axes along which it does not vary
 AXES = ("x", "y", "z")
 
 
