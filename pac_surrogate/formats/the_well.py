@@ -28,13 +28,11 @@ from pac_surrogate.formats.errors import reading
 from pac_surrogate.formats.kinds import well_files
 from pac_surrogate.formats.lazy import Hdf5Source, Source, Stacked, lazy_variable
 from pac_surrogate.formats.plain_hdf5 import check_storage, meaning, simple_attributes
-from pac_surrogate.formats.trajectories import INITIAL, REPEATED, Repeated, divide, later_times
+from pac_surrogate.formats.trajectories import INITIAL, REPEATED, TIMES, Repeated, divide, later_times, said_of
 
-TEXTS = ("units", "long_name", "role", "scaling")
 DERIVED = ("n_spatial_dims", "n_trajectories")
 LARGEST_MASK = 2**20
 MOST_VALUES = 2**10
-TIMES = "times"  # coordinate of times that differ from sample to sample
 
 
 @dataclass
@@ -127,12 +125,6 @@ def _flag(item: h5py.Dataset | h5py.Group, name: str) -> bool:
     return bool(np.all(item.attrs.get(name, False)))
 
 
-def _said(dataset: h5py.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a file says of a field, and of its first time."""
-    first = meaning(dataset, tuple(INITIAL + name for name in TEXTS))
-    return meaning(dataset), {name.removeprefix(INITIAL): value for name, value in first.items()}
-
-
 def _add_field(found: WellFile, name: str, dataset: h5py.Dataset, order: int, channel: str) -> None:
     check_storage(dataset)
     varying = np.atleast_1d(dataset.attrs.get("dim_varying", np.ones(len(found.spatial), bool)))
@@ -153,7 +145,7 @@ def _add_field(found: WellFile, name: str, dataset: h5py.Dataset, order: int, ch
         if len(components) == shape[-1]:
             found.axes[channel] = np.array(components)
     repeated = json.loads(str(dataset.attrs.get(REPEATED, "[]")))
-    found.stored[name] = Stored(tuple(dims), source, *_said(dataset), tuple(repeated))
+    found.stored[name] = Stored(tuple(dims), source, *said_of(simple_attributes(dataset)), tuple(repeated))
 
 
 def _add_scalar(found: WellFile, name: str, dataset: h5py.Dataset) -> None:
@@ -161,7 +153,7 @@ def _add_scalar(found: WellFile, name: str, dataset: h5py.Dataset) -> None:
     if _flag(dataset, "time_varying"):
         dims = ("sample", "time") if _flag(dataset, "sample_varying") else ("time",)
         source = Hdf5Source(found.path, dataset.name, dataset.shape, dataset.dtype)
-        found.stored[name] = Stored(dims, source, *_said(dataset))
+        found.stored[name] = Stored(dims, source, *said_of(simple_attributes(dataset)))
     else:
         value = np.asarray(dataset[()])
         found.numbers[name] = value.reshape(()) if value.size == 1 and not _flag(dataset, "sample_varying") else value

@@ -6,7 +6,7 @@ field. The names, units and roles of this package are further attributes, which 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,9 @@ from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.folders import replacing_folder
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.moments import Moments, write_stats
-from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, join, roles_of, write_texts
+from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, join, roles_of, write_texts
 
 COMPONENTS = ("channel", "component")
-BLOCK_BYTES = 2**26
 GENERATED = ("n_spatial_dims", "n_trajectories", "schema_version", "boundary_conditions", "simulation_parameters", FIRST_TIME)
 
 
@@ -212,7 +211,7 @@ def _write_field(
     if order == 2:
         shape[-1:] = [size, size]
     stored = group.create_dataset(name, tuple(shape), parts[-1].dtype)
-    for place, values in _blocks(parts, rows, moving=moving, is_sampled=is_sampled):
+    for place, values in blocks(parts, rows, moving=moving, is_sampled=is_sampled):
         block = values.reshape(*values.shape[:-1], size, size) if order == 2 else values
         stored[place] = block
         if moments is not None:
@@ -224,21 +223,6 @@ def _write_field(
             stored.attrs[REPEATED] = layout.texts[name][0][REPEATED]
         stored.attrs["symmetric"] = stored.attrs["antisymmetric"] = np.bool_(False)
     return stored
-
-
-def _blocks(
-    parts: list[xr.DataArray], rows: np.ndarray, *, moving: bool, is_sampled: bool
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the values of some samples at a time, with their place."""
-    if not is_sampled:
-        yield slice(None), np.concatenate([part.values for part in parts], axis=0) if moving else parts[0].values
-        return
-    sample = max(1, sum(part.nbytes // max(1, part.sizes["sample"]) for part in parts))
-    step = max(1, BLOCK_BYTES // sample)
-    for start in range(0, len(rows), step):
-        some = [part.isel(sample=rows[start : start + step]).values for part in parts]
-        values = np.concatenate(some, axis=1) if moving else some[0]
-        yield slice(start, start + len(values)), values
 
 
 def _write_dimensions(group: h5py.Group, layout: Layout, dataset: xr.Dataset) -> None:
