@@ -1,6 +1,6 @@
 """Files of The Well for tests, written with h5py as its specification says, and the rules of its format checker.
 
-The rules restate those of `scripts/check_thewell_formatting.py` of The Well, version 1.2, which is no part of its package.
+The rules restate those of `scripts/check_thewell_formatting.py` of The Well (June 2026), which is no part of its package.
 """
 
 import h5py
@@ -41,7 +41,7 @@ def write(path, samples=3, *, seed=0, viscosity=0.25, tensors=True):
         dimensions = file.create_group("dimensions")
         dimensions.attrs["spatial_dims"] = ["x", "y"]
         for name, values in (("time", TIMES), ("x", X), ("y", Y)):
-            flags(dimensions.create_dataset(name, data=values), sample_varying=False, time_varying=False)
+            flags(dimensions.create_dataset(name, data=values), sample_varying=False, time_varying=name == "time")
         for name in ("x", "y"):
             condition = file.create_group(f"boundary_conditions/{name}_periodic")
             condition.attrs["associated_dims"], condition.attrs["associated_fields"] = [name], []
@@ -77,7 +77,7 @@ def check(path):
         assert isinstance(file.attrs["n_trajectories"], int | np.integer)
         assert isinstance(file.attrs["dataset_name"], str)
         assert isinstance(file.attrs["grid_type"], str)
-        assert set(file.attrs["simulation_parameters"]) <= set(file.attrs)
+        assert set(file.attrs["simulation_parameters"]) <= set(file.attrs) & set(file["scalars"])
         dimensions = file["dimensions"]
         axes = dimensions.attrs["spatial_dims"]
         assert isinstance(axes, np.ndarray)
@@ -85,6 +85,8 @@ def check(path):
         assert len(axes) == file.attrs["n_spatial_dims"] > 0
         for axis in ("time", *axes):
             flag(dimensions[axis], "sample_varying", "time_varying")
+            assert dimensions[axis].attrs["time_varying"] == (axis == "time")
+            assert dimensions[axis].ndim == 1 + bool(dimensions[axis].attrs["sample_varying"])
         for order in range(3):
             group = file[f"t{order}_fields"]
             assert isinstance(group.attrs["field_names"], np.ndarray)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pac_surrogate.formats.matlab import write_matlab
     from pac_surrogate.formats.named import write_netcdf_file, write_zarr
     from pac_surrogate.formats.npz import write_npz
+    from pac_surrogate.formats.pdebench_writer import write_pdebench
     from pac_surrogate.formats.tables import write_csv, write_parquet
     from pac_surrogate.formats.the_well_writer import write_the_well
 
@@ -28,6 +29,7 @@ __all__ = [
     "write_netcdf_file",
     "write_npz",
     "write_parquet",
+    "write_pdebench",
     "write_the_well",
     "write_zarr",
 ]
@@ -38,6 +40,7 @@ WRITERS = {
     "write_netcdf_file": "named",
     "write_npz": "npz",
     "write_parquet": "tables",
+    "write_pdebench": "pdebench_writer",
     "write_the_well": "the_well_writer",
     "write_zarr": "named",
 }

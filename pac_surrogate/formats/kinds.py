@@ -97,7 +97,7 @@ def pdebench_layout(file: h5py.File) -> str:
     """
     if "tensor" in file and "x-coordinate" in file:
         return "darcy" if "nu" in file else "tensor"
-    if "x-coordinate" in file and "t-coordinate" in file and any(name in file for name in ("density", "pressure", "Vx")):
+    if "x-coordinate" in file and "t-coordinate" in file:
         return "compressible"
     if all(name in file for name in ("velocity", "particles", "t")):
         return "incompressible"

@@ -28,13 +28,11 @@ from pac_surrogate.formats.errors import reading
 from pac_surrogate.formats.kinds import well_files
 from pac_surrogate.formats.lazy import Hdf5Source, Source, Stacked, lazy_variable
 from pac_surrogate.formats.plain_hdf5 import check_storage, meaning, simple_attributes
-from pac_surrogate.formats.trajectories import INITIAL, Repeated, divide, later_times
+from pac_surrogate.formats.trajectories import INITIAL, REPEATED, TIMES, Repeated, divide, later_times, said_of
 
-TEXTS = ("units", "long_name", "role", "scaling")
 DERIVED = ("n_spatial_dims", "n_trajectories")
 LARGEST_MASK = 2**20
 MOST_VALUES = 2**10
-TIMES = "times"  # coordinate of times that differ from sample to sample
 
 
 @dataclass
@@ -45,6 +43,7 @@ class Stored:
     source: Source
     texts: dict[str, Any]
     beginning: dict[str, Any]
+    repeated: tuple[str, ...] = ()  # axes along which the file repeats it
 
     @property
     def sizes(self) -> list[tuple[str, int]]:
@@ -126,12 +125,6 @@ def _flag(item: h5py.Dataset | h5py.Group, name: str) -> bool:
     return bool(np.all(item.attrs.get(name, False)))
 
 
-def _said(dataset: h5py.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a file says of a field, and of its first time."""
-    first = meaning(dataset, tuple(INITIAL + name for name in TEXTS))
-    return meaning(dataset), {name.removeprefix(INITIAL): value for name, value in first.items()}
-
-
 def _add_field(found: WellFile, name: str, dataset: h5py.Dataset, order: int, channel: str) -> None:
     check_storage(dataset)
     varying = np.atleast_1d(dataset.attrs.get("dim_varying", np.ones(len(found.spatial), bool)))
@@ -139,17 +132,20 @@ def _add_field(found: WellFile, name: str, dataset: h5py.Dataset, order: int, ch
         axis for axis, has in (("sample", _flag(dataset, "sample_varying")), ("time", _flag(dataset, "time_varying"))) if has
     ]
     dims += [axis for axis, has in zip(found.spatial, varying, strict=True) if has]
-    if dataset.ndim != len(dims) + order:
+    merged = order == 2 and dataset.ndim == len(dims) + 1  # the specification has D^2 components, the checker D x D
+    if dataset.ndim != len(dims) + order and not merged:
         required = f"{name!r} must have the axes {', '.join(dims)} and {order} of components"
         raise DatasetError(f"{required}, its shape is {dataset.shape}: rewrite the file")
-    shape = (*dataset.shape[:-2], dataset.shape[-2] * dataset.shape[-1]) if order == 2 else dataset.shape
-    source = Hdf5Source(found.path, dataset.name, shape, dataset.dtype, merge=order == 2)
+    merge = order == 2 and not merged
+    shape = (*dataset.shape[:-2], dataset.shape[-2] * dataset.shape[-1]) if merge else dataset.shape
+    source = Hdf5Source(found.path, dataset.name, shape, dataset.dtype, merge=merge)
     if order:
         components = found.spatial if order == 1 else tuple(a + b for a in found.spatial for b in found.spatial)
         dims.append(channel)
         if len(components) == shape[-1]:
             found.axes[channel] = np.array(components)
-    found.stored[name] = Stored(tuple(dims), source, *_said(dataset))
+    repeated = json.loads(str(dataset.attrs.get(REPEATED, "[]")))
+    found.stored[name] = Stored(tuple(dims), source, *said_of(simple_attributes(dataset)), tuple(repeated))
 
 
 def _add_scalar(found: WellFile, name: str, dataset: h5py.Dataset) -> None:
@@ -157,9 +153,10 @@ def _add_scalar(found: WellFile, name: str, dataset: h5py.Dataset) -> None:
     if _flag(dataset, "time_varying"):
         dims = ("sample", "time") if _flag(dataset, "sample_varying") else ("time",)
         source = Hdf5Source(found.path, dataset.name, dataset.shape, dataset.dtype)
-        found.stored[name] = Stored(dims, source, *_said(dataset))
+        found.stored[name] = Stored(dims, source, *said_of(simple_attributes(dataset)))
     else:
-        found.numbers[name] = np.asarray(dataset[()])
+        value = np.asarray(dataset[()])
+        found.numbers[name] = value.reshape(()) if value.size == 1 and not _flag(dataset, "sample_varying") else value
         found.number_texts[name] = meaning(dataset)
 
 
@@ -228,12 +225,13 @@ def _combine(files: list[WellFile]) -> xr.Dataset:
 def _stack(parts: list[Stored], samples: list[int]) -> tuple[xr.Variable, bool]:
     """Return the variable of all files, and whether it varies with the sample."""
     dims = parts[0].dims
+    one = dict.fromkeys(parts[0].repeated, 0)
     if dims[:1] == ("sample",):
-        return lazy_variable(dims, Stacked(tuple(part.source for part in parts))), True
+        return lazy_variable(dims, Stacked(tuple(part.source for part in parts))).isel(one), True
     if len(parts) == 1:
-        return lazy_variable(dims, parts[0].source), False
+        return lazy_variable(dims, parts[0].source).isel(one), False
     repeated = [Repeated(part.source, count) for part, count in zip(parts, samples, strict=True)]
-    return lazy_variable(("sample", *dims), Stacked(tuple(repeated))), True
+    return lazy_variable(("sample", *dims), Stacked(tuple(repeated))).isel(one), True
 
 
 def _coordinate(name: str, files: list[WellFile], *, divided: bool) -> tuple[dict[str, xr.Variable], dict[str, float]]:

@@ -1,12 +1,12 @@
 """Writing of The Well, as its loader and its format checker both accept it.
 
 The checker wants all flags as HDF5 booleans, lists of texts, three groups of fields, even empty ones, and every simulation
-parameter as an attribute too. The loader wants at least two times and a type of boundary in capitals. The names, units and
-roles of this package are further attributes, which both ignore.
+parameter as an attribute too. The loader wants at least two times, a type of boundary in capitals, and every spatial axis of a
+field. The names, units and roles of this package are further attributes, which both ignore.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,9 @@ from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.folders import replacing_folder
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.moments import Moments, write_stats
-from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, join, roles_of, write_texts
+from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, join, roles_of, write_texts
 
 COMPONENTS = ("channel", "component")
-BLOCK_BYTES = 2**26
 GENERATED = ("n_spatial_dims", "n_trajectories", "schema_version", "boundary_conditions", "simulation_parameters", FIRST_TIME)
 
 
@@ -122,10 +121,11 @@ def _layout(path: Path, dataset: xr.Dataset) -> Layout:
     ordered, texts = {}, {}
     for name, parts in fields.items():
         orders[name] = _order(name, parts[-1], spatial)
-        axes = [dim for dim in ("sample", "time", *spatial, *COMPONENTS) if dim in parts[-1].dims]
-        ordered[name] = [part.transpose(*axes) for part in parts]
+        repeated = {} if orders[name] is None else {dim: dataset.sizes[dim] for dim in spatial if dim not in parts[-1].dims}
+        axes = [dim for dim in ("sample", "time", *spatial, *COMPONENTS) if dim in parts[-1].dims or dim in repeated]
+        ordered[name] = [part.expand_dims(repeated).transpose(*axes) for part in parts]
         begin = {**parts[0].attrs, "role": ""} if len(parts) > 1 else {"role": "none"} if "time" in axes else {}
-        texts[name] = (parts[-1].attrs, begin)
+        texts[name] = ({**parts[-1].attrs, REPEATED: json.dumps(list(repeated)) if repeated else ""}, begin)
     constants = _constants(dataset.attrs, set(fields))
     kept = {str(name): value for name, value in dataset.attrs.items() if name not in (*GENERATED, *constants)}
     kept["boundary_conditions"] = dataset.attrs.get("boundary_conditions", "{}")
@@ -211,31 +211,18 @@ def _write_field(
     if order == 2:
         shape[-1:] = [size, size]
     stored = group.create_dataset(name, tuple(shape), parts[-1].dtype)
-    for place, values in _blocks(parts, rows, moving=moving, is_sampled=is_sampled):
+    for place, values in blocks(parts, rows, moving=moving, is_sampled=is_sampled):
         block = values.reshape(*values.shape[:-1], size, size) if order == 2 else values
         stored[place] = block
         if moments is not None:
             moments.add(block, time=int(is_sampled) if moving else None)
     _flags(stored, sample_varying=is_sampled, time_varying=moving)
     if order is not None:
-        stored.attrs["dim_varying"] = np.array([dim in parts[-1].dims for dim in layout.spatial], dtype=bool)
+        stored.attrs["dim_varying"] = np.ones(len(layout.spatial), dtype=bool)
+        if layout.texts[name][0][REPEATED]:
+            stored.attrs[REPEATED] = layout.texts[name][0][REPEATED]
         stored.attrs["symmetric"] = stored.attrs["antisymmetric"] = np.bool_(False)
     return stored
-
-
-def _blocks(
-    parts: list[xr.DataArray], rows: np.ndarray, *, moving: bool, is_sampled: bool
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the values of some samples at a time, with their place."""
-    if not is_sampled:
-        yield slice(None), np.concatenate([part.values for part in parts], axis=0) if moving else parts[0].values
-        return
-    sample = max(1, sum(part.nbytes // max(1, part.sizes["sample"]) for part in parts))
-    step = max(1, BLOCK_BYTES // sample)
-    for start in range(0, len(rows), step):
-        some = [part.isel(sample=rows[start : start + step]).values for part in parts]
-        values = np.concatenate(some, axis=1) if moving else some[0]
-        yield slice(start, start + len(values)), values
 
 
 def _write_dimensions(group: h5py.Group, layout: Layout, dataset: xr.Dataset) -> None:
@@ -249,7 +236,7 @@ def _write_dimensions(group: h5py.Group, layout: Layout, dataset: xr.Dataset) ->
         if points.dtype.kind not in "fiu":
             raise DatasetError(f"the coordinates of {axis} must be numbers, they are {points.dtype}: convert them")
         stored = group.create_dataset(str(axis), data=points)
-        _flags(stored, sample_varying=False, time_varying=False)
+        _flags(stored, sample_varying=False, time_varying=axis == "time")
         write_texts(stored, {name: text for name, text in attributes.items() if name in ("units", "long_name")})
 
 

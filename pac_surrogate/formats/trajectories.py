@@ -5,7 +5,7 @@ with role "output" and the later times only, so that a surrogate can be trained 
 global attribute `initial_time`. Fields without time are inputs unless the file says otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,11 @@ from pac_surrogate.formats.lazy import Source
 
 INITIAL = "initial_"
 FIRST_TIME = "initial_time"
+REPEATED = "repeated_along"  # attribute of a field that is written along axes along which it does not vary
 AXES = ("x", "y", "z")
+BLOCK_BYTES = 2**26
+TIMES = "times"  # coordinate of times that differ from sample to sample
+TEXTS = ("units", "long_name", "role", "scaling")
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,12 @@ def divide(name: str, variable: xr.Variable, texts: Mapping[str, Any], beginning
         INITIAL + name: variable.isel(time=0)._replace(attrs={**first, **beginning, "role": "input"}),
         name: variable.isel(time=slice(1, None))._replace(attrs={"role": "output", **texts}),
     }
+
+
+def said_of(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the attributes of a stored field say of it, and of its first time."""
+    said = {name: attributes[name] for name in TEXTS if attributes.get(name)}
+    return said, {name: attributes[INITIAL + name] for name in TEXTS if attributes.get(INITIAL + name)}
 
 
 def later_times(times: Num[np.ndarray, " time"], *, divided: bool) -> tuple[Num[np.ndarray, " later"], dict[str, float]]:
@@ -146,8 +156,23 @@ def _times(dataset: xr.Dataset, *, begins: bool) -> np.ndarray:
     return np.concatenate([np.array([start]).astype(times.dtype if times.dtype.kind == "f" else "f8"), times])
 
 
+def blocks(
+    parts: list[xr.DataArray], rows: np.ndarray, *, moving: bool, is_sampled: bool
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the values of some samples at a time, with their place; the parts of a moving field are joined along time."""
+    if not is_sampled:
+        yield slice(None), np.concatenate([part.values for part in parts], axis=0) if moving else parts[0].values
+        return
+    sample = max(1, sum(part.nbytes // max(1, part.sizes["sample"]) for part in parts))
+    step = max(1, BLOCK_BYTES // sample)
+    for start in range(0, len(rows), step):
+        some = [part.isel(sample=rows[start : start + step]).values for part in parts]
+        values = np.concatenate(some, axis=1) if moving else some[0]
+        yield slice(start, start + len(values)), values
+
+
 def write_texts(item: h5py.Dataset | h5py.Group, attributes: Mapping[str, Any], prefix: str = "") -> None:
     """Write units, names and roles as attributes, which the loaders of other programs ignore."""
-    for name in ("units", "long_name", "role", "scaling"):
+    for name in TEXTS:
         if isinstance(attributes.get(name), str) and attributes[name]:
             item.attrs[prefix + name] = attributes[name]

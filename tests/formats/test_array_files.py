@@ -1,18 +1,16 @@
 """Arrays of NPZ, MATLAB, HDF5, netCDF and Zarr files, made by the tools of their fields: names, axes, units and values."""
 
-import resource
-import tracemalloc
-import zipfile
+import json
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 import xarray as xr
+from matlab_files import hdf5_of_matlab
 
 from pac_surrogate.files import DatasetError
 from pac_surrogate.formats import (
-    kind_of,
     open_arrays,
     write_matlab,
     write_netcdf_file,
@@ -46,19 +44,6 @@ def matlab_5(path):
 def matlab_5_compressed(path):
     columns = {"u": FIELD, "rate": RATE, "grid": GRID, "note": "a text", "step": 0.5}
     scipy.io.savemat(path, columns, do_compression=True, oned_as="column")
-
-
-def hdf5_of_matlab(path, arrays):
-    """Write a MAT-file of version 7.3 as MATLAB does: a header of 512 bytes, reversed axes, a class for each matrix."""
-    with h5py.File(path, "w", userblock_size=512) as file:
-        for name, (values, kind) in arrays.items():
-            dataset = file.create_dataset(name, data=np.transpose(np.atleast_2d(values)))
-            dataset.attrs["MATLAB_class"] = np.bytes_(kind)
-    with open(path, "r+b") as file:
-        file.write(
-            b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2024 HDF5 schema 1.00 .".ljust(124)
-        )
-        file.write(b"\x00\x02IM")
 
 
 def matlab_7(path):
@@ -324,8 +309,6 @@ def test_a_pickled_array_is_never_read(tmp_path):
 
 
 def test_a_pickled_zarr_array_is_never_read(tmp_path):
-    import json
-
     xr.Dataset({"u": (("sample",), RATE)}).to_zarr(tmp_path / "a.zarr", zarr_format=2, consolidated=False)
     described = json.loads((tmp_path / "a.zarr/u/.zarray").read_text())
     described.update(filters=[{"id": "pickle", "protocol": 5}], dtype="|O", fill_value=None)
@@ -345,72 +328,3 @@ def test_an_array_in_another_file_is_refused(tmp_path):
         file.create_dataset("u", (6, 2), "f8", external=[(str(tmp_path / "other"), 0, h5py.h5f.UNLIMITED)])
     with pytest.raises(DatasetError, match="'u' must be stored in this file"):
         open_arrays(tmp_path / "a.h5")
-
-
-# Large files are opened without reading them ----------------------------------------------------------------------------------
-
-
-def large_hdf5(path):
-    with h5py.File(path, "w") as file:
-        file.create_dataset("u", (100_000, 500, 250), "f8", chunks=(1, 500, 250))  # 100 GB, never written
-        file["rate"] = np.zeros(100_000, np.float32)
-
-
-def large_matlab(path):
-    hdf5_of_matlab(path, {"rate": (np.zeros(100_000, np.float32), "single")})
-    with h5py.File(path, "r+") as file:
-        file.create_dataset("u", (250, 500, 100_000), "f8", chunks=(250, 500, 1)).attrs["MATLAB_class"] = np.bytes_("double")
-
-
-def large_netcdf(path):
-    large_hdf5(path)
-    with h5py.File(path, "r+") as file:
-        for axis, name in enumerate(("sample", "x", "y")):
-            file.create_dataset(name, data=np.arange(file["u"].shape[axis], dtype=np.float32)).make_scale(name)
-            file["u"].dims[axis].attach_scale(file[name])
-        file["rate"].dims[0].attach_scale(file["sample"])
-
-
-def large_npz(path):
-    """Write the directory of an NPZ file with an array of 2 GB whose numbers are a hole in the file."""
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("u.npy", "w", force_zip64=True) as file,
-    ):
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2000, 500, 250)})
-        row = bytes(500 * 250 * 8)
-        for _ in range(20):  # the rest is missing, which shows only when it is read
-            file.write(row)
-
-
-@pytest.mark.parametrize(("name", "make"), [("a.h5", large_hdf5), ("a.mat", large_matlab), ("a.nc", large_netcdf)])
-def test_opening_100_gb_takes_no_memory_and_reads_only_what_is_asked_for(name, make, tmp_path):
-    path = tmp_path / name
-    make(path)
-    kind_of(path)
-    open_arrays(path)  # once before, so that what the libraries import does not count
-    tracemalloc.start()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = open_arrays(path)
-    assert found["u"].nbytes == 100_000 * 500 * 250 * 8
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 2**23  # 8 MB: the coordinates of a netCDF file are 0.4 MB, one sample of u is 1 MB
-    assert not isinstance(found["u"].variable._data, np.ndarray)
-    rows = found["u"].variable[[70_000, 3]]
-    assert rows.shape == (2, 500, 250)
-    assert not rows.values.any()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10  # KiB: 200 MB of 100 GB
-
-
-def test_an_npz_file_is_opened_from_its_headers_and_a_missing_row_is_named_when_it_is_read(tmp_path):
-    large_npz(tmp_path / "a.npz")
-    tracemalloc.start()
-    found = open_arrays(tmp_path / "a.npz")["u"]
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert found.shape == (2000, 500, 250)
-    assert peak < 2**22
-    assert not found[:3].values.any()
-    with pytest.raises(DatasetError, match=r"a\.npz: the array 'u' ends early"):
-        found[1000:1001].load()
