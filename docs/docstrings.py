@@ -48,6 +48,7 @@ ACCEPTED = (
     "pac_surrogate.methods.method.NotApplicableError",
     "pac_surrogate.methods.problems.Measure",
     "pac_surrogate.methods.problems.Train",
+    "pac_surrogate.sklearn.TransferRegressor",
     "simulators.ensemble.Pair",
     "simulators.ensemble.Side",
     "simulators.numerics.step_error.LostSolutionError",
