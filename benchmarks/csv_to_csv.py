@@ -1,12 +1,12 @@
-"""How long is the way from two CSV files to predictions with intervals in a CSV file, in Python and on the command line?
+"""Measure the time from CSV files to predictions with intervals in a CSV file, in Python and on the command line.
 
     python benchmarks/csv_to_csv.py             2,000 rows of a source, 20 of a target, 1,000 new inputs; a minute
     python benchmarks/csv_to_csv.py --quick     few rows and steps; its numbers mean nothing
 
 The files hold the deflection of loaded beams: a formula for slender beams, and one with shear. Every step is timed by the clock,
 and the median of several rounds is shown; a command includes the start of Python and the imports. Both ways have the same
-settings, and that they write the same predictions is checked. The error is that of the predictions on the new inputs, divided by
-the deviation of the truth, and the coverage the fraction of the truth inside the intervals. Writes <out>/csv_to_csv.json.
+settings, and it is checked that they write the same predictions. The error is that of the predictions on the new inputs,
+divided by the deviation of the truth; the coverage is the fraction of the truth in the intervals. Writes <out>/csv_to_csv.json.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""Files of every kind, made by the tools of their own field, and the lines of code that open each; a page shows them as a table.
+"""Files of every kind, made by the tools of their own field, and the lines of code that open each, as a page shows them.
 
 All hold the same rods: the conductivity of each rod, and its temperature at five points. A table holds one number of these.
 """
@@ -153,7 +153,7 @@ KINDS: dict[str, Kind] = {
         lambda folder: rods().to_netcdf(folder / "old.nc", engine="scipy"), f'data = pac.open_dataset("old.nc", {ARRAYS})'
     ),
     "Zarr": Kind(
-        lambda folder: rods().to_zarr(folder / "rods.zarr") and None, f'data = pac.open_dataset("rods.zarr", {ARRAYS})'
+        lambda folder: rods().to_zarr(folder / "rods.zarr", consolidated=False) and None, f'data = pac.open_dataset("rods.zarr", {ARRAYS})'
     ),
     "plain HDF5": Kind(
         lambda folder: _hdf5(folder / "rods.hdf5"),

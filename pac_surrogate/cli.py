@@ -25,6 +25,9 @@ Outputs = Annotated[
     typer.Option(help="Name or pattern of output columns or variables; repeatable.", show_default="as marked in the file"),
 ]
 Sample = Annotated[str | None, typer.Option(help="Dimension of the samples, if it cannot be told.", show_default=False)]
+Log = Annotated[
+    list[str] | None, typer.Option(help="Variable of which only ratios matter, on a logarithmic scale; repeatable.")
+]
 Valid = Annotated[float, typer.Option(help="Fraction of the samples for validation, if the file has no splits.")]
 Test = Annotated[float, typer.Option(help="Fraction of the samples for the test split, if the file has none.")]
 SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_default=False)]
@@ -87,6 +90,7 @@ def convert(
     inputs: Inputs = None,
     outputs: Outputs = None,
     sample: Sample = None,
+    log: Log = None,
     valid: Valid = 0.0,
     test: Test = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
@@ -97,7 +101,7 @@ def convert(
 
     if out.exists() and file.exists() and out.samefile(file):
         raise ValueError(f"{out}: the result would replace the file that it is made from: choose another name")
-    data = open_dataset(file, inputs, outputs, sample=sample, valid=valid, test=test, seed=seed)
+    data = open_dataset(file, inputs, outputs, sample=sample, valid=valid, test=test, seed=seed, scaling=_scaling(log))
     data.save(out, to)
     typer.echo(f"{out}: {len(data)} samples")
 
@@ -109,6 +113,7 @@ def pretrain(
     inputs: Inputs = None,
     outputs: Outputs = None,
     sample: Sample = None,
+    log: Log = None,
     test: Test = 0.0,
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [128, 128],  # noqa: B006
     cnn: Annotated[bool, typer.Option("--cnn", help="Train a CNN instead, for fields on a grid.")] = False,
@@ -126,7 +131,7 @@ def pretrain(
     import pac_surrogate as pac
 
     _check_surrogate(out, source)
-    data = pac.open_dataset(source, inputs, outputs, sample=sample, test=test)
+    data = pac.open_dataset(source, inputs, outputs, sample=sample, test=test, scaling=_scaling(log))
     _check_headline(data)
     model: Architecture = (
         pac.CNN(channels=channels, levels=levels, padding=padding, activation=activation)
@@ -145,7 +150,7 @@ def pretrain(
         device=device,
     )
     surrogate.save(out)
-    typer.echo(f"{out}: {_error_line(surrogate, data)}")
+    typer.echo(f"{out}: {_error_line(surrogate, data, surrogate.measured())}")
 
 
 @_example(
@@ -233,6 +238,7 @@ def curve(
     inputs: Inputs = None,
     outputs: Outputs = None,
     sample: Sample = None,
+    log: Log = None,
     test: Test = 0.0,
     method: Annotated[list[str], typer.Option(help="auto or a method; repeatable.")] = ["auto", *COMMON],  # noqa: B006
     size: Annotated[list[int], typer.Option(help="Number of target samples; repeatable.")] = [0, 4, 8, 16, 32],  # noqa: B006
@@ -250,11 +256,12 @@ def curve(
         from pac_surrogate.plots.panels import whole_figure
         from pac_surrogate.plots.writing import check_figure, save_figure
 
+        options: dict[str, Any] = {"sample": sample, "test": test, "scaling": _scaling(log)}
         methods = {name: _method(name, {}) for name in method}
         picture = figure or out / "curve.png"
         check_output(picture, check_figure(picture), (source, target))
         result = pac.transfer_curve(
-            *(pac.open_dataset(side, inputs, outputs, sample=sample, test=test) for side in (source, target)),
+            *(pac.open_dataset(side, inputs, outputs, **options) for side in (source, target)),
             methods=methods,
             sizes=size,
             seeds=seeds,
@@ -290,6 +297,11 @@ def _method(name: str, given: dict[str, float | None]) -> Any:
     return make_method(name, **values)
 
 
+def _scaling(log: list[str] | None) -> dict[str, Any] | None:
+    """Return the scaling of variables of which only ratios matter."""
+    return dict.fromkeys(log, "log") if log else None
+
+
 def _check_surrogate(out: Path, *inputs: Path) -> None:
     """Check, before any work, that a surrogate can be saved at a path."""
     from pac_surrogate.files.replacing import check_output
@@ -310,15 +322,20 @@ def _check_headline(data: Any) -> str:
     return headline
 
 
-def _error_line(surrogate: Any, data: Any) -> str:
-    """Return the headline error on the test split, or why it is undefined: no exception, as the surrogate is already saved."""
+def _error_line(surrogate: Any, data: Any, known: str | None = None) -> str:
+    """Return the headline error on the test split, or why it is undefined: no exception, as the surrogate is already saved.
+
+    Args:
+        surrogate: the surrogate.
+        data: data with a test split, or without one.
+        known: what is known of the error without a test split.
+    """
     from pac_surrogate.curves.errors import METRICS
     from pac_surrogate.data.undefined_metrics import UndefinedMetricError
     from pac_surrogate.surrogates.batch_prediction import predict_many
 
     headline = _check_headline(data)
     if not data.has_split("test"):
-        known = surrogate.measured()
         return "no test split to measure on" + (f", validated on {known}" if known else "")
     (prediction,) = predict_many([surrogate], [data.test])
     try:
