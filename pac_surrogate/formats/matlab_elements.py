@@ -6,6 +6,7 @@ they are complex. A compressed element holds others, and has a checksum.
 Source: MathWorks, MAT-File Format.
 """
 
+import math
 import mmap
 import struct
 import zlib
@@ -16,8 +17,9 @@ from pac_surrogate.files.attributes import DatasetError
 HEADER = 128
 MATRIX, COMPRESSED, SIGNED, UNSIGNED = 14, 15, 5, 6
 SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}  # bytes of an item, by type
-CHARACTERS, SPARSE, NUMBERS = 4, 5, range(6, 16)  # classes of matrices
+CONTAINERS, CHARACTERS, SPARSE, NUMBERS = (1, 2, 3), 4, 5, range(6, 16)  # classes: cells, structures and objects first
 COMPLEX = 8
+KEPT = 256  # bytes of an element, enough for flags and dimensions
 DEEPEST = 64
 REMEDY = "it is damaged or incomplete, generate or download it again"
 
@@ -43,7 +45,7 @@ def check_elements(path: Path) -> None:
 
 
 def _elements(data: memoryview, order: str, depth: int) -> list[tuple[int, bytes]]:
-    """Check the elements in some bytes and in each other, and return their types with their first bytes."""
+    """Check the elements in some bytes and in each other, and return their types with their first bytes (`KEPT`)."""
     found = []
     place = 0
     if depth > DEEPEST:
@@ -67,7 +69,7 @@ def _elements(data: memoryview, order: str, depth: int) -> list[tuple[int, bytes
                 raise DatasetError(
                     f"an element must have a known type and length, it has type {kind} and {size} bytes: {REMEDY}"
                 )
-            found.append((kind, bytes(inner[:8])))
+            found.append((kind, bytes(inner[:KEPT])))
         place = place + 8 if start == place + 4 else start + size + (0 if kind == COMPRESSED else -size % 8)
     return found
 
@@ -85,6 +87,13 @@ def _check_matrix(parts: list[tuple[int, bytes]], order: str) -> None:
         required = [SIGNED, 1] + [0] * count
     elif of_class == SPARSE:
         required = [SIGNED, 1, SIGNED, SIGNED] + [0] * count
+    elif of_class in CONTAINERS:
+        inside = [one for one, _ in parts].count(MATRIX)
+        dims = parts[1][1] if len(parts) > 1 else b""
+        declared = math.prod(struct.unpack(f"{order}{len(dims) // 4}i", dims[: len(dims) // 4 * 4]))
+        if len(parts) < 3 or declared > max(inside, 1):
+            raise DatasetError(f"an array of {declared} cells or structures must hold as many, one holds {inside}: {REMEDY}")
+        return
     else:
         return
     kinds = [one for one, _ in parts[1:]]
