@@ -22,6 +22,7 @@ from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.files.replacing import Kind, replacing
 from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.matlab_elements import check_elements
 from pac_surrogate.formats.plain_hdf5 import check_storage, lazy_hdf5
 from pac_surrogate.formats.unnamed import METADATA, collect, is_numeric, metadata_of, restore, texts_apart
 
@@ -49,6 +50,7 @@ def open_matlab(path: Path) -> xr.Dataset:
 def _open_5(path: Path) -> xr.Dataset:
     from scipy.io import loadmat, whosmat
 
+    check_elements(path)
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("error")  # SciPy warns of a damaged or repeated variable and goes on
         kinds = {name: kind for name, _, kind in whosmat(file)}

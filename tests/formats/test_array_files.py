@@ -328,3 +328,40 @@ def test_an_array_in_another_file_is_refused(tmp_path):
         file.create_dataset("u", (6, 2), "f8", external=[(str(tmp_path / "other"), 0, h5py.h5f.UNLIMITED)])
     with pytest.raises(DatasetError, match="'u' must be stored in this file"):
         open_arrays(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("name", UNNAMED)
+def test_damaged_bytes_are_harmless_or_one_line(name, tmp_path):
+    path = tmp_path / name
+    UNNAMED[name](path)
+    whole, generator = path.read_bytes(), np.random.default_rng(1)
+    lines = []
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in generator.integers(0, [len(whole), min(len(whole), 400)]):  # half of them where the file begins
+            damaged[place] = generator.integers(256)
+        path.write_bytes(damaged)
+        try:
+            open_arrays(path).load()
+        except DatasetError as error:
+            lines.append(str(error))
+    assert len(lines) > 5
+    assert all(line.startswith(f"{path}: ") and "\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (128, 9, "must hold matrices only"),
+        (132, 255, "must end inside it"),
+        (145, 8, "must have 4 parts after its flags, one has others"),  # the flag of complex numbers, which SciPy believes
+        (184, 14, "generate or download it again"),  # the type of the numbers: a matrix
+    ],
+)
+def test_a_damaged_type_or_length_in_a_mat_file_is_refused_before_scipy_reads_it(place, value, message, tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"u": FIELD})
+    data = bytearray((tmp_path / "a.mat").read_bytes())
+    data[place] = value
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(DatasetError, match=message):
+        open_arrays(tmp_path / "a.mat")

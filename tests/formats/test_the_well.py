@@ -237,8 +237,9 @@ def test_moments_of_blocks_are_those_of_all_numbers():
 
 def test_the_loader_of_the_well_reads_what_is_written_with_its_normalisation(folder, tmp_path):
     pytest.importorskip("the_well", reason="it pins an old fsspec: pip install --no-deps the_well==1.2.0 einops")
+    import yaml
     from the_well.data import WellDataset
-    from the_well.data.normalization import ZScoreNormalization
+    from the_well.data.normalization import RMSNormalization
 
     root, stored = folder
     first = open_arrays(root)
@@ -259,12 +260,15 @@ def test_the_loader_of_the_well_reads_what_is_written_with_its_normalisation(fol
         path=str(tmp_path / "again"),
         well_split_name="train",
         use_normalization=True,
-        normalization_type=ZScoreNormalization,
+        normalization_type=RMSNormalization,
     )
-    density = stored["density"][:5]
-    expected = (density[1, 1] - density.mean(dtype=np.float64)) / density.std(dtype=np.float64)
-    # Means and deviations are rounded to float32 by the loader, as are the fields, which are of order 1.
+    density, velocity = stored["density"][:5].astype(np.float64), stored["velocity"][:5].astype(np.float64)
+    expected = density[1, 1] / np.sqrt(np.square(density).mean())
+    # The loader rounds the statistics to float32, as the fields are, which are of order 1.
     np.testing.assert_allclose(scaled[3]["input_fields"][0, ..., 0], expected, rtol=0, atol=1e-6)
+    statistics = yaml.safe_load((tmp_path / "again/stats.yaml").read_text())
+    np.testing.assert_allclose(statistics["mean"]["velocity"], velocity.mean((0, 1, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(statistics["std_delta"]["density"], np.diff(density, axis=1).std(), rtol=1e-12)
 
 
 def test_the_export_of_the_well_to_xarray_reads_what_is_written(flow, tmp_path):
