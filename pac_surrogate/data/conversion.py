@@ -4,23 +4,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from pac_surrogate.data.dataset import Dataset, open_dataset
+from pac_surrogate.data.missing_values import names_of
 from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import Shown
 
 Given: TypeAlias = Dataset | Path | str | Sequence[Any]  # what `as_dataset` takes
 
 
-def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
+def as_dataset(name: str, given: Any, outputs: Any = None, *, gaps: bool = False) -> Dataset:
     """Return a dataset unchanged, the dataset of a file, or a dataset made of arrays (x, y).
 
     Args:
         name: name of the argument, for the message.
         given: a Dataset, the path of a data file, or a pair of arguments of `Dataset.from_arrays`.
         outputs: the outputs y, if `given` is the inputs x alone.
+        gaps: whether outputs may be missing.
 
     Raises:
-        ValueError: if it is none of these.
+        ValueError: if it is none of these, or outputs are missing.
     """
     if outputs is not None:
         if any(
@@ -33,6 +37,8 @@ def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
             )
         given = (given, outputs)
     if isinstance(given, Dataset):
+        if not gaps:
+            check_complete(name, given)
         return given
     if isinstance(given, str | Path):
         return open_dataset(given)
@@ -42,3 +48,34 @@ def as_dataset(name: str, given: Any, outputs: Any = None) -> Dataset:
         f"{name} must be a Dataset, the path of a data file, or two arrays (x, y), got {got(given)}: "
         "Dataset.from_arrays(x, y) makes one"
     )
+
+
+def check_complete(name: str, data: Dataset) -> None:
+    """Refuse a dataset of which outputs are missing.
+
+    Raises:
+        ValueError: if there are any; the message names the outputs.
+    """
+    if data.has_missing:
+        lacking = ", ".join(variable.name for variable in data.outputs if np.isnan(data[variable.name]).any())
+        raise ValueError(
+            f"{name} must have all outputs of every sample, some of {lacking} are missing: only the target of transfer may "
+            "lack outputs; leave these samples out with Dataset.from_arrays(..., missing='drop')"
+        )
+
+
+def check_some_present(name: str, data: Dataset) -> None:
+    """Refuse a dataset with an output that all samples of its train split lack.
+
+    Raises:
+        ValueError: if there is one; the message names it.
+    """
+    if data.has_missing:
+        seen = data.seen.output_matrix
+        none = np.flatnonzero(np.isnan(seen).all(0))
+        if len(none):
+            lacking = names_of([v.name for v in data.outputs], [v.size for v in data.outputs], none)
+            raise ValueError(
+                f"{name} must have every output in at least 1 training sample, {lacking} is missing in all {len(seen)}: leave "
+                "this output out"
+            )

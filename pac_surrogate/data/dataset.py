@@ -15,6 +15,7 @@ from jaxtyping import Float, Integer
 
 from pac_surrogate.data.arrays import check_unlabelled
 from pac_surrogate.data.description import describe_arrays
+from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.origins import Arrays, DataFile, file_state
 from pac_surrogate.data.rows import Rows, content_order, positions
 from pac_surrogate.files.layout import Description, read_description
@@ -68,6 +69,7 @@ class Dataset(Shown):
         scaling: Mapping[str, Scaling] | None = None,
         attributes: Mapping[str, Any] | None = None,
         bounds: Mapping[str, Bounds] | Bounds | None = None,
+        missing: Missing | None = None,
     ) -> "Dataset":
         """Make a dataset of NumPy or torch arrays (sample, ...), which are copied.
 
@@ -90,6 +92,12 @@ class Dataset(Shown):
                 output's name; None is an open side, as in {"pressure": (0, None)}. A surrogate of these data, as source or
                 target, projects its predictions onto the bounds, and cuts its intervals by them: an error never grows by
                 that, and an interval never loses the truth. To learn ratios of a positive quantity, choose the scaling "log".
+            missing: what is done with samples of which a number is NaN or masked. By default they are refused. "drop" leaves
+                these samples out. "mask" keeps them if only outputs are missing, as NaN: such data can be the target of a
+                `transfer`, which learns every output from the samples that have it, and nothing else.
+
+        Warns:
+            DataWarning: if samples are left out.
 
         Raises:
             ValueError: if lengths disagree, values are missing or not finite real numbers, a table or labelled array is given,
@@ -111,6 +119,7 @@ class Dataset(Shown):
             scaling=scaling,
             attributes=attributes,
             bounds=bounds,
+            missing=missing,
         )
         return cls(Arrays(arrays), description)
 
@@ -134,6 +143,7 @@ class Dataset(Shown):
             "samples": f"{len(self):,}" + (f" ({', '.join(splits)})" if len(splits) > 1 else ""),
             "inputs": listed([described(variable) for variable in self.inputs]),
             "outputs": listed([described(variable) for variable in self.outputs]),
+            "missing": f"{int(np.isnan(self.output_matrix).sum()):,} numbers of the outputs" if self.has_missing else None,
             "file": str(self._origin.path) if isinstance(self._origin, DataFile) else None,
         }
 
@@ -174,6 +184,11 @@ class Dataset(Shown):
         """Numbers of columns of the input matrix and of the output matrix."""
         inputs, outputs = (sum(variable.size for variable in side) for side in (self.inputs, self.outputs))
         return inputs, outputs
+
+    @cached_property
+    def has_missing(self) -> bool:
+        """Whether some samples lack some outputs, which are then NaN; see `from_arrays`. A file has all of its numbers."""
+        return isinstance(self._origin, Arrays) and bool(np.isnan(self._matrix(self.outputs)).any())
 
     @cached_property
     def train(self) -> "Dataset":

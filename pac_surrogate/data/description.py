@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
+from pac_surrogate.data.missing_values import Missing, check_missing, numbers_or_nan, without_gaps
 from pac_surrogate.files.layout import Description
+from pac_surrogate.files.missing import REPAIR
 from pac_surrogate.files.splits import make_split, make_subset_order
 from pac_surrogate.files.variables import (
     UNBOUNDED,
@@ -41,6 +43,7 @@ def describe_arrays(
     scaling: Mapping[str, Scaling] | None,
     attributes: Mapping[str, Any] | None,
     bounds: Mapping[str, Bounds] | Bounds | None = None,
+    missing: Missing | None = None,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
 
@@ -48,7 +51,8 @@ def describe_arrays(
         ValueError: under the conditions that `Dataset.from_arrays` lists.
     """
     given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
-    sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
+    check_missing(missing)
+    sides = [{name: _numbers(name, values, missing) for name, values in side.items()} for side in given]
     arrays = sides[0] | sides[1]
     if not all(sides) or len(arrays) < len(sides[0]) + len(sides[1]):
         raise ValueError(f"inputs and outputs of different names are required, got {[*sides[0]]} and {[*sides[1]]}")
@@ -56,6 +60,9 @@ def describe_arrays(
     for name, values in arrays.items():
         if len(values) != samples or samples == 0:
             raise ValueError(f"variables must have the same number of samples, at least 1; {name} has {len(values)}")
+    if missing == "drop":
+        arrays = without_gaps(arrays)
+        samples = len(next(iter(arrays.values())))
     axes, units, scaling = (
         as_options(label, option, arrays, example)
         for label, option, example in (("axes", axes, ("x",)), ("units", units, "K"), ("scaling", scaling, "log"))
@@ -78,7 +85,10 @@ def describe_arrays(
         for name, values in arrays.items()
     }
     for name, values in arrays.items():
-        check_finite(variables[name], values, np.arange(samples))
+        remedies = ["missing='drop'", *(["missing='mask'"] if name in sides[1] else [])]
+        remedy = f"{REPAIR}, or pass {' or '.join(remedies)}"
+        gaps = missing == "mask" and name in sides[1]
+        check_finite(variables[name], values, np.arange(samples), gaps=gaps, remedy=remedy)
     inputs, outputs = (tuple(variables[name] for name in side) for side in sides)
     (seed,) = whole_numbers(seed=seed)
     split = make_split(samples, valid=_fraction("valid", valid, samples), test=_fraction("test", test, samples), seed=seed)
@@ -89,8 +99,8 @@ def describe_arrays(
     return arrays, Description(inputs, outputs, coordinates, described, split, order)
 
 
-def _numbers(name: str, values: Any) -> np.ndarray:
-    array = as_numbers(name, values)
+def _numbers(name: str, values: Any, missing: Missing | None) -> np.ndarray:
+    array = as_numbers(name, values) if missing is None else numbers_or_nan(name, values)
     if array.ndim == 0:
         raise ValueError(f"{name} must be an array (sample, ...) of real numbers, got one number")
     return array

@@ -70,6 +70,8 @@ class Surrogate(Shown):
     def _shown(self) -> dict[str, Any]:
         adapted = self.provenance.get("transfer", {})
         inputs, outputs = (listed([described(variable) for variable in side]) for side in self.layout)
+        folds = getattr(self.predictor, "folds", (self.folds,))  # every group of outputs may have its own
+        fits = sum(len(one.members) for one in folds if one is not None)
         return {
             "predictor": self.predictor,
             "inputs": inputs,
@@ -79,7 +81,7 @@ class Surrogate(Shown):
             "transferred to": _samples(adapted),
             "method": adapted.get("method"),
             "choice": self.choice and self.choice.reason,
-            "intervals": None if self.folds is None else f"from {len(self.folds.members)} fits without a part of the samples",
+            "intervals": f"from {fits} fits without a part of the samples" if fits else None,
         }
 
     @property
