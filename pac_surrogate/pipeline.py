@@ -137,6 +137,7 @@ def transfer(
     batch_size: int = 128,
     folds: int = 5,
     intervals: bool = True,
+    regrid: bool = False,
     device: str = "auto",
 ) -> Surrogate:
     """Adapt a source surrogate to a target of which few samples are available.
@@ -171,14 +172,16 @@ def transfer(
             most as many folds as distinct inputs.
         intervals: whether to fit also without each of at most 10 parts of the samples, in the same stacks, for
             `predict_interval`; "auto" needs no such fits.
+        regrid: whether to interpolate the fields of `data` linearly onto the grid of the surrogate, see `Dataset.regrid`. The
+            result predicts on the surrogate's grid, and its intervals and errors are those on this grid.
         device: "auto" means CUDA if it is available.
 
     Warns:
         DataWarning: if samples repeat inputs, which are then left out together; if outputs are new to the surrogate; if a
-            variable is on another grid; if the source holds a variable at a set point and the target varies it; if the target
-            varies a variable too little for float64 on the source's scale; if the surrogate's record of its own data
-            contradicts `data` or `source`; or if the source network's own error makes up more than half of the squared error
-            that is left on the target (see above).
+            variable is on another grid, or is interpolated; if the source holds a variable at a set point and the target varies
+            it; if the target varies a variable too little for float64 on the source's scale; if the surrogate's record of its
+            own data contradicts `data` or `source`; or if the source network's own error makes up more than half of the squared
+            error that is left on the target (see above).
         ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
 
     Raises:
@@ -188,7 +191,8 @@ def transfer(
     check_some_present("data", data)
     source = None if source is None else as_dataset("source", source)
     seed = whole_seed(seed)
-    check_flags(intervals=intervals)
+    check_flags(intervals=intervals, regrid=regrid)
+    data = data.regrid(surrogate) if regrid else data
     chosen = as_method(method)
     prepared = prepare(surrogate, data, source)
     case = prepared.case(Budget(steps, source_steps, batch_size, folds), seed)

@@ -348,7 +348,8 @@ class Surrogate(Shown):
         """Warn if variables lie on other grid points in the data."""
         variables = [v for v in (*data.inputs, *data.outputs) if v.axes]
         for line in strange_grids(self.coordinates, variables, data.coordinates):
-            warnings.warn(f"{line}: interpolate one onto the grid of the other", DataWarning, stacklevel=4)
+            remedy = "interpolate one onto the grid of the other, as data.regrid(surrogate) does"
+            warnings.warn(f"{line}: {remedy}", DataWarning, stacklevel=4)
 
     def save(self, path: str | Path) -> None:
         """Write the surrogate as safetensors with a JSON header, either completely or not at all.

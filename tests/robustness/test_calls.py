@@ -183,6 +183,7 @@ REFUSED = {
     "pac.Dataset.from_arrays(x, y, axes={'input': 3})": "the axes of input must be names, such as ('time', 'x'), got 3",
     "pac.Dataset.from_arrays(x, y, units={'output': 3})": "the unit of a variable must be texts, got 'output' and 3",
     "pac.Dataset.from_arrays(x, y, scaling={'nothing': 'log'})": "scaling must name variables (input, output), got nothing",
+    "target.regrid('source.h5')": "regrid takes the Dataset or the Surrogate whose grid is wanted, got 'source.h5'",
     "pac.Dataset.from_arrays(x, y, bounds=1)": "the bounds of output must be two numbers, the lower one first",
     "pac.Dataset.from_arrays(x, y, bounds={'output': (1, 0)})": "with None for an open side, such as (0, 1) or (0, None), got",
     "pac.Dataset.from_arrays(x, y, bounds={'input': (0, 1)})": "bounds must name variables (output), got input",
