@@ -3,7 +3,7 @@
     python benchmarks/csv_to_csv.py             2,000 rows of a source, 20 of a target, 1,000 new inputs; a minute
     python benchmarks/csv_to_csv.py --quick     few rows and steps; its numbers mean nothing
 
-The files hold the deflection of loaded beams: a formula for slender beams, and one with shear. Every step is timed by the clock,
+The files hold the deflection of loaded beams: a formula for slender beams, and one with shear. Every step is timed by the clock
 and the median of several rounds is shown; a command includes the start of Python and the imports. Both ways have the same
 settings, and it is checked that they write the same predictions. The error is that of the predictions on the new inputs,
 divided by the deviation of the truth; the coverage is the fraction of the truth in the intervals. Writes <out>/csv_to_csv.json.

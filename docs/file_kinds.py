@@ -153,7 +153,8 @@ KINDS: dict[str, Kind] = {
         lambda folder: rods().to_netcdf(folder / "old.nc", engine="scipy"), f'data = pac.open_dataset("old.nc", {ARRAYS})'
     ),
     "Zarr": Kind(
-        lambda folder: rods().to_zarr(folder / "rods.zarr", consolidated=False) and None, f'data = pac.open_dataset("rods.zarr", {ARRAYS})'
+        lambda folder: rods().to_zarr(folder / "rods.zarr", consolidated=False) and None,
+        f'data = pac.open_dataset("rods.zarr", {ARRAYS})',
     ),
     "plain HDF5": Kind(
         lambda folder: _hdf5(folder / "rods.hdf5"),

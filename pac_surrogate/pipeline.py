@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from pac_surrogate.data.conversion import Given, as_dataset
+from pac_surrogate.data.conversion import Given, as_dataset, check_some_present
 from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import group_mean
+from pac_surrogate.data.scaling import Scaling
+from pac_surrogate.methods.by_outputs import ByOutputs
 from pac_surrogate.methods.case import Budget, Case
 from pac_surrogate.methods.folds import LeaveOut
 from pac_surrogate.methods.method import Method, Outcome, check_case, needs_target
 from pac_surrogate.methods.pruned.exempt import READOUT
 from pac_surrogate.methods.pruned.pac import Allocate
 from pac_surrogate.methods.specification import Choosable, as_method, make_described
+from pac_surrogate.predictors import OutputGroups
 from pac_surrogate.prepare import Prepared, prepare, warn_of, warn_of_strangers
 from pac_surrogate.runner import Solver, run
 from pac_surrogate.surrogates.layout import same_variables
@@ -134,9 +137,14 @@ def transfer(
     batch_size: int = 128,
     folds: int = 5,
     intervals: bool = True,
+    regrid: bool = False,
     device: str = "auto",
 ) -> Surrogate:
     """Adapt a source surrogate to a target of which few samples are available.
+
+    Outputs that the target lacks in some samples (`Dataset.from_arrays(..., missing="mask")`) are divided into groups that have
+    the same samples. Each group is fitted by itself, with every method, as a transfer of its outputs and samples alone: no
+    information passes between groups, a trained network is trained once for each of them, and `source_task` is not kept.
 
     The warning about the source network compares mean squares over the outputs, in the same units. One is its error on samples
     of its own source: that which `pretrain` measured, or else that on the valid or test split of `source`. The other is the
@@ -164,30 +172,35 @@ def transfer(
             most as many folds as distinct inputs.
         intervals: whether to fit also without each of at most 10 parts of the samples, in the same stacks, for
             `predict_interval`; "auto" needs no such fits.
+        regrid: whether to interpolate the fields of `data` linearly onto the grid of the surrogate, see `Dataset.regrid`. The
+            result predicts on the surrogate's grid, and its intervals and errors are those on this grid.
         device: "auto" means CUDA if it is available.
 
     Warns:
         DataWarning: if samples repeat inputs, which are then left out together; if outputs are new to the surrogate; if a
-            variable is on another grid; if the source holds a variable at a set point and the target varies it; if the target
-            varies a variable too little for float64 on the source's scale; if the surrogate's record of its own data
-            contradicts `data` or `source`; or if the source network's own error makes up more than half of the squared error
-            that is left on the target (see above).
+            variable is on another grid, or is interpolated; if the source holds a variable at a set point and the target varies
+            it; if the target varies a variable too little for float64 on the source's scale; if the surrogate's record of its
+            own data contradicts `data` or `source`; or if the source network's own error makes up more than half of the squared
+            error that is left on the target (see above).
         ExtrapolationWarning: if target inputs leave the range of the source by more than its width.
 
     Raises:
         ValueError: if the training diverges, data do not fit the surrogate, or `source` is missing.
     """
     surrogate = as_surrogate(surrogate)
-    data = as_dataset("data", data, y, like=surrogate)
+    data = as_dataset("data", data, y, like=surrogate, gaps=True)
+    check_some_present("data", data)
     source = None if source is None else as_dataset("source", source, like=surrogate)
     seed = whole_seed(seed)
-    check_flags(intervals=intervals)
+    check_flags(intervals=intervals, regrid=regrid)
+    data = data.regrid(surrogate) if regrid else data
     chosen = as_method(method)
     prepared = prepare(surrogate, data, source)
     case = prepared.case(Budget(steps, source_steps, batch_size, folds), seed)
     check_case(chosen, case)
     warn_of(surrogate, data, source, prepared, stacklevel=4)
-    outcome = _outcome(LeaveOut(chosen) if intervals else chosen, case, device)
+    fitted: Method = LeaveOut(chosen) if intervals else chosen
+    outcome = _outcome(ByOutputs((fitted,)) if case.target.has_missing else fitted, case, device)
     adapted = remembered(outcome, case)
     if not needs_target(outcome.method):
         _warn_of_source(surrogate, source, prepared, adapted)
@@ -223,24 +236,44 @@ def remembered(outcome: Outcome, case: Case) -> Surrogate:
 
 def _warn_of_source(surrogate: Surrogate, source: Dataset | None, prepared: Prepared, adapted: Surrogate) -> None:
     """Warn if the source network's own error makes up more than half of what is left on the target; see `transfer`."""
-    left, matched = _left(adapted), prepared.matched
-    if left is None or not same_variables(matched.outputs, adapted.outputs):  # of new outputs the source has no error
+    matched = prepared.matched
+    if not same_variables(matched.outputs, adapted.outputs):  # of new outputs the source has no error
         return
-    own, scale = known_error(surrogate, source), adapted.scaling.outputs.deviation
-    varies = (scale > 0) & (matched.scaling.outputs.deviation > 0)
-    error = torch.cat([torch.full((v.size,), own.get(v.name, 0.0), dtype=torch.float64) for v in adapted.outputs])
-    part = float((error * matched.scaling.outputs.deviation / scale)[varies].square().mean())
-    y = torch.as_tensor(np.asarray(adapted.scaling.standardise(prepared.target).output_matrix, dtype=np.float64))
-    spread = float(y[:, varies].var(0, correction=0).mean())
-    mean, deviation = left
-    if PART * (mean + deviation) < part < OVERCOME * mean and spread > 0:
-        warnings.warn(
-            f"the source network is the bottleneck: its error on samples of its own source is {(part / spread) ** 0.5:.2g} of "
-            f"the target's deviation, and the result's on target samples left out is {(mean / spread) ** 0.5:.2g}: pretrain it "
-            "with more steps, a wider network or more samples",
-            DataWarning,
-            stacklevel=4,
-        )
+    for whose, own, columns in _groups(adapted):
+        left = _left(own)
+        if left is None:
+            continue
+        known, before, outputs = known_error(surrogate, source), matched.scaling.outputs.pick(columns), own.scaling.outputs
+        scale = outputs.deviation
+        varies = (scale > 0) & (before.deviation > 0)
+        error = torch.cat([torch.full((v.size,), known.get(v.name, 0.0), dtype=torch.float64) for v in adapted.outputs])
+        part = float((error[columns] * before.deviation / scale)[varies].square().mean())
+        given = torch.as_tensor(np.asarray(prepared.target.output_matrix, dtype=np.float64))[:, columns]
+        y = outputs.standardise(given[~torch.isnan(given[:, 0])])  # all outputs of a group have the same samples
+        spread = float(y[:, varies].var(0, correction=0).mean())
+        mean, deviation = left
+        if PART * (mean + deviation) < part < OVERCOME * mean and spread > 0:
+            warnings.warn(
+                f"the source network is the bottleneck{whose}: its error on samples of its own source is "
+                f"{(part / spread) ** 0.5:.2g} of the target's deviation, and the result's on target samples left out is "
+                f"{(mean / spread) ** 0.5:.2g}: pretrain it with more steps, a wider network or more samples",
+                DataWarning,
+                stacklevel=4,
+            )
+
+
+def _groups(adapted: Surrogate) -> list[tuple[str, Surrogate, torch.Tensor]]:
+    """Return the surrogate of each group of outputs that was fitted by itself, its name for a message, and its columns."""
+    scaling, predictor = adapted.scaling, adapted.predictor
+    if not isinstance(predictor, OutputGroups):
+        return [("", adapted, torch.arange(len(scaling.outputs.mean)))]
+    found = []
+    for label, member, folds, columns in zip(
+        predictor.labels, predictor.members, predictor.folds, predictor.columns, strict=True
+    ):
+        picked = Scaling(scaling.inputs, scaling.outputs.pick(columns))
+        found.append((f" of {label}", dataclasses.replace(adapted, predictor=member, folds=folds, scaling=picked), columns))
+    return found
 
 
 def _left(adapted: Surrogate) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ import torch
 
 from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.matching import DEFAULTS, grid_of, is_numbered, match_all, match_columns, strange_grids
+from pac_surrogate.data.matching import DEFAULTS, REGRID, grid_of, is_numbered, match_all, match_columns, strange_grids
 from pac_surrogate.data.repeats import groups_of, repeated
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import Variable
@@ -129,7 +129,9 @@ def warn_of(surrogate: Surrogate, data: Dataset, source: Dataset | None, prepare
     lines = _new_outputs(surrogate, data)
     fields = [variable for variable in (*data.inputs, *data.outputs) if variable.axes]
     for line in strange_grids(surrogate.coordinates, fields, data.coordinates):
-        lines.append(f"{line}: taken point by point; interpolate one onto the grid of the other if that is not meant")
+        lines.append(
+            f"{line}: taken point by point; interpolate one onto the grid of the other, {REGRID}, if that is not meant"
+        )
     lines += _set_points(prepared)
     lines += _vanishing(prepared)
     lines += _repeats(prepared, data)
@@ -205,7 +207,7 @@ def _new_outputs(surrogate: Surrogate, data: Dataset) -> list[str]:
         grids = grid_of(ours[name], surrogate.coordinates), grid_of(same[0], data.coordinates)
         return [
             f"{name} is {grids[0]} in the surrogate and {grids[1]} in the target, so it gets a new readout and the source's "
-            "readout is lost: interpolate the target onto the grid of the source to keep it"
+            f"readout is lost: interpolate the target onto the grid of the source, {REGRID}, to keep it"
         ]
     names = ", ".join(variable.name for variable in new)
     return [

@@ -4,6 +4,7 @@ The file is longer than 300 lines because the class is public and the descriptio
 """
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,10 +15,13 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from pac_surrogate.data.arrays import check_unlabelled
+from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.description import describe_arrays
 from pac_surrogate.data.labelled import describe_labelled, labelled, with_split
+from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import find_variable
 from pac_surrogate.data.origins import Arrays, DataFile, Labelled
+from pac_surrogate.data.regridding import axes_to_regrid, described_errors, error_of, interpolated, regridded
 from pac_surrogate.data.rows import Rows, content_order, positions
 from pac_surrogate.data.saving import writer_of
 from pac_surrogate.data.tables import describe_table, index_of, table_of
@@ -74,6 +78,7 @@ class Dataset(Shown):
         coordinates: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
         bounds: Mapping[str, Bounds] | Bounds | None = None,
+        missing: Missing | None = None,
     ) -> "Dataset":
         """Make a dataset of NumPy or torch arrays (sample, ...), which are copied.
 
@@ -98,6 +103,12 @@ class Dataset(Shown):
                 output's name; None is an open side, as in {"pressure": (0, None)}. A surrogate of these data, as source or
                 target, projects its predictions onto the bounds, and cuts its intervals by them: an error never grows by
                 that, and an interval never loses the truth. To learn ratios of a positive quantity, choose the scaling "log".
+            missing: what is done with samples of which a number is NaN or masked. By default they are refused. "drop" leaves
+                these samples out. "mask" keeps them if only outputs are missing, as NaN: such data can be the target of a
+                `transfer`, which learns every output from the samples that have it, and nothing else.
+
+        Warns:
+            DataWarning: if samples are left out.
 
         Raises:
             ValueError: if lengths disagree, values are missing or not finite real numbers, a table or labelled array is given,
@@ -108,8 +119,9 @@ class Dataset(Shown):
             if isinstance(side, Dataset):
                 raise ValueError(f"{name} must be an array or a dictionary of arrays, got a Dataset: pass data.{name}")
             check_unlabelled(name, side)
-        options: dict[str, Any] = {"axes": axes, "units": units, "scaling": scaling, "attributes": attributes, "bounds": bounds}
-        arrays, description = describe_arrays(x, y, valid=valid, test=test, seed=seed, coordinates=coordinates, **options)
+        options: dict[str, Any] = {"axes": axes, "units": units, "scaling": scaling, "attributes": attributes}
+        options |= {"valid": valid, "test": test, "seed": seed, "bounds": bounds, "missing": missing}
+        arrays, description = describe_arrays(x, y, coordinates=coordinates, **options)
         return cls(Arrays(arrays), description)
 
     @classmethod
@@ -126,6 +138,7 @@ class Dataset(Shown):
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
         bounds: Mapping[str, Bounds] | Bounds | None = None,
+        missing: Missing | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> "Dataset":
         """Make a dataset of columns of a pandas DataFrame, which are copied; its index labels the samples.
@@ -144,6 +157,7 @@ class Dataset(Shown):
             units: unit of a variable, by its name, in place of the one in brackets.
             scaling: scaling of a variable, by its name; see `from_arrays`.
             bounds: bounds of the outputs; see `from_arrays`.
+            missing: what is done where numbers are missing; see `from_arrays`.
             attributes: global attributes; see `from_arrays`.
 
         Raises:
@@ -151,6 +165,7 @@ class Dataset(Shown):
                 output; if an entry is missing; or under the conditions of `from_arrays`.
         """
         options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
+        options["missing"] = missing
         arrays, description = describe_table(table, inputs, outputs, like, units=units, scaling=scaling, **options)
         return cls(Arrays(arrays), description)
 
@@ -170,6 +185,7 @@ class Dataset(Shown):
         units: Mapping[str, str] | None = None,
         scaling: Mapping[str, Scaling] | None = None,
         bounds: Mapping[str, Bounds] | Bounds | None = None,
+        missing: Missing | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> "Dataset":
         """Make a dataset of variables of an xarray Dataset, with their units, dimensions and coordinates.
@@ -193,6 +209,7 @@ class Dataset(Shown):
             units: unit of a variable or of an axis, by its name, in place of its attribute `units`.
             scaling: scaling of a variable, by its name; see `from_arrays`.
             bounds: bounds of the outputs; see `from_arrays`.
+            missing: what is done where numbers are missing; see `from_arrays`.
             attributes: global attributes in addition to those of the dataset.
 
         Raises:
@@ -200,6 +217,7 @@ class Dataset(Shown):
                 the conditions of `from_arrays`.
         """
         options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
+        options["missing"] = missing
         return cls(
             *describe_labelled(dataset, inputs, outputs, like, sample, axes=axes, units=units, scaling=scaling, **options)
         )
@@ -245,6 +263,7 @@ class Dataset(Shown):
             "samples": f"{len(self):,}" + (f" ({', '.join(splits)})" if len(splits) > 1 else ""),
             "inputs": listed([described(variable) for variable in self.inputs]),
             "outputs": listed([described(variable) for variable in self.outputs]),
+            "missing": f"{int(np.isnan(self.output_matrix).sum()):,} numbers of the outputs" if self.has_missing else None,
             "file": None if self.file is None else str(self.file),
         }
 
@@ -288,6 +307,11 @@ class Dataset(Shown):
         return inputs, outputs
 
     @cached_property
+    def has_missing(self) -> bool:
+        """Whether some samples lack some outputs, which are then NaN; see `from_arrays`. A file has all of its numbers."""
+        return isinstance(self._origin, Arrays) and bool(np.isnan(self._matrix(self.outputs)).any())
+
+    @cached_property
     def train(self) -> "Dataset":
         """The samples to train on, in the order of draw 0: `train[:n]` is `subset(0, n)`."""
         return self._pick_split("train", self._subset_order[0])
@@ -321,7 +345,7 @@ class Dataset(Shown):
         if np.array_equal(order, np.arange(len(self))):
             return self
         rows = {name: self._values(name)[order] for name in self._variables}
-        found = Dataset(Arrays(rows), self._description, whole=False)
+        found = Dataset(Arrays(rows), replace(self._description, labels=None), whole=False)
         found.__dict__["training"] = found  # sorting it again would find the same order
         return found
 
@@ -366,7 +390,7 @@ class Dataset(Shown):
                 columns = matrix[:, first : first + variable.size]
                 arrays[variable.name] = columns.reshape(len(self), *variable.shape).copy()
                 first += variable.size
-        return Dataset(Arrays(arrays), self._description, whole=self._whole)
+        return Dataset(Arrays(arrays), replace(self._description, labels=self._labels()), whole=self._whole)
 
     def as_variables(
         self,
@@ -384,8 +408,41 @@ class Dataset(Shown):
             output_columns: likewise, for the new outputs and the output matrix.
         """
         matrices = self._matrix(self.inputs)[:, input_columns], self._matrix(self.outputs)[:, output_columns]
-        description = replace(self._description, inputs=tuple(inputs), outputs=tuple(outputs))
+        description = replace(self._description, inputs=tuple(inputs), outputs=tuple(outputs), labels=self._labels())
         return Dataset(Arrays({}), description, np.arange(len(self)), whole=self._whole).with_matrices(*matrices)
+
+    def regrid(self, onto: Any) -> "Dataset":
+        """Return a dataset in memory with its fields interpolated linearly onto the grid of another dataset or a surrogate.
+
+        Along every axis of numbers, the points of the other grid are reached by linear interpolation between the coordinates of
+        this one, which may fall or rise; several axes are taken one after the other. The error is of second order in the
+        spacing. It is estimated by leaving out every other point and interpolating there: with half of the points it is four
+        times as large. Axes of texts, and those that the other grid does not have, stay as they are.
+
+        Args:
+            onto: what has the wanted grid, a Dataset or a Surrogate.
+
+        Warns:
+            DataWarning: of the estimated error of each field that is interpolated, as a fraction of its deviation.
+
+        Raises:
+            ValueError: if coordinates are not known where lengths differ, units differ, or points lie outside this grid.
+        """
+        points = axes_to_regrid(self, onto)
+        if not points:
+            return self
+        ours, errors = self.coordinates, {}
+        arrays = {name: self._values(name) for name in self._variables}
+        for name, variable in self._variables.items():
+            if set(variable.axes) & points.keys():
+                errors[name] = error_of(variable, arrays[name], ours, points)
+                arrays[name] = interpolated(variable, arrays[name], ours, points)
+        if line := described_errors(errors):
+            warnings.warn(line, DataWarning, stacklevel=2)
+        inputs, outputs = (tuple(regridded(one, points) for one in side) for side in (self.inputs, self.outputs))
+        known = {**ours, **points}
+        description = replace(self._description, inputs=inputs, outputs=outputs, coordinates=known, labels=self._labels())
+        return Dataset(Arrays(arrays), description, whole=self._whole)
 
     def digest(self) -> str:
         """Return a fingerprint of the numbers: 128 bits of BLAKE2b over both matrices, as hexadecimal digits."""

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
+from pac_surrogate.data.missing_values import Missing, check_missing, complete_samples, numbers_or_nan
 from pac_surrogate.files.layout import Description
+from pac_surrogate.files.missing import REPAIR
 from pac_surrogate.files.splits import make_split
 from pac_surrogate.files.variables import (
     Bounds,
@@ -43,6 +45,7 @@ def describe_arrays(
     attributes: Mapping[str, Any] | None,
     coordinates: Mapping[str, Any] | None,
     bounds: Mapping[str, Bounds] | Bounds | None,
+    missing: Missing | None,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return copies of the arrays by the names of their variables, and their description; see `Dataset.from_arrays`.
 
@@ -58,12 +61,14 @@ def describe_arrays(
         attributes: global attributes.
         coordinates: coordinates of the axes.
         bounds: bounds of the outputs.
+        missing: what is done where numbers are missing.
 
     Raises:
         ValueError: under the conditions that `Dataset.from_arrays` lists.
     """
     given = (x if isinstance(x, Mapping) else {"input": x}, y if isinstance(y, Mapping) else {"output": y})
-    sides = [{name: _numbers(name, values) for name, values in side.items()} for side in given]
+    check_missing(missing)
+    sides = [{name: _numbers(name, values, missing) for name, values in side.items()} for side in given]
     arrays = sides[0] | sides[1]
     if not all(sides) or len(arrays) < len(sides[0]) + len(sides[1]):
         raise ValueError(f"inputs and outputs of different names are required, got {[*sides[0]]} and {[*sides[1]]}")
@@ -93,9 +98,9 @@ def describe_arrays(
         for name, values in arrays.items()
     }
     inputs, outputs = ([variables[name] for name in side] for side in sides)
-    outputs = bounded(outputs, bounds)
     found = [_coordinate(axis, given, units.get(axis, "1")) for axis, given in coordinates.items()]
-    return arrays, describe_variables(arrays, inputs, outputs, found, valid=valid, test=test, seed=seed, attributes=attributes)
+    options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "missing": missing}
+    return describe_variables(arrays, inputs, bounded(outputs, bounds), found, **options)
 
 
 def bounded(outputs: Sequence[Variable], bounds: Mapping[str, Bounds] | Bounds | None) -> list[Variable]:
@@ -116,20 +121,47 @@ def describe_variables(
     outputs: Sequence[Variable],
     coordinates: Sequence[Coordinate],
     *,
+    missing: Missing | None,
     valid: float,
     test: float,
     seed: int,
     attributes: Mapping[str, Any] | None,
-) -> Description:
-    """Return the description of arrays whose variables are known, after a check of their numbers.
+    labels: Coordinate | None = None,
+    split: np.ndarray | None = None,
+) -> tuple[dict[str, np.ndarray], Description]:
+    """Return arrays whose variables are known, after a check of their numbers, and their description.
+
+    Args:
+        arrays: the numbers by the name of the variable.
+        inputs: the input variables.
+        outputs: the output variables.
+        coordinates: coordinates of the axes.
+        missing: what is done where numbers are missing; see `Dataset.from_arrays`.
+        valid: fraction of the validation samples.
+        test: fraction of the test samples.
+        seed: seed of the splits and orders.
+        attributes: global attributes.
+        labels: labels of the samples.
+        split: the split of each sample, if it is not drawn.
 
     Raises:
         ValueError: if a number is missing or not finite, the fractions leave nothing to train on, or coordinates do not fit.
     """
+    check_missing(missing)
+    if missing == "drop":
+        kept = complete_samples(arrays)
+        arrays = {name: values[kept] for name, values in arrays.items()}
+        labels = labels and replace(labels, values=labels.values[kept])
+        split = None if split is None else split[kept]
     samples = len(next(iter(arrays.values())))
     for variable in (*inputs, *outputs):
-        check_finite(variable, arrays[variable.name], np.arange(samples))
-    return complete_description(inputs, outputs, samples, coordinates, valid=valid, test=test, seed=seed, attributes=attributes)
+        of_outputs = variable in outputs
+        remedy = f"{REPAIR}, or pass missing='drop'{' or missing=' + repr('mask') if of_outputs else ''}"
+        gaps = missing == "mask" and of_outputs
+        check_finite(variable, arrays[variable.name], np.arange(samples), gaps=gaps, remedy=remedy)
+    options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes}
+    found = complete_description(inputs, outputs, samples, coordinates, **options)
+    return dict(arrays), replace(found, labels=labels, split=found.split if split is None else split)
 
 
 def complete_description(
@@ -163,8 +195,8 @@ def _coordinate(axis: str, given: Any, units: str) -> Coordinate:
     return Coordinate(axis, values if values.dtype.kind == "U" else as_numbers(axis, given), units)
 
 
-def _numbers(name: str, values: Any) -> np.ndarray:
-    array = as_numbers(name, values)
+def _numbers(name: str, values: Any, missing: Missing | None) -> np.ndarray:
+    array = as_numbers(name, values) if missing is None else numbers_or_nan(name, values)
     if array.ndim == 0:
         raise ValueError(f"{name} must be an array (sample, ...) of real numbers, got one number")
     return array

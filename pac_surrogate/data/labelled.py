@@ -17,6 +17,7 @@ import numpy as np
 from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.description import UNKNOWN, bounded, complete_description, describe_variables
 from pac_surrogate.data.matching import is_numbered
+from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import choose
 from pac_surrogate.data.origins import Arrays, Labelled, file_state
 from pac_surrogate.files import Coordinate, Description, Variable
@@ -48,6 +49,7 @@ def describe_labelled(
     units: Mapping[str, str] | None,
     scaling: Mapping[str, Scaling] | None,
     bounds: Mapping[str, Bounds] | Bounds | None,
+    missing: Missing | None,
     attributes: Mapping[str, Any] | None,
     path: Path | None = None,
     **options: Any,
@@ -64,6 +66,7 @@ def describe_labelled(
         units: units by the name of the variable.
         scaling: scaling by the name of the variable.
         bounds: bounds of the outputs.
+        missing: what is done where numbers are missing; then all are read into memory.
         attributes: global attributes.
         path: the file from which the numbers are read when they are needed; None if they are in memory or chunked.
         options: fractions and seed of the splits.
@@ -89,18 +92,16 @@ def describe_labelled(
     split, labels = split_in(dataset, sample), coordinate_in(dataset, sample)
     if split is not None and (options["valid"] or options["test"]):
         raise ValueError("valid and test cannot be drawn, the data have a variable split: leave them out, or drop it")
-    description: Description
-    if path is not None or any(dataset[name].chunks for name in every):
-        origin: Arrays | Labelled = Labelled(dataset, sample, path, () if path is None else file_state(path))
-        description = complete_description(sides[0], sides[1], samples, coordinates, attributes=told, **options)
-    else:
-        arrays = {v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side}
-        sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
-        origin, description = (
-            Arrays(arrays),
-            describe_variables(arrays, sides[0], sides[1], coordinates, attributes=told, **options),
-        )
-    return origin, replace(description, labels=labels, split=description.split if split is None else split)
+    options |= {"attributes": told}
+    if missing is None and (path is not None or any(dataset[name].chunks for name in every)):
+        described = complete_description(sides[0], sides[1], samples, coordinates, **options)
+        origin = Labelled(dataset, sample, path, () if path is None else file_state(path))
+        return origin, replace(described, labels=labels, split=described.split if split is None else split)
+    arrays = {v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side}
+    sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
+    options |= {"labels": labels, "split": split, "missing": missing}
+    arrays, described = describe_variables(arrays, sides[0], sides[1], coordinates, **options)
+    return Arrays(arrays), described
 
 
 def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) -> tuple[list[str], list[str]]:

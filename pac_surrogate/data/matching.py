@@ -14,6 +14,7 @@ from jaxtyping import Int
 from pac_surrogate.files import Coordinate, Variable
 
 DEFAULTS = {"inputs": "input", "outputs": "output"}
+REGRID = "as data.regrid(surrogate) and transfer(..., regrid=True) do"  # the end of a remedy
 SAME_POINT = 1e-6  # largest distance of equal grids, relative to the length of the axis; float32 rounds by 1e-7
 
 
@@ -66,7 +67,7 @@ def match_all(side: str, ours: Sequence[Variable], theirs: Sequence[Variable]) -
     line = f"the surrogate has the {side} {expected}, the data have {got}"
     names = [{v.name for v in variables} for variables in (ours, theirs)]
     if names[0] == names[1]:
-        line += ": interpolate one onto the grid of the other"
+        line += f": interpolate one onto the grid of the other, {REGRID}"
     elif side == "inputs" and names[0] < names[1]:
         extra = ", ".join(sorted(names[1] - names[0]))
         line += f": leave {extra} out, or give the source a constant column of that name and pretrain with it"
@@ -87,7 +88,7 @@ def strange_grids(ours: Mapping[str, Coordinate], variables: Sequence[Variable],
     lines = []
     for axis in dict.fromkeys(axis for variable in variables for axis in variable.axes):
         one, other = ours.get(axis), theirs.get(axis)
-        if one is None or other is None or is_numbered(one) or is_numbered(other) or _same_points(one, other):
+        if one is None or other is None or is_numbered(one) or is_numbered(other) or same_points(one, other):
             continue
         if len(one.values) != len(other.values):
             continue
@@ -121,7 +122,8 @@ def _check_units(ours: Variable, theirs: Variable) -> None:
         raise ValueError(f"{ours.name} is in {ours.units} in the surrogate and in {theirs.units} in the data: convert one")
 
 
-def _same_points(one: Coordinate, other: Coordinate) -> bool:
+def same_points(one: Coordinate, other: Coordinate) -> bool:
+    """Return whether two axes have the same points, up to rounding."""
     a, b = np.asarray(one.values), np.asarray(other.values)
     if a.dtype.kind == "U" or b.dtype.kind == "U":
         return np.array_equal(a, b)

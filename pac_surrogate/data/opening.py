@@ -8,6 +8,7 @@ from typing import Any
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.labelled import describe_labelled
+from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import choose
 from pac_surrogate.data.origins import DataFile, file_state
 from pac_surrogate.files.attributes import DatasetError
@@ -34,6 +35,7 @@ def open_dataset(
     units: Mapping[str, str] | None = None,
     scaling: Mapping[str, Scaling] | None = None,
     bounds: Mapping[str, Bounds] | Bounds | None = None,
+    missing: Missing | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Open a file of data: our own, CSV or Parquet, netCDF, Zarr, HDF5, MATLAB, NPZ, The Well or PDEBench.
@@ -56,6 +58,7 @@ def open_dataset(
         units: unit of a variable or of an axis, by its name, if the file has none.
         scaling: scaling of a variable, by its name; see `Dataset.from_arrays`.
         bounds: bounds of the outputs; see `Dataset.from_arrays`.
+        missing: what is done where numbers are missing; see `Dataset.from_arrays`. With "drop" and "mask" all numbers are read.
         attributes: global attributes in addition to those of the file.
 
     Raises:
@@ -66,7 +69,8 @@ def open_dataset(
     path = as_path("path", path).absolute()
     kind = kind_of(path)
     drawn: dict[str, Any] = {"valid": valid, "test": test, "seed": seed}
-    meaning: dict[str, Any] = {"units": units, "scaling": scaling, "bounds": bounds, "attributes": attributes}
+    meaning: dict[str, Any] = {"units": units, "scaling": scaling, "bounds": bounds, "missing": missing}
+    meaning["attributes"] = attributes
     with from_file(path):
         if kind == "native":
             if valid or test or seed or any(meaning.values()) or axes or sample is not None:

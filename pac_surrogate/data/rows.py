@@ -40,6 +40,6 @@ def content_order(*matrices: Float[np.ndarray, "sample _column"]) -> Integer[np.
         if len(order) == 0 or rank[order[-1]] == samples - 1:  # every row has its own rank: the order is complete
             break
         order = np.lexsort((column, rank))
-        rises = (np.diff(rank[order]) > 0) | (np.diff(column[order]) > 0)
+        rises = (np.diff(rank[order]) > 0) | (np.diff(column[order]) > 0) | np.diff(np.isnan(column[order]))  # NaN stands last
         rank[order] = np.concatenate([[0], np.cumsum(rises)])
     return order[np.random.default_rng(0).permutation(samples)]

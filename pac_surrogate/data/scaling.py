@@ -11,6 +11,7 @@ so are columns that vary only among the numbers nearest to 0, which lack digits.
 held at a set point, the target gives the scale (`scaled_for`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -220,26 +221,44 @@ def _fit_columns(data: Dataset, variables: Sequence[Variable], *, pool: bool = T
     parts = []
     for variable in variables:
         stored = data[variable.name].reshape(len(data), *variable.shape)
-        values = stored.astype(np.float64)
-        if variable.scaling == "log" and (values <= 0).any():
-            raise ValueError(f"{variable.name} has scaling 'log' and must be positive, got {values.min()} {variable.units}")
-        _check_size(variable, stored)
         axes = (0, *(1 + i for i, axis in enumerate(variable.axes) if pool and axis in GRID_AXES))
-        scaled = np.log(values) if variable.scaling == "log" else values
-        mean = centre(scaled, axes)
-        vary = varies(stored, axes, keepdims=True)
-        if variable.scaling == "log":  # a relative rounding of v is an absolute one of its logarithm
-            rounding = resolution(np.maximum(np.abs(scaled), 1.0), axes, dtype=stored.dtype, keepdims=True)
-            vary = np.ptp(scaled, axes, keepdims=True) > rounding
-        statistics = (
-            mean,
-            np.where(vary, deviation(scaled, axes).reshape(mean.shape), 0.0),
-            np.array(variable.scaling == "log"),
-            values.min(axes, keepdims=True),
-            values.max(axes, keepdims=True),
-        )
+        gaps = data.has_missing and bool(np.isnan(stored).any())
+        statistics = (_statistics_of_present if gaps else _statistics)(variable, stored, axes)
         parts.append([np.broadcast_to(statistic, (1, *variable.shape)).reshape(-1) for statistic in statistics])
     return Columns(*(torch.as_tensor(np.concatenate(column)) for column in zip(*parts, strict=True)))
+
+
+def _statistics(variable: Variable, stored: Float[np.ndarray, "sample ..."], axes: tuple[int, ...]) -> list[np.ndarray]:
+    """Return mean, deviation, whether the scale is logarithmic, least and greatest number, over axes that are kept."""
+    values = stored.astype(np.float64)
+    if variable.scaling == "log" and (values <= 0).any():
+        raise ValueError(f"{variable.name} has scaling 'log' and must be positive, got {values.min()} {variable.units}")
+    _check_size(variable, stored)
+    scaled = np.log(values) if variable.scaling == "log" else values
+    mean = centre(scaled, axes)
+    vary = varies(stored, axes, keepdims=True)
+    if variable.scaling == "log":  # a relative rounding of v is an absolute one of its logarithm
+        rounding = resolution(np.maximum(np.abs(scaled), 1.0), axes, dtype=stored.dtype, keepdims=True)
+        vary = np.ptp(scaled, axes, keepdims=True) > rounding
+    return [
+        mean,
+        np.where(vary, deviation(scaled, axes).reshape(mean.shape), 0.0),
+        np.array(variable.scaling == "log"),
+        values.min(axes, keepdims=True),
+        values.max(axes, keepdims=True),
+    ]
+
+
+def _statistics_of_present(
+    variable: Variable, stored: Float[np.ndarray, "sample ..."], axes: tuple[int, ...]
+) -> list[np.ndarray]:
+    """Return the statistics of the numbers that are not NaN, of each column by itself."""
+    single = replace(variable, axes=(), shape=())
+    pooled = np.moveaxis(stored, axes, range(len(axes)))
+    columns = pooled.reshape(math.prod(pooled.shape[: len(axes)]), -1).T
+    found = [_statistics(single, column[~np.isnan(column)], (0,)) for column in columns]
+    shape = [1 if axis in axes else length for axis, length in enumerate(stored.shape)]
+    return [np.stack([np.broadcast_to(one, 1) for one in each]).reshape(shape) for each in zip(*found, strict=True)]
 
 
 def _check_size(variable: Variable, stored: Float[np.ndarray, "sample ..."]) -> None:

@@ -89,7 +89,7 @@ def describe_table(
     sides[1] = bounded(sides[1], bounds)
     axes = {axis for side in sides for variable in side for axis in variable.axes}
     known = [] if like is None else [one for name, one in like.coordinates.items() if name in axes]
-    return arrays, replace(describe_variables(arrays, sides[0], sides[1], known, **options), labels=labels_of(table))
+    return describe_variables(arrays, sides[0], sides[1], known, labels=labels_of(table), **options)
 
 
 def table_sides(table: "pd.DataFrame", inputs: Any, outputs: Any, like: Any) -> list[list[Variable]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Bool
 
 from pac_surrogate.files.attributes import DatasetError, name_of, read_attribute, read_stored_attribute
 from pac_surrogate.utilities.resolution import LARGEST_INTEGER
@@ -180,6 +181,16 @@ def without_mask(
         place = place_of(axes, index)
         raise DatasetError(f"{name} must be finite, it is missing (masked){' at ' if place else ''}{place}: {remedy}")
     return np.asarray(_data(values))
+
+
+def split_mask(values: Any) -> tuple[Any, Bool[np.ndarray, "..."] | None]:
+    """Return the numbers of an array and where they are masked, with 0 in these places; None if it has no mask."""
+    if not isinstance(values, list | tuple) and not hasattr(values, "detach"):
+        values = np.asanyarray(values)  # keeps the mask of an object that NumPy reads as a masked array
+    if not _has_mask(values):
+        return values, None
+    mask = np.asarray(_mask(values))
+    return np.where(mask, 0, np.asarray(_data(values))), mask
 
 
 def place_of(axes: Sequence[str], index: Sequence[int]) -> str:

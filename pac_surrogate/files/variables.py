@@ -7,7 +7,7 @@ import contextlib
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -145,6 +145,22 @@ def default_axes(name: str, count: int) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(count))
 
 
+def variables_of_columns(variables: Sequence[Variable], columns: Sequence[int]) -> tuple[Variable, ...]:
+    """Return the variables that some columns of a data matrix form, in their order.
+
+    A variable of which all columns are chosen stays as it is; some of its columns form a variable of its name with one axis.
+    """
+    found, first = [], 0
+    for variable in variables:
+        count = sum(first <= column < first + variable.size for column in columns)
+        first += variable.size
+        if count == variable.size:
+            found.append(variable)
+        elif count:
+            found.append(replace(variable, axes=default_axes(variable.name, 1), shape=(count,)))
+    return tuple(found)
+
+
 def as_axes(name: str, given: Any, count: int) -> tuple[str, ...]:
     """Return the names of a variable's axes; a text is the name of a single axis, or one letter for each of several axes.
 
@@ -204,6 +220,9 @@ def check_finite(
     values: Num[np.ndarray, "sample ..."],
     samples: Integer[np.ndarray, " sample"],
     mark_at: Callable[[tuple[int, ...]], str] = lambda place: "",
+    *,
+    gaps: bool = False,
+    remedy: str = REPAIR,
 ) -> None:
     """Refuse the first value that is NaN or infinite, or outside the bounds of its variable.
 
@@ -214,16 +233,19 @@ def check_finite(
         values: values of some samples.
         samples: number of the sample in each row.
         mark_at: function that returns what marks the value at a place (sample, *axes) as missing, empty if nothing does.
+        gaps: whether NaN is allowed, as a missing value.
+        remedy: advice at the end of the message about a value that is NaN.
 
     Raises:
         DatasetError: if there is one; the message names the variable and the place of the value.
     """
-    finite = np.isfinite(values)
+    finite = ~np.isinf(values) if gaps else np.isfinite(values)
     if not finite.all():
         index = _first(~finite)
         mark = mark_at((int(samples[index[0]]), *index[1:]))
         what = f"missing ({mark})" if mark else values[index]
-        raise DatasetError(f"{variable.name} must be finite, it is {what} at {_place(variable, samples, index)}: {REPAIR}")
+        advice = remedy if np.isnan(values[index]) else REPAIR
+        raise DatasetError(f"{variable.name} must be finite, it is {what} at {_place(variable, samples, index)}: {advice}")
     for bound, is_beyond in zip(variable.bounds, (np.less, np.greater), strict=True):
         beyond = is_beyond(values, values.dtype.type(bound)) if bound is not None else np.zeros(0, bool)
         if beyond.any():

@@ -10,12 +10,13 @@ from pac_surrogate.predictors.left_out import LeftOut
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel
 from pac_surrogate.predictors.mixture import Mixture
 from pac_surrogate.predictors.network import Network, build_network
+from pac_surrogate.predictors.output_groups import OutputGroups
 from pac_surrogate.predictors.predictor import Predictor
 from pac_surrogate.predictors.processes import Processes
 
 KINDS = (
     *(Network, Correction, FeatureReadout, GaussianProcess, Processes, Autoregressive, CoKriging),
-    *(Linearised, SharedKernel, Mixture),
+    *(Linearised, SharedKernel, Mixture, OutputGroups),
 )
 PREDICTORS = {kind.__name__: kind for kind in KINDS}
 
@@ -31,6 +32,7 @@ __all__ = [
     "Linearised",
     "Mixture",
     "Network",
+    "OutputGroups",
     "Predictor",
     "Processes",
     "SharedKernel",

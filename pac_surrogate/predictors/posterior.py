@@ -7,6 +7,7 @@ from torch import Tensor
 from pac_surrogate.predictors.autoregressive import Autoregressive
 from pac_surrogate.predictors.gaussian_process import GaussianProcess
 from pac_surrogate.predictors.linearised import Linearised, SharedKernel
+from pac_surrogate.predictors.output_groups import OutputGroups
 from pac_surrogate.predictors.predictor import Predictor
 from pac_surrogate.predictors.processes import Processes
 
@@ -15,6 +16,8 @@ ROWS = 256  # rows whose covariance is computed at once, where only its diagonal
 
 def has_joint_posterior(predictor: Predictor) -> bool:
     """Return whether a predictor has a joint posterior of several inputs."""
+    if isinstance(predictor, OutputGroups):
+        return all(map(has_joint_posterior, predictor.members))
     known = isinstance(predictor, GaussianProcess) and predictor.noise is not None
     return known or isinstance(predictor, Processes | Autoregressive)
 
@@ -30,6 +33,10 @@ def variance_of(predictor: Predictor, x: Float[Tensor, "row input"], *, noise: b
     Raises:
         ValueError: if a closed form with the block kernel has more than 4,000 rows (samples times outputs).
     """
+    if isinstance(predictor, OutputGroups):
+        parts = [variance_of(member, x, noise=noise) for member in predictor.members]
+        known = [one for one in parts if one is not None]
+        return predictor.placed(known) if len(known) == len(parts) else None
     if isinstance(predictor, Linearised | SharedKernel):
         variance = predictor.variance(x)
         return variance + predictor.noise.to(x.device) if noise else variance
@@ -70,6 +77,8 @@ def draws_of(
 ) -> Float[Tensor, "draw row output"]:
     """Return joint draws of the outputs at standardised inputs; in each, a component is that of one member, chosen at random.
 
+    Groups of outputs that were fitted to different samples are independent of each other.
+
     Args:
         predictor: a predictor with a joint posterior.
         x: standardised inputs.
@@ -77,6 +86,8 @@ def draws_of(
         generator: random number generator on the CPU.
         noise: whether to include the noise.
     """
+    if isinstance(predictor, OutputGroups):
+        return predictor.placed([draws_of(member, x, count, generator, noise=noise) for member in predictor.members])
     rows = x.double().cpu()
 
     def normal(*shape: int) -> Tensor:

@@ -24,6 +24,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pac_surrogate.data.conversion import check_complete
+from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.repeats import groups_of
 from pac_surrogate.kernels.cholesky import cholesky
 from pac_surrogate.kernels.tangent import KERNEL_ROWS, Tangent
@@ -65,6 +67,8 @@ def next_samples(
     surrogate = as_surrogate(surrogate)
     network = surrogate.network
     (k,) = whole_numbers(k=k)
+    if isinstance(data, Dataset):
+        check_complete("data", data)
     check_numbers(noise=noise)
     if not 0 < noise < math.inf:
         raise ValueError(f"noise must be positive and finite, relative to the prior variance, got {noise}: try {NOISE}")

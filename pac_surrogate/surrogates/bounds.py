@@ -8,7 +8,7 @@ from torch import Tensor
 from pac_surrogate.data.repeats import count_of, group_mean
 from pac_surrogate.intervals.bands import BAND_NUMBERS, cross_validation_band, normal_band, promise, studentised_band
 from pac_surrogate.models.network import by_pieces
-from pac_surrogate.predictors import Folds, Mixture, Predictor
+from pac_surrogate.predictors import Folds, Mixture, OutputGroups, Predictor
 from pac_surrogate.predictors.posterior import variance_of
 
 
@@ -36,6 +36,8 @@ def bounds_of(
     Raises:
         ValueError: if the samples are too few for the level, or no samples were left out.
     """
+    if isinstance(predictor, OutputGroups):
+        return _bounds_of_groups(predictor, x, mean, level, interval=interval, simultaneous=simultaneous)
     piece = max(1, BAND_NUMBERS // (mean.shape[1] * (1 if folds is None else len(folds.members))))
     if interval == "jackknife" and folds is not None:
         calibration = folds.fold, folds.residual, folds.group
@@ -62,3 +64,30 @@ def bounds_of(
         "an interval needs fits without parts of the target samples: transfer samples of 2 different inputs or more with "
         "intervals=True"
     )
+
+
+def _bounds_of_groups(
+    predictor: OutputGroups,
+    x: Float[Tensor, "sample input"],
+    mean: Float[Tensor, "sample output"],
+    level: float,
+    *,
+    interval: str,
+    simultaneous: bool,
+) -> tuple[Sequence[Float[Tensor, "sample output"]], float | None]:
+    """Return the bounds of every group of outputs by its own samples.
+
+    A band for all outputs together holds by Bonferroni's inequality: each of G groups has the level 1 - (1 - level) / G, and
+    the probabilities by which they may miss add up.
+    """
+    groups = len(predictor.members)
+    own_level = 1 - (1 - level) / groups if simultaneous else level
+    found = [
+        bounds_of(member, folds, x, mean[:, columns], own_level, interval=interval, simultaneous=simultaneous)
+        for member, folds, columns in zip(predictor.members, predictor.folds, predictor.columns, strict=True)
+    ]
+    bounds = [predictor.placed([own[side] for own, _ in found]) for side in (0, 1)]
+    promises = [promised for _, promised in found if promised is not None]
+    if len(promises) < groups:
+        return bounds, None
+    return bounds, max(0.0, 1 - sum(1 - one for one in promises)) if simultaneous else min(promises)

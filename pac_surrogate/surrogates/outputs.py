@@ -13,7 +13,7 @@ from pac_surrogate.data.scaling import Scaling, fit_new_outputs, fit_scaling, sc
 from pac_surrogate.files import Variable
 from pac_surrogate.files.variables import UNBOUNDED
 from pac_surrogate.models.weights import inside
-from pac_surrogate.predictors import build_network
+from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.surrogates.layout import same_variables
 from pac_surrogate.surrogates.surrogate import Surrogate
 
@@ -33,8 +33,51 @@ def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
     new = torch.tensor(columns) < 0
     if len(data) == 0 and bool(new.any()):
         raise ValueError("outputs that the source lacks need at least one target sample")
+    known = surrogate.network.new_readout or bool(new.any())
+    predictor = _with_rows(surrogate, data.outputs, rows, new_readout=known)
+    outputs = surrogate.scaling.outputs.pick(torch.tensor(columns).clamp_min(0))
+    outputs = fit_new_outputs(data).where(new, outputs) if bool(new.any()) else outputs
+    scaling = Scaling(surrogate.scaling.inputs, outputs)
+    variables = bounded_as(data.outputs, surrogate.outputs)
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=variables)
+
+
+def with_columns(surrogate: Surrogate, columns: Sequence[int], outputs: tuple[Variable, ...]) -> Surrogate:
+    """Return a surrogate of some columns of its outputs, in this order, which form the variables `outputs`.
+
+    The outputs keep their readout and scaling. A surrogate of which all columns are wanted is returned unchanged.
+
+    Raises:
+        ValueError: if the readout cannot be divided: a network that makes fields by channels keeps or loses them as a whole,
+            and of a module of the user's own the rows of the readout are not known.
+    """
+    module = surrogate.network.module
+    if list(columns) == list(range(sum(variable.size for variable in surrogate.outputs))):
+        return surrogate
+    rows_of: Any = getattr(module, "rows_of", None)
+    names = ", ".join(variable.name for variable in outputs)
+    if rows_of is None:
+        raise ValueError(
+            f"the readout of a module of your own cannot be restricted to {names}: leave incomplete samples out with "
+            "missing='drop', or give the module the function rows_of"
+        )
+    rows = list(columns)
+    if any(rows_of(variable) != variable.size for variable in surrogate.outputs):
+        known, rows = _known_places(module, surrogate.outputs, outputs)
+        if known != list(columns):
+            raise ValueError(
+                f"samples must lack a field of a convolutional network as a whole, they lack some points of {names}: mask the "
+                "complete field of these samples, or leave them out with missing='drop'"
+            )
+    predictor = _with_rows(surrogate, outputs, rows, new_readout=False)
+    scaling = Scaling(surrogate.scaling.inputs, surrogate.scaling.outputs.pick(torch.tensor(columns)))
+    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=outputs)
+
+
+def _with_rows(surrogate: Surrogate, outputs: tuple[Variable, ...], rows: Sequence[int], *, new_readout: bool) -> Network:
+    """Return the network with other outputs, whose readout has these rows of its own readout, and zeros where a row is -1."""
     network = surrogate.network
-    fresh = build_network(network.architecture, surrogate.inputs, data.outputs)
+    fresh = build_network(network.architecture, surrogate.inputs, outputs)
     readout = fresh.module.readout_name
     weights, essential = {}, {}
     for name, weight in fresh.module.named_parameters():
@@ -53,17 +96,7 @@ def with_outputs_of(surrogate: Surrogate, data: Dataset) -> Surrogate:
                     mask[place] = network.essential[name][row]
         if network.essential is not None:
             essential[name] = mask
-    predictor = dataclasses.replace(
-        fresh,
-        weights=weights,
-        essential=essential or None,
-        new_readout=network.new_readout or bool(new.any()),
-    )
-    outputs = surrogate.scaling.outputs.pick(torch.tensor(columns).clamp_min(0))
-    outputs = fit_new_outputs(data).where(new, outputs) if bool(new.any()) else outputs
-    scaling = Scaling(surrogate.scaling.inputs, outputs)
-    variables = bounded_as(data.outputs, surrogate.outputs)
-    return dataclasses.replace(surrogate, predictor=predictor, scaling=scaling, outputs=variables)
+    return dataclasses.replace(fresh, weights=weights, essential=essential or None, new_readout=new_readout)
 
 
 def bounded_as(variables: Sequence[Variable], others: Sequence[Variable]) -> tuple[Variable, ...]:

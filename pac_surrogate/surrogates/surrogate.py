@@ -73,6 +73,8 @@ class Surrogate(Shown):
     def _shown(self) -> dict[str, Any]:
         adapted = self.provenance.get("transfer", {})
         inputs, outputs = (listed([described(variable) for variable in side]) for side in self.layout)
+        folds = getattr(self.predictor, "folds", (self.folds,))  # every group of outputs may have its own
+        fits = sum(len(one.members) for one in folds if one is not None)
         return {
             "predictor": self.predictor,
             "inputs": inputs,
@@ -82,7 +84,7 @@ class Surrogate(Shown):
             "transferred to": _samples(adapted),
             "method": adapted.get("method"),
             "choice": self.choice and self.choice.reason,
-            "intervals": None if self.folds is None else f"from {len(self.folds.members)} fits without a part of the samples",
+            "intervals": f"from {fits} fits without a part of the samples" if fits else None,
         }
 
     @property
@@ -355,7 +357,8 @@ class Surrogate(Shown):
         """Warn if variables lie on other grid points in the data."""
         variables = [v for v in (*data.inputs, *data.outputs) if v.axes]
         for line in strange_grids(self.coordinates, variables, data.coordinates):
-            warnings.warn(f"{line}: interpolate one onto the grid of the other", DataWarning, stacklevel=4)
+            remedy = "interpolate one onto the grid of the other, as data.regrid(surrogate) does"
+            warnings.warn(f"{line}: {remedy}", DataWarning, stacklevel=4)
 
     def save(self, path: str | Path) -> None:
         """Write the surrogate as safetensors with a JSON header, either completely or not at all.
