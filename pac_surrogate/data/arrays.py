@@ -59,13 +59,13 @@ def check_unlabelled(name: str, values: Any) -> None:
     kind, package = type(values).__name__, type(values).__module__.partition(".")[0]
     if package == "xarray":
         raise ValueError(
-            f"{name} is an xarray {kind}, whose dimensions have names that would be lost: use Dataset.from_xarray for data, "
-            "or pass {name: array.values} with the sample axis first"
+            f"{name} is an xarray {kind}, whose dimensions have names that would be lost: use Dataset.from_xarray, or "
+            "pass {name: array.values} with the sample axis first"
         )
     if hasattr(values, "columns") and hasattr(values, "shape") and len(values.shape) == 2:
         raise ValueError(
-            f"{name} is a {package} {kind}, whose columns would be taken by position: use Dataset.from_pandas for data, "
-            "or pass {name: table[name].to_numpy() for name in table.columns}"
+            f"{name} is a {package} {kind}, whose columns would be taken by position: use Dataset.from_pandas, or "
+            "pass the columns by name, {name: table[name].to_numpy() for name in table.columns}"
         )
 
 

@@ -53,8 +53,8 @@ def as_dataset(name: str, given: Any, outputs: Any = None, *, like: Any = None, 
     if isinstance(given, list | tuple) and len(given) == 2:
         return Dataset.from_arrays(*given)
     raise ValueError(
-        f"{name} must be a Dataset, the path of a data file, a DataFrame, an xarray Dataset, or two arrays (x, y), "
-        f"got {got(given)}: Dataset.from_arrays(x, y) makes one"
+        f"{name} must be a Dataset, the path of a data file, or two arrays (x, y), got {got(given)}: "
+        "Dataset.from_arrays(x, y) makes one, and so do from_pandas and from_xarray"
     )
 
 

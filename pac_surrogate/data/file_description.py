@@ -87,24 +87,25 @@ def _array_lines(dataset: Any) -> list[str]:
         for name in names:
             array = dataset[name].variable
             role = {"input": ", input", "output": ", output"}.get(str(array.attrs.get("role")), "")
-            what = f"{_span(array, most)} [{array.attrs.get('units', 1)}]  {array.dtype}{role}"
+            span, rest = _span(array, most)
+            what = f"{span} [{array.attrs.get('units', 1)}]  {array.dtype}{role}{rest}"
             lines.append(f"  {name!s:24}({', '.join(map(str, array.dims))})  {what}")
     lines += ["", "attributes"] if dataset.attrs else []
     return [*lines, *(f"  {name!s:24}{value}" for name, value in dataset.attrs.items())]
 
 
-def _span(array: Any, most: int) -> str:
-    """Describe the range of a variable, of which at most `most` bytes are read."""
+def _span(array: Any, most: int) -> tuple[str, str]:
+    """Describe the range of a variable, and how much of it was read and is missing; at most `most` bytes are read."""
     if array.dtype.kind not in "fiub":
         first: Any = np.asarray(array[(slice(0, 4),) * array.ndim].values).ravel()[:4] if array.size else []
-        return ", ".join(str(one) for one in first) + (", ..." if array.size > len(first) else "")
+        return ", ".join(str(one) for one in first) + (", ..." if array.size > len(first) else ""), ""
     low, high, missing, read = np.nan, np.nan, 0, 0
     for _, block in _blocks(array, most):
         low, high = np.fmin(low, np.fmin.reduce(block, axis=None)), np.fmax(high, np.fmax.reduce(block, axis=None))
         missing, read = missing + int(np.isnan(block).sum()), read + block.size
     span = f"{low:.6g} to {high:.6g}" if low <= high else "no numbers"
     part = f" (of {read:,} of {array.size:,} numbers)" if read < array.size else ""
-    return span + part + (f", {missing} missing" if missing else "")
+    return span, (f", {missing} missing" if missing else "") + part
 
 
 def _blocks(array: Any, most: int) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:

@@ -22,7 +22,7 @@ def reading(path: Path | str) -> Iterator[None]:
         line = str(error)
         raise DatasetError(line if line.startswith(one_line(path)) else f"{one_line(path)}: {line}") from None
     except FileNotFoundError as error:
-        raise DatasetError(f"{one_line(path)}: a file or folder is required here, but there is none: check the path") from error
+        raise DatasetError(f"{one_line(path)}: a data file is required here, but there is none: check the path") from error
     except PermissionError as error:
         required = "a file that you may read is required"
         raise DatasetError(f"{one_line(path)}: {required}: ask its owner for the permission") from error

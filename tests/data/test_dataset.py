@@ -326,7 +326,7 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_one_that_was_opened(save
 
 
 def test_a_missing_file_is_named_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"absent\.h5: a file or folder is required here, but there is none"):
+    with pytest.raises(DatasetError, match=r"absent\.h5: a data file is required here, but there is none"):
         open_dataset(tmp_path / "absent.h5")
 
 

@@ -183,7 +183,7 @@ def test_a_source_that_is_none_is_refused_in_one_line(source, tmp_path):
     y = expensive(FEW)
     with pytest.raises(ValueError, match=r"^source must be a Surrogate, a Dataset, the path .* got 3$"):
         TransferRegressor(3).fit(FEW, y)
-    with pytest.raises(pac.DatasetError, match="a file or folder is required here, but there is none"):
+    with pytest.raises(pac.DatasetError, match="a data file is required here, but there is none"):
         TransferRegressor(tmp_path / "none.h5").fit(FEW, y)
     with pytest.raises(ValueError, match=r"^source_data are the samples of a source that is a surrogate"):
         TransferRegressor((X, cheap(X)), source_data=(X, cheap(X))).fit(FEW, y)
