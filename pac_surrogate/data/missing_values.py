@@ -45,11 +45,11 @@ def without_gaps(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     lacking = np.any(list(gaps.values()), axis=0)
     if not lacking.any():
         return dict(arrays)
-    counts = ", ".join(f"{name} of {int(own.sum())}" for name, own in gaps.items() if own.any())
+    counts = ", ".join(f"{name} in {int(own.sum())}" for name, own in gaps.items() if own.any())
     if lacking.all():
         raise ValueError(f"at least 1 sample without a missing number is required, got none of {len(lacking)} ({counts})")
     warnings.warn(
-        f"{int(lacking.sum())} of {len(lacking)} samples are left out, which lack {counts}",
+        f"{int(lacking.sum())} of {len(lacking)} samples are left out, because numbers are missing: {counts}",
         DataWarning,
         stacklevel=5,
     )
