@@ -43,11 +43,11 @@ def complete_samples(arrays: Mapping[str, np.ndarray]) -> Bool[np.ndarray, " sam
     """
     gaps = {name: np.isnan(values).reshape(len(values), -1).any(1) for name, values in arrays.items()}
     lacking = np.any(list(gaps.values()), axis=0)
-    counts = ", ".join(f"{name} of {int(own.sum())}" for name, own in gaps.items() if own.any())
+    counts = ", ".join(f"{name} in {int(own.sum())}" for name, own in gaps.items() if own.any())
     if lacking.all():
         raise ValueError(f"at least 1 sample without a missing number is required, got none of {len(lacking)} ({counts})")
     if lacking.any():
-        line = f"{int(lacking.sum())} of {len(lacking)} samples are left out, which lack {counts}"
+        line = f"{int(lacking.sum())} of {len(lacking)} samples are left out, because numbers are missing: {counts}"
         warnings.warn(line, DataWarning, stacklevel=5)
     return ~lacking
 

@@ -146,7 +146,7 @@ def test_what_a_mask_keeps_lowers_the_error():
     y = {name: own.copy() for name, own in values(FEW, 0.2).items()}
     for name, rows in lacking.items():
         y[name][list(rows)] = np.nan
-    line = r"12 of 18 samples are left out, which lack drag of 12, torque of 12"
+    line = "12 of 18 samples are left out, because numbers are missing: drag in 12, torque in 12$"
     with pytest.warns(pac.DataWarning, match=line):
         dropped_data = Dataset.from_arrays(FEW, y, missing="drop")
     assert len(dropped_data) == 6
@@ -325,7 +325,7 @@ def test_what_cannot_be_learned_or_read_is_refused_in_a_line():
         ),
         r"input must be finite, it is nan at sample 0, component 1": (gap, y, "mask"),
         r"drag must be finite, it is inf at sample 3": (FEW, {**y, "drag": np.where(np.isnan(y["drag"]), np.inf, 1)}, "mask"),
-        r"at least 1 sample without a missing number is required, got none of 18 \(drag of 18\)": (
+        r"at least 1 sample without a missing number is required, got none of 18 \(drag in 18\)": (
             *(FEW, {**y, "drag": np.full(18, np.nan)}, "drop"),
         ),
     }
@@ -356,6 +356,9 @@ def test_damaged_groups_are_refused(tmp_path):
     refused({**tensors, "groups/group": torch.tensor([0, 1])}, header, "must be torch.int64 of shape")
     refused({**tensors, "groups/group": torch.tensor([0, 0, 1])}, header, "not a complete surrogate")
     refused(tensors, {**header, "predictor": {**own, "members": own["members"][:1]}}, "not a complete surrogate")
+    for name, numbers in tensors.items():
+        if numbers.is_floating_point() and numbers.numel() and not any(f"fold{k}/" in name for k in range(1, 10)):
+            refused({**tensors, name: torch.full_like(numbers, torch.nan)}, header, "must be finite")
 
 
 def test_the_outputs_of_interleaved_groups_stand_in_their_order():
@@ -368,6 +371,31 @@ def test_the_outputs_of_interleaved_groups_stand_in_their_order():
         np.testing.assert_allclose(found.predict({"input": NEW})[name], own.predict(NEW), rtol=1e-9)  # solved beside another
 
 
+def test_outputs_in_another_order_and_by_position_are_the_same():
+    expected = fitted("last-layer ridge").predict({"input": NEW})
+    data = incomplete()
+    turned = Dataset.from_arrays(FEW, {name: data[name] for name in reversed(NAMES)}, missing="mask")
+    found = transfer(turned, METHODS["last-layer ridge"])
+    for name in NAMES:
+        np.testing.assert_array_equal(found.predict({"input": NEW})[name], expected[name])
+    np.testing.assert_array_equal(found.predict(NEW), np.column_stack([expected[name] for name in reversed(NAMES)]))
+    listed = transfer(Dataset.from_arrays(FEW, data.output_matrix, missing="mask"), METHODS["last-layer ridge"])
+    np.testing.assert_array_equal(listed.predict(NEW), np.column_stack([expected[name] for name in NAMES]))
+
+
+def test_an_input_at_a_set_point_of_the_source_is_scaled_by_all_samples():
+    """The scale of an input is that of all samples, where the source has none: the groups have one scale of inputs."""
+    still = Dataset.from_arrays(np.column_stack([X, np.full(40, 7.0)]), values(X))
+    start, x = initial_surrogate(pac.MLP(hidden=(6,)), still), np.column_stack([FEW, np.linspace(6, 9, 18)])
+    y = {**values(FEW, 0.2), "drag": np.where(np.arange(18) < 9, np.nan, values(FEW, 0.2)["drag"])}
+    with pytest.warns(pac.DataWarning, match="at a set point"):
+        found = transfer(Dataset.from_arrays(x, y, missing="mask"), pac.LastLayerRidge(), surrogate=start, source=None)
+    with pytest.warns(pac.DataWarning, match="at a set point"):
+        whole = transfer(Dataset.from_arrays(x, values(FEW, 0.2)), pac.LastLayerRidge(), surrogate=start, source=None)
+    np.testing.assert_allclose(found.scaling.inputs.deviation, whole.scaling.inputs.deviation, rtol=1e-15)
+    assert np.isfinite(found.predict(x)).all()
+
+
 def test_rows_of_an_incomplete_dataset_may_be_complete():
     data = incomplete()
     assert data.has_missing
@@ -375,6 +403,6 @@ def test_rows_of_an_incomplete_dataset_may_be_complete():
     assert not data[10:].has_missing
     assert "missing  8 numbers of the outputs" in repr(data)
     assert "missing" not in repr(data[10:])
-    with pytest.warns(pac.DataWarning, match="left out, which lack input of 1$"):
+    with pytest.warns(pac.DataWarning, match="1 of 18 samples are left out, because numbers are missing: input in 1$"):
         dropped = Dataset.from_arrays(np.where(np.arange(18)[:, None] == 2, np.nan, FEW), values(FEW), missing="drop")
     np.testing.assert_array_equal(dropped.x, np.delete(FEW, 2, axis=0))
