@@ -4,7 +4,7 @@ A source is a stored array with a shape, a dtype and one method, `read(rows, res
 increasing order, and a slice of each other axis. A file is open only while it is read, hence no file handle is left behind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -164,3 +164,12 @@ def _slice(key: Any, size: int) -> tuple[slice, Any]:
 def lazy_variable(dims: Sequence[str], source: Source, attributes: dict[str, Any] | None = None) -> xr.Variable:
     """Return a source as a variable of xarray with these dimensions; an index of it is lazy too."""
     return xr.Variable(dims, indexing.LazilyIndexedArray(LazyArray(source)), attributes)
+
+
+def relabelled(variable: xr.Variable, attributes: Mapping[Any, Any], dims: Sequence[str] | None = None) -> xr.Variable:
+    """Return a variable with other attributes, and other names of its dimensions if given, which stays lazy."""
+    found = variable.copy(deep=False)
+    found.attrs = {**attributes}
+    if dims is not None:
+        found.dims = tuple(dims)
+    return found
