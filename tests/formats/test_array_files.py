@@ -1,6 +1,8 @@
 """Arrays of NPZ, MATLAB, HDF5, netCDF and Zarr files, made by the tools of their fields: names, axes, units and values."""
 
 import json
+import pickle
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -307,13 +309,27 @@ def test_a_pickled_array_is_never_read(tmp_path):
         open_arrays(tmp_path / "a.npz")
 
 
-def test_a_pickled_zarr_array_is_never_read(tmp_path):
+class Touching:
+    """An object that creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("place", ["filters", "compressor"])
+def test_a_pickled_zarr_array_is_never_read(place, tmp_path):
     xr.Dataset({"u": (("sample",), RATE)}).to_zarr(tmp_path / "a.zarr", zarr_format=2, consolidated=False)
     described = json.loads((tmp_path / "a.zarr/u/.zarray").read_text())
-    described["filters"] = [{"id": "pickle", "protocol": 5}]  # with numbers, zarr would unpickle what it reads
+    codec = {"id": "pickle", "protocol": 5}
+    described |= {"filters": None, "compressor": None, place: [codec] if place == "filters" else codec}
     (tmp_path / "a.zarr/u/.zarray").write_text(json.dumps(described))
-    with pytest.raises(DatasetError, match="'u' is pickled and never read"):
-        open_arrays(tmp_path / "a.zarr")
+    (tmp_path / "a.zarr/u/0").write_bytes(pickle.dumps(Touching(tmp_path / "unpickled")))
+    with pytest.raises(DatasetError, match="pickle"):
+        open_arrays(tmp_path / "a.zarr").load()
+    assert not (tmp_path / "unpickled").exists()
 
 
 def test_a_file_without_numbers_says_what_it_holds(tmp_path):
