@@ -190,8 +190,7 @@ class Dataset(Shown):
     ) -> "Dataset":
         """Make a dataset of variables of an xarray Dataset, with their units, dimensions and coordinates.
 
-        Numbers are copied into memory. Variables that are chunked (`dataset.chunk()`) are read when they are needed, and only
-        as far as needed. Coordinates that are dates become numbers with a unit such as "days since 2020-01-01".
+        Numbers are copied into memory. Coordinates that are dates become numbers with a unit such as "days since 2020-01-01".
 
         Args:
             dataset: the Dataset.

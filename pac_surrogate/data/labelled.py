@@ -68,7 +68,7 @@ def describe_labelled(
         bounds: bounds of the outputs.
         missing: what is done where numbers are missing; then all are read into memory.
         attributes: global attributes.
-        path: the file from which the numbers are read when they are needed; None if they are in memory or chunked.
+        path: the file from which the numbers are read when they are needed; None if they are in memory.
         options: fractions and seed of the splits.
     """
     names = labelled_sides(dataset, inputs, outputs, like)
@@ -93,10 +93,11 @@ def describe_labelled(
     if split is not None and (options["valid"] or options["test"]):
         raise ValueError("valid and test cannot be drawn, the data have a variable split: leave them out, or drop it")
     options |= {"attributes": told}
-    if missing is None and (path is not None or any(dataset[name].chunks for name in every)):
+    if missing is None and path is not None:
         described = complete_description(sides[0], sides[1], samples, coordinates, **options)
-        origin = Labelled(dataset, sample, path, () if path is None else file_state(path))
-        return origin, replace(described, labels=labels, split=described.split if split is None else split)
+        return Labelled(dataset, sample, path, file_state(path)), replace(
+            described, labels=labels, split=described.split if split is None else split
+        )
     arrays = {v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side}
     sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
     options |= {"labels": labels, "split": split, "missing": missing}

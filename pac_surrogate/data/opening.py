@@ -10,7 +10,8 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.labelled import describe_labelled
 from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import choose
-from pac_surrogate.data.origins import DataFile, file_state
+from pac_surrogate.data.origins import Arrays, DataFile, file_state
+from pac_surrogate.data.tables import describe_table
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.layout import read_description
 from pac_surrogate.files.variables import Bounds, Scaling
@@ -79,7 +80,8 @@ def open_dataset(
         if kind in TABLES:
             if sample is not None or axes:
                 raise ValueError("the rows of a table are its samples, and columns have no axes: leave sample= and axes= out")
-            return Dataset.from_pandas(open_table(path), inputs, outputs, like=like, **drawn, **meaning)
+            arrays, description = describe_table(open_table(path), inputs, outputs, like, **drawn, **meaning)
+            return Dataset(Arrays(arrays), description)
         found = describe_labelled(open_arrays(path), inputs, outputs, like, sample, path=path, axes=axes, **drawn, **meaning)
         return Dataset(*found)
 

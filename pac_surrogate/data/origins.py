@@ -60,14 +60,14 @@ class Labelled(Shown):
     Attributes:
         dataset: the dataset.
         sample: its dimension of the samples.
-        path: the file, or None.
+        path: the file, which must not change after it has been opened.
         state: state of the file when it was opened.
     """
 
     dataset: Any
     sample: str
-    path: Path | None = None
-    state: tuple[int, ...] = ()
+    path: Path
+    state: tuple[int, ...]
 
     def __len__(self) -> int:
         return int(self.dataset.sizes[self.sample])
@@ -78,12 +78,11 @@ class Labelled(Shown):
         array = self.dataset[variable.name].transpose(self.sample, *variable.axes)
         try:
             values = np.asarray(array.isel({self.sample: rows}).values).astype(variable.dtype, copy=False)
-            if self.path is not None and file_state(self.path) != self.state:
+            if file_state(self.path) != self.state:
                 raise DatasetError("the file has changed since it was opened: open it again")
             check_finite(variable, values, rows)
         except (ValueError, OSError, RuntimeError, KeyError) as error:
-            where = "" if self.path is None else f"{self.path}: "
-            raise DatasetError(f"{where}{one_line(error)}") from (None if isinstance(error, DatasetError) else error)
+            raise DatasetError(f"{self.path}: {one_line(error)}") from (None if isinstance(error, DatasetError) else error)
         return values
 
 

@@ -44,7 +44,7 @@ def writing(path: Path | str) -> Iterator[None]:
     shown = one_line(path)
     try:
         yield
-    except ValueError as error:  # a DatasetError is one
+    except (ValueError, TypeError) as error:  # a DatasetError is one; HDF5 lacks a type for some attributes
         line = str(error)
         raise DatasetError(line if line.startswith(shown) else f"{shown}: {line}") from error
     except OSError as error:

@@ -4,7 +4,7 @@ A source is a stored array with a shape, a dtype and one method, `read(rows, res
 increasing order, and a slice of each other axis. A file is open only while it is read, hence no file handle is left behind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -141,19 +141,17 @@ def _rows(key: Any, size: int) -> tuple[np.ndarray, Any]:
     if isinstance(key, np.ndarray):
         rows, order = np.unique(key % max(size, 1), return_inverse=True)
         return rows, None if np.array_equal(order, np.arange(len(rows))) else order
-    part, back = _slice(key, size)
-    return np.arange(part.start, part.stop, part.step), back
+    part, _ = _slice(key, size)
+    return np.arange(part.start, part.stop, part.step), None
 
 
 def _slice(key: Any, size: int) -> tuple[slice, Any]:
-    """Return the part of an axis to be read, and the index of what was asked for in it, None if it is the same."""
+    """Return the part of an axis to be read, and the index of what was asked for in it, None if it is the same.
+
+    A slice comes with a positive step, because xarray reverses the others itself.
+    """
     if isinstance(key, slice):
-        chosen = range(size)[key]
-        if not chosen:
-            return slice(0, 0, 1), None
-        backwards = chosen.step < 0
-        least, greatest = min(chosen), max(chosen)
-        return slice(least, greatest + 1, abs(chosen.step)), slice(None, None, -1) if backwards else None
+        return slice(*key.indices(size)), None
     wanted = np.atleast_1d(key) % max(size, 1)
     if not len(wanted):
         return slice(0, 0, 1), None
@@ -164,3 +162,12 @@ def _slice(key: Any, size: int) -> tuple[slice, Any]:
 def lazy_variable(dims: Sequence[str], source: Source, attributes: dict[str, Any] | None = None) -> xr.Variable:
     """Return a source as a variable of xarray with these dimensions; an index of it is lazy too."""
     return xr.Variable(dims, indexing.LazilyIndexedArray(LazyArray(source)), attributes)
+
+
+def relabelled(variable: xr.Variable, attributes: Mapping[Any, Any], dims: Sequence[str] | None = None) -> xr.Variable:
+    """Return a variable with other attributes, and other names of its dimensions if given, which stays lazy."""
+    found = variable.copy(deep=False)
+    found.attrs = {**attributes}
+    if dims is not None:
+        found.dims = tuple(dims)
+    return found

@@ -23,7 +23,7 @@ from jaxtyping import Int
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.formats.kinds import pdebench_layout
-from pac_surrogate.formats.lazy import lazy_variable
+from pac_surrogate.formats.lazy import lazy_variable, relabelled
 from pac_surrogate.formats.plain_hdf5 import check_storage, datasets_of, lazy_hdf5, meaning, not_numbers, simple_attributes
 from pac_surrogate.formats.trajectories import AXES, INITIAL, TIMES, divide, later_times, said_of
 
@@ -88,7 +88,7 @@ def _complete(variables: dict[str, xr.Variable], axes: dict[str, xr.Variable], a
     for name, one in variables.items():
         texts, beginning = said_of(one.attrs)
         alias = one.attrs.get(NAME, name)
-        found.update({alias: one._replace(attrs={})} if name == SPLIT else divide(alias, one, texts, beginning))
+        found.update({alias: relabelled(one, {})} if name == SPLIT else divide(alias, one, texts, beginning))
     divided = any(name.startswith(INITIAL) and name.removeprefix(INITIAL) in found for name in found)
     sizes = {dim: size for one in variables.values() for dim, size in one.sizes.items()}
     coordinates: dict[str, xr.Variable] = {}
@@ -156,7 +156,8 @@ def _variable(path: Path, dataset: h5py.Dataset, dims: tuple[str, ...]) -> xr.Va
         required = f"{dataset.name.removeprefix('/')} must have the axes {', '.join(dims)}"
         raise DatasetError(f"{required}, its shape is {dataset.shape}: rewrite the file")
     said = simple_attributes(dataset)
-    return lazy_hdf5(path, dataset, dims)._replace(attrs={name: text for name, text in said.items() if isinstance(text, str)})
+    texts = {name: text for name, text in said.items() if isinstance(text, str)}
+    return relabelled(lazy_hdf5(path, dataset, dims), texts)
 
 
 def _without_single_channel(variable: xr.Variable) -> xr.Variable:

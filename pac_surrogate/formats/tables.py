@@ -38,9 +38,8 @@ def read_csv(path: Path) -> "pd.DataFrame":
         first = file.readline()
     separator = max(SEPARATORS, key=first.count)
     index = 0 if first.lstrip('"').startswith(('"' + separator, separator)) else None
-    exact: dict[str, Any] = (
-        {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
-    )  # the default later
+    version = tuple(int(part) for part in pd.__version__.split(".")[:2])
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if version < (3, 1) else {}  # later the only one
     table = pd.read_csv(path, sep=separator, encoding=encoding, index_col=index, **exact)
     if not len(table) or not len(table.columns):
         raise DatasetError(f"a table with names in its first line is required, it has {len(table)} rows: check the file")

@@ -26,7 +26,7 @@ from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.formats.errors import reading
 from pac_surrogate.formats.kinds import well_files
-from pac_surrogate.formats.lazy import Hdf5Source, Source, Stacked, lazy_variable
+from pac_surrogate.formats.lazy import Hdf5Source, Source, Stacked, lazy_variable, relabelled
 from pac_surrogate.formats.plain_hdf5 import check_storage, meaning, simple_attributes
 from pac_surrogate.formats.trajectories import INITIAL, REPEATED, TIMES, Repeated, divide, later_times, said_of
 
@@ -202,7 +202,7 @@ def _combine(files: list[WellFile]) -> xr.Dataset:
     for name, whole in shared.items():
         parts = divide(name, whole, first.stored[name].texts, {} if is_divided else {"role": "none"})
         for part, variable in parts.items():
-            coordinates[part] = variable._replace(attrs={key: text for key, text in variable.attrs.items() if key != "role"})
+            coordinates[part] = relabelled(variable, {key: text for key, text in variable.attrs.items() if key != "role"})
     attributes = {name: value for name, value in first.attributes.items() if name not in DERIVED}
     if attributes.get("simulation_parameters") == "[]":
         del attributes["simulation_parameters"]

@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Int, Num
 
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.formats.lazy import Source
+from pac_surrogate.formats.lazy import Source, relabelled
 
 INITIAL = "initial_"
 FIRST_TIME = "initial_time"
@@ -71,12 +71,12 @@ def divide(name: str, variable: xr.Variable, texts: Mapping[str, Any], beginning
         variable = variable.isel(time=0)
     if times < 2 or beginning.get("role") == "none":
         default = "output" if times > 1 else "input"
-        return {name: variable._replace(attrs={"role": default, **texts})}
+        return {name: relabelled(variable, {"role": default, **texts})}
     inherited = {key: value for key, value in texts.items() if key in ("units", "scaling")}
     first = {**inherited, "long_name": f"{texts['long_name']} at the first time"} if "long_name" in texts else inherited
     return {
-        INITIAL + name: variable.isel(time=0)._replace(attrs={**first, **beginning, "role": "input"}),
-        name: variable.isel(time=slice(1, None))._replace(attrs={"role": "output", **texts}),
+        INITIAL + name: relabelled(variable.isel(time=0), {**first, **beginning, "role": "input"}),
+        name: relabelled(variable.isel(time=slice(1, None)), {"role": "output", **texts}),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.formats.lazy import relabelled
 from pac_surrogate.utilities.display import listed, one_line
 
 METADATA = "metadata_json"
@@ -63,7 +64,7 @@ def collect(
     if names:
         attributes["left_out"] = ", ".join(names)
     found = {
-        name: one._replace(dims=dims[name]) if isinstance(one, xr.Variable) else xr.Variable(dims[name], one)
+        name: relabelled(one, one.attrs, dims[name]) if isinstance(one, xr.Variable) else xr.Variable(dims[name], one)
         for name, one in arrays.items()
     }
     return xr.Dataset(found, attrs=attributes)
@@ -111,7 +112,7 @@ def restore(text: str, arrays: Mapping[str, Any]) -> xr.Dataset:
                 continue
             one = arrays[entry["stored"]]
             if isinstance(one, xr.Variable):
-                variables[name] = one._replace(dims=dims, attrs=entry["attributes"])
+                variables[name] = relabelled(one, entry["attributes"], dims)
             else:
                 variables[name] = xr.Variable(dims, np.asarray(one).reshape(shape), entry["attributes"])
         return xr.Dataset(variables, attrs=told["attributes"]).set_coords(told["coordinates"])

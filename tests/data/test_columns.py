@@ -151,3 +151,22 @@ def test_fields_are_columns_in_c_order_and_too_many_are_no_table():
     np.testing.assert_array_equal(pac.Dataset.from_pandas(table, like=data)["u"], y)
     with pytest.raises(ValueError, match="at most 16384 columns, got 16386"):
         pac.Dataset.from_arrays({"a": [1.0]}, {"u": np.zeros((1, 16385))}).to_pandas()
+
+
+def test_missing_entries_are_refused_dropped_or_kept_as_gaps():
+    table = beams()
+    table.loc[["run 1", "run 4"], "tip [mm]"] = np.nan
+    sides = ["length", "load"], ["tip", "turn"]
+    with pytest.raises(ValueError, match="tip must be finite, it is nan at sample 1.*missing='drop' or missing='mask'"):
+        pac.Dataset.from_pandas(table, *sides)
+    with pytest.warns(pac.DataWarning, match="2 of 6 samples are left out, because numbers are missing: tip in 2"):
+        kept = pac.Dataset.from_pandas(table, *sides, missing="drop")
+    assert kept.to_pandas().index.tolist() == ["run 0", "run 2", "run 3", "run 5"]
+    pd.testing.assert_frame_equal(kept.to_pandas(), table.dropna()[kept.to_pandas().columns].astype({"load [N]": float}))
+    masked = pac.Dataset.from_pandas(table, *sides, missing="mask")
+    assert masked.has_missing
+    np.testing.assert_array_equal(masked["tip"], table["tip [mm]"])
+    with pytest.raises(ValueError, match="length must be finite, it is nan at sample 2.*missing='drop'"):
+        pac.Dataset.from_pandas(
+            table.assign(**{"length [m]": table["length [m]"].where(table.index != "run 2")}), *sides, missing="mask"
+        )

@@ -127,3 +127,36 @@ def test_predictions_of_a_dataset_have_its_sample_dimension_coordinates_and_unit
         adapted.predict(new.drop_vars("start"))
     with pytest.raises(ValueError, match=r"conductivity must be in W m-1 K-1, got W/\(m K\)"):
         adapted.predict(new.assign(conductivity=new.conductivity.assign_attrs(units="W/(m K)")))
+
+
+def test_missing_entries_are_refused_dropped_or_kept_as_gaps(tmp_path):
+    rod = rods()
+    rod["temperature"][2, 1, 3] = np.nan
+    path = tmp_path / "rods.nc"
+    rod.to_netcdf(path, engine="h5netcdf")
+    sides = ["conductivity", "start"], "temperature"
+    opened = pac.open_dataset(path, *sides)  # its numbers are read later
+    with pytest.raises(ValueError, match=r"rods\.nc: temperature must be finite, it is nan at sample 3, time 2, x 1"):
+        opened.y  # noqa: B018
+    with pytest.warns(pac.DataWarning, match="1 of 6 samples are left out, because numbers are missing: temperature in 1"):
+        kept = pac.open_dataset(path, *sides, missing="drop")
+    assert kept.to_xarray()["sample"].values.tolist() == ["r0", "r1", "r2", "r4", "r5"]
+    np.testing.assert_array_equal(kept["start"], rod["start"].transpose("run", "x")[[0, 1, 2, 4, 5]])
+    masked = pac.open_dataset(path, *sides, missing="mask")
+    assert np.isnan(masked["temperature"]).sum() == 1
+
+
+def test_axes_are_named_and_get_the_coordinates_of_an_array_of_that_name():
+    bare = xr.Dataset(
+        {"a": ("sample", np.arange(4.0)), "u": (("sample", "u_0"), np.ones((4, 3))), "x": ("x_0", [0.0, 0.5, 2.0])}
+    )
+    data = pac.Dataset.from_xarray(bare, "a", "u", axes={"u": ("x",)}, units={"x": "m"})
+    assert data.outputs[0].axes == ("x",)
+    assert data.coordinates["x"].values.tolist() == [0.0, 0.5, 2.0]
+    assert data.coordinates["x"].units == "m"
+    with pytest.raises(ValueError, match="u needs one name for each axis but the sample"):
+        pac.Dataset.from_xarray(bare, "a", "u", axes={"u": ("x", "y")})
+    with pytest.raises(ValueError, match="x must have a coordinate for each of 3 points"):
+        pac.Dataset.from_xarray(
+            bare.assign(x=("x_0", [0.0, 1.0])).drop_vars("x").assign(x=("p", [0.0, 1.0])), "a", "u", axes={"u": "x"}
+        )

@@ -265,7 +265,10 @@ def test_tables_and_labelled_arrays_are_refused_with_the_remedy(surrogate):
     whole = xarray.Dataset({"L": ("sample", SMALL["L"])})
     by_name = {name: table[name] for name in NAMES}
     for given, message in (
-        (table, r"is a pandas DataFrame, whose columns would be taken by position: use Dataset.from_pandas, or pass the columns by name"),
+        (
+            table,
+            r"is a pandas DataFrame, whose columns would be taken by position: use Dataset.from_pandas, or pass the columns by name",
+        ),
         (labelled, r"is an xarray DataArray, whose dimensions have names that would be lost"),
         (whole, r"is an xarray Dataset"),
         ({**by_name, "L": labelled}, r"L is an xarray DataArray"),
