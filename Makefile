@@ -56,10 +56,10 @@ OLDEST ?= 3.11
 NEWEST ?= $(shell $(BIN)/uv python list --only-installed 2>/dev/null | sed -n 's/^cpython-\([0-9.]*\)-.*/\1/p' | sort -V | tail -1)
 RANGES := $(patsubst %,tests/%.py,curves/test_curve curves/test_sample_plots curves/test_savings data/test_dataset data/test_metrics \
 	data/test_columns data/test_labelled files/test_files files/test_missing_values formats/test_array_files formats/test_kinds \
-	formats/test_large_files formats/test_pdebench formats/test_tables formats/test_the_well methods/test_co_kriging \
-	methods/test_gaussian_process models/test_models pipeline/test_cli simulators/test_darcy simulators/test_friedman \
-	simulators/test_random_inputs sklearn_interface/test_estimator_checks sklearn_interface/test_transfer_regressor surrogates/test_sharing \
-	surrogates/test_surrogate)
+	formats/test_large_files formats/test_pdebench formats/test_refused_arrays formats/test_tables formats/test_the_well \
+	methods/test_co_kriging methods/test_gaussian_process models/test_models pipeline/test_cli simulators/test_darcy \
+	simulators/test_friedman simulators/test_random_inputs sklearn_interface/test_estimator_checks \
+	sklearn_interface/test_transfer_regressor surrogates/test_sharing surrogates/test_surrogate)
 test-ranges: $(VENV)/.installed
 	$(BIN)/uv venv --quiet --clear --python $(OLDEST) .venv-oldest
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python $(TORCH)

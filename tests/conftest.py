@@ -20,21 +20,8 @@ import torch
 from jaxtyping import install_import_hook
 
 CHECKED = (
-    *(
-        "data",
-        "files",
-        "formats",
-        "intervals",
-        "kernels",
-        "methods",
-        "models",
-        "perturbation",
-        "plan",
-        "predictors",
-        "pruning",
-        "runner",
-    ),
-    *("solvers", "surrogates", "curves.savings", "selection", "utilities.resolution"),
+    *("data", "files", "formats", "intervals", "kernels", "methods", "models", "perturbation", "plan", "predictors", "pruning"),
+    *("runner", "solvers", "surrogates", "curves.savings", "selection", "utilities.resolution"),
 )
 
 CALLS = 20  # calls of each function that are checked in a test: later steps of a long loop have the same types

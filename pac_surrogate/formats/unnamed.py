@@ -31,13 +31,12 @@ def named_dimensions(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[s
         if shape:
             weights[shape[0]] = weights.get(shape[0], 0) + int(np.prod(shape, dtype=np.float64))
     samples = max(weights, key=lambda length: (weights[length], length), default=-1)
-    return {
-        name: (
-            *((SHARED,) if shape[:1] == (samples,) else ()),
-            *(f"{name}_{axis}" for axis in range(len(shape) - (shape[:1] == (samples,)))),
-        )
-        for name, shape in shapes.items()
-    }
+    found = {}
+    for name, shape in shapes.items():
+        shared = (SHARED,) if shape[:1] == (samples,) else ()
+        own = [f"{name}_{axis}" for axis in range(len(shape) - len(shared))]
+        found[name] = (*shared, *(f"{axis}_" if axis in shapes else axis for axis in own))  # arrays may be named like axes
+    return found
 
 
 def collect(

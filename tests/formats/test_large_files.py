@@ -7,7 +7,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from matlab_files import hdf5_of_matlab
+from foreign_files import hdf5_of_matlab
 
 from pac_surrogate.files import DatasetError
 from pac_surrogate.formats import kind_of, open_arrays
