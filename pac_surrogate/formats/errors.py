@@ -54,7 +54,7 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def need(package: str, kind: str) -> Any:
-    """Import an optional package, which `pip install 'pac_surrogate[files]'` installs.
+    """Import an optional package.
 
     Raises:
         DatasetError: if it is not installed.
@@ -62,5 +62,4 @@ def need(package: str, kind: str) -> Any:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        remedy = "pip install 'pac_surrogate[files]'"
-        raise DatasetError(f"{kind} needs the package {package}, which is not installed: {remedy}") from error
+        raise DatasetError(f"{kind} needs the package {package}, which is not installed: pip install {package}") from error

@@ -267,7 +267,7 @@ def test_tables_and_labelled_arrays_are_refused_with_the_remedy(surrogate):
     for given, message in (
         (
             table,
-            r"is a pandas DataFrame, whose columns would be taken by position: use Dataset.from_pandas, or pass the columns by ",
+            r"is a pandas DataFrame, whose columns would be taken by position: use Dataset.from_pandas, or pass the ",
         ),
         (labelled, r"is an xarray DataArray, whose dimensions have names that would be lost"),
         (whole, r"is an xarray Dataset"),
