@@ -34,7 +34,17 @@ from pac_surrogate.files.netcdf_reader import (
     variable_names,
 )
 from pac_surrogate.files.splits import DRAWS, SPLITS, check_splits, make_subset_order
-from pac_surrogate.files.variables import LAYOUT, Coordinate, Scaling, Variable, as_bounds, check_finite, complete_coordinates
+from pac_surrogate.files.variables import (
+    LAYOUT,
+    UNBOUNDED,
+    Coordinate,
+    Scaling,
+    Variable,
+    as_bounds,
+    bounds_text,
+    check_finite,
+    complete_coordinates,
+)
 from pac_surrogate.utilities.display import Shown, printable
 
 SCHEMA_VERSION = 1
@@ -175,6 +185,7 @@ def describe(path: Path | str) -> str:
                 low, high, missing, read = _range(open_variable(file, variable.name), most)
                 axes = f"({', '.join(('sample', *variable.axes))})"
                 what = f"{variable.long_name}, {variable.dtype}, scaling {variable.scaling}"
+                what += f", {bounds_text(variable.bounds)}" if variable.bounds != UNBOUNDED else ""
                 what += f", {missing} missing" if missing else ""
                 what += f" (of {read:,} samples)" if read < len(found.split) else ""
                 span = f"{low:.6g} to {high:.6g}" if low <= high else "no numbers"

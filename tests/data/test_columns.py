@@ -157,7 +157,7 @@ def test_missing_entries_are_refused_dropped_or_kept_as_gaps():
     table = beams()
     table.loc[["run 1", "run 4"], "tip [mm]"] = np.nan
     sides = ["length", "load"], ["tip", "turn"]
-    with pytest.raises(ValueError, match="tip must be finite, it is nan at sample 1.*missing='drop' or missing='mask'"):
+    with pytest.raises(ValueError, match=r"tip must be finite, it is nan at sample 1.*missing='drop' or missing='mask'"):
         pac.Dataset.from_pandas(table, *sides)
     with pytest.warns(pac.DataWarning, match="2 of 6 samples are left out, because numbers are missing: tip in 2"):
         kept = pac.Dataset.from_pandas(table, *sides, missing="drop")
@@ -166,7 +166,7 @@ def test_missing_entries_are_refused_dropped_or_kept_as_gaps():
     masked = pac.Dataset.from_pandas(table, *sides, missing="mask")
     assert masked.has_missing
     np.testing.assert_array_equal(masked["tip"], table["tip [mm]"])
-    with pytest.raises(ValueError, match="length must be finite, it is nan at sample 2.*missing='drop'"):
+    with pytest.raises(ValueError, match=r"length must be finite, it is nan at sample 2.*missing='drop'"):
         pac.Dataset.from_pandas(
             table.assign(**{"length [m]": table["length [m]"].where(table.index != "run 2")}), *sides, missing="mask"
         )

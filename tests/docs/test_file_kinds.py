@@ -52,7 +52,7 @@ def test_a_table_gives_names_units_categories_and_numbers(name, kinds, tmp_path)
     np.testing.assert_array_equal(data["hot end [K]"], kinds.TEMPERATURE[:, 0])
 
 
-@pytest.mark.parametrize("name", (*WITH_UNITS, *ARRAYS))
+@pytest.mark.parametrize("name", [*WITH_UNITS, *ARRAYS])
 def test_arrays_give_names_axes_coordinates_and_numbers_and_units_where_the_kind_holds_them(name, kinds, tmp_path):
     data = kinds.opened(kinds.KINDS[name], tmp_path)
     expected = ("W m-1 K-1", "K", "m") if name in WITH_UNITS else ("1", "K", "m") if name == "plain HDF5" else ("1", "1", "1")

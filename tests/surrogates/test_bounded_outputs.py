@@ -3,6 +3,7 @@
 import json
 import math
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from cases import initial_surrogate
 
 import pac_surrogate as pac
 from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.files import describe, validate
 from pac_surrogate.files.tensors import load_tensors, save_tensors
 from pac_surrogate.files.variables import Variable
 from pac_surrogate.prepare import prepare
@@ -132,6 +134,9 @@ def test_bounds_survive_data_files_and_saved_surrogates(tmp_path):
     assert [variable.bounds for variable in opened.outputs] == [(0.0, 1.0), (0.0, None)]
     assert opened.inputs[0].bounds == (None, None)
     np.testing.assert_array_equal(opened.output_matrix, data.output_matrix)
+    assert "scaling standard, 0 to 1" in describe(tmp_path / "data.h5")
+    assert "scaling standard, at least 0" in describe(tmp_path / "data.h5")
+    validate(tmp_path / "data.h5")
     bounded = adapted(METHODS["linear correction"], BOUNDS, intervals=True)
     bounded.save(tmp_path / "bounded.safetensors")
     loaded = Surrogate.load(tmp_path / "bounded.safetensors")
@@ -156,6 +161,27 @@ def test_a_file_with_impossible_bounds_is_refused(tmp_path, bounds):
     save_tensors(path, tensors, header)
     with pytest.raises(pac.DatasetError, match="bounds of fraction must be two numbers") as caught:
         Surrogate.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (b"zero", "bounds of fraction must be two numbers"),
+        (2.0, "bounds of fraction must be two numbers"),
+        (np.nan, "bounds of fraction must be two numbers"),
+        (np.array([0.0, 0.5]), "bounds of fraction must be two numbers"),
+        (0.5, r"fraction must lie within its bounds, 0.5 to 1, it is 0.\d* at sample \d*: correct the number or the bounds"),
+    ],
+    ids=["text", "above", "nan", "several", "within"],
+)
+def test_a_data_file_with_bounds_that_are_none_or_not_its_own_is_refused(tmp_path, value, line):
+    path = tmp_path / "data.h5"
+    samples(30, 0, bounds=BOUNDS).save(path)
+    with h5py.File(path, "r+") as file:
+        file["fraction"].attrs["lower_bound"] = value
+    with pytest.raises(pac.DatasetError, match=line) as caught:
+        _ = pac.open_dataset(path).y
     assert "\n" not in str(caught.value)
 
 
