@@ -28,6 +28,9 @@ Sample = Annotated[str | None, typer.Option(help="Dimension of the samples, if i
 Log = Annotated[
     list[str] | None, typer.Option(help="Variable of which only ratios matter, on a logarithmic scale; repeatable.")
 ]
+Missing = Annotated[
+    str | None, typer.Option(help="drop leaves samples out in which numbers are missing.", show_default="they are refused")
+]
 Valid = Annotated[float, typer.Option(help="Fraction of the samples for validation, if the file has no splits.")]
 Test = Annotated[float, typer.Option(help="Fraction of the samples for the test split, if the file has none.")]
 SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_default=False)]
@@ -91,6 +94,7 @@ def convert(
     outputs: Outputs = None,
     sample: Sample = None,
     log: Log = None,
+    missing: Missing = None,
     valid: Valid = 0.0,
     test: Test = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
@@ -101,7 +105,7 @@ def convert(
 
     if out.exists() and file.exists() and out.samefile(file):
         raise ValueError(f"{out}: the result would replace the file that it is made from: choose another name")
-    data = open_dataset(file, inputs, outputs, sample=sample, valid=valid, test=test, seed=seed, scaling=_scaling(log))
+    data = open_dataset(file, inputs, outputs, valid=valid, test=test, seed=seed, **_meaning(sample, log, missing))
     data.save(out, to)
     typer.echo(f"{out}: {len(data)} samples")
 
@@ -114,6 +118,7 @@ def pretrain(
     outputs: Outputs = None,
     sample: Sample = None,
     log: Log = None,
+    missing: Missing = None,
     test: Test = 0.0,
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [128, 128],  # noqa: B006
     cnn: Annotated[bool, typer.Option("--cnn", help="Train a CNN instead, for fields on a grid.")] = False,
@@ -131,7 +136,7 @@ def pretrain(
     import pac_surrogate as pac
 
     _check_surrogate(out, source)
-    data = pac.open_dataset(source, inputs, outputs, sample=sample, test=test, scaling=_scaling(log))
+    data = pac.open_dataset(source, inputs, outputs, test=test, **_meaning(sample, log, missing))
     _check_headline(data)
     model: Architecture = (
         pac.CNN(channels=channels, levels=levels, padding=padding, activation=activation)
@@ -168,6 +173,14 @@ def transfer(
     strength: Annotated[float | None, typer.Option(help="Strength of the method's pull.", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Learning rate on the target.", show_default=False)] = None,
     draw: Annotated[int, typer.Option(help="Index of the stored subset.")] = 0,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            help="drop leaves samples out in which numbers are missing, mask learns each output from those that have it.",
+            show_default="they are refused",
+        ),
+    ] = None,
+    regrid: Annotated[bool, typer.Option("--regrid", help="Interpolate the target's fields onto the source's grid.")] = False,
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(help="Training steps on the target.")] = 1000,
     source_steps: Annotated[int, typer.Option(help="Training steps on the source, for methods that train on it.")] = 1000,
@@ -184,7 +197,8 @@ def transfer(
     given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
     chosen = _method(method, given)
     loaded = pac.Surrogate.load(surrogate)
-    data = pac.open_dataset(target, like=loaded)
+    data = pac.open_dataset(target, like=loaded, **_meaning(missing=missing))
+    data = data.regrid(loaded) if regrid else data
     _check_headline(data)
     samples = data.subset(draw, len(data.train) if size is None else size)
     adapted = pac.transfer(
@@ -256,7 +270,7 @@ def curve(
         from pac_surrogate.plots.panels import whole_figure
         from pac_surrogate.plots.writing import check_figure, save_figure
 
-        options: dict[str, Any] = {"sample": sample, "test": test, "scaling": _scaling(log)}
+        options = {"test": test, **_meaning(sample, log)}
         methods = {name: _method(name, {}) for name in method}
         picture = figure or out / "curve.png"
         check_output(picture, check_figure(picture), (source, target))
@@ -297,9 +311,9 @@ def _method(name: str, given: dict[str, float | None]) -> Any:
     return make_method(name, **values)
 
 
-def _scaling(log: list[str] | None) -> dict[str, Any] | None:
-    """Return the scaling of variables of which only ratios matter."""
-    return dict.fromkeys(log, "log") if log else None
+def _meaning(sample: str | None = None, log: list[str] | None = None, missing: str | None = None) -> dict[str, Any]:
+    """Return the options of `open_dataset` that say how a file is read."""
+    return {"sample": sample, "scaling": dict.fromkeys(log, "log") if log else None, "missing": missing}
 
 
 def _check_surrogate(out: Path, *inputs: Path) -> None:
@@ -337,9 +351,12 @@ def _error_line(surrogate: Any, data: Any, known: str | None = None) -> str:
     headline = _check_headline(data)
     if not data.has_split("test"):
         return "no test split to measure on" + (f", validated on {known}" if known else "")
-    (prediction,) = predict_many([surrogate], [data.test])
+    test = data.test
+    if test.has_missing:
+        return "not measured: outputs are missing in the test split"
+    (prediction,) = predict_many([surrogate], [test])
     try:
-        return f"{headline} {METRICS[headline](prediction, data.test.output_matrix):.4f} on {len(data.test)} test samples"
+        return f"{headline} {METRICS[headline](prediction, test.output_matrix):.4f} on {len(test)} test samples"
     except UndefinedMetricError as error:
         return f"not measured: {error}"
 

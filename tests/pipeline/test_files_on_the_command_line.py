@@ -148,3 +148,36 @@ def test_convert_describe_and_validate_every_layout(name, folder, tmp_path, caps
     np.testing.assert_array_equal(data["tip"], given["tip [mm]"])
     if name not in ("a.csv", "a.parquet"):
         assert (len(data.train), len(data.test)) == (15, 5)
+
+
+@pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")
+def test_missing_outputs_are_dropped_or_learned_from_the_samples_that_have_them(folder, adapted, tmp_path, capsys):
+    table = beams(20, 0.05, 1)
+    table.loc[::4, "tip [mm]"] = np.nan
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    call = ("transfer", folder / "source.safetensors", tmp_path / "gaps.csv", "--method", "LinearCorrection")
+    capsys.readouterr()
+    assert run(*call, "--out", tmp_path / "a.safetensors") == 2
+    assert "missing='drop' or missing='mask'" in capsys.readouterr().err
+    predictions = []
+    for missing in ("drop", "mask"):
+        assert run(*call, "--missing", missing, "--out", tmp_path / f"{missing}.safetensors") == 0
+        predictions.append(pac.Surrogate.load(tmp_path / f"{missing}.safetensors").predict(folder / "new.csv"))
+    np.testing.assert_array_equal(*predictions)  # with a single output both use the 15 samples that have it
+
+
+def test_a_target_on_another_grid_is_interpolated_on_request(tmp_path, capsys):
+    def rods(points, rows):
+        power = np.linspace(1, 2, rows)
+        fields = power[:, None] * np.sin(np.pi * points)
+        options = {"axes": {"u": ("x",)}, "coordinates": {"x": points}, "test": 0.2}
+        return pac.Dataset.from_arrays({"power": power}, {"u": fields}, **options)
+
+    rods(np.linspace(0, 1, 9), 40).save(tmp_path / "source.h5")
+    rods(np.linspace(0, 1, 41), 15).save(tmp_path / "target.h5")
+    source = tmp_path / "source.safetensors"
+    assert run("pretrain", tmp_path / "source.h5", "--hidden", 8, "--steps", 100, "--out", source) == 0
+    call = ("transfer", source, tmp_path / "target.h5", "--method", "LinearCorrection", "--out", tmp_path / "a.safetensors")
+    assert run(*call, "--regrid") == 0
+    assert pac.Surrogate.load(tmp_path / "a.safetensors").outputs[0].shape == (9,)
+    assert "on 3 test samples" in capsys.readouterr().out
