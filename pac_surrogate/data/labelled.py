@@ -30,6 +30,7 @@ from pac_surrogate.utilities.display import listed
 if TYPE_CHECKING:
     import xarray as xr
 
+POSITION = "position"  # attribute of a variable, its place on its side, since not every format keeps an order
 SAMPLES = ("sample", "realization")  # names of the sample dimension, where several dimensions may be it
 
 
@@ -119,6 +120,7 @@ def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) 
     for side, role, wanted in (("inputs", "input", inputs), ("outputs", "output", outputs)):
         known = [variable.name for variable in getattr(like, side)] if like is not None else []
         marked = [name for name in names if dataset[name].attrs.get("role") == role]
+        marked = sorted(marked, key=lambda name: _position(dataset[name].attrs))
         if wanted is None and not (known or marked):
             raise ValueError(
                 f"{side}= must name variables of the data, which have {listed([_told(dataset, n) for n in names])}"
@@ -287,10 +289,10 @@ def labelled(
 
     data, axes = {}, set[str]()
     for role, side in (("input", inputs), ("output", outputs)):
-        for variable in side:
+        for position, variable in enumerate(side):
             told = {"units": variable.units, "long_name": variable.long_name, "role": role, "scaling": variable.scaling}
             ends = zip(BOUNDS, variable.bounds, strict=True)
-            meaning = {**told, **{name: end for name, end in ends if end is not None}}
+            meaning = {**told, **{name: end for name, end in ends if end is not None}, POSITION: position}
             values = np.asarray(arrays[variable.name]).reshape(-1, *variable.shape)
             data[variable.name] = (("sample", *variable.axes), values, meaning)
             axes |= set(variable.axes)
@@ -375,6 +377,11 @@ def with_split(dataset: "xr.Dataset", split: np.ndarray) -> "xr.Dataset":
         return dataset
     flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}
     return dataset.assign(split=("sample", split.copy(), flags))
+
+
+def _position(attributes: Mapping[str, Any]) -> float:
+    found = attributes.get(POSITION)
+    return float(found) if isinstance(found, int | float | np.number) else 0.0
 
 
 def _told(dataset: "xr.Dataset", name: str) -> str:

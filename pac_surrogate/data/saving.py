@@ -10,7 +10,7 @@ from pac_surrogate.utilities.arguments import got
 ARRAYS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
 TABLES = {".csv": "write_csv", ".parquet": "write_parquet"}
 NAMED = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
-OURS = (".h5", ".hdf5", ".nc")
+OURS = (".h5", ".hdf5", ".nc", "")
 
 
 def writer_of(path: Path, to: str | None) -> tuple[str, Callable[[Path, Any], None]] | None:
@@ -29,5 +29,5 @@ def writer_of(path: Path, to: str | None) -> tuple[str, Callable[[Path, Any], No
             return form, getattr(formats, names[suffix])
     if suffix in OURS:
         return None
-    suffixes = ", ".join((*OURS, *ARRAYS, *TABLES))
+    suffixes = ", ".join(filter(None, (*OURS, *ARRAYS, *TABLES)))
     raise ValueError(f"the name of a data file must end with one of {suffixes}, got {path.name!r}; or name the layout with to=")

@@ -23,7 +23,6 @@ from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.plain_hdf5 import check_storage, datasets_of
 from pac_surrogate.formats.unnamed import plain, texts_apart
 
-ORDER = "variable_order"
 PICKLING = "pickle"
 
 
@@ -60,10 +59,7 @@ def open_zarr(path: Path) -> xr.Dataset:
             if isinstance(array, zarr.Array):
                 _check_codecs(name, array.metadata.to_dict())
         groups = xr.open_groups(path, engine="zarr", consolidated=False, decode_timedelta=False, chunks=None)
-        found = _flat(groups)
-        order = str(found.attrs.pop(ORDER, "")).split("\n")  # a store has none of its own
-        ordered = [name for name in order if name in found.data_vars]
-        return found[[*ordered, *(name for name in found.data_vars if name not in ordered)]] if ordered else found
+        return _flat(groups)
 
 
 def _check_codecs(name: str, metadata: Mapping[str, Any]) -> None:
@@ -124,7 +120,7 @@ def write_zarr(path: Path | str, dataset: xr.Dataset) -> None:
             variable.attrs, variable.encoding = plain(variable.attrs), {}
             if name in texts:
                 stored = stored.assign({name: stored[name].astype("U")})
-        stored.attrs = {**plain(stored.attrs), ORDER: "\n".join(map(str, dataset.data_vars))}
+        stored.attrs = plain(stored.attrs)
         with replacing_folder(path, "a Zarr store", _holds_zarr) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stored.to_zarr(temporary, mode="w", zarr_format=2, consolidated=True)

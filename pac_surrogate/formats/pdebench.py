@@ -24,7 +24,15 @@ from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.formats.kinds import pdebench_layout
 from pac_surrogate.formats.lazy import lazy_variable, relabelled
-from pac_surrogate.formats.plain_hdf5 import check_storage, datasets_of, lazy_hdf5, meaning, not_numbers, simple_attributes
+from pac_surrogate.formats.plain_hdf5 import (
+    check_storage,
+    datasets_of,
+    is_told,
+    lazy_hdf5,
+    meaning,
+    not_numbers,
+    simple_attributes,
+)
 from pac_surrogate.formats.trajectories import AXES, INITIAL, TIMES, divide, later_times, said_of
 
 COORDINATE = "-coordinate"
@@ -155,9 +163,8 @@ def _variable(path: Path, dataset: h5py.Dataset, dims: tuple[str, ...]) -> xr.Va
     if dataset.ndim != len(dims):
         required = f"{dataset.name.removeprefix('/')} must have the axes {', '.join(dims)}"
         raise DatasetError(f"{required}, its shape is {dataset.shape}: rewrite the file")
-    said = simple_attributes(dataset)
-    texts = {name: text for name, text in said.items() if isinstance(text, str)}
-    return relabelled(lazy_hdf5(path, dataset, dims), texts)
+    said = {name: value for name, value in simple_attributes(dataset).items() if is_told(value)}
+    return relabelled(lazy_hdf5(path, dataset, dims), said)
 
 
 def _without_single_channel(variable: xr.Variable) -> xr.Variable:

@@ -23,7 +23,7 @@ BUILT_IN = FILTERS | {h5py.h5z.FILTER_LZF, h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER
 MOST_DATASETS = 2**12
 DEEPEST = 32
 MOST_ENTRIES = 2**10
-MEANING = ("units", "long_name", "role", "scaling")
+MEANING = ("units", "long_name", "role", "scaling", "lower_bound", "upper_bound", "position")
 
 
 def open_hdf5(path: Path) -> xr.Dataset:
@@ -128,6 +128,11 @@ def simple_attributes(item: h5py.File | h5py.Group | h5py.Dataset) -> dict[str, 
 
 
 def meaning(item: h5py.Dataset | h5py.Group, names: tuple[str, ...] = MEANING) -> dict[str, Any]:
-    """Return those attributes that this package gives to a variable: units, long_name, role and scaling."""
+    """Return those attributes that this package gives to a variable, such as units and role, if they are texts or numbers."""
     found = {name: read_attribute(item, name) for name in names if name in item.attrs}
-    return {name: value for name, value in found.items() if isinstance(value, str) and value}
+    return {name: value for name, value in found.items() if is_told(value)}
+
+
+def is_told(value: Any) -> bool:
+    """Return whether an attribute says something: a number, or a text that is not empty."""
+    return isinstance(value, str | int | float | np.number) and value != ""

@@ -16,6 +16,7 @@ from jaxtyping import Int, Num
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.formats.lazy import Source, relabelled
+from pac_surrogate.formats.plain_hdf5 import MEANING, is_told
 
 INITIAL = "initial_"
 FIRST_TIME = "initial_time"
@@ -23,7 +24,6 @@ REPEATED = "repeated_along"  # attribute of a field that is written along axes a
 AXES = ("x", "y", "z")
 BLOCK_BYTES = 2**26
 TIMES = "times"  # coordinate of times that differ from sample to sample
-TEXTS = ("units", "long_name", "role", "scaling")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def divide(name: str, variable: xr.Variable, texts: Mapping[str, Any], beginning
 
 def said_of(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the attributes of a stored field say of it, and of its first time."""
-    said = {name: attributes[name] for name in TEXTS if attributes.get(name)}
-    return said, {name: attributes[INITIAL + name] for name in TEXTS if attributes.get(INITIAL + name)}
+    said = {name: attributes[name] for name in MEANING if is_told(attributes.get(name))}
+    return said, {name: attributes[INITIAL + name] for name in MEANING if is_told(attributes.get(INITIAL + name))}
 
 
 def later_times(times: Num[np.ndarray, " time"], *, divided: bool) -> tuple[Num[np.ndarray, " later"], dict[str, float]]:
@@ -172,7 +172,7 @@ def blocks(
 
 
 def write_texts(item: h5py.Dataset | h5py.Group, attributes: Mapping[str, Any], prefix: str = "") -> None:
-    """Write units, names and roles as attributes, which the loaders of other programs ignore."""
-    for name in TEXTS:
-        if isinstance(attributes.get(name), str) and attributes[name]:
+    """Write units, names, roles and so on as attributes, which the loaders of other programs ignore."""
+    for name in MEANING:
+        if is_told(attributes.get(name)):
             item.attrs[prefix + name] = attributes[name]

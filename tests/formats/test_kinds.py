@@ -157,5 +157,5 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(package
         return original(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(DatasetError, match=rf"needs the package {package}, .*: pip install 'pac_surrogate\[files\]'$"):
+    with pytest.raises(DatasetError, match=rf"needs the package {package}, .*: pip install {package}$"):
         open_file(tmp_path / "data")

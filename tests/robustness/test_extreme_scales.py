@@ -331,7 +331,7 @@ def write(path, values, axes, dtype="float32", batches=1):
         outputs=[Variable("u", axes, values.shape[1:], dtype=dtype)],
         samples=len(values),
         split=described.split,
-        subset_order=described.subset_order,
+        subset_order=described.orders(),
         attributes=data.attributes,
         resume=False,
     ) as writer:

@@ -1,0 +1,63 @@
+"""A dataset that is written in the layout of another program comes back with every number, name, unit, coordinate and split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pac_surrogate as pac
+
+RNG = np.random.default_rng(0)
+INPUTS = {"zeta": RNG.uniform(1, 2, 12), "alpha": RNG.uniform(size=12), "mid": RNG.uniform(size=(12, 5))}
+OUTPUTS = {"press": RNG.uniform(size=(12, 3, 5)), "area": RNG.uniform(size=12), "den": RNG.uniform(size=(12, 5))}
+
+
+def dataset():
+    return pac.Dataset.from_arrays(
+        INPUTS,
+        OUTPUTS,
+        axes={"mid": ("x",), "press": ("time", "x"), "den": ("x",)},
+        units={"press": "Pa", "zeta": "m", "x": "cm", "time": "s", "mid": "K"},
+        coordinates={"x": [5.0, 4.0, 3.0, 2.0, 1.0], "time": [1.0, 2.0, 4.0]},
+        bounds={"press": (0, None), "den": (None, 2)},
+        scaling={"zeta": "log"},
+        valid=0.2,
+        test=0.2,
+    )
+
+
+LAYOUTS = {
+    **{name: None for name in ("a.h5", "a.nc", "a.npz", "a.mat", "a.zarr")},
+    "rods": "the_well",
+    "rods.h5": "pdebench",
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_arrays_come_back_in_their_order_with_units_bounds_coordinates_and_splits(name, tmp_path):
+    given = dataset()
+    given.save(tmp_path / name, LAYOUTS[name])
+    found = pac.open_dataset(tmp_path / name)
+    # Arrays are passed to a surrogate by position, so the order of the variables is a part of what must come back.
+    assert (found.inputs, found.outputs) == (given.inputs, given.outputs)
+    assert [v.bounds for v in found.outputs] == [v.bounds for v in given.outputs]
+    for axis in ("x", "time"):
+        np.testing.assert_array_equal(found.coordinates[axis].values, given.coordinates[axis].values)
+        assert found.coordinates[axis].units == given.coordinates[axis].units
+    for split in ("train", "valid", "test"):
+        ours, theirs = (np.sort(getattr(data, split)["area"]) for data in (found, given))
+        np.testing.assert_array_equal(ours, theirs)  # The Well has a file for each split, so its samples come in their order
+    order = np.argsort(found["area"])[np.argsort(np.argsort(given["area"]))]
+    for variable in (*given.inputs, *given.outputs):
+        np.testing.assert_array_equal(found[variable.name][order], given[variable.name])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_table_comes_back_with_its_labels_and_units(name, tmp_path):
+    index = pd.Index([f"run {i}" for i in range(12)], name="run")
+    table = pd.DataFrame({"zeta [m]": INPUTS["zeta"], "alpha": INPUTS["alpha"], "area [m2]": OUTPUTS["area"]}, index=index)
+    data = pac.Dataset.from_pandas(table, ["zeta", "alpha"], "area")
+    data.save(tmp_path / name)
+    found = pac.open_dataset(tmp_path / name, like=data)
+    assert (found.inputs, found.outputs) == (data.inputs, data.outputs)
+    np.testing.assert_array_equal(found.input_matrix, data.input_matrix)
+    np.testing.assert_array_equal(found["area"], OUTPUTS["area"])
