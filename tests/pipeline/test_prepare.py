@@ -3,8 +3,10 @@
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 import torch
+import xarray
 from adapting import transferred
 from cases import dataset, same
 from cases import surrogate as by_hand
@@ -258,31 +260,33 @@ def test_grids_are_compared_in_float32_precision_and_channels_by_name():
 # Tables with labels -------------------------------------------------------------------------------------------------------
 
 
-def test_tables_and_labelled_arrays_are_refused_with_the_remedy(surrogate):
-    pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
-    table = pandas.DataFrame(pick(SMALL, NAMES[::-1]))
-    labelled = xarray.DataArray(matrix(SMALL), dims=("sample", "input"))
-    whole = xarray.Dataset({"L": ("sample", SMALL["L"])})
+def test_labels_are_never_lost_in_silence(surrogate):
+    table = pandas.DataFrame(pick(SMALL, NAMES[::-1]))  # another order than that of the surrogate
+    whole = xarray.Dataset({name: ("run", SMALL[name]) for name in NAMES[::-1]})
+    alone = xarray.DataArray(matrix(SMALL), dims=("sample", "input"))
     by_name = {name: table[name] for name in NAMES}
     for given, message in (
-        (
-            table,
-            r"is a pandas DataFrame, whose columns would be taken by position: use Dataset.from_pandas, or pass the ",
-        ),
-        (labelled, r"is an xarray DataArray, whose dimensions have names that would be lost"),
+        (table, r"is a pandas DataFrame, whose columns would be taken by position: use Dataset.from_pandas, or pass the "),
+        (alone, r"is an xarray DataArray, whose dimensions have names that would be lost"),
         (whole, r"is an xarray Dataset"),
-        ({**by_name, "L": labelled}, r"L is an xarray DataArray"),
+        ({**by_name, "L": alone}, r"L is an xarray DataArray"),
     ):
-        for ask in (
-            lambda x: pac.Dataset.from_arrays(x, np.ones(12)),
-            surrogate.predict,
-            surrogate.predict_interval,
-            lambda x: pac.next_samples(surrogate, None, x, 2),
-        ):
+        asks = [lambda x: pac.Dataset.from_arrays(x, np.ones(12))]
+        if given is not table and given is not whole:  # these two are matched by their names
+            others = surrogate.predict, surrogate.predict_interval, lambda x: pac.next_samples(surrogate, None, x, 2)
+            asks += others
+        for ask in asks:
             with pytest.raises(ValueError, match=message) as caught:
                 ask(given)
             assert "\n" not in str(caught.value)
-    np.testing.assert_array_equal(matrix(surrogate.predict(by_name)), matrix(surrogate.predict(SMALL)))  # columns by name
+    expected = surrogate.predict(SMALL)
+    np.testing.assert_array_equal(matrix(surrogate.predict(by_name)), matrix(expected))
+    np.testing.assert_array_equal(surrogate.predict(table).to_numpy(), matrix(expected))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(surrogate.predict(whole)[name], values)
+    chosen = [pac.next_samples(surrogate, None, given, 2) for given in (SMALL, table, whole)]
+    np.testing.assert_array_equal(chosen[0], chosen[1])
+    np.testing.assert_array_equal(chosen[0], chosen[2])
 
 
 @pytest.mark.parametrize("kind", [np.ma.masked_less, None])
