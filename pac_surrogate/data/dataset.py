@@ -17,22 +17,20 @@ from jaxtyping import Float, Integer
 from pac_surrogate.data.arrays import check_unlabelled
 from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.data.description import describe_arrays
-from pac_surrogate.data.labelled import describe_labelled, labelled, with_split
+from pac_surrogate.data.from_labelled import describe_labelled
+from pac_surrogate.data.labelled import labelled, with_split
 from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import find_variable
 from pac_surrogate.data.origins import Arrays, DataFile, Labelled
-from pac_surrogate.data.regridding import axes_to_regrid, described_errors, error_of, interpolated, regridded
+from pac_surrogate.data.regridding import axes_to_regrid, on_grid
 from pac_surrogate.data.rows import Rows, content_order, positions
-from pac_surrogate.data.saving import writer_of
+from pac_surrogate.data.saving import save
 from pac_surrogate.data.tables import describe_table, index_of, table_of
 from pac_surrogate.files.layout import Description
 from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.files.variables import Bounds, Coordinate, Scaling, Variable, described
-from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import as_path, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
-
-BLOCK_BYTES = 2**26
 
 
 class Dataset(Shown):
@@ -430,17 +428,11 @@ class Dataset(Shown):
         points = axes_to_regrid(self, onto)
         if not points:
             return self
-        ours, errors = self.coordinates, {}
-        arrays = {name: self._values(name) for name in self._variables}
-        for name, variable in self._variables.items():
-            if set(variable.axes) & points.keys():
-                errors[name] = error_of(variable, arrays[name], ours, points)
-                arrays[name] = interpolated(variable, arrays[name], ours, points)
-        if line := described_errors(errors):
+        arrays, sides, line = on_grid({name: self._values(name) for name in self._variables}, self, points)
+        if line:
             warnings.warn(line, DataWarning, stacklevel=2)
-        inputs, outputs = (tuple(regridded(one, points) for one in side) for side in (self.inputs, self.outputs))
-        known = {**ours, **points}
-        description = replace(self._description, inputs=inputs, outputs=outputs, coordinates=known, labels=self._labels())
+        known: dict[str, Any] = {"coordinates": {**self.coordinates, **points}, "labels": self._labels()}
+        description = replace(self._description, inputs=sides[0], outputs=sides[1], **known)
         return Dataset(Arrays(arrays), description, whole=self._whole)
 
     def digest(self) -> str:
@@ -469,30 +461,15 @@ class Dataset(Shown):
             ValueError: if the layout cannot be told, or our own is asked for and this dataset is only some rows of another.
             DatasetError: if the file cannot be written, or the layout cannot hold these variables.
         """
-        path = as_path("path", path)
-        if (other := writer_of(path, to)) is not None:
-            form, write = other
-            write(path, self.to_xarray() if form == "arrays" else self.to_pandas())
-            return
-        inputs, outputs = (
-            [replace(v, dtype=self[:0][v.name].dtype.name) for v in side] for side in (self.inputs, self.outputs)
-        )
-        step = max(1, BLOCK_BYTES // (8 * sum(variable.size for variable in self._variables.values())))
-        with DatasetWriter(
-            path,
-            inputs=inputs,
-            outputs=outputs,
-            coordinates=self.coordinates,
-            samples=len(self),
-            split=self._split(),
-            subset_order=self._subset_order,
-            attributes=self.attributes,
-            resume=False,
-        ) as writer:
-            for start in range(0, len(self), step):
-                block = self[start : start + step]
-                writer.write({name: block[name] for name in self._variables})
-            writer.finish()
+        save(self, as_path("path", path), to)
+
+    def splits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the split of each sample (0 train, 1 valid, 2 test), and the orders of the train split, (draw, rank).
+
+        Raises:
+            ValueError: if this dataset is only some rows of another.
+        """
+        return self._split().copy(), self._subset_order.copy()
 
     def _values(self, name: str) -> np.ndarray:
         """Return a variable in the dataset's own memory, which must not be given to callers."""

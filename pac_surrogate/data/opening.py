@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.labelled import describe_labelled
+from pac_surrogate.data.from_labelled import describe_labelled
 from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import choose
 from pac_surrogate.data.origins import Arrays, DataFile, file_state

@@ -78,6 +78,28 @@ def axes_to_regrid(data: Gridded, onto: Gridded) -> dict[str, Coordinate]:
     return found
 
 
+def on_grid(
+    arrays: Mapping[str, Float[np.ndarray, "..."]], data: Gridded, points: Mapping[str, Coordinate]
+) -> tuple[dict[str, np.ndarray], list[tuple[Variable, ...]], str | None]:
+    """Interpolate the variables of a dataset onto new points of some axes.
+
+    Args:
+        arrays: the numbers by the name of the variable.
+        data: the dataset.
+        points: new coordinates of the axes; see `axes_to_regrid`.
+
+    Returns:
+        The numbers, the input and the output variables, and a warning that states the estimated errors, or None.
+    """
+    found, errors, ours = dict(arrays), {}, data.coordinates
+    for variable in (*data.inputs, *data.outputs):
+        if set(variable.axes) & points.keys():
+            errors[variable.name] = error_of(variable, arrays[variable.name], ours, points)
+            found[variable.name] = interpolated(variable, arrays[variable.name], ours, points)
+    sides = [tuple(regridded(one, points) for one in side) for side in (data.inputs, data.outputs)]
+    return found, sides, described_errors(errors)
+
+
 def regridded(variable: Variable, points: Mapping[str, Coordinate]) -> Variable:
     """Return a variable with the lengths of its new axes."""
     lengths = zip(variable.axes, variable.shape, strict=True)

@@ -1,16 +1,49 @@
-"""Writing of datasets in the layouts of other programs, which the suffix of a path or a name tells."""
+"""Writing of datasets in our own layout, or in those of other programs, as the suffix of a path or a name tells."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pac_surrogate import formats
+from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import got
 
+if TYPE_CHECKING:
+    from pac_surrogate.data.dataset import Dataset
+
+BLOCK_BYTES = 2**26
 ARRAYS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
 TABLES = {".csv": "write_csv", ".parquet": "write_parquet"}
 NAMED = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
 OURS = (".h5", ".hdf5", ".nc", "")
+
+
+def save(data: "Dataset", path: Path, to: str | None) -> None:
+    """Write a dataset; see `Dataset.save`."""
+    if (other := writer_of(path, to)) is not None:
+        form, write = other
+        write(path, data.to_xarray() if form == "arrays" else data.to_pandas())
+        return
+    split, order = data.splits()
+    inputs, outputs = ([replace(v, dtype=data[:0][v.name].dtype.name) for v in side] for side in (data.inputs, data.outputs))
+    names = [variable.name for variable in (*inputs, *outputs)]
+    step = max(1, BLOCK_BYTES // (8 * sum(data.widths)))
+    with DatasetWriter(
+        path,
+        inputs=inputs,
+        outputs=outputs,
+        coordinates=data.coordinates,
+        samples=len(data),
+        split=split,
+        subset_order=order,
+        attributes=data.attributes,
+        resume=False,
+    ) as writer:
+        for start in range(0, len(data), step):
+            block = data[start : start + step]
+            writer.write({name: block[name] for name in names})
+        writer.finish()
 
 
 def writer_of(path: Path, to: str | None) -> tuple[str, Callable[[Path, Any], None]] | None:
