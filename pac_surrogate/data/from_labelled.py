@@ -170,9 +170,7 @@ def with_axes(dataset: "xr.Dataset", axes: Mapping[str, Sequence[str]], sample: 
             if axis in dataset.variables and axis != old:
                 point = dataset[axis].variable.squeeze()
                 if point.shape != (dataset.sizes[old],):
-                    raise ValueError(
-                        f"{axis} must have a coordinate for each of {dataset.sizes[old]} points, it is {with_dims(dataset, axis)}"
-                    )
+                    raise ValueError(f"{axis} must have {dataset.sizes[old]} coordinates, it is {with_dims(dataset, axis)}")
                 points[axis] = ((axis,), point.values, point.attrs)
         dataset = dataset.drop_vars([name, *points]).assign({name: variable}).assign_coords(points)
     return dataset

@@ -3,14 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pac_surrogate import formats
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import got
-
-if TYPE_CHECKING:
-    from pac_surrogate.data.dataset import Dataset
 
 BLOCK_BYTES = 2**26
 ARRAYS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
@@ -19,7 +16,7 @@ NAMED = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
 OURS = (".h5", ".hdf5", ".nc", "")
 
 
-def save(data: "Dataset", path: Path, to: str | None) -> None:
+def save(data: Any, path: Path, to: str | None) -> None:
     """Write a dataset; see `Dataset.save`."""
     if (other := writer_of(path, to)) is not None:
         form, write = other
