@@ -200,8 +200,7 @@ def normal_band(
     mean: Float[Tensor, "row output"], deviation: Float[Tensor, "row output"], level: float, *, simultaneous: bool = False
 ) -> tuple[Float[Tensor, "row output"], Float[Tensor, "row output"]]:
     """Return the bounds of a normal distribution; Bonferroni's inequality makes them hold for all outputs at once."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    check_range(level)
     tail = (1 - level) / 2 / (mean.shape[1] if simultaneous else 1)
     width = -torch.special.ndtri(torch.tensor(tail, dtype=torch.float64)) * deviation
     return mean - width, mean + width
