@@ -220,13 +220,13 @@ class Dataset(Shown):
         )
 
     def to_xarray(self) -> Any:
-        """Return an xarray Dataset with names, units, roles, coordinates, and the split if there are several.
+        """Return an xarray Dataset with names, units, roles, coordinates, and the splits, as far as their seed does not tell them.
 
         Coordinates with a unit such as "days since 2020-01-01" become dates. `from_xarray` makes an equal dataset of it.
         """
         arrays = {name: self[name] for name in self._variables}
         found = labelled(arrays, self.inputs, self.outputs, self.coordinates, labels=self._labels(), attributes=self.attributes)
-        return with_split(found, self._description.split) if self._whole else found
+        return with_split(found, self._description) if self._whole else found
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with a column for each number of a sample, and units in brackets in the labels."""

@@ -5,14 +5,15 @@ Source: CF conventions 1.11, section 4.4 (time coordinates).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pac_surrogate.data.matching import is_numbered
-from pac_surrogate.files import Coordinate, Variable
+from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.layout import BOUNDS
-from pac_surrogate.files.splits import SPLITS
+from pac_surrogate.files.splits import ORDER, SPLITS, ranks_of
 from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import listed
 
@@ -148,8 +149,16 @@ def decoded(dimension: str, coordinate: Coordinate) -> "xr.Variable":
     return xr.decode_cf(xr.Dataset({dimension: variable}))[dimension].variable if dates else variable
 
 
-def with_split(dataset: "xr.Dataset", split: np.ndarray) -> "xr.Dataset":
-    """Add the variable `split` to an xarray Dataset if there are several splits."""
+def with_split(dataset: "xr.Dataset", described: Description) -> "xr.Dataset":
+    """Add the splits to an xarray Dataset, unless the attribute `seed` and the number of the samples tell them.
+
+    `split` (sample) is added if there are several splits, and `subset_order` (sample, draw), the ranks of the samples, if the
+    orders of the train split are others than those that the seed gives.
+    """
+    split, order = described.split, described.subset_order
+    if order is not None and not np.array_equal(order, replace(described, subset_order=None).orders()):
+        meaning = {"long_name": "rank of the sample in each draw of the train split, -1 outside it"}
+        dataset = dataset.assign({ORDER: (("sample", "draw"), ranks_of(order, len(split)), meaning)})
     if len(split) == 0 or (split == split[0]).all():
         return dataset
     flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}

@@ -55,6 +55,14 @@ def kind_of(path: Path | str) -> Kind:
         return _kind_of_rest(path, head)
 
 
+def is_kind(path: Path | str, kind: Kind) -> bool:
+    """Return whether there is a readable file or folder of this kind at a path."""
+    try:
+        return kind_of(path) == kind
+    except DatasetError:
+        return False
+
+
 def _kind_of_folder(path: Path) -> Kind:
     if any((path / name).is_file() for name in ZARR):
         return "zarr"
