@@ -17,6 +17,7 @@ Kind = Literal["native", "the_well", "pdebench", "netcdf", "hdf5", "zarr", "matl
 ZARR = ("zarr.json", ".zgroup", ".zmetadata")
 WELL_SUFFIXES = (".hdf5", ".h5")
 SIGNATURES = {b"CDF\x01": "netcdf", b"CDF\x02": "netcdf", b"PAR1": "parquet", b"MATLAB 5.0 MAT-file": "matlab"}
+TABLES = ("csv", "parquet")
 TEXT_SUFFIXES = (".csv", ".tsv")
 KNOWN = "HDF5, netCDF, Zarr, MATLAB, NPZ, CSV, Parquet, The Well and PDEBench are known"
 MOST_ROOT = 64  # members of the root group that are looked at
@@ -61,6 +62,15 @@ def is_kind(path: Path | str, kind: Kind) -> bool:
         return kind_of(path) == kind
     except DatasetError:
         return False
+
+
+def is_table(path: Path | str) -> bool:
+    """Return whether a data file is a table, and not arrays.
+
+    Raises:
+        DatasetError: under the conditions of `kind_of`.
+    """
+    return kind_of(path) in TABLES
 
 
 def _kind_of_folder(path: Path) -> Kind:
