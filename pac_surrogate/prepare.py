@@ -92,7 +92,10 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
         inputs, places = np.arange(data.widths[0]), match_all("outputs", some, data.outputs)
         surrogate = with_outputs_of(surrogate, data[:0].as_variables(data.inputs, inputs, some, places))
     known = surrogate.outputs if (columns >= 0).all() else ()
-    informed = _informed("inputs", surrogate.inputs, data.inputs), _informed("outputs", known, data.outputs) or surrogate.outputs
+    informed = (
+        _informed("inputs", surrogate.inputs, data.inputs),
+        _informed("outputs", known, data.outputs) or surrogate.outputs,
+    )
     listed = (
         _listed("inputs", surrogate.inputs, data.inputs, surrogate.given_inputs),
         _listed("outputs", known, data.outputs, surrogate.given_outputs) if known else None,

@@ -220,7 +220,7 @@ class Dataset(Shown):
         )
 
     def to_xarray(self) -> Any:
-        """Return an xarray Dataset with names, units, roles, coordinates, and the splits, as far as their seed does not tell them.
+        """Return an xarray Dataset with names, units, roles, coordinates, and the splits unless their seed tells them.
 
         Coordinates with a unit such as "days since 2020-01-01" become dates. `from_xarray` makes an equal dataset of it.
         """

@@ -41,9 +41,7 @@ def ranks_of(order: Integer[np.ndarray, "draw rank"], samples: int) -> Int32[np.
     return ranks
 
 
-def order_by(
-    ranks: Integer[np.ndarray, "sample draw"], split: Int8[np.ndarray, " sample"]
-) -> Int[np.ndarray, "draw rank"]:
+def order_by(ranks: Integer[np.ndarray, "sample draw"], split: Int8[np.ndarray, " sample"]) -> Int[np.ndarray, "draw rank"]:
     """Return the orders in which the samples of the train split have rising ranks."""
     train = np.flatnonzero(split == 0)
     return train[np.argsort(ranks[train], axis=0, kind="stable")].T

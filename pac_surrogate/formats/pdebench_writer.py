@@ -53,11 +53,12 @@ def write_pdebench(path: Path | str, dataset: xr.Dataset) -> None:
             replacing(path, Kind("a file of PDEBench", partial(is_kind, kind="pdebench"))) as temporary,
             create_hdf5(temporary, path) as (file, check),
         ):
+            others: Fields = fields
             if layout == "groups":
-                fields = _write_groups(file, fields, _axes(dataset, spatial, times), dataset)
+                others = _write_groups(file, fields, _axes(dataset, spatial, times), dataset)
             elif layout == "incompressible":
-                fields = _write_incompressible(file, fields, times, dataset)
-            for name, parts in fields.items():
+                others = _write_incompressible(file, fields, times, dataset)
+            for name, parts in others.items():
                 stored = names.get(name, name)
                 # The solution of Darcy's equation has an axis of one time.
                 _write_field(file, stored, name, parts, 1 if stored == "tensor" and "time" not in parts[-1].dims else None)

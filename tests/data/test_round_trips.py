@@ -85,7 +85,7 @@ def test_subsets_come_back_if_they_are_not_those_of_the_seed(name, tmp_path):
 
 
 def test_ranks_belong_to_the_samples_and_survive_their_selection():
-    given, split, order = with_other_orders()
+    given, _, order = with_other_orders()
     labelled = given.to_xarray()
     assert labelled["subset_order"].dims == ("sample", "draw")
     assert "subset_order" not in dataset().to_xarray()  # the seed gives the orders

@@ -119,8 +119,8 @@ def test_a_band_for_all_outputs_together_divides_what_it_may_miss_among_the_grou
 def test_a_level_that_the_groups_cannot_reach_is_named_as_it_was_given():
     """At level 0.96 each of two groups has 0.98, which needs 49 samples, since 1 / (1 - 0.98) - 1 is 49."""
     found = fitted("linear correction", intervals=True)
-    line = r"a band of level 0.96 for all outputs together has level 0.98 for each of the 2 groups of outputs that have the same "
-    with pytest.raises(ValueError, match=line + r"samples: level 0.98 needs 49 target samples, got \d+: lower it, or use"):
+    line = r"a band of level 0.96 for all outputs together has level 0.98 for each of the 2 groups of outputs that have the "
+    with pytest.raises(ValueError, match=line + r"same samples: level 0.98 needs 49 target samples, got \d+: lower it, or use"):
         found.predict_interval(NEW, 0.96, simultaneous=True)
     with pytest.raises(ValueError, match=r"^level 0.98 needs 49 target samples"):
         found.predict_interval(NEW, 0.98)

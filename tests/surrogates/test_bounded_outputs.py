@@ -231,8 +231,8 @@ RISE = 0.9 * (X[:, 0] + 1)  # 0 to 1.8
 def test_another_output_than_that_of_the_source_has_none_of_its_bounds(method):
     source = Dataset.from_arrays(X, {"frac": np.clip(0.5 + X[:, 0], 0, 1)}, bounds={"frac": (0, 1)})
     target = Dataset.from_arrays(X, {"pressure": RISE}, units={"pressure": "Pa"})
+    start = initial_surrogate(pac.MLP(hidden=(6,)), source)
     with pytest.warns(pac.DataWarning, match="pressure are new"):
-        start = initial_surrogate(pac.MLP(hidden=(6,)), source)
         found = pac.transfer(start, target, method=method, source=source, steps=300, source_steps=5, intervals=False)
     assert found.outputs[0].bounds == (None, None)
     # The truth at the right end is 1.8; with the bounds of the source, no prediction would exceed 1.
