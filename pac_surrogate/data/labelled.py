@@ -103,7 +103,7 @@ def without_dates(dataset: "xr.Dataset") -> "xr.Dataset":
 
 
 def labelled(
-    arrays: Mapping[str, np.ndarray],
+    arrays: "Mapping[str, np.ndarray | xr.Variable]",
     inputs: Sequence[Variable],
     outputs: Sequence[Variable],
     coordinates: Mapping[str, Coordinate],
@@ -114,7 +114,7 @@ def labelled(
     """Return variables as an xarray Dataset with roles, units and coordinates.
 
     Args:
-        arrays: numbers by the name of the variable, (sample, *axes).
+        arrays: numbers by the name of the variable, (sample, *axes); or xarray Variables, which may be lazy.
         inputs: the input variables.
         outputs: the output variables.
         coordinates: coordinates of their axes; an axis whose points are only numbered has none.
@@ -123,14 +123,20 @@ def labelled(
     """
     import xarray as xr
 
-    data, axes = {}, set[str]()
+    from pac_surrogate.formats.lazy import relabelled
+
+    data, axes = dict[str, Any](), set[str]()
     for role, side in (("input", inputs), ("output", outputs)):
         for position, variable in enumerate(side):
             told = {"units": variable.units, "long_name": variable.long_name, "role": role, "scaling": variable.scaling}
             ends = zip(BOUNDS, variable.bounds, strict=True)
             meaning = {**told, **{name: end for name, end in ends if end is not None}, POSITION: position}
-            values = np.asarray(arrays[variable.name]).reshape(-1, *variable.shape)
-            data[variable.name] = (("sample", *variable.axes), values, meaning)
+            values = arrays[variable.name]
+            if isinstance(values, xr.Variable):  # whose numbers would be read by np.asarray
+                data[variable.name] = relabelled(values, meaning)
+            else:
+                rows = np.asarray(values).reshape(-1, *variable.shape)
+                data[variable.name] = (("sample", *variable.axes), rows, meaning)
             axes |= set(variable.axes)
     points = [(name, name, one) for name, one in coordinates.items() if name in axes and not is_numbered(one)]
     points += [] if labels is None else [("sample", labels.name, labels)]

@@ -23,7 +23,7 @@ from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.folders import replacing_folder
 from pac_surrogate.formats.kinds import kind_of
 from pac_surrogate.formats.moments import Moments, write_stats
-from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, join, roles_of, write_texts
+from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, expanded, join, roles_of, write_texts
 
 COMPONENTS = ("channel", "component")
 GENERATED = ("n_spatial_dims", "n_trajectories", "schema_version", "boundary_conditions", "simulation_parameters", FIRST_TIME)
@@ -123,7 +123,10 @@ def _layout(path: Path, dataset: xr.Dataset) -> Layout:
         orders[name] = _order(name, parts[-1], spatial)
         repeated = {} if orders[name] is None else {dim: dataset.sizes[dim] for dim in spatial if dim not in parts[-1].dims}
         axes = [dim for dim in ("sample", "time", *spatial, *COMPONENTS) if dim in parts[-1].dims or dim in repeated]
-        ordered[name] = [part.expand_dims(repeated).transpose(*axes) for part in parts]
+        own = [part.transpose(*(dim for dim in axes if dim in part.dims)) for part in parts]
+        for axis, dim in enumerate(axes):
+            own = [part if dim in part.dims else expanded(part, str(dim), repeated[dim], axis) for part in own]
+        ordered[name] = own
         begin = {**parts[0].attrs, "role": ""} if len(parts) > 1 else {"role": "none"} if "time" in axes else {}
         texts[name] = ({**parts[-1].attrs, REPEATED: json.dumps(list(repeated)) if repeated else ""}, begin)
     constants = _constants(dataset.attrs, set(fields))
