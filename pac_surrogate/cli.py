@@ -263,7 +263,7 @@ def curve(
     with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command continues from there"):
         import pac_surrogate as pac
         from pac_surrogate.files.replacing import check_output
-        from pac_surrogate.formats.kinds import is_table
+        from pac_surrogate.formats.kinds import TABLES, kind_of
         from pac_surrogate.plots.panels import whole_figure
         from pac_surrogate.plots.writing import check_figure, save_figure
 
@@ -272,7 +272,7 @@ def curve(
         picture = figure or out / "curve.png"
         check_output(picture, check_figure(picture), (source, target))
         data = pac.open_dataset(source, inputs, outputs, test=test, **told)
-        like = data if is_table(target) else None  # a table may lack a category of the source
+        like = data if kind_of(target) in TABLES else None  # a table may lack a category of the source
         result = pac.transfer_curve(
             data,
             pac.open_dataset(target, inputs, outputs, like=like, test=test, **told),

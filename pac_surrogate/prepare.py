@@ -15,7 +15,7 @@ from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import Variable
 from pac_surrogate.files.variables import UNBOUNDED, bounds_text
 from pac_surrogate.methods.case import Budget, Case, group_of
-from pac_surrogate.surrogates.outputs import bounded_as, bounds_of, scaled_to, with_outputs_of
+from pac_surrogate.surrogates.outputs import bounded_as, matched_bounds, scaled_to, with_outputs_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.resolution import resolution
@@ -290,7 +290,7 @@ def _informed(side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...
     if len(ours) == len(theirs) == 1:
         by_name = {ours[0].name: theirs[0]}
     found = []
-    for variable, stated in zip(ours, bounds_of(side, ours, theirs), strict=True):
+    for variable, stated in zip(ours, matched_bounds(side, ours, theirs), strict=True):
         other = by_name.get(variable.name, variable)
         units = other.units if variable.units == "1" else variable.units
         dtype = "float64" if "float64" in (variable.dtype, other.dtype) else "float32"

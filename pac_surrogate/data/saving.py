@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Int
 
 from pac_surrogate import formats
+from pac_surrogate.files.layout import BLOCK_BYTES
 from pac_surrogate.files.variables import Variable
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import got
 
-BLOCK_BYTES = 2**26
-ARRAYS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
-TABLES = {".csv": "write_csv", ".parquet": "write_parquet"}
-NAMED = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
+ARRAY_WRITERS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
+TABLE_WRITERS = {".csv": "write_csv", ".parquet": "write_parquet"}
+NAMED_WRITERS = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
 OURS = (".h5", ".hdf5", ".nc", "")
 
 
@@ -90,15 +90,16 @@ def writer_of(path: Path, to: str | None) -> tuple[str, Callable[[Path, Any], No
     Raises:
         ValueError: if neither the suffix nor `to` tells a layout.
     """
-    if to is not None and to not in NAMED:
-        raise ValueError(f"to= must be one of {', '.join(NAMED)}, or be left out if the path tells the layout, got {got(to)}")
+    if to is not None and to not in NAMED_WRITERS:
+        names = ", ".join(NAMED_WRITERS)
+        raise ValueError(f"to= must be one of {names}, or be left out if the path tells the layout, got {got(to)}")
     if to is not None:
-        return "arrays", getattr(formats, NAMED[to])
+        return "arrays", getattr(formats, NAMED_WRITERS[to])
     suffix = path.suffix.lower()
-    for form, names in (("arrays", ARRAYS), ("table", TABLES)):
+    for form, names in (("arrays", ARRAY_WRITERS), ("table", TABLE_WRITERS)):
         if suffix in names:
             return form, getattr(formats, names[suffix])
     if suffix in OURS:
         return None
-    suffixes = ", ".join(filter(None, (*OURS, *ARRAYS, *TABLES)))
+    suffixes = ", ".join(filter(None, (*OURS, *ARRAY_WRITERS, *TABLE_WRITERS)))
     raise ValueError(f"the name of a data file must end with one of {suffixes}, got {path.name!r}; or name the layout with to=")

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -56,21 +57,16 @@ def kind_of(path: Path | str) -> Kind:
         return _kind_of_rest(path, head)
 
 
-def is_kind(path: Path | str, kind: Kind) -> bool:
-    """Return whether there is a readable file or folder of this kind at a path."""
-    try:
-        return kind_of(path) == kind
-    except DatasetError:
-        return False
+def holds(kind: Kind) -> Callable[[Path], bool]:
+    """Return the function that returns whether there is a readable file or folder of a kind at a path."""
 
+    def is_kind(path: Path) -> bool:
+        try:
+            return kind_of(path) == kind
+        except DatasetError:
+            return False
 
-def is_table(path: Path | str) -> bool:
-    """Return whether a data file is a table, and not arrays.
-
-    Raises:
-        DatasetError: under the conditions of `kind_of`.
-    """
-    return kind_of(path) in TABLES
+    return is_kind
 
 
 def _kind_of_folder(path: Path) -> Kind:

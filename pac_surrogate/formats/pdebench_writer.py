@@ -11,7 +11,6 @@ loader does not read. The layouts are described in `pdebench.py`.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -23,7 +22,7 @@ from pac_surrogate.files.replacing import Kind, replacing
 from pac_surrogate.files.splits import ORDER
 from pac_surrogate.files.storage import create_hdf5
 from pac_surrogate.formats.errors import writing
-from pac_surrogate.formats.kinds import is_kind
+from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.pdebench import COORDINATE, INCOMPRESSIBLE, LAYOUT, NAME, SPLIT
 from pac_surrogate.formats.trajectories import AXES, FIRST_TIME, INITIAL, TIMES, blocks, join, roles_of, write_texts
 
@@ -50,7 +49,7 @@ def write_pdebench(path: Path | str, dataset: xr.Dataset) -> None:
             raise DatasetError("PDEBench does not name the components of a field: drop the coordinate channel, or write netCDF")
         names = _names(fields, times, spatial) if layout == "fields" else {}
         with (
-            replacing(path, Kind("a file of PDEBench", partial(is_kind, kind="pdebench"))) as temporary,
+            replacing(path, Kind("a file of PDEBench", holds("pdebench"))) as temporary,
             create_hdf5(temporary, path) as (file, check),
         ):
             others: Fields = fields

@@ -21,7 +21,7 @@ from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.files.storage import create_hdf5
 from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.folders import replacing_folder
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.moments import Moments, write_stats
 from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, expanded, join, roles_of, write_texts
 
@@ -73,7 +73,7 @@ def write_the_well(path: Path | str, dataset: xr.Dataset) -> None:
         layout = _layout(path, dataset)
         if "split" not in dataset:
             with (
-                replacing(path, Kind("a file of The Well", _holds)) as temporary,
+                replacing(path, Kind("a file of The Well", holds("the_well"))) as temporary,
                 create_hdf5(temporary, path) as (file, check),
             ):
                 _write(file, layout, dataset, np.arange(dataset.sizes["sample"]), {})
@@ -81,7 +81,7 @@ def write_the_well(path: Path | str, dataset: xr.Dataset) -> None:
             return
         split = np.asarray(dataset["split"].values)
         moments = {name: Moments(order) for name, order in layout.orders.items() if order is not None}
-        with replacing_folder(path, "a dataset of The Well", _holds) as folder:
+        with replacing_folder(path, "a dataset of The Well", holds("the_well")) as folder:
             for number, part in enumerate(SPLITS):
                 rows = np.flatnonzero(split == number)
                 inner = folder / "data" / part
@@ -92,13 +92,6 @@ def write_the_well(path: Path | str, dataset: xr.Dataset) -> None:
                         _write(file, layout, dataset, rows, moments if part == "train" else {})
                         check()
             write_stats(folder / "stats.yaml", moments)
-
-
-def _holds(path: Path) -> bool:
-    try:
-        return kind_of(path) == "the_well"
-    except DatasetError:
-        return False
 
 
 def _layout(path: Path, dataset: xr.Dataset) -> Layout:

@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Int, Num
 
 from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.layout import BLOCK_BYTES
 from pac_surrogate.formats.lazy import Source, lazy_variable, relabelled
 from pac_surrogate.formats.plain_hdf5 import MEANING, is_told
 
@@ -22,7 +23,6 @@ INITIAL = "initial_"
 FIRST_TIME = "initial_time"
 REPEATED = "repeated_along"  # attribute of a field that is written along axes along which it does not vary
 AXES = ("x", "y", "z")
-BLOCK_BYTES = 2**26
 TIMES = "times"  # coordinate of times that differ from sample to sample
 
 

@@ -101,15 +101,15 @@ def _with_rows(surrogate: Surrogate, outputs: tuple[Variable, ...], rows: Sequen
 
 
 def bounded_as(variables: Sequence[Variable], others: Sequence[Variable]) -> tuple[Variable, ...]:
-    """Return outputs, of which those without bounds have the bounds of the other outputs that they match; see `bounds_of`."""
-    found = bounds_of("outputs", variables, others)
+    """Return outputs, of which those without bounds have the bounds of the other outputs that they match; see `matched_bounds`."""
+    found = matched_bounds("outputs", variables, others)
     return tuple(
         dataclasses.replace(variable, bounds=bounds) if variable.bounds == UNBOUNDED and bounds != UNBOUNDED else variable
         for variable, bounds in zip(variables, found, strict=True)
     )
 
 
-def bounds_of(side: str, variables: Sequence[Variable], others: Sequence[Variable]) -> list[Bounds]:
+def matched_bounds(side: str, variables: Sequence[Variable], others: Sequence[Variable]) -> list[Bounds]:
     """Return for each variable of a side the bounds that others state for it, open where it has no match among them.
 
     The columns are matched by `match_columns`. A variable that matches several others by position has the closest bounds that
