@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pac_surrogate import console
-from pac_surrogate.data_options import Axes, Bounds, Inputs, Log, Missing, Outputs, Sample, Test, Units, Valid, meaning
 from pac_surrogate.methods.method_names import COMMON, METHODS, resolve_name
+from pac_surrogate.utilities.data_options import (
+    Axes,
+    Bounds,
+    Inputs,
+    Log,
+    Missing,
+    Outputs,
+    Sample,
+    Test,
+    Units,
+    Valid,
+    meaning,
+)
 
 if TYPE_CHECKING:
     from pac_surrogate.models import Architecture

@@ -91,8 +91,8 @@ def writer_of(path: Path, to: str | None) -> tuple[str, Callable[[Path, Any], No
         ValueError: if neither the suffix nor `to` tells a layout.
     """
     if to is not None and to not in NAMED_WRITERS:
-        names = ", ".join(NAMED_WRITERS)
-        raise ValueError(f"to= must be one of {names}, or be left out if the path tells the layout, got {got(to)}")
+        known = ", ".join(NAMED_WRITERS)
+        raise ValueError(f"to= must be one of {known}, or be left out if the path tells the layout, got {got(to)}")
     if to is not None:
         return "arrays", getattr(formats, NAMED_WRITERS[to])
     suffix = path.suffix.lower()

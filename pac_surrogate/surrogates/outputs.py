@@ -101,7 +101,7 @@ def _with_rows(surrogate: Surrogate, outputs: tuple[Variable, ...], rows: Sequen
 
 
 def bounded_as(variables: Sequence[Variable], others: Sequence[Variable]) -> tuple[Variable, ...]:
-    """Return outputs, of which those without bounds have the bounds of the other outputs that they match; see `matched_bounds`."""
+    """Return outputs; those without bounds have those of the outputs that they match, see `matched_bounds`."""
     found = matched_bounds("outputs", variables, others)
     return tuple(
         dataclasses.replace(variable, bounds=bounds) if variable.bounds == UNBOUNDED and bounds != UNBOUNDED else variable
