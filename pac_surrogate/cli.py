@@ -8,6 +8,19 @@ import typer
 
 from pac_surrogate import console
 from pac_surrogate.methods.method_names import COMMON, METHODS, resolve_name
+from pac_surrogate.utilities.data_options import (
+    Axes,
+    Bounds,
+    Inputs,
+    Log,
+    Missing,
+    Outputs,
+    Sample,
+    Test,
+    Units,
+    Valid,
+    meaning,
+)
 
 if TYPE_CHECKING:
     from pac_surrogate.models import Architecture
@@ -16,23 +29,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Surrogate mo
 
 ANY = "CSV, Parquet, netCDF, HDF5, Zarr, MATLAB, NPZ, The Well or PDEBench"
 DataFile = Annotated[Path, typer.Argument(help=f"Data file: our own, {ANY}.", show_default=False)]
-Inputs = Annotated[
-    list[str] | None,
-    typer.Option(help="Name or pattern of input columns or variables; repeatable.", show_default="as marked in the file"),
-]
-Outputs = Annotated[
-    list[str] | None,
-    typer.Option(help="Name or pattern of output columns or variables; repeatable.", show_default="as marked in the file"),
-]
-Sample = Annotated[str | None, typer.Option(help="Dimension of the samples, if it cannot be told.", show_default=False)]
-Log = Annotated[
-    list[str] | None, typer.Option(help="Variable of which only ratios matter, on a logarithmic scale; repeatable.")
-]
-Missing = Annotated[
-    str | None, typer.Option(help="drop leaves samples out in which numbers are missing.", show_default="they are refused")
-]
-Valid = Annotated[float, typer.Option(help="Fraction of the samples for validation, if the file has no splits.")]
-Test = Annotated[float, typer.Option(help="Fraction of the samples for the test split, if the file has none.")]
 SurrogateFile = Annotated[Path, typer.Argument(help="Saved surrogate.", show_default=False)]
 OutFile = Annotated[Path, typer.Option(help="File to write.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto means CUDA if it is available.")]
@@ -94,6 +90,9 @@ def convert(
     outputs: Outputs = None,
     sample: Sample = None,
     log: Log = None,
+    units: Units = None,
+    axes: Axes = None,
+    bounds: Bounds = None,
     missing: Missing = None,
     valid: Valid = 0.0,
     test: Test = 0.0,
@@ -105,7 +104,8 @@ def convert(
 
     if out.exists() and file.exists() and out.samefile(file):
         raise ValueError(f"{out}: the result would replace the file that it is made from: choose another name")
-    data = open_dataset(file, inputs, outputs, valid=valid, test=test, seed=seed, **_meaning(sample, log, missing))
+    told = meaning(sample=sample, log=log, units=units, axes=axes, bounds=bounds, missing=missing)
+    data = open_dataset(file, inputs, outputs, valid=valid, test=test, seed=seed, **told)
     data.save(out, to)
     typer.echo(f"{out}: {len(data)} samples")
 
@@ -118,6 +118,9 @@ def pretrain(
     outputs: Outputs = None,
     sample: Sample = None,
     log: Log = None,
+    units: Units = None,
+    axes: Axes = None,
+    bounds: Bounds = None,
     missing: Missing = None,
     test: Test = 0.0,
     hidden: Annotated[list[int], typer.Option(help="Width of a hidden layer; repeat per layer.")] = [128, 128],  # noqa: B006
@@ -136,7 +139,8 @@ def pretrain(
     import pac_surrogate as pac
 
     _check_surrogate(out, source)
-    data = pac.open_dataset(source, inputs, outputs, test=test, **_meaning(sample, log, missing))
+    told = meaning(sample=sample, log=log, units=units, axes=axes, bounds=bounds, missing=missing)
+    data = pac.open_dataset(source, inputs, outputs, test=test, **told)
     _check_headline(data)
     model: Architecture = (
         pac.CNN(channels=channels, levels=levels, padding=padding, activation=activation)
@@ -197,7 +201,7 @@ def transfer(
     given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
     chosen = _method(method, given)
     loaded = pac.Surrogate.load(surrogate)
-    data = pac.open_dataset(target, like=loaded, **_meaning(missing=missing))
+    data = pac.open_dataset(target, like=loaded, **meaning(missing=missing))
     data = data.regrid(loaded) if regrid else data
     _check_headline(data)
     samples = data.subset(draw, len(data.train) if size is None else size)
@@ -253,6 +257,10 @@ def curve(
     outputs: Outputs = None,
     sample: Sample = None,
     log: Log = None,
+    units: Units = None,
+    axes: Axes = None,
+    bounds: Bounds = None,
+    missing: Missing = None,
     test: Test = 0.0,
     method: Annotated[list[str], typer.Option(help="auto or a method; repeatable.")] = ["auto", *COMMON],  # noqa: B006
     size: Annotated[list[int], typer.Option(help="Number of target samples; repeatable.")] = [0, 4, 8, 16, 32],  # noqa: B006
@@ -267,15 +275,19 @@ def curve(
     with console.keeping(f"finished stacks are kept in {out / 'stacks'}, the same command continues from there"):
         import pac_surrogate as pac
         from pac_surrogate.files.replacing import check_output
+        from pac_surrogate.formats.kinds import TABLES, kind_of
         from pac_surrogate.plots.panels import whole_figure
         from pac_surrogate.plots.writing import check_figure, save_figure
 
-        options = {"test": test, **_meaning(sample, log)}
+        told = meaning(sample=sample, log=log, units=units, axes=axes, bounds=bounds, missing=missing)
         methods = {name: _method(name, {}) for name in method}
         picture = figure or out / "curve.png"
         check_output(picture, check_figure(picture), (source, target))
+        data = pac.open_dataset(source, inputs, outputs, test=test, **told)
+        like = data if kind_of(target) in TABLES else None  # a table may lack a category of the source
         result = pac.transfer_curve(
-            *(pac.open_dataset(side, inputs, outputs, **options) for side in (source, target)),
+            data,
+            pac.open_dataset(target, inputs, outputs, like=like, test=test, **told),
             methods=methods,
             sizes=size,
             seeds=seeds,
@@ -309,11 +321,6 @@ def _method(name: str, given: dict[str, float | None]) -> Any:
     for option in values if resolve_name(name) == "auto" else ():
         raise ValueError(f"auto chooses the method and takes no {option.replace('_', '-')}: name a method")
     return make_method(name, **values)
-
-
-def _meaning(sample: str | None = None, log: list[str] | None = None, missing: str | None = None) -> dict[str, Any]:
-    """Return the options of `open_dataset` that say how a file is read."""
-    return {"sample": sample, "scaling": dict.fromkeys(log, "log") if log else None, "missing": missing}
 
 
 def _check_surrogate(out: Path, *inputs: Path) -> None:

@@ -1,6 +1,7 @@
 """Common parts of the command lines: an error is one line and exit code 2, and a stopped run reports how to continue it."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ LONGEST = 390  # largest number of characters of a message
 MISTAKES = (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError)  # torch's errors are RuntimeErrors
 STOPPING = {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by the system (SIGTERM)"}
 NOTHING = "nothing is kept, the same command starts again"
+ADVICE = re.compile(r"\bmissing=['\"](\w+)['\"]")  # an argument in Python that is an option of a command line
 BROKEN_PIPE = 128 + 13  # the exit code of a process that SIGPIPE ends
 
 
@@ -82,7 +84,7 @@ def _reason(error: BaseException) -> str:
         return "the memory does not suffice: ask for less at once"
     if isinstance(error, OSError) and error.strerror:
         return f"{'' if error.filename is None else f'{error.filename}: '}{error.strerror}"
-    return str(error) or type(error).__name__
+    return ADVICE.sub(r"--missing \1", str(error)) or type(error).__name__
 
 
 def print_line(line: str) -> None:

@@ -15,7 +15,7 @@ from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.files import Variable
 from pac_surrogate.files.variables import UNBOUNDED, bounds_text
 from pac_surrogate.methods.case import Budget, Case, group_of
-from pac_surrogate.surrogates.outputs import bounded_as, scaled_to, with_outputs_of
+from pac_surrogate.surrogates.outputs import bounded_as, matched_bounds, scaled_to, with_outputs_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.resolution import resolution
@@ -92,7 +92,10 @@ def match(surrogate: Surrogate, data: Dataset) -> Surrogate:
         inputs, places = np.arange(data.widths[0]), match_all("outputs", some, data.outputs)
         surrogate = with_outputs_of(surrogate, data[:0].as_variables(data.inputs, inputs, some, places))
     known = surrogate.outputs if (columns >= 0).all() else ()
-    informed = _informed(surrogate.inputs, data.inputs), _informed(known, data.outputs) or surrogate.outputs
+    informed = (
+        _informed("inputs", surrogate.inputs, data.inputs),
+        _informed("outputs", known, data.outputs) or surrogate.outputs,
+    )
     listed = (
         _listed("inputs", surrogate.inputs, data.inputs, surrogate.given_inputs),
         _listed("outputs", known, data.outputs, surrogate.given_outputs) if known else None,
@@ -281,17 +284,17 @@ def _listed(
     return None if same else theirs
 
 
-def _informed(ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...]:
+def _informed(side: str, ours: tuple[Variable, ...], theirs: tuple[Variable, ...]) -> tuple[Variable, ...]:
     """Return our variables, with the data's bounds, its units where ours are unknown, and the higher precision of the two."""
     by_name = {variable.name: variable for variable in theirs}
     if len(ours) == len(theirs) == 1:
         by_name = {ours[0].name: theirs[0]}
     found = []
-    for variable in ours:
+    for variable, stated in zip(ours, matched_bounds(side, ours, theirs), strict=True):
         other = by_name.get(variable.name, variable)
         units = other.units if variable.units == "1" else variable.units
         dtype = "float64" if "float64" in (variable.dtype, other.dtype) else "float32"
-        bounds = variable.bounds if other.bounds == UNBOUNDED else other.bounds
+        bounds = variable.bounds if stated == UNBOUNDED else stated
         found.append(dataclasses.replace(variable, units=units, dtype=dtype, bounds=bounds))
     return tuple(found)
 

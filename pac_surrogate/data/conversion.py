@@ -68,7 +68,7 @@ def check_complete(name: str, data: Dataset) -> None:
         lacking = ", ".join(variable.name for variable in data.outputs if np.isnan(data[variable.name]).any())
         raise ValueError(
             f"{name} must have all outputs of every sample, some of {lacking} are missing: only the target of transfer may "
-            "lack outputs; leave these samples out with Dataset.from_arrays(..., missing='drop')"
+            "lack outputs; leave these samples out with missing='drop'"
         )
 
 

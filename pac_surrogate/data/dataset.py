@@ -220,13 +220,16 @@ class Dataset(Shown):
         )
 
     def to_xarray(self) -> Any:
-        """Return an xarray Dataset with names, units, roles, coordinates, and the split if there are several.
+        """Return an xarray Dataset with names, units, roles, coordinates, and the splits unless their seed tells them.
 
         Coordinates with a unit such as "days since 2020-01-01" become dates. `from_xarray` makes an equal dataset of it.
         """
-        arrays = {name: self[name] for name in self._variables}
+        return self._to_xarray({name: self[name] for name in self._variables})
+
+    def _to_xarray(self, arrays: Mapping[str, Any]) -> Any:
+        """Return an xarray Dataset of these arrays, or of xarray Variables that are read when they are indexed."""
         found = labelled(arrays, self.inputs, self.outputs, self.coordinates, labels=self._labels(), attributes=self.attributes)
-        return with_split(found, self._description.split) if self._whole else found
+        return with_split(found, self._description) if self._whole else found
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with a column for each number of a sample, and units in brackets in the labels."""
@@ -456,6 +459,9 @@ class Dataset(Shown):
                 .zarr for arrays with names, units and coordinates; .csv and .parquet for a table, in which units stand in
                 brackets and splits are lost.
             to: "the_well" or "pdebench", layouts that a suffix does not tell.
+
+        Our own layout, The Well and PDEBench are written some samples at a time, so a file may be larger than the memory. For
+        the others, all numbers are read.
 
         Raises:
             ValueError: if the layout cannot be told, or our own is asked for and this dataset is only some rows of another.

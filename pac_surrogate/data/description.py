@@ -10,7 +10,7 @@ from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.missing_values import Missing, check_missing, complete_samples, numbers_or_nan
 from pac_surrogate.files.layout import Description
 from pac_surrogate.files.missing import REPAIR
-from pac_surrogate.files.splits import make_split
+from pac_surrogate.files.splits import make_split, order_by
 from pac_surrogate.files.variables import (
     Bounds,
     Coordinate,
@@ -128,6 +128,7 @@ def describe_variables(
     attributes: Mapping[str, Any] | None,
     labels: Coordinate | None = None,
     split: np.ndarray | None = None,
+    ranks: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], Description]:
     """Return arrays whose variables are known, after a check of their numbers, and their description.
 
@@ -143,6 +144,7 @@ def describe_variables(
         attributes: global attributes.
         labels: labels of the samples.
         split: the split of each sample, if it is not drawn.
+        ranks: the rank of each sample in each order of the train split (sample, draw), if the orders are not drawn.
 
     Raises:
         ValueError: if a number is missing or not finite, the fractions leave nothing to train on, or coordinates do not fit.
@@ -152,7 +154,7 @@ def describe_variables(
         kept = complete_samples(arrays)
         arrays = {name: values[kept] for name, values in arrays.items()}
         labels = labels and replace(labels, values=labels.values[kept])
-        split = None if split is None else split[kept]
+        split, ranks = (None if one is None else one[kept] for one in (split, ranks))
     samples = len(next(iter(arrays.values())))
     for variable in (*inputs, *outputs):
         of_outputs = variable in outputs
@@ -161,7 +163,9 @@ def describe_variables(
         check_finite(variable, arrays[variable.name], np.arange(samples), gaps=gaps, remedy=remedy)
     options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes}
     found = complete_description(inputs, outputs, samples, coordinates, **options)
-    return dict(arrays), replace(found, labels=labels, split=found.split if split is None else split)
+    split = found.split if split is None else split
+    order = None if ranks is None else order_by(ranks, split)
+    return dict(arrays), replace(found, labels=labels, split=split, subset_order=order)
 
 
 def complete_description(

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.data.names import split_unit
-from pac_surrogate.data.opening import TABLES, from_file
+from pac_surrogate.data.opening import from_file
 from pac_surrogate.data.tables import as_table, column_numbers
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.layout import DESCRIBED_BYTES, LONGEST_LINE, describe, evenly_spaced, validate
 from pac_surrogate.formats import kind_of, open_arrays, open_table
+from pac_surrogate.formats.kinds import TABLES
 from pac_surrogate.utilities.display import printable
 
-BLOCK_BYTES = 2**20
+READ_AT_ONCE = 2**20  # bytes of a variable
 MOST_LINES = 200
 
 
@@ -126,7 +127,7 @@ def _blocks(array: Any, most: int) -> Iterator[tuple[tuple[int, ...], np.ndarray
         kept = int(max(1, min(size, most // held)))
         inner.append(slice((size - kept) // 2, (size - kept) // 2 + kept))
         held *= kept
-    step = max(1, min(array.shape[0], BLOCK_BYTES // held))
+    step = max(1, min(array.shape[0], READ_AT_ONCE // held))
     for start in evenly_spaced(array.shape[0], step, max(1, most // (held * step))):
         block = np.asarray(array[(slice(start, start + step), *inner)].values)
         yield (start, *(part.start or 0 for part in inner)), block

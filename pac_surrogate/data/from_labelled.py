@@ -3,6 +3,7 @@
     role         attribute of a variable, "input" or "output": its side, where names are not given
     position     attribute of a variable, its place on its side
     split        variable along the sample: 0 train, 1 valid, 2 test
+    subset_order variable (sample, draw): rank of the sample in each order of the train split
 
 Units, long names, bounds and scaling are attributes too, as in our own files (see `files.layout`).
 """
@@ -22,7 +23,7 @@ from pac_surrogate.data.names import choose
 from pac_surrogate.data.origins import Arrays, Labelled, file_state
 from pac_surrogate.files import Description, Variable
 from pac_surrogate.files.layout import AXIS_ORDER, BOUNDS
-from pac_surrogate.files.splits import SPLITS
+from pac_surrogate.files.splits import ORDER, SPLITS, order_by
 from pac_surrogate.files.variables import Bounds, Scaling, as_axes
 from pac_surrogate.utilities.arguments import as_options, got
 from pac_surrogate.utilities.display import listed
@@ -84,18 +85,19 @@ def describe_labelled(
     samples = dataset.sizes[sample]
     if samples == 0:
         raise ValueError(f"at least one sample is required, the dimension {sample} has none")
-    split, labels = split_in(dataset, sample), coordinate_in(dataset, sample)
+    split, ranks, labels = split_in(dataset, sample), ranks_in(dataset, sample), coordinate_in(dataset, sample)
     if split is not None and (options["valid"] or options["test"]):
         raise ValueError("valid and test cannot be drawn, the data have a variable split: leave them out, or drop it")
     options |= {"attributes": told}
     if missing is None and path is not None:
         described = complete_description(sides[0], sides[1], samples, coordinates, **options)
-        return Labelled(dataset, sample, path, file_state(path)), replace(
-            described, labels=labels, split=described.split if split is None else split
-        )
+        split = described.split if split is None else split
+        order = None if ranks is None else order_by(ranks, split)
+        described = replace(described, labels=labels, split=split, subset_order=order)
+        return Labelled(dataset, sample, path, file_state(path)), described
     arrays = {v.name: as_numbers(v.name, dataset[v.name].transpose(sample, *v.axes).values) for side in sides for v in side}
     sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
-    options |= {"labels": labels, "split": split, "missing": missing}
+    options |= {"labels": labels, "split": split, "ranks": ranks, "missing": missing}
     arrays, described = describe_variables(arrays, sides[0], sides[1], coordinates, **options)
     return Arrays(arrays), described
 
@@ -219,6 +221,20 @@ def split_in(dataset: "xr.Dataset", sample: str) -> np.ndarray | None:
     if not np.isin(values, range(len(SPLITS))).all():
         raise ValueError(f"split must hold 0 (train), 1 (valid) and 2 (test), got {values[~np.isin(values, range(3))][0]}")
     return values.astype(np.int8)
+
+
+def ranks_in(dataset: "xr.Dataset", sample: str) -> np.ndarray | None:
+    """Return the variable `subset_order` along the sample, or None if there is none.
+
+    Raises:
+        ValueError: if it does not hold whole numbers.
+    """
+    if ORDER not in dataset.variables or dataset[ORDER].dims != (sample, "draw") or not dataset.sizes["draw"]:
+        return None
+    values = np.asarray(dataset[ORDER].values)
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{ORDER} must hold the rank of each sample in each draw, whole numbers, it holds {values.dtype}")
+    return values
 
 
 def plain_attributes(attributes: Mapping[Any, Any], expected: Mapping[str, Any]) -> dict[str, Any]:

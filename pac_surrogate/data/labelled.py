@@ -5,14 +5,15 @@ Source: CF conventions 1.11, section 4.4 (time coordinates).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pac_surrogate.data.matching import is_numbered
-from pac_surrogate.files import Coordinate, Variable
+from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.layout import BOUNDS
-from pac_surrogate.files.splits import SPLITS
+from pac_surrogate.files.splits import ORDER, SPLITS, ranks_of
 from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import listed
 
@@ -102,7 +103,7 @@ def without_dates(dataset: "xr.Dataset") -> "xr.Dataset":
 
 
 def labelled(
-    arrays: Mapping[str, np.ndarray],
+    arrays: "Mapping[str, np.ndarray | xr.Variable]",
     inputs: Sequence[Variable],
     outputs: Sequence[Variable],
     coordinates: Mapping[str, Coordinate],
@@ -113,7 +114,7 @@ def labelled(
     """Return variables as an xarray Dataset with roles, units and coordinates.
 
     Args:
-        arrays: numbers by the name of the variable, (sample, *axes).
+        arrays: numbers by the name of the variable, (sample, *axes); or xarray Variables, which may be lazy.
         inputs: the input variables.
         outputs: the output variables.
         coordinates: coordinates of their axes; an axis whose points are only numbered has none.
@@ -122,14 +123,20 @@ def labelled(
     """
     import xarray as xr
 
-    data, axes = {}, set[str]()
+    from pac_surrogate.formats.lazy import relabelled
+
+    data, axes = dict[str, Any](), set[str]()
     for role, side in (("input", inputs), ("output", outputs)):
         for position, variable in enumerate(side):
             told = {"units": variable.units, "long_name": variable.long_name, "role": role, "scaling": variable.scaling}
             ends = zip(BOUNDS, variable.bounds, strict=True)
             meaning = {**told, **{name: end for name, end in ends if end is not None}, POSITION: position}
-            values = np.asarray(arrays[variable.name]).reshape(-1, *variable.shape)
-            data[variable.name] = (("sample", *variable.axes), values, meaning)
+            values = arrays[variable.name]
+            if isinstance(values, xr.Variable):  # whose numbers would be read by np.asarray
+                data[variable.name] = relabelled(values, meaning)
+            else:
+                rows = np.asarray(values).reshape(-1, *variable.shape)
+                data[variable.name] = (("sample", *variable.axes), rows, meaning)
             axes |= set(variable.axes)
     points = [(name, name, one) for name, one in coordinates.items() if name in axes and not is_numbered(one)]
     points += [] if labels is None else [("sample", labels.name, labels)]
@@ -148,8 +155,16 @@ def decoded(dimension: str, coordinate: Coordinate) -> "xr.Variable":
     return xr.decode_cf(xr.Dataset({dimension: variable}))[dimension].variable if dates else variable
 
 
-def with_split(dataset: "xr.Dataset", split: np.ndarray) -> "xr.Dataset":
-    """Add the variable `split` to an xarray Dataset if there are several splits."""
+def with_split(dataset: "xr.Dataset", described: Description) -> "xr.Dataset":
+    """Add the splits to an xarray Dataset, unless the attribute `seed` and the number of the samples tell them.
+
+    `split` (sample) is added if there are several splits, and `subset_order` (sample, draw), the ranks of the samples, if the
+    orders of the train split are others than those that the seed gives.
+    """
+    split, order = described.split, described.subset_order
+    if order is not None and not np.array_equal(order, replace(described, subset_order=None).orders()):
+        meaning = {"long_name": "rank of the sample in each draw of the train split, -1 outside it"}
+        dataset = dataset.assign({ORDER: (("sample", "draw"), ranks_of(order, len(split)), meaning)})
     if len(split) == 0 or (split == split[0]).all():
         return dataset
     flags = {"flag_values": np.arange(len(SPLITS), dtype=np.int8), "flag_meanings": " ".join(SPLITS)}

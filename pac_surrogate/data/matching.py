@@ -71,6 +71,8 @@ def match_all(side: str, ours: Sequence[Variable], theirs: Sequence[Variable]) -
     elif side == "inputs" and names[0] < names[1]:
         extra = ", ".join(sorted(names[1] - names[0]))
         line += f": leave {extra} out, or give the source a constant column of that name and pretrain with it"
+    elif side == "inputs" and (lacking := sorted(name for name in names[0] - names[1] if "=" in name)):
+        line += f": if no sample is of the category {', '.join(lacking)}, pass the table itself, opened like the surrogate"
     raise ValueError(line)
 
 

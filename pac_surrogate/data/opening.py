@@ -16,10 +16,9 @@ from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.layout import read_description
 from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.formats import kind_of, open_arrays, open_table
+from pac_surrogate.formats.kinds import TABLES
 from pac_surrogate.utilities.arguments import as_path
 from pac_surrogate.utilities.display import one_line
-
-TABLES = ("csv", "parquet")
 
 
 def open_dataset(

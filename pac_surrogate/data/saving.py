@@ -1,26 +1,67 @@
 """Writing of datasets in our own layout, or in those of other programs, as the suffix of a path or a name tells."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int
+
 from pac_surrogate import formats
+from pac_surrogate.files.layout import BLOCK_BYTES
+from pac_surrogate.files.variables import Variable
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import got
 
-BLOCK_BYTES = 2**26
-ARRAYS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
-TABLES = {".csv": "write_csv", ".parquet": "write_parquet"}
-NAMED = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
+ARRAY_WRITERS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
+TABLE_WRITERS = {".csv": "write_csv", ".parquet": "write_parquet"}
+NAMED_WRITERS = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
 OURS = (".h5", ".hdf5", ".nc", "")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A variable of a dataset, which reads its numbers when it is indexed.
+
+    Attributes:
+        data: the dataset.
+        variable: the variable.
+    """
+
+    data: Any
+    variable: Variable
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return (len(self.data), *self.variable.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the numbers."""
+        return self.data[:0][self.variable.name].dtype
+
+    def read(self, rows: Int[np.ndarray, " row"], rest: tuple[slice, ...]) -> np.ndarray:
+        """Read some samples."""
+        return self.data[rows][self.variable.name][(slice(None), *rest)]
+
+
+def lazy_arrays(data: Any) -> Any:
+    """Return a dataset as `to_xarray` does, but with numbers that are read from its file when they are indexed."""
+    if data.file is None:
+        return data.to_xarray()
+    from pac_surrogate.formats.lazy import lazy_variable
+
+    variables = (*data.inputs, *data.outputs)
+    return data._to_xarray({v.name: lazy_variable(("sample", *v.axes), Samples(data, v)) for v in variables})
 
 
 def save(data: Any, path: Path, to: str | None) -> None:
     """Write a dataset; see `Dataset.save`."""
     if (other := writer_of(path, to)) is not None:
         form, write = other
-        write(path, data.to_xarray() if form == "arrays" else data.to_pandas())
+        write(path, lazy_arrays(data) if form == "arrays" else data.to_pandas())
         return
     split, order = data.splits()
     inputs, outputs = ([replace(v, dtype=data[:0][v.name].dtype.name) for v in side] for side in (data.inputs, data.outputs))
@@ -49,15 +90,16 @@ def writer_of(path: Path, to: str | None) -> tuple[str, Callable[[Path, Any], No
     Raises:
         ValueError: if neither the suffix nor `to` tells a layout.
     """
-    if to is not None and to not in NAMED:
-        raise ValueError(f"to= must be one of {', '.join(NAMED)}, or be left out if the path tells the layout, got {got(to)}")
+    if to is not None and to not in NAMED_WRITERS:
+        known = ", ".join(NAMED_WRITERS)
+        raise ValueError(f"to= must be one of {known}, or be left out if the path tells the layout, got {got(to)}")
     if to is not None:
-        return "arrays", getattr(formats, NAMED[to])
+        return "arrays", getattr(formats, NAMED_WRITERS[to])
     suffix = path.suffix.lower()
-    for form, names in (("arrays", ARRAYS), ("table", TABLES)):
+    for form, names in (("arrays", ARRAY_WRITERS), ("table", TABLE_WRITERS)):
         if suffix in names:
             return form, getattr(formats, names[suffix])
     if suffix in OURS:
         return None
-    suffixes = ", ".join(filter(None, (*OURS, *ARRAYS, *TABLES)))
+    suffixes = ", ".join(filter(None, (*OURS, *ARRAY_WRITERS, *TABLE_WRITERS)))
     raise ValueError(f"the name of a data file must end with one of {suffixes}, got {path.name!r}; or name the layout with to=")

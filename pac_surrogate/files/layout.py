@@ -51,6 +51,7 @@ SCHEMA_VERSION = 1
 CONVENTIONS = "CF-1.11"
 MOST_DRAWS = 2**10  # most draws that are read
 DESCRIBED_BYTES = 2**27  # of all variables, that are read for a description
+BLOCK_BYTES = 2**26  # of all variables, that are held at once while a dataset is written
 LONGEST_LINE = 1000  # characters of a description
 LARGEST_LAYOUT = 2**28  # bytes of coordinates, splits and orders
 BOUNDS = ("lower_bound", "upper_bound")  # attributes of a variable

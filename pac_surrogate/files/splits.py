@@ -4,12 +4,13 @@ The train split also has several orders; the first n samples of an order are a s
 """
 
 import numpy as np
-from jaxtyping import Int, Int8
+from jaxtyping import Int, Int8, Int32, Integer
 
 from pac_surrogate.files.attributes import DatasetError
 
 SPLITS = ("train", "valid", "test")
 DRAWS = 20
+ORDER = "subset_order"  # name of the variable that holds the orders
 
 
 def make_split(samples: int, *, valid: int, test: int, seed: int) -> Int8[np.ndarray, " sample"]:
@@ -31,6 +32,19 @@ def make_subset_order(split: Int8[np.ndarray, " sample"], draws: int = DRAWS, *,
     """Return random permutations of the train split; a draw does not depend on the number of draws."""
     train = np.flatnonzero(split == 0)
     return np.stack([np.random.default_rng((seed, 1, draw)).permutation(train) for draw in range(draws)])
+
+
+def ranks_of(order: Integer[np.ndarray, "draw rank"], samples: int) -> Int32[np.ndarray, "sample draw"]:
+    """Return the rank of each sample in each order of the train split; it is -1 outside the train split."""
+    ranks = np.full((samples, len(order)), -1, np.int32)
+    np.put_along_axis(ranks, order.T, np.arange(order.shape[1], dtype=np.int32)[:, None], axis=0)
+    return ranks
+
+
+def order_by(ranks: Integer[np.ndarray, "sample draw"], split: Int8[np.ndarray, " sample"]) -> Int[np.ndarray, "draw rank"]:
+    """Return the orders in which the samples of the train split have rising ranks."""
+    train = np.flatnonzero(split == 0)
+    return train[np.argsort(ranks[train], axis=0, kind="stable")].T
 
 
 def check_splits(split: np.ndarray, order: np.ndarray, samples: int) -> None:

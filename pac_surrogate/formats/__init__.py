@@ -8,11 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pac_surrogate.formats.kinds import Kind, kind_of
-from pac_surrogate.formats.opening import open_arrays, open_file, open_table
+from pac_surrogate.formats.opening import open_arrays, open_table
 
 if TYPE_CHECKING:
     from pac_surrogate.formats.matlab import write_matlab
-    from pac_surrogate.formats.named import write_netcdf_file, write_zarr
+    from pac_surrogate.formats.named import write_zarr
     from pac_surrogate.formats.npz import write_npz
     from pac_surrogate.formats.pdebench_writer import write_pdebench
     from pac_surrogate.formats.tables import write_csv, write_parquet
@@ -22,11 +22,9 @@ __all__ = [
     "Kind",
     "kind_of",
     "open_arrays",
-    "open_file",
     "open_table",
     "write_csv",
     "write_matlab",
-    "write_netcdf_file",
     "write_npz",
     "write_parquet",
     "write_pdebench",
@@ -37,7 +35,6 @@ __all__ = [
 WRITERS = {
     "write_csv": "tables",
     "write_matlab": "matlab",
-    "write_netcdf_file": "named",
     "write_npz": "npz",
     "write_parquet": "tables",
     "write_pdebench": "pdebench_writer",

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ Kind = Literal["native", "the_well", "pdebench", "netcdf", "hdf5", "zarr", "matl
 ZARR = ("zarr.json", ".zgroup", ".zmetadata")
 WELL_SUFFIXES = (".hdf5", ".h5")
 SIGNATURES = {b"CDF\x01": "netcdf", b"CDF\x02": "netcdf", b"PAR1": "parquet", b"MATLAB 5.0 MAT-file": "matlab"}
+TABLES = ("csv", "parquet")
 TEXT_SUFFIXES = (".csv", ".tsv")
 KNOWN = "HDF5, netCDF, Zarr, MATLAB, NPZ, CSV, Parquet, The Well and PDEBench are known"
 MOST_ROOT = 64  # members of the root group that are looked at
@@ -53,6 +55,18 @@ def kind_of(path: Path | str) -> Kind:
                     _check_end(path)
                 return kind  # type: ignore[return-value]
         return _kind_of_rest(path, head)
+
+
+def holds(kind: Kind) -> Callable[[Path], bool]:
+    """Return the function that returns whether there is a readable file or folder of a kind at a path."""
+
+    def is_kind(path: Path) -> bool:
+        try:
+            return kind_of(path) == kind
+        except DatasetError:
+            return False
+
+    return is_kind
 
 
 def _kind_of_folder(path: Path) -> Kind:

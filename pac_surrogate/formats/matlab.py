@@ -21,7 +21,7 @@ from pac_surrogate.files.attributes import DatasetError, as_text, read_attribute
 from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.files.replacing import Kind, replacing
 from pac_surrogate.formats.errors import writing
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.matlab_elements import check_elements
 from pac_surrogate.formats.plain_hdf5 import check_storage, lazy_hdf5
 from pac_surrogate.formats.unnamed import METADATA, collect, is_numeric, metadata_of, restore, texts_apart
@@ -189,7 +189,7 @@ def write_matlab(path: Path | str, dataset: xr.Dataset) -> None:
                 raise DatasetError(f"a matrix of a MAT-file of version 5 has at most {LARGEST_MATRIX} bytes, {got}")
             stored[name] = _matlab_name(name, {*stored.values(), METADATA})
         arrays = {stored[name]: np.asarray(dataset[name].values) for name in numbers}
-        with replacing(path, Kind("a MAT-file", _holds)) as temporary, temporary.open("wb") as file:
+        with replacing(path, Kind("a MAT-file", holds("matlab"))) as temporary, temporary.open("wb") as file:
             savemat(file, {**arrays, METADATA: metadata_of(dataset, stored)}, long_field_names=True, oned_as="column")
 
 
@@ -197,10 +197,3 @@ def _matlab_name(name: str, taken: set[str]) -> str:
     safe = re.sub(r"\W", "_", name, flags=re.ASCII)[: LONGEST_NAME - 4]
     safe = safe if re.match(r"[A-Za-z]", safe) else f"v{safe}"
     return next(one for one in (safe, *(f"{safe}_{number}" for number in range(999))) if one not in taken)
-
-
-def _holds(path: Path) -> bool:
-    try:
-        return kind_of(path) == "matlab"
-    except DatasetError:
-        return False

@@ -1,4 +1,4 @@
-"""Files with named axes, read through xarray: netCDF classic, netCDF-4 and Zarr, and the writers of netCDF-4 and Zarr.
+"""Files with named axes, read through xarray: netCDF classic, netCDF-4 and Zarr, and the writer of Zarr.
 
 Missing and packed numbers are decoded by the CF conventions, and dates become `datetime64`. A duration, such as a time in s,
 stays a number with its unit. A variable of a group is named `group.name`. A Zarr store that needs pickle to be read is
@@ -15,11 +15,10 @@ import h5py
 import xarray as xr
 
 from pac_surrogate.files.attributes import TEXT_CHECKSUM, DatasetError
-from pac_surrogate.files.netcdf import write_xarray
 from pac_surrogate.files.netcdf_reader import open_netcdf
 from pac_surrogate.formats.errors import need, writing
 from pac_surrogate.formats.folders import replacing_folder
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.plain_hdf5 import check_storage, datasets_of
 from pac_surrogate.formats.unnamed import plain, texts_apart
 
@@ -94,18 +93,6 @@ def _same(merged: xr.Dataset, group: xr.Dataset, dim: Any) -> bool:
     return dim not in merged.variables or merged[dim].variable.equals(group[dim].variable)
 
 
-def write_netcdf_file(path: Path | str, dataset: xr.Dataset) -> None:
-    """Write a Dataset as a netCDF-4 file; only another netCDF file is replaced.
-
-    Raises:
-        DatasetError: if the path must not be written to, or a variable holds neither numbers nor texts.
-    """
-    with writing(path):
-        texts_apart(dataset)
-        ordinary = {name: value for name, value in dataset.attrs.items() if name != "schema_version"}
-        write_xarray(path, dataset.drop_attrs(deep=False).assign_attrs(ordinary))
-
-
 def write_zarr(path: Path | str, dataset: xr.Dataset) -> None:
     """Write a Dataset as a Zarr store of version 2, which all versions of zarr read; only another Zarr store is replaced.
 
@@ -121,10 +108,6 @@ def write_zarr(path: Path | str, dataset: xr.Dataset) -> None:
             if name in texts:
                 stored = stored.assign({name: stored[name].astype("U")})
         stored.attrs = plain(stored.attrs)
-        with replacing_folder(path, "a Zarr store", _holds_zarr) as temporary, warnings.catch_warnings():
+        with replacing_folder(path, "a Zarr store", holds("zarr")) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stored.to_zarr(temporary, mode="w", zarr_format=2, consolidated=True)
-
-
-def _holds_zarr(path: Path) -> bool:
-    return kind_of(path) == "zarr"

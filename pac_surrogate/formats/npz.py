@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, replacing
 from pac_surrogate.formats.errors import reading, writing
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.lazy import lazy_variable
 from pac_surrogate.formats.unnamed import METADATA, collect, is_numeric, metadata_of, restore, texts_apart
 
@@ -125,13 +125,6 @@ def write_npz(path: Path | str, dataset: xr.Dataset) -> None:
         numbers, _ = texts_apart(dataset)
         stored = {name: f"{name}_" if name in TAKEN else name for name in numbers}
         arrays = {stored[name]: np.asarray(dataset[name].values) for name in numbers}
-        with replacing(path, Kind("an NPZ file", _holds)) as temporary, temporary.open("wb") as file:
+        with replacing(path, Kind("an NPZ file", holds("npz"))) as temporary, temporary.open("wb") as file:
             named: dict[str, Any] = {**arrays, METADATA: np.array(metadata_of(dataset, stored))}
             np.savez(file, **named)
-
-
-def _holds(path: Path) -> bool:
-    try:
-        return kind_of(path) == "npz"
-    except DatasetError:
-        return False

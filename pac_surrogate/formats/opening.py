@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.formats.errors import reading
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import TABLES, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 HERE = "pac_surrogate.formats"
-ARRAYS = {
+READERS = {
     "netcdf": ("named", "open_netcdf_file"),
     "zarr": ("named", "open_zarr"),
     "hdf5": ("plain_hdf5", "open_hdf5"),
@@ -21,8 +21,9 @@ ARRAYS = {
     "npz": ("npz", "open_npz"),
     "the_well": ("the_well", "open_the_well"),
     "pdebench": ("pdebench", "open_pdebench"),
+    "csv": ("tables", "read_csv"),
+    "parquet": ("tables", "read_parquet"),
 }
-TABLES = {"csv": ("tables", "read_csv"), "parquet": ("tables", "read_parquet")}
 
 
 def open_file(path: Path | str) -> "xr.Dataset | pd.DataFrame":
@@ -41,7 +42,7 @@ def open_file(path: Path | str) -> "xr.Dataset | pd.DataFrame":
         raise DatasetError(
             f"{path}: a file in another layout is required, this one is in that of this package: open_dataset reads it"
         )
-    module, function = {**ARRAYS, **TABLES}[kind]
+    module, function = READERS[kind]
     with reading(path):
         return getattr(importlib.import_module(f"{HERE}.{module}"), function)(path)
 

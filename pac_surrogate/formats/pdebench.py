@@ -22,6 +22,7 @@ from jaxtyping import Int
 
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf_reader import open_netcdf
+from pac_surrogate.files.splits import ORDER
 from pac_surrogate.formats.kinds import pdebench_layout
 from pac_surrogate.formats.lazy import lazy_variable, relabelled
 from pac_surrogate.formats.plain_hdf5 import (
@@ -38,6 +39,8 @@ from pac_surrogate.formats.trajectories import AXES, INITIAL, TIMES, divide, lat
 COORDINATE = "-coordinate"
 NAME = "name"  # attribute of what is written here under a name of PDEBench
 SPLIT = "split"
+LAYOUT = "pdebench_layout"  # attribute by which a file of groups is written as one again
+INCOMPRESSIBLE = ("velocity", "particles", "force")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def open_pdebench(path: Path) -> xr.Dataset:
                 one.attrs.setdefault("role", "output" if name == "tensor" else "input")
         attributes = simple_attributes(file)
         if layout == "groups":  # the configuration of the first sample
-            attributes |= simple_attributes(file[next(iter(file))])
+            attributes |= {**simple_attributes(file[next(iter(file))]), LAYOUT: layout}
         return _complete(variables, axes, attributes)
 
 
@@ -96,7 +99,7 @@ def _complete(variables: dict[str, xr.Variable], axes: dict[str, xr.Variable], a
     for name, one in variables.items():
         texts, beginning = said_of(one.attrs)
         alias = one.attrs.get(NAME, name)
-        found.update({alias: relabelled(one, {})} if name == SPLIT else divide(alias, one, texts, beginning))
+        found.update({alias: relabelled(one, {})} if name in (SPLIT, ORDER) else divide(alias, one, texts, beginning))
     divided = any(name.startswith(INITIAL) and name.removeprefix(INITIAL) in found for name in found)
     sizes = {dim: size for one in variables.values() for dim, size in one.sizes.items()}
     coordinates: dict[str, xr.Variable] = {}
@@ -130,6 +133,9 @@ def _read_fields(path: Path, file: h5py.File) -> tuple[dict[str, xr.Variable], d
     for name, dataset in datasets_of(file, {}):
         if name.endswith(COORDINATE) or not_numbers(dataset) or not dataset.shape:
             continue
+        if name == ORDER:
+            variables[name] = _variable(path, dataset, ("sample", "draw"))
+            continue
         if dataset.ndim not in by_rank:
             required = f"{name} must have the axes {', '.join(by_rank[2 + len(spatial)])}"
             raise DatasetError(f"{required}, its shape is {dataset.shape}: rewrite the file")
@@ -147,7 +153,9 @@ def _read_groups(path: Path, file: h5py.File) -> tuple[dict[str, xr.Variable], d
         required = f"{groups[0]}/data must have the axes {', '.join(dims[1:])}"
         raise DatasetError(f"{required} of its grid, its shape is {dataset.shape}: rewrite the file")
     source = GroupSource(path, groups, (len(groups), *dataset.shape), dataset.dtype)
-    return {"data": _without_single_channel(lazy_variable(dims, source, {}))}, grid
+    data = relabelled(lazy_variable(dims, source), _texts(dataset))
+    others = [name for name in file if name not in groups]
+    return {"data": _without_single_channel(data), **_read_others(path, file, others, dims[2:-1])}, grid
 
 
 def _read_incompressible(path: Path, file: h5py.File) -> tuple[dict[str, xr.Variable], dict[str, xr.Variable]]:
@@ -156,15 +164,32 @@ def _read_incompressible(path: Path, file: h5py.File) -> tuple[dict[str, xr.Vari
     if "force" in file:
         ranks["force"] = ("sample", *spatial, "channel")
     variables = {name: _without_single_channel(_variable(path, file[name], dims)) for name, dims in ranks.items()}
-    return variables, {"time": _axis(file["t"])}
+    axes = {axis: _axis(file[axis + COORDINATE]) for axis in spatial if axis + COORDINATE in file}
+    others = [name for name in file if name not in (*ranks, "t") and not str(name).endswith(COORDINATE)]
+    return variables | _read_others(path, file, others, spatial), {"time": _axis(file["t"]), **axes}
+
+
+def _read_others(path: Path, file: h5py.File, names: list[str], spatial: tuple[str, ...]) -> dict[str, xr.Variable]:
+    """Read what this package writes beside the fields of PDEBench: numbers for each sample, and fields without time."""
+    by_rank = {1: ("sample",), 1 + len(spatial): ("sample", *spatial), 2 + len(spatial): ("sample", *spatial, "channel")}
+    found = {}
+    for name in names:
+        item = file[name]
+        dims = ("sample", "draw") if name == ORDER else by_rank.get(getattr(item, "ndim", 0))
+        if isinstance(item, h5py.Dataset) and not not_numbers(item) and dims is not None:
+            found[name] = _variable(path, item, dims)
+    return found
 
 
 def _variable(path: Path, dataset: h5py.Dataset, dims: tuple[str, ...]) -> xr.Variable:
     if dataset.ndim != len(dims):
         required = f"{dataset.name.removeprefix('/')} must have the axes {', '.join(dims)}"
         raise DatasetError(f"{required}, its shape is {dataset.shape}: rewrite the file")
-    said = {name: value for name, value in simple_attributes(dataset).items() if is_told(value)}
-    return relabelled(lazy_hdf5(path, dataset, dims), said)
+    return relabelled(lazy_hdf5(path, dataset, dims), _texts(dataset))
+
+
+def _texts(dataset: h5py.Dataset) -> dict[str, Any]:
+    return {name: value for name, value in simple_attributes(dataset).items() if is_told(value)}
 
 
 def _without_single_channel(variable: xr.Variable) -> xr.Variable:

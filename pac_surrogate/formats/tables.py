@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, by_suffix, replacing
 from pac_surrogate.formats.errors import need, writing
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import holds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
     """
     with writing(path):
         need("pyarrow", "a Parquet file")
-        with replacing(path, Kind("a Parquet file", _holds_parquet)) as temporary:
+        with replacing(path, Kind("a Parquet file", holds("parquet"))) as temporary:
             table.to_parquet(temporary, engine="pyarrow", index=_has_labels(table))
 
 
@@ -84,10 +84,3 @@ def _has_labels(table: "pd.DataFrame") -> bool:
     import pandas as pd
 
     return not isinstance(table.index, pd.RangeIndex)
-
-
-def _holds_parquet(path: Path) -> bool:
-    try:
-        return kind_of(path) == "parquet"
-    except DatasetError:
-        return False

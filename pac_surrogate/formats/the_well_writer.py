@@ -21,9 +21,9 @@ from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.files.storage import create_hdf5
 from pac_surrogate.formats.errors import writing
 from pac_surrogate.formats.folders import replacing_folder
-from pac_surrogate.formats.kinds import kind_of
+from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.moments import Moments, write_stats
-from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, join, roles_of, write_texts
+from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, expanded, join, roles_of, write_texts
 
 COMPONENTS = ("channel", "component")
 GENERATED = ("n_spatial_dims", "n_trajectories", "schema_version", "boundary_conditions", "simulation_parameters", FIRST_TIME)
@@ -73,7 +73,7 @@ def write_the_well(path: Path | str, dataset: xr.Dataset) -> None:
         layout = _layout(path, dataset)
         if "split" not in dataset:
             with (
-                replacing(path, Kind("a file of The Well", _holds)) as temporary,
+                replacing(path, Kind("a file of The Well", holds("the_well"))) as temporary,
                 create_hdf5(temporary, path) as (file, check),
             ):
                 _write(file, layout, dataset, np.arange(dataset.sizes["sample"]), {})
@@ -81,7 +81,7 @@ def write_the_well(path: Path | str, dataset: xr.Dataset) -> None:
             return
         split = np.asarray(dataset["split"].values)
         moments = {name: Moments(order) for name, order in layout.orders.items() if order is not None}
-        with replacing_folder(path, "a dataset of The Well", _holds) as folder:
+        with replacing_folder(path, "a dataset of The Well", holds("the_well")) as folder:
             for number, part in enumerate(SPLITS):
                 rows = np.flatnonzero(split == number)
                 inner = folder / "data" / part
@@ -92,13 +92,6 @@ def write_the_well(path: Path | str, dataset: xr.Dataset) -> None:
                         _write(file, layout, dataset, rows, moments if part == "train" else {})
                         check()
             write_stats(folder / "stats.yaml", moments)
-
-
-def _holds(path: Path) -> bool:
-    try:
-        return kind_of(path) == "the_well"
-    except DatasetError:
-        return False
 
 
 def _layout(path: Path, dataset: xr.Dataset) -> Layout:
@@ -123,7 +116,10 @@ def _layout(path: Path, dataset: xr.Dataset) -> Layout:
         orders[name] = _order(name, parts[-1], spatial)
         repeated = {} if orders[name] is None else {dim: dataset.sizes[dim] for dim in spatial if dim not in parts[-1].dims}
         axes = [dim for dim in ("sample", "time", *spatial, *COMPONENTS) if dim in parts[-1].dims or dim in repeated]
-        ordered[name] = [part.expand_dims(repeated).transpose(*axes) for part in parts]
+        own = [part.transpose(*(dim for dim in axes if dim in part.dims)) for part in parts]
+        for axis, dim in enumerate(axes):
+            own = [part if dim in part.dims else expanded(part, str(dim), repeated[dim], axis) for part in own]
+        ordered[name] = own
         begin = {**parts[0].attrs, "role": ""} if len(parts) > 1 else {"role": "none"} if "time" in axes else {}
         texts[name] = ({**parts[-1].attrs, REPEATED: json.dumps(list(repeated)) if repeated else ""}, begin)
     constants = _constants(dataset.attrs, set(fields))

@@ -15,14 +15,14 @@ import xarray as xr
 from jaxtyping import Int, Num
 
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.formats.lazy import Source, relabelled
+from pac_surrogate.files.layout import BLOCK_BYTES
+from pac_surrogate.formats.lazy import Source, lazy_variable, relabelled
 from pac_surrogate.formats.plain_hdf5 import MEANING, is_told
 
 INITIAL = "initial_"
 FIRST_TIME = "initial_time"
 REPEATED = "repeated_along"  # attribute of a field that is written along axes along which it does not vary
 AXES = ("x", "y", "z")
-BLOCK_BYTES = 2**26
 TIMES = "times"  # coordinate of times that differ from sample to sample
 
 
@@ -52,6 +52,45 @@ class Repeated:
         """Read some rows, which are all the same."""
         one = self.source.read(np.arange(*rest[0].indices(self.source.shape[0])), rest[1:])
         return np.broadcast_to(one, (len(rows), *one.shape))
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """An array, perhaps lazy, with one more axis, along which it is the same.
+
+    Attributes:
+        variable: the array; its first axis stays the first.
+        axis: place of the new axis, 1 or more.
+        size: length of the new axis.
+    """
+
+    variable: xr.Variable
+    axis: int
+    size: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        own = self.variable.shape
+        return (*own[: self.axis], self.size, *own[self.axis :])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the numbers."""
+        return self.variable.dtype
+
+    def read(self, rows: Int[np.ndarray, " row"], rest: tuple[slice, ...]) -> np.ndarray:
+        """Read some rows."""
+        own = [one for axis, one in enumerate(rest, start=1) if axis != self.axis]
+        values = np.expand_dims(np.asarray(self.variable[(rows, *own)].values), self.axis)
+        return np.repeat(values, len(range(self.size)[rest[self.axis - 1]]), axis=self.axis)
+
+
+def expanded(array: xr.DataArray, dim: str, size: int, axis: int) -> xr.DataArray:
+    """Return an array with one more dimension, as its `expand_dims` does, without reading an array that is lazy."""
+    dims = [*map(str, array.dims[:axis]), dim, *map(str, array.dims[axis:])]
+    variable = lazy_variable(dims, Expanded(array.variable, axis, size), dict(array.attrs))
+    return xr.Dataset({"expanded": variable})["expanded"]
 
 
 def divide(name: str, variable: xr.Variable, texts: Mapping[str, Any], beginning: Mapping[str, Any]) -> dict[str, xr.Variable]:
@@ -132,7 +171,7 @@ def join(dataset: xr.Dataset, variables: Mapping[str, xr.DataArray]) -> tuple[di
     parts = {}
     for name, one in variables.items():
         if name in first:
-            begin = variables[INITIAL + name].expand_dims("time", axis=1)
+            begin = expanded(variables[INITIAL + name], "time", 1, 1)
             if begin.dims != one.dims:
                 got = f"{INITIAL}{name} has {variables[INITIAL + name].dims}, {name} has {one.dims}"
                 raise DatasetError(f"the first time of a field must have the same axes as the later ones: {got}")

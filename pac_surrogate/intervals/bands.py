@@ -81,18 +81,34 @@ class Interval(Shown):
         return ("_lower", self.lower), ("_upper", self.upper)
 
 
+class TooFewSamplesError(ValueError):
+    """An interval whose level needs more samples than there are."""
+
+
+def check_range(level: float) -> None:
+    """Refuse a level that is not between 0 and 1.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+
+
 def check_level(level: float, samples: int) -> int:
     """Return the rank of the order statistic, ceil((n + 1) level), which must not exceed n, the number of different inputs.
 
     Raises:
-        ValueError: if the level is out of range or needs more samples; the message names their number.
+        ValueError: if the level is out of range.
+        TooFewSamplesError: if it needs more samples; the message names their number.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    check_range(level)
     # In floating point 1 - 0.9 is below 0.1: without the tolerance, ten samples would be required where nine suffice.
     needed = math.ceil(1 / (1 - level) - 1e-9) - 1
     if samples < needed:
-        raise ValueError(f'level {level} needs {needed} target samples, got {samples}: lower it, or use interval="posterior"')
+        raise TooFewSamplesError(
+            f'level {level:.6g} needs {needed} target samples, got {samples}: lower it, or use interval="posterior"'
+        )
     return math.ceil((samples + 1) * level - 1e-9)
 
 
@@ -184,8 +200,7 @@ def normal_band(
     mean: Float[Tensor, "row output"], deviation: Float[Tensor, "row output"], level: float, *, simultaneous: bool = False
 ) -> tuple[Float[Tensor, "row output"], Float[Tensor, "row output"]]:
     """Return the bounds of a normal distribution; Bonferroni's inequality makes them hold for all outputs at once."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    check_range(level)
     tail = (1 - level) / 2 / (mean.shape[1] if simultaneous else 1)
     width = -torch.special.ndtri(torch.tensor(tail, dtype=torch.float64)) * deviation
     return mean - width, mean + width

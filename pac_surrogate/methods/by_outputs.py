@@ -62,7 +62,7 @@ def label_of(case: Case, columns: Int[np.ndarray, " _column"]) -> str:
 def of_group(case: Case, columns: Int[np.ndarray, " _column"], rows: Int[np.ndarray, " _row"]) -> Case:
     """Return the case of some outputs and samples of the target, which equals that of a target with these alone."""
     target, source, inputs = case.target, case.source, np.arange(case.target.widths[0])
-    own = bounded_as(variables_of_columns(target.outputs, columns.tolist()), case.surrogate.outputs)
+    own = variables_of_columns(bounded_as(target.outputs, case.surrogate.outputs), columns.tolist())
     # In the order that these samples would have alone.
     samples = target.as_variables(target.inputs, inputs, own, columns)[rows].training
     known = match_columns("outputs", case.surrogate.outputs, target.outputs)[columns]

@@ -6,7 +6,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.repeats import count_of, group_mean
-from pac_surrogate.intervals.bands import BAND_NUMBERS, cross_validation_band, normal_band, promise, studentised_band
+from pac_surrogate.intervals.bands import (
+    BAND_NUMBERS,
+    TooFewSamplesError,
+    check_range,
+    cross_validation_band,
+    normal_band,
+    promise,
+    studentised_band,
+)
 from pac_surrogate.models.network import by_pieces
 from pac_surrogate.predictors import Folds, Mixture, OutputGroups, Predictor
 from pac_surrogate.predictors.posterior import variance_of
@@ -79,13 +87,23 @@ def _bounds_of_groups(
 
     A band for all outputs together holds by Bonferroni's inequality: each of G groups has the level 1 - (1 - level) / G, and
     the probabilities by which they may miss add up.
+
+    Raises:
+        ValueError: under the conditions of `bounds_of`; a message about the level of a group names the level of the band too.
     """
+    check_range(level)
     groups = len(predictor.members)
     own_level = 1 - (1 - level) / groups if simultaneous else level
-    found = [
-        bounds_of(member, folds, x, mean[:, columns], own_level, interval=interval, simultaneous=simultaneous)
-        for member, folds, columns in zip(predictor.members, predictor.folds, predictor.columns, strict=True)
-    ]
+    try:
+        found = [
+            bounds_of(member, folds, x, mean[:, columns], own_level, interval=interval, simultaneous=simultaneous)
+            for member, folds, columns in zip(predictor.members, predictor.folds, predictor.columns, strict=True)
+        ]
+    except TooFewSamplesError as error:
+        if not simultaneous:
+            raise
+        divided = f"a band of level {level} for all outputs together has level {own_level:.6g} for each of the {groups} groups"
+        raise TooFewSamplesError(f"{divided} of outputs that have the same samples: {error}") from error
     bounds = [predictor.placed([own[side] for own, _ in found]) for side in (0, 1)]
     promises = [promised for _, promised in found if promised is not None]
     if len(promises) < groups:

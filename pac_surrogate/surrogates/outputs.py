@@ -4,14 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.matching import same_shape
+from pac_surrogate.data.matching import match_columns, same_shape
 from pac_surrogate.data.scaling import Scaling, fit_new_outputs, fit_scaling, scaled_for
 from pac_surrogate.files import Variable
-from pac_surrogate.files.variables import UNBOUNDED
+from pac_surrogate.files.variables import UNBOUNDED, Bounds
 from pac_surrogate.models.weights import inside
 from pac_surrogate.predictors import Network, build_network
 from pac_surrogate.surrogates.layout import same_variables
@@ -100,16 +101,31 @@ def _with_rows(surrogate: Surrogate, outputs: tuple[Variable, ...], rows: Sequen
 
 
 def bounded_as(variables: Sequence[Variable], others: Sequence[Variable]) -> tuple[Variable, ...]:
-    """Return variables, of which those without bounds have the bounds of the other variable of this name and shape."""
-    known = {other.name: other for other in others}
-    if len(variables) == len(others) == 1:  # these may be matched by position
-        known = {variables[0].name: others[0]}
-    found = []
+    """Return outputs; those without bounds have those of the outputs that they match, see `matched_bounds`."""
+    found = matched_bounds("outputs", variables, others)
+    return tuple(
+        dataclasses.replace(variable, bounds=bounds) if variable.bounds == UNBOUNDED and bounds != UNBOUNDED else variable
+        for variable, bounds in zip(variables, found, strict=True)
+    )
+
+
+def matched_bounds(side: str, variables: Sequence[Variable], others: Sequence[Variable]) -> list[Bounds]:
+    """Return for each variable of a side the bounds that others state for it, open where it has no match among them.
+
+    The columns are matched by `match_columns`. A variable that matches several others by position has the closest bounds that
+    contain those of all of them.
+    """
+    columns = match_columns(side, others, variables)
+    owner = np.repeat(np.arange(len(others)), [other.size for other in others])
+    found: list[Bounds] = []
+    first = 0
     for variable in variables:
-        other = known.get(variable.name)
-        inherits = variable.bounds == UNBOUNDED and other is not None and same_shape(variable, other)
-        found.append(dataclasses.replace(variable, bounds=other.bounds) if inherits and other else variable)
-    return tuple(found)
+        own, first = columns[first : first + variable.size], first + variable.size
+        stated = [others[place].bounds for place in np.unique(owner[own])] if (own >= 0).all() else [UNBOUNDED]
+        lows, highs = [low for low, _ in stated if low is not None], [high for _, high in stated if high is not None]
+        low, high = min(lows) if len(lows) == len(stated) else None, max(highs) if len(highs) == len(stated) else None
+        found.append((low, high))
+    return found
 
 
 def _known_places(module: nn.Module, ours: Sequence[Variable], theirs: Sequence[Variable]) -> tuple[list[int], list[int]]:

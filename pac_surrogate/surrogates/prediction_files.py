@@ -10,10 +10,11 @@ from pac_surrogate.data.tables import as_table, columns_in, index_of, is_table, 
 from pac_surrogate.files import write_xarray
 from pac_surrogate.files.netcdf import KINDS
 from pac_surrogate.files.replacing import by_suffix, check_output
+from pac_surrogate.files.splits import SPLITS
 from pac_surrogate.formats import write_csv, write_parquet
 from pac_surrogate.surrogates.surrogate import Surrogate
 
-SPLITS = ("train", "valid", "test", "all")
+CHOICES = (*SPLITS, "all")
 WRITERS = {".csv": write_csv, ".parquet": write_parquet, ".nc": write_xarray}
 
 
@@ -59,8 +60,8 @@ def predict_file(
 
 def _inputs(surrogate: Surrogate, path: Path, split: str | None, *, table: bool) -> Any:
     """Return the inputs in a file as a DataFrame, or as an xarray Dataset."""
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+    if split is not None and split not in CHOICES:
+        raise ValueError(f"unknown split {split!r}: choose from {', '.join(CHOICES)}")
     x, inputs = open_inputs(path), surrogate.layout[0]
     if isinstance(x, Dataset):
         split = split or ("test" if x.has_split("test") else "all")

@@ -1,5 +1,7 @@
 """A dataset that is written in the layout of another program comes back with every number, name, unit, coordinate and split."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,3 +63,40 @@ def test_a_table_comes_back_with_its_labels_and_units(name, tmp_path):
     assert (found.inputs, found.outputs) == (data.inputs, data.outputs)
     np.testing.assert_array_equal(found.input_matrix, data.input_matrix)
     np.testing.assert_array_equal(found["area"], OUTPUTS["area"])
+
+
+def with_other_orders():
+    """Return a dataset whose train split has three orders, which its seed does not give."""
+    given = dataset()
+    split, order = given.splits()
+    other = np.stack([np.sort(order[0]), np.sort(order[0])[::-1], np.roll(np.sort(order[0]), 2)])
+    assert not np.array_equal(other, order[:3])
+    return pac.Dataset(given._origin, replace(given._description, subset_order=other)), split, other
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.npz", "a.mat", "a.zarr", "rods.h5"])
+def test_subsets_come_back_if_they_are_not_those_of_the_seed(name, tmp_path):
+    given, split, order = with_other_orders()
+    given.save(tmp_path / name, LAYOUTS[name])
+    found = pac.open_dataset(tmp_path / name)
+    np.testing.assert_array_equal(found.splits()[0], split)
+    np.testing.assert_array_equal(found.splits()[1], order)
+    np.testing.assert_array_equal(found.train[:3]["area"], OUTPUTS["area"][order[0, :3]])
+
+
+def test_ranks_belong_to_the_samples_and_survive_their_selection():
+    given, _, order = with_other_orders()
+    labelled = given.to_xarray()
+    assert labelled["subset_order"].dims == ("sample", "draw")
+    assert "subset_order" not in dataset().to_xarray()  # the seed gives the orders
+    kept = np.flatnonzero(np.arange(12) != order[0, 1])[::-1]
+    found = pac.Dataset.from_xarray(labelled.isel(sample=kept))
+    for draw, own in enumerate(order):
+        expected = OUTPUTS["area"][own[own != order[0, 1]]]
+        np.testing.assert_array_equal(found.subset(draw, len(order[0]) - 1)["area"], expected)
+    labelled["zeta"][order[0, 2]] = np.nan
+    with pytest.warns(pac.DataWarning, match="left out"):
+        found = pac.Dataset.from_xarray(labelled, missing="drop")
+    np.testing.assert_array_equal(found.train["area"], OUTPUTS["area"][np.delete(order[0], 2)])
+    with pytest.raises(ValueError, match="subset_order must hold the rank of each sample in each draw"):
+        pac.Dataset.from_xarray(labelled.assign(subset_order=labelled["subset_order"] / 2))

@@ -8,7 +8,7 @@ import xarray as xr
 from foreign_files import FIELD, GRID, RATE, UNNAMED, hdf5_of_matlab
 
 from pac_surrogate.files import DatasetError
-from pac_surrogate.formats import open_arrays, write_matlab, write_netcdf_file, write_npz, write_zarr
+from pac_surrogate.formats import open_arrays, write_matlab, write_npz, write_zarr
 from pac_surrogate.formats.unnamed import named_dimensions
 
 
@@ -195,7 +195,7 @@ def complete():
     )
 
 
-WRITERS = {"a.npz": write_npz, "a.mat": write_matlab, "a.nc": write_netcdf_file, "a.zarr": write_zarr}
+WRITERS = {"a.npz": write_npz, "a.mat": write_matlab, "a.zarr": write_zarr}
 
 
 @pytest.mark.parametrize("name", WRITERS)

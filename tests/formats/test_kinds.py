@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from pac_surrogate.files import DatasetError
-from pac_surrogate.formats import kind_of, open_arrays, open_file, open_table
+from pac_surrogate.formats import kind_of, open_arrays, open_table
+from pac_surrogate.formats.opening import open_file
 
 
 def well(path):

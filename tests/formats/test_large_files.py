@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from foreign_files import hdf5_of_matlab
 
+import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
-from pac_surrogate.formats import kind_of, open_arrays
+from pac_surrogate.formats import kind_of, open_arrays, trajectories
 
 
 def large_hdf5(path):
@@ -77,3 +78,31 @@ def test_an_npz_file_is_opened_from_its_headers_and_a_missing_row_is_named_when_
     assert not found[:3].values.any()
     with pytest.raises(DatasetError, match=r"a\.npz: the array 'u' ends early"):
         found[1000:1001].load()
+
+
+@pytest.mark.parametrize("to", ["the_well", "pdebench"])
+@pytest.mark.parametrize("own", [True, False], ids=["our own", "HDF5"])
+def test_a_file_is_converted_without_being_read_as_a_whole(to, own, tmp_path, monkeypatch):
+    """Of 16 MB, blocks of 1 MB are held, with a few copies: at least one block, and at most half of the file."""
+    rng = np.random.default_rng(0)
+    fields = {"initial_u": rng.normal(size=(500, 16, 16)), "u": rng.normal(size=(500, 15, 16, 16))}
+    options = {"axes": {"initial_u": ("x", "y"), "u": ("time", "x", "y")}}
+    if own:
+        data = pac.Dataset.from_arrays({"initial_u": fields["initial_u"]}, {"u": fields["u"]}, **options)
+        data.save(tmp_path / "a.h5")
+        options = {}
+    else:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file.update(fields)
+        options |= {"inputs": "initial_u", "outputs": "u"}
+    monkeypatch.setattr(trajectories, "BLOCK_BYTES", 2**20)
+    pac.open_dataset(tmp_path / "a.h5", **options)[:2].save(tmp_path / "warm.h5", to)  # imports are not measured
+    data = pac.open_dataset(tmp_path / "a.h5", **options)
+    tracemalloc.start()
+    data.save(tmp_path / "b.h5", to)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 2**20 < peak < 8 * 2**20
+    found = pac.open_dataset(tmp_path / "b.h5")
+    for name, values in fields.items():
+        np.testing.assert_array_equal(found[name], values)

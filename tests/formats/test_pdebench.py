@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import pac_surrogate as pac
 from pac_surrogate.files import DatasetError
 from pac_surrogate.formats import kind_of, open_arrays, write_pdebench
 
@@ -148,19 +149,101 @@ def test_times_that_differ_between_samples_are_a_coordinate_of_each(tmp_path):
     np.testing.assert_array_equal(found["initial_times"], [0, 1])
 
 
-@pytest.mark.parametrize("layout", ["tensor", "darcy", "compressible"])
-def test_what_was_read_is_written_and_read_back_the_same_with_the_same_stored_fields(layout, tmp_path):
-    stored = {"tensor": tensor, "darcy": darcy, "compressible": compressible}[layout](tmp_path / "a.hdf5")
+def stored_in(path):
+    """Return every dataset of a file by its name."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def one_component(path):
+    return groups(path, channels=1)
+
+
+def one_dimension(path):
+    """Diffusion and sorption: groups with a single axis in space and a single component."""
+    found = {"data": random(3, T, X, 1)}
+    with h5py.File(path, "w") as file:
+        for sample, values in enumerate(found["data"]):
+            file[f"{sample:04}/data"], file[f"{sample:04}/grid/x"], file[f"{sample:04}/grid/t"] = values, EAST, TIMES[:T]
+    return found
+
+
+def own_times(path):
+    found = incompressible(path)
+    with h5py.File(path, "r+") as file:
+        file["t"][1] = 2 * TIMES[:T] + 1
+    return found
+
+
+@pytest.mark.parametrize("make", [tensor, darcy, compressible, groups, one_component, one_dimension, incompressible, own_times])
+def test_what_was_read_is_written_and_read_back_the_same_with_the_same_stored_fields(make, tmp_path):
+    make(tmp_path / "a.hdf5")
     first = open_arrays(tmp_path / "a.hdf5")
     for _ in range(2):  # the second replaces the first
         write_pdebench(tmp_path / "b.hdf5", first)
     second = open_arrays(tmp_path / "b.hdf5")
     xr.testing.assert_identical(second.load(), first.load())
-    with h5py.File(tmp_path / "b.hdf5") as file:
-        for name, values in stored.items():
-            np.testing.assert_array_equal(file[name], values)
-            assert file[name].dtype == values.dtype
+    given, found = stored_in(tmp_path / "a.hdf5"), stored_in(tmp_path / "b.hdf5")
+    assert found.keys() == given.keys()
+    for name, values in given.items():
+        if name == "t-coordinate" or name.endswith("grid/t"):
+            values = values[:T]  # the last of the stored times has no state
+        np.testing.assert_array_equal(found[name], values)
+        assert found[name].dtype == values.dtype
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.hdf5", "b.hdf5"]
+
+
+@pytest.mark.parametrize("make", [tensor, darcy, compressible, groups, one_component, incompressible])
+def test_a_dataset_keeps_the_layout_that_its_file_had(make, tmp_path):
+    make(tmp_path / "a.hdf5")
+    data = pac.open_dataset(tmp_path / "a.hdf5", test=0.5)
+    data.save(tmp_path / "b.hdf5", "pdebench")
+    found = pac.open_dataset(tmp_path / "b.hdf5")
+    assert (found.inputs, found.outputs) == (data.inputs, data.outputs)
+    np.testing.assert_array_equal(found.input_matrix, data.input_matrix)
+    np.testing.assert_array_equal(found.output_matrix, data.output_matrix)
+    for ours, theirs in zip(found.splits(), data.splits(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    given, written = stored_in(tmp_path / "a.hdf5"), stored_in(tmp_path / "b.hdf5")
+    fields = [name for name in given if name.split("/")[-1] in ("tensor", "nu", "data", "velocity", "particles", "force", "Vx")]
+    assert fields
+    for name in fields:
+        np.testing.assert_array_equal(written[name], given[name])
+
+
+@pytest.mark.parametrize("name", ["u", "velocity"])
+def test_components_are_written_in_groups_or_as_an_incompressible_flow_with_what_else_belongs_to_them(name, tmp_path):
+    head = random(5, 3, X, Y, 2)
+    variables = {
+        f"initial_{name}": (("sample", "x", "y", "channel"), head[:, 0], {"units": "m/s", "role": "input"}),
+        "rate": (("sample",), random(5), {"units": "1/s", "role": "input", "scaling": "log"}),
+        "floor": (("sample", "x", "y"), random(5, X, Y), {"units": "m", "role": "input"}),
+        name: (("sample", "time", "x", "y", "channel"), head[:, 1:], {"units": "m/s", "role": "output", "lower_bound": -9.0}),
+        "subset_order": (("sample", "draw"), np.array([[0, 1], [1, 0], [-1, -1], [-1, -1], [2, 2]], np.int32)),
+        "split": (("sample",), np.array([0, 0, 1, 2, 0], np.int8)),
+    }
+    if name == "velocity":
+        smoke = random(5, 3, X, Y)
+        variables["initial_particles"] = (("sample", "x", "y"), smoke[:, 0], {"role": "input"})
+        variables["particles"] = (("sample", "time", "x", "y"), smoke[:, 1:], {"role": "output"})
+    given = xr.Dataset(
+        variables,
+        coords={"time": ("time", [0.5, 1.0], {"units": "s"}), "x": ("x", EAST, {"units": "m"}), "y": ("y", NORTH)},
+        attrs={"title": "channel", "initial_time": 0.25, "config": "sim: 1"},
+    )
+    write_pdebench(tmp_path / "a.hdf5", given)
+    found = open_arrays(tmp_path / "a.hdf5").load()
+    assert found.attrs.pop("pdebench_layout", "") == ("groups" if name == "u" else "")
+    xr.testing.assert_identical(found, given)
+    stored = stored_in(tmp_path / "a.hdf5")
+    if name == "u":
+        np.testing.assert_array_equal(stored["0004/data"], head[4])
+        np.testing.assert_array_equal(stored["0004/grid/t"], [0.25, 0.5, 1.0])
+    else:
+        np.testing.assert_array_equal(stored["particles"], smoke[..., None])
+        np.testing.assert_array_equal(stored["t"], [[0.25, 0.5, 1.0]] * 5)
 
 
 def own():
@@ -241,6 +324,13 @@ WRONG = {
     "names the axes x, y, z in this order": lambda given: given.rename(x="y"),
     "initial_u begins u, but there is no initial_v": lambda given: given.assign(v=given["u"]),
     "one input and one output field along x and y": lambda given: given.isel(time=0).drop_vars("time"),
+    r"or velocity and particles with components": lambda given: (
+        given[["initial_u", "u"]].expand_dims(channel=2, axis=-1).assign(v=given["u"], initial_v=given["initial_u"])
+    ),
+    "does not name the components": lambda given: given[["initial_u", "u"]].expand_dims({"channel": ["a", "b"]}, axis=-1),
+    "uses the name '0009' itself": lambda given: (
+        given[["initial_u", "u"]].expand_dims(channel=2, axis=-1).assign({"0009": given["rate"]})
+    ),
     "uses the name 'x-coordinate' itself": lambda given: given.rename({"rate": "x-coordinate"}),
 }
 

@@ -1,8 +1,10 @@
 """From a CSV file to predictions in a CSV file, on the command line alone; and conversion, description and checks of files."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import xarray as xr
 from running import command_line
 
@@ -108,6 +110,15 @@ WRONG = {
     "would replace": ["convert", "source.csv", "source.csv", *INPUTS],
     "load [kN] must hold numbers, it holds 'x'": ["validate", "text.csv"],
     "length [m] must be finite": ["validate", "gap.csv"],
+    "--units must be NAME=UNIT": ["convert", "source.csv", "x.h5", *INPUTS, "--units", "load"],
+    "--axes must be NAME=AXES": ["convert", "source.csv", "x.h5", *INPUTS, "--axes", "tip="],
+    "--bounds must be NAME=LOW,HIGH": ["convert", "source.csv", "x.h5", *INPUTS, "--bounds", "tip=low,1"],
+    "got 'tip=0'": ["pretrain", "source.csv", *INPUTS, "--bounds", "tip=0", "--out", "x.safetensors"],
+    "--units names 'tip' twice": ["convert", "source.csv", "x.h5", *INPUTS, "--units", "tip=m", "--units", "tip=mm"],
+    "bounds of tip must be two numbers": ["convert", "source.csv", "x.h5", *INPUTS, "--bounds", "tip=1,0"],
+    "units must name chosen columns": ["convert", "source.csv", "x.h5", *INPUTS, "--units", "note=m"],
+    "columns have no axes": ["convert", "source.csv", "x.h5", *INPUTS, "--axes", "tip=x"],
+    "--missing must be drop or mask": ["curve", "source.csv", "target.csv", *INPUTS, "--missing", "all", "--out", "x"],
 }
 
 
@@ -158,7 +169,7 @@ def test_missing_outputs_are_dropped_or_learned_from_the_samples_that_have_them(
     call = ("transfer", folder / "source.safetensors", tmp_path / "gaps.csv", "--method", "LinearCorrection")
     capsys.readouterr()
     assert run(*call, "--out", tmp_path / "a.safetensors") == 2
-    assert "missing='drop' or missing='mask'" in capsys.readouterr().err
+    assert "or pass --missing drop or --missing mask" in capsys.readouterr().err
     predictions = []
     for missing in ("drop", "mask"):
         assert run(*call, "--missing", missing, "--out", tmp_path / f"{missing}.safetensors") == 0
@@ -181,3 +192,53 @@ def test_a_target_on_another_grid_is_interpolated_on_request(tmp_path, capsys):
     assert run(*call, "--regrid") == 0
     assert pac.Surrogate.load(tmp_path / "a.safetensors").outputs[0].shape == (9,)
     assert "on 3 test samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.mat", "a.h5"])
+def test_arrays_without_names_get_units_axes_and_bounds(name, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"load": rng.uniform(size=(12, 1)), "share": rng.uniform(size=(12, 3, 5)), "x": np.linspace(0, 2, 5)}
+    if name == "a.npz":
+        np.savez(tmp_path / name, **arrays)
+    elif name == "a.mat":
+        scipy.io.savemat(tmp_path / name, arrays)
+    else:
+        with h5py.File(tmp_path / name, "w") as file:
+            file.update(arrays)
+    call = ("--inputs", "load", "--outputs", "share", "--axes", "share=time,x", "--units", "load=kN", "--units", "x=m")
+    assert run("convert", tmp_path / name, tmp_path / "b.h5", *call, "--bounds", "share=0,") == 0
+    found = pac.open_dataset(tmp_path / "b.h5")
+    (load,), (share,) = found.inputs, found.outputs
+    assert (load.units, share.axes, share.bounds) == ("kN", ("time", "x"), (0.0, None))
+    assert found.coordinates["x"].units == "m"
+    np.testing.assert_array_equal(found.coordinates["x"].values, arrays["x"])
+    np.testing.assert_array_equal(found["share"], arrays["share"])
+
+
+@pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")
+def test_a_curve_has_the_categories_of_the_source_and_leaves_out_incomplete_samples(folder, tmp_path, capsys):
+    """A target that has no copper beams is a target of the source with both materials."""
+    table = beams(40, 0.05, 1).query("material == 'steel'").iloc[:12].reset_index(drop=True)
+    table.loc[3, "tip [mm]"] = np.nan
+    table.to_csv(tmp_path / "steel.csv", index=False)
+    call = ("curve", folder / "source.csv", tmp_path / "steel.csv", *INPUTS, "--test", 0.25, "--bounds", "tip=0,")
+    few = ("--method", "LinearCorrection", "--size", 2, "--seeds", 1, "--hidden", 4, "--steps", 2, "--pretrain-steps", 2)
+    capsys.readouterr()
+    assert run(*call, *few, "--out", tmp_path / "curve") == 2
+    assert "tip must be finite" in capsys.readouterr().err
+    assert run(*call, *few, "--missing", "drop", "--out", tmp_path / "curve") == 0
+    curve = pd.read_csv(tmp_path / "curve" / "curve.csv")
+    assert set(curve["size"].dropna()) == {2}
+
+
+def test_a_converted_target_without_a_category_is_refused_with_a_remedy(folder, adapted, tmp_path, capsys):
+    table = beams(40, 0.05, 1).query("material == 'steel'")
+    table.to_csv(tmp_path / "steel.csv", index=False)
+    assert run("convert", tmp_path / "steel.csv", tmp_path / "steel.h5", *INPUTS) == 0
+    capsys.readouterr()
+    call = ("--method", "LinearCorrection", "--out", tmp_path / "a.safetensors")
+    assert run("transfer", folder / "source.safetensors", tmp_path / "steel.h5", *call) == 2
+    error = capsys.readouterr().err.strip()
+    assert "if no sample is of the category material=copper, pass the table itself, opened like the surrogate" in error
+    assert len(error.splitlines()) == 1
+    assert run("transfer", folder / "source.safetensors", tmp_path / "steel.csv", *call) == 0

@@ -116,6 +116,19 @@ def test_a_band_for_all_outputs_together_divides_what_it_may_miss_among_the_grou
     assert band.promised == pytest.approx(sum(one.promised for one in others) - 1, abs=1e-12)
 
 
+def test_a_level_that_the_groups_cannot_reach_is_named_as_it_was_given():
+    """At level 0.96 each of two groups has 0.98, which needs 49 samples, since 1 / (1 - 0.98) - 1 is 49."""
+    found = fitted("linear correction", intervals=True)
+    line = r"a band of level 0.96 for all outputs together has level 0.98 for each of the 2 groups of outputs that have the "
+    with pytest.raises(ValueError, match=line + r"same samples: level 0.98 needs 49 target samples, got \d+: lower it, or use"):
+        found.predict_interval(NEW, 0.96, simultaneous=True)
+    with pytest.raises(ValueError, match=r"^level 0.98 needs 49 target samples"):
+        found.predict_interval(NEW, 0.98)
+    for level in (-0.5, 1.5):  # half of what -0.5 may miss is a level between 0 and 1, but of no band
+        with pytest.raises(ValueError, match=rf"level must be between 0 and 1, got {level}"):
+            found.predict_interval(NEW, level, simultaneous=True)
+
+
 def test_variances_and_draws_are_those_of_the_groups():
     found = fitted("co-kriging").posterior(NEW)
     others = [one.posterior(NEW) for one in of_groups("co-kriging")]

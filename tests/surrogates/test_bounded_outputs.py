@@ -221,3 +221,38 @@ def test_bounds_that_are_none_are_refused_in_a_line():
         assert "\n" not in str(caught.value)
     assert Variable("a", bounds=(0, np.inf)).bounds == (0.0, None)
     assert Variable("a", bounds=(0, 1)) == Variable("a")  # a variable is the same with other bounds
+
+
+X = np.linspace(-1, 1, 40)[:, None]
+RISE = 0.9 * (X[:, 0] + 1)  # 0 to 1.8
+
+
+@pytest.mark.parametrize("method", [pac.FineTune(), pac.GP(on="target")], ids=["fine-tune", "GP"])
+def test_another_output_than_that_of_the_source_has_none_of_its_bounds(method):
+    source = Dataset.from_arrays(X, {"frac": np.clip(0.5 + X[:, 0], 0, 1)}, bounds={"frac": (0, 1)})
+    target = Dataset.from_arrays(X, {"pressure": RISE}, units={"pressure": "Pa"})
+    start = initial_surrogate(pac.MLP(hidden=(6,)), source)
+    with pytest.warns(pac.DataWarning, match="pressure are new"):
+        found = pac.transfer(start, target, method=method, source=source, steps=300, source_steps=5, intervals=False)
+    assert found.outputs[0].bounds == (None, None)
+    # The truth at the right end is 1.8; with the bounds of the source, no prediction would exceed 1.
+    assert found.predict(X).max() > 1.2
+
+
+def test_outputs_that_match_by_position_have_the_bounds_of_their_matches():
+    def of(y, bounds=None):
+        return Dataset.from_arrays(X, y, bounds=bounds)
+
+    def bounds(source, target):
+        return [v.bounds for v in prepare(initial_surrogate(pac.MLP(), source), target, None).surrogate.outputs]
+
+    pair = np.stack([RISE, RISE / 2], axis=1)
+    parts = {"a": RISE, "b": RISE / 2}
+    assert bounds(of(RISE), of({"a": RISE}, {"a": (0, 2)})) == [(0.0, 2.0)]
+    assert bounds(of({"a": RISE}, {"a": (0, 2)}), of(RISE)) == [(0.0, 2.0)]
+    assert bounds(of(parts), of(pair, (0, 3))) == [(0.0, 3.0)] * 2
+    # One output stands for both: its bounds contain those of both, and the side that one of them leaves open is open.
+    assert bounds(of(pair), of(parts, {"a": (0, 2), "b": (-1, 1)})) == [(-1.0, 2.0)]
+    assert bounds(of(pair), of(parts, {"a": (0, 2), "b": (0, None)})) == [(0.0, None)]
+    with pytest.raises(ValueError, match=r"output of the target must lie within the bounds of the source, at most 1, got 1\."):
+        prepare(initial_surrogate(pac.MLP(), of(pair / 2, (None, 1))), of(parts), None)
