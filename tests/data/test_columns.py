@@ -152,7 +152,7 @@ def test_variables_of_several_numbers_go_to_a_table_and_back(size, unit):
     for name in ("p", "u"):
         np.testing.assert_array_equal(again[name], data[name])
     surrogate = pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5)
-    adapted = pac.transfer(surrogate, data, method="LinearCorrection")
+    adapted = pac.transfer(surrogate, data[1:], method="LinearCorrection")
     found = adapted.predict_interval(table, 0.5).to_pandas()
     np.testing.assert_array_equal(found.iloc[:, : 3 * size : 3], adapted.predict(data))
     after = "" if unit == "1" else f" [{unit}]"
@@ -191,7 +191,7 @@ def test_names_that_would_replace_each_other_are_refused():
     def interval(*outputs):
         table = pd.DataFrame({"a": draw.normal(size=9)} | {name: draw.normal(size=9) for name in outputs})
         data = pac.Dataset.from_pandas(table, "a", list(outputs))
-        adapted = pac.transfer(pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5), data, method="LinearCorrection")
+        adapted = pac.transfer(pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5), data[1:], method="LinearCorrection")
         return adapted.predict_interval(table, 0.5), adapted.predict_interval(data.to_xarray(), 0.5)
 
     for outputs, name in ((("T", "T_lower"), "T_lower"), (("T", "extrapolates"), "extrapolates")):
