@@ -17,13 +17,23 @@ INDEX = re.compile(r"[\d,\s]*")
 def split_unit(label: str) -> tuple[str, str | None]:
     """Divide a label such as "load [N]" into name and unit; the unit is None if the label has none.
 
-    Whole numbers in brackets are no units but indices, as in "x[0, 2]". The unit of "ratio [-]" is "-", a number without a unit,
-    while "1" is the unit of a variable of which none is known.
+    Whole numbers in brackets are no units but indices, as in "x[0, 2]". The unit of "ratio [-]" is "-", that of a number without
+    a unit, while "1" is the unit of a variable of which none is known.
     """
     found = UNIT.fullmatch(label)
     if found is None or INDEX.fullmatch(found[2]):
         return label, None
     return found[1], found[2].strip()
+
+
+def name_and_unit(label: str, labels: Iterable[str]) -> tuple[str, str]:
+    """Return the name and the unit of the variable of a column among these labels; "1" if no unit is known.
+
+    Where another column has the same name with another unit, the whole label is the name.
+    """
+    name, unit = split_unit(label)
+    several = sum(split_unit(other)[0] == name for other in labels) > 1
+    return label if several else name, unit or "1"
 
 
 def label_of(variable: Variable) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.categories import AS_NUMBERS, categories_of, check_categories, known_categories, texts_of
 from pac_surrogate.data.description import bounded, describe_variables
-from pac_surrogate.data.names import check_different, choose, find_label, label_of, split_unit
+from pac_surrogate.data.names import check_different, choose, find_label, label_of, name_and_unit, split_unit
 from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.utilities.arguments import as_options, got
@@ -203,13 +203,11 @@ def _variables_of(
     table: "pd.DataFrame", label: str, side: str, labels: Sequence[str], known: Sequence[Variable]
 ) -> list[Variable]:
     """Return the variable of a column, or one for each category of a column of texts."""
-    name, unit = split_unit(label)
-    if sum(split_unit(other)[0] == name for other in labels) > 1:
-        name = label  # another column has this name with another unit
+    name, unit = name_and_unit(label, labels)
     if known_categories(label, labels, known):
         return [v for v in known if v.name.startswith(f"{split_unit(label)[0]}=")]
     if column_numbers(label, table[label]) is not None:
-        return [Variable(name, units=unit or "1", dtype="float64")]
+        return [Variable(name, units=unit, dtype="float64")]
     if side == "outputs":
         raise ValueError(
             f"outputs must be numbers, {label} holds texts such as {_first(table[label])}: {AS_NUMBERS}, or leave it out"

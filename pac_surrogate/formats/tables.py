@@ -24,8 +24,8 @@ SURPLUS = "fields without a name"
 def read_csv(path: Path) -> "pd.DataFrame":
     """Read a CSV file whose first line holds the names of the columns, separated by commas, semicolons or tabs.
 
-    A first column without a name is the index, as pandas writes it. A last column that is empty, which separators at the ends of
-    the lines make, is left out. A number is the float64 nearest to its decimals.
+    A first column without a name is the index, as pandas writes it. A last column without a name and entries, which separators
+    at the ends of the lines make, is left out. A number is the float64 nearest to its decimals.
 
     Raises:
         DatasetError: if the file is not such a table.

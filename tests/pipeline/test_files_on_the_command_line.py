@@ -63,7 +63,9 @@ def test_from_csv_files_to_predictions_with_intervals_in_a_csv_file(folder, adap
 
 
 def test_a_table_of_predictions_keeps_all_columns_but_the_truth(folder, adapted, tmp_path):
-    new = beams(7, 0.05, 2).assign(id=[f"s{i}" for i in range(7)])[["id", "tip [mm]", "material", "load [kN]", "note", "length [m]"]]
+    new = beams(7, 0.05, 2).assign(id=[f"s{i}" for i in range(7)])[
+        ["id", "tip [mm]", "material", "load [kN]", "note", "length [m]"]
+    ]
     new.to_csv(tmp_path / "new.csv", index=False)
     assert run("predict", adapted, tmp_path / "new.csv", "--out", tmp_path / "out.csv") == 0
     found = pd.read_csv(tmp_path / "out.csv")
