@@ -17,8 +17,8 @@ INDEX = re.compile(r"[\d,\s]*")
 def split_unit(label: str) -> tuple[str, str | None]:
     """Divide a label such as "load [N]" into name and unit; the unit is None if the label has none.
 
-    Whole numbers in brackets are no units but indices, as in "x[0, 2]". The unit of "ratio [-]" is "-", that of a number without
-    a unit, while "1" is the unit of a variable of which none is known.
+    Whole numbers in brackets are no units but indices, as in "x[0, 2]". The unit of "ratio [-]" is "-", that of a number with
+    no dimension, while "1" is the unit of a variable of which none is known.
     """
     found = UNIT.fullmatch(label)
     if found is None or INDEX.fullmatch(found[2]):

@@ -38,8 +38,8 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     clones and the folds of a search pretrain equal data once; each process of `n_jobs` does so by itself. A network that is a
     torch module of your own is not remembered. If the pretraining must happen once, pass the surrogate that `pretrain` returns.
 
-    If `fit` is given a table, the inputs have the names of its columns, and are matched with those of the source by name. A unit
-    in brackets, as in "load [N]", must be that of the source. All other inputs, and the outputs, are matched by position.
+    If `fit` is given a table, the inputs have the names of its columns, and are matched with those of the source by name. A
+    unit in brackets, as in "load [N]", must be that of the source. All other inputs, and the outputs, are matched by position.
 
     Args:
         source: None; a pretrained surrogate, or the path of a saved one; or source samples: a dataset, the path of a data file,

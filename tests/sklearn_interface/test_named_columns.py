@@ -63,11 +63,12 @@ def test_a_table_in_a_file_is_a_source_whose_columns_are_those_of_fit(suffix, tm
 
 
 def test_bounds_of_an_output_leave_its_deviation():
-    """Where the prediction lies at the bound, an interval within the bounds has half the width, or none."""
-    y, few = np.maximum(cheap(X), 0), np.maximum(expensive(FEW), 0)
-    plain, bounded = (
-        short(pac.Dataset.from_arrays(X, y, bounds=bounds), "LinearCorrection").fit(FEW, few) for bounds in (None, (0, None))
-    )
+    """Where the prediction lies at the bound, an interval within the bounds has half the width, or none.
+
+    The output 1 + x_0 is not negative where it was observed, and its extrapolation to x_0 = -20 is.
+    """
+    sources = (pac.Dataset.from_arrays(X, 1 + X[:, 0], bounds=bounds) for bounds in (None, (0, None)))
+    plain, bounded = (short(source, "LinearCorrection").fit(FEW, 1 + FEW[:, 0]) for source in sources)
     (mean, deviation), (cut, same) = (regressor.predict(20 * NEW, return_std=True) for regressor in (plain, bounded))
     assert (mean < 0).any()
     np.testing.assert_array_equal(cut, np.maximum(mean, 0))
