@@ -67,8 +67,9 @@ def test_bounds_of_an_output_leave_its_deviation():
 
     The output 1 + x_0 is not negative where it was observed, and its extrapolation to x_0 = -20 is.
     """
-    sources = (pac.Dataset.from_arrays(X, 1 + X[:, 0], bounds=bounds) for bounds in (None, (0, None)))
-    plain, bounded = (short(source, "LinearCorrection").fit(FEW, 1 + FEW[:, 0]) for source in sources)
+    data = (pac.Dataset.from_arrays(X, 1 + X[:, 0], bounds=bounds) for bounds in (None, (0, None)))
+    sources = (pac.pretrain(one, model=MODEL, steps=300, learning_rate=1e-2) for one in data)
+    plain, bounded = (TransferRegressor(one, "LinearCorrection").fit(FEW, 1 + FEW[:, 0]) for one in sources)
     (mean, deviation), (cut, same) = (regressor.predict(20 * NEW, return_std=True) for regressor in (plain, bounded))
     assert (mean < 0).any()
     np.testing.assert_array_equal(cut, np.maximum(mean, 0))
