@@ -142,7 +142,8 @@ class Dataset(Shown):
         """Make a dataset of columns of a pandas DataFrame, which are copied; its index labels the samples.
 
         The column "load [N]" becomes the variable load with the unit N, and answers to both names. A column of texts among the
-        inputs, such as material, becomes an input for each of its categories, "material=steel", which is 1 or 0.
+        inputs, such as material, becomes an input for each of its categories, "material=steel", which is 1 or 0. Numbers in
+        brackets are indices, as in "stress[0]", and the unit of "ratio [-]" is "-", which differs from all others.
 
         Args:
             table: the DataFrame.
@@ -159,8 +160,8 @@ class Dataset(Shown):
             attributes: global attributes; see `from_arrays`.
 
         Raises:
-            ValueError: if a column does not exist or has another unit, holds texts among its numbers, or holds texts as an
-                output; if an entry is missing; or under the conditions of `from_arrays`.
+            ValueError: if a column does not exist or has another unit, holds texts among its numbers, texts that look like
+                numbers, dates or names of samples, or holds texts as an output; if an entry is missing; or under the conditions of `from_arrays`.
         """
         options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
         options["missing"] = missing

@@ -1,6 +1,7 @@
 """Names of columns and variables: their units in brackets, and their choice by name or pattern."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,21 +11,29 @@ from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import listed
 
 UNIT = re.compile(r"(.*?\S)\s*\[([^\[\]]+)\]\s*")
-DIMENSIONLESS = ("-", "1", "")
+INDEX = re.compile(r"[\d,\s]*")
 
 
 def split_unit(label: str) -> tuple[str, str | None]:
     """Divide a label such as "load [N]" into name and unit; the unit is None if the label has none.
 
-    The unit of "ratio [-]" and of "ratio [1]" is "1". Whole numbers in brackets are no units but indices, as in "x[0, 2]".
+    Whole numbers in brackets are no units but indices, as in "x[0, 2]". The unit of "ratio [-]" is "-", that of a number with
+    no dimension, while "1" is the unit of a variable of which none is known.
     """
     found = UNIT.fullmatch(label)
-    if found is None:
+    if found is None or INDEX.fullmatch(found[2]):
         return label, None
-    name, unit = found[1], found[2].strip()
-    if unit in DIMENSIONLESS:
-        return name, "1"
-    return (label, None) if re.fullmatch(r"[\d,\s]+", unit) else (name, unit)
+    return found[1], found[2].strip()
+
+
+def name_and_unit(label: str, labels: Iterable[str]) -> tuple[str, str]:
+    """Return the name and the unit of the variable of a column among these labels; "1" if no unit is known.
+
+    Where another column has the same name with another unit, the whole label is the name.
+    """
+    name, unit = split_unit(label)
+    several = sum(split_unit(other)[0] == name for other in labels) > 1
+    return label if several else name, unit or "1"
 
 
 def label_of(variable: Variable) -> str:
@@ -40,18 +49,17 @@ def find_label(variable: Variable, labels: Iterable[str]) -> str | None:
         ValueError: if several labels do, or if its unit is another one.
     """
     labels = list(labels)
-    if variable.name in labels:
-        return variable.name
-    some = [label for label in labels if split_unit(label)[0] == variable.name]
+    some = [label for label in labels if variable.name in (label, split_unit(label)[0])]
     same = [label for label in some if split_unit(label)[1] == variable.units]
     if len(same) == 1:
         return same[0]
+    if variable.name in labels and not same:
+        return variable.name
     if len(some) > 1:
         raise ValueError(f"one column of {variable.name} is required, got {listed(some)}: leave the others out")
     if not some:
         return None
-    unit = split_unit(some[0])[1]
-    if unit != "1" != variable.units:
+    if variable.units != "1":
         raise ValueError(f"{variable.name} must be in {variable.units}, got the column {some[0]}: convert it, or its unit")
     return some[0]
 
@@ -70,6 +78,21 @@ def find_variable(key: str, variables: Iterable[Variable]) -> Variable | None:
     if found[0].name != key and "1" not in (unit, found[0].units) and unit != found[0].units:
         raise ValueError(f"{name} must be in {found[0].units}, got {key!r}: convert it")
     return found[0]
+
+
+def check_different(what: str, names: Sequence[str]) -> None:
+    """Refuse equal names, of which one would replace the other.
+
+    Args:
+        what: what has these names, for the message, such as "the columns of a table".
+        names: the names.
+
+    Raises:
+        ValueError: if there are equal ones; the message names the first.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"{what} need different names, {twice[0]!r} occurs twice: rename one")
 
 
 def choose(

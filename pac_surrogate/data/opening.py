@@ -91,8 +91,8 @@ def from_file(path: Path | str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        line = one_line(error)
-        raise DatasetError(line if line.startswith(str(path)) else f"{path}: {line}") from error
+        line, absolute = one_line(error), Path(path).absolute()  # as the readers name it
+        raise DatasetError(line if line.startswith((one_line(path), one_line(absolute))) else f"{path}: {line}") from error
 
 
 def open_inputs(path: Path | str) -> Any:

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.arrays import as_numbers, as_precise, check_unlabelled
+from pac_surrogate.data.categories import check_categories
 from pac_surrogate.data.labelled import arrays_in, beside, is_labelled, labelled
 from pac_surrogate.data.names import find_variable
-from pac_surrogate.data.tables import as_table, check_categories, is_table, read_variable, table_of
+from pac_surrogate.data.tables import as_table, is_table, read_variable, table_of
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.utilities.resolution import check_exact
 
