@@ -128,7 +128,7 @@ def write_csv(path: Path | str, table: "pd.DataFrame") -> None:
 def csv_of(columns: Sequence[str]) -> Kind:
     """Return the kind of the CSV files with these columns."""
 
-    def holds(path: Path) -> bool:
+    def same_columns(path: Path) -> bool:
         try:
             encoding = encoding_of(path)
             _, header = next(_lines(path, encoding, separator_of(path, encoding)), (0, []))
@@ -136,7 +136,7 @@ def csv_of(columns: Sequence[str]) -> Kind:
             return False
         return sorted(header) == sorted(column.strip() for column in columns)
 
-    return Kind(f"a CSV file with the columns {listed(list(columns))}", holds)
+    return Kind(f"a CSV file with the columns {listed(list(columns))}", same_columns)
 
 
 def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
