@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pac_surrogate import formats
+from pac_surrogate.data.labelled import without_dates
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import got
 
@@ -20,7 +21,7 @@ def save(data: Any, path: Path, to: str | None) -> None:
     """Write a dataset; see `Dataset.save`."""
     if (other := writer_of(path, to)) is not None:
         form, write = other
-        write(path, data.to_xarray() if form == "arrays" else data.to_pandas())
+        write(path, without_dates(data.to_xarray()) if form == "arrays" else data.to_pandas())
         return
     split, order = data.splits()
     inputs, outputs = ([replace(v, dtype=data[:0][v.name].dtype.name) for v in side] for side in (data.inputs, data.outputs))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, without_dates
+from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, with_samples, without_dates
 from pac_surrogate.data.opening import from_file, open_inputs
 from pac_surrogate.data.tables import as_table, columns_in, index_of, is_table, labels_of, read_variable, table_of
 from pac_surrogate.files import write_xarray
@@ -52,6 +52,7 @@ def predict_file(
         inputs = as_table(x)[columns_in(as_table(x), loaded.layout[0])]
         found = inputs.assign(**dict(found.items()))
     else:
+        x = with_samples(x, [variable.name for variable in loaded.layout[0]])
         found = without_dates(found).assign_attrs(title=f"prediction of {surrogate.name} for {data.name}")
     WRITERS[suffix](out, found)
     return len(x) if is_table(x) else int(x.sizes[sample_of(x, loaded.layout[0])])
@@ -74,4 +75,6 @@ def _inputs(surrogate: Surrogate, path: Path, split: str | None, *, table: bool)
         x = as_table(x)
         arrays = {variable.name: read_variable(x, variable) for variable in inputs}
         return labelled(arrays, inputs, (), surrogate.coordinates, labels=labels_of(x))
-    return table_of(arrays_in(x, inputs), inputs, index_of(coordinate_in(x, sample_of(x, inputs))))
+    x = with_samples(x, [variable.name for variable in inputs])
+    arrays = arrays_in(x, inputs, surrogate.coordinates)
+    return table_of(arrays, inputs, index_of(coordinate_in(x, sample_of(x, inputs))))
