@@ -12,6 +12,7 @@ from pac_surrogate.utilities.display import listed
 
 UNIT = re.compile(r"(.*?\S)\s*\[([^\[\]]+)\]\s*")
 INDEX = re.compile(r"[\d,\s]*")
+INDEXED = re.compile(r"[^*?\[\]]+\[[\d,\s]+\]")  # one number of a vector, such as x[0, 2]
 
 
 def split_unit(label: str) -> tuple[str, str | None]:
@@ -95,21 +96,29 @@ def check_different(what: str, names: Sequence[str]) -> None:
         raise ValueError(f"{what} need different names, {twice[0]!r} occurs twice: rename one")
 
 
+def named_exactly(wanted: Any, labels: Sequence[str], *, units: bool = False) -> list[str]:
+    """Return the labels that names, and not patterns, choose; see `choose`."""
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(names, list | tuple):
+        return []
+    return [label for label in labels if label in names or (units and split_unit(label)[0] in names)]
+
+
 def choose(
     side: str, wanted: Any, labels: Sequence[str], whole: str, *, taken: Sequence[str] = (), units: bool = False
 ) -> list[str]:
     """Return the labels that names or patterns choose, in the order of the names.
 
     A name that is a label chooses it, even if it is a pattern too; then, with `units`, one that is a label without its unit.
-    Any other text is a pattern, in which `*` stands for any characters, `?` for one, and `[ab]` for one of these. A pattern
-    leaves out what the other side has taken.
+    Any other text is a pattern, in which `*` stands for any characters, `?` for one, and `[ab]` for one of these; but "p[0]" is
+    only a name, that of a number of a vector. A pattern leaves out what the other side has taken, or takes by name.
 
     Args:
         side: "inputs" or "outputs", for the messages.
         wanted: a name or pattern, or several.
         labels: names of all columns or variables.
         whole: what they belong to, for the messages, such as "the table".
-        taken: labels that the other side has chosen.
+        taken: labels that the other side has chosen, or for the inputs those that the outputs choose by name.
         units: whether units in brackets belong to the labels.
 
     Raises:
@@ -126,7 +135,8 @@ def choose(
             raise ValueError(
                 f"{side} names {pattern!r}, which {whole} has with several units, {listed(some)}: name one of these"
             )
-        matched = [label for label in labels if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
+        pattern_of = [] if INDEXED.fullmatch(pattern) else labels
+        matched = [label for label in pattern_of if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
         some = some or [label for label in matched if label not in taken and label not in found]
         if not some and not matched:
             raise ValueError(f"{side} names {pattern!r}, but {whole} has {listed(list(labels)) or 'nothing'}")

@@ -14,7 +14,8 @@ import numpy as np
 from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.categories import AS_NUMBERS, categories_of, check_categories, known_categories, texts_of
 from pac_surrogate.data.description import bounded, describe_variables
-from pac_surrogate.data.names import check_different, choose, find_label, label_of, name_and_unit, split_unit
+from pac_surrogate.data.labelled import decoded
+from pac_surrogate.data.names import check_different, choose, find_label, label_of, name_and_unit, named_exactly, split_unit
 from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.utilities.arguments import as_options, got
@@ -102,7 +103,9 @@ def table_sides(table: "pd.DataFrame", inputs: Any, outputs: Any, like: Any) -> 
     Raises:
         ValueError: if sides are missing, columns do not exist, or a column of texts is no category.
     """
-    labels, taken = list(table.columns), list[str]()
+    labels = list(table.columns)
+    named = [variable.name for variable in like.outputs] if outputs is None and like is not None else outputs
+    taken = named_exactly(named, labels, units=True)
     sides: list[list[Variable]] = []
     for side, wanted in (("inputs", inputs), ("outputs", outputs)):
         if wanted is None:
@@ -111,7 +114,7 @@ def table_sides(table: "pd.DataFrame", inputs: Any, outputs: Any, like: Any) -> 
             sides.append(list(getattr(like, side)))
             continue
         chosen = choose(side, wanted, labels, "the table", taken=taken, units=True)
-        taken += chosen
+        taken = chosen
         known = () if like is None else getattr(like, side)
         sides.append([v for label in chosen for v in _variables_of(table, label, side, labels, known)])
     return sides
@@ -193,10 +196,13 @@ def labels_of(table: "pd.DataFrame") -> Coordinate | None:
 
 
 def index_of(labels: Coordinate | None) -> Any:
-    """Return labels as the index of a table, or None if there are none."""
+    """Return labels as the index of a table, with dates as dates, or None if there are none."""
     import pandas as pd
 
-    return None if labels is None else pd.Index(labels.values, name=None if labels.name == "sample" else labels.name)
+    if labels is None:
+        return None
+    values = decoded(labels.name, labels).values if " since " in labels.units else labels.values
+    return pd.Index(values, name=None if labels.name == "sample" else labels.name)
 
 
 def _variables_of(

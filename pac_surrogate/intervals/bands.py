@@ -76,10 +76,10 @@ class Interval(Shown):
             raise ValueError(
                 "an interval with coordinates needs labels: pass the inputs to predict_interval as an xarray Dataset"
             )
-        ends = {f"{name}{after}": ends[name] for name in self.mean for after, ends in self._ends()}
-        ends["extrapolates"] = self.extrapolates
-        check_different(f"the variables of {NAMES}", [*map(str, self.mean.variables), *ends])
-        found = self.mean.assign(ends)
+        ends = {f"{name}{after}": ends[name].variable for name in self.mean for after, ends in self._ends()}
+        ends |= {"extrapolates": self.extrapolates.variable}
+        check_different(f"the variables of {NAMES}", [*map(str, self.mean.data_vars), *ends])
+        found = self.mean.drop_vars(ends, errors="ignore").assign(ends)  # of coordinates of the inputs with these names
         return found.assign_attrs(level=self.level, **({} if self.promised is None else {"promised": self.promised}))
 
     def _ends(self) -> tuple[tuple[str, Any], ...]:

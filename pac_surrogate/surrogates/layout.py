@@ -66,8 +66,12 @@ def per_sample(values: Tensor, inputs: Sequence[Variable], x: Any) -> Any:
     return values.numpy()
 
 
-def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "sample input"]:
+def columns_of_arrays(
+    x: Any, inputs: Sequence[Variable], coordinates: Mapping[str, Coordinate]
+) -> Float[Tensor, "sample input"]:
     """Return inputs as a matrix: of one array with all columns, or of variables in a dictionary, a table or an xarray Dataset.
+
+    Points of an xarray Dataset are taken in the order of the coordinates.
 
     Raises:
         ValueError: if names, shapes, lengths or units do not fit, or numbers are not real.
@@ -77,7 +81,7 @@ def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "samp
         check_categories(table, inputs)
         x = {variable.name: read_variable(table, variable) for variable in inputs}
     elif is_labelled(x):
-        x = arrays_in(x, inputs)
+        x = arrays_in(x, inputs, coordinates)
     if not isinstance(x, Mapping):
         return _rows(x, "x", inputs)
     for name, values in (("x", x), *x.items()):

@@ -5,7 +5,7 @@ from typing import Any
 
 from pac_surrogate.data.categories import check_categories
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, without_dates
+from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, with_samples, without_dates
 from pac_surrogate.data.names import check_different
 from pac_surrogate.data.opening import from_file, open_inputs
 from pac_surrogate.data.tables import as_table, columns_of, index_of, is_table, labels_of, read_variable, table_of
@@ -60,6 +60,7 @@ def predict_file(
         check_different("the columns of inputs and predictions", [*kept.columns, *found.columns])
         found = kept.assign(**dict(found.items()))
     else:
+        x = with_samples(x, [variable.name for variable in loaded.layout[0]])
         found = without_dates(found).assign_attrs(title=f"prediction of {surrogate.name} for {data.name}")
     WRITERS[suffix](out, found)
     return len(x) if is_table(x) else int(x.sizes[sample_of(x, loaded.layout[0])])
@@ -83,4 +84,6 @@ def _inputs(surrogate: Surrogate, path: Path, split: str | None, *, table: bool)
         check_categories(x, inputs)
         arrays = {variable.name: read_variable(x, variable) for variable in inputs}
         return labelled(arrays, inputs, (), surrogate.coordinates, labels=labels_of(x))
-    return table_of(arrays_in(x, inputs), inputs, index_of(coordinate_in(x, sample_of(x, inputs))))
+    x = with_samples(x, [variable.name for variable in inputs])
+    arrays = arrays_in(x, inputs, surrogate.coordinates)
+    return table_of(arrays, inputs, index_of(coordinate_in(x, sample_of(x, inputs))))

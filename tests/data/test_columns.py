@@ -46,6 +46,33 @@ def test_an_exact_name_wins_over_a_pattern():
     assert choose("outputs", "*", labels, "the table", taken=["p_1"]) == ["load [N]", "load N", "p_2"]
 
 
+def test_a_pattern_leaves_out_what_the_other_side_names_whichever_side_that_is(tmp_path):
+    table = pd.DataFrame({"p0": [1.0, 2.0, 3.0], "p1": [2.0, 3.0, 5.0], "y [m]": [1.0, 3.0, 2.0]})
+    arrays = table.rename(columns={"y [m]": "y"}).to_xarray()
+    pac.Dataset.from_arrays({"p0": [1.0, 2.0], "p1": [2.0, 3.0]}, {"y": [1.0, 3.0]}).save(tmp_path / "own.nc")
+
+    def opened(*sides):
+        return (
+            pac.Dataset.from_pandas(table, *sides),
+            pac.Dataset.from_xarray(arrays, *sides),
+            pac.open_dataset(tmp_path / "own.nc", *sides),
+        )
+
+    for inputs, outputs, expected in (("*", "y", ["p0", "p1", "y"]), ("y", "*", ["y", "p0", "p1"]), ("*", ["p1"], None)):
+        for data in opened(inputs, outputs):
+            assert [v.name for v in (*data.inputs, *data.outputs)] == (expected or ["p0", "y", "p1"])
+    with pytest.raises(ValueError, match="must name each variable of the data once, they name 'y' twice"):
+        pac.Dataset.from_xarray(arrays, "y", "y")
+
+
+def test_a_number_in_brackets_is_an_index_and_no_pattern():
+    labels = ["p0", "p1", "p[1]"]
+    with pytest.raises(ValueError, match=r"inputs names 'p\[0\]', but the table has p0, p1"):
+        choose("inputs", "p[0]", labels, "the table")
+    assert choose("inputs", "p[1]", labels, "the table") == ["p[1]"]
+    assert choose("inputs", "p[0-9]", labels, "the table") == ["p0", "p1"]
+
+
 def test_names_units_categories_numbers_and_labels_come_from_the_table_and_go_back():
     table = beams()
     data = pac.Dataset.from_pandas(table, inputs=["length", "load [N]", "material"], outputs=["tip", "turn"], valid=0.2)
