@@ -161,7 +161,8 @@ class Dataset(Shown):
 
         Raises:
             ValueError: if a column does not exist or has another unit, holds texts among its numbers, texts that look like
-                numbers, dates or names of samples, or holds texts as an output; if an entry is missing; or under the conditions of `from_arrays`.
+                numbers, dates or names of samples, or texts as an output; if an entry is missing; or under the conditions of
+                `from_arrays`.
         """
         options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
         options["missing"] = missing
