@@ -1062,8 +1062,8 @@ MUTATIONS = {
     ),
     "bounds, of the target": (
         "pac_surrogate/prepare.py",
-        "bounds = variable.bounds if other.bounds == UNBOUNDED else other.bounds",
-        "bounds = other.bounds",
+        "bounds = variable.bounds if stated == UNBOUNDED else stated",
+        "bounds = stated",
         "test_bounded_outputs",
         "states",
     ),

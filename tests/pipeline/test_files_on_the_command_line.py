@@ -197,7 +197,7 @@ def test_a_target_on_another_grid_is_interpolated_on_request(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["a.npz", "a.mat", "a.h5"])
 def test_arrays_without_names_get_units_axes_and_bounds(name, tmp_path):
     rng = np.random.default_rng(0)
-    arrays = {"load": rng.uniform(size=(12, 1)), "share": rng.uniform(size=(12, 3, 5)), "x": np.linspace(0, 2, 5)}
+    arrays = {"load": rng.uniform(size=(12, 1)), "ratio": rng.uniform(size=(12, 3, 5)), "x": np.linspace(0, 2, 5)}
     if name == "a.npz":
         np.savez(tmp_path / name, **arrays)
     elif name == "a.mat":
@@ -205,14 +205,14 @@ def test_arrays_without_names_get_units_axes_and_bounds(name, tmp_path):
     else:
         with h5py.File(tmp_path / name, "w") as file:
             file.update(arrays)
-    call = ("--inputs", "load", "--outputs", "share", "--axes", "share=time,x", "--units", "load=kN", "--units", "x=m")
-    assert run("convert", tmp_path / name, tmp_path / "b.h5", *call, "--bounds", "share=0,") == 0
+    call = ("--inputs", "load", "--outputs", "ratio", "--axes", "ratio=time,x", "--units", "load=kN", "--units", "x=m")
+    assert run("convert", tmp_path / name, tmp_path / "b.h5", *call, "--bounds", "ratio=0,") == 0
     found = pac.open_dataset(tmp_path / "b.h5")
-    (load,), (share,) = found.inputs, found.outputs
-    assert (load.units, share.axes, share.bounds) == ("kN", ("time", "x"), (0.0, None))
+    (load,), (ratio,) = found.inputs, found.outputs
+    assert (load.units, ratio.axes, ratio.bounds) == ("kN", ("time", "x"), (0.0, None))
     assert found.coordinates["x"].units == "m"
     np.testing.assert_array_equal(found.coordinates["x"].values, arrays["x"])
-    np.testing.assert_array_equal(found["share"], arrays["share"])
+    np.testing.assert_array_equal(found["ratio"], arrays["ratio"])
 
 
 @pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")
