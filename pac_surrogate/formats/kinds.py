@@ -40,7 +40,7 @@ def kind_of(path: Path | str) -> Kind:
             return _kind_of_folder(path)
         if path.exists() and not path.is_file():
             raise DatasetError(
-                "a data file is required, this is a pipe or a device, which would be read for ever: check the path"
+                "a data file is required, this is a pipe or a device: save its contents as a file"
             )
         with path.open("rb") as file:
             head = file.read(2**12)
