@@ -28,7 +28,7 @@ Axes = Annotated[
 Bounds = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=LOW,HIGH", help="Bounds of an output, such as share=0,1 or, open to one side, mass=0,; repeatable."
+        metavar="NAME=LOW,HIGH", help="Bounds of an output, such as fraction=0,1 or, open to one side, mass=0,; repeatable."
     ),
 ]
 Missing = Annotated[
@@ -59,7 +59,7 @@ def meaning(
         "scaling": dict.fromkeys(log, "log") if log else None,
         "units": _by_name("--units", "NAME=UNIT, such as load=kN", units, str),
         "axes": _by_name("--axes", "NAME=AXES, such as u=time,x", axes, _names),
-        "bounds": _by_name("--bounds", "NAME=LOW,HIGH with numbers, such as share=0,1 or mass=0,", bounds, _ends),
+        "bounds": _by_name("--bounds", "NAME=LOW,HIGH with numbers, such as fraction=0,1 or mass=0,", bounds, _ends),
         "missing": missing,
     }
 

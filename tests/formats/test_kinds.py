@@ -1,5 +1,7 @@
 """The kind of a file is told by its content; what is no data file is refused in one line."""
 
+import os
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -160,3 +162,9 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(package
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(DatasetError, match=rf"needs the package {package}, .*: pip install {package}$"):
         open_file(tmp_path / "data")
+
+
+def test_a_pipe_is_refused_and_not_read_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DatasetError, match="pipe: a data file is required, this is a pipe or a device"):
+        kind_of(tmp_path / "pipe")

@@ -163,13 +163,13 @@ def test_wrong_command_lines_of_the_simulators_give_one_line_as_well(arguments, 
     ],
 )
 def test_errors_of_libraries_are_reported_in_one_line(error, line, monkeypatch, capsys):
-    monkeypatch.setattr("pac_surrogate.files.validate", lambda file: (_ for _ in ()).throw(error))
+    monkeypatch.setattr("pac_surrogate.data.file_description.validate_file", lambda file: (_ for _ in ()).throw(error))
     assert call(monkeypatch, "validate", "x") == 2
     assert capsys.readouterr().err == line + "\n"
 
 
 def test_an_internal_fault_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("pac_surrogate.files.validate", lambda file: {}["x"])
+    monkeypatch.setattr("pac_surrogate.data.file_description.validate_file", lambda file: {}["x"])
     with pytest.raises(KeyError):
         call(monkeypatch, "validate", "x")
 
