@@ -39,9 +39,7 @@ def kind_of(path: Path | str) -> Kind:
         if path.is_dir():
             return _kind_of_folder(path)
         if path.exists() and not path.is_file():
-            raise DatasetError(
-                "a data file is required, this is a pipe or a device: save its contents as a file"
-            )
+            raise DatasetError("a data file is required, this is a pipe or a device: save its contents as a file")
         with path.open("rb") as file:
             head = file.read(2**12)
         if h5py.is_hdf5(path):
