@@ -59,7 +59,7 @@ RANGES := $(patsubst %,tests/%.py,curves/test_curve curves/test_sample_plots cur
 	formats/test_large_files formats/test_pdebench formats/test_refused_arrays formats/test_tables formats/test_the_well \
 	methods/test_co_kriging methods/test_gaussian_process models/test_models pipeline/test_cli simulators/test_darcy \
 	simulators/test_friedman simulators/test_random_inputs sklearn_interface/test_estimator_checks \
-	sklearn_interface/test_transfer_regressor surrogates/test_sharing surrogates/test_surrogate)
+	sklearn_interface/test_named_columns sklearn_interface/test_transfer_regressor surrogates/test_sharing surrogates/test_surrogate)
 test-ranges: $(VENV)/.installed
 	$(BIN)/uv venv --quiet --clear --python $(OLDEST) .venv-oldest
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python $(TORCH)

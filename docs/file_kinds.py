@@ -207,7 +207,7 @@ def opened(kind: Kind, folder: Path) -> pac.Dataset:
 
 def kinds_table(folder: Path) -> str:
     """Return a table in Markdown: each kind, the code, and what comes out."""
-    lines = ["| kind | lines that make a dataset | inputs | outputs | coordinates |", "|---|---|---|---|---|"]
+    lines = ["| kind | the line that makes a dataset | inputs | outputs | coordinates |", "|---|---|---|---|---|"]
     for name, kind in KINDS.items():
         data = opened(kind, folder)
         sides = ["; ".join(_told(v) for v in side) for side in (data.inputs, data.outputs)]
@@ -217,7 +217,7 @@ def kinds_table(folder: Path) -> str:
             if one.values.dtype.kind == "f"
         ]
         code = "<br>".join(f"`{line}`" for line in kind.code.splitlines())
-        lines.append(f"| {name} | {code} | {sides[0]} | {sides[1]} | {', '.join(axes) or 'numbered'} |")
+        lines.append(f"| {name} | {code} | {sides[0]} | {sides[1]} | {', '.join(axes) or 'none'} |")
     return "\n".join(lines)
 
 

@@ -238,7 +238,7 @@ def predict(
         typer.Option(help="Split of our own files: train, valid, test or all.", show_default="test, or all if there is none"),
     ] = None,
 ) -> None:
-    """Predict the outputs for the inputs in a file, with intervals if a level is given; a table keeps the inputs too."""
+    """Predict the outputs for the inputs in a file, with intervals if a level is given; a table keeps its columns."""
     from pac_surrogate.surrogates.prediction_files import predict_file
 
     samples = predict_file(surrogate, data, out, level=level, interval=interval, split=split)

@@ -1090,8 +1090,8 @@ MUTATIONS = {
     ),
     "scikit-learn, names": (
         "pac_surrogate/sklearn/regressor.py",
-        "data = Dataset.from_arrays(X if names is None else",
-        "data = Dataset.from_arrays(X if True else",
+        "data = named_data(X, y, inputs) if inputs else Dataset.from_arrays(X, y)",
+        "data = Dataset.from_arrays(X, y)",
         "test_transfer_regressor",
         "by_the_names",
     ),

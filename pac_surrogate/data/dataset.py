@@ -142,7 +142,8 @@ class Dataset(Shown):
         """Make a dataset of columns of a pandas DataFrame, which are copied; its index labels the samples.
 
         The column "load [N]" becomes the variable load with the unit N, and answers to both names. A column of texts among the
-        inputs, such as material, becomes an input for each of its categories, "material=steel", which is 1 or 0.
+        inputs, such as material, becomes an input for each of its categories, "material=steel", which is 1 or 0. Numbers in
+        brackets are indices, as in "stress[0]", and the unit of "ratio [-]" is "-", which differs from all others.
 
         Args:
             table: the DataFrame.
@@ -159,8 +160,9 @@ class Dataset(Shown):
             attributes: global attributes; see `from_arrays`.
 
         Raises:
-            ValueError: if a column does not exist or has another unit, holds texts among its numbers, or holds texts as an
-                output; if an entry is missing; or under the conditions of `from_arrays`.
+            ValueError: if a column does not exist or has another unit, holds texts among its numbers, texts that look like
+                numbers, dates or names of samples, or holds texts as an output; if an entry is missing; or under the conditions
+                of `from_arrays`.
         """
         options: dict[str, Any] = {"valid": valid, "test": test, "seed": seed, "attributes": attributes, "bounds": bounds}
         options["missing"] = missing
@@ -188,14 +190,16 @@ class Dataset(Shown):
     ) -> "Dataset":
         """Make a dataset of variables of an xarray Dataset, with their units, dimensions and coordinates.
 
-        Numbers are copied into memory. Coordinates that are dates become numbers with a unit such as "days since 2020-01-01".
+        Numbers are copied into memory. Coordinates that are dates become numbers of seconds since 1970-01-01. Only dimensions
+        have coordinates; others, such as the latitude of every cell of a curvilinear grid, are left out.
 
         Args:
             dataset: the Dataset.
             inputs: names of the input variables, or patterns such as "p_*"; by default those of `like`, or those whose
                 attribute `role` is "input".
             outputs: likewise, for the outputs.
-            like: a dataset or a surrogate that has the same variables.
+            like: a dataset or a surrogate that has the same variables; order of the axes, units, scaling and bounds are those
+                of its variables where the data do not tell them.
             sample: dimension of the samples; by default the one that all inputs and outputs share, and of several `sample`,
                 `realization` or the unlimited one.
             valid: fraction of the samples for the choice of a model; a variable `split` along the samples takes its place.
@@ -222,7 +226,7 @@ class Dataset(Shown):
     def to_xarray(self) -> Any:
         """Return an xarray Dataset with names, units, roles, coordinates, and the splits unless their seed tells them.
 
-        Coordinates with a unit such as "days since 2020-01-01" become dates. `from_xarray` makes an equal dataset of it.
+        Coordinates with a unit such as "seconds since 1970-01-01" become dates. `from_xarray` makes an equal dataset of it.
         """
         return self._to_xarray({name: self[name] for name in self._variables})
 
@@ -345,7 +349,7 @@ class Dataset(Shown):
         if np.array_equal(order, np.arange(len(self))):
             return self
         rows = {name: self._values(name)[order] for name in self._variables}
-        found = Dataset(Arrays(rows), replace(self._description, labels=None), whole=False)
+        found = Dataset(Arrays(rows, self.file), replace(self._description, labels=None), whole=False)
         found.__dict__["training"] = found  # sorting it again would find the same order
         return found
 
@@ -390,7 +394,7 @@ class Dataset(Shown):
                 columns = matrix[:, first : first + variable.size]
                 arrays[variable.name] = columns.reshape(len(self), *variable.shape).copy()
                 first += variable.size
-        return Dataset(Arrays(arrays), replace(self._description, labels=self._labels()), whole=self._whole)
+        return Dataset(Arrays(arrays, self.file), replace(self._description, labels=self._labels()), whole=self._whole)
 
     def as_variables(
         self,
@@ -409,7 +413,7 @@ class Dataset(Shown):
         """
         matrices = self._matrix(self.inputs)[:, input_columns], self._matrix(self.outputs)[:, output_columns]
         description = replace(self._description, inputs=tuple(inputs), outputs=tuple(outputs), labels=self._labels())
-        return Dataset(Arrays({}), description, np.arange(len(self)), whole=self._whole).with_matrices(*matrices)
+        return Dataset(Arrays({}, self.file), description, np.arange(len(self)), whole=self._whole).with_matrices(*matrices)
 
     def regrid(self, onto: Any) -> "Dataset":
         """Return a dataset in memory with its fields interpolated linearly onto the grid of another dataset or a surrogate.
@@ -436,7 +440,7 @@ class Dataset(Shown):
             warnings.warn(line, DataWarning, stacklevel=2)
         known: dict[str, Any] = {"coordinates": {**self.coordinates, **points}, "labels": self._labels()}
         description = replace(self._description, inputs=sides[0], outputs=sides[1], **known)
-        return Dataset(Arrays(arrays), description, whole=self._whole)
+        return Dataset(Arrays(arrays, self.file), description, whole=self._whole)
 
     def digest(self) -> str:
         """Return a fingerprint of the numbers: 128 bits of BLAKE2b over both matrices, as hexadecimal digits."""
@@ -449,25 +453,29 @@ class Dataset(Shown):
     @property
     def file(self) -> Path | None:
         """The file that the numbers are read from, or None for arrays."""
-        return None if isinstance(self._origin, Arrays) else self._origin.path
+        return self._origin.path
 
     def save(self, path: Path | str, to: str | None = None) -> None:
         """Write the dataset, in our own layout or in that of another program.
 
         Args:
-            path: .h5 or .nc for our own layout (netCDF-4), which holds everything and needs a whole dataset; .npz, .mat and
-                .zarr for arrays with names, units and coordinates; .csv and .parquet for a table, in which units stand in
-                brackets and splits are lost.
+            path: .h5 or .nc for our own layout (netCDF-4), which holds everything but labels of the samples and needs a whole
+                dataset; .npz, .mat and .zarr for arrays with names, units and coordinates; .csv and .parquet for a table, in
+                which units stand in brackets and splits are lost.
             to: "the_well" or "pdebench", layouts that a suffix does not tell.
 
         Our own layout, The Well and PDEBench are written some samples at a time, so a file may be larger than the memory. For
         the others, all numbers are read.
 
         Raises:
-            ValueError: if the layout cannot be told, or our own is asked for and this dataset is only some rows of another.
+            ValueError: if the layout cannot be told, our own is asked for and this dataset is only some rows of another, or the
+                numbers are from the file of this path, which may hold more than them.
             DatasetError: if the file cannot be written, or the layout cannot hold these variables.
         """
-        save(self, as_path("path", path), to)
+        path = as_path("path", path)
+        if self.file is not None and path.resolve() == self.file.resolve():
+            raise ValueError(f"a dataset must be saved to another file than {path}, from which it is read: choose another name")
+        save(self, path, to)
 
     def splits(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the split of each sample (0 train, 1 valid, 2 test), and the orders of the train split, (draw, rank).

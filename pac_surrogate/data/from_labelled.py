@@ -17,14 +17,14 @@ import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.description import UNKNOWN, bounded, complete_description, describe_variables
-from pac_surrogate.data.labelled import POSITION, coordinate_in, is_labelled, with_dims
+from pac_surrogate.data.labelled import POSITION, coordinate_in, is_labelled, with_dims, with_samples
 from pac_surrogate.data.missing_values import Missing
-from pac_surrogate.data.names import choose
+from pac_surrogate.data.names import choose, named_exactly
 from pac_surrogate.data.origins import Arrays, Labelled, file_state
 from pac_surrogate.files import Description, Variable
 from pac_surrogate.files.layout import AXIS_ORDER, BOUNDS
 from pac_surrogate.files.splits import ORDER, SPLITS, order_by
-from pac_surrogate.files.variables import Bounds, Scaling, as_axes
+from pac_surrogate.files.variables import UNBOUNDED, Bounds, Scaling, as_axes
 from pac_surrogate.utilities.arguments import as_options, got
 from pac_surrogate.utilities.display import listed
 
@@ -56,7 +56,7 @@ def describe_labelled(
         dataset: the Dataset.
         inputs: names or patterns of the input variables.
         outputs: likewise, of the output variables.
-        like: whatever has the same variables.
+        like: whatever has the same variables; what the dataset does not tell of them is taken from it.
         sample: the dimension of the samples.
         axes: names of the axes of a variable, without the sample, by its name.
         units: units by the name of the variable.
@@ -69,14 +69,18 @@ def describe_labelled(
     """
     names = labelled_sides(dataset, inputs, outputs, like)
     every = [*names[0], *names[1]]
+    dataset = with_samples(dataset, every)
     sample = sample_dimension(dataset, every, sample)
     dataset = with_axes(dataset, as_options("axes", axes, every, ("x",)), sample)
     named = [*dict.fromkeys(str(dim) for name in every for dim in dataset[name].dims), *every]
     units, scaling = as_options("units", units, named, "K"), as_options("scaling", scaling, every, "log")
+    known = {} if like is None else {variable.name: variable for variable in (*like.inputs, *like.outputs)}
     sides = []
     for side in names:
         found = [variable_in(dataset, name, sample) for name in side]
-        sides.append([replace(v, units=units.get(v.name, v.units), scaling=scaling.get(v.name, v.scaling)) for v in found])
+        found = [replace(v, units=units.get(v.name, v.units), scaling=scaling.get(v.name, v.scaling)) for v in found]
+        scaled = scaling.keys() | {name for name in side if "scaling" in dataset[name].attrs}
+        sides.append([informed(v, known[v.name], scaled=v.name in scaled) if v.name in known else v for v in found])
     sides[1] = bounded(sides[1], bounds)
     points = dict.fromkeys(axis for side in sides for variable in side for axis in variable.axes)
     stored = [one for axis in points if (one := coordinate_in(dataset, axis)) is not None]
@@ -85,7 +89,8 @@ def describe_labelled(
     samples = dataset.sizes[sample]
     if samples == 0:
         raise ValueError(f"at least one sample is required, the dimension {sample} has none")
-    split, ranks, labels = split_in(dataset, sample), ranks_in(dataset, sample), coordinate_in(dataset, sample)
+    split, ranks = split_in(dataset, sample), ranks_in(dataset, sample)
+    labels = None if sample in every else coordinate_in(dataset, sample)
     if split is not None and (options["valid"] or options["test"]):
         raise ValueError("valid and test cannot be drawn, the data have a variable split: leave them out, or drop it")
     options |= {"attributes": told}
@@ -99,7 +104,7 @@ def describe_labelled(
     sides = [[replace(v, dtype=arrays[v.name].dtype.name) for v in side] for side in sides]
     options |= {"labels": labels, "split": split, "ranks": ranks, "missing": missing}
     arrays, described = describe_variables(arrays, sides[0], sides[1], coordinates, **options)
-    return Arrays(arrays), described
+    return Arrays(arrays, path), described
 
 
 def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) -> tuple[list[str], list[str]]:
@@ -111,8 +116,11 @@ def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) 
     if not is_labelled(dataset):
         remedy = ": to_dataset(name=...) makes one" if hasattr(dataset, "to_dataset") else ""
         raise ValueError(f"a Dataset of xarray is required, got {got(dataset)}{remedy}")
-    names, taken = [str(name) for name in dataset.variables if name not in dataset.indexes], list[str]()
-    sides: list[list[str]] = []
+    points = [str(name) for name in dataset.variables if name in dataset.dims]
+    # Coordinates of a dimension are variables only if they are named, so that patterns do not choose them.
+    hidden = set(points) - {name for wanted in (inputs, outputs) for name in named_exactly(wanted, points)}
+    names = [str(name) for name in dataset.variables if name not in hidden]
+    sides: list[Any] = []
     for side, role, wanted in (("inputs", "input", inputs), ("outputs", "output", outputs)):
         known = [variable.name for variable in getattr(like, side)] if like is not None else []
         marked = [name for name in names if dataset[name].attrs.get("role") == role]
@@ -121,9 +129,9 @@ def labelled_sides(dataset: "xr.Dataset", inputs: Any, outputs: Any, like: Any) 
             raise ValueError(
                 f"{side}= must name variables of the data, which have {listed([with_dims(dataset, n) for n in names])}"
             )
-        sides.append(choose(side, known or marked if wanted is None else wanted, names, "the data", taken=taken))
-        taken += sides[-1]
-    return sides[0], sides[1]
+        sides.append(known or marked if wanted is None else wanted)
+    chosen = choose("inputs", sides[0], names, "the data", taken=named_exactly(sides[1], names))
+    return chosen, choose("outputs", sides[1], names, "the data", taken=chosen)
 
 
 def sample_dimension(dataset: "xr.Dataset", names: Sequence[str], sample: str | None) -> str:
@@ -200,6 +208,32 @@ def variable_in(dataset: "xr.Dataset", name: str, sample: str) -> Variable:
         scaling=attributes.get("scaling", "standard"),
         dtype="float32" if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else "float64",
         bounds=(array.attrs.get(BOUNDS[0]), array.attrs.get(BOUNDS[1])),
+    )
+
+
+def informed(variable: Variable, known: Variable, *, scaled: bool) -> Variable:
+    """Return a variable with the order of the axes, and what is not told of it, from a known variable of this name.
+
+    Args:
+        variable: the variable.
+        known: the known variable.
+        scaled: whether the scaling of the variable is told.
+
+    Raises:
+        ValueError: if the units differ.
+    """
+    if "1" not in (variable.units, known.units) and variable.units != known.units:
+        raise ValueError(f"{variable.name} must be in {known.units}, as in like=, got {variable.units}: convert it")
+    sizes = dict(zip(variable.axes, variable.shape, strict=True))
+    axes = known.axes if set(known.axes) == set(variable.axes) else variable.axes
+    return replace(
+        variable,
+        axes=axes,
+        shape=tuple(sizes[axis] for axis in axes),
+        units=known.units if variable.units == "1" else variable.units,
+        long_name=known.long_name if variable.long_name == variable.name else variable.long_name,
+        scaling=variable.scaling if scaled else known.scaling,
+        bounds=known.bounds if variable.bounds == UNBOUNDED else variable.bounds,
     )
 
 

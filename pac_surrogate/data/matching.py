@@ -6,7 +6,9 @@ contradict it. One number per sample may be an array (sample,) or (sample, 1). T
 that the unit is unknown.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +16,9 @@ from jaxtyping import Int
 from pac_surrogate.files import Coordinate, Variable
 
 DEFAULTS = {"inputs": "input", "outputs": "output"}
+DATES = "seconds since 1970-01-01"  # unit of dates, one for all, so that equal dates are equal numbers
+SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+REFERENCE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.0+)?)?")
 REGRID = "as data.regrid(surrogate) and transfer(..., regrid=True) do"  # the end of a remedy
 SAME_POINT = 1e-6  # largest distance of equal grids, relative to the length of the axis; float32 rounds by 1e-7
 
@@ -27,7 +32,7 @@ def match_columns(side: str, ours: Sequence[Variable], theirs: Sequence[Variable
         theirs: the variables of the data.
 
     Raises:
-        ValueError: if the units of a variable differ.
+        ValueError: if the units of a variable, or the orders of its axes, differ.
     """
     places, width = {}, 0
     for variable in ours:
@@ -38,11 +43,14 @@ def match_columns(side: str, ours: Sequence[Variable], theirs: Sequence[Variable
         if columns != width or not _same_layout(ours, theirs):
             return np.full(columns, -1)
         if len(ours) == len(theirs) == 1:
+            _check_axes(ours[0], theirs[0])
             _check_units(ours[0], theirs[0])
         return np.arange(columns)
     found = []
     for variable in theirs:
         known, first = places.get(variable.name, (None, 0))
+        if known is not None:
+            _check_axes(known, variable)
         if known is None or not same_shape(known, variable):
             found.append(np.full(variable.size, -1))
             continue
@@ -124,6 +132,15 @@ def _check_units(ours: Variable, theirs: Variable) -> None:
         raise ValueError(f"{ours.name} is in {ours.units} in the surrogate and in {theirs.units} in the data: convert one")
 
 
+def _check_axes(ours: Variable, theirs: Variable) -> None:
+    if ours.axes != theirs.axes and set(ours.axes) == set(theirs.axes):
+        axes = [f"({', '.join(variable.axes)})" for variable in (ours, theirs)]
+        raise ValueError(
+            f"{ours.name} has the axes {axes[0]} in the surrogate and {axes[1]} in the data: transpose one; from_xarray and "
+            "open_dataset do that with like=surrogate"
+        )
+
+
 def same_points(one: Coordinate, other: Coordinate) -> bool:
     """Return whether two axes have the same points, up to rounding."""
     a, b = np.asarray(one.values), np.asarray(other.values)
@@ -134,9 +151,37 @@ def same_points(one: Coordinate, other: Coordinate) -> bool:
     return a.shape == b.shape and bool((np.abs(a - b) <= SAME_POINT * max(np.ptp(a), np.ptp(b))).all())
 
 
+def order_of(theirs: Coordinate, ours: Coordinate) -> Int[np.ndarray, " point"] | None:
+    """Return the places of our points in their order if both axes have the same points in another order, else None."""
+    orders = [np.argsort(np.asarray(one.values), kind="stable") for one in (theirs, ours)]
+    ordered = [replace(one, values=one.values[order]) for one, order in zip((theirs, ours), orders, strict=True)]
+    texts = [one.values.dtype.kind == "U" for one in ordered]
+    repeats = len(np.unique(ordered[1].values)) < len(ordered[1].values)
+    if repeats or texts[0] != texts[1] or not same_points(ordered[0], ordered[1]):
+        return None
+    return orders[0][np.argsort(orders[1])]
+
+
+def in_seconds(coordinate: Coordinate) -> Coordinate:
+    """Return dates that are numbers of days, hours, minutes or seconds since a date as seconds since 1970-01-01."""
+    unit, _, date = coordinate.units.partition(" since ")
+    found = REFERENCE.fullmatch(date)
+    if found is None or unit not in SECONDS or coordinate.units == DATES or coordinate.values.dtype.kind == "U":
+        return coordinate
+    first = np.datetime64(f"{found[1]}T{found[2] or '00:00:00'}", "s").astype(np.int64)
+    return replace(coordinate, values=np.asarray(coordinate.values) * float(SECONDS[unit]) + first, units=DATES)
+
+
+def span(values: np.ndarray, units: str) -> str:
+    """Describe the first and the last of some coordinates as text, such as "0 to 1 m", or "2020-02-01 to 2020-02-03"."""
+    if units == DATES:
+        ends = [str(np.datetime64(round(float(end)), "s")).removesuffix("T00:00:00") for end in (values[0], values[-1])]
+        return f"{ends[0]} to {ends[1]}"
+    return f"{values[0]:.6g} to {values[-1]:.6g}" + ("" if units == "1" else f" {units}")
+
+
 def _grid(coordinate: Coordinate) -> str:
     values = np.asarray(coordinate.values)
     if values.dtype.kind == "U":
         return ", ".join(values[:4]) + (", ..." if len(values) > 4 else "")
-    units = "" if coordinate.units == "1" else f" {coordinate.units}"
-    return f"{values[0]:.6g} to {values[-1]:.6g}{units}"
+    return span(values, coordinate.units)

@@ -1,6 +1,7 @@
 """Names of columns and variables: their units in brackets, and their choice by name or pattern."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,21 +11,30 @@ from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import listed
 
 UNIT = re.compile(r"(.*?\S)\s*\[([^\[\]]+)\]\s*")
-DIMENSIONLESS = ("-", "1", "")
+INDEX = re.compile(r"[\d,\s]*")
+INDEXED = re.compile(r"[^*?\[\]]+\[[\d,\s]+\]")  # one number of a vector, such as x[0, 2]
 
 
 def split_unit(label: str) -> tuple[str, str | None]:
     """Divide a label such as "load [N]" into name and unit; the unit is None if the label has none.
 
-    The unit of "ratio [-]" and of "ratio [1]" is "1". Whole numbers in brackets are no units but indices, as in "x[0, 2]".
+    Whole numbers in brackets are no units but indices, as in "x[0, 2]". The unit of "ratio [-]" is "-", that of a number with
+    no dimension, while "1" is the unit of a variable of which none is known.
     """
     found = UNIT.fullmatch(label)
-    if found is None:
+    if found is None or INDEX.fullmatch(found[2]):
         return label, None
-    name, unit = found[1], found[2].strip()
-    if unit in DIMENSIONLESS:
-        return name, "1"
-    return (label, None) if re.fullmatch(r"[\d,\s]+", unit) else (name, unit)
+    return found[1], found[2].strip()
+
+
+def name_and_unit(label: str, labels: Iterable[str]) -> tuple[str, str]:
+    """Return the name and the unit of the variable of a column among these labels; "1" if no unit is known.
+
+    Where another column has the same name with another unit, the whole label is the name.
+    """
+    name, unit = split_unit(label)
+    several = sum(split_unit(other)[0] == name for other in labels) > 1
+    return label if several else name, unit or "1"
 
 
 def label_of(variable: Variable) -> str:
@@ -40,18 +50,17 @@ def find_label(variable: Variable, labels: Iterable[str]) -> str | None:
         ValueError: if several labels do, or if its unit is another one.
     """
     labels = list(labels)
-    if variable.name in labels:
-        return variable.name
-    some = [label for label in labels if split_unit(label)[0] == variable.name]
+    some = [label for label in labels if variable.name in (label, split_unit(label)[0])]
     same = [label for label in some if split_unit(label)[1] == variable.units]
     if len(same) == 1:
         return same[0]
+    if variable.name in labels and not same:
+        return variable.name
     if len(some) > 1:
         raise ValueError(f"one column of {variable.name} is required, got {listed(some)}: leave the others out")
     if not some:
         return None
-    unit = split_unit(some[0])[1]
-    if unit != "1" != variable.units:
+    if variable.units != "1":
         raise ValueError(f"{variable.name} must be in {variable.units}, got the column {some[0]}: convert it, or its unit")
     return some[0]
 
@@ -72,21 +81,44 @@ def find_variable(key: str, variables: Iterable[Variable]) -> Variable | None:
     return found[0]
 
 
+def check_different(what: str, names: Sequence[str]) -> None:
+    """Refuse equal names, of which one would replace the other.
+
+    Args:
+        what: what has these names, for the message, such as "the columns of a table".
+        names: the names.
+
+    Raises:
+        ValueError: if there are equal ones; the message names the first.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"{what} need different names, {twice[0]!r} occurs twice: rename one")
+
+
+def named_exactly(wanted: Any, labels: Sequence[str], *, units: bool = False) -> list[str]:
+    """Return the labels that names, and not patterns, choose; see `choose`."""
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(names, list | tuple):
+        return []
+    return [label for label in labels if label in names or (units and split_unit(label)[0] in names)]
+
+
 def choose(
     side: str, wanted: Any, labels: Sequence[str], whole: str, *, taken: Sequence[str] = (), units: bool = False
 ) -> list[str]:
     """Return the labels that names or patterns choose, in the order of the names.
 
     A name that is a label chooses it, even if it is a pattern too; then, with `units`, one that is a label without its unit.
-    Any other text is a pattern, in which `*` stands for any characters, `?` for one, and `[ab]` for one of these. A pattern
-    leaves out what the other side has taken.
+    Any other text is a pattern, in which `*` stands for any characters, `?` for one, and `[ab]` for one of these; but "p[0]" is
+    only a name, that of a number of a vector. A pattern leaves out what the other side has taken, or takes by name.
 
     Args:
         side: "inputs" or "outputs", for the messages.
         wanted: a name or pattern, or several.
         labels: names of all columns or variables.
         whole: what they belong to, for the messages, such as "the table".
-        taken: labels that the other side has chosen.
+        taken: labels that the other side has chosen, or for the inputs those that the outputs choose by name.
         units: whether units in brackets belong to the labels.
 
     Raises:
@@ -103,7 +135,8 @@ def choose(
             raise ValueError(
                 f"{side} names {pattern!r}, which {whole} has with several units, {listed(some)}: name one of these"
             )
-        matched = [label for label in labels if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
+        pattern_of = [] if INDEXED.fullmatch(pattern) else labels
+        matched = [label for label in pattern_of if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
         some = some or [label for label in matched if label not in taken and label not in found]
         if not some and not matched:
             raise ValueError(f"{side} names {pattern!r}, but {whole} has {listed(list(labels)) or 'nothing'}")

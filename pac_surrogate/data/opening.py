@@ -8,8 +8,9 @@ from typing import Any
 
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.from_labelled import describe_labelled
+from pac_surrogate.data.matching import in_seconds
 from pac_surrogate.data.missing_values import Missing
-from pac_surrogate.data.names import choose
+from pac_surrogate.data.names import choose, named_exactly
 from pac_surrogate.data.origins import Arrays, DataFile, file_state
 from pac_surrogate.data.tables import describe_table
 from pac_surrogate.files.attributes import DatasetError
@@ -80,7 +81,7 @@ def open_dataset(
             if sample is not None or axes:
                 raise ValueError("the rows of a table are its samples, and columns have no axes: leave sample= and axes= out")
             arrays, description = describe_table(open_table(path), inputs, outputs, like, **drawn, **meaning)
-            return Dataset(Arrays(arrays), description)
+            return Dataset(Arrays(arrays, path), description)
         found = describe_labelled(open_arrays(path), inputs, outputs, like, sample, path=path, axes=axes, **drawn, **meaning)
         return Dataset(*found)
 
@@ -91,8 +92,8 @@ def from_file(path: Path | str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        line = one_line(error)
-        raise DatasetError(line if line.startswith(str(path)) else f"{path}: {line}") from error
+        line, absolute = one_line(error), Path(path).absolute()  # as the readers name it
+        raise DatasetError(line if line.startswith((one_line(path), one_line(absolute))) else f"{path}: {line}") from error
 
 
 def open_inputs(path: Path | str) -> Any:
@@ -113,13 +114,14 @@ def _native(path: Path, inputs: Any, outputs: Any) -> Dataset:
     description = read_description(path)
     names = {v.name: v for v in (*description.inputs, *description.outputs)}
     sides: dict[str, Any] = {}
-    taken: list[str] = []
+    own_outputs = [variable.name for variable in description.outputs if variable.name not in named_exactly(inputs, list(names))]
+    taken = own_outputs if outputs is None else named_exactly(outputs, list(names))
     for side, wanted in (("inputs", inputs), ("outputs", outputs)):
         own = [variable.name for variable in getattr(description, side) if variable.name not in taken]
         chosen = choose(side, own if wanted is None else wanted, list(names), "the file", taken=taken)
         sides[side] = tuple(names[name] for name in chosen)
-        taken += chosen
+        taken = chosen
     axes = {axis for side in sides.values() for variable in side for axis in variable.axes}
-    coordinates = {name: one for name, one in description.coordinates.items() if name in axes}
+    coordinates = {name: in_seconds(one) for name, one in description.coordinates.items() if name in axes}
     described = replace(description, **sides, coordinates=coordinates)
     return Dataset(DataFile(path, len(description.split), file_state(path)), described)

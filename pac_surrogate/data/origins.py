@@ -1,5 +1,6 @@
 """Origins of a dataset's numbers: arrays in memory, or a file from which they are read when they are needed."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
+from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.layout import read_mark, read_rows
 from pac_surrogate.files.variables import Variable, check_finite
@@ -17,9 +19,15 @@ from pac_surrogate.utilities.display import Shown, one_line
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Arrays(Shown):
-    """Numbers in memory."""
+    """Numbers in memory.
+
+    Attributes:
+        values: the numbers by the name of the variable, (sample, *axes).
+        path: the file from which they have been read; None if they are not from a file.
+    """
 
     values: Mapping[str, np.ndarray]
+    path: Path | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -35,7 +43,7 @@ class DataFile(Shown):
 
     path: Path
     samples: int
-    state: tuple[int, ...]
+    state: tuple[Any, ...]
 
     def __len__(self) -> int:
         return self.samples
@@ -67,7 +75,7 @@ class Labelled(Shown):
     dataset: Any
     sample: str
     path: Path
-    state: tuple[int, ...]
+    state: tuple[Any, ...]
 
     def __len__(self) -> int:
         return int(self.dataset.sizes[self.sample])
@@ -77,7 +85,7 @@ class Labelled(Shown):
         rows = np.arange(len(self)) if rows is None else rows
         array = self.dataset[variable.name].transpose(self.sample, *variable.axes)
         try:
-            values = np.asarray(array.isel({self.sample: rows}).values).astype(variable.dtype, copy=False)
+            values = as_numbers(variable.name, array.isel({self.sample: rows}).values).astype(variable.dtype, copy=False)
             if file_state(self.path) != self.state:
                 raise DatasetError("the file has changed since it was opened: open it again")
             check_finite(variable, values, rows)
@@ -86,7 +94,13 @@ class Labelled(Shown):
         return values
 
 
-def file_state(path: Path) -> tuple[int, ...]:
-    """Return the inode, the size and the modification time of a file, which change when it is replaced."""
+def file_state(path: Path) -> tuple[Any, ...]:
+    """Return the inode, the size and the modification time of a file, which change when it is replaced.
+
+    The state of a folder is that of all files in it, because its own times do not change when one of them is written to.
+    """
+    if path.is_dir():
+        files = sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+        return tuple((str(one), *file_state(one)) for one in files if one.is_file())
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns

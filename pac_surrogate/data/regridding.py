@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import make_interp_spline
 
-from pac_surrogate.data.matching import SAME_POINT, is_numbered, same_points
+from pac_surrogate.data.matching import SAME_POINT, is_numbered, same_points, span
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.utilities.arguments import got
 
@@ -73,7 +73,7 @@ def axes_to_regrid(data: Gridded, onto: Gridded) -> dict[str, Coordinate]:
         if "1" not in (ours.units, theirs.units) and ours.units != theirs.units:
             raise ValueError(f"the axis {axis} is in {ours.units} in the data and in {theirs.units} on the grid: convert one")
         if not same_points(ours, theirs):
-            _check_range(axis, values.astype(np.float64), others.astype(np.float64))
+            _check_range(axis, values.astype(np.float64), others.astype(np.float64), ours.units)
             found[axis] = replace(theirs, units=ours.units if theirs.units == "1" else theirs.units)
     return found
 
@@ -162,7 +162,7 @@ def _lengths(gridded: Gridded) -> dict[str, int]:
     return {axis: size for variable in variables for axis, size in zip(variable.axes, variable.shape, strict=True)}
 
 
-def _check_range(axis: str, old: Float[np.ndarray, " old"], new: Float[np.ndarray, " new"]) -> None:
+def _check_range(axis: str, old: Float[np.ndarray, " old"], new: Float[np.ndarray, " new"], units: str) -> None:
     steps = np.diff(old)
     if len(old) < 2 or not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError(
@@ -170,9 +170,10 @@ def _check_range(axis: str, old: Float[np.ndarray, " old"], new: Float[np.ndarra
         )
     slack = SAME_POINT * np.ptp(old)
     if new.min() < old.min() - slack or new.max() > old.max() + slack:
+        new_span, old_span = (span(np.array([ends.min(), ends.max()]), units) for ends in (new, old))
         raise ValueError(
-            f"the axis {axis} of the data must cover the other grid, {new.min():.6g} to {new.max():.6g}, it reaches from "
-            f"{old.min():.6g} to {old.max():.6g}: nothing is extrapolated; leave the points outside out of the other data"
+            f"the axis {axis} of the data must cover the other grid, {new_span}, it reaches from {old_span}: nothing is "
+            "extrapolated; leave the points outside out of the other data"
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pac_surrogate import formats
+from pac_surrogate.data.labelled import without_dates
 from pac_surrogate.files.layout import BLOCK_BYTES
 from pac_surrogate.files.variables import Variable
 from pac_surrogate.files.writer import DatasetWriter
@@ -61,7 +62,7 @@ def save(data: Any, path: Path, to: str | None) -> None:
     """Write a dataset; see `Dataset.save`."""
     if (other := writer_of(path, to)) is not None:
         form, write = other
-        write(path, lazy_arrays(data) if form == "arrays" else data.to_pandas())
+        write(path, without_dates(lazy_arrays(data)) if form == "arrays" else data.to_pandas())
         return
     split, order = data.splits()
     inputs, outputs = ([replace(v, dtype=data[:0][v.name].dtype.name) for v in side] for side in (data.inputs, data.outputs))

@@ -1,7 +1,7 @@
 """Variables in the columns of a pandas DataFrame: units in the labels, texts as categories, vectors over several columns.
 
 load [N]             a variable load with the unit N
-material             texts: an input material=steel, material=copper, ... for each category, which is 1 or 0
+material             texts: an input material=steel, material=copper, ... for each category (see `categories`)
 stress[0], stress[1] the numbers of a variable stress of several numbers; further axes as in stress[0, 1]
 """
 
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pac_surrogate.data.arrays import as_numbers
+from pac_surrogate.data.categories import AS_NUMBERS, categories_of, check_categories, known_categories, texts_of
 from pac_surrogate.data.description import bounded, describe_variables
-from pac_surrogate.data.names import choose, find_label, label_of, split_unit
+from pac_surrogate.data.labelled import decoded
+from pac_surrogate.data.names import check_different, choose, find_label, label_of, name_and_unit, named_exactly, split_unit
 from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.utilities.arguments import as_options, got
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COLUMNS = 2**14
-MOST_CATEGORIES = 50  # of a column of texts; names or numbers of samples have more
 
 
 def is_table(given: Any) -> bool:
@@ -43,9 +44,7 @@ def as_table(given: Any) -> "pd.DataFrame":
     if given.columns.nlevels > 1:
         raise ValueError(f"a table with one row of labels is required, this has {given.columns.nlevels}: join them")
     labels = [str(label).strip() for label in given.columns]
-    twice = [label for label in labels if labels.count(label) > 1]
-    if twice:
-        raise ValueError(f"the columns of a table need different names, {twice[0]!r} occurs twice: rename one")
+    check_different("the columns of a table", labels)
     return given.set_axis(labels, axis=1)
 
 
@@ -104,7 +103,9 @@ def table_sides(table: "pd.DataFrame", inputs: Any, outputs: Any, like: Any) -> 
     Raises:
         ValueError: if sides are missing, columns do not exist, or a column of texts is no category.
     """
-    labels, taken = list(table.columns), list[str]()
+    labels = list(table.columns)
+    named = [variable.name for variable in like.outputs] if outputs is None and like is not None else outputs
+    taken = named_exactly(named, labels, units=True)
     sides: list[list[Variable]] = []
     for side, wanted in (("inputs", inputs), ("outputs", outputs)):
         if wanted is None:
@@ -113,7 +114,7 @@ def table_sides(table: "pd.DataFrame", inputs: Any, outputs: Any, like: Any) -> 
             sides.append(list(getattr(like, side)))
             continue
         chosen = choose(side, wanted, labels, "the table", taken=taken, units=True)
-        taken += chosen
+        taken = chosen
         known = () if like is None else getattr(like, side)
         sides.append([v for label in chosen for v in _variables_of(table, label, side, labels, known)])
     return sides
@@ -131,7 +132,7 @@ def read_variable(table: "pd.DataFrame", variable: Variable) -> np.ndarray:
     if label is not None:
         found = column_numbers(label, table[label])
         if found is None:
-            raise ValueError(f"{label} must hold numbers, it holds texts such as {_first(table[label])}: number them")
+            raise ValueError(f"{label} must hold numbers, it holds texts such as {_first(table[label])}: {AS_NUMBERS}")
         if variable.size > 1:
             raise ValueError(f"{variable.name} has {variable.size} numbers a sample, the table one: use from_xarray or arrays")
         return found.reshape(len(table), *variable.shape)
@@ -140,34 +141,16 @@ def read_variable(table: "pd.DataFrame", variable: Variable) -> np.ndarray:
         ones = [Variable(part, units=variable.units) for part in parts]
         return np.stack([read_variable(table, one) for one in ones], axis=1).reshape(len(table), *variable.shape)
     for label in labels:
-        name = split_unit(label)[0]
-        if variable.name.startswith(f"{name}=") and column_numbers(label, table[label]) is None:
-            texts, missing = table[label].astype(str), table[label].isna().to_numpy(dtype=bool)
-            return np.where(missing, np.nan, (texts == variable.name.removeprefix(f"{name}=")).to_numpy(dtype=np.float64))
+        if category := known_categories(label, labels, [variable]):
+            texts = texts_of(table[label])
+            return np.where(texts == "", np.nan, texts == category[0])
     raise ValueError(f"a column {label_of(variable)} is required, the table has {listed(labels) or 'none'}")
 
 
-def columns_in(table: "pd.DataFrame", variables: Sequence[Variable]) -> list[str]:
-    """Return the labels of the columns from which variables are read, in the order of the table."""
+def columns_of(table: "pd.DataFrame", variables: Sequence[Variable]) -> list[str]:
+    """Return the labels of the columns that hold these variables, in whatever unit, in the order of the table."""
     names = {part for variable in variables for part in (variable.name, *parts_of(variable))}
-    names |= {variable.name.partition("=")[0] for variable in variables}
     return [label for label in table.columns if label in names or split_unit(label)[0] in names]
-
-
-def check_categories(table: "pd.DataFrame", variables: Sequence[Variable]) -> None:
-    """Refuse categories that the variables do not have: all of them would be 0.
-
-    Raises:
-        ValueError: if there are any; the message names the first.
-    """
-    labels, names = list(table.columns), {v.name for v in variables}
-    for label in labels:
-        name = split_unit(label)[0]
-        known = [one.removeprefix(f"{name}=") for one in names if one.startswith(f"{name}=")]
-        if known and name not in names and column_numbers(label, table[label]) is None:
-            strange = sorted(set(table[label].dropna().astype(str)) - set(known))
-            if strange:
-                raise ValueError(f"{label} must be one of {listed(sorted(known))}, got {strange[0]!r}: leave these rows out")
 
 
 def table_of(arrays: Mapping[str, np.ndarray], variables: Sequence[Variable], index: Any = None) -> Any:
@@ -179,18 +162,18 @@ def table_of(arrays: Mapping[str, np.ndarray], variables: Sequence[Variable], in
         index: index of the table; numbers if None.
 
     Raises:
-        ValueError: if a table would have too many columns.
+        ValueError: if a table would have too many columns, or two of one name.
     """
     import pandas as pd
 
-    columns = {}
+    columns: list[tuple[str, np.ndarray]] = []
     for variable in variables:
         flat = np.asarray(arrays[variable.name]).reshape(-1, variable.size)
-        for number, part in enumerate(parts_of(variable)):
-            columns[label_of(replace(variable, name=part))] = flat[:, number]
+        columns += [(label_of(replace(variable, name=part)), flat[:, i]) for i, part in enumerate(parts_of(variable))]
     if len(columns) > MOST_COLUMNS:
         raise ValueError(f"a table can have at most {MOST_COLUMNS} columns, got {len(columns)}: use xarray, which keeps fields")
-    return pd.DataFrame(columns, index=index)
+    check_different("the columns of a table", [label for label, _ in columns])
+    return pd.DataFrame(dict(columns), index=index)
 
 
 def parts_of(variable: Variable) -> list[str]:
@@ -208,41 +191,34 @@ def labels_of(table: "pd.DataFrame") -> Coordinate | None:
     if isinstance(index, pd.RangeIndex) or index.nlevels > 1:
         return None
     kind = index.dtype.kind if isinstance(index.dtype, np.dtype) else "O"
-    values = index.to_numpy() if kind in "fiumM" else index.astype(str).to_numpy(dtype=np.str_)
+    values = index.to_numpy() if kind in "fiumM" else np.array([str(label) for label in index], dtype=np.str_)
     return Coordinate(str(index.name or "sample"), values)
 
 
 def index_of(labels: Coordinate | None) -> Any:
-    """Return labels as the index of a table, or None if there are none."""
+    """Return labels as the index of a table, with dates as dates, or None if there are none."""
     import pandas as pd
 
-    return None if labels is None else pd.Index(labels.values, name=None if labels.name == "sample" else labels.name)
+    if labels is None:
+        return None
+    values = decoded(labels.name, labels).values if " since " in labels.units else labels.values
+    return pd.Index(values, name=None if labels.name == "sample" else labels.name)
 
 
 def _variables_of(
     table: "pd.DataFrame", label: str, side: str, labels: Sequence[str], known: Sequence[Variable]
 ) -> list[Variable]:
     """Return the variable of a column, or one for each category of a column of texts."""
-    name, unit = split_unit(label)
-    if sum(split_unit(other)[0] == name for other in labels) > 1:
-        name = label  # another column has this name with another unit
+    name, unit = name_and_unit(label, labels)
+    if known_categories(label, labels, known):
+        return [v for v in known if v.name.startswith(f"{split_unit(label)[0]}=")]
     if column_numbers(label, table[label]) is not None:
-        return [Variable(name, units=unit or "1", dtype="float64")]
+        return [Variable(name, units=unit, dtype="float64")]
     if side == "outputs":
         raise ValueError(
-            f"outputs must be numbers, {label} holds texts such as {_first(table[label])}: number them, or leave it out"
+            f"outputs must be numbers, {label} holds texts such as {_first(table[label])}: {AS_NUMBERS}, or leave it out"
         )
-    earlier = [v for v in known if v.name.startswith(f"{name}=")]
-    if earlier:
-        return earlier
-    texts = table[label].dropna()
-    categories = list(texts.cat.categories) if hasattr(texts, "cat") else sorted(texts.astype(str).unique())
-    if len(categories) > MOST_CATEGORIES:
-        raise ValueError(
-            f"{label} holds {len(categories)} different texts, at most {MOST_CATEGORIES} can be categories: "
-            "leave the column out, or number them"
-        )
-    return [Variable(f"{name}={category}", dtype="float64") for category in categories]
+    return [Variable(f"{name}={category}", dtype="float64") for category in categories_of(label, table[label])]
 
 
 def column_numbers(label: str, column: "pd.Series[Any]") -> np.ndarray | None:

@@ -155,7 +155,9 @@ def _kind_of_rest(path: Path, head: bytes) -> Kind:
         raise DatasetError("a data file is required, this one is empty: generate or download it again")
     if suffix == ".mat" and len(head) >= 20 and _is_text(head) is False:
         return "matlab"
-    if suffix in TEXT_SUFFIXES and _is_text(head):
+    if suffix in TEXT_SUFFIXES:
+        if not _is_text(head):
+            raise DatasetError("a CSV file must be a text in UTF-8, this one is a text in UTF-16, or none: save it as UTF-8")
         return "csv"
     if head.startswith(b"\x93NUMPY"):
         raise DatasetError("inputs and outputs are required, this NumPy file holds one array: save both with numpy.savez")

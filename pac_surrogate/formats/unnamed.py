@@ -24,7 +24,8 @@ def named_dimensions(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[s
 
     Arrays whose first axis has the length of the samples share the dimension `sample`, and their other axes are `<name>_0`,
     `<name>_1`, ...; all axes of the other arrays are named in this way. The number of samples is the length of the first axis
-    that holds the most numbers in all arrays together, so that the coordinates of a grid do not pass for samples.
+    that holds the most numbers in all arrays together, so that the coordinates of a grid do not pass for samples. Where the
+    inputs and outputs that are chosen later are none of these, they tell the samples; see `data.labelled.with_samples`.
     """
     weights: dict[int, int] = {}
     for shape in shapes.values():

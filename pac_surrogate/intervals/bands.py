@@ -20,11 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pac_surrogate.data.labelled import is_labelled
-from pac_surrogate.data.names import split_unit
+from pac_surrogate.data.names import check_different, split_unit
 from pac_surrogate.data.repeats import count_of, group_sum, sample_weights
 from pac_surrogate.data.tables import is_table
 from pac_surrogate.utilities.display import Shown
 
+NAMES = "an interval (y, y_lower and y_upper of every output y, and extrapolates)"
 BAND_NUMBERS = 2**24  # largest number of bounds, over all samples, in one piece of the new inputs
 
 
@@ -52,29 +53,33 @@ class Interval(Shown):
         """Return one DataFrame with the columns y, y_lower and y_upper of every output y, and `extrapolates`.
 
         Raises:
-            ValueError: if the inputs were not a DataFrame.
+            ValueError: if the inputs were not a DataFrame, or an output has the name of another one's bound.
         """
         if not is_table(self.mean):
             raise ValueError("a table of an interval needs labels: pass the inputs to predict_interval as a DataFrame")
-        columns: dict[str, Any] = {}
+        columns: list[tuple[str, Any]] = []
         for label in self.mean.columns:
             name, unit = split_unit(label)
             unit = "" if unit is None else f" [{unit}]"
-            columns |= {label: self.mean[label]} | {f"{name}{after}{unit}": ends[label] for after, ends in self._ends()}
-        return self.mean.assign(**columns)[list(columns)].assign(extrapolates=self.extrapolates)
+            columns += [(label, self.mean[label]), *((f"{name}{after}{unit}", ends[label]) for after, ends in self._ends())]
+        columns.append(("extrapolates", self.extrapolates))
+        check_different(f"the columns of {NAMES}", [label for label, _ in columns])
+        return self.mean.assign(**dict(columns))[[label for label, _ in columns]]
 
     def to_xarray(self) -> Any:
         """Return one xarray Dataset with the variables y, y_lower and y_upper of every output y, and `extrapolates`.
 
         Raises:
-            ValueError: if the inputs were not an xarray Dataset.
+            ValueError: if the inputs were not an xarray Dataset, or an output has the name of another one's bound.
         """
         if not is_labelled(self.mean):
             raise ValueError(
                 "an interval with coordinates needs labels: pass the inputs to predict_interval as an xarray Dataset"
             )
-        ends = {f"{name}{after}": ends[name] for name in self.mean for after, ends in self._ends()}
-        found = self.mean.assign(ends | {"extrapolates": self.extrapolates})
+        ends = {f"{name}{after}": ends[name].variable for name in self.mean for after, ends in self._ends()}
+        ends |= {"extrapolates": self.extrapolates.variable}
+        check_different(f"the variables of {NAMES}", [*map(str, self.mean.data_vars), *ends])
+        found = self.mean.drop_vars(ends, errors="ignore").assign(ends)  # of coordinates of the inputs with these names
         return found.assign_attrs(level=self.level, **({} if self.promised is None else {"promised": self.promised}))
 
     def _ends(self) -> tuple[tuple[str, Any], ...]:

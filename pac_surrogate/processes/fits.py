@@ -105,6 +105,11 @@ class Problems(Shown):
         return log_evidence(covariance, residual, outputs=self.outputs, seen=self.seen[which])
 
 
+def search_operations(samples: int) -> float:
+    """Return the operations of a call of a search, for `threads_for`: a factorisation makes many calls, which are short."""
+    return float(min(samples, FITTED)) ** 3 / 10
+
+
 def fit(problems: Problems) -> tuple[Float[Tensor, "problem parameter"], Float[Tensor, " problem"]]:
     """Return the hyper-parameters of greatest evidence of each problem, and the evidence.
 

@@ -1,6 +1,7 @@
 """The scikit-learn estimator: `fit` is a transfer to the samples that it is given."""
 
 import math
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -11,11 +12,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.files.variables import UNBOUNDED
 from pac_surrogate.methods.specification import Choosable, as_method
 from pac_surrogate.models import as_architecture
 from pac_surrogate.pipeline import transfer
 from pac_surrogate.pretraining import untrained
-from pac_surrogate.sklearn.sources import Source, alone, check_samples, resolve
+from pac_surrogate.sklearn.sources import Source, alone, check_samples, labels_of, named_data, resolve
 
 ONE_DEVIATION = math.erf(0.5**0.5)  # level of the normal interval that ends one deviation from its mean
 
@@ -36,12 +38,13 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     clones and the folds of a search pretrain equal data once; each process of `n_jobs` does so by itself. A network that is a
     torch module of your own is not remembered. If the pretraining must happen once, pass the surrogate that `pretrain` returns.
 
-    If `fit` is given a table, the inputs have the names of its columns, and are matched with those of the source by name. All
-    other inputs, and the outputs, are matched by position.
+    If `fit` is given a table, the inputs have the names of its columns, and are matched with those of the source by name. A
+    unit in brackets, as in "load [N]", must be that of the source. All other inputs, and the outputs, are matched by position.
 
     Args:
         source: None; a pretrained surrogate, or the path of a saved one; or source samples: a dataset, the path of a data file,
-            or a pair (x, y) of arrays or tables.
+            or a pair (x, y) of arrays or tables. Of a CSV or Parquet file, the columns are those with the names of X and y, so
+            `fit` must be given tables.
         method: the method of the transfer, its name, or several candidates, as for `transfer`.
         source_data: source samples, for methods that train on them, if `source` is a surrogate.
         model: architecture of the network, for `pretrain` or `Scratch`, or of a saved surrogate that is a module of your own.
@@ -106,9 +109,10 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             ValueError: if the samples do not fit the source, the method needs a source that is missing, or a training diverges.
         """
         least = 2 if self.source is None else 1
+        outputs = labels_of(y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True, ensure_min_samples=least)
-        names = getattr(self, "feature_names_in_", None)
-        data = Dataset.from_arrays(X if names is None else {str(name): X[:, i] for i, name in enumerate(names)}, y)
+        inputs = [str(name) for name in getattr(self, "feature_names_in_", ())]
+        data = named_data(X, y, inputs) if inputs else Dataset.from_arrays(X, y)
         method = as_method(self.method)
         fixed = isinstance(self.random_state, Integral)
         seed = self.random_state if fixed else int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -117,7 +121,8 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             method, samples = alone(method, len(data)), None
             surrogate = untrained(data, as_architecture(self.model))
         else:
-            surrogate, samples = resolve(self.source, self.source_data, self.model, steps=self.pretrain_steps, **shared)
+            given: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "steps": self.pretrain_steps}
+            surrogate, samples = resolve(self.source, self.source_data, self.model, **given, **shared)
             check_samples(method, samples)
         self.surrogate_ = transfer(
             surrogate,
@@ -144,7 +149,9 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
             sqrt(variance over the fits without a part of the samples + mean square of their left-out residuals)
 
-        Where the source has an output on a logarithmic scale, it is half the width of the central interval of 68.3%.
+        Where the source has an output on a logarithmic scale, it is half the width of the central interval of 68.3%. That
+        interval is not cut by the bounds of an output, onto which only the prediction is projected: half of a part of it would
+        not be the deviation.
 
         Args:
             X: inputs (sample, input).
@@ -161,5 +168,7 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         mean = self.surrogate_.predict(X)
         if not return_std:
             return mean
-        band = self.surrogate_.predict_interval(X, ONE_DEVIATION, interval="posterior")
+        unbounded = tuple(replace(variable, bounds=UNBOUNDED) for variable in self.surrogate_.outputs)
+        surrogate = replace(self.surrogate_, outputs=unbounded)
+        band = surrogate.predict_interval(X, ONE_DEVIATION, interval="posterior")
         return mean, 0.5 * (band.upper - band.lower)

@@ -4,11 +4,12 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from pac_surrogate.data.conversion import as_dataset
 from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.names import find_variable, name_and_unit
+from pac_surrogate.data.opening import TABLES, open_dataset
 from pac_surrogate.files.tensors import KINDS
+from pac_surrogate.formats import kind_of
 from pac_surrogate.methods.around.gaussian_process import GP, SAMPLES
 from pac_surrogate.methods.method import Method, needs_source, needs_target
 from pac_surrogate.methods.tuned.scratch import Scratch
@@ -24,13 +25,17 @@ REMEMBERED = 8  # pretrained surrogates that a process keeps; a search over mode
 _KNOWN: dict[Hashable, Surrogate] = {}
 
 
-def resolve(given: Any, samples: Any, model: Any, **settings: Any) -> tuple[Surrogate, Dataset | None]:
+def resolve(
+    given: Any, samples: Any, model: Any, *, inputs: Sequence[str], outputs: Sequence[str], **settings: Any
+) -> tuple[Surrogate, Dataset | None]:
     """Return a source surrogate, pretrained where data are given, and the source samples, if there are any.
 
     Args:
         given: the source.
         samples: the samples of a source that is a surrogate, or None.
         model: architecture of the network that is pretrained.
+        inputs: labels of the columns of the target's inputs, which are read from a source that is a table; none if unknown.
+        outputs: likewise, of its outputs.
         settings: further arguments of `pretrain`.
 
     Raises:
@@ -39,7 +44,7 @@ def resolve(given: Any, samples: Any, model: Any, **settings: Any) -> tuple[Surr
     if isinstance(given, str | Path) and KINDS["pac_surrogate"].holds(Path(given)):
         given = Surrogate.load(given, model=model)
     if isinstance(given, Surrogate):
-        return given, None if samples is None else as_dataset("source_data", _named(samples))
+        return given, None if samples is None else as_dataset("source_data", _named(samples), like=given)
     if not isinstance(given, Dataset | str | Path | list | tuple):
         raise ValueError(
             "source must be a Surrogate, a Dataset, the path of a saved surrogate or of a data file, or two arrays (x, y), "
@@ -47,6 +52,8 @@ def resolve(given: Any, samples: Any, model: Any, **settings: Any) -> tuple[Surr
         )
     if samples is not None:
         raise ValueError("source_data are the samples of a source that is a surrogate, and this source is data: leave them out")
+    if isinstance(given, str | Path) and kind_of(given) in TABLES:
+        given = _columns_of_file(given, inputs, outputs)
     data = as_dataset("source", _named(given))
     return pretrained(data, model, **settings), data
 
@@ -109,11 +116,40 @@ def check_samples(method: Method, source: Dataset | None) -> None:
             )
 
 
+def labels_of(given: Any) -> list[str]:
+    """Return the labels of the columns of a table, or that of one column; none if it has none that are texts."""
+    labels = list(getattr(given, "columns", [getattr(given, "name", None)]))
+    return labels if all(isinstance(label, str) for label in labels) else []
+
+
+def named_data(x: Any, y: Any, labels: Sequence[str]) -> Dataset:
+    """Return the samples of arrays x (sample, input) and y as a dataset, with names and units of the inputs from labels."""
+    variables = [name_and_unit(label, labels) for label in labels]
+    return Dataset.from_arrays({name: x[:, i] for i, (name, _) in enumerate(variables)}, y, units=dict(variables))
+
+
+def _columns_of_file(path: Path | str, inputs: Sequence[str], outputs: Sequence[str]) -> Dataset:
+    """Open a table with the columns of the target.
+
+    Raises:
+        ValueError: if the target has no labels, or a column is missing or has another unit.
+    """
+    if not inputs or not outputs:
+        raise ValueError(
+            f"{path}: a table does not say which of its columns are inputs and outputs: pass X to fit as a DataFrame and y as "
+            "a Series or a DataFrame with the names of these columns, or open_dataset(path, inputs, outputs) as source"
+        )
+    chosen = [[name_and_unit(label, side)[0] for label in side] for side in (inputs, outputs)]
+    data = open_dataset(path, *chosen)
+    for label in outputs:
+        find_variable(label, data.outputs)  # refuses another unit; those of the inputs are compared with the surrogate's
+    return data
+
+
 def _named(given: Any) -> Any:
-    """Return a pair (x, y) in which a table of inputs is a dictionary by the names of its columns; anything else unchanged."""
+    """Return a pair (x, y) of which x is a table as a dataset with the names of its columns; anything else unchanged."""
     if not isinstance(given, list | tuple) or len(given) != 2:
         return given
     x, y = given
-    if hasattr(x, "columns"):
-        x = {str(name): np.asarray(x[name]) for name in x.columns}
-    return x, y if isinstance(y, dict) or not hasattr(y, "to_numpy") else y.to_numpy()
+    y = y if isinstance(y, dict) or not hasattr(y, "to_numpy") else y.to_numpy()
+    return named_data(x.to_numpy(), y, [str(label) for label in x.columns]) if hasattr(x, "columns") else (x, y)

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.data.arrays import as_numbers, as_precise, check_unlabelled
+from pac_surrogate.data.categories import check_categories
 from pac_surrogate.data.labelled import arrays_in, beside, is_labelled, labelled
 from pac_surrogate.data.names import find_variable
-from pac_surrogate.data.tables import as_table, check_categories, is_table, read_variable, table_of
+from pac_surrogate.data.tables import as_table, is_table, read_variable, table_of
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.utilities.resolution import check_exact
 
@@ -65,8 +66,12 @@ def per_sample(values: Tensor, inputs: Sequence[Variable], x: Any) -> Any:
     return values.numpy()
 
 
-def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "sample input"]:
+def columns_of_arrays(
+    x: Any, inputs: Sequence[Variable], coordinates: Mapping[str, Coordinate]
+) -> Float[Tensor, "sample input"]:
     """Return inputs as a matrix: of one array with all columns, or of variables in a dictionary, a table or an xarray Dataset.
+
+    Points of an xarray Dataset are taken in the order of the coordinates.
 
     Raises:
         ValueError: if names, shapes, lengths or units do not fit, or numbers are not real.
@@ -76,7 +81,7 @@ def columns_of_arrays(x: Any, inputs: Sequence[Variable]) -> Float[Tensor, "samp
         check_categories(table, inputs)
         x = {variable.name: read_variable(table, variable) for variable in inputs}
     elif is_labelled(x):
-        x = arrays_in(x, inputs)
+        x = arrays_in(x, inputs, coordinates)
     if not isinstance(x, Mapping):
         return _rows(x, "x", inputs)
     for name, values in (("x", x), *x.items()):

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from pac_surrogate.data.categories import check_categories
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, without_dates
+from pac_surrogate.data.labelled import arrays_in, coordinate_in, labelled, sample_of, with_samples, without_dates
+from pac_surrogate.data.names import check_different
 from pac_surrogate.data.opening import from_file, open_inputs
-from pac_surrogate.data.tables import as_table, columns_in, index_of, is_table, labels_of, read_variable, table_of
+from pac_surrogate.data.tables import as_table, columns_of, index_of, is_table, labels_of, read_variable, table_of
 from pac_surrogate.files import write_xarray
 from pac_surrogate.files.netcdf import KINDS
 from pac_surrogate.files.replacing import by_suffix, check_output
@@ -23,8 +25,9 @@ def predict_file(
 ) -> int:
     """Predict the outputs for the inputs in a file, write them to another, and return the number of samples.
 
-    A table (.csv, .parquet) holds the inputs, and for each output y the columns y, y_lower and y_upper; a netCDF file (.nc)
-    holds variables of these names with coordinates and units.
+    A table (.csv, .parquet) holds all columns of the table of the inputs, except those with the names of outputs, and for each
+    output y the columns y, y_lower and y_upper; a netCDF file (.nc) holds variables of these names with coordinates and units.
+    A CSV file is replaced only if it has the same columns.
 
     Args:
         surrogate: file of the surrogate.
@@ -35,7 +38,8 @@ def predict_file(
         split: train, valid, test or all, for our own files; by default test, or all if there is no test split.
 
     Raises:
-        ValueError: if a file cannot be read, the inputs do not fit, or the result cannot be written.
+        ValueError: if a file cannot be read, the inputs do not fit, a column of theirs has the name of a prediction or of its
+            bound, or the result cannot be written.
     """
     suffix = out.suffix.lower()
     if suffix not in WRITERS:
@@ -44,15 +48,19 @@ def predict_file(
     loaded = Surrogate.load(surrogate)
     with from_file(data):
         x = _inputs(loaded, data, split, table=suffix != ".nc")
-        if level is None:
-            found = loaded.predict(x)
-        else:
-            ends = loaded.predict_interval(x, level, interval=interval)
-            found = ends.to_pandas() if is_table(x) else ends.to_xarray()
-    if is_table(x):
-        inputs = as_table(x)[columns_in(as_table(x), loaded.layout[0])]
-        found = inputs.assign(**dict(found.items()))
+        loaded.standardised(loaded.input_columns(x))  # so that the message about a fault of the inputs names their file
+    if level is None:
+        found = loaded.predict(x)
     else:
+        ends = loaded.predict_interval(x, level, interval=interval)
+        found = ends.to_pandas() if is_table(x) else ends.to_xarray()
+    if is_table(x):
+        table = as_table(x)
+        kept = table.drop(columns=columns_of(table, loaded.layout[1]))
+        check_different("the columns of inputs and predictions", [*kept.columns, *found.columns])
+        found = kept.assign(**dict(found.items()))
+    else:
+        x = with_samples(x, [variable.name for variable in loaded.layout[0]])
         found = without_dates(found).assign_attrs(title=f"prediction of {surrogate.name} for {data.name}")
     WRITERS[suffix](out, found)
     return len(x) if is_table(x) else int(x.sizes[sample_of(x, loaded.layout[0])])
@@ -73,6 +81,9 @@ def _inputs(surrogate: Surrogate, path: Path, split: str | None, *, table: bool)
         return x
     if is_table(x):
         x = as_table(x)
+        check_categories(x, inputs)
         arrays = {variable.name: read_variable(x, variable) for variable in inputs}
         return labelled(arrays, inputs, (), surrogate.coordinates, labels=labels_of(x))
-    return table_of(arrays_in(x, inputs), inputs, index_of(coordinate_in(x, sample_of(x, inputs))))
+    x = with_samples(x, [variable.name for variable in inputs])
+    arrays = arrays_in(x, inputs, surrogate.coordinates)
+    return table_of(arrays, inputs, index_of(coordinate_in(x, sample_of(x, inputs))))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.data.matching import match_all
+from pac_surrogate.data.matching import in_seconds, match_all
 from pac_surrogate.data.scaling import Columns, Scaling
 from pac_surrogate.files import Coordinate, DatasetError, Variable
 from pac_surrogate.files.tensors import load_tensors
@@ -81,7 +81,7 @@ def coordinate_of(entry: Mapping[str, Any]) -> Coordinate:
     values = np.array(entry["values"])
     if values.ndim != 1 or values.dtype.kind not in "fiuU":
         raise ValueError("the coordinates of an axis must be one row of numbers or texts")
-    return Coordinate(str(entry["name"]), values, str(entry["units"]), str(entry["long_name"]))
+    return in_seconds(Coordinate(str(entry["name"]), values, str(entry["units"]), str(entry["long_name"])))
 
 
 def what_the_mask_lacks(tensors: Mapping[str, Tensor], allocated: Mapping[str, Tensor]) -> dict[str, Tensor]:

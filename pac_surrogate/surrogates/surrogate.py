@@ -325,7 +325,7 @@ class Surrogate(Shown):
             listed: Sequence[Variable] = self.inputs
             self._warn_of_grids(x)
         else:
-            columns, listed = columns_of_arrays(x, given), given
+            columns, listed = columns_of_arrays(x, given, self.coordinates), given
         if not bool(torch.isfinite(columns).all()):
             sample, column = torch.nonzero(~torch.isfinite(columns))[0].tolist()
             raise ValueError(f"inputs must be finite, got {float(columns[sample, column])} at sample {sample}, column {column}")

@@ -27,8 +27,10 @@ def beams(rows=6):
     [
         ("load [N]", ("load", "N")),
         ("load[kg m-3]", ("load", "kg m-3")),
-        ("ratio [-]", ("ratio", "1")),
+        ("ratio [-]", ("ratio", "-")),
         ("x[0]", ("x[0]", None)),
+        ("x[1]", ("x[1]", None)),
+        ("x[0, 2] [m]", ("x[0, 2]", "m")),
         ("load", ("load", None)),
         ("[N]", ("[N]", None)),
     ],
@@ -42,6 +44,33 @@ def test_an_exact_name_wins_over_a_pattern():
     assert choose("inputs", "load [N]", labels, "the table", units=True) == ["load [N]"]
     assert choose("inputs", ["p_*", "load N"], labels, "the table", units=True) == ["p_1", "p_2", "load N"]
     assert choose("outputs", "*", labels, "the table", taken=["p_1"]) == ["load [N]", "load N", "p_2"]
+
+
+def test_a_pattern_leaves_out_what_the_other_side_names_whichever_side_that_is(tmp_path):
+    table = pd.DataFrame({"p0": [1.0, 2.0, 3.0], "p1": [2.0, 3.0, 5.0], "y [m]": [1.0, 3.0, 2.0]})
+    arrays = table.rename(columns={"y [m]": "y"}).to_xarray()
+    pac.Dataset.from_arrays({"p0": [1.0, 2.0], "p1": [2.0, 3.0]}, {"y": [1.0, 3.0]}).save(tmp_path / "own.nc")
+
+    def opened(*sides):
+        return (
+            pac.Dataset.from_pandas(table, *sides),
+            pac.Dataset.from_xarray(arrays, *sides),
+            pac.open_dataset(tmp_path / "own.nc", *sides),
+        )
+
+    for inputs, outputs, expected in (("*", "y", ["p0", "p1", "y"]), ("y", "*", ["y", "p0", "p1"]), ("*", ["p1"], None)):
+        for data in opened(inputs, outputs):
+            assert [v.name for v in (*data.inputs, *data.outputs)] == (expected or ["p0", "y", "p1"])
+    with pytest.raises(ValueError, match="must name each variable of the data once, they name 'y' twice"):
+        pac.Dataset.from_xarray(arrays, "y", "y")
+
+
+def test_a_number_in_brackets_is_an_index_and_no_pattern():
+    labels = ["p0", "p1", "p[1]"]
+    with pytest.raises(ValueError, match=r"inputs names 'p\[0\]', but the table has p0, p1"):
+        choose("inputs", "p[0]", labels, "the table")
+    assert choose("inputs", "p[1]", labels, "the table") == ["p[1]"]
+    assert choose("inputs", "p[0-9]", labels, "the table") == ["p0", "p1"]
 
 
 def test_names_units_categories_numbers_and_labels_come_from_the_table_and_go_back():
@@ -98,6 +127,108 @@ def test_what_a_table_cannot_be_is_one_line(change, line):
     with pytest.raises(ValueError, match=line) as error:
         pac.Dataset.from_pandas(change(beams()), ["length", "load", "material"], "tip")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (["1,5", "2,5"] * 3, "must hold numbers, or categories that begin with a letter, it holds texts such as '1,5'"),
+        (["1,500", "-2,500"] * 3, "write 1.5 for 1,5 and 1500 for 1,500"),
+        (["5 mm", ".7 mm"] * 3, "units in the label only"),
+        (["2020-01-01", "2020-01-02"] * 3, "dates as a number of days"),
+        ([f"s{i}" for i in range(6)], "each of its 6 texts occurs once, as names of samples do: leave the column out"),
+        ([" "] * 6, "all of its entries are blank"),
+    ],
+)
+def test_numbers_dates_and_names_of_samples_in_texts_are_no_categories(texts, line):
+    with pytest.raises(ValueError, match=line) as error:
+        pac.Dataset.from_pandas(beams().assign(material=texts), ["length", "material"], "tip")
+    assert "\n" not in str(error.value)
+
+
+def test_a_categorical_may_begin_with_digits_and_is_read_from_texts_and_from_numbers():
+    table = beams().assign(kind=pd.Categorical(["2D", "3D"] * 3), grade=pd.Categorical([2, 1] * 3, categories=[1, 2, 3]))
+    data = pac.Dataset.from_pandas(table, ["kind", "grade"], "tip")
+    assert [v.name for v in data.inputs] == ["kind=2D", "kind=3D", "grade=1", "grade=2", "grade=3"]
+    plain = table.assign(kind=table["kind"].astype(str) + " ", grade=[2, 1, 2, 1, 2, 1])
+    for given in (plain, plain.assign(grade=plain["grade"].astype(float)), plain.assign(grade=plain["grade"].astype(str))):
+        for again in (pac.Dataset.from_pandas(given, like=data), pac.Dataset.from_pandas(given, ["kind", "grade"], like=data)):
+            np.testing.assert_array_equal(again.input_matrix, data.input_matrix)
+    with pytest.raises(ValueError, match="grade must be one of 1, 2, 3, got '4'"):
+        pac.Dataset.from_pandas(plain.assign(grade=4), like=data)
+    surrogate = pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5)
+    np.testing.assert_array_equal(surrogate.predict(plain), surrogate.predict(table))
+
+
+def test_a_missing_category_is_a_missing_number():
+    table = beams().assign(material=["steel", None, "copper", " ", "steel ", "copper"])
+    with pytest.warns(pac.DataWarning, match="2 of 6 samples are left out"):
+        data = pac.Dataset.from_pandas(table, ["length", "material"], "tip", missing="drop")
+    np.testing.assert_array_equal(data["material=steel"], [1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("unit", ["1", "K", "-"])
+def test_variables_of_several_numbers_go_to_a_table_and_back(size, unit):
+    draw = np.random.default_rng(0)
+    data = pac.Dataset.from_arrays(
+        {"p": draw.normal(size=(9, size))}, {"u": draw.normal(size=(9, size))}, units={"u": unit, "p": unit}
+    )
+    table = data.to_pandas()
+    again = pac.Dataset.from_pandas(table, like=data)
+    for name in ("p", "u"):
+        np.testing.assert_array_equal(again[name], data[name])
+    surrogate = pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5)
+    adapted = pac.transfer(surrogate, data[1:], method="LinearCorrection")
+    found = adapted.predict_interval(table, 0.5).to_pandas()
+    np.testing.assert_array_equal(found.iloc[:, : 3 * size : 3], adapted.predict(data))
+    after = "" if unit == "1" else f" [{unit}]"
+    assert list(found.columns[3:6]) == [f"u[1]{after}", f"u[1]_lower{after}", f"u[1]_upper{after}"]
+
+
+def test_a_number_without_unit_is_in_no_other_unit():
+    table = pd.DataFrame({"b [-]": [0.1, 0.2, 0.3], "y": [1.0, 2.0, 3.0]})
+    data = pac.Dataset.from_pandas(table, "b", "y")
+    pd.testing.assert_frame_equal(data.to_pandas(), table)
+    for label in ("b", "b [-]", "b[-]"):
+        again = pac.Dataset.from_pandas(table.set_axis([label, "y"], axis=1), like=data)
+        np.testing.assert_array_equal(again["b"], data["b"])
+    with pytest.raises(ValueError, match=r"b must be in -, got the column b \[%\]"):
+        pac.Dataset.from_pandas(table.rename(columns={"b [-]": "b [%]"}), like=data)
+
+
+def test_the_column_in_the_unit_of_the_variable_wins():
+    data = pac.Dataset.from_pandas(pd.DataFrame({"a [m]": [1.0, 2.0], "y": [1.0, 2.0]}), "a", "y")
+    both = pd.DataFrame({"a": [1000.0, 2000.0], "a [m]": [3.0, 4.0], "y": [1.0, 2.0]})
+    np.testing.assert_array_equal(pac.Dataset.from_pandas(both, like=data)["a"], [3, 4])
+    with pytest.raises(ValueError, match=r"one column of a is required, got a \[mm\], a \[km\]"):
+        pac.Dataset.from_pandas(both.set_axis(["a [mm]", "a [km]", "y"], axis=1), like=data)
+
+
+def test_labels_of_rows_that_are_missing_are_kept_apart_from_texts():
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": 0.0}, index=["run", None, "x"])
+    data = pac.Dataset.from_pandas(table, "a", "y")
+    assert data.to_pandas().index.tolist()[::2] == ["run", "x"]
+    assert str(data.to_pandas().index[1]) in ("None", "nan")
+
+
+def test_names_that_would_replace_each_other_are_refused():
+    draw = np.random.default_rng(0)
+
+    def interval(*outputs):
+        table = pd.DataFrame({"a": draw.normal(size=9)} | {name: draw.normal(size=9) for name in outputs})
+        data = pac.Dataset.from_pandas(table, "a", list(outputs))
+        adapted = pac.transfer(pac.pretrain(data, model=pac.MLP(hidden=(4,)), steps=5), data[1:], method="LinearCorrection")
+        return adapted.predict_interval(table, 0.5), adapted.predict_interval(data.to_xarray(), 0.5)
+
+    for outputs, name in ((("T", "T_lower"), "T_lower"), (("T", "extrapolates"), "extrapolates")):
+        of_table, of_arrays = interval(*outputs)
+        for convert in (of_table.to_pandas, of_arrays.to_xarray):
+            with pytest.raises(ValueError, match=rf"need different names, '{name}' occurs twice: rename one"):
+                convert()
+    fields = pac.Dataset.from_arrays({"a": [1.0]}, {"u": np.zeros((1, 2)), "u[1]": [0.0]})
+    with pytest.raises(ValueError, match=r"'u\[1\]' occurs twice"):
+        fields.to_pandas()
 
 
 def test_units_of_the_argument_take_the_place_of_those_in_brackets():

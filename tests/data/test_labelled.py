@@ -37,8 +37,10 @@ def test_names_units_dimensions_and_coordinates_come_from_the_dataset_and_go_bac
     np.testing.assert_array_equal(data["temperature"], rod["temperature"].transpose("run", "time", "x"))
     np.testing.assert_array_equal(data.coordinates["x"].values, np.linspace(1, 0, 5))  # descending
     assert data.coordinates["x"].units == "m"
-    assert data.coordinates["time"].values.tolist() == [0, 12, 24]
-    assert data.coordinates["time"].units.startswith("hours since 2020-02-01")
+    # 50 years of which 12 are leap years, and January, to 2020-02-01.
+    first = (50 * 365 + 12 + 31) * 86400
+    assert data.coordinates["time"].values.tolist() == [first, first + 43200, first + 86400]
+    assert data.coordinates["time"].units == "seconds since 1970-01-01"
     assert (data.attributes["title"], data.attributes["institution"], data.attributes["seed"]) == ("rods", "a laboratory", 0)
     back = data.to_xarray()
     for name in ("x", "time"):
@@ -105,6 +107,13 @@ def test_what_a_dataset_cannot_be_is_one_line(change, line):
     with pytest.raises(ValueError, match=line) as error:
         pac.Dataset.from_xarray(change(rods()), ["conductivity", "start"], "temperature", sample="run")
     assert "\n" not in str(error.value)
+
+
+def test_dates_that_label_the_samples_are_the_index_of_a_table():
+    days = pd.date_range("2024-02-28", periods=3)
+    dated = rods(3).assign_coords(run=days)
+    table = pac.Dataset.from_xarray(dated, "conductivity", "temperature").to_pandas()
+    assert table.index.equals(pd.Index(days.astype("datetime64[ns]"), name="run"))
 
 
 def test_predictions_of_a_dataset_have_its_sample_dimension_coordinates_and_units():

@@ -8,6 +8,7 @@ from cases import initial_surrogate
 
 import pac_surrogate as pac
 from pac_surrogate.data.dataset import Dataset
+from pac_surrogate.data.matching import in_seconds
 from pac_surrogate.files import Coordinate
 
 GENERATOR = np.random.default_rng(0)
@@ -101,6 +102,30 @@ def test_points_of_the_own_grid_are_kept_to_rounding_and_without_a_warning(recwa
     same = waves(points)
     assert same.regrid(waves(points + 1e-9)) is same
     assert not recwarn.list
+
+
+def test_equal_dates_are_equal_points_and_others_are_interpolated_whatever_their_unit(recwarn):
+    hours, days = np.arange(0, 240, 24.0), np.arange(20.0)
+    in_hours = in_seconds(Coordinate("time", hours, "hours since 2024-02-25"))
+    in_days = in_seconds(Coordinate("time", days, "days since 2024-02-20 00:00:00"))
+    # 54 years of which 13 are leap years before 2024, and 55 days, to 2024-02-25; the fifth day of the other is this one.
+    assert in_hours.values[0] == (54 * 365 + 13 + 55) * 86400 == in_days.values[5]
+    assert in_hours.units == in_days.units == "seconds since 1970-01-01"
+    sub_second = Coordinate("time", hours, "milliseconds since 2024-02-25")
+    assert in_seconds(sub_second) is sub_second
+    coarse, fine = (on_grid({"u": PLACES[:, None] * np.arange(n)}, time=np.arange(n)) for n in (20, 10))
+    coarse, fine = (with_points(data, one) for data, one in ((coarse, in_days), (fine, in_hours)))
+    found = coarse.regrid(fine)
+    # Days 5 to 14 of an affine field that grows by the place each day; seconds of 1.7e9 are exact in float64.
+    np.testing.assert_allclose(found["u"], PLACES[:, None] * np.arange(5, 15), rtol=0, atol=1e-12)
+    assert not recwarn.list
+    late = with_points(fine, replace(in_hours, values=in_hours.values + 86400 * 30))
+    with pytest.raises(ValueError, match="must cover the other grid, 2024-03-26 to 2024-04-04, it reaches from 2024-02-20 to"):
+        coarse.regrid(late)
+
+
+def with_points(data, coordinate):
+    return Dataset(data._origin, replace(data._description, coordinates={coordinate.name: coordinate}))
 
 
 def test_of_few_points_the_error_is_not_known():

@@ -27,7 +27,7 @@ def stored():
         import stored
 
         yield stored
-    sys.modules.pop("stored")
+    sys.modules.pop("stored", None)
 
 
 def rows(table):

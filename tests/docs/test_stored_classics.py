@@ -22,7 +22,7 @@ def tables():
 
         yield stored_classics
     for name in ("stored_classics", "stored"):
-        sys.modules.pop(name)
+        sys.modules.pop(name, None)
 
 
 def rows(table, cells=1):

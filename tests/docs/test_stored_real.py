@@ -22,7 +22,7 @@ def tables():
 
         yield stored_real
     for name in ("stored_real", "stored"):
-        sys.modules.pop(name)
+        sys.modules.pop(name, None)
 
 
 def cells(table):

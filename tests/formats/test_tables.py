@@ -30,6 +30,20 @@ def test_names_are_read_in_the_encodings_that_spreadsheets_write(encoding, tmp_p
     assert list(open_table(tmp_path / "a.csv").columns) == ["température", "Maß"]
 
 
+@pytest.mark.parametrize("text", ["x,y\n1,2,\n3,4,\n", "x,y,\n1,2,\n3,4,\n", "\nx,y\n\n1,2\n\n3,4\n", ",x,y\n0,1,2,\n1,3,4,\n"])
+def test_separators_at_the_ends_of_lines_and_blank_lines_move_no_number_to_another_column(text, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    pd.testing.assert_frame_equal(open_table(tmp_path / "a.csv"), pd.DataFrame({"x": [1, 3], "y": [2, 4]}))
+
+
+@pytest.mark.parametrize("text", ["x,z\n1,2\n", "Notes of a meeting, to be kept.\n", "y,x,y_lower\n1,2,3\n", "\x00"])
+def test_a_csv_file_with_other_columns_is_not_replaced(text, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DatasetError, match="a CSV file with the columns x, y may replace only another one"):
+        write_csv(tmp_path / "a.csv", pd.DataFrame({"x": [1], "y": [2]}))
+    assert (tmp_path / "a.csv").read_text() == text
+
+
 def test_a_parquet_file_of_pandas_is_the_same_table(tmp_path):
     TABLE.to_parquet(tmp_path / "a.parquet")
     pd.testing.assert_frame_equal(open_table(tmp_path / "a.parquet"), TABLE, check_exact=True)
@@ -55,7 +69,12 @@ def cut(path):
 WRONG = {
     "ends in PAR1": ("a.parquet", cut),
     "it has 0 rows": ("a.csv", lambda path: path.write_text("x,y\n")),
-    "cannot be read": ("a.csv", lambda path: path.write_text("x,y\n1,2\n3,4,5\n")),
+    "Expected 2 fields in line 3, saw 3": ("a.csv", lambda path: path.write_text("x,y\n1,2\n3,4,5\n")),
+    "(line 2 has 3, and the first line 2)": ("a.csv", lambda path: path.write_text("x,y\n1,2,3\n3,4,5\n")),
+    "(line 2 has 2, and the first line 1): name all": ("a.csv", lambda path: path.write_text("x\n1,5\n")),
+    "(row 1 has 3, and the first line 2)": ("a.csv", lambda path: path.write_text("x,y\n1,2,\n3,4,5\n")),
+    "'x' occurs twice": ("a.csv", lambda path: path.write_text("x,y, x\n1,2,3\n")),
+    "save it as UTF-8": ("a.csv", lambda path: path.write_text("x,y\n1,2\n", encoding="utf-16")),
 }
 
 

@@ -64,6 +64,18 @@ def test_from_csv_files_to_predictions_with_intervals_in_a_csv_file(folder, adap
     assert np.linalg.norm(found["tip [mm]"] - truth) < 0.3 * np.linalg.norm(truth)
 
 
+def test_a_table_of_predictions_keeps_all_columns_but_the_truth(folder, adapted, tmp_path):
+    new = beams(7, 0.05, 2).assign(id=[f"s{i}" for i in range(7)])[
+        ["id", "tip [mm]", "material", "load [kN]", "note", "length [m]"]
+    ]
+    new.to_csv(tmp_path / "new.csv", index=False)
+    assert run("predict", adapted, tmp_path / "new.csv", "--out", tmp_path / "out.csv") == 0
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert list(found.columns) == ["id", "material", "load [kN]", "note", "length [m]", "tip [mm]"]
+    pd.testing.assert_frame_equal(found.iloc[:, :5], new.drop(columns="tip [mm]"))
+    np.testing.assert_array_equal(found["tip [mm]"], pac.Surrogate.load(adapted).predict(new)["tip [mm]"])
+
+
 @pytest.mark.parametrize("name", ["predictions.parquet", "predictions.nc"])
 def test_predictions_in_other_files_hold_the_same_numbers(name, folder, adapted, tmp_path):
     assert run("predict", adapted, folder / "new.csv", "--level", 0.8, "--out", tmp_path / name) == 0
@@ -119,6 +131,9 @@ WRONG = {
     "units must name chosen columns": ["convert", "source.csv", "x.h5", *INPUTS, "--units", "note=m"],
     "columns have no axes": ["convert", "source.csv", "x.h5", *INPUTS, "--axes", "tip=x"],
     "--missing must be drop or mask": ["curve", "source.csv", "target.csv", *INPUTS, "--missing", "all", "--out", "x"],
+    "'tip_lower [mm]' occurs twice": ["predict", "adapted.safetensors", "clash.csv", "--level", 0.8, "--out", "x.csv"],
+    "target.csv: a CSV file with the columns": ["predict", "adapted.safetensors", "new.csv", "--out", "target.csv"],
+    "material must be one of copper, steel, got 'glass'": ["predict", "adapted.safetensors", "glass.csv", "--out", "x.nc"],
 }
 
 
@@ -128,6 +143,8 @@ def test_a_wrong_call_is_one_line_and_leaves_no_file(line, folder, adapted, caps
     beams(3, 0.0, 0).drop(columns="length [m]").to_csv("short.csv", index=False)
     beams(3, 0.0, 0).assign(**{"load [kN]": ["1", "x", "2"]}).to_csv("text.csv", index=False)
     beams(3, 0.0, 0).assign(**{"length [m]": [1, None, 2]}).to_csv("gap.csv", index=False)
+    beams(3, 0.0, 0).assign(**{"tip_lower [mm]": 1.0}).to_csv("clash.csv", index=False)
+    beams(3, 0.0, 0).assign(material="glass").to_csv("glass.csv", index=False)
     before = sorted(folder.iterdir())
     capsys.readouterr()
     assert run(*WRONG[line]) == 2
@@ -135,6 +152,18 @@ def test_a_wrong_call_is_one_line_and_leaves_no_file(line, folder, adapted, caps
     assert line in error
     assert len(error.splitlines()) == 1
     assert sorted(folder.iterdir()) == before
+
+
+def test_only_faults_of_a_file_carry_its_path_and_they_carry_it_once(folder, adapted, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    beams(3, 0.0, 0).assign(**{"length [m]": [1, None, 2]}).to_csv("gap.csv", index=False)
+    capsys.readouterr()
+    lines = []
+    for call in (("new.csv", "--level", 1.5), ("gap.csv", "--level", 0.8), ("none.csv", "--level", 0.8)):
+        assert run("predict", adapted, *call, "--out", "x.csv") == 2
+        lines.append(capsys.readouterr().err.strip())
+    assert "level must be between 0 and 1" in lines[0]
+    assert [line.count(".csv") for line in lines] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.nc", "a.npz", "a.mat", "a.zarr", "a.csv", "a.parquet"])
@@ -197,7 +226,7 @@ def test_a_target_on_another_grid_is_interpolated_on_request(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["a.npz", "a.mat", "a.h5"])
 def test_arrays_without_names_get_units_axes_and_bounds(name, tmp_path):
     rng = np.random.default_rng(0)
-    arrays = {"load": rng.uniform(size=(12, 1)), "ratio": rng.uniform(size=(12, 3, 5)), "x": np.linspace(0, 2, 5)}
+    arrays = {"load": rng.uniform(size=(12, 1)), "fraction": rng.uniform(size=(12, 3, 5)), "x": np.linspace(0, 2, 5)}
     if name == "a.npz":
         np.savez(tmp_path / name, **arrays)
     elif name == "a.mat":
@@ -205,14 +234,14 @@ def test_arrays_without_names_get_units_axes_and_bounds(name, tmp_path):
     else:
         with h5py.File(tmp_path / name, "w") as file:
             file.update(arrays)
-    call = ("--inputs", "load", "--outputs", "ratio", "--axes", "ratio=time,x", "--units", "load=kN", "--units", "x=m")
-    assert run("convert", tmp_path / name, tmp_path / "b.h5", *call, "--bounds", "ratio=0,") == 0
+    call = ("--inputs", "load", "--outputs", "fraction", "--axes", "fraction=time,x", "--units", "load=kN", "--units", "x=m")
+    assert run("convert", tmp_path / name, tmp_path / "b.h5", *call, "--bounds", "fraction=0,") == 0
     found = pac.open_dataset(tmp_path / "b.h5")
-    (load,), (ratio,) = found.inputs, found.outputs
-    assert (load.units, ratio.axes, ratio.bounds) == ("kN", ("time", "x"), (0.0, None))
+    (load,), (fraction,) = found.inputs, found.outputs
+    assert (load.units, fraction.axes, fraction.bounds) == ("kN", ("time", "x"), (0.0, None))
     assert found.coordinates["x"].units == "m"
     np.testing.assert_array_equal(found.coordinates["x"].values, arrays["x"])
-    np.testing.assert_array_equal(found["ratio"], arrays["ratio"])
+    np.testing.assert_array_equal(found["fraction"], arrays["fraction"])
 
 
 @pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning")

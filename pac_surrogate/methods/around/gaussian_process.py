@@ -14,7 +14,7 @@ from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.predictors import GaussianProcess, LeftOut, Predictor
 from pac_surrogate.processes.covariance import Shape
-from pac_surrogate.processes.fits import FITTED, FOLDS, Problems, fit, left_out, matrix, safe_cholesky, weights_of
+from pac_surrogate.processes.fits import FOLDS, Problems, fit, left_out, matrix, safe_cholesky, search_operations, weights_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import settings
 from pac_surrogate.utilities.display import Shown
@@ -112,7 +112,7 @@ class GP:
         columns, outputs = posed.values, posed.values.shape[1]
         if outputs > len(columns):
             columns = columns @ torch.linalg.svd(columns, full_matrices=False)[2].T
-        with threads_for(float(min(len(columns), FITTED)) ** 3):
+        with threads_for(search_operations(len(columns))):
             return fit(Problems(posed.shape, posed.z, columns.expand(len(seen), -1, -1), seen, outputs))[0]
 
     def _solved(self, posed: "_Posed", base: Predictor, parameters: Float[Tensor, " parameter"]) -> GaussianProcess:

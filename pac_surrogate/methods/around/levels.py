@@ -13,7 +13,18 @@ from pac_surrogate.methods.around.source_process import with_parameters
 from pac_surrogate.predictors import Autoregressive, LeftOut, Processes
 from pac_surrogate.processes import joint
 from pac_surrogate.processes.covariance import KERNELS, QUADRATIC, Shape
-from pac_surrogate.processes.fits import FOLDS, MANY, Below, Problems, fit, left_out, matrix, safe_cholesky, weights_of
+from pac_surrogate.processes.fits import (
+    FOLDS,
+    MANY,
+    Below,
+    Problems,
+    fit,
+    left_out,
+    matrix,
+    safe_cholesky,
+    search_operations,
+    weights_of,
+)
 from pac_surrogate.utilities.process import threads_for
 
 DISCREPANCIES = (*KERNELS, QUADRATIC)
@@ -142,7 +153,7 @@ def _fitted(posed: Problems) -> tuple[Float[Tensor, "kernel run parameter"], Flo
     Returns:
         The hyper-parameters with rho, and the fractions of the kernels, which are in the ratio of their evidence.
     """
-    with threads_for(float(len(posed.z)) ** 3):
+    with threads_for(search_operations(len(posed.z))):
         fits = [fit(_with_kernel(posed, kernel)) for kernel in DISCREPANCIES]
     fractions = torch.softmax(torch.stack([evidence for _, evidence in fits]), 0)
     return torch.stack([parameters for parameters, _ in fits]), fractions
@@ -177,7 +188,7 @@ def _refined(
     for pair in dict.fromkeys(pairs):
         own = torch.tensor([one == pair for one in pairs])
         shapes = dataclasses.replace(lower, kernel=pair[0]), dataclasses.replace(shape, kernel=pair[1])
-        with threads_for(float(len(both[0])) ** 3):
+        with threads_for(search_operations(len(both[0]))):
             found[own] = joint.refine(joint.Joint(*shapes, torch.cat([members.points, x]), low, both[own]), start[own])
     own = found[:, : lower.count]
     return with_parameters(members.points, below, members.kernels, own, members.basis, members.offset), found[:, lower.count :]

@@ -13,7 +13,7 @@ from torch import Tensor
 from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.predictors import Processes
 from pac_surrogate.processes.covariance import KERNELS, Shape
-from pac_surrogate.processes.fits import FITTED, Problems, fit, matrix, weights_of
+from pac_surrogate.processes.fits import Problems, fit, matrix, search_operations, weights_of
 from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.process import threads_for
 
@@ -81,7 +81,7 @@ def _fitted(
     components, samples, inputs = len(basis), len(x), x.shape[1]
     shapes = [Shape.suited(kernel, inputs, samples) for kernel in KERNELS]
     seen = torch.ones(components, samples, dtype=torch.bool)
-    with threads_for(float(min(samples, FITTED)) ** 3):
+    with threads_for(search_operations(samples)):
         fits = [fit(Problems(shape, x, values, seen)) for shape in shapes]
     best = torch.stack([evidence for _, evidence in fits]).argmax(0)
     own = torch.stack([parameters for parameters, _ in fits])[best, torch.arange(components)]
