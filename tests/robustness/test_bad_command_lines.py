@@ -81,7 +81,6 @@ LINES = [
     *((*TRANSFER, "--method", bad) for bad in ("", "../x", "Magic\n\x1b" * 2000)),
     *((*TRANSFER, "--method", "L2SP", *bad) for bad in (("--strength", "nan"), ("--learning-rate", "nan"), ("--steps", -1))),
     *((*TRANSFER, *bad) for bad in (("--seed", 2**70), ("--draw", -1), ("--draw", 10**20), ("--source", "missing"))),
-    TRANSFER[:5],
     ("transfer", "s", "no_splits.h5", "--out", "o", "--size", 400),
     *(("predict", "s", "d.h5", "--out", "o", "--split", bad) for bad in ("bogus", "", "test\n")),
     ("predict", "s", "no_splits.h5", "--out", "o"),
