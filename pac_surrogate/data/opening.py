@@ -63,9 +63,8 @@ def open_dataset(
         attributes: global attributes in addition to those of the file.
 
     Raises:
-        DatasetError: if the file is missing, damaged or of no known kind, or lacks a variable; the message starts with the
-            path.
-        ValueError: if a package that reads this kind of file is not installed.
+        DatasetError: if the file is missing, damaged or of no known kind, lacks a variable, or needs a package that is not
+            installed; the message starts with the path.
     """
     path = as_path("path", path).absolute()
     kind = kind_of(path)

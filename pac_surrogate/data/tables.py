@@ -1,8 +1,8 @@
 """Variables in the columns of a pandas DataFrame: units in the labels, texts as categories, vectors over several columns.
 
-load [N]             a variable load with the unit N
-material             texts: an input material=steel, material=copper, ... for each category (see `categories`)
-stress[0], stress[1] the numbers of a variable stress of several numbers; further axes as in stress[0, 1]
+    load [N]                a variable load with the unit N
+    material                texts: an input material=steel, material=copper, ... for each category (see `categories`)
+    stress[0], stress[1]    the numbers of a variable stress of several numbers; further axes as in stress[0, 1]
 """
 
 from collections.abc import Mapping, Sequence
