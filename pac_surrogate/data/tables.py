@@ -3,6 +3,8 @@
     load [N]                a variable load with the unit N
     material                texts: an input material=steel, material=copper, ... for each category (see `categories`)
     stress[0], stress[1]    the numbers of a variable stress of several numbers; further axes as in stress[0, 1]
+
+Entries that are missing become NaN.
 """
 
 from collections.abc import Mapping, Sequence
