@@ -200,8 +200,9 @@ def transfer(
     _check_surrogate(out, surrogate, target, *([source] if source else []))
     given = {"sparsity": sparsity, "strength": strength, "learning_rate": learning_rate}
     chosen = _method(method, given)
-    loaded = pac.Surrogate.load(surrogate)
+    loaded = _load(surrogate)
     data = pac.open_dataset(target, like=loaded, **meaning(missing=missing))
+    data = data.aligned(loaded)
     data = data.regrid(loaded) if regrid else data
     _check_headline(data)
     samples = data.subset(draw, len(data.train) if size is None else size)
@@ -219,6 +220,8 @@ def transfer(
     typer.echo(f"{out}: {chosen}, n = {len(samples)}, {_error_line(adapted, data)}")
     if adapted.choice is not None:
         typer.echo(str(adapted.choice))
+        if source is None:
+            typer.echo("auto had no source samples: --source gives it more candidates, among them co-kriging")
     essential = getattr(adapted.predictor, "essential", None)
     if essential is not None:
         typer.echo(report(essential, adapted.network.weights, adapted.readout))
@@ -321,6 +324,15 @@ def _method(name: str, given: dict[str, float | None]) -> Any:
     for option in values if resolve_name(name) == "auto" else ():
         raise ValueError(f"auto chooses the method and takes no {option.replace('_', '-')}: name a method")
     return make_method(name, **values)
+
+
+def _load(path: Path) -> Any:
+    """Return a saved surrogate; data at its place, as when the arguments are exchanged, are named as what they are."""
+    import pac_surrogate as pac
+    from pac_surrogate.surrogates.prediction_files import check_saved
+
+    check_saved(path)
+    return pac.Surrogate.load(path)
 
 
 def _check_surrogate(out: Path, *inputs: Path) -> None:

@@ -18,6 +18,7 @@ MISTAKES = (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError)  # 
 STOPPING = {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by the system (SIGTERM)"}
 NOTHING = "nothing is kept, the same command starts again"
 ADVICE = re.compile(r"\bmissing=['\"](\w+)['\"]")  # an argument in Python that is an option of a command line
+OPTIONS = re.compile(r"\b(inputs|outputs|sample|units)=(?= )")
 BROKEN_PIPE = 128 + 13  # the exit code of a process that SIGPIPE ends
 
 
@@ -84,7 +85,7 @@ def _reason(error: BaseException) -> str:
         return "the memory does not suffice: ask for less at once"
     if isinstance(error, OSError) and error.strerror:
         return f"{'' if error.filename is None else f'{error.filename}: '}{error.strerror}"
-    return ADVICE.sub(r"--missing \1", str(error)) or type(error).__name__
+    return OPTIONS.sub(r"--\1", ADVICE.sub(r"--missing \1", str(error))) or type(error).__name__
 
 
 def print_line(line: str) -> None:

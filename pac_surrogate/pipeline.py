@@ -193,6 +193,8 @@ def transfer(
     source = None if source is None else as_dataset("source", source, like=surrogate)
     seed = whole_seed(seed)
     check_flags(intervals=intervals, regrid=regrid)
+    data = data.aligned(surrogate)
+    source = source and source.aligned(surrogate)
     data = data.regrid(surrogate) if regrid else data
     chosen = as_method(method)
     prepared = prepare(surrogate, data, source)

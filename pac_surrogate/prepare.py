@@ -229,7 +229,7 @@ def _set_points(prepared: Prepared) -> list[str]:
             if moved[first : first + variable.size].any():
                 lines.append(
                     f"the source holds the {side[:-1]} {variable.name} at a set point, or nearly, and the target varies it: "
-                    "the dependence on it is learned from the target samples alone"
+                    "the dependence on it is learned from the target samples alone; is a number of the target a fill value?"
                 )
             first += variable.size
     return lines

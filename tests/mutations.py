@@ -1090,10 +1090,10 @@ MUTATIONS = {
     ),
     "scikit-learn, names": (
         "pac_surrogate/sklearn/regressor.py",
-        "data = named_data(X, y, inputs) if inputs else Dataset.from_arrays(X, y)",
-        "data = Dataset.from_arrays(X, y)",
-        "test_transfer_regressor",
-        "by_the_names",
+        "data = named_data(X, y, inputs, known_outputs(surrogate, outputs))",
+        "data = named_data(X, y, inputs)",
+        "test_named_columns",
+        "in_any_order",
     ),
     "scikit-learn, deviation": (
         "pac_surrogate/sklearn/regressor.py",

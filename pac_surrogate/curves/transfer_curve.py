@@ -161,6 +161,7 @@ class _Cell(Shown):
 def _study(source: Given, target: Given, methods: Any, sizes: Any, seeds: Any) -> _Study:
     """Check data, methods, sizes and seeds before anything is trained."""
     source, target = as_dataset("source", source), as_dataset("target", target)
+    target = target.aligned(source)
     chosen = _several("seeds", seeds)
     if not isinstance(seeds, Sequence | np.ndarray):
         chosen = list(range(min(chosen[0], 1 + 2**16)))  # a bound far above the number of stored draws

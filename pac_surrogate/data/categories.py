@@ -82,4 +82,6 @@ def check_categories(table: "pd.DataFrame", variables: Sequence[Variable]) -> No
         if known := known_categories(label, labels, variables):
             strange = sorted(set(texts_of(table[label])) - {"", *known})
             if strange:
-                raise ValueError(f"{label} must be one of {listed(sorted(known))}, got {strange[0]!r}: leave these rows out")
+                raise ValueError(
+                    f"{label} must be one of {listed(sorted(known))}, got {strange[0]!r}: correct it, or leave these rows out"
+                )

@@ -22,7 +22,7 @@ from pac_surrogate.data.labelled import labelled, with_split
 from pac_surrogate.data.missing_values import Missing
 from pac_surrogate.data.names import find_variable
 from pac_surrogate.data.origins import Arrays, DataFile, Labelled
-from pac_surrogate.data.regridding import axes_to_regrid, on_grid
+from pac_surrogate.data.regridding import axes_to_regrid, in_points, on_grid, orders_of
 from pac_surrogate.data.rows import Rows, content_order, positions
 from pac_surrogate.data.saving import save
 from pac_surrogate.data.tables import describe_table, index_of, table_of
@@ -153,7 +153,7 @@ class Dataset(Shown):
             valid: fraction of the samples for the choice of a model.
             test: fraction of the samples for the measurement of errors.
             seed: seed of the splits and of the 20 orders of the train split.
-            units: unit of a variable, by its name, in place of the one in brackets.
+            units: unit of a variable, by its name, if its label has none.
             scaling: scaling of a variable, by its name; see `from_arrays`.
             bounds: bounds of the outputs; see `from_arrays`.
             missing: what is done where numbers are missing; see `from_arrays`.
@@ -207,7 +207,7 @@ class Dataset(Shown):
             seed: seed of the splits and of the 20 orders of the train split.
             axes: names of the axes of a variable, without the sample, by its name, in place of those of its dimensions; models
                 and metrics recognise time, x, y and channel. A variable with the name of an axis gives its coordinates.
-            units: unit of a variable or of an axis, by its name, in place of its attribute `units`.
+            units: unit of a variable or of an axis, by its name, if it has no attribute `units`.
             scaling: scaling of a variable, by its name; see `from_arrays`.
             bounds: bounds of the outputs; see `from_arrays`.
             missing: what is done where numbers are missing; see `from_arrays`.
@@ -414,6 +414,22 @@ class Dataset(Shown):
         matrices = self._matrix(self.inputs)[:, input_columns], self._matrix(self.outputs)[:, output_columns]
         description = replace(self._description, inputs=tuple(inputs), outputs=tuple(outputs), labels=self._labels())
         return Dataset(Arrays({}, self.file), description, np.arange(len(self)), whole=self._whole).with_matrices(*matrices)
+
+    def aligned(self, onto: Any) -> "Dataset":
+        """Return the dataset with the points of its axes in the order that they have in another dataset or in a surrogate.
+
+        An axis whose points are others, or only numbered, stays as it is. `transfer` and `predict` do this by themselves.
+
+        Args:
+            onto: what has the wanted order, a Dataset or a Surrogate.
+        """
+        orders = orders_of(self.coordinates, onto.coordinates)
+        if not orders:
+            return self
+        arrays = {name: in_points(variable, self._values(name), orders) for name, variable in self._variables.items()}
+        points = {axis: onto.coordinates[axis] for axis in orders}
+        known: dict[str, Any] = {"coordinates": {**self.coordinates, **points}, "labels": self._labels()}
+        return Dataset(Arrays(arrays), replace(self._description, **known), whole=self._whole)
 
     def regrid(self, onto: Any) -> "Dataset":
         """Return a dataset in memory with its fields interpolated linearly onto the grid of another dataset or a surrogate.

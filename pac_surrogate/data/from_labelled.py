@@ -19,7 +19,7 @@ from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.description import UNKNOWN, bounded, complete_description, describe_variables
 from pac_surrogate.data.labelled import POSITION, coordinate_in, is_labelled, with_dims, with_samples
 from pac_surrogate.data.missing_values import Missing
-from pac_surrogate.data.names import choose, named_exactly
+from pac_surrogate.data.names import check_unit, choose, named_exactly
 from pac_surrogate.data.origins import Arrays, Labelled, file_state
 from pac_surrogate.files import Description, Variable
 from pac_surrogate.files.layout import AXIS_ORDER, BOUNDS
@@ -78,6 +78,8 @@ def describe_labelled(
     sides = []
     for side in names:
         found = [variable_in(dataset, name, sample) for name in side]
+        for v in found:
+            check_unit(v.name, v.units, units.get(v.name, v.units))
         found = [replace(v, units=units.get(v.name, v.units), scaling=scaling.get(v.name, v.scaling)) for v in found]
         scaled = scaling.keys() | {name for name in side if "scaling" in dataset[name].attrs}
         sides.append([informed(v, known[v.name], scaled=v.name in scaled) if v.name in known else v for v in found])

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,6 +11,7 @@ from pac_surrogate.files.variables import Variable
 from pac_surrogate.utilities.arguments import got
 from pac_surrogate.utilities.display import listed
 
+MOST_NAMES = 30
 UNIT = re.compile(r"(.*?\S)\s*\[([^\[\]]+)\]\s*")
 INDEX = re.compile(r"[\d,\s]*")
 INDEXED = re.compile(r"[^*?\[\]]+\[[\d,\s]+\]")  # one number of a vector, such as x[0, 2]
@@ -96,6 +98,23 @@ def check_different(what: str, names: Sequence[str]) -> None:
         raise ValueError(f"{what} need different names, {twice[0]!r} occurs twice: rename one")
 
 
+def every(names: Iterable[str]) -> str:
+    """Join names with commas, for a message that must show all of them, up to 30."""
+    names = list(names)
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def check_unit(name: str, own: str, given: str) -> None:
+    """Refuse a unit that contradicts the one in a label or an attribute: the numbers would stay as they are.
+
+    Raises:
+        ValueError: if both are known and differ.
+    """
+    if "1" not in (own, given) and own != given:
+        raise ValueError(f"{name} is in {own} in the data, units= says {given}: convert the numbers, or correct the data")
+
+
 def named_exactly(wanted: Any, labels: Sequence[str], *, units: bool = False) -> list[str]:
     """Return the labels that names, and not patterns, choose; see `choose`."""
     names = [wanted] if isinstance(wanted, str) else wanted
@@ -139,7 +158,9 @@ def choose(
         matched = [label for label in pattern_of if fnmatchcase(label, pattern) or fnmatchcase(named[label], pattern)]
         some = some or [label for label in matched if label not in taken and label not in found]
         if not some and not matched:
-            raise ValueError(f"{side} names {pattern!r}, but {whole} has {listed(list(labels)) or 'nothing'}")
+            near = get_close_matches(pattern, [*labels, *named.values()], n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"{side} names {pattern!r}, {meant or 'but '}{whole} has {every(labels) or 'nothing'}")
         found += some
     twice = [label for label in found if label in taken or found.count(label) > 1]
     if twice:

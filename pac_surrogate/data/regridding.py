@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.interpolate import make_interp_spline
 
-from pac_surrogate.data.matching import SAME_POINT, is_numbered, same_points, span
+from pac_surrogate.data.matching import SAME_POINT, is_numbered, order_of, same_points, span
 from pac_surrogate.files import Coordinate, Variable
 from pac_surrogate.utilities.arguments import got
 
@@ -43,6 +43,29 @@ class Gridded(Protocol):
     def coordinates(self) -> Mapping[str, Coordinate]:
         """Coordinates of the points of each axis."""
         ...
+
+
+def orders_of(ours: Mapping[str, Coordinate], theirs: Mapping[str, Coordinate]) -> dict[str, Int[np.ndarray, " point"]]:
+    """Return, for each axis whose points are known on both sides in another order, the places of their points in ours."""
+    found = {}
+    for axis, one in ours.items():
+        other = theirs.get(axis)
+        if other is None or is_numbered(one) or is_numbered(other) or same_points(one, other):
+            continue
+        order = order_of(one, other)
+        if order is not None:
+            found[axis] = order
+    return found
+
+
+def in_points(
+    variable: Variable, values: Float[np.ndarray, "sample ..."], orders: Mapping[str, Int[np.ndarray, " point"]]
+) -> Float[np.ndarray, "sample ..."]:
+    """Return the numbers of a variable with the points of some of its axes in another order."""
+    for place, axis in enumerate(variable.axes, start=1):
+        if axis in orders:
+            values = np.take(values, orders[axis], place)
+    return values
 
 
 def axes_to_regrid(data: Gridded, onto: Gridded) -> dict[str, Coordinate]:

@@ -14,6 +14,7 @@ from pac_surrogate.files.layout import BLOCK_BYTES
 from pac_surrogate.files.variables import Variable
 from pac_surrogate.files.writer import DatasetWriter
 from pac_surrogate.utilities.arguments import got
+from pac_surrogate.utilities.display import Shown
 
 ARRAY_WRITERS = {".npz": "write_npz", ".mat": "write_matlab", ".zarr": "write_zarr"}
 TABLE_WRITERS = {".csv": "write_csv", ".parquet": "write_parquet"}
@@ -21,8 +22,8 @@ NAMED_WRITERS = {"the_well": "write_the_well", "pdebench": "write_pdebench"}
 OURS = (".h5", ".hdf5", ".nc", "")
 
 
-@dataclass(frozen=True)
-class Samples:
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples(Shown):
     """A variable of a dataset, which reads its numbers when it is indexed.
 
     Attributes:

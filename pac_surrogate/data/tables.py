@@ -17,11 +17,20 @@ from pac_surrogate.data.arrays import as_numbers
 from pac_surrogate.data.categories import AS_NUMBERS, categories_of, check_categories, known_categories, texts_of
 from pac_surrogate.data.description import bounded, describe_variables
 from pac_surrogate.data.labelled import decoded
-from pac_surrogate.data.names import check_different, choose, find_label, label_of, name_and_unit, named_exactly, split_unit
+from pac_surrogate.data.names import (
+    check_different,
+    check_unit,
+    choose,
+    every,
+    find_label,
+    label_of,
+    name_and_unit,
+    named_exactly,
+    split_unit,
+)
 from pac_surrogate.files import Coordinate, Description, Variable
 from pac_surrogate.files.variables import Bounds, Scaling
 from pac_surrogate.utilities.arguments import as_options, got
-from pac_surrogate.utilities.display import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +81,10 @@ def describe_table(
     scales = as_options("scaling", scaling, names, "log")
     arrays = {v.name: as_numbers(v.name, read_variable(table, v)) for side in sides for v in side}
     for name in units or {}:
-        if not any(name in (v.name, label_of(v)) for side in sides for v in side):
+        own = [v for side in sides for v in side if name in (v.name, label_of(v))]
+        if not own:
             raise ValueError(f"units must name chosen columns, got {name!r}")
+        check_unit(own[0].name, own[0].units, (units or {})[name])
     given = units or {}
     sides = [
         [
@@ -112,7 +123,7 @@ def table_sides(table: "pd.DataFrame", inputs: Any, outputs: Any, like: Any) -> 
     for side, wanted in (("inputs", inputs), ("outputs", outputs)):
         if wanted is None:
             if like is None:
-                raise ValueError(f"{side}= must name columns of the table, which has {listed(labels)}")
+                raise ValueError(f"{side}= must name columns of the table, which has {every(labels)}")
             sides.append(list(getattr(like, side)))
             continue
         chosen = choose(side, wanted, labels, "the table", taken=taken, units=True)
@@ -146,7 +157,7 @@ def read_variable(table: "pd.DataFrame", variable: Variable) -> np.ndarray:
         if category := known_categories(label, labels, [variable]):
             texts = texts_of(table[label])
             return np.where(texts == "", np.nan, texts == category[0])
-    raise ValueError(f"a column {label_of(variable)} is required, the table has {listed(labels) or 'none'}")
+    raise ValueError(f"a column {label_of(variable)} is required, the table has {every(labels) or 'none'}")
 
 
 def columns_of(table: "pd.DataFrame", variables: Sequence[Variable]) -> list[str]:

@@ -140,15 +140,29 @@ def csv_of(columns: Sequence[str]) -> Kind:
 
 
 def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
-    """Write a table as a Parquet file; only a Parquet file is replaced.
+    """Write a table as a Parquet file; only one with the same columns is replaced.
 
     Raises:
         DatasetError: if pyarrow is not installed, or the path must not be written to.
     """
     with writing(path):
         need("pyarrow", "a Parquet file")
-        with replacing(path, Kind("a Parquet file", holds("parquet"))) as temporary:
+        with replacing(path, parquet_of([str(label) for label in table.columns])) as temporary:
             table.to_parquet(temporary, engine="pyarrow", index=_has_labels(table))
+
+
+def parquet_of(columns: Sequence[str]) -> Kind:
+    """Return the kind of the Parquet files with these columns, beside the labels of the rows."""
+
+    def same_columns(path: Path) -> bool:
+        from pyarrow import parquet
+
+        if not holds("parquet")(path):
+            return False
+        names = [name for name in parquet.read_schema(path).names if not name.startswith("__index_level_")]
+        return set(columns) <= set(names) and len(names) <= len(columns) + 1
+
+    return Kind(f"a Parquet file with the columns {listed(list(columns))}", same_columns)
 
 
 def _has_labels(table: "pd.DataFrame") -> bool:

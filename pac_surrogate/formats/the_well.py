@@ -29,14 +29,15 @@ from pac_surrogate.formats.kinds import well_files
 from pac_surrogate.formats.lazy import Hdf5Source, Source, Stacked, lazy_variable, relabelled
 from pac_surrogate.formats.plain_hdf5 import check_storage, meaning, simple_attributes
 from pac_surrogate.formats.trajectories import INITIAL, REPEATED, TIMES, Repeated, divide, later_times, said_of
+from pac_surrogate.utilities.display import Shown
 
 DERIVED = ("n_spatial_dims", "n_trajectories")
 LARGEST_MASK = 2**20
 MOST_VALUES = 2**10
 
 
-@dataclass
-class Stored:
+@dataclass(eq=False, repr=False)
+class Stored(Shown):
     """A field or scalar of a file: the names of its axes, its numbers, and what the file says of it."""
 
     dims: tuple[str, ...]
@@ -51,8 +52,8 @@ class Stored:
         return list(zip(self.dims, self.source.shape, strict=True))
 
 
-@dataclass
-class WellFile:
+@dataclass(eq=False, repr=False)
+class WellFile(Shown):
     """The contents of a file."""
 
     path: Path

@@ -24,13 +24,14 @@ from pac_surrogate.formats.folders import replacing_folder
 from pac_surrogate.formats.kinds import holds
 from pac_surrogate.formats.moments import Moments, write_stats
 from pac_surrogate.formats.trajectories import FIRST_TIME, INITIAL, REPEATED, blocks, expanded, join, roles_of, write_texts
+from pac_surrogate.utilities.display import Shown
 
 COMPONENTS = ("channel", "component")
 GENERATED = ("n_spatial_dims", "n_trajectories", "schema_version", "boundary_conditions", "simulation_parameters", FIRST_TIME)
 
 
-@dataclass(frozen=True)
-class Layout:
+@dataclass(frozen=True, eq=False, repr=False)
+class Layout(Shown):
     """What a file of The Well will hold.
 
     Attributes:

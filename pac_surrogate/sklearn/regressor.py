@@ -11,13 +11,12 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.files.variables import UNBOUNDED
 from pac_surrogate.methods.specification import Choosable, as_method
 from pac_surrogate.models import as_architecture
 from pac_surrogate.pipeline import transfer
 from pac_surrogate.pretraining import untrained
-from pac_surrogate.sklearn.sources import Source, alone, check_samples, labels_of, named_data, resolve
+from pac_surrogate.sklearn.sources import Source, alone, check_samples, known_outputs, labels_of, named_data, resolve
 
 ONE_DEVIATION = math.erf(0.5**0.5)  # level of the normal interval that ends one deviation from its mean
 
@@ -39,7 +38,8 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     torch module of your own is not remembered. If the pretraining must happen once, pass the surrogate that `pretrain` returns.
 
     If `fit` is given a table, the inputs have the names of its columns, and are matched with those of the source by name. A
-    unit in brackets, as in "load [N]", must be that of the source. All other inputs, and the outputs, are matched by position.
+    unit in brackets, as in "load [N]", must be that of the source. So are the outputs, if y is a table or a column whose names
+    the source knows. All others are matched by position.
 
     Args:
         source: None; a pretrained surrogate, or the path of a saved one; or source samples: a dataset, the path of a data file,
@@ -112,7 +112,7 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         outputs = labels_of(y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True, ensure_min_samples=least)
         inputs = [str(name) for name in getattr(self, "feature_names_in_", ())]
-        data = named_data(X, y, inputs) if inputs else Dataset.from_arrays(X, y)
+        data = named_data(X, y, inputs)
         method = as_method(self.method)
         fixed = isinstance(self.random_state, Integral)
         seed = self.random_state if fixed else int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -124,6 +124,7 @@ class TransferRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             given: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "steps": self.pretrain_steps}
             surrogate, samples = resolve(self.source, self.source_data, self.model, **given, **shared)
             check_samples(method, samples)
+            data = named_data(X, y, inputs, known_outputs(surrogate, outputs))
         self.surrogate_ = transfer(
             surrogate,
             data,

@@ -122,10 +122,21 @@ def labels_of(given: Any) -> list[str]:
     return labels if all(isinstance(label, str) for label in labels) else []
 
 
-def named_data(x: Any, y: Any, labels: Sequence[str]) -> Dataset:
-    """Return the samples of arrays x (sample, input) and y as a dataset, with names and units of the inputs from labels."""
-    variables = [name_and_unit(label, labels) for label in labels]
-    return Dataset.from_arrays({name: x[:, i] for i, (name, _) in enumerate(variables)}, y, units=dict(variables))
+def named_data(x: Any, y: Any, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Dataset:
+    """Return the samples of arrays x (sample, input) and y as a dataset, with names and units from labels if there are any."""
+    variables = [[name_and_unit(label, side) for label in side] for side in (inputs, outputs)]
+    named: Any = {name: x[:, i] for i, (name, _) in enumerate(variables[0])} if inputs else x
+    columns = y if y.ndim > 1 else y[:, None]
+    values: Any = (
+        {name: columns[:, i : i + 1] if y.ndim > 1 else y for i, (name, _) in enumerate(variables[1])} if outputs else y
+    )
+    return Dataset.from_arrays(named, values, units=dict(variables[0] + variables[1]))
+
+
+def known_outputs(surrogate: Surrogate, labels: Sequence[str]) -> Sequence[str]:
+    """Return the labels of outputs if a surrogate has outputs of all these names, so that they can be matched; else none."""
+    known = {variable.name for variable in surrogate.outputs}
+    return labels if {name_and_unit(label, labels)[0] for label in labels} <= known else ()
 
 
 def _columns_of_file(path: Path | str, inputs: Sequence[str], outputs: Sequence[str]) -> Dataset:

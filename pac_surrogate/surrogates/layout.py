@@ -80,6 +80,12 @@ def columns_of_arrays(
         table = as_table(x)
         check_categories(table, inputs)
         x = {variable.name: read_variable(table, variable) for variable in inputs}
+        for name, values in x.items():
+            gaps = np.isnan(values).reshape(len(values), -1).any(1)
+            if gaps.any():
+                raise ValueError(
+                    f"{name.partition('=')[0]} must be given in every row, it is missing in row {int(gaps.argmax())}"
+                )
     elif is_labelled(x):
         x = arrays_in(x, inputs, coordinates)
     if not isinstance(x, Mapping):

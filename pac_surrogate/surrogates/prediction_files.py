@@ -1,5 +1,6 @@
 """Predictions for the inputs in a file, written to a table or to a netCDF file."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from pac_surrogate.data.names import check_different
 from pac_surrogate.data.opening import from_file, open_inputs
 from pac_surrogate.data.tables import as_table, columns_of, index_of, is_table, labels_of, read_variable, table_of
 from pac_surrogate.files import write_xarray
+from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.netcdf import KINDS
 from pac_surrogate.files.replacing import by_suffix, check_output
 from pac_surrogate.files.splits import SPLITS
-from pac_surrogate.formats import write_csv, write_parquet
+from pac_surrogate.formats import kind_of, write_csv, write_parquet
 from pac_surrogate.surrogates.surrogate import Surrogate
 
+EXTRAPOLATES = "extrapolates"  # a column that tells a table of predictions from a table of samples
 CHOICES = (*SPLITS, "all")
 WRITERS = {".csv": write_csv, ".parquet": write_parquet, ".nc": write_xarray}
 
@@ -45,10 +48,13 @@ def predict_file(
     if suffix not in WRITERS:
         raise ValueError(f"predictions are written to {', '.join(WRITERS)}, got {out.name!r}: choose one of these suffixes")
     check_output(out, KINDS["prediction"] if suffix == ".nc" else by_suffix(suffix), (surrogate, data))
+    check_saved(surrogate)
     loaded = Surrogate.load(surrogate)
     with from_file(data):
         x = _inputs(loaded, data, split, table=suffix != ".nc")
-        loaded.standardised(loaded.input_columns(x))  # so that the message about a fault of the inputs names their file
+        columns = loaded.input_columns(x)
+        loaded.standardised(columns)  # so that the message about a fault of the inputs names their file
+        outside = loaded.scaling.inputs.outside(columns).numpy()
     if level is None:
         found = loaded.predict(x)
     else:
@@ -57,6 +63,8 @@ def predict_file(
     if is_table(x):
         table = as_table(x)
         kept = table.drop(columns=columns_of(table, loaded.layout[1]))
+        if EXTRAPOLATES not in found:
+            found = found.assign(**{EXTRAPOLATES: outside})
         check_different("the columns of inputs and predictions", [*kept.columns, *found.columns])
         found = kept.assign(**dict(found.items()))
     else:
@@ -64,6 +72,17 @@ def predict_file(
         found = without_dates(found).assign_attrs(title=f"prediction of {surrogate.name} for {data.name}")
     WRITERS[suffix](out, found)
     return len(x) if is_table(x) else int(x.sizes[sample_of(x, loaded.layout[0])])
+
+
+def check_saved(path: Path) -> None:
+    """Refuse a file of data in the place of a saved surrogate.
+
+    Raises:
+        ValueError: if it is one; the message names its kind.
+    """
+    with suppress(DatasetError):
+        kind = kind_of(path)
+        raise ValueError(f"{path}: a saved surrogate is required here, before the data, this is a file of data ({kind})")
 
 
 def _inputs(surrogate: Surrogate, path: Path, split: str | None, *, table: bool) -> Any:

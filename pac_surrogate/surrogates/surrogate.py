@@ -321,6 +321,7 @@ class Surrogate(Shown):
         if isinstance(x, str | Path):
             x = open_inputs(x)
         if isinstance(x, Dataset):
+            x = x.aligned(self)
             columns = torch.from_numpy(np.asarray(self.arranged(x, outputs=False).input_matrix, dtype=np.float64))
             listed: Sequence[Variable] = self.inputs
             self._warn_of_grids(x)

@@ -67,7 +67,7 @@ def test_a_pattern_leaves_out_what_the_other_side_names_whichever_side_that_is(t
 
 def test_a_number_in_brackets_is_an_index_and_no_pattern():
     labels = ["p0", "p1", "p[1]"]
-    with pytest.raises(ValueError, match=r"inputs names 'p\[0\]', but the table has p0, p1"):
+    with pytest.raises(ValueError, match=r"inputs names 'p\[0\]', did you mean 'p\[1\]'\? the table has p0, p1"):
         choose("inputs", "p[0]", labels, "the table")
     assert choose("inputs", "p[1]", labels, "the table") == ["p[1]"]
     assert choose("inputs", "p[0-9]", labels, "the table") == ["p0", "p1"]
@@ -231,11 +231,14 @@ def test_names_that_would_replace_each_other_are_refused():
         fields.to_pandas()
 
 
-def test_units_of_the_argument_take_the_place_of_those_in_brackets():
-    data = pac.Dataset.from_pandas(beams(), "length", "tip", units={"tip": "m", "length [m]": "cm"})
-    assert (data.inputs[0].units, data.outputs[0].units) == ("cm", "m")
+def test_units_of_the_argument_are_those_of_columns_that_state_none():
+    table = beams().rename(columns={"length [m]": "length"})
+    data = pac.Dataset.from_pandas(table, "length", "tip", units={"length": "cm", "tip [mm]": "mm"})
+    assert (data.inputs[0].units, data.outputs[0].units) == ("cm", "mm")
     with pytest.raises(ValueError, match="units must name chosen columns, got 'load'"):
-        pac.Dataset.from_pandas(beams(), "length", "tip", units={"load": "kN"})
+        pac.Dataset.from_pandas(table, "length", "tip", units={"load": "kN"})
+    with pytest.raises(ValueError, match="tip is in mm in the data, units= says m: convert the numbers"):
+        pac.Dataset.from_pandas(table, "length", "tip", units={"tip": "m"})
 
 
 def test_predictions_of_a_table_have_its_index_and_units():

@@ -205,3 +205,25 @@ def test_a_transfer_interpolates_the_target_and_predicts_on_the_grid_of_the_sour
     shifted = on_grid({"u": sine(FINE)}, x=FINE**1.1)
     with pytest.warns(pac.DataWarning, match=r"taken point by point; interpolate .* transfer\(..., regrid=True\) do, if that"):
         pac.transfer(start, shifted, method=pac.LinearCorrection())
+
+
+def test_the_same_points_in_another_order_are_put_into_that_of_the_surrogate():
+    """A target that counts from the other end, or names its channels in another order, is the same target."""
+    rng = np.random.default_rng(0)
+    points, names = np.linspace(0, 1, 5), np.array(["p", "T"])
+    power = rng.uniform(1, 2, 30)
+    fields = power[:, None, None] * np.stack([np.exp(points), 1e3 * points], axis=-1)
+
+    def rods(rows, order=slice(None), channels=slice(None)):
+        options = {"axes": {"u": ("x", "channel")}, "coordinates": {"x": points[order], "channel": names[channels]}}
+        return pac.Dataset.from_arrays({"power": power[rows]}, {"u": fields[rows][:, order][:, :, channels]}, **options)
+
+    turned, back = slice(None, None, -1), [1, 0]
+    surrogate = pac.pretrain(rods(slice(0, 20)), model=pac.MLP(hidden=(8,)), steps=20)
+    few = slice(20, 28)
+    expected = pac.transfer(surrogate, rods(few), method="LinearCorrection")
+    found = pac.transfer(surrogate, rods(few, turned, back), method="LinearCorrection")
+    np.testing.assert_array_equal(found.predict(rods(few)), expected.predict(rods(few)))
+    np.testing.assert_array_equal(rods(few, turned, back).aligned(surrogate)["u"], rods(few)["u"])
+    same = rods(few)
+    assert same.aligned(surrogate) is same

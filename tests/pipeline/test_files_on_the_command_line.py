@@ -71,7 +71,7 @@ def test_a_table_of_predictions_keeps_all_columns_but_the_truth(folder, adapted,
     new.to_csv(tmp_path / "new.csv", index=False)
     assert run("predict", adapted, tmp_path / "new.csv", "--out", tmp_path / "out.csv") == 0
     found = pd.read_csv(tmp_path / "out.csv")
-    assert list(found.columns) == ["id", "material", "load [kN]", "note", "length [m]", "tip [mm]"]
+    assert list(found.columns) == ["id", "material", "load [kN]", "note", "length [m]", "tip [mm]", "extrapolates"]
     pd.testing.assert_frame_equal(found.iloc[:, :5], new.drop(columns="tip [mm]"))
     np.testing.assert_array_equal(found["tip [mm]"], pac.Surrogate.load(adapted).predict(new)["tip [mm]"])
 
@@ -113,8 +113,19 @@ def test_netcdf_inputs_with_dates_give_netcdf_and_tables(adapted, tmp_path):
 
 
 WRONG = {
+    "target.csv: a CSV file with the columns length [m]": ["predict", "adapted.safetensors", "new.csv", "--out", "target.csv"],
+    "target.parquet: a Parquet file with": ["predict", "adapted.safetensors", "new.csv", "--out", "target.parquet"],
+    "a saved surrogate is required here, before the data": ["predict", "new.csv", "adapted.safetensors", "--out", "x.csv"],
+    "did you mean 'length'": ["pretrain", "source.csv", "--inputs", "lenght", "--outputs", "tip", "--out", "x.safetensors"],
+    "material must be given in every row, it is missing in row": [
+        "predict",
+        "adapted.safetensors",
+        "none.csv",
+        "--out",
+        "x.csv",
+    ],
     "outputs names 'tp'": ["pretrain", "source.csv", "--inputs", "length", "--outputs", "tp", "--out", "x.safetensors"],
-    "inputs= must name columns": ["pretrain", "source.csv", "--out", "x.safetensors"],
+    "--inputs must name columns": ["pretrain", "source.csv", "--out", "x.safetensors"],
     "predictions are written to .csv, .parquet, .nc": ["predict", "adapted.safetensors", "new.csv", "--out", "x.txt"],
     "a column length [m] is required": ["predict", "adapted.safetensors", "short.csv", "--out", "x.csv"],
     "only our own files have splits": ["predict", "adapted.safetensors", "new.csv", "--split", "test", "--out", "x.csv"],
@@ -145,6 +156,8 @@ def test_a_wrong_call_is_one_line_and_leaves_no_file(line, folder, adapted, caps
     beams(3, 0.0, 0).assign(**{"length [m]": [1, None, 2]}).to_csv("gap.csv", index=False)
     beams(3, 0.0, 0).assign(**{"tip_lower [mm]": 1.0}).to_csv("clash.csv", index=False)
     beams(3, 0.0, 0).assign(material="glass").to_csv("glass.csv", index=False)
+    beams(3, 0.0, 0).assign(material=["steel", None, "copper"]).to_csv("none.csv", index=False)
+    beams(3, 0.0, 0).to_parquet("target.parquet")
     before = sorted(folder.iterdir())
     capsys.readouterr()
     assert run(*WRONG[line]) == 2

@@ -74,3 +74,20 @@ def test_bounds_of_an_output_leave_its_deviation():
     assert (mean < 0).any()
     np.testing.assert_array_equal(cut, np.maximum(mean, 0))
     np.testing.assert_array_equal(same, deviation)
+
+
+def test_outputs_with_the_names_of_the_source_are_matched_by_name_in_any_order():
+    rng = np.random.default_rng(3)
+    x = pd.DataFrame(rng.uniform(size=(60, 2)), columns=["a", "b"])
+    y = pd.DataFrame({"small [m]": x["a"] + x["b"], "large [N]": 1e3 + 1e2 * x["a"] * x["b"]})
+    source = pac.Dataset.from_pandas(x.join(y), ["a", "b"], ["small", "large"])
+    surrogate = pac.pretrain(source, model=pac.MLP(hidden=(8,)), steps=300)
+    given = TransferRegressor(surrogate, "LinearCorrection").fit(x[:20], y[:20])
+    turned = TransferRegressor(surrogate, "LinearCorrection").fit(x[:20], y[["large [N]", "small [m]"]][:20])
+    np.testing.assert_allclose(turned.predict(x)[:, ::-1], given.predict(x), rtol=1e-6)  # sums in another order
+    one = TransferRegressor(surrogate, "LinearCorrection").fit(x[:20], y["large [N]"][:20])
+    assert one.predict(x).shape == (60,)
+    # By position it would be the correction of the other output, whose mean is 1,000 times smaller.
+    np.testing.assert_allclose(one.predict(x), y["large [N]"], rtol=0.05)
+    with pytest.raises(ValueError, match="large is in N in the surrogate and in kN in the data"):
+        TransferRegressor(surrogate).fit(x[:20], y["large [N]"][:20].rename("large [kN]"))
