@@ -1210,7 +1210,7 @@ MUTATIONS = {
     "descriptions, part of a large file": (
         "pac_surrogate/files/layout.py",
         "for start in evenly_spaced(len(dataset), step, max(1, most // (row * step))):",
-        "for start in evenly_spaced(len(dataset), step, len(dataset)):",
+        "for start in evenly_spaced(len(dataset), step, max(1, 2 * most // (row * step))):",
         "test_large_data_files",
         "100_gb and own",
     ),

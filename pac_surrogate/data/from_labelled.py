@@ -56,7 +56,7 @@ def describe_labelled(
         dataset: the Dataset.
         inputs: names or patterns of the input variables.
         outputs: likewise, of the output variables.
-        like: whatever has the same variables; what the dataset does not tell of them is taken from it.
+        like: whatever has the same variables; properties that the dataset does not state are taken from it.
         sample: the dimension of the samples.
         axes: names of the axes of a variable, without the sample, by its name.
         units: units by the name of the variable.
@@ -214,12 +214,12 @@ def variable_in(dataset: "xr.Dataset", name: str, sample: str) -> Variable:
 
 
 def informed(variable: Variable, known: Variable, *, scaled: bool) -> Variable:
-    """Return a variable with the order of the axes, and what is not told of it, from a known variable of this name.
+    """Return a variable with the axes in the order of a known variable of this name, and with its unknown properties.
 
     Args:
         variable: the variable.
         known: the known variable.
-        scaled: whether the scaling of the variable is told.
+        scaled: whether the scaling of the variable is known.
 
     Raises:
         ValueError: if the units differ.

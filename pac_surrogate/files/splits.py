@@ -58,9 +58,11 @@ def check_splits(split: np.ndarray, order: np.ndarray, samples: int) -> None:
     train = np.flatnonzero(split == 0)
     if order.ndim != 2 or order.dtype.kind not in "iu" or order.shape[1] != len(train):
         raise DatasetError(f"subset_order must order the {len(train)} samples of the train split, its shape is {order.shape}")
+    is_train = split == 0
     for draw, row in enumerate(order):
-        strangers = row[~np.isin(row, train)]
+        inside = (row >= 0) & (row < samples)
+        strangers = row[~(inside & is_train[np.where(inside, row, 0)])]
         if len(strangers):
             raise DatasetError(f"subset_order must hold samples of the train split only, draw {draw} holds {strangers[0]}")
-        if len(np.unique(row)) != len(row):
+        if np.bincount(row.astype(np.int64), minlength=1).max() > 1:
             raise DatasetError(f"subset_order must hold each sample once in a draw, draw {draw} repeats one")

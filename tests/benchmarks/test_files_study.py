@@ -1,0 +1,25 @@
+"""The benchmarks of files: what they measure, print and write."""
+
+import json
+
+from paths import BENCHMARKS
+from running import run_script
+
+
+def test_both_ways_from_csv_to_csv_are_timed_and_write_the_same_predictions(tmp_path, monkeypatch, capsys):
+    run_script(monkeypatch, BENCHMARKS / "csv_to_csv.py", tmp_path, "--quick")
+    content = json.loads((tmp_path / "results" / "csv_to_csv_quick" / "csv_to_csv.json").read_text())
+    steps = [float(python) for _, python, _ in content["table"]]
+    assert abs(sum(steps[:-1]) - steps[-1]) < 0.05  # one round: the last row is the sum, of numbers rounded to 0.01
+    assert content["config"]["rows"] == {"source": 60, "target": 12, "new": 5}
+    printed = capsys.readouterr().out
+    assert all(step in printed for step, _, _ in content["table"])
+
+
+def test_large_files_are_opened_read_and_described(tmp_path, monkeypatch, capsys):
+    run_script(monkeypatch, BENCHMARKS / "large_files.py", tmp_path, "--quick")
+    content = json.loads((tmp_path / "results" / "large_files_quick" / "large_files.json").read_text())
+    assert [row[:3] for row in content["table"]] == [
+        [file, "1", call] for file in ("our own layout", "netCDF") for call in ("open", "read", "describe")
+    ]
+    assert "describe" in capsys.readouterr().out
