@@ -8,6 +8,7 @@ import numpy as np
 from pac_surrogate.data.scaling import Columns, Scaling
 from pac_surrogate.exports.predictors import predicted
 from pac_surrogate.exports.program import Program, Value
+from pac_surrogate.exports.variances import variance
 from pac_surrogate.files import Variable
 from pac_surrogate.predictors import Predictor
 
@@ -17,6 +18,8 @@ def program_of(
     scaling: Scaling,
     outputs: Sequence[Variable],
     given: tuple[np.ndarray, np.ndarray],
+    *,
+    deviation: bool = False,
 ) -> Program:
     """Return a program that maps inputs to the result `y`, as `Surrogate.predict` does for arrays.
 
@@ -28,12 +31,20 @@ def program_of(
         outputs: the output variables, whose bounds the results respect.
         given: for each column of the predictor's inputs, its place in the arrays; for each column of the arrays of outputs,
             its place among the predictor's.
+        deviation: whether to add the result `std`, the root of the variance of `Surrogate.posterior`, without noise.
+
+    Raises:
+        NotExportableError: if the predictor cannot be written as a program, or has no posterior variance.
     """
     program = Program(len(given[0]))
     x = standardised(program, scaling.inputs, program.gather(program.x, given[0].reshape(-1, 1)))
-    y = predicted(program, predictor, x)
-    y = restored(program, scaling.outputs, outputs, _poisoned(program, x, y))
+    standard = _poisoned(program, x, predicted(program, predictor, x))
+    y = restored(program, scaling.outputs, outputs, standard)
     program.results["y"] = program.gather(y, given[1].reshape(-1, 1))
+    if deviation:
+        known = _poisoned(program, x, variance(program, predictor, x))
+        std = _deviation(program, scaling.outputs, standard, known)
+        program.results["std"] = program.gather(std, given[1].reshape(-1, 1))
     return program
 
 
@@ -55,6 +66,27 @@ def restored(program: Program, columns: Columns, outputs: Sequence[Variable], y:
         for side, end in enumerate((-math.inf, math.inf))
     )
     return program.clamp(y, lower, upper)
+
+
+def _deviation(program: Program, columns: Columns, standard: Value, variance: Value) -> Value:
+    """Return the deviation in physical units: on a logarithmic scale, that of a lognormal distribution.
+
+        (exp(v) - 1) exp(2 m + v),   exp(v) - 1 = tanh(v / 2) (exp(v) + 1)
+
+    The second form has no cancellation where v is small.
+    """
+    unit, curved = columns.deviation.numpy(), columns.logarithmic.numpy()
+    physical = program.scale(variance, unit**2)
+    if curved.any():
+        logarithm = program.scale(standard, 2 * unit, 2 * columns.mean.numpy())
+        grown = program.apply("exp", program.add([logarithm, physical]))
+        excess = program.multiply(
+            program.apply("tanh", program.scale(physical, 0.5)), program.scale(program.apply("exp", physical), 1.0, 1.0)
+        )
+        both = program.join([physical, program.multiply(excess, grown)])
+        rows = np.arange(len(unit))
+        physical = program.gather(both, np.where(curved, rows + len(unit), rows).reshape(-1, 1))
+    return program.apply("sqrt", physical)
 
 
 def _where(program: Program, value: Value, chosen: np.ndarray, function: str) -> Value:

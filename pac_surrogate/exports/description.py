@@ -61,5 +61,5 @@ def labels_of(variables: Sequence[Variable]) -> list[tuple[str, str]]:
     for variable in variables:
         for index in itertools.product(*map(range, variable.shape)):
             place = f"[{', '.join(map(str, index))}]" if index else ""
-            found.append((f"{variable.name}{place}", variable.unit))
+            found.append((f"{variable.name}{place}", variable.units))
     return found

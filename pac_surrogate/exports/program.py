@@ -219,6 +219,19 @@ class Program:
         """Read the entries of a value row by row as a matrix of another shape."""
         return self.gather(value, np.arange(value.size).reshape(rows, columns))
 
+    def constant(self, array: Float[np.ndarray, "row column"], *, like: Value) -> Value:
+        """Return a constant in the precision of another value."""
+        nothing = self.gather(like, np.full(array.shape, -1))
+        return self.scale(nothing, 0.0, array)
+
+    def transpose(self, value: Value) -> Value:
+        """Exchange rows and columns."""
+        return self.gather(value, np.arange(value.size).reshape(value.rows, value.columns).T)
+
+    def sum_of_rows(self, value: Value, weights: Float[np.ndarray, " row"] | None = None) -> Value:
+        """Return the sum over the rows, (1, column), or the weighted sum."""
+        return self.linear(value, np.ones((1, value.rows)) if weights is None else weights.reshape(1, -1))
+
     def repeat(self, value: Value, columns: int) -> Value:
         """Repeat all columns of a value, one block after the other, `columns` times."""
         index = np.arange(value.size).reshape(value.rows, value.columns)
@@ -277,6 +290,10 @@ class Program:
         return self._add(
             Clamp(value, lower.reshape(-1, 1), upper.reshape(-1, 1)), value.rows, value.columns, value.double
         )
+
+    def not_negative(self, value: Value) -> Value:
+        """Replace numbers below 0, which only rounding makes, by 0."""
+        return self.clamp(value, np.zeros(value.rows), np.full(value.rows, np.inf))
 
     def cast(self, value: Value, *, double: bool) -> Value:
         """Add a `Cast` step; none if the value has this precision."""
