@@ -101,7 +101,9 @@ class Body:
     scale: float
 
     @classmethod
-    def of(cls, base: Base, prior: Mapping[str, np.ndarray], names: Sequence[str], mix: np.ndarray, x: Tensor, scale: float) -> "Body":
+    def of(
+        cls, base: Base, prior: Mapping[str, np.ndarray], names: Sequence[str], mix: np.ndarray, x: Tensor, scale: float
+    ) -> "Body":
         """Add the derivatives of the layers that hold these weights to the program of a network."""
         base.check(names)
         if not names:
@@ -122,7 +124,11 @@ def split_prior(base: Base, prior: Weights, samples: Tensor) -> tuple[dict[str, 
     """
     readout = base.readout
     positions = Readout(base.network.module, base.network.weights, readout).positions(samples[:1])
-    return {name: array(one) for name, one in prior.items()}, positions, [name for name, one in prior.items() if bool(one.any())]
+    return (
+        {name: array(one) for name, one in prior.items()},
+        positions,
+        [name for name, one in prior.items() if bool(one.any())],
+    )
 
 
 def shared_cross(base: Base, predictor: SharedKernel) -> tuple[Value, Body]:
@@ -255,4 +261,3 @@ def _layer(
         both = program.multiply(varied, program.add(each))
         parts.append(program.reshape(program.linear(both, np.ones((1, shape[0]))), samples))
     return parts
-

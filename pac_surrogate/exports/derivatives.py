@@ -12,9 +12,7 @@ from jaxtyping import Float
 from pac_surrogate.exports.program import ACTIVATIONS, Apply, Cast, Combine, Gather, Join, Linear, Program, Scale, Value
 
 
-def along(
-    program: Program, steps: range, result: Value, change: Mapping[str, Float[np.ndarray, "..."]]
-) -> Value | None:
+def along(program: Program, steps: range, result: Value, change: Mapping[str, Float[np.ndarray, "..."]]) -> Value | None:
     """Add J(x) change, the derivative of a value in a direction of the weights; None if it is 0 for all inputs.
 
     Args:
@@ -132,9 +130,7 @@ def _sum(program: Program, parts: Sequence[Value | np.ndarray]) -> Value | np.nd
     return program.scale(total, 1.0, sum(constants[1:], constants[0])) if constants else total
 
 
-def _backward(
-    program: Program, step: object, own: Value | np.ndarray, count: int
-) -> list[tuple[Value, Value | np.ndarray]]:
+def _backward(program: Program, step: object, own: Value | np.ndarray, count: int) -> list[tuple[Value, Value | np.ndarray]]:
     """Return the derivatives by what a step reads, from those by its result."""
     match step:
         case Linear():

@@ -142,7 +142,9 @@ def _halved(program: Program, h: Value, grid: tuple[int, ...]) -> Value:
     """Average pairs of neighbours on each axis."""
     corners = 2 ** len(grid)
     points = np.arange(np.prod(grid)).reshape(grid)
-    own = np.stack([points[tuple(slice(o, None, 2) for o in offset)].ravel() for offset in itertools.product((0, 1), repeat=len(grid))])
+    own = np.stack(
+        [points[tuple(slice(o, None, 2) for o in offset)].ravel() for offset in itertools.product((0, 1), repeat=len(grid))]
+    )
     index = own[:, None, :] + np.arange(h.rows)[None, :, None] * points.size  # (corner, channel, point)
     gathered = program.gather(h, index.reshape(corners, -1))
     return program.reshape(program.linear(gathered, np.full((1, corners), 1 / corners)), h.rows, own.shape[1])

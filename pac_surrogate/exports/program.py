@@ -287,9 +287,7 @@ class Program:
         """Add a `Clamp` step; none if there are no bounds."""
         if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
             return value
-        return self._add(
-            Clamp(value, lower.reshape(-1, 1), upper.reshape(-1, 1)), value.rows, value.columns, value.double
-        )
+        return self._add(Clamp(value, lower.reshape(-1, 1), upper.reshape(-1, 1)), value.rows, value.columns, value.double)
 
     def not_negative(self, value: Value) -> Value:
         """Replace numbers below 0, which only rounding makes, by 0."""

@@ -163,9 +163,7 @@ def test_what_is_not_a_number_reaches_every_output(activation):
 def test_columns_follow_the_layout_of_the_arrays():
     surrogate = source()
     x = inputs_of(surrogate)
-    swapped = program_of(
-        surrogate.predictor, surrogate.scaling, surrogate.outputs, (np.array([2, 0, 1]), np.array([1, 0]))
-    )
+    swapped = program_of(surrogate.predictor, surrogate.scaling, surrogate.outputs, (np.array([2, 0, 1]), np.array([1, 0])))
     (found,) = evaluated(swapped, x[:, [1, 2, 0]])
     np.testing.assert_array_equal(found, evaluated(program(surrogate), x)[0][:, [1, 0]])
 
