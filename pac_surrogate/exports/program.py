@@ -78,7 +78,8 @@ class Gather:
     Attributes:
         value: any matrix, whose entry (i, j) has the number i * columns + j.
         index: for each entry of the result, the number of an entry of the value, or -1 for 0 (row, column).
-        window: set if a convolution begins here: the only use of the result is then a `Linear` step.
+        window: set if a convolution begins here. Where only `Linear` steps read the result, a format may compute these as
+            convolutions.
     """
 
     value: Value
@@ -213,7 +214,8 @@ class Program:
         if index.shape == (value.rows, value.columns) and np.array_equal(index.ravel(), np.arange(value.size)):
             return value
         assert index.size == 0 or -1 <= index.min() <= index.max() < value.size
-        return self._add(Gather(value, index, window), *index.shape, value.double)
+        rows, columns = index.shape
+        return self._add(Gather(value, index, window), rows, columns, value.double)
 
     def reshape(self, value: Value, rows: int, columns: int = 1) -> Value:
         """Read the entries of a value row by row as a matrix of another shape."""
@@ -275,12 +277,12 @@ class Program:
 
     def distances(self, value: Value, points: Float[np.ndarray, "n k"]) -> Value:
         """Add a `Distances` step."""
-        assert value.columns == 1 and points.shape[1] == value.rows
+        assert (value.rows, value.columns) == (points.shape[1], 1), (value, points.shape)
         return self._add(Distances(value, points), len(points), 1, value.double)
 
     def product(self, left: Value, right: Value) -> Value:
         """Add a `Product` step."""
-        assert left.columns == right.columns and left.double == right.double
+        assert (left.columns, left.double) == (right.columns, right.double), (left, right)
         return self._add(Product(left, right), left.rows, right.rows, left.double)
 
     def clamp(self, value: Value, lower: np.ndarray, upper: np.ndarray) -> Value:

@@ -101,7 +101,7 @@ def prior_of(predictor):
 
 
 def test_a_predictor_without_a_posterior_is_refused_a_deviation():
-    with pytest.raises(NotExportableError, match="a Mixture has no posterior variance.*pac.GP"):
+    with pytest.raises(NotExportableError, match=r"a Mixture has no posterior variance.*pac\.GP"):
         program(surrogates()["Mixture"], deviation=True)
 
 
