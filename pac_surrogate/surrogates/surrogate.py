@@ -30,6 +30,7 @@ from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
+from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of
 from pac_surrogate.surrogates.restored import restored
@@ -377,6 +378,34 @@ class Surrogate(Shown):
             tensors |= lacking
         check_finite("the numbers of a surrogate that is saved", tensors)
         save_tensors(path, tensors, header)
+
+    def export(self, path: str | Path, format: str, *, name: str = "surrogate", interval: bool = False) -> Exported:
+        """Write the surrogate for programs without pac_surrogate; scaling and units are inside.
+
+        The inputs and outputs are the columns of the arrays of `predict`. A sample whose inputs are not finite, or not positive
+        on a logarithmic scale, has the outputs NaN.
+
+            onnx    a file .onnx: input `x` (batch, inputs) and output `y` (batch, outputs) in float32; needs the extra `deploy`
+            numpy   a folder with an array file and a module of functions that needs NumPy alone
+            c       a folder with one header of C99 and C++ without dependencies, for float and double
+            torch   a file .pt2 of `torch.export`, in float64
+
+        Args:
+            path: the file or the folder.
+            format: onnx | numpy | c | torch.
+            name: name of the files in a folder, and of their functions.
+            interval: whether to add the standard deviation of the posterior, without noise, as the output `std`.
+
+        Returns:
+            What was written: its files, their size, and the number of numbers that are not 0.
+
+        Raises:
+            NotExportableError: if the format cannot hold the predictor, as C cannot hold a module of your own, or if there is
+                no posterior; the message names the remedy. It is a ValueError.
+            ValueError: if the format is unknown, or the name or the path does not suit it.
+            DatasetError: if a file of another kind would be replaced, or nothing can be written at the path.
+        """
+        return export(self, path, format, name=name, interval=interval)
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return everything but the allocated source as tensors and as JSON."""
