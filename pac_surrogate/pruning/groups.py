@@ -62,6 +62,11 @@ def keep_highest_groups(
                 f"lower sparsity or exempt it"
             )
     mask = keep_highest({name: groups.get(name, own) for name, own in importance.items()}, sparsity, scope=scope, exempt=exempt)
+    if emptied := [name for name in groups if not bool(mask[name].any())]:
+        raise ValueError(
+            f"sparsity {sparsity} over all layers leaves nothing of {', '.join(emptied)}: choose scope 'layer', lower sparsity "
+            f"or exempt it"
+        )
     return {name: kept.expand_as(importance[name]).contiguous() for name, kept in mask.items()}
 
 
