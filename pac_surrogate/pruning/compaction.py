@@ -12,6 +12,7 @@ from torch import Tensor
 from pac_surrogate.models import CNN, MLP, Architecture, Composite, MultiFidelity
 from pac_surrogate.models.activations import activation
 from pac_surrogate.models.weights import Mask, Weights
+from pac_surrogate.utilities.display import Shown
 
 
 def compact_network(
@@ -49,8 +50,8 @@ def compact_network(
     return smaller, found, mask
 
 
-@dataclass(frozen=True)
-class Kept:
+@dataclass(frozen=True, eq=False, repr=False)
+class Kept(Shown):
     """The units that remain.
 
     Attributes:

@@ -12,10 +12,11 @@ from pac_surrogate.models import Architecture
 from pac_surrogate.predictors import Correction, Folds, GaussianProcess, Mixture, Network, OutputGroups, Predictor
 from pac_surrogate.predictors.network import build_network
 from pac_surrogate.pruning.compaction import compact_network
+from pac_surrogate.utilities.display import Shown
 
 
-@dataclass(frozen=True)
-class Compaction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Compaction(Shown):
     """The compaction of the predictors of one surrogate.
 
     What predictors share, such as the source network below the fits of all folds, stays shared.

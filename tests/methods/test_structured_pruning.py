@@ -1,6 +1,5 @@
 """Structured pruning: PAC and the recipes prune whole groups, exact in number, and what they make compacts to what is left."""
 
-import itertools
 import math
 from dataclasses import replace
 
@@ -19,7 +18,7 @@ from pac_surrogate.methods.pruned.rigl import RigL, regrow
 from pac_surrogate.methods.pruned.soft_threshold import STR, SoftThreshold, pruned
 from pac_surrogate.methods.pruned.wood_fisher import WoodFisher
 from pac_surrogate.models.weights import prunable
-from pac_surrogate.pruning import erk_mask, erk_sparsities, magnitude_mask
+from pac_surrogate.pruning import erk_mask, erk_sparsities, fisher_blocks, magnitude_mask, wood_fisher_importance
 
 RECIPES = {
     **{"GMP": GMP(0.5, rounds=3), "AC/DC": ACDC(0.5, cycles=2), "STR": STR(0.5), "RigL": RigL(0.5, updates=2)},
@@ -121,16 +120,16 @@ def test_what_pac_allocates_compacts_and_what_it_calibrates_is_dense(granularity
     assert result.source_task().compact().network.architecture.hidden == left
 
 
-def test_masks_of_groups_are_nested_even_among_groups_of_zeros():
-    for recipe in (GMP(0.6, rounds=4, granularity="unit"), WoodFisher(0.6, rounds=4, samples=20, granularity="unit")):
-        start = wide((10, 10))
-        zeros = {name: torch.zeros_like(weight) for name, weight in start.weights.items()}
-        start = replace(start, predictor=replace(start.network, weights=zeros))  # all groups are equal, and all are alive
-        _, answers, _ = trainings(recipe, case_for(start), untrained)
-        masks = [answer.essential for answer in answers]
-        for before, after in itertools.pairwise(masks):
-            assert all(bool((after[name] <= before[name]).all()) for name in after)
-        assert pruned_groups(masks[-1], "unit") == {"hidden.0.weight": (6, 10), "hidden.1.weight": (6, 10)}
+@pytest.mark.parametrize("recipe", [GMP(0.4, rounds=1), ACDC(0.4, cycles=1), WoodFisher(0.4, rounds=1, samples=20)])
+def test_a_pruned_group_is_pruned_again_before_a_kept_group_that_is_zero(recipe):
+    start = wide((10, 10))
+    zeros = {name: torch.zeros_like(weight) for name, weight in start.weights.items()}
+    essential = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in zeros.items()}
+    essential["hidden.0.weight"][7:] = False  # all groups are 0, and those that are pruned already are the last
+    start = replace(start, predictor=replace(start.network, weights=zeros, essential=essential))
+    (asked, *_), _, _ = trainings(with_groups(recipe, "unit", 0.4), case_for(start), untrained)
+    gone = {name: torch.nonzero(~asked.plan.essential[name][:, 0])[:, 0].tolist() for name in prunable(zeros)}
+    assert gone == {"hidden.0.weight": [0, 7, 8, 9], "hidden.1.weight": [0, 1, 2, 3], "readout.weight": []}
 
 
 # What the idea of each paper becomes for groups -------------------------------------------------------------------------
@@ -149,10 +148,10 @@ def test_rigl_drops_groups_of_smallest_mean_size_and_grows_those_of_largest_mean
 
 def test_groups_at_erdos_renyi_densities_are_rounded_in_each_layer():
     weights = {"wide": torch.rand(40, 30), "narrow": torch.rand(10, 30), "bias": torch.rand(40)}
-    shares, mask = erk_sparsities(weights, 0.7), erk_mask(weights, 0.7, granularity="unit")
+    sparsities, mask = erk_sparsities(weights, 0.7), erk_mask(weights, 0.7, granularity="unit")
     for name, units in (("wide", 40), ("narrow", 10)):
-        assert int((~mask[name][:, 0]).sum()) == round(shares[name] * units)
-    assert shares["wide"] > 0.7 > shares["narrow"]
+        assert int((~mask[name][:, 0]).sum()) == round(sparsities[name] * units)
+    assert sparsities["wide"] > 0.7 > sparsities["narrow"]
     assert bool(mask["bias"].all())
 
 
@@ -197,17 +196,25 @@ def test_groups_that_a_soft_threshold_keeps_beyond_the_learned_ones_do_not_start
 
 
 def test_the_importance_of_a_group_by_wood_fisher_is_the_sum_of_its_weights_over_all_layers():
-    start = surrogate("MLP")
+    start = wide((40, 10))  # units of 9 and of 40 incoming weights, which their means would not rank alike
     case = case_for(start)
     (asked, *_), _, _ = trainings(WoodFisher(0.5, rounds=1, scope="global", granularity="unit", samples=60), case)
     scaled = start.scaling.standardise(case.source)
     x, y = torch.as_tensor(scaled.input_matrix), torch.as_tensor(scaled.output_matrix)
-    fisher = pac.pruning.fisher_blocks(start.network.module, start.weights, x, y)
-    importance = pac.pruning.wood_fisher_importance(start.weights, fisher)
-    sums = torch.cat([importance[f"hidden.{layer}.weight"].sum(1) for layer in (0, 1)])
-    kept = torch.cat([asked.plan.essential[f"hidden.{layer}.weight"][:, 0] for layer in (0, 1)])
+    fisher = fisher_blocks(start.network.module, start.weights, x, y)
+    importance = wood_fisher_importance(start.weights, fisher)
+    layers = ("hidden.0.weight", "hidden.1.weight")
+    sums, means, kept = (
+        torch.cat([of(name) for name in layers])
+        for of in (
+            lambda name: importance[name].sum(1),
+            lambda name: importance[name].mean(1),
+            lambda name: asked.plan.essential[name][:, 0],
+        )
+    )
     assert int((~kept).sum()) == round(0.5 * len(sums))
     assert float(sums[~kept].max()) < float(sums[kept].min())
+    assert float(means[~kept].max()) > float(means[kept].min())
 
 
 # Refusals ---------------------------------------------------------------------------------------------------------------

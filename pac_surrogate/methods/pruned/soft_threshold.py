@@ -154,7 +154,8 @@ def pruned(weights: Weights, parameters: Weights, sparsity: float, granularity: 
         The weights and the mask of the kept ones.
     """
     names = [name for name in weights if key(name) in parameters]
-    raw, seen = ({name: group_mean(of[name].abs(), granularity) for name in names} for of in (parameters, weights))
+    raw = {name: group_mean(parameters[name].abs(), granularity) for name in names}
+    seen = {name: group_mean(weights[name].abs(), granularity) for name in names}
     size = {name: own.numel() for name, own in raw.items()}
     nonzero = {name: int((own != 0).sum()) for name, own in seen.items()}
     total = sum(size.values())
@@ -164,7 +165,8 @@ def pruned(weights: Weights, parameters: Weights, sparsity: float, granularity: 
     for name, count in budget.items():
         (kept,) = keep_highest({name: raw[name]}, 1 - count / size[name]).values()
         mask[name] = kept.expand_as(weights[name]).contiguous()
-        below = torch.where(raw[name] < raw[name][kept].min(), raw[name], 0.0).max()
+        least = raw[name][kept].min()
+        below = torch.where(raw[name] < least, raw[name], 0.0).max()
         group = None if granularity == "weight" else raw[name]
         started[name] = torch.where(seen[name] != 0, weights[name], thresholded(parameters[name], below, group))
     return started, mask
