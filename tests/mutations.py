@@ -831,8 +831,8 @@ MUTATIONS = {
     ),
     "compaction, allocated source": (
         "pac_surrogate/surrogates/surrogate.py",
-        "folds=folds, allocated=None)",
-        "folds=folds)",
+        "allocated = self.allocated if predictor is self.predictor else None",
+        "allocated = self.allocated",
         "test_compacted",
         "given_up",
     ),

@@ -156,18 +156,20 @@ class Surrogate(Shown):
     def compact(self) -> "Surrogate":
         """Return the same surrogate with smaller networks: the units that pruning has disconnected are removed.
 
-        It predicts the same up to rounding, faster, and takes less memory and a smaller file. A hidden unit without incoming
-        weights is a constant, which is added to the biases that read it; a unit that nothing reads is removed. Only weights of
-        exactly 0 count: networks whose rows or channels are pruned as a whole become smaller (`granularity="unit"` of the
-        pruning methods), those with scattered zeros hardly. Of a CNN, the channels inside each residual block are removed.
+        It predicts the same up to the rounding of the network's precision, but faster, and is smaller in memory and on disk. A
+        hidden unit without incoming weights is a constant, which is added to the biases that read it; a unit that nothing reads
+        is removed. Only weights of exactly 0 count. Networks become smaller whose units are pruned as a whole
+        (`granularity="unit"` of the pruning methods), and hardly those with scattered zeros. Of a CNN, the channels inside each
+        residual block are removed; see `pruning.compact_network`.
 
         Intervals remain, with the fits without parts of the samples compacted as well. Closed forms of a network and modules of
-        your own stay as they are. The allocated source of PAC is given up: the mask can no longer restore it, so call
-        `source_task` before.
+        your own stay as they are. If anything is removed, the mask can no longer restore the allocated source of PAC, which is
+        given up: call `source_task` before.
         """
         compaction = Compaction(self.inputs, self.outputs)
         predictor, folds = compaction.predictor(self.predictor), compaction.folds(self.folds)
-        return dataclasses.replace(self, predictor=predictor, folds=folds, allocated=None)
+        allocated = self.allocated if predictor is self.predictor else None
+        return dataclasses.replace(self, predictor=predictor, folds=folds, allocated=allocated)
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.

@@ -115,12 +115,15 @@ def test_the_members_of_mixtures_and_groups_are_compacted():
     assert_same_predictions(made.compact(), made)
 
 
-def test_the_allocated_source_is_given_up():
-    source = pruned_source()
-    calibrated = pac.transfer(source, TARGET, method=pac.PAC(), source=SOURCE, steps=5, source_steps=5, intervals=False)
-    assert calibrated.source_task() is not None
+def test_the_allocated_source_is_given_up_if_its_mask_loses_rows_and_else_kept():
+    method, options = pac.PAC(sparsity=0.5, granularity="unit"), {"source": SOURCE, "source_steps": 5, "intervals": False}
+    untrained = pac.transfer(pruned_source(), TARGET, method=method, steps=0, **options)  # redundant weights are still 0
+    assert untrained.source_task().compact().network.architecture == pac.MLP(hidden=(4, 3))
+    assert untrained.compact().network.architecture == pac.MLP(hidden=(4, 3))
     with pytest.raises(ValueError, match="keeps no source task"):
-        calibrated.compact().source_task()
+        untrained.compact().source_task()
+    calibrated = pac.transfer(pruned_source(), TARGET, method=method, steps=5, **options)
+    assert calibrated.compact().source_task() is calibrated.source_task()
 
 
 def test_a_compacted_source_can_be_transferred():
