@@ -299,9 +299,9 @@ class Program:
         """Add a `Cast` step; none if the value has this precision."""
         return value if value.double == double else self._add(Cast(value), value.rows, value.columns, double)
 
-    def used(self) -> list[int]:
-        """Return the numbers of the steps on which the results depend, in order."""
-        needed = {value.number for value in self.results.values()}
+    def used(self, *names: str) -> list[int]:
+        """Return the numbers of the steps on which the results depend, all or those of some names, in order."""
+        needed = {self.results[name].number for name in names or self.results}
         for number in reversed(range(len(self.steps))):
             if number in needed:
                 needed |= {value.number for value in reads(self.steps[number])}
