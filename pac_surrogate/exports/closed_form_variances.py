@@ -28,7 +28,9 @@ def shared_variance(program: Program, predictor: SharedKernel, x: Value) -> Valu
         squares = program.apply("square", program.reshape(features, features.size))
         whole.append(program.linear(squares, matrix[None], bias.mean(keepdims=True)))
     for layer, variances in zip(body.layers, body.variances, strict=True):
-        own = program.add([program.constant(np.zeros((1, body.count)), like=x), *_squares(program, layer, variances, body.count)])
+        own = program.add(
+            [program.constant(np.zeros((1, body.count)), like=x), *_squares(program, layer, variances, body.count)]
+        )
         whole.append(program.linear(program.reshape(own, body.count), np.full((1, body.count), body.scale)))
     tangent = Tangent(base.network.module, base.network.weights, base.readout)
     (gram,) = tangent.shared([predictor.prior], predictor.inputs, projections=predictor.projections, seed=predictor.seed)

@@ -33,7 +33,11 @@ class Column:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON, without the infinite ones."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if isinstance(value, str) or abs(value) != float("inf")}
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if isinstance(value, str) or abs(value) != float("inf")
+        }
 
 
 @dataclass(frozen=True, eq=False)

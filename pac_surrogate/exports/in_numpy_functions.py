@@ -2,13 +2,15 @@
 
 from pac_surrogate.exports.normal import DENOMINATOR, LARGEST, NUMERATOR, SINGLE
 
-BEGINNING = '''"""A surrogate model: predictions in physical units. Only NumPy is needed, and the file NAME.npz beside this one.
+BEGINNING = '''"""Predictions of a surrogate model in physical units; written by pac_surrogate, which is not needed.
+
+Only NumPy is needed, and the file NAME.npz beside this one.
 
     import NAME
     y = NAME.predict(x)         x: array (inputs,) or (rows, inputs), in the order of NAME.INPUTS
     NAME.outside(x)             which samples lie outside the range of the training data
 
-Written by pac_surrogate, which is not needed. An input that is not a finite number gives the prediction NaN.
+An input that is not a finite number gives the prediction NaN.
 """
 
 import json

@@ -1,11 +1,11 @@
 """Networks as programs: multilayer perceptrons, convolutional networks and composites."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from pac_surrogate.exports.program import Program, Value, Window
 from pac_surrogate.models.cnn import SPACE, CNNNetwork
@@ -47,8 +47,8 @@ def _module(program: Program, module: nn.Module, arrays: Mapping[str, np.ndarray
         case _:
             kind = type(getattr(module, "module", module)).__name__
             raise NotExportableError(
-                f"{kind} is a module of your own, which only format='torch' and format='onnx' export by itself: train a network "
-                "on its predictions with surrogate.distil(model=pac.MLP(...)), and export that"
+                f"{kind} is a module of your own, of which only torch knows what it computes: train a network on its "
+                "predictions with surrogate.distil(model=pac.MLP(...)), and export that"
             )
 
 
@@ -126,7 +126,7 @@ def _cnn(program: Program, module: CNNNetwork, arrays: Mapping[str, np.ndarray],
 
 
 def patches_of(window: Window, channels: int) -> np.ndarray:
-    """Return, for each channel and place in the kernel (row) and grid point (column), the number of the entry read; -1 for 0."""
+    """Return the entry that is read for each channel and place in the kernel (row) and grid point (column); -1 for 0."""
     modes = {"periodic": "wrap", "replicate": "edge", "zero": "constant"}
     points = np.arange(np.prod(window.grid)).reshape(window.grid)
     border = {"constant_values": -1} if window.padding == "zero" else {}
@@ -142,7 +142,9 @@ def _halved(program: Program, h: Value, grid: tuple[int, ...]) -> Value:
     """Average pairs of neighbours on each axis."""
     corners = 2 ** len(grid)
     points = np.arange(np.prod(grid)).reshape(grid)
-    own = np.stack([points[tuple(slice(o, None, 2) for o in offset)].ravel() for offset in itertools.product((0, 1), repeat=len(grid))])
+    own = np.stack(
+        [points[tuple(slice(o, None, 2) for o in offset)].ravel() for offset in itertools.product((0, 1), repeat=len(grid))]
+    )
     index = own[:, None, :] + np.arange(h.rows)[None, :, None] * points.size  # (corner, channel, point)
     gathered = program.gather(h, index.reshape(corners, -1))
     return program.reshape(program.linear(gathered, np.full((1, corners), 1 / corners)), h.rows, own.shape[1])

@@ -6,6 +6,7 @@ a vector has one column, and a field has a row for each channel and a column for
 double precision, whatever the precision of the inputs: a step computes in the precision of its result.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -78,7 +79,8 @@ class Gather:
     Attributes:
         value: any matrix, whose entry (i, j) has the number i * columns + j.
         index: for each entry of the result, the number of an entry of the value, or -1 for 0 (row, column).
-        window: set if a convolution begins here: the only use of the result is then a `Linear` step.
+        window: set if a convolution begins here. Where only `Linear` steps read the result, a format may compute these as
+            convolutions.
     """
 
     value: Value
@@ -178,6 +180,8 @@ Step: TypeAlias = Linear | Gather | Apply | Combine | Scale | Join | Distances |
 class Program:
     """A list of steps, to which each method adds one and returns its value.
 
+    A step that equals an earlier one is not added again: networks that several parts of a prediction share are evaluated once.
+
     Attributes:
         x: the input, a column of physical numbers in double precision.
         steps: the steps, each of which reads the input and values of earlier steps.
@@ -190,8 +194,15 @@ class Program:
         self.steps: list[Step] = []
         self.values: list[Value] = []
         self.results: dict[str, Value] = {}
+        self._known: dict[tuple[object, ...], Value] = {}
 
     def _add(self, step: Step, rows: int, columns: int, double: bool) -> Value:
+        key = (type(step), rows, columns, double, *map(_content, vars(step).values()))
+        if key not in self._known:
+            self._known[key] = self._new(step, rows, columns, double)
+        return self._known[key]
+
+    def _new(self, step: Step, rows: int, columns: int, double: bool) -> Value:
         value = Value(len(self.steps), rows, columns, double)
         self.steps.append(step)
         self.values.append(value)
@@ -213,7 +224,8 @@ class Program:
         if index.shape == (value.rows, value.columns) and np.array_equal(index.ravel(), np.arange(value.size)):
             return value
         assert index.size == 0 or -1 <= index.min() <= index.max() < value.size
-        return self._add(Gather(value, index, window), *index.shape, value.double)
+        rows, columns = index.shape
+        return self._add(Gather(value, index, window), rows, columns, value.double)
 
     def reshape(self, value: Value, rows: int, columns: int = 1) -> Value:
         """Read the entries of a value row by row as a matrix of another shape."""
@@ -275,21 +287,19 @@ class Program:
 
     def distances(self, value: Value, points: Float[np.ndarray, "n k"]) -> Value:
         """Add a `Distances` step."""
-        assert value.columns == 1 and points.shape[1] == value.rows
+        assert (value.rows, value.columns) == (points.shape[1], 1), (value, points.shape)
         return self._add(Distances(value, points), len(points), 1, value.double)
 
     def product(self, left: Value, right: Value) -> Value:
         """Add a `Product` step."""
-        assert left.columns == right.columns and left.double == right.double
+        assert (left.columns, left.double) == (right.columns, right.double), (left, right)
         return self._add(Product(left, right), left.rows, right.rows, left.double)
 
     def clamp(self, value: Value, lower: np.ndarray, upper: np.ndarray) -> Value:
         """Add a `Clamp` step; none if there are no bounds."""
         if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
             return value
-        return self._add(
-            Clamp(value, lower.reshape(-1, 1), upper.reshape(-1, 1)), value.rows, value.columns, value.double
-        )
+        return self._add(Clamp(value, lower.reshape(-1, 1), upper.reshape(-1, 1)), value.rows, value.columns, value.double)
 
     def not_negative(self, value: Value) -> Value:
         """Replace numbers below 0, which only rounding makes, by 0."""
@@ -301,11 +311,27 @@ class Program:
 
     def used(self, *names: str) -> list[int]:
         """Return the numbers of the steps on which the results depend, all or those of some names, in order."""
-        needed = {self.results[name].number for name in names or self.results}
-        for number in reversed(range(len(self.steps))):
+        return self._behind(*(self.results[name] for name in names or self.results))
+
+    def between(self, first: Value, last: Value) -> list[int]:
+        """Return the numbers of the steps that make one value from another, in order."""
+        before = {*self._behind(first), first.number}
+        return [number for number in self._behind(last) if number not in before]
+
+    def _behind(self, *values: Value) -> list[int]:
+        """Return the numbers of the steps that make some values, in order."""
+        needed = {value.number for value in values}
+        for number in reversed(range(max(needed, default=-1) + 1)):
             if number in needed:
                 needed |= {value.number for value in reads(self.steps[number])}
         return sorted(needed - {-1})
+
+
+def _content(value: object) -> object:
+    """Return what tells whether two values of a step are equal."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).digest()
+    return value
 
 
 def reads(step: Step) -> tuple[Value, ...]:

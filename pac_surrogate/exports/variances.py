@@ -8,7 +8,6 @@ from pac_surrogate.exports.closed_form_variances import block_variance, shared_v
 from pac_surrogate.exports.covariances import (
     array,
     components_of_members,
-    components_of_processes,
     covariance,
     discrepancy,
     process_covariance,
