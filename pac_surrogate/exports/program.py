@@ -309,9 +309,9 @@ class Program:
         """Add a `Cast` step; none if the value has this precision."""
         return value if value.double == double else self._add(Cast(value), value.rows, value.columns, double)
 
-    def used(self) -> list[int]:
-        """Return the numbers of the steps on which the results depend, in order."""
-        return self._behind(*self.results.values())
+    def used(self, *names: str) -> list[int]:
+        """Return the numbers of the steps on which the results depend, all or those of some names, in order."""
+        return self._behind(*(self.results[name] for name in names or self.results))
 
     def between(self, first: Value, last: Value) -> list[int]:
         """Return the numbers of the steps that make one value from another, in order."""
