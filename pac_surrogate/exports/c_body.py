@@ -140,7 +140,8 @@ class _Body:
                     first = str(int(first) + one.size)
             case Distances():
                 table = self._table("points", value, panelled(step.points))
-                self._kernel("distances", value, step.value.rows, value.rows, pointer(step.value), table, 0, self.memory.place(value))
+                zero = self._table("zero", value, np.zeros(1))
+                self._kernel("distances", value, step.value.rows, value.rows, pointer(step.value), table, zero, self.memory.place(value))
             case Product():
                 shapes = (step.left.rows, step.right.rows, step.left.columns)
                 self._kernel("product", value, *shapes, pointer(step.left), pointer(step.right), self.memory.place(value))

@@ -15,6 +15,7 @@ reduces the largest one. a R(a) increases beyond 6 too. With the rounding of sin
 erf(a / sqrt(2)) by at most 9e-8, which is 1.5 spacings of the numbers below 1.
 """
 
+from collections.abc import Mapping
 from string import Template
 
 POWER = (1.0, 0.693147203, 0.240226479, 0.0555033247, 0.00961843736, 0.0013398875, 0.000153533631)
@@ -22,6 +23,7 @@ TAIL = (
     *(1.15110412, 0.459223882, 0.0524215116, -0.00689695903, -6.31522367e-05),
     *(0.000324071699, -9.45571592e-05, 1.52123211e-05, -1.3898687e-06, 5.62642435e-08),
 )
+FARTHEST = 9.0  # beyond it, the functions of a have the value at this number
 
 
 def _horner(coefficients: tuple[float, ...], variable: str) -> str:
@@ -32,38 +34,58 @@ def _horner(coefficients: tuple[float, ...], variable: str) -> str:
     return text
 
 
+# Comparisons with constants would be branches, where compilers prepare the results for the constants and do not vectorise
+# the loop. Integers have minima without branches, and the bits of numbers are ordered as the numbers are.
+_BOUNDED = """
+/* z moved into -limit ... limit; one of the ends if z is NaN. */
+static inline float ${n}_bounded(float z, float limit)
+{
+    int32_t bits, sign, size, most;
+    memcpy(&bits, &z, sizeof bits);
+    memcpy(&most, &limit, sizeof most);
+    size = bits & 0x7fffffff;
+    sign = bits ^ size;
+    size = size < most ? size : most;
+    bits = size | sign;
+    memcpy(&z, &bits, sizeof z);
+    return z;
+}
+"""
 _POWER = f"""
-/* 2^p for p between -126 and 127, and the nearer end beyond; the number at the lower end if p is NaN. */
+/* 2^p for p between -126 and 127. */
 static inline float ${{n}}_power(float p)
 {{
-    float f, scale;
-    int32_t k;
-    p = p > -126.0f ? p : -126.0f;
-    p = p < 127.0f ? p : 127.0f;
-    k = (int32_t)(p + 127.5f);
-    f = p - (float)(k - 127);
+    int32_t k = (int32_t)(p + 127.5f);
+    const float f = p - (float)(k - 127);
+    float scale;
     k *= 8388608; /* into the bits of the exponent */
     memcpy(&scale, &k, sizeof scale);
     return ({_horner(POWER, "f")}) * scale;
 }}
 """
-# erfc(|z| / sqrt(2)); from 30 on, the bound of the powers is returned.
+# erfc(a / sqrt(2)) for a between 0 and FARTHEST, where it is 2^-LOW.
 _TAIL = f"""
-static inline float ${{n}}_tail(float z)
+static inline float ${{n}}_tail(float a)
 {{
-    const float size = fabsf(z), a = size < 30.0f ? size : 30.0f;
     return ${{n}}_power(-a * ({_horner(TAIL, "a")}));
+}}
+"""
+_GELU = f"""
+/* z (1 + erf(z / sqrt(2))) / 2 = max(z, 0) - |z| erfc(|z| / sqrt(2)) / 2, where nothing cancels for negative z. */
+static inline float ${{n}}_normal_part(float z)
+{{
+    const float a = fabsf(${{n}}_bounded(z, {FARTHEST}f));
+    return 0.5f * ((z + fabsf(z)) - a * ${{n}}_tail(a));
 }}
 """
 _SINGLE = {
     "relu": "z < 0.0f ? 0.0f : z",
-    # z (1 + erf(z / sqrt(2))) / 2 = max(z, 0) - |z| erfc(|z| / sqrt(2)) / 2, where nothing cancels for negative z
-    "gelu": "(z < 0.0f ? 0.0f : z) - 0.5f * (fabsf(z) < 30.0f ? fabsf(z) : 30.0f) * ${n}_tail(z)",
-    "silu": "z / (1.0f + ${n}_power(-1.44269504f * z))",
+    "gelu": "${n}_normal_part(z)",
+    "silu": "z / (1.0f + ${n}_power(-1.44269504f * ${n}_bounded(z, 87.0f)))",
     "tanh": "${n}_hyperbolic(z)",
     "slope of relu": "z > 0.0f ? 1.0f : 0.0f",
     "slope of gelu": "${n}_normal(z)",
-    "slope of silu": "${n}_of_sigmoid_f(z, 1.0f / (1.0f + ${n}_power(-1.44269504f * z)))",
+    "slope of silu": "${n}_of_sigmoid_f(z, 1.0f / (1.0f + ${n}_power(-1.44269504f * ${n}_bounded(z, 87.0f))))",
     "slope of tanh": "1.0f - ${n}_hyperbolic(z) * ${n}_hyperbolic(z)",
     "exp": "expf(z)",
     "log": "z > 0.0f ? logf(z) : NAN",
@@ -71,19 +93,27 @@ _SINGLE = {
     "square": "z * z",
 }
 _HYPERBOLIC = """
+/* tanh(z): its size has the sign of z, or all bits of NaN if z is NaN, whose bits are above those of infinity. */
 static inline float ${n}_hyperbolic(float z)
 {
-    const float e = ${n}_power(-2.88539008f * fabsf(z)), size = (1.0f - e) / (1.0f + e);
-    return z != z ? z : z < 0.0f ? -size : size;
+    const float e = ${n}_power(-2.88539008f * fabsf(${n}_bounded(z, 43.0f)));
+    float size = (1.0f - e) / (1.0f + e);
+    int32_t bits, own;
+    memcpy(&bits, &z, sizeof bits);
+    memcpy(&own, &size, sizeof own);
+    own |= bits ^ (bits & 0x7fffffff);
+    own |= -((bits & 0x7fffffff) > 0x7f800000) & 0x7fc00000;
+    memcpy(&size, &own, sizeof size);
+    return size;
 }
 """
 # Distribution function of the normal distribution, and z times its density.
-_NORMAL = """
-static inline float ${n}_normal(float z)
-{
-    const float half = 0.5f * ${n}_tail(z);
-    return (z < 0.0f ? half : 1.0f - half) + z * (0.398942280f * ${n}_power(-0.721347520f * z * z));
-}
+_NORMAL = f"""
+static inline float ${{n}}_normal(float z)
+{{
+    const float a = fabsf(${{n}}_bounded(z, {FARTHEST}f)), half = 0.5f * ${{n}}_tail(a);
+    return (z < 0.0f ? half : 1.0f - half) + z * (0.398942280f * ${{n}}_power(-0.721347520f * a * a));
+}}
 """
 _SLOPE = """
 static inline $T ${n}_of_sigmoid_$s($T z, $T sigmoid)
@@ -131,9 +161,21 @@ def function(prefix: str, name: str, suffix: str) -> list[tuple[str, str]]:
         return Template(template).substitute(names | more)
 
     formula = (_SINGLE if suffix == "f" else _DOUBLE)[name]
-    calls = {"power": _POWER, "tail": _TAIL, "normal": _NORMAL, "hyperbolic": _HYPERBOLIC, "of_sigmoid": _SLOPE}
-    needed = {called for called in calls if f"${{n}}_{called}" in formula}
-    needed |= {"tail"} if "normal" in needed else set()
-    needed |= {"power"} if {"tail", "hyperbolic"} & needed else set()
+    calls = {
+        **{"bounded": _BOUNDED, "power": _POWER, "tail": _TAIL, "normal_part": _GELU, "normal": _NORMAL},
+        **{"hyperbolic": _HYPERBOLIC, "of_sigmoid": _SLOPE},
+    }
+    needed = _called(formula, calls)
     found = [(f"{called}_{suffix}", fill(text)) for called, text in calls.items() if called in needed]
     return [*found, (f"{role}_{suffix}", fill(_APPLY, role=role, formula=fill(formula)))]
+
+
+def _called(text: str, functions: Mapping[str, str]) -> set[str]:
+    """Return the names of the functions that a text calls, and that these call."""
+    found = {name for name in functions if f"${{n}}_{name}(" in text or f"${{n}}_{name}_" in text}
+    return found.union(*(_called(_inner(functions[name]), functions) for name in found))
+
+
+def _inner(text: str) -> str:
+    """Return the body of a function."""
+    return text.rpartition(")\n{")[2]

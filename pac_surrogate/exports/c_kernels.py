@@ -12,26 +12,26 @@ TYPES = {"f": ("float", "float"), "m": ("double", "float"), "d": ("double", "dou
 PANELS = (32, 16, 8, 4)  # numbers of outputs whose sums are held in registers together
 WIDEST = {"f": 32, "m": 16, "d": 16}  # 8 registers of 128 bits
 
-# Sums for N outputs at once: x has one number for each k, w has N numbers for each k, `stride` apart.
+# Sums for N outputs at once: x has one number for each k, w has N numbers for each k, `stride` apart. Sums begin with 0 and
+# the bias is added at the end, because GCC would copy initial values as a block of memory, and leave the sums there.
 _PANEL = """
-static inline void ${n}_${role}_panel_${N}_$s(int inputs, const $X *x, const $Y *w, int stride, $T *sums)
+static inline void ${n}_${role}_panel_${N}_$s(int inputs, const $X *x, const $Y *w, int stride, const $W *bias, $T *y)
 {
-    $T own[$N];
+    $T sums[$N] = {0};
     int j, k;
-    for (j = 0; j < $N; j++)
-        own[j] = sums[j];
     for (k = 0; k < inputs; k++, w += stride) {
         const $T one = x[k];
         for (j = 0; j < $N; j++)
             $term
     }
     for (j = 0; j < $N; j++)
-        sums[j] = own[j];
+        y[j] = sums[j] + $bias;
 }
 """
-_TERMS = {
-    "linear": "own[j] += one * w[j];",
-    "distances": "own[j] += (one - w[j]) * (one - w[j]);",
+_TERMS = {  # a term of a sum, and its bias
+    "linear": ("sums[j] += one * w[j];", "bias[j]"),
+    "tile": ("sums[j] += one * w[j];", "*bias"),
+    "distances": ("sums[j] += (one - w[j]) * (one - w[j]);", "*bias"),
 }
 
 # Eight partial sums, which are added in a fixed order.
@@ -53,32 +53,30 @@ static inline $T ${n}_dot_$s(int size, const $T *x, const $W *w)
 _PANELLED = """
 static inline void ${n}_${role}_$s(int inputs, int outputs, const $T *x, const $W *w, const $W *bias, $T *y)
 {
-    int j = 0, width, part;
-    for (j = 0; j < outputs; j++)
-        y[j] = bias ? bias[j] : 0;
+    int j, width, part;
     for (j = 0; outputs - j >= 4; j += width, w += width * inputs) {
         width = outputs - j >= 32 ? 32 : outputs - j >= 16 ? 16 : outputs - j >= 8 ? 8 : 4;
         if (width >= $widest)
             for (part = 0; part < width; part += $widest)
-                ${n}_${role}_panel_${widest}_$s(inputs, x, w + part, width, y + j + part);
+                ${n}_${role}_panel_${widest}_$s(inputs, x, w + part, width, $bias_of_part, y + j + part);
         else if (width == 16)
-            ${n}_${role}_panel_16_$s(inputs, x, w, 16, y + j);
+            ${n}_${role}_panel_16_$s(inputs, x, w, 16, $bias, y + j);
         else if (width == 8)
-            ${n}_${role}_panel_8_$s(inputs, x, w, 8, y + j);
+            ${n}_${role}_panel_8_$s(inputs, x, w, 8, $bias, y + j);
         else
-            ${n}_${role}_panel_4_$s(inputs, x, w, 4, y + j);
+            ${n}_${role}_panel_4_$s(inputs, x, w, 4, $bias, y + j);
     }
     for (; j < outputs; j++, w += inputs)
         $single
 }
 """
-_SINGLES = {
-    "linear": "y[j] += ${n}_dot_$s(inputs, x, w);",
-    "distances": """{
-            int k;
-            for (k = 0; k < inputs; k++)
-                y[j] += (x[k] - w[k]) * (x[k] - w[k]);
-        }""",
+_SINGLES = {  # one output, and the biases of panels
+    "linear": ("y[j] = ${n}_dot_$s(inputs, x, w) + bias[j];", "bias + j", "bias + j + part"),
+    "distances": (
+        """for (y[j] = 0, part = 0; part < inputs; part++)
+            y[j] += (x[part] - w[part]) * (x[part] - w[part]);""",
+        *("bias", "bias"),
+    ),
 }
 
 # A tile holds the inputs of $N columns side by side, so that one panel gives one output at all of them.
@@ -90,9 +88,7 @@ static inline void ${n}_tiled_${N}_$s(int inputs, int outputs, int columns, int 
     int o, l;
     for (o = 0; o < outputs; o++) {
         $T sums[$N];
-        for (l = 0; l < $N; l++)
-            sums[l] = bias[o];
-        ${n}_tile_panel_${N}_$s(inputs, w + o * inputs, tile, $N, sums);
+        ${n}_tile_panel_${N}_$s(inputs, w + o * inputs, tile, $N, bias + o, sums);
         for (l = 0; l < filled; l++)
             y[o * columns + first + l] = sums[l];
     }
@@ -235,16 +231,17 @@ def kernel(prefix: str, name: str, suffix: str, width: int = 0) -> list[tuple[st
         return Template(template).substitute(names | more)
 
     def panel(role: str, size: int) -> tuple[str, str]:
-        term = _TERMS["distances" if role == "distances" else "linear"]
+        term, bias = _TERMS[role]
         types = (constant, value) if role == "tile" else (value, constant)
-        made = fill(_PANEL, N=str(size), role=role, term=term, X=types[0], Y=types[1])
+        made = fill(_PANEL, N=str(size), role=role, term=term, bias=bias, X=types[0], Y=types[1])
         return f"{role}_panel_{size}_{suffix}", made
 
     dot = (f"dot_{suffix}", fill(_DOT))
     match name:
         case "linear" | "distances":
             needed = [panel(name, size) for size in PANELS if size <= WIDEST[suffix]]
-            made = fill(_PANELLED, role=name, single=fill(_SINGLES[name]))
+            single, bias, part = _SINGLES[name]
+            made = fill(_PANELLED, role=name, single=fill(single), bias=bias, bias_of_part=part)
             return [*needed, *([dot] if name == "linear" else []), (f"{name}_{suffix}", made)]
         case "columns" | "convolve":
             size = str(width)
