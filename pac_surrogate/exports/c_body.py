@@ -37,13 +37,16 @@ class Parts:
     prefix: str
     tables: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    _known: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
     def table(self, role: str, number: int, array: np.ndarray, *, double: bool) -> str:
-        """Return the name of a table of a step's constants."""
-        name = f"{self.prefix}_{role}_{number}"
-        if name not in self.tables:
-            self.tables[name] = table_of(name, array, double=double)
-        return name
+        """Return the name of a table of a step's constants; equal tables are one."""
+        kept = np.asarray(array, dtype=array.dtype if array.dtype.kind in "iu" else np.float64 if double else np.float32)
+        same = (kept.dtype.str, kept.tobytes())
+        if same not in self._known:
+            self._known[same] = f"{self.prefix}_{role}_{number}"
+            self.tables[self._known[same]] = table_of(self._known[same], array, double=double)
+        return self._known[same]
 
     def call(self, needed: list[tuple[str, str]], *arguments: object) -> str:
         """Return a call of the last of some functions."""
@@ -141,7 +144,9 @@ class _Body:
             case Distances():
                 table = self._table("points", value, panelled(step.points))
                 zero = self._table("zero", value, np.zeros(1))
-                self._kernel("distances", value, step.value.rows, value.rows, pointer(step.value), table, zero, self.memory.place(value))
+                self._kernel(
+                    "distances", value, step.value.rows, value.rows, pointer(step.value), table, zero, self.memory.place(value)
+                )
             case Product():
                 shapes = (step.left.rows, step.right.rows, step.left.columns)
                 self._kernel("product", value, *shapes, pointer(step.left), pointer(step.right), self.memory.place(value))
@@ -183,6 +188,9 @@ class _Body:
 
     def _gather(self, step: Gather, value: Value) -> None:
         source, address = self.memory.pointer(step.value), self.memory.place(value)
+        if (step.index < 0).all():
+            self._loop(value.size, f"({address})[i] = 0;")
+            return
         if (pattern := strides_of(step.index.ravel())) is not None:
             self._nested(source, address, *pattern)
             return
@@ -236,4 +244,3 @@ def strides_of(index: np.ndarray, deepest: int = 6) -> tuple[int, list[tuple[int
         loops.insert(0, (length, int(steps[0])))
         index = blocks[:, 0]
     return int(index[0]), loops
-

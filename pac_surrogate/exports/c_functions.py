@@ -23,7 +23,7 @@ TAIL = (
     *(1.15110412, 0.459223882, 0.0524215116, -0.00689695903, -6.31522367e-05),
     *(0.000324071699, -9.45571592e-05, 1.52123211e-05, -1.3898687e-06, 5.62642435e-08),
 )
-FARTHEST = 9.0  # beyond it, the functions of a have the value at this number
+FARTHEST = 9.0  # of a, where erfc(a / sqrt(2)) is 0 in comparison with 1; it is taken for all beyond
 
 
 def _horner(coefficients: tuple[float, ...], variable: str) -> str:
@@ -63,7 +63,7 @@ static inline float ${{n}}_power(float p)
     return ({_horner(POWER, "f")}) * scale;
 }}
 """
-# erfc(a / sqrt(2)) for a between 0 and FARTHEST, where it is 2^-LOW.
+# erfc(a / sqrt(2)) for a between 0 and FARTHEST, where the power is 2^-69.
 _TAIL = f"""
 static inline float ${{n}}_tail(float a)
 {{
@@ -85,7 +85,7 @@ _SINGLE = {
     "tanh": "${n}_hyperbolic(z)",
     "slope of relu": "z > 0.0f ? 1.0f : 0.0f",
     "slope of gelu": "${n}_normal(z)",
-    "slope of silu": "${n}_of_sigmoid_f(z, 1.0f / (1.0f + ${n}_power(-1.44269504f * ${n}_bounded(z, 87.0f))))",
+    "slope of silu": "${n}_sigmoidal(z, ${n}_power(-1.44269504f * ${n}_bounded(z, 87.0f)))",
     "slope of tanh": "1.0f - ${n}_hyperbolic(z) * ${n}_hyperbolic(z)",
     "exp": "expf(z)",
     "log": "z > 0.0f ? logf(z) : NAN",
@@ -111,14 +111,22 @@ static inline float ${n}_hyperbolic(float z)
 _NORMAL = f"""
 static inline float ${{n}}_normal(float z)
 {{
-    const float a = fabsf(${{n}}_bounded(z, {FARTHEST}f)), half = 0.5f * ${{n}}_tail(a);
+    const float half = 0.5f * ${{n}}_tail(fabsf(${{n}}_bounded(z, {FARTHEST}f))), a = ${{n}}_bounded(z, 13.0f);
     return (z < 0.0f ? half : 1.0f - half) + z * (0.398942280f * ${{n}}_power(-0.721347520f * a * a));
 }}
 """
-_SLOPE = """
-static inline $T ${n}_of_sigmoid_$s($T z, $T sigmoid)
+_OF_SIGMOID = """
+static inline double ${n}_of_sigmoid(double z, double sigmoid)
 {
     return sigmoid * (1 + z * (1 - sigmoid));
+}
+"""
+_SIGMOIDAL = """
+/* The same from e = exp(-z): 1 - sigmoid is e sigmoid, whose digits are not cancelled. */
+static inline float ${n}_sigmoidal(float z, float e)
+{
+    const float sigmoid = 1.0f / (1.0f + e);
+    return sigmoid * (1.0f + z * (e * sigmoid));
 }
 """
 _DOUBLE = {
@@ -128,7 +136,7 @@ _DOUBLE = {
     "tanh": "tanh(z)",
     "slope of relu": "z > 0 ? 1 : 0",
     "slope of gelu": "0.5 * (1 + erf(z * 0.70710678118654752)) + z * exp(-0.5 * z * z) * 0.39894228040143268",
-    "slope of silu": "${n}_of_sigmoid_d(z, 1 / (1 + exp(-z)))",
+    "slope of silu": "${n}_of_sigmoid(z, 1 / (1 + exp(-z)))",
     "slope of tanh": "1 - tanh(z) * tanh(z)",
     "exp": "exp(z)",
     "log": "z > 0 ? log(z) : NAN",
@@ -163,7 +171,7 @@ def function(prefix: str, name: str, suffix: str) -> list[tuple[str, str]]:
     formula = (_SINGLE if suffix == "f" else _DOUBLE)[name]
     calls = {
         **{"bounded": _BOUNDED, "power": _POWER, "tail": _TAIL, "normal_part": _GELU, "normal": _NORMAL},
-        **{"hyperbolic": _HYPERBOLIC, "of_sigmoid": _SLOPE},
+        **{"hyperbolic": _HYPERBOLIC, "of_sigmoid": _OF_SIGMOID, "sigmoidal": _SIGMOIDAL},
     }
     needed = _called(formula, calls)
     found = [(f"{called}_{suffix}", fill(text)) for called, text in calls.items() if called in needed]

@@ -141,11 +141,9 @@ class Memory:
 
 
 def _convolves(step: Step, users: Sequence[Step]) -> bool:
-    """Whether a step gathers the neighbours that a convolution on one or two axes reads."""
+    """Whether a step gathers neighbours on one or two axes, which only convolutions read."""
     if not (isinstance(step, Gather) and step.window is not None and len(step.window.grid) in (1, 2)):
         return False
     channels, rest = divmod(step.value.size, int(np.prod(step.window.grid)))
-    alone = len(users) == 1 and isinstance(users[0], Linear)
-    return alone and rest == 0 and np.array_equal(step.index, patches_of(step.window, channels))
-
-
+    only = all(isinstance(user, Linear) for user in users)
+    return only and rest == 0 and np.array_equal(step.index, patches_of(step.window, channels))

@@ -156,14 +156,18 @@ def header(export: Export) -> str:
     names = {"n": export.name, "N": export.name.upper()}
 
     def fill(template: str, **more: object) -> str:
-        braced = template.replace("$name_", "${name}_").replace("$n_", "${n}_").replace("$N_", "${N}_").replace("$real_", "${real}_")
+        braced = (
+            template.replace("$name_", "${name}_").replace("$n_", "${n}_").replace("$N_", "${N}_").replace("$real_", "${real}_")
+        )
         return Template(braced).substitute(names | {name: str(value) for name, value in more.items()})
 
     deviation = f"\n   {export.name}_std_double(x, y, std) and so on add the standard deviations of the outputs."
     head = fill(
         _HEAD,
         deviation=deviation if len(export.program.results) > 1 else "",
-        where=f"which lie in static memory of each thread; -D{names['N']}_STORAGE= puts them on the stack" if large else "which lie on the stack",
+        where=f"which lie in static memory of each thread; -D{names['N']}_STORAGE= puts them on the stack"
+        if large
+        else "which lie on the stack",
         about="\n".join(f"   {line}" for line in comment(export.about)),
         storage=fill(_BY_THREAD if large else _ON_STACK),
         inputs=len(export.inputs),
@@ -182,7 +186,10 @@ def header(export: Export) -> str:
         )
         for name, real, results, body in bodies
     ]
-    described = [*_columns(f"{export.name}_input", export.inputs, ranges=True), *_columns(f"{export.name}_output", export.outputs)]
+    described = [
+        *_columns(f"{export.name}_input", export.inputs, ranges=True),
+        *_columns(f"{export.name}_output", export.outputs),
+    ]
     return "\n".join([head, *described, *parts.tables.values()]) + "".join(
         [*parts.functions.values(), *spaces, *functions, fill(_OUTSIDE)]
     )
