@@ -31,8 +31,8 @@ from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
-from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.compacted import Compaction
+from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.origin import distilled, samples_of, validated
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of

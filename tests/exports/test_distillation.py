@@ -64,7 +64,7 @@ def test_exactly_one_of_the_categories_of_a_column_is_drawn():
 
 def test_fields_are_distilled_at_given_inputs_only():
     surrogate = cnn()
-    with pytest.raises(ValueError, match="a is a field.*pass inputs="):
+    with pytest.raises(ValueError, match=r"a is a field.*pass inputs="):
         surrogate.distil(**SHORT)
     distilled = surrogate.distil(pac.MLP(hidden=(8,)), inputs=fields(1.0), steps=50)
     assert distilled.provenance["distilled"]["samples"] == 36, "a tenth of 40 measures the error"
