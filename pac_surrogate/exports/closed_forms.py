@@ -48,7 +48,7 @@ class Base:
 
     program: Program
     network: Network
-    steps: range
+    steps: Sequence[int]
     own: Evaluated
 
     @property
@@ -59,9 +59,8 @@ class Base:
     @classmethod
     def of(cls, program: Program, base: Network, x: Value) -> "Base":
         """Add the steps of a network."""
-        first = len(program.steps)
         own = network(program, base, x)
-        return cls(program, base, range(first, len(program.steps)), own)
+        return cls(program, base, program.between(x, own.prediction), own)
 
     def along(self, change: Weights) -> list[Value]:
         """Add J(x) change, if it is not 0."""
@@ -159,8 +158,7 @@ def features_at(base: Base, samples: Float[Tensor, "sample input"]) -> Float[np.
     scratch = Program(samples.shape[1])
     features = network(scratch, base.network, scratch.x).features[-1]
     scratch.results["features"] = features
-    (known,) = ProgramModule(scratch)(samples)
-    return known.numpy().reshape(len(samples), features.rows, features.columns)
+    return ProgramModule(scratch)(samples)["features"].numpy().reshape(len(samples), features.rows, features.columns)
 
 
 def _readout(base: Base, prior: Mapping[str, np.ndarray], samples: Tensor) -> list[Value]:
@@ -198,7 +196,7 @@ def _at(base: Base, samples: Float[Tensor, "sample input"], mix: np.ndarray, nam
         if isinstance(layer.value, Value):
             scratch.results[f"derivative {place}"] = layer.value
     with torch.no_grad():
-        found = dict(zip(scratch.results, ProgramModule(scratch)(samples), strict=True))
+        found = ProgramModule(scratch)(samples)
     known = []
     for place, layer in enumerate(made):
         inner, value = layer.step.value, layer.value

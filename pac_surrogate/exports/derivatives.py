@@ -12,7 +12,9 @@ from jaxtyping import Float
 from pac_surrogate.exports.program import ACTIVATIONS, Apply, Cast, Combine, Gather, Join, Linear, Program, Scale, Value
 
 
-def along(program: Program, steps: range, result: Value, change: Mapping[str, Float[np.ndarray, "..."]]) -> Value | None:
+def along(
+    program: Program, steps: Sequence[int], result: Value, change: Mapping[str, Float[np.ndarray, "..."]]
+) -> Value | None:
     """Add J(x) change, the derivative of a value in a direction of the weights; None if it is 0 for all inputs.
 
     Args:
@@ -84,7 +86,7 @@ class Backward:
 
 
 def backward(
-    program: Program, steps: range, result: Value, mix: Float[np.ndarray, "projection output"], names: Sequence[str]
+    program: Program, steps: Sequence[int], result: Value, mix: Float[np.ndarray, "projection output"], names: Sequence[str]
 ) -> list[Backward]:
     """Add the derivatives of projections of a value by the results of the `Linear` steps that name these weights.
 
@@ -112,13 +114,13 @@ def backward(
     return made
 
 
-def _first(program: Program, steps: range, names: Sequence[str]) -> int:
+def _first(program: Program, steps: Sequence[int], names: Sequence[str]) -> int:
     """Return the number of the first step whose result depends on one of these weights."""
     for number in steps:
         step = program.steps[number]
         if isinstance(step, Linear) and step.names is not None and set(step.names) & set(names):
             return number
-    return steps.stop
+    return len(program.steps)
 
 
 def _sum(program: Program, parts: Sequence[Value | np.ndarray]) -> Value | np.ndarray:

@@ -68,17 +68,17 @@ class ProgramModule(nn.Module):
             step, double = program.steps[number], program.values[number].double
             for name, array in vars(step).items():
                 if isinstance(array, np.ndarray):
-                    kept = torch.tensor(array)
+                    kept = torch.tensor(np.ascontiguousarray(array))
                     kept = kept.to(torch.float64 if double else torch.float32) if kept.is_floating_point() else kept
                     self.register_buffer(f"{name}_{number}", kept)
 
-    def forward(self, x: Float[Tensor, "sample input"]) -> tuple[Float[Tensor, "sample _output"], ...]:
-        """Return each result of the program, in the order of their names in it, as rows of numbers."""
+    def forward(self, x: Float[Tensor, "sample input"]) -> dict[str, Float[Tensor, "sample _output"]]:
+        """Return each result of the program by its name, as rows of numbers."""
         found = {-1: x.double()[:, :, None]}
         for number in self.order:
             found[number] = self._step(number, self.program.steps[number], found)
         precision = torch.float32 if self.single else torch.float64
-        return tuple(found[value.number].flatten(1).to(precision) for value in self.program.results.values())
+        return {name: found[value.number].flatten(1).to(precision) for name, value in self.program.results.items()}
 
     def _step(self, number: int, step: Step, found: dict[int, Tensor]) -> Tensor:
         def own(value: Value) -> Tensor:

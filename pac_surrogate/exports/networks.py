@@ -47,8 +47,8 @@ def _module(program: Program, module: nn.Module, arrays: Mapping[str, np.ndarray
         case _:
             kind = type(getattr(module, "module", module)).__name__
             raise NotExportableError(
-                f"{kind} is a module of your own, of which only torch knows what it computes: train a network on its predictions "
-                "with surrogate.distil(model=pac.MLP(...)), and export that"
+                f"{kind} is a module of your own, of which only torch knows what it computes: train a network on its "
+                "predictions with surrogate.distil(model=pac.MLP(...)), and export that"
             )
 
 

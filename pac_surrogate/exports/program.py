@@ -6,6 +6,7 @@ a vector has one column, and a field has a row for each channel and a column for
 double precision, whatever the precision of the inputs: a step computes in the precision of its result.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -179,6 +180,8 @@ Step: TypeAlias = Linear | Gather | Apply | Combine | Scale | Join | Distances |
 class Program:
     """A list of steps, to which each method adds one and returns its value.
 
+    A step that equals an earlier one is not added again: networks that several parts of a prediction share are evaluated once.
+
     Attributes:
         x: the input, a column of physical numbers in double precision.
         steps: the steps, each of which reads the input and values of earlier steps.
@@ -191,8 +194,15 @@ class Program:
         self.steps: list[Step] = []
         self.values: list[Value] = []
         self.results: dict[str, Value] = {}
+        self._known: dict[tuple[object, ...], Value] = {}
 
     def _add(self, step: Step, rows: int, columns: int, double: bool) -> Value:
+        key = (type(step), rows, columns, double, *map(_content, vars(step).values()))
+        if key not in self._known:
+            self._known[key] = self._new(step, rows, columns, double)
+        return self._known[key]
+
+    def _new(self, step: Step, rows: int, columns: int, double: bool) -> Value:
         value = Value(len(self.steps), rows, columns, double)
         self.steps.append(step)
         self.values.append(value)
@@ -299,13 +309,29 @@ class Program:
         """Add a `Cast` step; none if the value has this precision."""
         return value if value.double == double else self._add(Cast(value), value.rows, value.columns, double)
 
-    def used(self) -> list[int]:
-        """Return the numbers of the steps on which the results depend, in order."""
-        needed = {value.number for value in self.results.values()}
-        for number in reversed(range(len(self.steps))):
+    def used(self, *names: str) -> list[int]:
+        """Return the numbers of the steps on which the results depend, all or those of some names, in order."""
+        return self._behind(*(self.results[name] for name in names or self.results))
+
+    def between(self, first: Value, last: Value) -> list[int]:
+        """Return the numbers of the steps that make one value from another, in order."""
+        before = {*self._behind(first), first.number}
+        return [number for number in self._behind(last) if number not in before]
+
+    def _behind(self, *values: Value) -> list[int]:
+        """Return the numbers of the steps that make some values, in order."""
+        needed = {value.number for value in values}
+        for number in reversed(range(max(needed, default=-1) + 1)):
             if number in needed:
                 needed |= {value.number for value in reads(self.steps[number])}
         return sorted(needed - {-1})
+
+
+def _content(value: object) -> object:
+    """Return what tells whether two values of a step are equal."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).digest()
+    return value
 
 
 def reads(step: Step) -> tuple[Value, ...]:

@@ -39,7 +39,7 @@ def program(surrogate, **options):
 
 
 def evaluated(program, x):
-    return [found.numpy() for found in ProgramModule(program)(torch.from_numpy(x))]
+    return [found.numpy() for found in ProgramModule(program)(torch.from_numpy(x)).values()]
 
 
 def assert_close(found, expected, surrogate, relative):
@@ -184,7 +184,7 @@ def test_derivatives_of_a_program_are_those_of_torch(name):
     change = {n: torch.randn(w.shape, generator=generator, dtype=torch.float64) for n, w in base.weights.items()}
     made = Program(x.shape[1])
     own = network(made, base, made.x)
-    steps = range(len(made.steps))
+    steps = made.between(made.x, own.prediction)
     moved = along(made, steps, own.prediction, {n: c.numpy() for n, c in change.items()})
     assert moved is not None
     mix = np.random.default_rng(0).normal(size=(2, own.prediction.rows))
@@ -194,7 +194,7 @@ def test_derivatives_of_a_program_are_those_of_torch(name):
         if not isinstance(layer.value, np.ndarray):
             made.results[f"derivative {place}"] = layer.value
     made.results["moved"] = moved
-    found = dict(zip(made.results, ProgramModule(made)(x), strict=True))
+    found = ProgramModule(made)(x)
 
     def outputs(weights, rows):
         return pac.models.evaluate(base.module, weights, rows)[0]
