@@ -31,6 +31,7 @@ from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
+from pac_surrogate.surrogates.compacted import Compaction
 from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.origin import distilled, samples_of, validated
@@ -153,6 +154,24 @@ class Surrogate(Shown):
         if self.allocated is None:
             raise ValueError("this surrogate keeps no source task: transfer with PAC, PackNet or Calibrate, or use its source")
         return self.allocated
+
+    def compact(self) -> "Surrogate":
+        """Return the same surrogate with smaller networks: the units that pruning has disconnected are removed.
+
+        It predicts the same up to the rounding of the network's precision, but faster, and is smaller in memory and on disk. A
+        hidden unit without incoming weights is a constant, which is added to the biases that read it; a unit that nothing reads
+        is removed. Only weights of exactly 0 count. Networks become smaller whose units are pruned as a whole
+        (`granularity="unit"` of the pruning methods), and hardly those with scattered zeros. Of a CNN, the channels inside each
+        residual block are removed; see `pruning.compact_network`.
+
+        Intervals remain, with the fits without parts of the samples compacted as well. Closed forms of a network and modules of
+        your own stay as they are. If anything is removed, the mask can no longer restore the allocated source of PAC, which is
+        given up: call `source_task` before.
+        """
+        compaction = Compaction(self.inputs, self.outputs)
+        predictor, folds = compaction.predictor(self.predictor), compaction.folds(self.folds)
+        allocated = self.allocated if predictor is self.predictor else None
+        return dataclasses.replace(self, predictor=predictor, folds=folds, allocated=allocated)
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.
