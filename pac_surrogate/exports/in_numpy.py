@@ -31,7 +31,9 @@ from pac_surrogate.exports.program import (
 )
 
 CACHE = 2**18  # bytes that the values of a block of samples should take, so that they stay in the processor's cache
-EFFICIENT = 256  # samples that a block should have even so if all values are vectors: products with large weights are slow for fewer
+EFFICIENT = (
+    256  # samples that a block should have even so if all values are vectors: products with large weights are slow for fewer
+)
 MEMORY = 2**25  # bytes that these may take at most
 LARGE = 1000  # numbers for each sample beyond which a value is deleted after its last use
 
