@@ -77,11 +77,10 @@ class Columns(Shown):
         # Exponentials of the other columns may be infinite; their gradient, infinity times 0, would be NaN.
         return torch.where(logarithmic, torch.where(logarithmic, values, 0.0).exp(), values)
 
-    def outside(self, values: Float[Tensor, "sample column"], margin: float = MARGIN) -> Bool[Tensor, " sample"]:
-        """Return which samples lie outside the range of the training data in any column.
+    def limits(self, margin: float = MARGIN) -> tuple[Float[Tensor, " column"], Float[Tensor, " column"]]:
+        """Return the numbers below and above which a sample lies outside the range of the training data [physical units].
 
         Args:
-            values: samples in physical units.
             margin: tolerated distance from the range as a fraction of its width; in a logarithmic column, of the logarithms.
         """
         width = self.high - self.low
@@ -94,6 +93,16 @@ class Columns(Shown):
             ratio = torch.where(ratio > 1, ratio, 1 + RESOLVED * torch.finfo(torch.float32).eps)
             low = torch.where(self.logarithmic, self.low / ratio, low)
             high = torch.where(self.logarithmic, self.high * ratio, high)
+        return low, high
+
+    def outside(self, values: Float[Tensor, "sample column"], margin: float = MARGIN) -> Bool[Tensor, " sample"]:
+        """Return which samples lie outside the range of the training data in any column.
+
+        Args:
+            values: samples in physical units.
+            margin: tolerated distance from the range, as for `limits`.
+        """
+        low, high = self.limits(margin)
         # Compared in float64: rounded to the precision of the values, a bound may fall inside the range.
         return ((values.double() < low.to(values.device)) | (values.double() > high.to(values.device))).any(1)
 
