@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Integer
 
-from pac_surrogate.engines.kernels import BLOCK, GROUP, TOGETHER, blocks_kernel, columns_kernel, has_blocks, vector_kernel
+from pac_surrogate.engines.kernels import BLOCK, GROUP, TOGETHER, columns_kernel, has_blocks, joined_kernel, vector_kernel
 from pac_surrogate.engines.layers import Layer, Map, in_single
 
 LARGEST_TILE = 64  # samples that are computed at once: their features fit into the second cache, and a row into the registers
@@ -99,23 +99,15 @@ def _product(layer: Layer) -> Callable[[Float[np.ndarray, " input"]], Float[np.n
         return dense
     in_blocks, rest = split_blocks(weight) if has_blocks() else (None, weight)
     rows = compressed_rows(rest)
-    from_rows = vector_kernel(rows[1].itemsize == 4)
+    wide, blocks = rows[1].itemsize == 4, in_blocks or ()
+    kernel = joined_kernel(in_blocks[0].shape[2], wide) if in_blocks else vector_kernel(wide)
 
     def product(h: np.ndarray) -> np.ndarray:
         z = np.empty(len(bias), dtype=np.float32)
-        from_rows(*rows, bias, h, z)
+        kernel(*rows, bias, h, z, *blocks)
         return z
 
-    if in_blocks is None:
-        return product
-    from_blocks = blocks_kernel(in_blocks[0].shape[2])
-
-    def product_in_blocks(h: np.ndarray) -> np.ndarray:
-        z = product(h)
-        from_blocks(*in_blocks, h, z)
-        return z
-
-    return product_in_blocks
+    return product
 
 
 Rows: TypeAlias = tuple[Integer[np.ndarray, " row+1"], Integer[np.ndarray, " number"], Float[np.ndarray, " number"]]

@@ -129,7 +129,8 @@ def optimised(surrogate: Any, batch_size: Any, tolerance: Any, seconds: Any) -> 
     own = {**_key(surrogate), "batch_size": batch_size, "tolerance": float(tolerance)}
     x = trial_inputs(surrogate.scaling, max(CHECKED, batch_size))
     # A full batch and another one, since engines treat them differently.
-    checked = [(part, _columns_of(surrogate, part)) for part in (x[:batch_size], x[:CHECKED])]
+    reference = _in_predict(surrogate)
+    checked = [(part, reference(part)) for part in (x[:batch_size], x[:CHECKED])]
 
     def deviation(engine: Map) -> float:
         return max(largest_deviation(surrogate.scaling, expected, engine(part)) for part, expected in checked)
@@ -170,7 +171,7 @@ def _engines(surrogate: Any, batch_size: int) -> tuple[dict[str, Callable[[], Ma
     def around(make: Callable[[], Map]) -> Callable[[], Map]:
         return lambda: in_units(make(), surrogate.scaling, surrogate.outputs)
 
-    made = {PREDICT: lambda: lambda x: _columns_of(surrogate, x), **{name: around(make) for name, make in standard.items()}}
+    made = {PREDICT: lambda: _in_predict(surrogate), **{name: around(make) for name, make in standard.items()}}
     if hasattr(surrogate, "export"):
         if installed("onnx") and installed("onnxruntime"):
             made["onnxruntime"] = lambda: _in_onnx(surrogate)
@@ -209,12 +210,15 @@ def _places(surrogate: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     return first, second
 
 
-def _columns_of(surrogate: Any, x: np.ndarray) -> np.ndarray:
-    """Predict with the columns of both sides in the order of the surrogate's variables."""
-    inputs, outputs = _places(surrogate)
-    y = surrogate.predict(x if inputs is None else x[:, np.argsort(inputs)])
-    y = y.reshape(len(x), -1)
-    return y if outputs is None else y[:, np.argsort(outputs)]
+def _in_predict(surrogate: Any) -> Map:
+    """Return `Surrogate.predict` with the columns of both sides in the order of the surrogate's variables."""
+    inputs, outputs = (None if place is None else np.argsort(place) for place in _places(surrogate))
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        y = surrogate.predict(x if inputs is None else x[:, inputs]).reshape(len(x), -1)
+        return y if outputs is None else y[:, outputs]
+
+    return predict
 
 
 def _key(surrogate: Any) -> dict[str, Any]:

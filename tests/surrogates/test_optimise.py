@@ -13,6 +13,7 @@ from cases import initial_surrogate
 
 import pac_surrogate as pac
 from pac_surrogate.data.labelled import is_labelled
+from pac_surrogate.engines import timing
 from pac_surrogate.engines.units import in_units, largest_deviation, trial_inputs
 from pac_surrogate.surrogates import optimised as module
 from pac_surrogate.surrogates.optimised import CHOICES
@@ -20,6 +21,13 @@ from pac_surrogate.surrogates.optimised import CHOICES
 GENERATOR = np.random.default_rng(0)
 TOLERANCE = 1e-5  # in deviations of the output; single precision misses 1e-6 of a network of two layers
 QUICK = {"seconds": 1e-3}
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch):
+    """Measure each engine in two blocks of a few calls: no test depends on which engine is the fastest."""
+    monkeypatch.setattr(timing, "BLOCK_SECONDS", 1e-4)
+    monkeypatch.setattr(timing, "ROUNDS", (2, 2))
 
 
 def data(samples=80):
@@ -202,6 +210,33 @@ def test_half_precision_of_the_caller_changes_nothing():
     alone = found.predict(x)
     with torch.autocast("cpu"):
         assert np.array_equal(found.predict(x), alone)
+
+
+def test_an_exported_surrogate_in_onnx_runtime_is_an_engine_in_the_order_of_arrays(monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    surrogate = exchanged(case())
+    weight = np.arange(24.0).reshape(3, 8)
+
+    def export(self, path, *, format):
+        assert (self, format) == (surrogate, "onnx")
+        kind, make = onnx.TensorProto.DOUBLE, onnx.helper.make_tensor_value_info
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+            "linear",
+            [make("x", kind, ["n", 3])],
+            [make("y", kind, ["n", 8])],
+            [onnx.numpy_helper.from_array(weight, "w")],
+        )
+        opset = [onnx.helper.make_opsetid("", 17)]
+        onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+    monkeypatch.setattr(type(surrogate), "export", export, raising=False)
+    assert "onnxruntime" in module._engines(surrogate, 1)[0]
+    found = module._in_onnx(surrogate)(GENERATOR.normal(size=(2, 3)) * 0 + np.array([[1.0, 10.0, 100.0]]))
+    # Arrays hold c, b, a and fraction, rate, u; the engine has a, b, c and u, rate, fraction.
+    y = np.array([100.0, 10.0, 1.0]) @ weight
+    assert np.array_equal(found, np.tile([*y[2:], y[1], y[0]], (2, 1)))
 
 
 # The choice -------------------------------------------------------------------------------------------------------------------
