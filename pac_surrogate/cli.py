@@ -1,4 +1,4 @@
-"""The command line: describe, validate, convert, pretrain, transfer, predict, curve, doctor."""
+"""The command line: describe, validate, convert, pretrain, transfer, predict, curve, export, doctor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -305,6 +305,24 @@ def curve(
     typer.echo(summary["median"].to_series().unstack("size").to_string(float_format="{:.4f}".format))
     if broken := int(summary["diverged"].sum()):
         typer.echo(f"{broken} runs diverged and are left out of the medians")
+
+
+@_example("pac-surrogate export adapted.safetensors --format c --out beam")
+def export(
+    surrogate: SurrogateFile,
+    out: Annotated[
+        Path, typer.Option(help="File (.onnx for onnx, .pt2 for torch) or folder (numpy, c) to write.", show_default=False)
+    ],
+    format: Annotated[str, typer.Option(help="onnx, numpy, c or torch.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Name of the files in a folder, and of their functions.")] = "surrogate",
+    interval: Annotated[
+        bool, typer.Option("--interval", help="Add the standard deviation of the posterior as the output std.")
+    ] = False,
+) -> None:
+    """Write a surrogate for programs without pac_surrogate: ONNX, a module that needs NumPy alone, a header of C, torch."""
+    exported = _load(surrogate).export(out, format, name=name, interval=interval)
+    files = ", ".join(exported.files)
+    typer.echo(f"{out}: {exported.format}, {files}, {exported.size:,} bytes, {exported.numbers:,} numbers that are not 0")
 
 
 @_example("pac-surrogate doctor")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from pac_surrogate.data.conversion import Given, as_dataset
@@ -15,15 +16,18 @@ from pac_surrogate.data.dataset import Dataset
 from pac_surrogate.data.matching import is_numbered
 from pac_surrogate.data.repeats import count_of, groups_of
 from pac_surrogate.data.scaling import Scaling, fit_scaling
+from pac_surrogate.files import Variable
 from pac_surrogate.models import Architecture, Module, as_architecture, initial_weights
 from pac_surrogate.models.size import check_size
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import build_network
 from pac_surrogate.runner import Solver
 from pac_surrogate.solvers.training import fit
+from pac_surrogate.surrogates.design import uniform_inputs
+from pac_surrogate.surrogates.origin import DISTILLED, VALIDATION
 from pac_surrogate.surrogates.own_error import own_error
 from pac_surrogate.surrogates.saved import provenance
-from pac_surrogate.surrogates.surrogate import VALIDATION, Surrogate
+from pac_surrogate.surrogates.surrogate import Surrogate
 from pac_surrogate.utilities.arguments import check_numbers, got, whole_numbers, whole_seed
 from pac_surrogate.utilities.process import own_settings
 
@@ -163,6 +167,90 @@ def pretrain_seeds(
         origin |= {VALIDATION: {**measured, "held_out": trained is not data}} if measured else {}
         surrogates.append(dataclasses.replace(found, provenance=origin))
     return surrogates
+
+
+@own_settings()
+def distil(
+    surrogate: Surrogate,
+    *,
+    model: Architecture | nn.Module | type | str | None = None,
+    inputs: Any = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    steps: int = 3000,
+    learning_rate: float = 3e-3,
+    batch_size: int = 128,
+    device: str = "auto",
+) -> Surrogate:
+    """Train a network on the predictions of a surrogate; see `Surrogate.distil`."""
+    seed, (samples, steps) = whole_seed(seed), whole_numbers(least=1, samples=samples, steps=steps)
+    (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
+    check_numbers(learning_rate=learning_rate)
+    if inputs is None:
+        rows = uniform_inputs(surrogate, samples + max(1, samples // 10), np.random.default_rng(seed))
+    else:
+        rows = surrogate.input_columns(inputs).detach().cpu().double().numpy()
+    data = _predictions(surrogate, rows)
+    trained, unseen = (data[:samples], data[samples:]) if inputs is None else _held_out(data, surrogate.scaling, HELD_OUT)
+    if not len(unseen):
+        raise ValueError(f"inputs must hold two or more different samples, got {len(rows)} equal ones")
+    (found,) = pretrain_seeds(
+        trained,
+        model=as_architecture(model),
+        seeds=(seed,),
+        steps=steps,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        valid=unseen,
+        solver=Solver(device=device),
+    )
+    kept = {key: value for key, value in surrogate.provenance.items() if key != VALIDATION}
+    ends = {"low": surrogate.scaling.inputs.low, "high": surrogate.scaling.inputs.high}
+    distilled = dataclasses.replace(
+        surrogate,
+        predictor=found.predictor,
+        scaling=Scaling(dataclasses.replace(found.scaling.inputs, **ends), found.scaling.outputs),
+        folds=None,
+        allocated=None,
+    )
+    origin = {"predictor": type(surrogate.predictor).__name__, "samples": len(trained), "steps": steps, "seed": seed}
+    added = _added_error(distilled, surrogate, np.asarray(unseen.input_matrix, dtype=np.float64))
+    return dataclasses.replace(distilled, provenance={**kept, DISTILLED: {**origin, **added}})
+
+
+def _predictions(surrogate: Surrogate, rows: Float[np.ndarray, "sample input"]) -> Dataset:
+    """Return a surrogate's predictions at some inputs as samples of its variables."""
+    predicted = surrogate.predictor.predict(surrogate.standardised(torch.from_numpy(rows))).double()
+    sides = (surrogate.inputs, rows), (surrogate.outputs, surrogate.scaling.outputs.restore(predicted).numpy())
+    x, y = (
+        {v.name: part.reshape(-1, *v.shape) for v, part in zip(own, _split(own, matrix), strict=True)} for own, matrix in sides
+    )
+    variables = (*surrogate.inputs, *surrogate.outputs)
+    return Dataset.from_arrays(
+        x,
+        y,
+        axes={v.name: v.axes for v in variables},
+        units={v.name: v.units for v in variables},
+        scaling={v.name: v.scaling for v in variables},
+    )
+
+
+def _split(variables: Sequence[Variable], matrix: Float[np.ndarray, "sample column"]) -> list[np.ndarray]:
+    return np.split(matrix, np.cumsum([variable.size for variable in variables])[:-1], axis=1)
+
+
+def _added_error(distilled: Surrogate, surrogate: Surrogate, rows: Float[np.ndarray, "sample input"]) -> dict[str, Any]:
+    """Return the root mean square of the difference of two surrogates, in deviations of the outputs of the second one."""
+    columns, x = surrogate.scaling.outputs, torch.from_numpy(rows)
+    ours, theirs = (
+        columns.standardise(one.scaling.outputs.restore(one.predictor.predict(one.standardised(x)).double()))
+        for one in (distilled, surrogate)
+    )
+    square, varies = (ours - theirs).square().mean(0), columns.deviation > 0
+    sizes = [variable.size for variable in surrogate.outputs]
+    parts = zip(surrogate.outputs, square.split(sizes), varies.split(sizes), strict=True)
+    outputs = {variable.name: float(own[kept].mean().sqrt()) for variable, own, kept in parts if bool(kept.any())}
+    return {"error": float(square[varies].mean().sqrt()), "outputs": outputs}
 
 
 def untrained(data: Dataset, model: Architecture) -> Surrogate:

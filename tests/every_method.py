@@ -43,6 +43,7 @@ METHODS = {
     "GMP": pac.SparseTransfer(pac.GMP(sparsity=0.6, rounds=3)),
     "AC/DC": pac.SparseTransfer(pac.ACDC(sparsity=0.6, cycles=2), regime="linear"),
     "STR": pac.SparseTransfer(pac.STR(sparsity=0.6)),
+    "STR, units": pac.SparseTransfer(pac.STR(sparsity=0.5, granularity="unit")),
     "RigL": pac.SparseTransfer(pac.RigL(sparsity=0.6, updates=2)),
     "WoodFisher": pac.SparseTransfer(pac.WoodFisher(sparsity=0.6, samples=20)),
     "LTH-T": pac.SparseTransfer(pac.LTHT(sparsity=0.4)),

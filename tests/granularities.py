@@ -2,7 +2,7 @@
 
 import numpy as np
 
-AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1}
+AXES = {"weight": 0, "row": 1, "kernel": -2, "channel": -1, "unit": -1}
 
 
 def grouped(tensor, granularity):

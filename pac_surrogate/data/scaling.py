@@ -77,8 +77,19 @@ class Columns(Shown):
         # Exponentials of the other columns may be infinite; their gradient, infinity times 0, would be NaN.
         return torch.where(logarithmic, torch.where(logarithmic, values, 0.0).exp(), values)
 
-    def limits(self, margin: float = MARGIN) -> tuple[Float[Tensor, " column"], Float[Tensor, " column"]]:
-        """Return the numbers below and above which a sample lies outside the range of the training data [physical units].
+    def outside(self, values: Float[Tensor, "sample column"], margin: float = MARGIN) -> Bool[Tensor, " sample"]:
+        """Return which samples lie outside the range of the training data in any column; see `ends`.
+
+        Args:
+            values: samples in physical units.
+            margin: tolerated distance from the range.
+        """
+        low, high = (end.to(values.device) for end in self.ends(margin))
+        # Compared in float64: rounded to the precision of the values, a bound may fall inside the range.
+        return ((values.double() < low) | (values.double() > high)).any(1)
+
+    def ends(self, margin: float = MARGIN) -> tuple[Float[Tensor, " column"], Float[Tensor, " column"]]:
+        """Return the numbers below and above which a column leaves the range of the training data [physical units].
 
         Args:
             margin: tolerated distance from the range as a fraction of its width; in a logarithmic column, of the logarithms.
@@ -94,17 +105,6 @@ class Columns(Shown):
             low = torch.where(self.logarithmic, self.low / ratio, low)
             high = torch.where(self.logarithmic, self.high * ratio, high)
         return low, high
-
-    def outside(self, values: Float[Tensor, "sample column"], margin: float = MARGIN) -> Bool[Tensor, " sample"]:
-        """Return which samples lie outside the range of the training data in any column.
-
-        Args:
-            values: samples in physical units.
-            margin: tolerated distance from the range, as for `limits`.
-        """
-        low, high = self.limits(margin)
-        # Compared in float64: rounded to the precision of the values, a bound may fall inside the range.
-        return ((values.double() < low.to(values.device)) | (values.double() > high.to(values.device))).any(1)
 
     def pick(self, columns: Int[Tensor, " picked"]) -> "Columns":
         """Return the scaling of some of the columns."""

@@ -35,6 +35,9 @@ class CNN:
             at the side, replicate for an insulated side).
         levels: number of times that the grid is halved; its sizes must be divisible by 2**levels.
         activation: gelu | relu | silu | tanh.
+        inner: channels between the two convolutions of each residual block: first of the blocks on the way down, level by level
+            from the finest grid, then of those on the way up, by levels likewise; () means as many as the level has.
+            `Surrogate.compact` makes blocks that are narrower inside.
     """
 
     channels: int = 24
@@ -43,6 +46,7 @@ class CNN:
     padding: str = "replicate"
     levels: int = 0
     activation: str = "gelu"
+    inner: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.channels < 1 or self.blocks < 1 or self.levels < 0:
@@ -55,6 +59,11 @@ class CNN:
         if self.padding not in list(PADDINGS):  # a list, because values without a hash must be compared too
             raise ValueError(f"unknown padding {got(self.padding)}: choose from {', '.join(PADDINGS)}")
         activation(self.activation)
+        if self.inner and (len(self.inner) != self.blocks * (2 * self.levels + 1) or min(self.inner) < 1):
+            raise ValueError(
+                f"inner must be () or a width of at least 1 for each of the {self.blocks * (2 * self.levels + 1)} residual "
+                f"blocks, got {got(self.inner)}"
+            )
 
     def build(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> "CNNNetwork":
         """Build the network for these variables, whose grid axes are x, or x and y.
@@ -95,11 +104,12 @@ class CNNNetwork(nn.Module):
             )
         convolution = nn.Conv1d if len(self.grid) == 1 else nn.Conv2d
         widths = [architecture.channels * 2**level for level in range(architecture.levels + 1)]
-        kernel = architecture.kernel
+        kernel, inner = architecture.kernel, iter(architecture.inner)
 
         def blocks(width: int) -> nn.ModuleList:
+            between = [next(inner, width) for _ in range(architecture.blocks)]
             return nn.ModuleList(
-                nn.ModuleList(convolution(width, width, kernel) for _ in range(2)) for _ in range(architecture.blocks)
+                nn.ModuleList((convolution(width, own, kernel), convolution(own, width, kernel))) for own in between
             )
 
         self.lift = convolution(sum(_channels(v) for v in inputs), widths[0], kernel)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from pac_surrogate.models.weights import Mask
+from pac_surrogate.pruning.groups import keep_highest_groups
 from pac_surrogate.pruning.importance import keep_highest, not_exempt
 
 
@@ -42,16 +43,23 @@ def erk_sparsities(weights: Mapping[str, Tensor], sparsity: float, *, exempt: Se
     return dict.fromkeys(names, 0.0)
 
 
-def erk_mask(importance: Mapping[str, Tensor], sparsity: float, *, exempt: Sequence[str] = ()) -> Mask:
+def erk_mask(
+    importance: Mapping[str, Tensor], sparsity: float, *, granularity: str = "weight", exempt: Sequence[str] = ()
+) -> Mask:
     """Mark the most important weights of each tensor as essential, at Erdős–Rényi-kernel densities.
 
     Counts are rounded so that exactly round(sparsity x N) of all N weights are pruned, and the count of each layer differs by
-    at most one from that of its own sparsity.
+    at most one from that of its own sparsity. Of larger groups (see `keep_highest_groups`), each layer prunes its own sparsity,
+    rounded to whole groups.
 
     Raises:
-        ValueError: if a layer would have no weights left.
+        ValueError: if a layer would have no weights left, or a tensor has no such groups.
     """
     mask = keep_highest(importance, 0.0, exempt=exempt)
+    if granularity != "weight":
+        for name, pruned in erk_sparsities(importance, sparsity, exempt=exempt).items():
+            mask |= keep_highest_groups({name: importance[name]}, pruned, granularity=granularity)
+        return mask
     total, gone = 0.0, 0
     for name, pruned in erk_sparsities(importance, sparsity, exempt=exempt).items():
         size = importance[name].numel()

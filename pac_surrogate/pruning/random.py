@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pac_surrogate.models.weights import Mask
-from pac_surrogate.pruning.importance import keep_highest
+from pac_surrogate.pruning.groups import keep_highest_groups
 
 
 def random_mask(
@@ -14,10 +14,13 @@ def random_mask(
     sparsity: float,
     *,
     generator: torch.Generator,
+    granularity: str = "weight",
     scope: str = "layer",
     exempt: Sequence[str] = (),
     min_keep_per_unit: int = 0,
 ) -> Mask:
     """Draw an essential mask uniformly, with the same exact count as `magnitude_mask`."""
     importance = {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
-    return keep_highest(importance, sparsity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit)
+    return keep_highest_groups(
+        importance, sparsity, granularity=granularity, scope=scope, exempt=exempt, min_keep_per_unit=min_keep_per_unit
+    )

@@ -20,11 +20,13 @@ from pac_surrogate.engines.candidates import DENSE, candidates, installed
 from pac_surrogate.engines.layers import Map
 from pac_surrogate.engines.timing import Measurement, as_table, measurements, time_in_turn
 from pac_surrogate.engines.units import in_units, largest_deviation, trial_inputs
+from pac_surrogate.exports.networks import NotExportableError
 from pac_surrogate.models.weights import fingerprint
 from pac_surrogate.utilities.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.environment import PACKAGE, processor, version_of
 
+ONNX = "onnxruntime"  # the engine that runs the exported surrogate
 PREDICT = "predict"  # the engine that is `Surrogate.predict` itself
 CHOICES = "engines"  # entry of the provenance with the choices, one for each machine and batch size
 CHECKED = 256  # samples on which an engine must agree
@@ -108,7 +110,7 @@ class Optimised(Shown):
     def _constants(self) -> tuple[Any, ...]:
         """Limits of the inputs, places of the columns of arrays on both sides or None, and logarithmic outputs."""
         scaling = self.surrogate.scaling
-        low, high = (end.numpy() for end in scaling.inputs.limits())
+        low, high = (end.numpy() for end in scaling.inputs.ends())
         return low, high, *_places(self.surrogate), np.flatnonzero(scaling.outputs.logarithmic.numpy())
 
     @cached_property
@@ -140,7 +142,12 @@ def optimised(surrogate: Any, batch_size: Any, tolerance: Any, seconds: Any) -> 
         engine = made[kept["engine"]]()
         if deviation(engine) <= tolerance:
             return Optimised(surrogate, kept["engine"], batch_size, kept["measured"], tuple(kept["notes"]), engine)
-    maps = {name: make() for name, make in made.items()}
+    maps = {name: make() for name, make in made.items() if name != ONNX}
+    if ONNX in made:
+        try:
+            maps[ONNX] = made[ONNX]()
+        except NotExportableError as error:
+            notes.append(f"{ONNX}: {error}")
     with np.errstate(all="ignore"):
         deviations = {name: deviation(engine) for name, engine in maps.items()}
     took = time_in_turn({name: _call(engine, x[:batch_size]) for name, engine in maps.items()}, seconds)
@@ -164,19 +171,17 @@ def _call(engine: Map, x: np.ndarray) -> Callable[[], Any]:
 
 def _engines(surrogate: Any, batch_size: int) -> tuple[dict[str, Callable[[], Map]], list[str]]:
     """Return functions that make the engines, between physical columns in the order of the surrogate's variables."""
-    compact = getattr(surrogate, "compact", None)
-    compacted = surrogate.predictor if compact is None else compact().predictor
-    standard, notes = candidates(surrogate.predictor, compacted, batch_size)
+    compacted = surrogate.compact()
+    standard, notes = candidates(surrogate.predictor, compacted.predictor, batch_size)
 
     def around(make: Callable[[], Map]) -> Callable[[], Map]:
         return lambda: in_units(make(), surrogate.scaling, surrogate.outputs)
 
     made = {PREDICT: lambda: _in_predict(surrogate), **{name: around(make) for name, make in standard.items()}}
-    if hasattr(surrogate, "export"):
-        if installed("onnx") and installed("onnxruntime"):
-            made["onnxruntime"] = lambda: _in_onnx(surrogate)
-        else:
-            notes.append("onnxruntime: it is not installed, or onnx is not; pip install pac_surrogate[deploy] brings both")
+    if installed("onnx") and installed("onnxruntime"):
+        made[ONNX] = lambda: _in_onnx(compacted)
+    else:
+        notes.append(f"{ONNX}: it is not installed, or onnx is not; pip install pac_surrogate[deploy] brings both")
     return made, notes
 
 
@@ -190,13 +195,11 @@ def _in_onnx(surrogate: Any) -> Map:
         path = Path(folder) / "surrogate.onnx"
         surrogate.export(path, format="onnx")
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    kind = np.float64 if given.type == "tensor(double)" else np.float32
     inputs, outputs = (None if place is None else np.argsort(place) for place in _places(surrogate))
 
     def predict(x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x if inputs is None else x[:, inputs], dtype=kind)
-        y = session.run(["y"], {given.name: x})[0].astype(np.float64)
+        x = np.asarray(x if inputs is None else x[:, inputs], dtype=np.float32)
+        y = session.run(["y"], {"x": x})[0].astype(np.float64)
         return y if outputs is None else y[:, outputs]
 
     return predict

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from pac_surrogate.data.dataset import Dataset
-from pac_surrogate.surrogates.surrogate import VALIDATION, Surrogate
+from pac_surrogate.surrogates.origin import VALIDATION
+from pac_surrogate.surrogates.surrogate import Surrogate
 
 
 def own_error(surrogate: Surrogate, unseen: Dataset) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """The surrogate: one predictor with its scaling, which predicts in physical units and is saved as arrays and JSON."""
 
 import dataclasses
+import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,16 +31,17 @@ from pac_surrogate.predictors import Folds, Network, Predictor
 from pac_surrogate.predictors.choice import Choice
 from pac_surrogate.predictors.predictor import check_finite
 from pac_surrogate.surrogates.bounds import bounds_of
+from pac_surrogate.surrogates.compacted import Compaction
+from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.optimised import Optimised, optimised
+from pac_surrogate.surrogates.origin import distilled, samples_of, validated
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of
 from pac_surrogate.surrogates.restored import restored
 from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
 from pac_surrogate.utilities.arguments import as_path, check_flags, check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown, listed
 from pac_surrogate.utilities.process import own_settings, threads_for
-
-VALIDATION = "validation"  # entry of the provenance with the source's own error; see `own_error`
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,10 +82,11 @@ class Surrogate(Shown):
             "predictor": self.predictor,
             "inputs": inputs,
             "outputs": outputs,
-            "trained on": _samples(self.provenance),
+            "trained on": samples_of(self.provenance),
             "validated on": self.measured(),
-            "transferred to": _samples(adapted),
+            "transferred to": samples_of(adapted),
             "method": adapted.get("method"),
+            "distilled from": distilled(self.provenance),
             "choice": self.choice and self.choice.reason,
             "intervals": f"from {fits} fits without a part of the samples" if fits else None,
         }
@@ -137,7 +140,7 @@ class Surrogate(Shown):
 
     def measured(self) -> str | None:
         """Return a text that states the error on validation samples, or None if it was not measured; see `pretrain`."""
-        return _validated(self.provenance)
+        return validated(self.provenance)
 
     def source_task(self) -> "Surrogate":
         """Return the allocated source from which PAC or PackNet calibrated this surrogate, bit for bit.
@@ -152,6 +155,24 @@ class Surrogate(Shown):
         if self.allocated is None:
             raise ValueError("this surrogate keeps no source task: transfer with PAC, PackNet or Calibrate, or use its source")
         return self.allocated
+
+    def compact(self) -> "Surrogate":
+        """Return the same surrogate with smaller networks: the units that pruning has disconnected are removed.
+
+        It predicts the same up to the rounding of the network's precision, but faster, and is smaller in memory and on disk. A
+        hidden unit without incoming weights is a constant, which is added to the biases that read it; a unit that nothing reads
+        is removed. Only weights of exactly 0 count. Networks become smaller whose units are pruned as a whole
+        (`granularity="unit"` of the pruning methods), and hardly those with scattered zeros. Of a CNN, the channels inside each
+        residual block are removed; see `pruning.compact_network`.
+
+        Intervals remain, with the fits without parts of the samples compacted as well. Closed forms of a network and modules of
+        your own stay as they are. If anything is removed, the mask can no longer restore the allocated source of PAC, which is
+        given up: call `source_task` before.
+        """
+        compaction = Compaction(self.inputs, self.outputs)
+        predictor, folds = compaction.predictor(self.predictor), compaction.folds(self.folds)
+        allocated = self.allocated if predictor is self.predictor else None
+        return dataclasses.replace(self, predictor=predictor, folds=folds, allocated=allocated)
 
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Predict in physical units.
@@ -191,10 +212,11 @@ class Surrogate(Shown):
     def optimise(self, batch_size: int = 1, *, tolerance: float = 1e-5, seconds: float = 2.0) -> Optimised:
         """Measure several engines on this machine, with one thread, and return the surrogate with the fastest that agrees.
 
-        The engines are this `predict`, the dense network in torch and in NumPy, and for networks with many weights of 0 the
-        sparse products of torch, of SciPy and of kernels that numba compiles. Each has to agree with `predict` on samples of
-        the training range. The choice depends on the size of the batches. The provenance of the result's surrogate holds it, so
-        that `optimise` does not measure again on the same machine, also after the surrogate was saved and loaded.
+        The engines are this `predict`, the dense network in torch and in NumPy, its compacted form, the export to ONNX in ONNX
+        Runtime, and for networks with many weights of 0 the sparse products of torch, of SciPy and of kernels that numba
+        compiles. Each has to agree with `predict` on samples of the training range. The choice depends on the size of the
+        batches. The provenance of the result's surrogate holds it, so that `optimise` does not measure again on the same
+        machine, also after the surrogate was saved and loaded.
 
         Args:
             batch_size: number of samples in most calls.
@@ -397,6 +419,72 @@ class Surrogate(Shown):
         check_finite("the numbers of a surrogate that is saved", tensors)
         save_tensors(path, tensors, header)
 
+    def export(self, path: str | Path, format: str, *, name: str = "surrogate", interval: bool = False) -> Exported:
+        """Write the surrogate for programs without pac_surrogate; scaling and units are inside.
+
+        The inputs and outputs are the columns of the arrays of `predict`. A sample whose inputs are not finite, or not positive
+        on a logarithmic scale, has the outputs NaN.
+
+            onnx    a file .onnx: input `x` (batch, inputs) and output `y` (batch, outputs) in float32; needs the extra `deploy`
+            numpy   a folder with an array file and a module of functions that needs NumPy alone
+            c       a folder with one header of C99 and C++ without dependencies, for float and double
+            torch   a file .pt2 of `torch.export`, in float64
+
+        Args:
+            path: the file or the folder.
+            format: onnx | numpy | c | torch.
+            name: name of the files in a folder, and of their functions.
+            interval: whether to add the standard deviation of the posterior, without noise, as the output `std`.
+
+        Returns:
+            What was written: its files, their size, and the number of numbers that are not 0.
+
+        Raises:
+            NotExportableError: if the format cannot hold the predictor, as C cannot hold a module of your own, or if there is
+                no posterior; the message names the remedy. It is a ValueError.
+            ValueError: if the format is unknown, or the name or the path does not suit it.
+            DatasetError: if a file of another kind would be replaced, or nothing can be written at the path.
+        """
+        return export(self, path, format, name=name, interval=interval)
+
+    def distil(
+        self,
+        model: Any = None,
+        *,
+        inputs: Any = None,
+        samples: int = 10_000,
+        seed: int = 0,
+        steps: int = 3000,
+        learning_rate: float = 3e-3,
+        batch_size: int = 128,
+        device: str = "auto",
+    ) -> "Surrogate":
+        """Train a network on this surrogate's own predictions, for a smaller and faster surrogate of the same outputs.
+
+        The error that this adds is measured at further inputs, a tenth as many, and is shown with the result. It is the root
+        mean square of the difference of the predictions, in deviations of each output. The result has no intervals, and keeps
+        no source task: ask this surrogate for these.
+
+        Args:
+            model: architecture of the network, `MLP()` by default; see `pretrain`.
+            inputs: inputs at which the network learns the predictions, in any form that `predict` accepts; a tenth of them
+                measures the error. By default `samples` random ones in the box of the training data, where predictions do not
+                extrapolate.
+            samples: number of these.
+            seed: seed of the inputs, of the initial weights and of the minibatches.
+            steps: number of steps of Adam.
+            learning_rate: learning rate at the first step.
+            batch_size: samples per step.
+            device: "auto" means CUDA if it is available.
+
+        Raises:
+            ValueError: if an input is a field and no `inputs` are given, or the training diverges.
+        """
+        # What trains a network stands above this class, so that it is imported when it is needed, and not by its file.
+        distil = importlib.import_module("pac_surrogate.pretraining").distil
+        options = {"steps": steps, "learning_rate": learning_rate, "batch_size": batch_size, "device": device}
+        return distil(self, model=model, inputs=inputs, samples=samples, seed=seed, **options)
+
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return everything but the allocated source as tensors and as JSON."""
         tensors, description = self.predictor.state()
@@ -449,20 +537,3 @@ def as_surrogate(given: Any) -> Surrogate:
             f"surrogate must be a Surrogate or the path of a saved one, got {got(given)}: pac.pretrain(source) makes one"
         )
     return given
-
-
-def _samples(origin: Mapping[str, Any]) -> str | None:
-    """Describe the number of samples and the seed in a provenance."""
-    return f"{origin['samples']:,} samples, seed {origin.get('seed')}" if isinstance(origin.get("samples"), int) else None
-
-
-def _validated(origin: Mapping[str, Any]) -> str | None:
-    """Describe the error on validation samples that a provenance holds; that of a loaded file may hold anything."""
-    kept = origin.get(VALIDATION)
-    if not isinstance(kept, Mapping) or not isinstance(kept.get("error"), float):
-        return None
-    outputs: Any = kept.get("outputs")
-    each = outputs if isinstance(outputs, Mapping) and all(isinstance(one, float) for one in outputs.values()) else {}
-    named = f" ({listed([f'{name} {error:.3g}' for name, error in each.items()])})" if len(each) > 1 else ""
-    whose = "of these samples" if kept.get("held_out") else "samples"
-    return f"{kept.get('samples')} {whose}, error {kept['error']:.3g} of the deviation{named}"

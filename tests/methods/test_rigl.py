@@ -121,7 +121,7 @@ def test_fractions_follow_half_a_cosine():
     asked = next(asking)
     while len(fractions) < 3:
         if isinstance(asked, Measure):
-            fractions += asked.settings
+            fractions += asked.settings[:1]
         asked = asking.send(asked.surrogate.essential if isinstance(asked, Measure) else untrained(asked))
     with pytest.raises(StopIteration):
         asking.send(untrained(asked))

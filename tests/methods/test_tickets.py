@@ -255,7 +255,7 @@ def test_sparse_transfer_takes_a_recipe_of_rounds_and_a_case_without_groups_is_n
     for method in (Ticket(granularity="kernel"), SparseTransfer(LTHT(granularity="kernel"))):
         refused = outcome(method, case_for("MLP"))
         assert refused.method == method
-        assert refused.refused.endswith("got the matrix hidden.0.weight: choose row or weight")
+        assert refused.refused.endswith("got the matrix hidden.0.weight: choose row, unit or weight")
 
 
 def test_a_mask_of_an_earlier_transfer_is_forgotten_when_a_ticket_is_drawn():
@@ -271,7 +271,7 @@ def test_a_mask_of_an_earlier_transfer_is_forgotten_when_a_ticket_is_drawn():
     ("make", "message"),
     [
         (lambda: Ticket("SNIP"), "scheme must be 'OMP', 'IMP' or 'LMP', got 'SNIP'"),
-        (lambda: Ticket(granularity="column"), "granularity must be 'weight', 'row', 'kernel' or 'channel', got 'column'"),
+        (lambda: Ticket(granularity="column"), "must be 'weight', 'row', 'kernel', 'channel' or 'unit', got 'column'"),
         (lambda: Ticket(regime="half"), "regime must be 'full' or 'linear', got 'half'"),
         (lambda: Ticket(sparsity=1.0), r"sparsity must be in \[0, 1\), got 1.0"),
         (lambda: LTHT(sparsity=-0.1), r"sparsity must be in \[0, 1\), got -0.1"),

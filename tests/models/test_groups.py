@@ -49,9 +49,9 @@ def test_among_equal_groups_the_earlier_is_pruned_first():
 @pytest.mark.parametrize(
     ("granularity", "sparsity", "message"),
     [
-        ("kernel", 0.5, "granularity 'kernel' needs convolutions, got the matrix a.weight: choose row or weight"),
-        ("channel", 0.5, "granularity 'channel' needs convolutions, got the matrix a.weight: choose row or weight"),
-        ("column", 0.5, "unknown granularity 'column': choose from weight, row, kernel, channel"),
+        ("kernel", 0.5, "granularity 'kernel' needs convolutions, got the matrix a.weight: choose row, unit or weight"),
+        ("channel", 0.5, "granularity 'channel' needs convolutions, got the matrix a.weight: choose row, unit or weight"),
+        ("column", 0.5, "unknown granularity 'column': choose from weight, row, kernel, channel, unit"),
         ("row", 0.95, r"sparsity 0.95 leaves nothing of a.weight \(6 groups of granularity 'row'\): lower sparsity or exempt"),
         ("row", 1.0, r"sparsity must be in \[0, 1\), got 1.0"),
     ],

@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, TypeAlias
 
 from torch import Tensor
 
-from pac_surrogate.methods.hyper_parameters import one_of
 from pac_surrogate.methods.method import NotApplicableError
 from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
 from pac_surrogate.models.weights import Mask, masked
-from pac_surrogate.pruning.groups import GRANULARITIES, keep_highest_groups
+from pac_surrogate.pruning.groups import keep_highest_groups
 from pac_surrogate.surrogates.surrogate import Surrogate
-
-Granularity: TypeAlias = Annotated[str, one_of(*GRANULARITIES)]
 
 
 def keep(surrogate: Surrogate, weights: Mapping[str, Tensor], mask: Mask) -> Surrogate:
@@ -38,5 +34,5 @@ def highest(
 
 def exempt_of(surrogate: Surrogate, granularity: str, exempt: tuple[str, ...]) -> tuple[str, ...]:
     """Return the modules that are not pruned: the given ones, and a readout that would lose entire outputs, or that is new."""
-    whole = granularity != "weight" or surrogate.network.new_readout
-    return exempt_modules(surrogate, (*exempt, *(READOUT if whole else ())))
+    exempt = (*exempt, *(READOUT if surrogate.network.new_readout else ()))
+    return exempt_modules(surrogate, exempt, granularity)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Count, Fraction, Positive, Scope, Sparsity
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
+from pac_surrogate.methods.pruned.exempt import READOUT, Granularity, exempt_modules
 from pac_surrogate.methods.pruned.sparse_training import cubic_ramp, largest, masked_plan
 from pac_surrogate.utilities.arguments import settings
 
@@ -28,6 +28,8 @@ class GMP:
         scope: layer (the sparsity holds in each layer) or global (over all layers together).
         exempt: tensors or modules that are not pruned, by default the readout (whatever its name); () prunes it too.
         learning_rate: learning rate of Adam.
+        granularity: what is pruned as one group: weight | row | kernel | channel | unit; see `keep_highest_groups`. With other
+            granularities than weight, the sparsity is that of the groups, and the readout is not pruned.
     """
 
     sparsity: Sparsity = 0.9
@@ -36,14 +38,15 @@ class GMP:
     scope: Scope = "layer"
     exempt: tuple[str, ...] = READOUT
     learning_rate: Positive = 1e-3
+    granularity: Granularity = "weight"
     needs_source: ClassVar[bool] = True
     learns_outputs: ClassVar[bool] = False
 
     def adapt(self, case: Case) -> Adaptation:
         """Prune and train on the source in each round."""
-        pruned, exempt = case.surrogate, exempt_modules(case.surrogate, self.exempt)
+        pruned, exempt = case.surrogate, exempt_modules(case.surrogate, self.exempt, self.granularity)
         for sparsity, fraction in cubic_ramp(self.sparsity, self.rounds, self.hold):
-            mask = largest(pruned, sparsity, self.scope, exempt)
+            mask = largest(pruned, sparsity, self.scope, exempt, self.granularity)
             plan = masked_plan(pruned.weights, mask)
             pruned = yield case.on_source(pruned, plan, self.learning_rate, fraction)
         return pruned

@@ -52,7 +52,7 @@ def mask_plan(surrogate: Surrogate, sparsity: float, granularity: str, exempt: t
     Args:
         surrogate: the source, with the target's outputs.
         sparsity: fraction of the groups of each tensor that is masked.
-        granularity: weight | row | kernel | channel.
+        granularity: weight | row | kernel | channel | unit.
         exempt: tensors or modules that are not masked.
         readout_rate: learning rate of a new readout, relative to that of the importance.
     """

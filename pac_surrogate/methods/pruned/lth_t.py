@@ -10,8 +10,7 @@ from typing import ClassVar
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Positive, Sparsity
 from pac_surrogate.methods.method import Adaptation
-from pac_surrogate.methods.pruned.drawing import Granularity
-from pac_surrogate.methods.pruned.exempt import READOUT
+from pac_surrogate.methods.pruned.exempt import READOUT, Granularity
 from pac_surrogate.methods.pruned.ticket import ROUND_RATE, DrawTicket
 from pac_surrogate.utilities.arguments import settings
 
@@ -28,7 +27,7 @@ class LTHT:
     Args:
         sparsity: fraction of the groups of each tensor of the body (the weight tensors that are not exempt) that is pruned
             in the end.
-        granularity: weight | row | kernel | channel.
+        granularity: weight | row | kernel | channel | unit.
         learning_rate: learning rate of Adam in the rounds.
         exempt: tensors or modules that are not pruned, by default the readout (whatever its name); () prunes it too. Other
             granularities than weight, and a new readout, always leave the readout unpruned.

@@ -14,7 +14,7 @@ from pac_surrogate.methods.biases import Biases, UnpulledBiases, pulled_tensors
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import NotNegative, Positive, Scope, Sparsity, one_of
 from pac_surrogate.methods.method import Adaptation, Problem
-from pac_surrogate.methods.pruned.exempt import READOUT, exempt_modules
+from pac_surrogate.methods.pruned.exempt import READOUT, Granularity, exempt_modules
 from pac_surrogate.models.weights import Mask, masked, prunable, redundant
 from pac_surrogate.plan import Plan, make_plan
 from pac_surrogate.pruning import magnitude_mask, random_mask
@@ -40,6 +40,8 @@ class Allocate:
         train: whether the essential weights are trained; False prunes only.
         keep_redundant: leave redundant weights at their pretrained values instead of 0 (only with `train=False`).
         learning_rate: learning rate of Adam.
+        granularity: what is pruned as one group: weight | row | kernel | channel | unit; see `keep_highest_groups`. With other
+            granularities than weight, the sparsity is that of the groups, and the readout is not pruned.
     """
 
     sparsity: Sparsity = 0.8
@@ -51,11 +53,16 @@ class Allocate:
     train: bool = True
     keep_redundant: bool = False
     learning_rate: Positive = 1e-3
+    granularity: Granularity = "weight"
     learns_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.keep_redundant and self.train:
             raise ValueError("redundant weights can keep their values only without allocation: set allocate=False")
+        if self.min_keep_per_unit and self.granularity != "weight":
+            raise ValueError(
+                f"min_keep_per_unit keeps single weights, which granularity {self.granularity!r} does not prune: leave it at 0"
+            )
 
     @property
     def needs_source(self) -> bool:
@@ -76,23 +83,15 @@ class Allocate:
 
     def mask(self, surrogate: Surrogate, generator: torch.Generator) -> Mask:
         """Choose the essential weights."""
-        exempt = exempt_modules(surrogate, self.exempt)
+        options: dict[str, Any] = {
+            "granularity": self.granularity,
+            "scope": self.scope,
+            "exempt": exempt_modules(surrogate, self.exempt, self.granularity),
+            "min_keep_per_unit": self.min_keep_per_unit,
+        }
         if self.criterion == "random":
-            return random_mask(
-                surrogate.weights,
-                self.sparsity,
-                generator=generator,
-                scope=self.scope,
-                exempt=exempt,
-                min_keep_per_unit=self.min_keep_per_unit,
-            )
-        return magnitude_mask(
-            surrogate.weights,
-            self.sparsity,
-            scope=self.scope,
-            exempt=exempt,
-            min_keep_per_unit=self.min_keep_per_unit,
-        )
+            return random_mask(surrogate.weights, self.sparsity, generator=generator, **options)
+        return magnitude_mask(surrogate.weights, self.sparsity, **options)
 
 
 @settings
@@ -159,6 +158,8 @@ class PAC:
         flip: calibrate the essential weights instead, as a control.
         learning_rate: learning rate of Adam in Calibrate.
         allocate_learning_rate: learning rate of Adam in Allocate.
+        granularity: what is pruned as one group: weight | row | kernel | channel | unit; see `keep_highest_groups`. With other
+            granularities than weight, the sparsity is that of the groups, and the readout is not pruned.
     """
 
     sparsity: Sparsity = 0.8
@@ -174,6 +175,7 @@ class PAC:
     flip: bool = False
     learning_rate: Positive = 1e-3
     allocate_learning_rate: Positive = 1e-3
+    granularity: Granularity = "weight"
 
     def __post_init__(self) -> None:
         _ = self.stages  # their constructors check the values
@@ -196,6 +198,7 @@ class PAC:
             train=self.allocate,
             keep_redundant=self.keep_redundant,
             learning_rate=self.allocate_learning_rate,
+            granularity=self.granularity,
         )
         return allocate, Calibrate(self.strength, self.biases, self.flip, self.learning_rate)
 

@@ -3,6 +3,9 @@
 The recipes (GMP, AC/DC, STR, RigL, WoodFisher) prune a pretrained source on source data; their papers train from scratch. Each
 recipe gives exactly the requested sparsity, sets pruned weights to +0.0, and returns the mask of the kept weights in
 `essential`. Biases and norm layers are never pruned.
+
+With another granularity than "weight", each recipe prunes groups of weights (see `pruning.groups`): the sparsity is that of the
+groups, and the magnitude of a group is the mean |w| over its weights. The papers prune single weights.
 """
 
 from collections.abc import Mapping
@@ -12,7 +15,7 @@ from torch import Tensor
 
 from pac_surrogate.models.weights import Mask, Weights, masked
 from pac_surrogate.plan import Plan, make_plan
-from pac_surrogate.pruning.importance import keep_highest
+from pac_surrogate.pruning.groups import group_importance, keep_highest_groups
 from pac_surrogate.surrogates.surrogate import Surrogate
 
 
@@ -36,15 +39,21 @@ def cubic_ramp(sparsity: float, rounds: int, hold: float) -> tuple[tuple[float, 
     return (*ramp, (sparsity, part + hold))
 
 
-def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str, ...]) -> Mask:
-    """Return the mask of the largest weights; those pruned earlier are pruned first, so masks of rising sparsity are nested."""
+def largest(surrogate: Surrogate, sparsity: float, scope: str, exempt: tuple[str, ...], granularity: str) -> Mask:
+    """Return the mask of the largest groups; those pruned earlier are pruned first, so masks of rising sparsity are nested."""
     importance = {name: weight.abs() for name, weight in surrogate.weights.items()}
-    return keep_highest(pruned_first(importance, surrogate), sparsity, scope=scope, exempt=exempt)
+    ranked = pruned_first(importance, surrogate, granularity, exempt)
+    return keep_highest_groups(ranked, sparsity, granularity=granularity, scope=scope, exempt=exempt)
 
 
-def pruned_first(importance: Mapping[str, Tensor], surrogate: Surrogate) -> Weights:
-    """Return the importance (not negative), with -1 for weights that are already pruned, so that they are pruned first."""
+def pruned_first(
+    importance: Mapping[str, Tensor], surrogate: Surrogate, granularity: str = "weight", exempt: tuple[str, ...] = ()
+) -> Weights:
+    """Return the importance (not negative), with -1 for groups that are already pruned, so that they are pruned first."""
     alive = alive_mask(surrogate)
+    if granularity != "weight":  # a group is alive if any of its weights is; the others are 0
+        part = group_importance({n: a.double() for n, a in alive.items()}, granularity=granularity, exempt=exempt)
+        alive |= {name: own > 0 for name, own in part.items()}
     return {name: torch.where(alive[name], size, -1.0) for name, size in importance.items()}
 
 

@@ -14,8 +14,8 @@ import torch
 from pac_surrogate.methods.case import Case
 from pac_surrogate.methods.hyper_parameters import Fraction, Positive, Sparsity, one_of
 from pac_surrogate.methods.method import Adaptation, Problem
-from pac_surrogate.methods.pruned.drawing import Granularity, highest, keep
-from pac_surrogate.methods.pruned.exempt import READOUT
+from pac_surrogate.methods.pruned.drawing import highest, keep
+from pac_surrogate.methods.pruned.exempt import READOUT, Granularity
 from pac_surrogate.methods.pruned.learned_mask import learned_mask, mask_plan
 from pac_surrogate.methods.pruned.sparse_transfer import Regime, kept_plan
 from pac_surrogate.perturbation import Perturbation
@@ -39,7 +39,7 @@ class DrawTicket:
     Args:
         scheme: OMP | IMP | LMP.
         sparsity: fraction of the groups of each tensor of the body (the weight tensors that are not exempt) that is pruned.
-        granularity: weight | row | kernel | channel.
+        granularity: weight | row | kernel | channel | unit.
         radius: radius of the perturbation of the inputs on the source.
         attack_steps: number of steps of the adversary; 0 is plain noise.
         learning_rate: learning rate of a new readout while LMP learns its mask.
@@ -130,7 +130,7 @@ class Ticket:
     Args:
         scheme: OMP | IMP | LMP.
         sparsity: fraction of the groups of each tensor of the body (the weight tensors that are not exempt) that is pruned.
-        granularity: weight | row | kernel | channel.
+        granularity: weight | row | kernel | channel | unit.
         radius: radius of the perturbation of the standardised inputs on the source; 0 draws a natural ticket.
         attack_steps: number of steps of the adversary; 0 is the control, plain noise.
         regime: full trains all kept weights on the target, linear the readout alone.

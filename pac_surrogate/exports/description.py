@@ -1,0 +1,69 @@
+"""What an export says of itself beside its program: names, units and ranges of its columns, and where it comes from."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pac_surrogate.exports.program import Program
+from pac_surrogate.files import Variable
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the inputs or of the outputs.
+
+    Attributes:
+        name: name of its variable, with the indices of its entry if the variable has axes: "u[0, 3]". It may hold any
+            characters, so a writer must quote it, and may never put it into code as it is.
+        unit: unit of the variable, in any characters too.
+        low: smallest number in the training data [unit].
+        high: largest number in the training data [unit].
+        lower: the number below which a prediction extrapolates [unit]; -inf for outputs.
+        upper: the number above which a prediction extrapolates [unit]; +inf for outputs.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    lower: float
+    upper: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON, without the infinite ones."""
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if isinstance(value, str) or abs(value) != float("inf")
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A program with its description, which a writer turns into files.
+
+    Attributes:
+        program: the program; its results are `y`, and perhaps `std`, the standard deviation of each output.
+        name: the name in the files and of their functions, an identifier of ASCII letters, digits and underscores.
+        inputs: the columns of the input, in order.
+        outputs: the columns of the results, in order.
+        about: what made the surrogate, as plain values for JSON: version, method, numbers of samples.
+    """
+
+    program: Program
+    name: str
+    inputs: tuple[Column, ...]
+    outputs: tuple[Column, ...]
+    about: Mapping[str, Any]
+
+
+def labels_of(variables: Sequence[Variable]) -> list[tuple[str, str]]:
+    """Return the name and the unit of each column of some variables."""
+    found = []
+    for variable in variables:
+        for index in itertools.product(*map(range, variable.shape)):
+            place = f"[{', '.join(map(str, index))}]" if index else ""
+            found.append((f"{variable.name}{place}", variable.units))
+    return found

@@ -1,0 +1,214 @@
+"""An export as a header of C99, which depends on the C standard library alone, for loops that call a surrogate one sample at a time.
+
+The header also compiles as C++, and as a library that Fortran, Julia or Python call. From Python, for example:
+
+    subprocess.run(["cc", "-DSURROGATE_FUNCTION=", "-O3", "-std=c99", "-shared", "-fPIC", "-x", "c", "surrogate.h",
+                    "-o", "libsurrogate.so", "-lm"], check=True)
+    library = ctypes.CDLL("./libsurrogate.so")
+    x, y = np.empty(8), np.empty(1)                                  # kept, since the pointers lead to their numbers
+    pointers = ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data)
+    x[:] = ...
+    library.surrogate_double(*pointers)                              # fills y
+
+See `c_kernels` for the arithmetic, `c_functions` for the functions, and `c_memory` for the memory.
+"""
+
+from pathlib import Path
+from string import Template
+
+from pac_surrogate.exports.c_body import Parts, body_of
+from pac_surrogate.exports.c_memory import restricted
+from pac_surrogate.exports.c_text import comment, number, string, table
+from pac_surrogate.exports.description import Column, Export
+
+STACK = 64 * 1024  # bytes of intermediate values up to which the stack holds them: threads have 256 KiB or more
+
+_HEAD = """\
+/* $n.h: a surrogate model as C99 or C++, which needs the C standard library alone (-lm).
+
+   $n_double(x, y) predicts the $N_OUTPUTS numbers y of one sample from its $N_INPUTS numbers x, in physical units
+   (the tables below name them), in double precision throughout. $n_float(x, y) has the precision of the surrogate itself:
+   a network computes in single precision, the conversion of units in double precision. $n_double_rows and
+   $n_float_rows do so for a table with a row for each sample. $n_outside(x) counts the inputs outside the range of
+   the training data, where predictions extrapolate; NaN counts too.$deviation
+
+   An input that is not a finite number, or not positive on a logarithmic scale, gives NaN in all outputs. Compile without
+   -ffast-math, which permits the compiler to drop that. x and y may be the same memory.
+
+   All functions are static inline: include this file and call them. To make a library of external functions, compile
+   it with -D${N}_FUNCTION= , here with GCC or Clang on Linux:
+
+       cc -D${N}_FUNCTION= -O3 -std=c99 -shared -fPIC -x c $n.h -o lib$n.so -lm
+
+   Nothing is allocated, and no state is kept between calls. Intermediate values need ${N}_FLOAT_BYTES or
+   ${N}_DOUBLE_BYTES, $where.
+   The functions with the ending _in use memory of the caller instead, for example a static variable of type
+   $n_double_workspace on a device with little stack: one for each thread. They are the others otherwise.
+
+$about
+*/
+#ifndef ${N}_H
+#define ${N}_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef ${N}_FUNCTION
+#define ${N}_FUNCTION static inline
+#endif
+$storage
+#define ${N}_INPUTS $inputs
+#define ${N}_OUTPUTS $outputs
+#define ${N}_FLOAT_BYTES sizeof($n_float_workspace)
+#define ${N}_DOUBLE_BYTES sizeof($n_double_workspace)
+"""
+_ON_STACK = """
+#ifndef ${N}_STORAGE
+#define ${N}_STORAGE /* of the intermediate values: the stack */
+#endif
+"""
+_BY_THREAD = """
+#ifndef ${N}_STORAGE /* of the intermediate values: static memory of each thread, or of all where threads are unknown */
+#if defined(__cplusplus)
+#define ${N}_STORAGE static thread_local
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && !defined(__STDC_NO_THREADS__)
+#define ${N}_STORAGE static _Thread_local
+#elif defined(__GNUC__)
+#define ${N}_STORAGE static __thread
+#elif defined(_MSC_VER)
+#define ${N}_STORAGE static __declspec(thread)
+#else
+#define ${N}_STORAGE static
+#endif
+#endif
+"""
+_WORKSPACE = """
+typedef struct {
+    float f[$floats];
+    double d[$doubles];
+} $n_$real_workspace;
+"""
+_FUNCTIONS = """
+${N}_FUNCTION void $name_in($n_$real_workspace *work, const $real *x, $pointers)
+{
+$body
+}
+
+${N}_FUNCTION void $name(const $real *x, $pointers)
+{
+    ${N}_STORAGE $n_$real_workspace work;
+    $name_in(&work, x, $results);
+}
+
+${N}_FUNCTION void $name_rows(size_t rows, const $real *x, $pointers)
+{
+    ${N}_STORAGE $n_$real_workspace work;
+    size_t row;
+    for (row = 0; row < rows; row++)
+        $name_in(&work, x + row * ${N}_INPUTS, $moved);
+}
+"""
+_OUTSIDE = """
+${N}_FUNCTION int $n_outside(const double *x)
+{
+    int i, found = 0;
+    for (i = 0; i < ${N}_INPUTS; i++)
+        found += !(x[i] >= $n_input_lower[i] && x[i] <= $n_input_upper[i]);
+    return found;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+"""
+
+
+def write_c(export: Export, folder: Path) -> None:
+    """Write the header `<name>.h`.
+
+    Args:
+        export: what is written.
+        folder: an empty folder.
+    """
+    (folder / f"{export.name}.h").write_text(header(export), encoding="ascii", newline="\n")
+
+
+def header(export: Export) -> str:
+    """Return the text of the header; it depends on the export alone."""
+    parts, bodies, sizes = Parts(export.name), [], {}
+    for real in ("float", "double"):
+        ways = [["y"]] if len(export.program.results) == 1 else [["y"], list(export.program.results)]
+        for results in ways:
+            lines, needed = body_of(restricted(export.program, results), parts, double=real == "double")
+            kept = sizes.setdefault(real, {"f": 1, "d": 1})
+            sizes[real] = {array: max(kept[array], needed[array]) for array in kept}
+            name = "_".join([export.name, *results[1:], real])
+            bodies.append((name, real, results, _declared(lines, needed)))
+    large = max(4 * size["f"] + 8 * size["d"] for size in sizes.values()) > STACK
+    names = {"n": export.name, "N": export.name.upper()}
+
+    def fill(template: str, **more: object) -> str:
+        braced = (
+            template.replace("$name_", "${name}_").replace("$n_", "${n}_").replace("$N_", "${N}_").replace("$real_", "${real}_")
+        )
+        return Template(braced).substitute(names | {name: str(value) for name, value in more.items()})
+
+    deviation = f"\n   {export.name}_std_double(x, y, std) and so on add the standard deviations of the outputs."
+    head = fill(
+        _HEAD,
+        deviation=deviation if len(export.program.results) > 1 else "",
+        where=f"which lie in static memory of each thread; -D{names['N']}_STORAGE= puts them on the stack"
+        if large
+        else "which lie on the stack",
+        about="\n".join(f"   {line}" for line in comment(export.about)),
+        storage=fill(_BY_THREAD if large else _ON_STACK),
+        inputs=len(export.inputs),
+        outputs=len(export.outputs),
+    )
+    spaces = [fill(_WORKSPACE, real=real, floats=size["f"], doubles=size["d"]) for real, size in sizes.items()]
+    functions = [
+        fill(
+            _FUNCTIONS,
+            name=name,
+            real=real,
+            pointers=", ".join(f"{real} *{result}" for result in results),
+            results=", ".join(results),
+            moved=", ".join(f"{result} + row * {names['N']}_OUTPUTS" for result in results),
+            body=body,
+        )
+        for name, real, results, body in bodies
+    ]
+    described = [
+        *_columns(f"{export.name}_input", export.inputs, ranges=True),
+        *_columns(f"{export.name}_output", export.outputs),
+    ]
+    return "\n".join([head, *described, *parts.tables.values()]) + "".join(
+        [*parts.functions.values(), *spaces, *functions, fill(_OUTSIDE)]
+    )
+
+
+def _declared(lines: list[str], needed: dict[str, int]) -> str:
+    """Return the body of a function with the declarations of its variables."""
+    declared = [f"{kind} *const {array} = work->{array};" for array, kind in (("f", "float"), ("d", "double")) if needed[array]]
+    unused = [] if any(needed.values()) else ["(void)work;"]
+    return "\n".join(f"    {line}" for line in [*declared, "int i;", *unused, *lines])
+
+
+def _columns(prefix: str, columns: tuple[Column, ...], *, ranges: bool = False) -> list[str]:
+    """Return tables of names, units and ranges of the training data."""
+    numbers = {"low": [column.low for column in columns], "high": [column.high for column in columns]}
+    if ranges:
+        numbers |= {"lower": [column.lower for column in columns], "upper": [column.upper for column in columns]}
+    texts = {"names": [column.name for column in columns], "units": [column.unit for column in columns]}
+    return [
+        *(table("char *const", f"{prefix}_{name}", [string(one) for one in own]) for name, own in texts.items()),
+        *(table("double", f"{prefix}_{name}", [number(one, double=True) for one in own]) for name, own in numbers.items()),
+    ]

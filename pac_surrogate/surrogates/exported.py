@@ -1,0 +1,211 @@
+"""A surrogate written for programs without pac_surrogate: ONNX, NumPy, C, or torch's own format."""
+
+import io
+import os
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pac_surrogate.data.matching import match_all
+from pac_surrogate.exports.complete import program_of, restored, standardised
+from pac_surrogate.exports.description import Column, Export, labels_of
+from pac_surrogate.exports.in_torch import ProgramModule
+from pac_surrogate.exports.program import Program
+from pac_surrogate.files import Variable
+from pac_surrogate.files.attributes import DatasetError
+from pac_surrogate.files.replacing import Kind, by_suffix, check_output, check_own_folder, replacing
+from pac_surrogate.models.module import ModuleNetwork
+from pac_surrogate.predictors import Network
+from pac_surrogate.utilities.arguments import as_path, check_flags, got
+from pac_surrogate.utilities.display import Shown
+from pac_surrogate.utilities.process import own_settings
+
+if TYPE_CHECKING:
+    from pac_surrogate.surrogates.surrogate import Surrogate
+
+MARK = b"written by pac_surrogate"  # in the first line of every text that is exported
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # C99 distinguishes 63 characters
+FORMATS = ("onnx", "numpy", "c", "torch")
+
+
+@dataclass(frozen=True, repr=False)
+class Exported(Shown):
+    """What an export wrote.
+
+    Attributes:
+        path: the file or the folder.
+        format: its format.
+        files: the names of the files.
+        size: their bytes together.
+        numbers: how many numbers the prediction is computed from that are not 0.
+    """
+
+    path: Path
+    format: str
+    files: tuple[str, ...]
+    size: int
+    numbers: int
+
+
+@own_settings(gradients=False)
+def export(surrogate: "Surrogate", path: Any, format: str, *, name: str = "surrogate", interval: bool = False) -> Exported:
+    """Write a surrogate for programs without pac_surrogate; see `Surrogate.export`."""
+    path = as_path("path", path)
+    check_flags(interval=interval)
+    if format not in FORMATS:
+        raise ValueError(f"unknown format {got(format)}: choose {', '.join(FORMATS)}")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"name must be letters, digits and underscores, beginning with a letter, got {got(name)}")
+    own = isinstance(surrogate.predictor, Network) and isinstance(surrogate.predictor.module, ModuleNetwork)
+    if own and format in ("onnx", "torch") and not interval:
+        return _write_file(path, format, *_whole_module(surrogate, format))
+    described = description(surrogate, name, interval=interval)
+    numbers = _numbers(described.program)
+    if format in ("onnx", "torch"):
+        return _write_file(path, format, _writer(format, described), numbers)
+    return _write_folder(path, format, described, numbers)
+
+
+def description(surrogate: "Surrogate", name: str, *, interval: bool) -> Export:
+    """Return the program of a surrogate, with the names, units and ranges of its columns in the order of its arrays."""
+    (inputs, outputs), places, scaling = surrogate.layout, _places(surrogate), surrogate.scaling
+    program = program_of(surrogate.predictor, scaling, surrogate.outputs, places, deviation=interval)
+    ends = (scaling.inputs.low, scaling.inputs.high, *scaling.inputs.ends())
+    columns = _columns(inputs, torch.stack(ends, 1).numpy()[np.argsort(places[0])])
+    unlimited = torch.full_like(scaling.outputs.low, torch.inf)
+    ends = (scaling.outputs.low, scaling.outputs.high, -unlimited, unlimited)
+    results = _columns(outputs, torch.stack(ends, 1).numpy()[places[1]])
+    return Export(program, name, columns, results, _about(surrogate))
+
+
+def _columns(variables: Sequence[Variable], ends: np.ndarray) -> tuple[Column, ...]:
+    return tuple(Column(*label, *map(float, own)) for label, own in zip(labels_of(variables), ends, strict=True))
+
+
+def _places(surrogate: "Surrogate") -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the predictor's inputs in the arrays, and of the arrays' outputs among the predictor's."""
+    given = surrogate.layout
+    return match_all("inputs", surrogate.inputs, given[0]), match_all("outputs", given[1], surrogate.outputs)
+
+
+def _about(surrogate: "Surrogate") -> dict[str, Any]:
+    """Return what made the surrogate, without dates and machines, so that equal surrogates give equal files."""
+    origin, adapted = surrogate.provenance, surrogate.provenance.get("transfer", {})
+    versions = origin.get("versions", {})
+    found = {
+        "predictor": type(surrogate.predictor).__name__,
+        "pac_surrogate": versions.get("pac_surrogate"),
+        "source_samples": origin.get("samples"),
+        "target_samples": adapted.get("samples"),
+        "method": adapted.get("method"),
+    }
+    return {key: value for key, value in found.items() if isinstance(value, str | int)}
+
+
+def _numbers(program: Program) -> int:
+    """Count the numbers of a program that are not 0."""
+    arrays = [array for number in program.used() for array in vars(program.steps[number]).values()]
+    return sum(int(np.count_nonzero(a)) for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f")
+
+
+def _writer(format: str, described: Export) -> Callable[[Path], None]:
+    if format == "onnx":
+        from pac_surrogate.exports.in_onnx import write_onnx
+
+        return lambda path: write_onnx(described, path)
+    module = ProgramModule(described.program)
+    return lambda path: _save_torch(module, len(described.inputs), path)
+
+
+def _whole_module(surrogate: "Surrogate", format: str) -> tuple[Callable[[Path], None], int]:
+    """Return what writes a module of the user's own, which torch alone can convert, and the number of its weights."""
+    module = WholeModule(surrogate)
+    numbers = sum(int(weight.count_nonzero()) for weight in surrogate.weights.values())
+    width = sum(variable.size for variable in surrogate.inputs)
+    if format == "torch":
+        return lambda path: _save_torch(module, width, path), numbers
+    from pac_surrogate.exports.in_onnx import write_onnx_of_module
+
+    return lambda path: write_onnx_of_module(module, width, path), numbers
+
+
+class WholeModule(nn.Module):
+    """A module of the user's own between physical units: a program before it, and one behind it."""
+
+    def __init__(self, surrogate: "Surrogate") -> None:
+        super().__init__()
+        places = _places(surrogate)
+        before = Program(len(places[0]))
+        scaled = before.gather(before.x, places[0].reshape(-1, 1))
+        before.results["x"] = standardised(before, surrogate.scaling.inputs, scaled)
+        after = Program(len(places[1]))
+        y = restored(after, surrogate.scaling.outputs, surrogate.outputs, after.x)
+        after.results["y"] = after.gather(y, places[1].reshape(-1, 1))
+        self.before, self.module, self.after = ProgramModule(before), surrogate.network.as_module(), ProgramModule(after)
+        self.dtype = surrogate.network.dtype
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the prediction `y`, (sample, output)."""
+        scaled = self.before(x)["x"]
+        y = self.after(self.module(scaled.to(self.dtype))[0])["y"]
+        return {"y": y + 0.0 * scaled.sum(1, keepdim=True)}  # NaN where an input is not a finite number
+
+
+def _save_torch(module: nn.Module, width: int, path: Path) -> None:
+    """Write a module by `torch.export`, for any number of samples."""
+    batch, example = {0: torch.export.Dim("batch", min=1)}, torch.ones(2, width, dtype=torch.float64)
+    exported = torch.export.export(module.eval().requires_grad_(False), (example,), dynamic_shapes=(batch,))
+    buffer = io.BytesIO()
+    torch.export.save(exported, buffer)
+    path.write_bytes(buffer.getvalue())
+
+
+def _write_file(path: Path, format: str, write: Callable[[Path], None], numbers: int) -> Exported:
+    suffix = {"onnx": ".onnx", "torch": ".pt2"}[format]
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"format={format!r} writes one file, whose name ends with {suffix}, got {path.name}: rename it")
+    with replacing(path, by_suffix(suffix)) as temporary:
+        write(temporary)
+    return Exported(path, format, (path.name,), path.stat().st_size, numbers)
+
+
+def _write_folder(folder: Path, format: str, described: Export, numbers: int) -> Exported:
+    """Write the files of an export, all of them before the first is put in its place."""
+    if format == "c":
+        from pac_surrogate.exports.in_c import write_c as write
+    else:
+        from pac_surrogate.exports.in_numpy import write_numpy as write
+    if folder.exists() and not folder.is_dir():
+        raise DatasetError(f"{folder}: format={format!r} writes a folder, and this is a file: choose another path")
+    check_own_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
+        written = Path(name)
+        write(described, written)
+        files = sorted(written.iterdir())
+        for file in files:
+            check_output(folder / file.name, _kind(file))
+        for file in files:
+            with replacing(folder / file.name, _kind(file)) as temporary:
+                os.replace(file, temporary)
+    size = sum((folder / file.name).stat().st_size for file in files)
+    return Exported(folder, format, tuple(file.name for file in files), size, numbers)
+
+
+def _kind(file: Path) -> Kind:
+    """Return the kind of a file of an export: a text is recognised by its first line, so that no other is replaced."""
+    if file.suffix == ".npz":
+        return by_suffix(".npz")
+
+    def holds(path: Path) -> bool:
+        with path.open("rb") as text:
+            return MARK in text.readline(1000)
+
+    return Kind("an exported surrogate", holds)
