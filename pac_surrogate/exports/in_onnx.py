@@ -27,9 +27,9 @@ def write_onnx(export: Export, file: Path) -> None:
     """Write an ONNX model of operator set 13 to a file.
 
     Its input `x` (batch, inputs) and its output `y` (batch, outputs), with a second output `std` if the program has that
-    result, are in float32, for any number of samples. Scaling and kernels are computed in double precision inside. Names, units and ranges of the
-    columns are JSON in the model's metadata: `inputs`, `outputs` and `about`. The model is checked by `onnx.checker` and run
-    with onnxruntime before the file is written. The same export gives the same bytes.
+    result, are in float32, for any number of samples. Scaling and kernels are computed in double precision inside. Names, units
+    and ranges of the columns are JSON in the model's metadata: `inputs`, `outputs` and `about`. The model is checked by
+    `onnx.checker` and run with onnxruntime before the file is written. The same export gives the same bytes.
 
     Raises:
         NotExportableError: if onnx or onnxruntime are not installed, the model takes more than the 2 GB that the format can
