@@ -1,15 +1,12 @@
 """A surrogate exported to C, compiled by the system's compiler, and timed.
 
-    python benchmarks/shared/compiled.py        an MLP with 8 inputs, 3 x 64 neurons and 1 output: about a minute
-
-prints the time of a call with one sample in a loop in C, of a call from Python through ctypes, and of a table of a million
-rows, all on one core. The times are the least of several repeats, since other processes only lengthen them.
+The times are those of a call with one sample in a loop in C, of a call from Python through ctypes, and of a table of a million
+rows, all on one core; each is the least of several repeats, since other processes only lengthen them.
 """
 
 import ctypes
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import pac_surrogate as pac
-from pac_surrogate.exports.complete import program_of
-from pac_surrogate.exports.description import Column, Export
+from pac_surrogate.exports.description import Export
 from pac_surrogate.exports.in_c import write_c
 
 FLAGS = ("-O3", "-std=c99")  # what any computer understands: no instructions of this processor, no other arithmetic
@@ -147,25 +143,8 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def network(activation: str, inputs: int = 8, outputs: int = 1, hidden: tuple[int, ...] = (64, 64, 64)) -> Export:
-    """Return an export of a network that is trained for a few steps, since its time does not depend on its weights."""
+def trained(activation: str, inputs: int = 8, outputs: int = 1, hidden: tuple[int, ...] = (64, 64, 64)) -> pac.Surrogate:
+    """Return a surrogate that is trained for a few steps, since the time of a prediction does not depend on the weights."""
     random = np.random.default_rng(0)
     data = pac.Dataset.from_arrays(random.normal(size=(64, inputs)), random.normal(size=(64, outputs)))
-    made = pac.pretrain(data, model=pac.MLP(hidden=hidden, activation=activation), steps=5)
-    program = program_of(made.predictor, made.scaling, made.outputs, (np.arange(inputs), np.arange(outputs)))
-    columns = [Column(f"v{place}", "", -1.0, 1.0, -1.0, 1.0) for place in range(max(inputs, outputs))]
-    return Export(program, "surrogate", tuple(columns[:inputs]), tuple(columns[:outputs]), {})
-
-
-def main() -> None:
-    print(f"{'':<12}{'C loop [us]':>13}{'ctypes [us]':>13}{'1e6 rows [s]':>14}")
-    for activation in ("relu", "gelu", "silu", "tanh"):
-        for real in KINDS:
-            with tempfile.TemporaryDirectory() as folder:
-                made = compiled(network(activation), Path(folder))
-                times = 1e6 * made.seconds_in_c(real), 1e6 * made.seconds_from_python(real), made.seconds_for_rows(real)
-            print(f"{f'{activation} {real}':<12}{times[0]:13.2f}{times[1]:13.2f}{times[2]:14.2f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    return pac.pretrain(data, model=pac.MLP(hidden=hidden, activation=activation), steps=5)
