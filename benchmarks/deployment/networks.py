@@ -3,7 +3,7 @@
 import importlib.util
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,24 @@ from shared.comparison import compare
 from shared.controls import TrainedLonger
 from shared.setting import Setting
 
-RECIPES = {
-    **{"GMP": pac.GMP, "WoodFisher": pac.WoodFisher, "AC/DC": pac.ACDC},
-    **{"STR": pac.STR, "RigL": pac.RigL, "LTH-T": pac.LTHT},
+
+def wood_fisher(sparsity: float, granularity: str) -> pac.WoodFisher:
+    """Return WoodFisher in two rounds with blocks of 64 weights, whose Fisher matrices take no longer than the trainings."""
+    return pac.WoodFisher(sparsity, rounds=2, block=64, granularity=granularity)
+
+
+RECIPES: dict[str, Callable[[float, str], Method]] = {
+    "GMP": lambda sparsity, granularity: pac.GMP(sparsity, granularity=granularity),
+    "WoodFisher": wood_fisher,
+    "AC/DC": lambda sparsity, granularity: pac.ACDC(sparsity, granularity=granularity),
+    "STR": lambda sparsity, granularity: pac.STR(sparsity, granularity=granularity),
+    "RigL": lambda sparsity, granularity: pac.RigL(sparsity, granularity=granularity),
+    "LTH-T": lambda sparsity, granularity: pac.LTHT(sparsity, granularity=granularity),
 }
 FORMS = {"unstructured": "weight", "structured": "unit"}  # what is pruned, and its granularity
 DENSE = "dense"
 BATCHES = (1, 64)
+RATES = (1e-3, 3e-5, 1e-4, 3e-3)  # learning rates on the target, among which cross-validation chooses
 PACKAGES = ("onnx", "onnxruntime", "onnxscript", "numba")
 
 
@@ -50,15 +61,20 @@ def name_of(recipe: str, sparsity: float, form: str) -> str:
     return f"{recipe} {sparsity} {form}"
 
 
-def methods_of(recipes: Iterable[str], sparsities: Sequence[float]) -> dict[str, Method]:
-    """Return each recipe at each sparsity in both forms, before them the dense network with as many steps on the source."""
-    return {DENSE: TrainedLonger(pac.FineTune())} | {
-        name_of(recipe, sparsity, form): pac.SparseTransfer(
-            RECIPES[recipe](sparsity=fraction_of_groups(sparsity, form), granularity=granularity)
-        )
+def methods_of(recipes: Iterable[str], sparsities: Sequence[float]) -> dict[str, tuple[Method, ...]]:
+    """Return each recipe at each sparsity in both forms, and before them the dense network with as many steps on the source.
+
+    Each is tuned over the same learning rates on the target, as wide networks with few samples depend on it.
+    """
+    pruned = {
+        name_of(recipe, sparsity, form): RECIPES[recipe](fraction_of_groups(sparsity, form), granularity)
         for form, granularity in FORMS.items()
         for sparsity in sparsities
         for recipe in recipes
+    }
+    dense = tuple(TrainedLonger(pac.FineTune(learning_rate=rate)) for rate in RATES)
+    return {DENSE: dense} | {
+        name: tuple(pac.SparseTransfer(recipe, learning_rate=rate) for rate in RATES) for name, recipe in pruned.items()
     }
 
 

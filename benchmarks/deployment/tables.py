@@ -151,7 +151,7 @@ def large_aims(networks: Found) -> list[tuple[str, str, str, str]]:
         for batch in map(str, BATCHES):
             ratio = networks[name]["speed"][batch]["ratio"][0]
             what = f"{title(name)}: times as fast, batch {batch}"
-            rows.append((what, f"at least {RATIOS[form, batch]:g}", f"{ratio:.1f}", reached(ratio >= RATIOS[form, batch])))
+            rows.append((what, f"at least {RATIOS[form, batch]:g}", f"{ratio:.2f}", reached(ratio >= RATIOS[form, batch])))
         if form == "structured":
             error = error_ratio(networks, name)
             rows.append(
@@ -262,9 +262,13 @@ def _draw_points(axis: Axes, pairs: Found, batch: str) -> None:
             filled = "full" if form == "structured" else "none"
             for place, name in enumerate(names):
                 point = _mean_speed(pairs, name, batch), mean_error_ratio(pairs, name)
-                style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number], "fillstyle": filled}
+                style: dict[str, Any] = {
+                    "color": COLOURS[number % len(COLOURS)],
+                    "marker": MARKERS[number],
+                    "fillstyle": filled,
+                }
                 label = f"{recipe}, {form}" if place == 0 and form == "structured" else None
-                axis.plot(*point, **style, linestyle="", markersize=4 + 1.5 * place, label=label)
+                axis.plot(*point, **style, fillstyle=filled, linestyle="", markersize=4 + 1.5 * place, label=label)
 
 
 def _mean_speed(pairs: Found, name: str, batch: str) -> float:
