@@ -75,8 +75,12 @@ def export(surrogate: "Surrogate", path: Any, format: str, *, name: str = "surro
 
 def description(surrogate: "Surrogate", name: str, *, interval: bool) -> Export:
     """Return the program of a surrogate, with the names, units and ranges of its columns in the order of its arrays."""
+    program = program_of(surrogate.predictor, surrogate.scaling, surrogate.outputs, _places(surrogate), deviation=interval)
+    return _described(surrogate, name, program)
+
+
+def _described(surrogate: "Surrogate", name: str, program: Program) -> Export:
     (inputs, outputs), places, scaling = surrogate.layout, _places(surrogate), surrogate.scaling
-    program = program_of(surrogate.predictor, scaling, surrogate.outputs, places, deviation=interval)
     ends = (scaling.inputs.low, scaling.inputs.high, *scaling.inputs.ends())
     columns = _columns(inputs, torch.stack(ends, 1).numpy()[np.argsort(places[0])])
     unlimited = torch.full_like(scaling.outputs.low, torch.inf)
@@ -133,7 +137,8 @@ def _whole_module(surrogate: "Surrogate", format: str) -> tuple[Callable[[Path],
         return lambda path: _save_torch(module, width, path), numbers
     from pac_surrogate.exports.in_onnx import write_onnx_of_module
 
-    return lambda path: write_onnx_of_module(module, width, path), numbers
+    described = _described(surrogate, "surrogate", Program(width))  # the module is what the program cannot hold
+    return lambda path: write_onnx_of_module(module, described, path), numbers
 
 
 class WholeModule(nn.Module):
