@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import pac_surrogate as pac
-from pac_surrogate.exports.complete import program_of
-from pac_surrogate.exports.description import Column, Export
+from pac_surrogate.exports.description import Export
 from pac_surrogate.exports.in_c import write_c
+from pac_surrogate.surrogates.exported import description
 
 FLAGS = ("-O3", "-std=c99")  # what any computer understands: no instructions of this processor, no other arithmetic
 KINDS = {"float": np.float32, "double": np.float64}
@@ -152,9 +152,7 @@ def network(activation: str, inputs: int = 8, outputs: int = 1, hidden: tuple[in
     random = np.random.default_rng(0)
     data = pac.Dataset.from_arrays(random.normal(size=(64, inputs)), random.normal(size=(64, outputs)))
     made = pac.pretrain(data, model=pac.MLP(hidden=hidden, activation=activation), steps=5)
-    program = program_of(made.predictor, made.scaling, made.outputs, (np.arange(inputs), np.arange(outputs)))
-    columns = [Column(f"v{place}", "", -1.0, 1.0, -1.0, 1.0) for place in range(max(inputs, outputs))]
-    return Export(program, "surrogate", tuple(columns[:inputs]), tuple(columns[:outputs]), {})
+    return description(made, "surrogate", interval=False)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from pac_surrogate.exports.description import Column, Export
 STACK = 64 * 1024  # bytes of intermediate values up to which the stack holds them: threads have 256 KiB or more
 
 _HEAD = """\
-/* $n.h: a surrogate model, written by pac_surrogate as C99 or C++, which needs the C standard library alone (-lm).
+/* $n.h: a surrogate model as C99 or C++, written by pac_surrogate; needs the C standard library alone (-lm).
 
    $n_double(x, y) predicts the $N_OUTPUTS numbers y of one sample from its $N_INPUTS numbers x, in physical units
    (the tables below name them), in double precision throughout. $n_float(x, y) has the precision of the surrogate itself:

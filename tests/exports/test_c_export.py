@@ -83,8 +83,8 @@ def in_double(program):
     return made
 
 
-def evaluated(program, x, **options):
-    return [found.numpy() for found in ProgramModule(program, **options)(torch.from_numpy(np.asarray(x)))]
+def evaluated(program, x):
+    return [found.numpy() for found in ProgramModule(program)(torch.from_numpy(x)).values()]
 
 
 NAMES = sorted(surrogates())
