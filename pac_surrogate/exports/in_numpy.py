@@ -31,7 +31,9 @@ from pac_surrogate.exports.program import (
 )
 
 CACHE = 2**18  # bytes that the values of a block of samples should take, so that they stay in the processor's cache
-EFFICIENT = 256  # samples that a block should have even so, because products with large matrices are slow for fewer
+EFFICIENT = (
+    256  # samples that a block should have even so if all values are vectors: products with large weights are slow for fewer
+)
 MEMORY = 2**25  # bytes that these may take at most
 LARGE = 1000  # numbers for each sample beyond which a value is deleted after its last use
 
@@ -156,7 +158,8 @@ class _Writer:
                     spare = sum(one.size for one in reads(step))
             largest = max(largest, held + spare * _width(value))
             held -= sum(one.size * _width(one) for one in dying if one.size >= LARGE)
-        return max(1, CACHE // largest, min(EFFICIENT, MEMORY // largest))
+        efficient = 1 if any(self.program.values[number].columns > 1 for number in steps) else EFFICIENT
+        return max(1, CACHE // largest, min(efficient, MEMORY // largest))
 
     def _flat(self, value: Value) -> str:
         """Return an expression for the numbers of a value as a vector."""

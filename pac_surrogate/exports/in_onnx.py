@@ -1,12 +1,16 @@
 """A program as an ONNX model."""
 
+import importlib
 import json
+import logging
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from pac_surrogate.exports.description import Export
 from pac_surrogate.exports.in_onnx_steps import Graph
@@ -15,16 +19,17 @@ from pac_surrogate.exports.networks import NotExportableError
 
 OPSET = 13  # the lowest in which ReduceSum takes its axes as newer ones do, so that the operators are those of all later sets
 IR_VERSION = 7  # of the same release, onnx 1.8 of November 2020
+OPSET_OF_MODULES = 18  # the only one that torch's exporter writes without converting
 TRIED = 16  # samples for which a new model is compared with the program
 
 
 def write_onnx(export: Export, file: Path) -> None:
     """Write an ONNX model of operator set 13 to a file.
 
-    Its input `x` (batch, inputs) and its outputs `y`, and `std` if the program has that result, (batch, outputs), are in float32,
-    for any number of samples. Scaling and kernels are computed in double precision inside. Names, units and ranges of the
-    columns are JSON in the model's metadata: `inputs`, `outputs` and `about`. The model is checked by `onnx.checker` and run
-    with onnxruntime before the file is written. The same export gives the same bytes.
+    Its input `x` (batch, inputs) and its output `y` (batch, outputs), with a second output `std` if the program has that
+    result, are in float32, for any number of samples. Scaling and kernels are computed in double precision inside. Names, units
+    and ranges of the columns are JSON in the model's metadata: `inputs`, `outputs` and `about`. The model is checked by
+    `onnx.checker` and run with onnxruntime before the file is written. The same export gives the same bytes.
 
     Raises:
         NotExportableError: if onnx or onnxruntime are not installed, the model takes more than the 2 GB that the format can
@@ -45,11 +50,11 @@ def write_onnx(export: Export, file: Path) -> None:
         found, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="pac_surrogate"
     )
     describe(onnx, model, export)
-    accept(onnx, runtime, model, export, file)
+    accept(onnx, runtime, model, export, ProgramModule(export.program, single=True), file)
 
 
-def imported() -> tuple[ModuleType, ModuleType]:
-    """Return onnx and onnxruntime.
+def imported(*others: str) -> tuple[ModuleType, ModuleType]:
+    """Return onnx and onnxruntime, and check that other packages are installed.
 
     Raises:
         NotExportableError: if one is not installed.
@@ -57,6 +62,9 @@ def imported() -> tuple[ModuleType, ModuleType]:
     try:
         import onnx
         import onnxruntime
+
+        for other in others:
+            importlib.import_module(other)
     except ModuleNotFoundError as error:
         raise NotExportableError(f'ONNX needs the package {error.name}: pip install "pac_surrogate[deploy]"') from error
     return onnx, onnxruntime
@@ -79,14 +87,15 @@ def describe(onnx: ModuleType, model: Any, export: Export) -> None:
     )
 
 
-def accept(onnx: ModuleType, runtime: ModuleType, model: Any, export: Export, file: Path) -> None:
-    """Check a model, compare it with the program, and write it to a file.
+def accept(onnx: ModuleType, runtime: ModuleType, model: Any, export: Export, original: nn.Module, file: Path) -> None:
+    """Check a model, compare its results with those of a torch module in float32, and write it to a file.
 
     Raises:
-        NotExportableError: if it is too large, or its predictions differ from those of the program.
+        NotExportableError: if it is too large, or its results differ.
     """
     if model.ByteSize() >= 2**31:
-        raise NotExportableError(f"a file of ONNX holds 2 GB at most, this model takes {model.ByteSize() / 1e9:.1f} GB: choose another format")
+        size = model.ByteSize() / 1e9
+        raise NotExportableError(f"a file of ONNX holds 2 GB at most, this model takes {size:.1f} GB: choose another format")
     onnx.checker.check_model(model, full_check=True)
     written = model.SerializeToString(deterministic=True)
     options = runtime.SessionOptions()
@@ -95,14 +104,79 @@ def accept(onnx: ModuleType, runtime: ModuleType, model: Any, export: Export, fi
     low, high = (np.array([getattr(column, end) for column in export.inputs]) for end in ("low", "high"))
     x = np.random.default_rng(0).uniform(low, high, (TRIED, len(low))).astype(np.float32)
     with torch.no_grad():
-        required = ProgramModule(export.program, single=True)(torch.from_numpy(x))
-    range_of_outputs = np.array([column.high - column.low for column in export.outputs])
+        required = original(torch.from_numpy(x))
+    allowed_of_range = 1e-5 * np.array([column.high - column.low for column in export.outputs])
     for name, own in zip(required, session.run(list(required), {"x": x}), strict=True):
         result = required[name].numpy()
-        allowed = 1e-5 * range_of_outputs + 1e-5 * np.abs(result)
+        allowed = allowed_of_range + 1e-5 * np.abs(result)
         if not ((np.abs(own - result) <= allowed) | (own == result) | (np.isnan(own) & np.isnan(result))).all():
             raise NotExportableError(
-                f"the ONNX model's {name} must agree with that of the surrogate to 1e-5 of the range of each output, but differs by up to "
-                f"{np.nanmax(np.abs(own - result)):.3g} in onnxruntime {runtime.__version__}: choose another format"
+                f"the ONNX model's {name} must agree with that of the surrogate to 1e-5 of the range of each output, but "
+                f"differs by up to {np.nanmax(np.abs(own - result)):.3g} in onnxruntime: choose another format"
             )
     file.write_bytes(written)
+
+
+class _Single(nn.Module):
+    """The prediction of a module in float32."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"y": self.module(x)["y"].float()}
+
+
+def write_onnx_of_module(module: nn.Module, export: Export, file: Path) -> None:
+    """Write a torch module as an ONNX model of operator set 18, like `write_onnx`, through the exporter of torch.
+
+    Args:
+        module: maps inputs (batch, inputs) to a dictionary whose `y` is the prediction (batch, outputs).
+        export: its description, with a program that is not used.
+        file: the file.
+
+    Raises:
+        NotExportableError: if onnx, onnxruntime or onnxscript are not installed, torch cannot convert the module, or the
+            model's predictions differ from those of the module.
+    """
+    onnx, runtime = imported("onnxscript")
+    original = _Single(module).eval()
+    batch = torch.export.Dim("batch", min=1)
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")  # it reports that torchvision is not installed
+    level = logger.level
+    try:
+        logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, of its parts
+            exported = torch.onnx.export(
+                original,
+                (torch.ones(2, len(export.inputs)),),
+                dynamo=True,
+                opset_version=OPSET_OF_MODULES,
+                input_names=["x"],
+                output_names=["y"],
+                dynamic_shapes=({0: batch},),
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        kind = type(error).__name__
+        raise NotExportableError(
+            f"torch cannot convert this module to ONNX ({kind}, whose text is the cause of this error): train a network on its "
+            "predictions with surrogate.distil(model=pac.MLP(...)), and export that"
+        ) from error
+    finally:
+        logger.setLevel(level)
+    assert exported is not None
+    model = exported.model_proto
+    _without_notes(model)
+    describe(onnx, model, export)
+    accept(onnx, runtime, model, export, original, file)
+
+
+def _without_notes(model: Any) -> None:
+    """Remove what torch writes of the machine: lines of code with their paths, and versions."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+    model.producer_name, model.producer_version = "pac_surrogate", ""

@@ -147,7 +147,9 @@ class Graph:
         step = self.program.steps[number]
         if not isinstance(step, Gather) or step.window is None or step.value.double:
             return False
-        readers = [self.program.steps[one] for one in order if number in {value.number for value in reads(self.program.steps[one])}]
+        readers = [
+            self.program.steps[one] for one in order if number in {value.number for value in reads(self.program.steps[one])}
+        ]
         return (
             all(isinstance(one, Linear) for one in readers)
             and step.value.columns == math.prod(step.window.grid)
@@ -173,7 +175,9 @@ class Graph:
             return name
         mode: Any = {"periodic": "wrap", "replicate": "edge"}[window.padding]
         for axis, length in enumerate(window.grid, start=2):
-            name = self._node("Gather", name, self._constant(np.pad(np.arange(length), window.kernel // 2, mode=mode)), axis=axis)
+            name = self._node(
+                "Gather", name, self._constant(np.pad(np.arange(length), window.kernel // 2, mode=mode)), axis=axis
+            )
         return name
 
     def _gather(self, step: Gather) -> str:
@@ -195,7 +199,9 @@ class Graph:
 
         batch = self._node("Gather", self._node("Shape", "x"), self._constant(np.array([0])), axis=0)
         whole = self._node("Concat", batch, self._constant(np.array(shape)), axis=0)
-        return self._node("ConstantOfShape", whole, value=onnx.numpy_helper.from_array(np.zeros(1, dtype=_type(double)), "zero"))
+        return self._node(
+            "ConstantOfShape", whole, value=onnx.numpy_helper.from_array(np.zeros(1, dtype=_type(double)), "zero")
+        )
 
     def _clamp(self, step: Clamp, name: str, vector: bool) -> str:
         within = name
