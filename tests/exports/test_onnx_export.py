@@ -12,6 +12,7 @@ from export_cases import closed_form, cnn, inputs_of, source, table, transferred
 from program_cases import HOSTILE, export_of, inputs_of_steps, step_programs
 
 import pac_surrogate as pac
+from pac_surrogate.exports import in_onnx
 from pac_surrogate.exports.in_onnx import OPSET, write_onnx
 from pac_surrogate.exports.in_onnx_steps import Graph
 from pac_surrogate.exports.in_torch import ProgramModule
@@ -160,6 +161,12 @@ def test_a_model_that_predicts_something_else_is_not_written(tmp_path, monkeypat
     ):
         write_onnx(export_of(STEPS[True]["gelu, vector"]), file)
     assert not file.exists()
+
+
+def test_a_model_larger_than_the_format_holds_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(in_onnx, "LARGEST", 100)
+    with pytest.raises(NotExportableError, match=r"a file of ONNX holds 2 GB at most, this model takes 0\.0 GB"):
+        write_onnx(export_of(STEPS[True]["distances"]), tmp_path / "surrogate.onnx")
 
 
 def test_a_package_that_lacks_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
