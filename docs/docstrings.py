@@ -16,6 +16,8 @@ RETURNED = (
     "pac_surrogate.Surrogate",
     "pac_surrogate.files.variables.Coordinate",
     "pac_surrogate.intervals.bands.Interval",
+    "pac_surrogate.surrogates.optimised.Optimised",
+    "pac_surrogate.engines.timing.Measurement",
     "pac_surrogate.predictors.choice.Choice",
     "pac_surrogate.predictors.choice.CandidateError",
     "pac_surrogate.predictors.network.Network",

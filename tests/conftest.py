@@ -20,7 +20,20 @@ import torch
 from jaxtyping import install_import_hook
 
 CHECKED = (
-    *("data", "files", "formats", "intervals", "kernels", "methods", "models", "perturbation", "plan", "predictors", "pruning"),
+    *(
+        "data",
+        "engines",
+        "files",
+        "formats",
+        "intervals",
+        "kernels",
+        "methods",
+        "models",
+        "perturbation",
+        "plan",
+        "predictors",
+        "pruning",
+    ),
     *("runner", "solvers", "surrogates", "curves.savings", "selection", "utilities.resolution"),
 )
 

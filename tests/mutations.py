@@ -1305,6 +1305,41 @@ MUTATIONS = {
         "test_onnx_export",
         "something_else",
     ),
+    "rows of eight": (
+        "pac_surrogate/engines/compiled.py",
+        "filled = -(-count // TOGETHER) * TOGETHER",
+        "filled = count",
+        "test_engines",
+        "rows_of_eight",
+    ),
+    "blocks and rest": (
+        "pac_surrogate/engines/compiled.py",
+        "rest[row, column] = 0",
+        "rest[row[:1], column[:1]] = 0",
+        "test_engines",
+        "single_vector",
+    ),
+    "tiles": (
+        "pac_surrogate/engines/kernels.py",
+        "[code.splat(bias, tile), *[nothing] * (together - 1)]",
+        "[code.splat(bias, tile)] * together",
+        "test_engines",
+        "tiles_is_exact",
+    ),
+    "the choice of an engine": (
+        "pac_surrogate/surrogates/optimised.py",
+        "fit = [row for row in rows if row.deviation <= tolerance]",
+        "fit = rows",
+        "test_optimise",
+        "beyond_the_tolerance",
+    ),
+    "memory of the choice": (
+        "pac_surrogate/surrogates/optimised.py",
+        "if _same(one, own, list(own)) and",
+        "if",
+        "test_optimise",
+        "measured_anew",
+    ),
 }
 
 

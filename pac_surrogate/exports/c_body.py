@@ -94,7 +94,7 @@ class _Body:
         self._loop(value.size, f"({self.memory.pointer(value)})[i] = {cast}({source})[i];")
 
     def _suffix(self, value: Value) -> str:
-        """Return the types in which a step computes; see `c_kernels.TYPES`. Its tables are floats if it is in single precision."""
+        """Return the types of a step, see `c_kernels.TYPES`; constants are floats if the step is in single precision."""
         return ("d" if value.double else "m") if self.double else ("d" if value.double else "f")
 
     def _kernel(self, name: str, value: Value, *arguments: object, width: int = 0) -> None:
@@ -144,9 +144,8 @@ class _Body:
             case Distances():
                 table = self._table("points", value, panelled(step.points))
                 zero = self._table("zero", value, np.zeros(1))
-                self._kernel(
-                    "distances", value, step.value.rows, value.rows, pointer(step.value), table, zero, self.memory.place(value)
-                )
+                address, sizes = self.memory.place(value), (step.value.rows, value.rows)
+                self._kernel("distances", value, *sizes, pointer(step.value), table, zero, address)
             case Product():
                 shapes = (step.left.rows, step.right.rows, step.left.columns)
                 self._kernel("product", value, *shapes, pointer(step.left), pointer(step.right), self.memory.place(value))
@@ -174,14 +173,13 @@ class _Body:
         width = next((size for size in reversed(PANELS) if size >= value.columns), PANELS[0])
         width = min(width, WIDEST[self._suffix(value)])
         gather = self.program.steps[step.value.number] if step.value.number in memory.convolutions else None
-        if not isinstance(gather, Gather) or gather.window is None:
-            source, sizes, name = step.value, (inputs, outputs, value.columns), "columns"
-        else:
-            window, source, name = gather.window, gather.value, "convolve"
-            height, kernel_height = (window.grid[0], window.kernel) if len(window.grid) == 2 else (1, 1)
+        sizes: tuple[object, ...] = (inputs, outputs, value.columns)
+        source, name = step.value, "columns"
+        if isinstance(gather, Gather) and (window := gather.window) is not None:
+            source, name = gather.value, "convolve"
+            high, height = (window.kernel, window.grid[0]) if len(window.grid) == 2 else (1, 1)
             channels = source.size // int(np.prod(window.grid))
-            padding = f"'{window.padding[0]}'"
-            sizes = (channels, kernel_height, window.kernel, padding, height, window.grid[-1], outputs)
+            sizes = (channels, high, window.kernel, f"'{window.padding[0]}'", height, window.grid[-1], outputs)
         address = memory.place(value)
         tile = memory.temporary(memory.array(value), inputs * width)
         self._kernel(name, value, *sizes, memory.pointer(source), weight, bias, tile, address, width=width)

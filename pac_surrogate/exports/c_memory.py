@@ -1,4 +1,4 @@
-"""Where the values of a program lie while C computes them: in an array of floats and one of doubles, whose parts serve again."""
+"""The places of values while C computes a program: an array of floats and one of doubles, whose parts are used again."""
 
 import copy
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ class Memory:
         return f"{array} + {first}"
 
     def take_over(self, value: Value, old: Value, position: int) -> bool:
-        """Give a value the place of another one that is needed no more after the step at this position; return whether it could."""
+        """Give a value the place of another one if no step after this position needs that; return whether it did."""
         root = self._roots[old.number]
         if self._last[root] != position or (root == INPUT and self.double):
             return False

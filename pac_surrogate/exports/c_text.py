@@ -28,9 +28,8 @@ def string(text: str) -> str:
     """
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     plain = set(range(32, 127)) - {ord(sign) for sign in '"\\?'}
-    return (
-        '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in shown.encode(errors="backslashreplace")) + '"'
-    )
+    signs = (chr(byte) if byte in plain else f"\\{byte:03o}" for byte in shown.encode(errors="backslashreplace"))
+    return f'"{"".join(signs)}"'
 
 
 def comment(values: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""An export as a header of C99, which depends on the C standard library alone, for loops that call a surrogate one sample at a time.
+"""An export as a header of C99 without dependencies, for programs that call a surrogate one sample at a time.
 
 The header also compiles as C++, and as a library that Fortran, Julia or Python call. From Python, for example:
 
@@ -24,7 +24,7 @@ from pac_surrogate.exports.description import Column, Export
 STACK = 64 * 1024  # bytes of intermediate values up to which the stack holds them: threads have 256 KiB or more
 
 _HEAD = """\
-/* $n.h: a surrogate model as C99 or C++, which needs the C standard library alone (-lm).
+/* $n.h: a surrogate model as C99 or C++, written by pac_surrogate; needs the C standard library alone (-lm).
 
    $n_double(x, y) predicts the $N_OUTPUTS numbers y of one sample from its $N_INPUTS numbers x, in physical units
    (the tables below name them), in double precision throughout. $n_float(x, y) has the precision of the surrogate itself:
@@ -68,6 +68,7 @@ $storage
 #define ${N}_FLOAT_BYTES sizeof($n_float_workspace)
 #define ${N}_DOUBLE_BYTES sizeof($n_double_workspace)
 """
+_THREADS = "which lie in static memory of each thread; -D${N}_STORAGE= puts them on the stack"
 _ON_STACK = """
 #ifndef ${N}_STORAGE
 #define ${N}_STORAGE /* of the intermediate values: the stack */
@@ -131,6 +132,10 @@ ${N}_FUNCTION int $n_outside(const double *x)
 """
 
 
+class _Template(Template):
+    idpattern = "(?a:[a-zA-Z]+)"  # in $n_rows, the name is n
+
+
 def write_c(export: Export, folder: Path) -> None:
     """Write the header `<name>.h`.
 
@@ -143,7 +148,8 @@ def write_c(export: Export, folder: Path) -> None:
 
 def header(export: Export) -> str:
     """Return the text of the header; it depends on the export alone."""
-    parts, bodies, sizes = Parts(export.name), [], {}
+    parts, bodies = Parts(export.name), []
+    sizes: dict[str, dict[str, int]] = {}
     for real in ("float", "double"):
         ways = [["y"]] if len(export.program.results) == 1 else [["y"], list(export.program.results)]
         for results in ways:
@@ -156,18 +162,13 @@ def header(export: Export) -> str:
     names = {"n": export.name, "N": export.name.upper()}
 
     def fill(template: str, **more: object) -> str:
-        braced = (
-            template.replace("$name_", "${name}_").replace("$n_", "${n}_").replace("$N_", "${N}_").replace("$real_", "${real}_")
-        )
-        return Template(braced).substitute(names | {name: str(value) for name, value in more.items()})
+        return _Template(template).substitute(names | {name: str(value) for name, value in more.items()})
 
     deviation = f"\n   {export.name}_std_double(x, y, std) and so on add the standard deviations of the outputs."
     head = fill(
         _HEAD,
         deviation=deviation if len(export.program.results) > 1 else "",
-        where=f"which lie in static memory of each thread; -D{names['N']}_STORAGE= puts them on the stack"
-        if large
-        else "which lie on the stack",
+        where=fill(_THREADS) if large else "which lie on the stack",
         about="\n".join(f"   {line}" for line in comment(export.about)),
         storage=fill(_BY_THREAD if large else _ON_STACK),
         inputs=len(export.inputs),

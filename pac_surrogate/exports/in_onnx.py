@@ -144,7 +144,7 @@ def write_onnx_of_module(module: nn.Module, export: Export, file: Path) -> None:
             model's predictions differ from those of the module.
     """
     onnx, runtime = imported("onnxscript")
-    original = _Single(module).eval().requires_grad_(False)
+    original = _Single(module).eval()
     batch = torch.export.Dim("batch", min=1)
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")  # it reports that torchvision is not installed
     level = logger.level

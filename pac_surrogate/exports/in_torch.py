@@ -68,7 +68,7 @@ class ProgramModule(nn.Module):
             step, double = program.steps[number], program.values[number].double
             for name, array in vars(step).items():
                 if isinstance(array, np.ndarray):
-                    kept = torch.tensor(array)
+                    kept = torch.tensor(np.ascontiguousarray(array))
                     kept = kept.to(torch.float64 if double else torch.float32) if kept.is_floating_point() else kept
                     self.register_buffer(f"{name}_{number}", kept)
 

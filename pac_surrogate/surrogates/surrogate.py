@@ -34,6 +34,7 @@ from pac_surrogate.surrogates.bounds import bounds_of
 from pac_surrogate.surrogates.compacted import Compaction
 from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
+from pac_surrogate.surrogates.optimised import Optimised, optimised
 from pac_surrogate.surrogates.origin import distilled, samples_of, validated
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of
 from pac_surrogate.surrogates.restored import restored
@@ -207,6 +208,25 @@ class Surrogate(Shown):
                 prediction = restored(self.scaling.outputs, self.outputs, standard, self._precision(columns))
         self._check_held(prediction)
         return self._laid_out(prediction, x)
+
+    def optimise(self, batch_size: int = 1, *, tolerance: float = 1e-5, seconds: float = 2.0) -> Optimised:
+        """Measure several engines on this machine, with one thread, and return the surrogate with the fastest that agrees.
+
+        The engines are this `predict`, the dense network in torch and in NumPy, its compacted form, the export to ONNX in ONNX
+        Runtime, and for networks with many weights of 0 the sparse products of torch, of SciPy and of kernels that numba
+        compiles. Each has to agree with `predict` on samples of the training range. The choice depends on the size of the
+        batches. The provenance of the result's surrogate holds it, so that `optimise` does not measure again on the same
+        machine, also after the surrogate was saved and loaded.
+
+        Args:
+            batch_size: number of samples in most calls.
+            tolerance: largest difference from `predict` that is accepted, in standard deviations of each output.
+            seconds: about how long to measure; a start takes some seconds more, because kernels are compiled.
+
+        Raises:
+            ValueError: if the batch size is not a whole number of at least 1, or tolerance or seconds are not positive.
+        """
+        return optimised(self, batch_size, tolerance, seconds)
 
     @cached_property
     def _numbers(self) -> int:

@@ -92,7 +92,18 @@ def test_the_benchmark_of_busy_cores_prints_every_case(tmp_path):
         assert [row["call"], "2", str(row["busy"]), f"{row['wall']:.2f}", f"{row['cpu']:.2f}"] in printed
 
 
-@pytest.mark.parametrize("script", ["throughput", "busy_cores", "simulation_speed", "step_errors", "verification"])
+def test_the_benchmark_of_engines_prints_and_writes_every_measurement(tmp_path):
+    flags = ("--quick", "--sparsities", 0.9, "--batches", 1, 5, "--out", tmp_path / "engines.json")
+    done = python(BENCHMARKS / "engines.py", *flags, cwd=tmp_path)
+    rows = json.loads((tmp_path / "engines.json").read_text())["rows"]
+    assert {row["batch"] for row in rows} == {1, 5}
+    for row in rows:
+        assert row["deviation"] < 1e-5
+        assert f" {row['engine']} " in done.stdout
+        assert f" {row['microseconds'][0]:.1f} (" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["throughput", "engines", "busy_cores", "simulation_speed", "step_errors", "verification"])
 def test_a_benchmark_overwrites_nothing_of_the_users(script, tmp_path):
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")

@@ -77,16 +77,14 @@ def in_double(program):
     made.values = [dataclasses.replace(value, double=True) for value in program.values]
     made.steps = []
     for step, value in zip(program.steps, program.values, strict=True):
-        arrays = {
-            name: array for name, array in vars(step).items() if isinstance(array, np.ndarray) and array.dtype.kind == "f"
-        }
+        arrays = {name: array for name, array in vars(step).items() if isinstance(array, np.ndarray) and name != "index"}
         rounded = {name: array if value.double else array.astype(np.float32).astype(float) for name, array in arrays.items()}
         made.steps.append(dataclasses.replace(step, **rounded))
     return made
 
 
-def evaluated(program, x, **options):
-    return [found.numpy() for found in ProgramModule(program, **options)(torch.from_numpy(np.asarray(x)))]
+def evaluated(program, x):
+    return [found.numpy() for found in ProgramModule(program)(torch.from_numpy(x)).values()]
 
 
 NAMES = sorted(surrogates())
@@ -274,15 +272,26 @@ HOSTILE = [
 ]
 
 
+MAIN = """
+#include "int.h"
+#include <stdio.h>
+int main(void)
+{
+    int i;
+    for (i = 0; i < INT_INPUTS; i++)
+        printf("%s%c%s%c", int_input_names[i], 0, int_input_units[i], 0);
+    return 0;
+}
+"""
+
+
 def test_hostile_names_are_strings_and_nothing_else(tmp_path):
     program = Program(len(HOSTILE))
     program.results["y"] = program.gather(program.x, np.array([[0]]))
     inputs = tuple(Column(name, name[::-1], 0.0, 1.0, 0.0, 1.0) for name in HOSTILE)
     export = dataclasses.replace(export_of(program, "int", inputs), about={name: name for name in HOSTILE})
     in_c.write_c(export, tmp_path)
-    main = '#include "int.h"\nint puts(const char *);\nint printf(const char *, ...);\nint main(void)\n{\n    int i;\n'
-    main += '    for (i = 0; i < INT_INPUTS; i++)\n        printf("%s%c%s%c", int_input_names[i], 0, int_input_units[i], 0);\n    return 0;\n}\n'
-    (tmp_path / "main.c").write_text(main)
+    (tmp_path / "main.c").write_text(MAIN)
     subprocess.run(["cc", "-std=c99", *STRICT, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
     printed = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout.split(b"\0")[:-1]
     expected = [text.encode(errors="backslashreplace") for name in HOSTILE for text in (name, name[::-1])]

@@ -20,7 +20,7 @@ LAYERS = (
     ("data", "models"),
     ("intervals", "kernels", "plan", "processes"),
     ("predictors", "pruning"),
-    ("exports",),
+    ("engines", "exports"),
     ("surrogates",),
     ("methods", "solvers"),  # they meet in the runner, and in the choice among closed forms
     ("prepare", "runner", "selection"),

@@ -552,6 +552,8 @@ def test_the_widest_periodic_kernel_that_is_allowed_runs():
         (lambda: pac.CNN(channels=0), "channels >= 1"),
         (lambda: pac.CNN(blocks=0), "blocks >= 1"),
         (lambda: pac.CNN(levels=-1), "levels >= 0"),
+        (lambda: pac.CNN(blocks=2, levels=1, inner=(3, 3)), r"width of at least 1 for each of the 6 residual blocks, got"),
+        (lambda: pac.CNN(blocks=2, inner=(3, 0)), r"of the 2 residual blocks, got a tuple of 2: \(3, 0\)"),
         (lambda: activation("sine"), "unknown activation"),
     ],
 )
@@ -559,6 +561,18 @@ def test_an_impossible_architecture_is_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_the_inner_widths_of_a_cnn_are_those_of_its_blocks_downwards_and_then_upwards_from_the_finest_level():
+    model = build(pac.CNN(channels=4, blocks=1, levels=2, inner=(1, 2, 3, 5, 6)), ROD)
+    widths = {name: len(weight) for name, weight in model.named_parameters() if name.endswith(".0.0.bias")}
+    assert widths == {
+        **{"down.0.0.0.bias": 1, "down.1.0.0.bias": 2, "down.2.0.0.bias": 3},
+        **{"up.0.0.0.bias": 5, "up.1.0.0.bias": 6},
+    }
+    same = build(pac.CNN(channels=4, blocks=1, levels=1, inner=(4, 8, 4)), ROD)
+    shapes = [{n: w.shape for n, w in one.named_parameters()} for one in (same, build(pac.CNN(4, 1, levels=1), ROD))]
+    assert shapes[0] == shapes[1]
 
 
 def test_architectures_compare_by_value_and_are_hashable():

@@ -232,6 +232,8 @@ REFUSED = {
     "pac.transfer(surrogate, target, method='L2', intervals='no')": "intervals must be True or False, got 'no'",
     "surrogate.predict(x, batch_size='8')": "batch_size must be a whole number of at least 1, got '8'",
     "tuned.predict_interval(x, level='0.9')": "level must be a number, got '0.9'",
+    "tuned.optimise('many')": "batch_size must be a whole number of at least 1, got 'many'",
+    "tuned.optimise(tolerance='small')": "tolerance must be a number, got 'small'",
     "pac.next_samples(surrogate, None, x, None)": f"k {WHOLE} None",
     "pac.next_samples(surrogate, None, x, 3, noise='a')": "noise must be a number, got 'a'",
     "pac.plot_samples(source, target, samples='3')": f"samples {WHOLE} '3'",

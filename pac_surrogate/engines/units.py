@@ -1,0 +1,65 @@
+"""The way from physical to standardised units and back in NumPy, without the checks of `Surrogate.predict`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from pac_surrogate.data.scaling import Scaling
+from pac_surrogate.engines.layers import Map
+from pac_surrogate.files import Variable
+
+
+def in_units(standard: Map, scaling: Scaling, outputs: Sequence[Variable]) -> Map:
+    """Return the map from physical inputs to physical outputs around a map of standardised numbers, in float64.
+
+    The caller has checked the inputs. A number that floating point does not hold stays infinite or NaN.
+
+    Args:
+        standard: map from standardised inputs to standardised outputs.
+        scaling: scaling of both sides.
+        outputs: the output variables, onto whose bounds the results are projected.
+    """
+    mean, deviation = scaling.inputs.mean.numpy(), scaling.inputs.deviation.numpy()
+    deviation = np.where(deviation > 0, deviation, np.inf)  # a constant column becomes 0
+    offset, factor = scaling.outputs.mean.numpy(), scaling.outputs.deviation.numpy()
+    logarithms, exponentials = (np.flatnonzero(side.logarithmic.numpy()) for side in (scaling.inputs, scaling.outputs))
+    sizes = [variable.size for variable in outputs]
+    lower, upper = (
+        np.repeat([end if (one := variable.bounds[side]) is None else one for variable in outputs], sizes)
+        for side, end in enumerate((-np.inf, np.inf))
+    )
+    bounded = bool(np.isfinite(lower).any() or np.isfinite(upper).any())
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        if len(logarithms):
+            x = x.copy()
+            x[:, logarithms] = np.log(x[:, logarithms])
+        y = standard((x - mean) / deviation) * factor
+        y += offset
+        if len(exponentials):
+            y[:, exponentials] = np.exp(y[:, exponentials])
+        return np.where(np.isfinite(y), np.clip(y, lower, upper), y) if bounded else y
+
+    return predict
+
+
+def trial_inputs(scaling: Scaling, rows: int) -> Float[np.ndarray, "sample input"]:
+    """Draw inputs evenly from the range of the training data, of the logarithms in a logarithmic column [physical units]."""
+    columns, generator = scaling.inputs, np.random.default_rng(0)
+    logarithmic = columns.logarithmic.numpy()
+    low, high = columns.low.numpy(), columns.high.numpy()
+    with np.errstate(all="ignore"):
+        ends = [np.where(logarithmic, np.log(np.where(logarithmic, end, 1.0)), end) for end in (low, high)]
+        drawn = ends[0] + generator.random((rows, len(low))) * (ends[1] - ends[0])
+        return np.clip(np.where(logarithmic, np.exp(np.where(logarithmic, drawn, 0.0)), drawn), low, high)
+
+
+def largest_deviation(
+    scaling: Scaling, expected: Float[np.ndarray, "sample output"], found: Float[np.ndarray, "sample output"]
+) -> float:
+    """Return the largest difference in standard deviations of its output; infinity if a number is missing."""
+    one, other = (scaling.outputs.standardise(torch.from_numpy(values)) for values in (expected, found))
+    difference = (one - other).abs().max().item() if one.numel() else 0.0
+    return difference if difference >= 0 else float("inf")
