@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.exports.description import Export
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_numpy_functions import ABOUT_STD, BEGINNING, END, FUNCTIONS, ONE_RESULT, TEXT_OF_FUNCTION
-from pac_surrogate.exports.networks import NotExportableError
 from pac_surrogate.exports.program import (
     Apply,
     Cast,

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pac_surrogate.exports.description import Export
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_onnx_steps import Graph
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError
 
 OPSET = 13  # the lowest in which ReduceSum takes its axes as newer ones do, so that the operators are those of all later sets
 IR_VERSION = 7  # of the same release, onnx 1.8 of November 2020

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from paths import BENCHMARKS
 from running import run_script
 
@@ -23,3 +24,14 @@ def test_large_files_are_opened_read_and_described(tmp_path, monkeypatch, capsys
         [file, "1", call] for file in ("our own layout", "netCDF") for call in ("open", "read", "describe")
     ]
     assert "describe" in capsys.readouterr().out
+
+
+def test_exports_are_sized_and_what_cannot_be_exported_is_told(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    run_script(monkeypatch, BENCHMARKS / "export_sizes.py", tmp_path, "--quick")
+    content = json.loads((tmp_path / "results" / "export_sizes_quick" / "export_sizes.json").read_text())
+    assert content["header"] == ["surrogate", "predictor", "numbers not 0", "c", "numpy", "onnx"]
+    rows = {name: sizes for name, _, _, *sizes in content["table"]}
+    assert rows["module of your own"][:2] == ["distil", "distil"]
+    assert all(int(size.replace(",", "")) > 1000 for size in (*rows["network"], rows["module of your own"][2]))
+    assert "GaussianProcess" in capsys.readouterr().out

@@ -20,8 +20,9 @@ from pac_surrogate.exports import in_c
 from pac_surrogate.exports.c_text import number, string
 from pac_surrogate.exports.complete import program_of
 from pac_surrogate.exports.description import Column, Export, labels_of
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError, patches_of
+from pac_surrogate.exports.networks import patches_of
 from pac_surrogate.exports.program import FUNCTIONS, Program, Window
 
 pytestmark = [

@@ -16,10 +16,10 @@ from program_cases import HOSTILE, export_of, inputs_of_steps, step_programs
 
 import pac_surrogate as pac
 from pac_surrogate.exports import in_numpy
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_numpy import write_numpy
 from pac_surrogate.exports.in_numpy_functions import TEXT_OF_FUNCTION
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError
 from pac_surrogate.exports.program import ACTIVATIONS, Program
 from pac_surrogate.surrogates.exported import description
 

@@ -13,10 +13,10 @@ from program_cases import HOSTILE, export_of, inputs_of_steps, step_programs
 
 import pac_surrogate as pac
 from pac_surrogate.exports import in_onnx
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_onnx import OPSET, write_onnx
 from pac_surrogate.exports.in_onnx_steps import Graph
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError
 from pac_surrogate.exports.program import ACTIVATIONS
 from pac_surrogate.surrogates.exported import description
 

@@ -12,7 +12,7 @@ from sparse_cases import ENGINES, QUICK, TOLERANCE, case, data, differences
 import pac_surrogate as pac
 from pac_surrogate.engines import timing
 from pac_surrogate.engines.units import trial_inputs
-from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.surrogates import optimised as module
 from pac_surrogate.surrogates.optimised import CHOICES
 
