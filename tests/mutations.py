@@ -1312,6 +1312,34 @@ MUTATIONS = {
         "test_optimise",
         "measured_anew",
     ),
+    "C, places that are used again": (
+        "pac_surrogate/exports/c_memory.py",
+        "if self._last[root] != position or (root == INPUT and self.double):",
+        "if root == INPUT and self.double:",
+        "test_c_export",
+        "kind_of_step",
+    ),
+    "C, biases": (
+        "pac_surrogate/exports/c_kernels.py",
+        '"linear": ("sums[j] += one * w[j];", "bias[j]"),',
+        '"linear": ("sums[j] += one * w[j];", "bias[0]"),',
+        "test_c_export",
+        "kind_of_step",
+    ),
+    "C, error function": (
+        "pac_surrogate/exports/c_functions.py",
+        "0.000324071699",
+        "0.000325",
+        "test_c_export",
+        "whole_range",
+    ),
+    "C, NaN": (
+        "pac_surrogate/exports/c_functions.py",
+        "    own |= -((bits & 0x7fffffff) > 0x7f800000) & 0x7fc00000;\n",
+        "",
+        "test_c_export",
+        "of_nan_is_nan",
+    ),
 }
 
 
