@@ -5,10 +5,10 @@
     python benchmarks/engines.py --activation gelu --sparsities 0.9 --batches 1
 
 The network has 8 inputs, 1 output and random weights. Between hidden layers a fraction of them, the sparsity, is 0.
-A time is that of a call from physical inputs to physical outputs in NumPy. All engines are measured in turn, each for blocks of
-some milliseconds after a call that brings its numbers into the cache; a ratio is the time of the dense network in torch over
-that of the engine in the same round. Numbers in parentheses are quartiles over rounds. The deviation is the largest difference
-from `Surrogate.predict` in standard deviations of the output.
+A time is the processor time of a call from physical inputs to physical outputs in NumPy. All engines are measured in turn, each
+for blocks of some milliseconds after a call that brings its numbers into the cache; a ratio is the time of the dense network in
+torch over that of the engine in the same round. Numbers in parentheses are quartiles over rounds. The deviation is the largest
+difference from `Surrogate.predict` in standard deviations of the output.
 """
 
 import dataclasses

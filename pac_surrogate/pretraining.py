@@ -187,7 +187,8 @@ def distil(
     (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
     check_numbers(learning_rate=learning_rate)
     if inputs is None:
-        rows = uniform_inputs(surrogate, samples + max(1, samples // 10), np.random.default_rng(seed))
+        more = samples + max(1, samples // 10)
+        rows = uniform_inputs(surrogate.inputs, surrogate.scaling.inputs, more, np.random.default_rng(seed))
     else:
         rows = surrogate.input_columns(inputs).detach().cpu().double().numpy()
     data = _predictions(surrogate, rows)

@@ -1340,6 +1340,34 @@ MUTATIONS = {
         "test_c_export",
         "of_nan_is_nan",
     ),
+    "NumPy export, zeros of a gathering": (
+        "pac_surrogate/exports/in_numpy.py",
+        "flat = f\"{self._call('_with_zero')}({flat})\"",
+        'flat = f"({flat})"',
+        "test_numpy_export",
+        "every_step",
+    ),
+    "NumPy export, normal distribution": (
+        "pac_surrogate/exports/in_numpy_functions.py",
+        "t /= _polynomial(u, _DENOMINATOR)",
+        "t /= _polynomial(u, _DENOMINATOR[1:])",
+        "test_numpy_export",
+        "normal_distribution",
+    ),
+    "ONNX export, zeros of a gathering": (
+        "pac_surrogate/exports/in_onnx_steps.py",
+        "index = np.where(index < 0, value.size, index)",
+        "index = np.where(index < 0, 0, index)",
+        "test_onnx_export",
+        "every_step",
+    ),
+    "ONNX export, acceptance": (
+        "pac_surrogate/exports/in_onnx.py",
+        "allowed = allowed_of_range + 1e-5 * np.abs(result)",
+        "allowed = allowed_of_range + np.abs(result)",
+        "test_onnx_export",
+        "something_else",
+    ),
 }
 
 

@@ -40,10 +40,14 @@ def run(page: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 
 
 def _parts(language: str, text: str) -> Iterator[tuple[str, str]]:
-    """Split a block into Python and commands, which begin with an exclamation mark in a cell, as IPython reads them."""
+    """Split a block into Python and commands, as IPython reads a cell: commands begin with !, and %%writefile writes a file."""
     if language == "bash":
         lines = text.replace("\\\n", " ").splitlines()
         yield from (("bash", line) for line in lines if line.strip())
+        return
+    first, _, rest = text.partition("\n")
+    if first.startswith("%%writefile "):
+        yield "python", f"__import__('pathlib').Path({first.split()[1]!r}).write_text({rest!r})"
         return
     python: list[str] = []
     for line in text.splitlines(keepends=True):
@@ -67,5 +71,7 @@ def command(line: str) -> None:
             sys.argv = before
     elif [first, *words][:2] == ["python", "-m"]:
         subprocess.run([sys.executable, *words], check=True)
+    elif first == "cc" or first.startswith("./"):
+        subprocess.run([first, *words], check=True)
     elif first not in ("make", "pip", "git", "cd") and [first, *words[:1]] != ["python3", "-m"]:
         raise ValueError(f"{line!r} is not a command that this test knows how to run")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from pac_surrogate.exports.closed_forms import Base, Body, features_at, readout_variances, shared_cross, split_prior
 from pac_surrogate.exports.covariances import array
-from pac_surrogate.exports.derivatives import Backward
+from pac_surrogate.exports.derivatives import LayerDerivative
 from pac_surrogate.exports.networks import NotExportableError
 from pac_surrogate.exports.program import Program, Value
 from pac_surrogate.kernels.tangent import KERNEL_ROWS, Tangent
@@ -76,7 +76,7 @@ def block_variance(program: Program, predictor: Linearised, x: Value) -> Value:
 
 
 def _squares(
-    program: Program, layer: Backward, variances: tuple[np.ndarray | None, np.ndarray | None], count: int
+    program: Program, layer: LayerDerivative, variances: tuple[np.ndarray | None, np.ndarray | None], count: int
 ) -> list[Value]:
     """Add what a layer adds to k(x, x) for each projection, (1, projection)."""
     inner, (weight, bias) = layer.step.value, variances
@@ -124,7 +124,7 @@ def _block_readout(
 
 def _block_layer(
     program: Program,
-    layer: Backward,
+    layer: LayerDerivative,
     read: Float[np.ndarray, "sample k"],
     derivative: Float[np.ndarray, "sample o output"],
     variances: tuple[np.ndarray | None, np.ndarray | None],

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pac_surrogate.exports.covariances import array
-from pac_surrogate.exports.derivatives import Backward, along, backward
+from pac_surrogate.exports.derivatives import LayerDerivative, along, reverse
 from pac_surrogate.exports.in_torch import ProgramModule
 from pac_surrogate.exports.networks import Evaluated, NotExportableError, network
 from pac_surrogate.exports.program import Linear, Program, Value
@@ -93,7 +93,7 @@ class Body:
         scale: factor of the sum over the projections.
     """
 
-    layers: tuple[Backward, ...]
+    layers: tuple[LayerDerivative, ...]
     known: tuple["Known", ...]
     variances: tuple[tuple[np.ndarray | None, np.ndarray | None], ...]
     count: int
@@ -107,7 +107,7 @@ class Body:
         base.check(names)
         if not names:
             return cls((), (), (), len(mix), scale)
-        made = backward(base.program, base.steps, base.own.prediction, mix, names)
+        made = reverse(base.program, base.steps, base.own.prediction, mix, names)
         variances = []
         for layer in made:
             assert layer.step.names is not None
@@ -190,7 +190,7 @@ def _at(base: Base, samples: Float[Tensor, "sample input"], mix: np.ndarray, nam
     """Evaluate the layers and their derivatives at the training inputs, by a program of these alone."""
     scratch = Program(samples.shape[1])
     own = Base.of(scratch, base.network, scratch.x)
-    made = backward(scratch, own.steps, own.own.prediction, mix, names)
+    made = reverse(scratch, own.steps, own.own.prediction, mix, names)
     for place, layer in enumerate(made):
         scratch.results[f"read {place}"] = layer.step.value
         if isinstance(layer.value, Value):
@@ -211,7 +211,7 @@ def _at(base: Base, samples: Float[Tensor, "sample input"], mix: np.ndarray, nam
 
 def _layer(
     program: Program,
-    layer: Backward,
+    layer: LayerDerivative,
     known: Known,
     variances: tuple[np.ndarray | None, np.ndarray | None],
     count: int,

@@ -68,7 +68,7 @@ def _linear_along(
 
 
 @dataclass(frozen=True, eq=False)
-class Backward:
+class LayerDerivative:
     """The derivative of projected outputs with respect to the result of a `Linear` step.
 
     Attributes:
@@ -85,9 +85,9 @@ class Backward:
         return isinstance(self.value, np.ndarray)
 
 
-def backward(
+def reverse(
     program: Program, steps: Sequence[int], result: Value, mix: Float[np.ndarray, "projection output"], names: Sequence[str]
-) -> list[Backward]:
+) -> list[LayerDerivative]:
     """Add the derivatives of projections of a value by the results of the `Linear` steps that name these weights.
 
     Args:
@@ -107,8 +107,8 @@ def backward(
             continue
         step, own = program.steps[number], _sum(program, parts)
         if isinstance(step, Linear) and step.names is not None and set(step.names) & set(names):
-            made.append(Backward(step, own))
-        for value, part in _backward(program, step, own, count):
+            made.append(LayerDerivative(step, own))
+        for value, part in _reverse(program, step, own, count):
             if value.number >= first:
                 found.setdefault(value.number, []).append(part)
     return made
@@ -132,7 +132,7 @@ def _sum(program: Program, parts: Sequence[Value | np.ndarray]) -> Value | np.nd
     return program.scale(total, 1.0, sum(constants[1:], constants[0])) if constants else total
 
 
-def _backward(program: Program, step: object, own: Value | np.ndarray, count: int) -> list[tuple[Value, Value | np.ndarray]]:
+def _reverse(program: Program, step: object, own: Value | np.ndarray, count: int) -> list[tuple[Value, Value | np.ndarray]]:
     """Return the derivatives by what a step reads, from those by its result."""
     match step:
         case Linear():

@@ -1,32 +1,37 @@
 """Random inputs inside the range of a surrogate's training data."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from pac_surrogate.data.scaling import GRID_AXES
-
-if TYPE_CHECKING:
-    from pac_surrogate.surrogates.surrogate import Surrogate
+from pac_surrogate.data.scaling import GRID_AXES, Columns
+from pac_surrogate.files import Variable
 
 
-def uniform_inputs(surrogate: "Surrogate", samples: int, generator: np.random.Generator) -> Float[np.ndarray, "sample input"]:
-    """Draw inputs uniformly from the box of the training data [physical units], in the order of `surrogate.inputs`.
+def uniform_inputs(
+    inputs: Sequence[Variable], columns: Columns, samples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "sample input"]:
+    """Draw inputs uniformly from the box of the training data [physical units].
 
     An input on a logarithmic scale is drawn uniformly in its logarithm. Of the inputs that are categories of one column of
     texts, `material=steel` and so on, one is 1 and the others are 0.
 
+    Args:
+        inputs: the input variables.
+        columns: their scaling, which has the range of the training data.
+        samples: number of samples.
+        generator: random number generator.
+
     Raises:
         ValueError: if an input is a field, because independent numbers at its points are no field of the training data.
     """
-    fields = [variable.name for variable in surrogate.inputs if set(variable.axes) & set(GRID_AXES)]
+    fields = [variable.name for variable in inputs if set(variable.axes) & set(GRID_AXES)]
     if fields:
         raise ValueError(
             f"{fields[0]} is a field, of which random numbers at each point are no example: pass inputs=, such as those of the "
             "source's samples"
         )
-    columns = surrogate.scaling.inputs
     curved = columns.logarithmic.numpy()
     low, high = (
         np.where(curved, np.log(np.where(curved, end, 1.0)), end) for end in (columns.low.numpy(), columns.high.numpy())
@@ -34,16 +39,16 @@ def uniform_inputs(surrogate: "Surrogate", samples: int, generator: np.random.Ge
     drawn = low + (high - low) * generator.random((samples, len(low)))
     drawn = np.where(curved, np.exp(np.where(curved, drawn, 0.0)), drawn)
     drawn = np.clip(drawn, columns.low.numpy(), columns.high.numpy())  # the exponential of a logarithm is rounded
-    for places in _categories(surrogate):
+    for places in _categories(inputs):
         drawn[:, places] = np.eye(len(places))[generator.integers(len(places), size=samples)]
     return drawn
 
 
-def _categories(surrogate: "Surrogate") -> list[list[int]]:
+def _categories(inputs: Sequence[Variable]) -> list[list[int]]:
     """Return the columns of the categories of each column of texts."""
     found: dict[str, list[int]] = {}
     first = 0
-    for variable in surrogate.inputs:
+    for variable in inputs:
         name, equals, _ = variable.name.partition("=")
         if equals and variable.size == 1:
             found.setdefault(name, []).append(first)

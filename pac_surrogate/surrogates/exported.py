@@ -1,4 +1,7 @@
-"""A surrogate written for programs without pac_surrogate: ONNX, NumPy, C, or torch's own format."""
+"""A surrogate written for programs without pac_surrogate: ONNX, NumPy, C, or torch's own format.
+
+The module of `Surrogate` imports this one, so that surrogates have no type here.
+"""
 
 import io
 import os
@@ -7,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +29,6 @@ from pac_surrogate.predictors import Network
 from pac_surrogate.utilities.arguments import as_path, check_flags, got
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.process import own_settings
-
-if TYPE_CHECKING:
-    from pac_surrogate.surrogates.surrogate import Surrogate
 
 MARK = b"written by pac_surrogate"  # in the first line of every text that is exported
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # C99 distinguishes 63 characters
@@ -55,7 +55,7 @@ class Exported(Shown):
 
 
 @own_settings(gradients=False)
-def export(surrogate: "Surrogate", path: Any, format: str, *, name: str = "surrogate", interval: bool = False) -> Exported:
+def export(surrogate: Any, path: Any, format: str, *, name: str = "surrogate", interval: bool = False) -> Exported:
     """Write a surrogate for programs without pac_surrogate; see `Surrogate.export`."""
     path = as_path("path", path)
     check_flags(interval=interval)
@@ -73,13 +73,13 @@ def export(surrogate: "Surrogate", path: Any, format: str, *, name: str = "surro
     return _write_folder(path, format, described, numbers)
 
 
-def description(surrogate: "Surrogate", name: str, *, interval: bool) -> Export:
+def description(surrogate: Any, name: str, *, interval: bool) -> Export:
     """Return the program of a surrogate, with the names, units and ranges of its columns in the order of its arrays."""
     program = program_of(surrogate.predictor, surrogate.scaling, surrogate.outputs, _places(surrogate), deviation=interval)
     return _described(surrogate, name, program)
 
 
-def _described(surrogate: "Surrogate", name: str, program: Program) -> Export:
+def _described(surrogate: Any, name: str, program: Program) -> Export:
     (inputs, outputs), places, scaling = surrogate.layout, _places(surrogate), surrogate.scaling
     ends = (scaling.inputs.low, scaling.inputs.high, *scaling.inputs.ends())
     columns = _columns(inputs, torch.stack(ends, 1).numpy()[np.argsort(places[0])])
@@ -93,13 +93,13 @@ def _columns(variables: Sequence[Variable], ends: np.ndarray) -> tuple[Column, .
     return tuple(Column(*label, *map(float, own)) for label, own in zip(labels_of(variables), ends, strict=True))
 
 
-def _places(surrogate: "Surrogate") -> tuple[np.ndarray, np.ndarray]:
+def _places(surrogate: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the places of the predictor's inputs in the arrays, and of the arrays' outputs among the predictor's."""
     given = surrogate.layout
     return match_all("inputs", surrogate.inputs, given[0]), match_all("outputs", given[1], surrogate.outputs)
 
 
-def _about(surrogate: "Surrogate") -> dict[str, Any]:
+def _about(surrogate: Any) -> dict[str, Any]:
     """Return what made the surrogate, without dates and machines, so that equal surrogates give equal files."""
     origin, adapted = surrogate.provenance, surrogate.provenance.get("transfer", {})
     versions = origin.get("versions", {})
@@ -128,7 +128,7 @@ def _writer(format: str, described: Export) -> Callable[[Path], None]:
     return lambda path: _save_torch(module, len(described.inputs), path)
 
 
-def _whole_module(surrogate: "Surrogate", format: str) -> tuple[Callable[[Path], None], int]:
+def _whole_module(surrogate: Any, format: str) -> tuple[Callable[[Path], None], int]:
     """Return what writes a module of the user's own, which torch alone can convert, and the number of its weights."""
     module = WholeModule(surrogate)
     numbers = sum(int(weight.count_nonzero()) for weight in surrogate.weights.values())
@@ -144,7 +144,7 @@ def _whole_module(surrogate: "Surrogate", format: str) -> tuple[Callable[[Path],
 class WholeModule(nn.Module):
     """A module of the user's own between physical units: a program before it, and one behind it."""
 
-    def __init__(self, surrogate: "Surrogate") -> None:
+    def __init__(self, surrogate: Any) -> None:
         super().__init__()
         places = _places(surrogate)
         before = Program(len(places[0]))
@@ -155,6 +155,8 @@ class WholeModule(nn.Module):
         after.results["y"] = after.gather(y, places[1].reshape(-1, 1))
         self.before, self.module, self.after = ProgramModule(before), surrogate.network.as_module(), ProgramModule(after)
         self.dtype = surrogate.network.dtype
+        for weight in self.module.parameters():
+            weight.requires_grad = False  # what is exported is not trained any more
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the prediction `y`, (sample, output)."""
@@ -166,7 +168,7 @@ class WholeModule(nn.Module):
 def _save_torch(module: nn.Module, width: int, path: Path) -> None:
     """Write a module by `torch.export`, for any number of samples."""
     batch, example = {0: torch.export.Dim("batch", min=1)}, torch.ones(2, width, dtype=torch.float64)
-    exported = torch.export.export(module.eval().requires_grad_(False), (example,), dynamic_shapes=(batch,))
+    exported = torch.export.export(module.eval(), (example,), dynamic_shapes=(batch,))
     buffer = io.BytesIO()
     torch.export.save(exported, buffer)
     path.write_bytes(buffer.getvalue())

@@ -37,7 +37,7 @@ def test_a_distilled_surrogate_is_a_network_with_the_same_variables_and_range(tm
 
 def test_random_inputs_fill_the_box_of_the_training_data_uniformly():
     surrogate = pac.pretrain(table(2.0, scaling={"load": "log"}), model=pac.MLP(hidden=(2,)), steps=1)
-    drawn = uniform_inputs(surrogate, 4000, np.random.default_rng(0))
+    drawn = uniform_inputs(surrogate.inputs, surrogate.scaling.inputs, 4000, np.random.default_rng(0))
     low, high = INPUTS.min(0), INPUTS.max(0)
     assert (drawn >= low).all()
     assert (drawn <= high).all()
@@ -55,7 +55,7 @@ def test_exactly_one_of_the_categories_of_a_column_is_drawn():
     data = pac.Dataset.from_pandas(frame, inputs=["material", "load"], outputs=["tip"])
     surrogate = pac.pretrain(data, model=pac.MLP(hidden=(2,)), steps=1)
     names = [variable.name for variable in surrogate.inputs]
-    drawn = uniform_inputs(surrogate, 300, np.random.default_rng(0))
+    drawn = uniform_inputs(surrogate.inputs, surrogate.scaling.inputs, 300, np.random.default_rng(0))
     materials = drawn[:, [i for i, name in enumerate(names) if name.startswith("material=")]]
     assert set(np.unique(materials)) == {0.0, 1.0}
     assert (materials.sum(1) == 1).all()

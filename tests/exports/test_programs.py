@@ -11,7 +11,7 @@ from export_cases import inputs_of, largest, rounding_of, source, surrogates, ta
 
 import pac_surrogate as pac
 from pac_surrogate.exports.complete import program_of
-from pac_surrogate.exports.derivatives import along, backward
+from pac_surrogate.exports.derivatives import along, reverse
 from pac_surrogate.exports.in_torch import ProgramModule
 from pac_surrogate.exports.networks import NotExportableError, network
 from pac_surrogate.exports.program import ACTIVATIONS, Program
@@ -188,7 +188,7 @@ def test_derivatives_of_a_program_are_those_of_torch(name):
     moved = along(made, steps, own.prediction, {n: c.numpy() for n, c in change.items()})
     assert moved is not None
     mix = np.random.default_rng(0).normal(size=(2, own.prediction.rows))
-    layers = backward(made, steps, own.prediction, mix, list(base.weights))
+    layers = reverse(made, steps, own.prediction, mix, list(base.weights))
     for place, layer in enumerate(layers):
         made.results[f"read {place}"] = layer.step.value
         if not isinstance(layer.value, np.ndarray):
