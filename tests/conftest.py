@@ -108,7 +108,7 @@ NOT_NUMERICAL = (
     *("test_benchmark_command.py", "test_sample_plots.py", "test_simulation_speed.py", "test_words.py"),
     *("test_api.py", "test_book.py", "test_browser.py", "test_docstrings.py", "test_file_kinds.py"),
     *("tests/formats/", "test_columns.py", "test_labelled.py", "test_large_data_files.py", "test_round_trips.py"),
-    *("test_files_on_the_command_line.py", "test_files_study.py"),
+    *("test_c_header.py", "test_files_on_the_command_line.py", "test_files_study.py"),
     # Tests that take minutes; other tests cover the same arithmetic.
     *("test_benchmarks.py", "test_comparisons.py", "test_memory.py", "test_methods.py", "test_pairs.py", "test_sharing.py"),
     *("test_stored.py", "test_verification.py"),

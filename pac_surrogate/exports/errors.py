@@ -2,4 +2,4 @@
 
 
 class NotExportableError(ValueError):
-    """A format cannot hold the predictor, or the predictor lacks what was asked for; the message is one line with the remedy."""
+    """A format cannot hold the predictor, or the predictor lacks what was asked for; the message names the remedy."""
