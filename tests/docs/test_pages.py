@@ -1,6 +1,6 @@
 """Run the code of every page of the book, and the scripts of the gallery, as a reader would.
 
-Trainings are cut to a few steps, which changes the numbers but no line of the pages.
+Trainings and searches are cut to a few steps, which changes the numbers but no line of the pages.
 """
 
 import runpy
@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import pytest
 from pages import blocks, run
 from paths import ROOT
+from shortened import shorten_searches
 
 import pac_surrogate as pac
 from pac_surrogate import pretraining, runner
@@ -19,7 +20,8 @@ PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not 
 
 @pytest.fixture
 def short_trainings(monkeypatch):
-    """Cut every training to a few steps."""
+    """Cut every training and every search for hyper-parameters to a few steps."""
+    shorten_searches(monkeypatch)
 
     def shorter(*arguments, steps, **options):
         return pac.fit(*arguments, steps=min(steps, STEPS), **options)
