@@ -8,13 +8,15 @@ import pytest
 import torch
 from paths import BENCHMARKS
 from running import exit_status, run_script
+from shortened import shorten_searches
 
 import pac_surrogate as pac
 
 
 @pytest.fixture
 def script(monkeypatch, tmp_path, capsys):
-    """Run a script in this process; return its exit status, what it printed, and its messages."""
+    """Run a script with short searches in this process; return its exit status, what it printed, and its messages."""
+    shorten_searches(monkeypatch)
     threads = torch.get_num_threads()
 
     def execute(name, *arguments):

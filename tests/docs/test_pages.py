@@ -1,6 +1,6 @@
 """Run the code of every page of the book, and the scripts of the gallery, as a reader would.
 
-Trainings and searches are cut to a few steps, and simulated data to a few samples: this changes the numbers, but no line of a page.
+Trainings and searches are cut to a few steps, and simulated data to a few samples: the numbers change, but no line of a page.
 """
 
 import runpy
