@@ -108,10 +108,12 @@ NOT_NUMERICAL = (
     *("test_benchmark_command.py", "test_sample_plots.py", "test_simulation_speed.py", "test_words.py"),
     *("test_api.py", "test_book.py", "test_browser.py", "test_docstrings.py", "test_file_kinds.py"),
     *("tests/formats/", "test_columns.py", "test_labelled.py", "test_large_data_files.py", "test_round_trips.py"),
-    *("test_files_on_the_command_line.py", "test_files_study.py"),
+    *("test_c_header.py", "test_files_on_the_command_line.py", "test_files_study.py"),
     # Tests that take minutes; other tests cover the same arithmetic.
     *("test_benchmarks.py", "test_comparisons.py", "test_memory.py", "test_methods.py", "test_pairs.py", "test_sharing.py"),
     *("test_deploy.py", "test_stored.py", "test_stored_deploy.py", "test_verification.py"),
+    *(f"test_numpy_export.py::test_{name}" for name in ("any_names", "large_values", "the_same_export", "wrong_inputs")),
+    *(f"test_onnx_export.py::test_{name}" for name in ("a_package", "any_names", "double", "the_same_export")),
     "test_real_pairs.py::test_a_comparison_prints_both_tables_and_writes_the_means",
     "test_prepare.py::test_a_set_point_of_the_source_has_the_scale_of_the_target_in_any_unit",
     "test_choose.py::test_lines_without_a_sample_are_those_of_the_others[3-1000-True]",

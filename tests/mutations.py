@@ -1312,6 +1312,62 @@ MUTATIONS = {
         "test_optimise",
         "measured_anew",
     ),
+    "C, places that are used again": (
+        "pac_surrogate/exports/c_memory.py",
+        "if self._last[root] != position or (root == INPUT and self.double):",
+        "if root == INPUT and self.double:",
+        "test_c_export",
+        "kind_of_step",
+    ),
+    "C, biases": (
+        "pac_surrogate/exports/c_kernels.py",
+        '"linear": ("sums[j] += one * w[j];", "bias[j]"),',
+        '"linear": ("sums[j] += one * w[j];", "bias[0]"),',
+        "test_c_export",
+        "kind_of_step",
+    ),
+    "C, error function": (
+        "pac_surrogate/exports/c_functions.py",
+        "0.000324071699",
+        "0.000325",
+        "test_c_export",
+        "whole_range",
+    ),
+    "C, NaN": (
+        "pac_surrogate/exports/c_functions.py",
+        "    own |= -((bits & 0x7fffffff) > 0x7f800000) & 0x7fc00000;\n",
+        "",
+        "test_c_export",
+        "of_nan_is_nan",
+    ),
+    "NumPy export, zeros of a gathering": (
+        "pac_surrogate/exports/in_numpy.py",
+        "flat = f\"{self._call('_with_zero')}({flat})\"",
+        'flat = f"({flat})"',
+        "test_numpy_export",
+        "every_step",
+    ),
+    "NumPy export, normal distribution": (
+        "pac_surrogate/exports/in_numpy_functions.py",
+        "t /= _polynomial(u, _DENOMINATOR)",
+        "t /= _polynomial(u, _DENOMINATOR[1:])",
+        "test_numpy_export",
+        "normal_distribution",
+    ),
+    "ONNX export, zeros of a gathering": (
+        "pac_surrogate/exports/in_onnx_steps.py",
+        "index = np.where(index < 0, value.size, index)",
+        "index = np.where(index < 0, 0, index)",
+        "test_onnx_export",
+        "every_step",
+    ),
+    "ONNX export, acceptance": (
+        "pac_surrogate/exports/in_onnx.py",
+        "allowed = allowed_of_range + 1e-5 * np.abs(result)",
+        "allowed = allowed_of_range + np.abs(result)",
+        "test_onnx_export",
+        "something_else",
+    ),
 }
 
 

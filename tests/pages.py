@@ -4,11 +4,12 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import simulators.__main__
 from pac_surrogate import cli
 
 BLOCK = re.compile(r"^```(?P<kind>python|bash|\{code-cell\})[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,10 +41,14 @@ def run(page: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 
 
 def _parts(language: str, text: str) -> Iterator[tuple[str, str]]:
-    """Split a block into Python and commands, which begin with an exclamation mark in a cell, as IPython reads them."""
+    """Split a block into Python and commands, as IPython reads a cell: commands begin with !, and %%writefile writes a file."""
     if language == "bash":
         lines = text.replace("\\\n", " ").splitlines()
         yield from (("bash", line) for line in lines if line.strip())
+        return
+    first, _, rest = text.partition("\n")
+    if first.startswith("%%writefile "):
+        yield "python", f"__import__('pathlib').Path({first.split()[1]!r}).write_text({rest!r})"
         return
     python: list[str] = []
     for line in text.splitlines(keepends=True):
@@ -60,12 +65,22 @@ def command(line: str) -> None:
     """Run a command of this project in this process; commands that install or build something are left to their own tests."""
     first, *words = shlex.split(line, comments=True)
     if first == "pac-surrogate":
-        before, sys.argv = sys.argv, [first, *words]
-        try:
-            cli.main()
-        finally:
-            sys.argv = before
+        _in_this_process(cli.main, first, words)
+    elif [first, *words][:3] == ["python", "-m", "simulators"]:
+        _in_this_process(lambda: simulators.__main__.app(standalone_mode=False), "simulators", words[2:])
     elif [first, *words][:2] == ["python", "-m"]:
         subprocess.run([sys.executable, *words], check=True)
+    elif first == "cc" or first.startswith("./"):
+        subprocess.run([first, *words], check=True)
     elif first not in ("make", "pip", "git", "cd") and [first, *words[:1]] != ["python3", "-m"]:
         raise ValueError(f"{line!r} is not a command that this test knows how to run")
+
+
+def _in_this_process(main: Callable[[], object], name: str, words: list[str]) -> None:
+    before, sys.argv = sys.argv, [name, *words]
+    try:
+        status = main()
+    finally:
+        sys.argv = before
+    if status:
+        raise SystemExit(status)

@@ -1,6 +1,10 @@
 """Run scripts and the command line as a user does, but in this process: starting another one takes longer than most runs."""
 
+import contextlib
+import io
+import os
 import runpy
+import subprocess
 import sys
 
 from pac_surrogate import cli
@@ -27,3 +31,21 @@ def run_script(monkeypatch, path, folder, *arguments):
     monkeypatch.syspath_prepend(path.parent)
     monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
     runpy.run_path(str(path), run_name="__main__")
+
+
+def python_in_this_process(monkeypatch):
+    """Run in this process what a script starts with `subprocess.run` as `python -c CODE` or `python -m pac_surrogate ...`."""
+
+    def run(command, *, cwd, **options):
+        kind, what, *words = map(str, command[1:])
+        before, printed = os.getcwd(), io.StringIO()
+        os.chdir(cwd)
+        try:
+            with contextlib.redirect_stdout(printed):
+                status = exit_status(exec, what, {}) if kind == "-c" else command_line(monkeypatch, *words)
+        finally:
+            os.chdir(before)
+        assert status == 0
+        return subprocess.CompletedProcess(command, status, printed.getvalue(), "")
+
+    monkeypatch.setattr(subprocess, "run", run)

@@ -12,8 +12,7 @@ import torch
 import pac_surrogate as pac
 from deployment.networks import rounded
 from pac_surrogate.engines.timing import time_in_turn
-from pac_surrogate.surrogates.exported import description
-from shared.compiled import KINDS, compiled, compiler, trained
+from shared.compiled import KINDS, compiled, compiler, export_of, trained
 
 WAYS = ("Surrogate.predict", "torch, the module alone", "Surrogate.optimise", "NumPy export", "ONNX Runtime")
 REFERENCE = "torch, the module alone"
@@ -39,7 +38,7 @@ def measure(activation: str, seconds: float, rows: int, loops: int) -> dict[str,
         found: dict[str, Any] = {}
         if compiler() is not None:
             (folder / "c").mkdir()
-            made = compiled(description(surrogate, "surrogate", interval=False), folder / "c")
+            made = compiled(export_of(surrogate), folder / "c")
             for real in KINDS:
                 calls[f"{FROM_PYTHON}, {real}"], _, _ = made.one(real)
                 found[f"{IN_C}, {real}"] = {"least": rounded([1e6 * made.seconds_in_c(real, loops)])[0]}

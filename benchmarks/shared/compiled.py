@@ -17,6 +17,7 @@ import numpy as np
 import pac_surrogate as pac
 from pac_surrogate.exports.description import Export
 from pac_surrogate.exports.in_c import write_c
+from pac_surrogate.surrogates.exported import description
 
 FLAGS = ("-O3", "-std=c99")  # what any computer understands: no instructions of this processor, no other arithmetic
 KINDS = {"float": np.float32, "double": np.float64}
@@ -148,3 +149,8 @@ def trained(activation: str, inputs: int = 8, outputs: int = 1, hidden: tuple[in
     random = np.random.default_rng(0)
     data = pac.Dataset.from_arrays(random.normal(size=(64, inputs)), random.normal(size=(64, outputs)))
     return pac.pretrain(data, model=pac.MLP(hidden=hidden, activation=activation), steps=5)
+
+
+def export_of(surrogate: pac.Surrogate) -> Export:
+    """Return what is exported of a surrogate."""
+    return description(surrogate, "surrogate", interval=False)

@@ -37,12 +37,12 @@ class Parts:
     prefix: str
     tables: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
-    _known: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    _known: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
 
     def table(self, role: str, number: int, array: np.ndarray, *, double: bool) -> str:
-        """Return the name of a table of a step's constants; equal tables are one."""
+        """Return the name of a table of a step's constants; equal tables of the same role are one."""
         kept = np.asarray(array, dtype=array.dtype if array.dtype.kind in "iu" else np.float64 if double else np.float32)
-        same = (kept.dtype.str, kept.tobytes())
+        same = (role, kept.dtype.str, kept.tobytes())
         if same not in self._known:
             self._known[same] = f"{self.prefix}_{role}_{number}"
             self.tables[self._known[same]] = table_of(self._known[same], array, double=double)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pac_surrogate.exports.closed_forms import Base, Body, features_at, readout_variances, shared_cross, split_prior
 from pac_surrogate.exports.covariances import array
 from pac_surrogate.exports.derivatives import LayerDerivative
-from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.program import Program, Value
 from pac_surrogate.kernels.tangent import KERNEL_ROWS, Tangent
 from pac_surrogate.predictors import Linearised, SharedKernel

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from pac_surrogate.exports.covariances import array
 from pac_surrogate.exports.derivatives import LayerDerivative, along, reverse
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import Evaluated, NotExportableError, network
+from pac_surrogate.exports.networks import Evaluated, network
 from pac_surrogate.exports.program import Linear, Program, Value
 from pac_surrogate.kernels.readout import Readout
 from pac_surrogate.kernels.tangent import mixes

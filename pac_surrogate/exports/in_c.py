@@ -21,10 +21,10 @@ from pac_surrogate.exports.c_memory import restricted
 from pac_surrogate.exports.c_text import comment, number, string, table
 from pac_surrogate.exports.description import Column, Export
 
-STACK = 64 * 1024  # bytes of intermediate values up to which the stack holds them: threads have 256 KiB or more
+STACK = 64 * 1024  # bytes of intermediate values up to which they lie on the stack, of which threads have 128 KiB or more
 
 _HEAD = """\
-/* $n.h: a surrogate model, written by pac_surrogate as C99 or C++, which needs the C standard library alone (-lm).
+/* $n.h: a surrogate model as C99 or C++, written by pac_surrogate; needs the C standard library alone (-lm).
 
    $n_double(x, y) predicts the $N_OUTPUTS numbers y of one sample from its $N_INPUTS numbers x, in physical units
    (the tables below name them), in double precision throughout. $n_float(x, y) has the precision of the surrogate itself:
@@ -33,17 +33,18 @@ _HEAD = """\
    the training data, where predictions extrapolate; NaN counts too.$deviation
 
    An input that is not a finite number, or not positive on a logarithmic scale, gives NaN in all outputs. Compile without
-   -ffast-math, which permits the compiler to drop that. x and y may be the same memory.
+   -ffast-math, which permits the compiler to drop that. x and y of one sample may be the same memory.
 
    All functions are static inline: include this file and call them. To make a library of external functions, compile
    it with -D${N}_FUNCTION= , here with GCC or Clang on Linux:
 
        cc -D${N}_FUNCTION= -O3 -std=c99 -shared -fPIC -x c $n.h -o lib$n.so -lm
 
-   Nothing is allocated, and no state is kept between calls. Intermediate values need ${N}_FLOAT_BYTES or
-   ${N}_DOUBLE_BYTES, $where.
-   The functions with the ending _in use memory of the caller instead, for example a static variable of type
-   $n_double_workspace on a device with little stack: one for each thread. They are the others otherwise.
+   Nothing is allocated, and no state is kept between calls. Intermediate values need ${float_bytes} bytes
+   (${N}_FLOAT_BYTES) in the float functions and ${double_bytes} bytes (${N}_DOUBLE_BYTES) in the double functions,
+   $where.
+   $n_float_in and $n_double_in use memory of the caller instead, for example a static variable of the type
+   $n_float_workspace on a device with little stack. Every thread needs its own.
 
 $about
 */
@@ -133,7 +134,8 @@ ${N}_FUNCTION int $n_outside(const double *x)
 
 
 class _Template(Template):
-    idpattern = "(?a:[a-zA-Z]+)"  # in $n_rows, the name is n
+    idpattern = "(?a:[a-zA-Z]+)"  # the name in $n_rows is n
+    braceidpattern = "(?a:[a-zA-Z_]+)"
 
 
 def write_c(export: Export, folder: Path) -> None:
@@ -158,7 +160,7 @@ def header(export: Export) -> str:
             sizes[real] = {array: max(kept[array], needed[array]) for array in kept}
             name = "_".join([export.name, *results[1:], real])
             bodies.append((name, real, results, _declared(lines, needed)))
-    large = max(4 * size["f"] + 8 * size["d"] for size in sizes.values()) > STACK
+    large = max(map(_bytes, sizes.values())) > STACK
     names = {"n": export.name, "N": export.name.upper()}
 
     def fill(template: str, **more: object) -> str:
@@ -169,6 +171,7 @@ def header(export: Export) -> str:
         _HEAD,
         deviation=deviation if len(export.program.results) > 1 else "",
         where=fill(_THREADS) if large else "which lie on the stack",
+        **{f"{real}_bytes": _bytes(size) for real, size in sizes.items()},
         about="\n".join(f"   {line}" for line in comment(export.about)),
         storage=fill(_BY_THREAD if large else _ON_STACK),
         inputs=len(export.inputs),
@@ -194,6 +197,11 @@ def header(export: Export) -> str:
     return "\n".join([head, *described, *parts.tables.values()]) + "".join(
         [*parts.functions.values(), *spaces, *functions, fill(_OUTSIDE)]
     )
+
+
+def _bytes(size: dict[str, int]) -> int:
+    """Return the bytes of so many floats and doubles, which begin at multiples of 8."""
+    return 8 * ((size["f"] + 1) // 2 + size["d"])
 
 
 def _declared(lines: list[str], needed: dict[str, int]) -> str:

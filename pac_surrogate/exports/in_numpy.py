@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pac_surrogate.exports.description import Export
-from pac_surrogate.exports.in_numpy_functions import BEGINNING, END, FUNCTIONS, ONE_RESULT, TEXT_OF_FUNCTION
-from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.errors import NotExportableError
+from pac_surrogate.exports.in_numpy_functions import ABOUT_STD, BEGINNING, END, FUNCTIONS, ONE_RESULT, TEXT_OF_FUNCTION
 from pac_surrogate.exports.program import (
     Apply,
     Cast,
@@ -53,7 +53,7 @@ def write_numpy(export: Export, folder: Path) -> None:
             f"Python itself uses the name {export.name}, which no module of yours should bear: choose another"
         )
     writer = _Writer(export.program)
-    parts = [BEGINNING.replace("NAME", export.name)]
+    parts = [BEGINNING.replace("STD", ABOUT_STD if "std" in export.program.results else "").replace("NAME", export.name)]
     results = [
         ONE_RESULT.replace("RESULT", result)
         .replace("BLOCK", str(writer.samples_of_a_block(result)))

@@ -8,7 +8,7 @@ Only NumPy is needed, and the file NAME.npz beside this one.
 
     import NAME
     y = NAME.predict(x)         x: array (inputs,) or (rows, inputs), in the order of NAME.INPUTS
-    NAME.outside(x)             which samples lie outside the range of the training data
+STD    NAME.outside(x)             which samples lie outside the range of the training data
 
 An input that is not a finite number gives the prediction NaN.
 """
@@ -28,7 +28,8 @@ INPUTS = _DESCRIPTION["inputs"]
 OUTPUTS = _DESCRIPTION["outputs"]
 ABOUT = _DESCRIPTION["about"]
 
-# Constants of the steps below: the step that makes v7 uses the weight W7, the bias b7 and so on.
+# Constants of the steps below: the step that makes v7 uses the weight W7, the bias b7 and so on. Equal ones of several steps
+# have the name of the first.
 '''
 
 
@@ -123,6 +124,8 @@ def _with_zero(z):
 """,
 }
 FUNCTIONS = tuple(TEXT_OF_FUNCTION)  # in this order
+
+ABOUT_STD = "    NAME.std(x)                 standard deviation of each output\n"
 
 ONE_RESULT = '''
 

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from pac_surrogate.exports.description import Export
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_onnx_steps import Graph
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError
 
 OPSET = 13  # the lowest in which ReduceSum takes its axes as newer ones do, so that the operators are those of all later sets
 IR_VERSION = 7  # of the same release, onnx 1.8 of November 2020
 OPSET_OF_MODULES = 18  # the only one that torch's exporter writes without converting
+LARGEST = 2**31 - 2**24  # bytes of constants: the format cannot hold 2^31 bytes with the rest
 TRIED = 16  # samples for which a new model is compared with the program
 
 
@@ -27,8 +28,8 @@ def write_onnx(export: Export, file: Path) -> None:
     """Write an ONNX model of operator set 13 to a file.
 
     Its input `x` (batch, inputs) and its output `y` (batch, outputs), with a second output `std` if the program has that
-    result, are in float32, for any number of samples. Scaling and kernels are computed in double precision inside. Names, units
-    and ranges of the columns are JSON in the model's metadata: `inputs`, `outputs` and `about`. The model is checked by
+    result, are in float32, for any number of samples. Scaling and kernels are computed in double precision inside. Names,
+    units and ranges of the columns are JSON in the model's metadata: `inputs`, `outputs` and `about`. The model is checked by
     `onnx.checker` and run with onnxruntime before the file is written. The same export gives the same bytes.
 
     Raises:
@@ -93,9 +94,11 @@ def accept(onnx: ModuleType, runtime: ModuleType, model: Any, export: Export, or
     Raises:
         NotExportableError: if it is too large, or its results differ.
     """
-    if model.ByteSize() >= 2**31:
-        size = model.ByteSize() / 1e9
-        raise NotExportableError(f"a file of ONNX holds 2 GB at most, this model takes {size:.1f} GB: choose another format")
+    size = sum(len(one.raw_data) for one in model.graph.initializer)
+    if size >= LARGEST:
+        raise NotExportableError(
+            f"a file of ONNX holds 2 GB at most, this model takes {size / 1e9:.1f} GB: choose another format"
+        )
     onnx.checker.check_model(model, full_check=True)
     written = model.SerializeToString(deterministic=True)
     options = runtime.SessionOptions()
@@ -141,7 +144,7 @@ def write_onnx_of_module(module: nn.Module, export: Export, file: Path) -> None:
             model's predictions differ from those of the module.
     """
     onnx, runtime = imported("onnxscript")
-    original = _Single(module).eval().requires_grad_(False)
+    original = _Single(module).eval()
     batch = torch.export.Dim("batch", min=1)
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")  # it reports that torchvision is not installed
     level = logger.level

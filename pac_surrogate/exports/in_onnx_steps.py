@@ -92,6 +92,14 @@ class Graph:
         name = self._names[value.number]
         return self._reshape(name, value.rows, 1) if value.columns == 1 else name
 
+    def _transposed(self, value: Value) -> str:
+        """Return the transpose of a value, a matrix."""
+        if 1 in (value.rows, value.columns):
+            return self._reshape(self._names[value.number], value.columns, value.rows)
+        if value.double:  # onnxruntime 1.18 joins Transpose and MatMul to an operator without a kernel in double precision
+            return self._gathered(value, np.arange(value.size).reshape(value.rows, value.columns).T)
+        return self._node("Transpose", self._names[value.number], perm=[0, 2, 1])
+
     def _step(self, step: Step, result: Value) -> str:
         double, vector = result.double, result.columns == 1
 
@@ -123,8 +131,7 @@ class Graph:
                 square = self._node("Mul", difference, difference)
                 return self._node("ReduceSum", square, self._constant(np.array([2])), keepdims=0)
             case Product():
-                right = self._node("Transpose", self._matrix(step.right), perm=[0, 2, 1])
-                product = self._node("MatMul", self._matrix(step.left), right)
+                product = self._node("MatMul", self._matrix(step.left), self._transposed(step.right))
                 return self._reshape(product, result.rows) if vector else product
             case Clamp():
                 return self._clamp(step, own(step.value), vector)
@@ -181,18 +188,20 @@ class Graph:
         return name
 
     def _gather(self, step: Gather) -> str:
-        value, index = step.value, step.index.astype(np.int64)
-        rows, columns = index.shape
-        shape = (rows,) if columns == 1 else (rows, columns)
-        if (index < 0).all():
-            return self._zeros(shape, double=value.double)
-        flat = self._flat(value)
+        value, (rows, columns) = step.value, step.index.shape
+        if (step.index < 0).all():
+            return self._zeros((rows,) if columns == 1 else (rows, columns), double=value.double)
+        return self._gathered(value, step.index)
+
+    def _gathered(self, value: Value, index: np.ndarray) -> str:
+        flat, (rows, columns) = self._flat(value), index.shape
         if index.size == value.size and np.array_equal(index.ravel(), np.arange(value.size)):
             return flat if columns == 1 else self._reshape(flat, rows, columns)
         if (index < 0).any():
             flat = self._node("Concat", flat, self._zeros((1,), double=value.double), axis=1)
             index = np.where(index < 0, value.size, index)
-        return self._node("Gather", flat, self._constant(index.reshape(shape)), axis=1)
+        shape = (rows,) if columns == 1 else (rows, columns)
+        return self._node("Gather", flat, self._constant(index.reshape(shape).astype(np.int64)), axis=1)
 
     def _zeros(self, shape: tuple[int, ...], *, double: bool) -> str:
         import onnx
@@ -225,6 +234,10 @@ class Graph:
                 return node("Mul", z, z)
             case "log":
                 return node("Log", node("Where", node("Greater", z, number(0.0)), z, number(math.nan)))
+            case "silu" if (
+                double
+            ):  # z Sigmoid(z) becomes an operator of which onnxruntime 1.18 has no kernel in double precision
+                return node("Div", z, node("Add", node("Exp", node("Neg", z)), number(1.0)))
             case "silu":
                 return node("Mul", z, node("Sigmoid", z))
             case "gelu" if double:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.program import Program, Value, Window
 from pac_surrogate.models.cnn import SPACE, CNNNetwork
 from pac_surrogate.models.composite import CompositeNetwork, DeltaNet, LinearAndNonlinear
 from pac_surrogate.models.mlp import MLPNetwork
 from pac_surrogate.predictors import Network
-
-
-class NotExportableError(ValueError):
-    """What a format cannot hold; the message is one line that names the remedy."""
 
 
 @dataclass(frozen=True)

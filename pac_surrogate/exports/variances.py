@@ -12,7 +12,7 @@ from pac_surrogate.exports.covariances import (
     discrepancy,
     process_covariance,
 )
-from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.predictors import predicted
 from pac_surrogate.exports.program import Program, Value
 from pac_surrogate.predictors import (

@@ -155,6 +155,8 @@ class WholeModule(nn.Module):
         after.results["y"] = after.gather(y, places[1].reshape(-1, 1))
         self.before, self.module, self.after = ProgramModule(before), surrogate.network.as_module(), ProgramModule(after)
         self.dtype = surrogate.network.dtype
+        for weight in self.module.parameters():
+            weight.requires_grad = False  # what is exported is not trained any more
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the prediction `y`, (sample, output)."""
@@ -166,7 +168,7 @@ class WholeModule(nn.Module):
 def _save_torch(module: nn.Module, width: int, path: Path) -> None:
     """Write a module by `torch.export`, for any number of samples."""
     batch, example = {0: torch.export.Dim("batch", min=1)}, torch.ones(2, width, dtype=torch.float64)
-    exported = torch.export.export(module.eval().requires_grad_(False), (example,), dynamic_shapes=(batch,))
+    exported = torch.export.export(module.eval(), (example,), dynamic_shapes=(batch,))
     buffer = io.BytesIO()
     torch.export.save(exported, buffer)
     path.write_bytes(buffer.getvalue())

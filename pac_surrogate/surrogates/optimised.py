@@ -20,7 +20,7 @@ from pac_surrogate.engines.candidates import DENSE, candidates, installed
 from pac_surrogate.engines.layers import Map
 from pac_surrogate.engines.timing import Measurement, as_table, measurements, time_in_turn
 from pac_surrogate.engines.units import in_units, largest_deviation, trial_inputs
-from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.models.weights import fingerprint
 from pac_surrogate.utilities.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown

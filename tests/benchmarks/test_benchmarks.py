@@ -5,22 +5,34 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from paths import BENCHMARKS
-from running import run_script
+from running import exit_status, run_script
+from shortened import shorten_searches
 
 import pac_surrogate as pac
 
 
-def python(*arguments, cwd, check=True):
-    """Run Python in a process of its own, and return what it printed."""
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=check)
+@pytest.fixture
+def script(monkeypatch, tmp_path, capsys):
+    """Run a script with short searches in this process; return its exit status, what it printed, and its messages."""
+    shorten_searches(monkeypatch)
+    threads = torch.get_num_threads()
+
+    def execute(name, *arguments):
+        status = exit_status(run_script, monkeypatch, BENCHMARKS / f"{name}.py", tmp_path, *arguments)
+        return status, *capsys.readouterr()
+
+    yield execute
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
+    """Run the heat benchmark in a process of its own."""
     folder = tmp_path_factory.mktemp("benchmark")
-    done = python(BENCHMARKS / "heat_equation.py", "--quick", cwd=folder)
+    command = [sys.executable, BENCHMARKS / "heat_equation.py", "--quick"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     (folder / "output.txt").write_text(done.stdout)
     return folder
 
@@ -40,9 +52,10 @@ def test_the_heat_benchmark_prints_a_table_and_writes_all_its_results(results):
     assert {"command", "versions", "hardware", "date"} <= set(config)
 
 
-def test_the_same_seed_gives_the_same_results_file_in_another_process(results):
+@pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning", "ignore::pac_surrogate.ExtrapolationWarning")
+def test_the_same_seed_gives_the_same_results_file_in_another_process(results, monkeypatch):
     again = results / "again"
-    python(BENCHMARKS / "heat_equation.py", "--quick", "--out", again, cwd=results)
+    run_script(monkeypatch, BENCHMARKS / "heat_equation.py", results, "--quick", "--out", again)
     for name in ("curve.nc", "curve.csv"):
         assert (again / "heat_equation" / name).read_bytes() == (
             results / "results/heat_equation_quick/heat_equation" / name
@@ -70,60 +83,48 @@ def test_bad_flags_are_one_line_and_exit_2(results, arguments, message, monkeypa
     assert not list(results.glob("bad/**/curve.nc"))
 
 
-def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(tmp_path):
-    done = python(
-        BENCHMARKS / "throughput.py", "--quick", "--threads", "1", "--out", tmp_path / "throughput.json", cwd=tmp_path
-    )
+def test_the_throughput_benchmark_finds_the_loop_and_the_stack_equal(script, tmp_path):
+    _, printed, _ = script("throughput", "--quick", "--threads", 1, "--out", "throughput.json")
     content = json.loads((tmp_path / "throughput.json").read_text())
     assert content["differences"]["torch.float64"] < 1e-12  # five steps; a wrong gradient moves weights by 1e-2
     assert content["differences"]["torch.float32"] < 1e-4
-    assert done.stdout.count("loop, fused Adam / stack") == 1
+    assert printed.count("loop, fused Adam / stack") == 1
 
 
-def test_the_benchmark_of_busy_cores_prints_every_case(tmp_path):
-    flags = ("--quick", "--threads", "2", "--busy", "1", "--out", tmp_path / "busy.json")
-    done = python(BENCHMARKS / "busy_cores.py", *flags, cwd=tmp_path)
+def test_the_benchmark_of_busy_cores_prints_every_case(script, tmp_path):
+    _, output, _ = script("busy_cores", "--quick", "--threads", 2, "--busy", 1, "--out", "busy.json")
     rows = json.loads((tmp_path / "busy.json").read_text())["rows"]
     assert {(row["call"], row["threads"], row["busy"]) for row in rows} == {
         (call, 2, busy) for call in ("pretrain", "PAC", "auto") for busy in (0, 1)
     }
-    printed = [line.split() for line in done.stdout.splitlines()]
+    printed = [line.split() for line in output.splitlines()]
     for row in rows:
         assert [row["call"], "2", str(row["busy"]), f"{row['wall']:.2f}", f"{row['cpu']:.2f}"] in printed
 
 
-@pytest.mark.parametrize("script", ["throughput", "busy_cores", "simulation_speed", "step_errors", "verification"])
-def test_a_benchmark_overwrites_nothing_of_the_users(script, tmp_path):
+@pytest.mark.parametrize("name", ["throughput", "busy_cores", "simulation_speed", "step_errors", "verification"])
+def test_a_benchmark_overwrites_nothing_of_the_users(script, name, tmp_path):
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")
     # The file is refused at once, so that --quick is not needed.
-    done = python(BENCHMARKS / f"{script}.py", "--out", tmp_path / "notes.txt", cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "may replace only another one, which this is not: choose another name" in done.stderr
+    status, printed, message = script(name, "--out", tmp_path / "notes.txt")
+    assert (status, printed, message.count("\n")) == (2, "", 1)
+    assert "may replace only another one, which this is not: choose another name" in message
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"README.md": "mine", "notes.txt": "mine"}
 
 
-def test_the_grading_of_pairs_prints_and_writes_every_error(tmp_path):
-    done = python(
-        BENCHMARKS / "difficulty.py",
-        "--quick",
-        "--pairs",
-        "forrester",
-        "oscillator_energy",
-        "--seeds",
-        2,
-        "--out",
-        "graded",
-        cwd=tmp_path,
-    )
+@pytest.mark.filterwarnings("ignore::pac_surrogate.DataWarning", "ignore::pac_surrogate.ExtrapolationWarning")
+def test_the_grading_of_pairs_prints_and_writes_every_error(script, tmp_path):
+    flags = ("--quick", "--pairs", "forrester", "oscillator_energy", "--seeds", 2, "--out", "graded")
+    _, printed, _ = script("difficulty", *flags)
     written = json.loads((tmp_path / "graded/difficulty.json").read_text())["pairs"]
     assert list(written) == ["forrester", "oscillator_energy"]
-    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| forrester ")]
+    (row,) = [line for line in printed.splitlines() if line.startswith("| forrester ")]
     errors = written["forrester"]["errors"]
     assert f" {errors['source unchanged'][0]:.3f} " in row
     assert ", ".join(f"{error:.3f}" for error in errors["fine-tune"][1:]) in row
     assert written["oscillator_energy"]["errors"]["source unchanged"] == [None] * 4  # the source lacks the output
     assert written["oscillator_energy"]["difficulty"] == "hard"
-    wrong = python(BENCHMARKS / "difficulty.py", "--pairs", "nonsense", cwd=tmp_path, check=False)
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-    assert "there is no pair 'nonsense'" in wrong.stderr
+    status, _, message = script("difficulty", "--pairs", "nonsense")
+    assert (status, message.count("\n")) == (2, 1)
+    assert "there is no pair 'nonsense'" in message

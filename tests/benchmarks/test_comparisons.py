@@ -9,6 +9,7 @@ import pytest
 from paths import BENCHMARKS
 from running import run_script
 from scipy.stats import rankdata
+from shortened import shorten_searches
 
 import pac_surrogate as pac
 from pac_surrogate.curves.errors import METRICS
@@ -18,7 +19,11 @@ from simulators.tables.friedman import Friedman
 
 @pytest.fixture
 def script(monkeypatch, tmp_path):
-    """Run a script in this process, in a folder of its own; starting another process takes longer than the run."""
+    """Run a script in this process, in a folder of its own; starting another process takes longer than the run.
+
+    Searches for hyper-parameters are as short as trainings with --quick: the tests ask that tables, files and figures agree.
+    """
+    shorten_searches(monkeypatch)
 
     def execute(name, *arguments):
         run_script(monkeypatch, BENCHMARKS / f"{name}.py", tmp_path, "--quick", *arguments)

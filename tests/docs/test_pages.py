@@ -1,6 +1,6 @@
 """Run the code of every page of the book, and the scripts of the gallery, as a reader would.
 
-Trainings are cut to a few steps, which changes the numbers but no line of the pages.
+Trainings and searches are cut to a few steps, and simulated data to a few samples: the numbers change, but no line of a page.
 """
 
 import runpy
@@ -9,17 +9,24 @@ import matplotlib.pyplot as plt
 import pytest
 from pages import blocks, run
 from paths import ROOT
+from shortened import shorten_searches
 
 import pac_surrogate as pac
+import simulators.__main__
 from pac_surrogate import pretraining, runner
 
-STEPS = 5
+STEPS, SAMPLES = 5, 300
 PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts and blocks(path)]
 
 
 @pytest.fixture
 def short_trainings(monkeypatch):
-    """Cut every training to a few steps."""
+    """Cut every training and every search for hyper-parameters to a few steps, and simulated data to a few samples."""
+    shorten_searches(monkeypatch)
+    generate = simulators.__main__.generate
+    monkeypatch.setattr(
+        simulators.__main__, "generate", lambda *given, **options: generate(*given, **options | {"samples": SAMPLES})
+    )
 
     def shorter(*arguments, steps, **options):
         return pac.fit(*arguments, steps=min(steps, STEPS), **options)

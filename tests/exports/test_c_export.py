@@ -1,74 +1,27 @@
 """Exports as C, compiled by the system's compiler, against the programs and the surrogates that they are made of."""
 
 import copy
-import ctypes
 import dataclasses
-import itertools
 import math
-import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 import torch
-from export_cases import inputs_of, rounding_of, source, surrogates, table
+from compiling import Library, export_of, export_of_surrogate, steps
+from export_cases import inputs_of, rounding_of, surrogates, table
 from scipy import special
 
 import pac_surrogate as pac
-from pac_surrogate.exports import in_c
-from pac_surrogate.exports.c_text import number, string
-from pac_surrogate.exports.complete import program_of
-from pac_surrogate.exports.description import Column, Export, labels_of
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError, patches_of
-from pac_surrogate.exports.program import FUNCTIONS, Program, Window
+from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.program import FUNCTIONS, Program
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler with the name cc"),
     pytest.mark.filterwarnings("ignore::pac_surrogate.data.data_warnings.ExtrapolationWarning"),
 ]
-STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 EPS = float(np.finfo(float).eps)
-
-
-def export_of(program, name="model", inputs=None, outputs=None):
-    sides = [
-        side or tuple(Column(f"{letter}{i}", "m", 0.0, 1.0, 0.0, 1.0) for i in range(count))
-        for side, letter, count in ((inputs, "x", program.x.rows), (outputs, "y", program.results["y"].size))
-    ]
-    return Export(program, name, *sides, {"version": "1"})
-
-
-def export_of_surrogate(surrogate, name, **options):
-    sides = [
-        [Column(*label, 0.0, 1.0, 1.0, 2.0) for label in labels_of(side)] for side in (surrogate.inputs, surrogate.outputs)
-    ]
-    given = tuple(np.arange(len(side)) for side in sides)
-    program = program_of(surrogate.predictor, surrogate.scaling, surrogate.outputs, given, **options)
-    return export_of(program, name, *map(tuple, sides))
-
-
-class Library:
-    """Several exports in one library."""
-
-    def __init__(self, folder, exports, flags=("-O0",)):
-        for export in exports:
-            in_c.write_c(export, folder)
-        names = [export.name for export in exports]
-        external = "".join(f"#define {name.upper()}_FUNCTION\n" for name in names)
-        (folder / "all.c").write_text(external + "".join(f'#include "{name}.h"\n' for name in names))
-        command = ["cc", "-std=c99", *STRICT, *flags, "-shared", "-fPIC", "all.c", "-o", "all.so", "-lm"]
-        subprocess.run(command, cwd=folder, check=True)
-        self.library = ctypes.CDLL(str(folder / "all.so"))
-
-    def __call__(self, export, x, dtype=np.float64, results=("y",)):
-        x = np.ascontiguousarray(x, dtype=dtype)
-        found = [np.empty((len(x), len(export.outputs)), dtype) for _ in results]
-        name = "_".join([export.name, *results[1:], "float" if dtype == np.float32 else "double", "rows"])
-        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (x, *found)]
-        getattr(self.library, name)(ctypes.c_size_t(len(x)), *pointers)
-        return found if len(results) > 1 else found[0]
 
 
 def in_double(program):
@@ -83,8 +36,8 @@ def in_double(program):
     return made
 
 
-def evaluated(program, x, **options):
-    return [found.numpy() for found in ProgramModule(program, **options)(torch.from_numpy(np.asarray(x)))]
+def evaluated(program, x):
+    return [found.numpy() for found in ProgramModule(program)(torch.from_numpy(x)).values()]
 
 
 NAMES = sorted(surrogates())
@@ -122,44 +75,6 @@ def test_compiled_code_predicts_what_the_surrogate_predicts(library, name):
     single, predicted = call(export, x, np.float32), surrogate.predict(x.astype(float)).reshape(len(x), -1)
     assert (np.abs(single - predicted) <= 1e-5 * deviation + 1e-7 * np.abs(predicted)).all()
     assert (predicted.std(0) > 1e-3 * deviation).all(), "predictions are to vary, or a constant would pass"
-
-
-def steps(double):
-    """A program with every kind of step, in the shapes that have loops of their own, and its number of inputs."""
-    random = np.random.default_rng(0)
-    program = Program(48)
-    x = program.cast(program.x, double=double)
-    parts = [program.apply(name, program.gather(x, random.integers(0, 48, (5, 3)))) for name in FUNCTIONS]
-    parts += [program.linear(x, random.normal(size=(o, 48)), random.normal(size=o)) for o in (1, 4, 63, 75)]
-    parts += [program.linear(program.gather(x, np.arange(k)[:, None]), random.normal(size=(37, k))) for k in (1, 11)]
-    for columns in (2, 4, 7, 16, 24, 40):
-        wide = program.gather(x, random.integers(-1, 48, (3, columns)))
-        parts.append(program.linear(wide, random.normal(size=(5, 3)), random.normal(size=5)))
-        parts.append(program.product(parts[-1], program.scale(wide, 0.5, random.normal(size=(3, columns)))))
-    matrix = program.reshape(x, 6, 8)
-    parts += [
-        program.scale(matrix, random.normal(size=factor), random.normal(size=offset))
-        for factor, offset in (((6, 8), (1, 1)), ((1, 8), (6, 1)), ((6, 1), (6, 1)), ((1, 1), (1, 1)))
-    ]
-    parts += [program.transpose(matrix), program.repeat(matrix, 3), program.constant(random.normal(size=(3, 2)), like=x)]
-    rows = np.stack([np.arange(8), np.full(8, 40), np.arange(47, 31, -2)])
-    parts += [
-        program.gather(x, rows),
-        program.multiply(matrix, matrix),
-        program.add([matrix, program.multiply(matrix, matrix)]),
-    ]
-    parts += [program.clamp(matrix, np.full(6, -0.5), np.array([np.inf, *np.linspace(0, 1, 5)])), program.not_negative(x)]
-    parts += [program.distances(x, random.normal(size=(n, 48))) for n in (2, 61)]
-    parts.append(program.cast(program.cast(parts[-1], double=not double), double=double))
-    for grid, kernel, padding in itertools.product(((7,), (8, 5)), (3, 5), ("periodic", "zero", "replicate")):
-        window, channels = Window(grid, kernel, padding), 2
-        field = program.gather(x, random.integers(0, 48, (channels, math.prod(grid))))
-        index = patches_of(window, channels)
-        patches = program.gather(field, index, window)
-        parts += [program.linear(patches, random.normal(size=(o, len(index))), random.normal(size=o)) for o in (1, 3)]
-    column = [program.reshape(part, part.size) for part in parts]
-    program.results["y"] = program.cast(program.join([program.reshape(x, 48), *column]), double=True)
-    return export_of(program, "double_steps" if double else "single_steps")
 
 
 @pytest.fixture(scope="module")
@@ -254,119 +169,3 @@ def test_what_is_not_a_number_reaches_every_output(tmp_path, dtype):
         found = call(export, x, dtype)
         assert np.isnan(found[:6]).all()
         assert np.isfinite(found[6]).all()
-
-
-HOSTILE = [
-    *(
-        'quotes " and \\"',
-        "new\nline\r\n",
-        "*/ int x; /*",
-        "??/ ??) ??'",
-        "%s %n %d",
-        "back\\slash\\",
-        '"""',
-        "int",
-        "\\x41 \\101",
-    ),
-    *("Größe ρ 温度 🔥", "\ud800", "//", "\\", "\t\x01\x7f", "a" * 10_000, "", "#include <x>", 'R"(x)"', "7" * 5),
-]
-
-
-MAIN = """
-#include "int.h"
-#include <stdio.h>
-int main(void)
-{
-    int i;
-    for (i = 0; i < INT_INPUTS; i++)
-        printf("%s%c%s%c", int_input_names[i], 0, int_input_units[i], 0);
-    return 0;
-}
-"""
-
-
-def test_hostile_names_are_strings_and_nothing_else(tmp_path):
-    program = Program(len(HOSTILE))
-    program.results["y"] = program.gather(program.x, np.array([[0]]))
-    inputs = tuple(Column(name, name[::-1], 0.0, 1.0, 0.0, 1.0) for name in HOSTILE)
-    export = dataclasses.replace(export_of(program, "int", inputs), about={name: name for name in HOSTILE})
-    in_c.write_c(export, tmp_path)
-    (tmp_path / "main.c").write_text(MAIN)
-    subprocess.run(["cc", "-std=c99", *STRICT, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
-    printed = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout.split(b"\0")[:-1]
-    expected = [text.encode(errors="backslashreplace") for name in HOSTILE for text in (name, name[::-1])]
-    cut = [text if len(text) <= 1003 else text[:1000] + b"..." for text in expected]
-    assert printed == cut
-
-
-@pytest.mark.parametrize("stack", [in_c.STACK, 0])
-@pytest.mark.parametrize("language", ["c -std=c99", "c -std=c11", "c++ -std=c++11", "c++ -std=c++20"])
-def test_the_header_compiles_without_warnings(tmp_path, monkeypatch, language, stack):
-    compiler = "c++" if "++" in language else "cc"
-    if shutil.which(compiler) is None:
-        pytest.skip(f"there is no compiler with the name {compiler}")
-    monkeypatch.setattr(in_c, "STACK", stack)
-    in_c.write_c(steps(False), tmp_path)
-    in_c.write_c(export_of_surrogate(surrogates()["OutputGroups"], "groups", deviation=True), tmp_path)
-    for external in ("", "-DSINGLE_STEPS_FUNCTION= -DGROUPS_FUNCTION="):
-        (tmp_path / "both.source").write_text('#include "single_steps.h"\n#include "groups.h"\n')
-        command = [compiler, *STRICT, *external.split(), "-x", *language.split(), "-c", "both.source", "-o", "both.o"]
-        subprocess.run(command, cwd=tmp_path, check=True)
-
-
-def test_memory_of_the_caller_of_a_thread_and_of_the_stack_give_the_same_numbers(tmp_path, monkeypatch):
-    surrogate = surrogates()["U-Net"]
-    export = export_of_surrogate(surrogate, "model")
-    x = inputs_of(surrogate)
-    expected = Library(tmp_path, [export])(export, x)
-    monkeypatch.setattr(in_c, "STACK", 0)
-    (tmp_path / "thread").mkdir()
-    call = Library(tmp_path / "thread", [export])
-    np.testing.assert_array_equal(call(export, x), expected)
-    floats, doubles = map(
-        int, re.search(r"float f\[(\d+)\];\n    double d\[(\d+)\];\n} model_double", in_c.header(export)).groups()
-    )
-    work = np.full(floats + doubles + 1, np.nan)
-    y = x[0].copy()  # input and output may share their memory
-    call.library.model_double_in(*(ctypes.c_void_p(array.ctypes.data) for array in (work, y, y)))
-    np.testing.assert_array_equal(y, expected[0])
-
-
-def test_memory_does_not_grow_with_the_number_of_layers():
-    data = pac.Dataset.from_arrays(np.random.default_rng(0).normal(size=(9, 3)), np.ones((9, 1)) * np.arange(9)[:, None])
-    sizes = set()
-    for layers in (3, 9):
-        export = export_of_surrogate(pac.pretrain(data, model=pac.MLP(hidden=(40,) * layers), steps=1), "model")
-        sizes.add(int(re.search(r"float f\[(\d+)\]", in_c.header(export)).group(1)))
-    assert sizes == {83}, "the inputs; one layer is read, and the next one is written"
-
-
-def test_inputs_outside_the_range_of_the_training_data_are_counted(tmp_path):
-    export = export_of_surrogate(source(), "model")  # ranges from 1 to 2
-    call = Library(tmp_path, [export]).library.model_outside
-    for x, expected in (([1, 2, 1.5], 0), ([0.99, 2.01, 1.5], 2), ([math.nan, 3, math.inf], 3)):
-        assert call((ctypes.c_double * 3)(*x)) == expected
-
-
-def test_the_same_surrogate_gives_the_same_bytes(tmp_path):
-    texts = []
-    for place in range(2):
-        (tmp_path / str(place)).mkdir()
-        in_c.write_c(export_of_surrogate(source(), "model"), tmp_path / str(place))
-        (path,) = (tmp_path / str(place)).iterdir()
-        assert path.name == "model.h"
-        texts.append(path.read_bytes())
-    assert texts[0] == texts[1]
-
-
-def test_constants_are_read_as_they_were():
-    values = [0.1, 1.0, -0.0, 1e300, 5e-324, 1 / 3, 2.0**60, float(np.float32(0.1)), 1e-45]
-    assert [float(number(value, double=True)) for value in values] == values
-    singles = [np.float32(value) for value in (0.1, 1.0, -0.0, 1e-45, 1 / 3, 2.0**60, 3.4e38)]
-    for value in singles:
-        text = number(float(value), double=False)
-        assert re.fullmatch(r"-?[\d.e+-]*[.e][\d.e+-]*f", text), text
-        assert np.float32(text[:-1]) == value
-    assert number(math.inf, double=True) == "INFINITY"
-    assert number(-1e300, double=False) == "-INFINITY"
-    assert string('a"\\?\n\xe4') == '"a\\042\\134\\077\\012\\303\\244"'

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import pac_surrogate as pac
 from pac_surrogate.cli import app
-from pac_surrogate.exports.networks import NotExportableError
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.files import DatasetError
 
 pytestmark = pytest.mark.filterwarnings("ignore::pac_surrogate.data.data_warnings.ExtrapolationWarning")

@@ -12,8 +12,9 @@ from export_cases import inputs_of, largest, rounding_of, source, surrogates, ta
 import pac_surrogate as pac
 from pac_surrogate.exports.complete import program_of
 from pac_surrogate.exports.derivatives import along, reverse
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.networks import NotExportableError, network
+from pac_surrogate.exports.networks import network
 from pac_surrogate.exports.program import ACTIVATIONS, Program
 from pac_surrogate.predictors import (
     Autoregressive,

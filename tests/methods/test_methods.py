@@ -1,6 +1,7 @@
 """The same tests for every method, then the exact properties of PAC, and methods with a closed-form solution."""
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from adapting import case_of, outcome, outcomes, plan_of, problems, surrogate_of, trained
 from cases import MODELS, dataset, same, surrogate
 from every_method import METHODS
+from shortened import shorten_searches
 from torch import nn
 
 import pac_surrogate as pac
@@ -25,6 +27,13 @@ from pac_surrogate.surrogates.surrogate import Surrogate
 BUDGET = {"steps": 200, "source_steps": 60, "batch_size": 16}
 SHORT = {"steps": 60, "source_steps": 40, "batch_size": 16}
 SHORTEST = {"steps": 20, "source_steps": 20, "batch_size": 16}
+FEWEST = {"steps": 10, "source_steps": 10, "batch_size": 16}
+
+
+@pytest.fixture(autouse=True)
+def short_searches(monkeypatch):
+    """Cut the searches of Gaussian processes: what holds for all methods holds after any number of their steps."""
+    shorten_searches(monkeypatch)
 
 
 def case(kind, seed=0, samples=6, dtype=torch.float64, budget=BUDGET):
@@ -37,8 +46,7 @@ def copied(weights):
 
 def trainings_of(name, kind, dtype, samples=6):
     """Return the trainings that a method asks for, each with its result; check that the method does not change its inputs."""
-    spent = {"steps": 30, "source_steps": 30, "batch_size": 16}
-    own = case_of(surrogate(kind, dtype), dataset(kind, samples, 3, 0.4), dataset(kind, 60, 1), seed=5, **spent)
+    own = case_of(surrogate(kind, dtype), dataset(kind, samples, 3, 0.4), dataset(kind, 60, 1), seed=5, **FEWEST)
     asking, current, answer, found = problems(METHODS[name], own), own.surrogate, None, []
     while True:
         before = copied(current.weights)
@@ -53,10 +61,13 @@ def trainings_of(name, kind, dtype, samples=6):
         found.append((asked, current))
 
 
+trainings_once = cache(trainings_of)  # two tests look at the same trainings
+
+
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", METHODS)
 def test_the_same_seed_gives_the_same_plan_and_no_method_changes_its_inputs(name, kind):
-    (trainings, end), (again, same_end) = (trainings_of(name, kind, torch.float64) for _ in range(2))
+    (trainings, end), (again, same_end) = (of(name, kind, torch.float64) for of in (trainings_once, trainings_of))
     for (first, _), (second, _) in zip(trainings, again, strict=True):
         assert (first.steps, first.learning_rate) == (second.steps, second.learning_rate)
         plans = [first.plan, second.plan]
@@ -69,7 +80,7 @@ def test_the_same_seed_gives_the_same_plan_and_no_method_changes_its_inputs(name
     assert same(*(surrogate.predictor.state()[0] for surrogate in (end, same_end)))
     source = surrogate(kind)
     before = copied(source.weights)
-    result = outcome(METHODS[name], case_of(source, dataset(kind, 6, 3, 0.4), dataset(kind, 60, 1), **SHORT))
+    result = outcome(METHODS[name], case_of(source, dataset(kind, 6, 3, 0.4), dataset(kind, 60, 1), **FEWEST))
     assert same(source.weights, before)
     assert source.essential is None
     assert (result.diverged, result.refused) == (None, None)
@@ -77,7 +88,7 @@ def test_the_same_seed_gives_the_same_plan_and_no_method_changes_its_inputs(name
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_method_in_one_stack_gives_the_result_of_that_method_alone(kind):
-    budget = BUDGET if kind == "MLP" else SHORTEST  # a convolution's step takes ten times as long
+    budget = BUDGET if kind == "MLP" else FEWEST  # a convolution's step takes ten times as long
     cases = [case(kind, seed, samples, budget=budget) for seed, samples in ((0, 6), (1, 7))]
     given = [(method, one) for method in METHODS.values() for one in cases]
     together = outcomes([method for method, _ in given], *(one for _, one in given))
@@ -98,7 +109,7 @@ def test_every_method_in_one_stack_gives_the_result_of_that_method_alone(kind):
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "source unchanged"])
 def test_weights_that_a_plan_freezes_keep_their_bits_and_others_move(name, kind):
     for dtype, integer in ((torch.float32, torch.int32), (torch.float64, torch.int64)):
-        trainings, end = trainings_of(name, kind, dtype)
+        trainings, end = trainings_once(name, kind, dtype)
         for asked, after in trainings:
             assert {weight.dtype for weight in after.weights.values()} == {dtype}
             plan, moved = asked.plan, 0

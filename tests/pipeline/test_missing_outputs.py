@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cases import MODELS, initial_surrogate
+from shortened import shorten_searches
 
 import pac_surrogate as pac
 from pac_surrogate.data.dataset import Dataset
@@ -64,6 +65,13 @@ def alone(names, lacking=LACKING):
 def transfer(data, method, *, surrogate=START, **options):
     few = {"source": SOURCE, "steps": 15, "source_steps": 5, "intervals": False}
     return pac.transfer(surrogate, data, method=method, **{**few, **options})
+
+
+@pytest.fixture(autouse=True)
+def short_searches(request, monkeypatch):
+    """Cut the searches of Gaussian processes: equal numbers are equal at each of their steps. Errors need the whole search."""
+    if "lowers_the_error" not in request.node.name:
+        shorten_searches(monkeypatch)
 
 
 @cache
