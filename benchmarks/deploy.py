@@ -13,10 +13,11 @@ large    the same for one recipe and four layers of 1,024 units, with the times 
 small    three layers of 64 units, whose time is that of the calls: from Python and from C, and a million rows through C.
 
 A ratio of errors is the median over seeds of the error over that of the dense network of the same seed. A ratio of times is
-that of the dense network in torch over the fastest engine, measured in turn on one thread for the network of the first seed,
-from physical inputs to physical outputs in NumPy; numbers in parentheses are quartiles. Everything needs
-`pip install -e '.[deploy]'`, and the C export in C the system's compiler. Writes <out>/<part>.json, <out>/deploy.png, and the
-curves of the trainings. What is finished under the same setting is not computed again.
+that of the dense network in torch over the fastest engine. Both are processor times of a call from physical inputs to physical
+outputs in NumPy, measured in turn on one thread, for the network of the first seed; numbers in parentheses are quartiles. Loops
+in C and the million rows are timed by the clock, and the least time is taken. Everything needs `pip install -e '.[deploy]'`,
+and the C export also the system's compiler. Writes <out>/<part>.json, <out>/deploy.png, and the curves of the trainings. What
+is finished under the same setting is not computed again.
 """
 
 import dataclasses

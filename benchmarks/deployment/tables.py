@@ -1,15 +1,18 @@
 """The tables and the figure of `deploy.py`, made from its stored results; the book shows the same ones."""
 
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from deployment.networks import BATCHES, DENSE, name_of
+from deployment.networks import BATCHES, DENSE, FORMS, name_of
 from deployment.small import FROM_PYTHON, IN_C, ROWS, WAYS
 from pac_surrogate.plots.style import COLOURS, MARKERS, in_style
 from shared.tables import markdown_table
@@ -27,6 +30,7 @@ RATIOS = {("unstructured", "1"): 2.7, ("unstructured", "64"): 2.3, ("structured"
 ERROR_RATIO = 1.1
 MICROSECONDS = {("relu", IN_C): 1.5, ("gelu", IN_C): 3.0, ("relu", FROM_PYTHON): 5.0, ("gelu", FROM_PYTHON): 7.0}
 SECONDS = 1.0  # of a million rows, ReLU
+TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.5, 2, 3, 5, 10, 20, 40)
 
 
 def parts_of(name: str) -> tuple[str, float, str]:
@@ -232,43 +236,52 @@ def report(found: Mapping[str, Found]) -> str:
 @in_style()
 def draw(recipes: Found, large: Found) -> Figure:
     """Draw error against speed: a column for each batch size, the networks of the recipes above and the large ones below."""
-    whole = {part: content["results"] for part, content in (("recipes", recipes), ("large", large)) if content}
+    whole = [(content, content is large) for content in (recipes, large) if content]
     figure, axes = plt.subplots(
         len(whole), len(BATCHES), figsize=(9, 3.7 * len(whole)), squeeze=False, layout="constrained", sharey="row"
     )
-    for row, (part, results) in zip(axes, whole.items(), strict=True):
-        pairs = results if part == "recipes" else {"": results}
-        model = (recipes if part == "recipes" else large)["config"]["setting"].get("model", "")
+    for row, (content, is_large) in zip(axes, whole, strict=True):
+        pairs = {"": content["results"]} if is_large else content["results"]
         for axis, batch in zip(row, map(str, BATCHES), strict=True):
             _draw_points(axis, pairs, batch)
-            if part == "large":
+            if is_large:
                 _draw_references(axis, batch)
             axis.set(xscale="log", yscale="log", xlabel=f"times as fast as dense torch, batch {batch}")
-            axis.set_title(f"{model}", fontsize="small")
+            axis.set_title(_layers(content["config"]["setting"].get("model", "")), fontsize="medium")
+            _plain_ticks(axis.xaxis)
+            _plain_ticks(axis.yaxis)
         row[0].set_ylabel("error / dense error")
-        handles, labels = row[0].get_legend_handles_labels()
-        row[-1].legend(handles, labels, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
+        row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
     return figure
+
+
+def _layers(model: str) -> str:
+    """Return the layers of an architecture in words: "3 x 256 units"."""
+    widths = re.findall(r"\d+", model)
+    return f"{len(widths)} x {widths[0]} units" if widths else ""
+
+
+def _plain_ticks(axis: Axis) -> None:
+    low, high = axis.get_view_interval()
+    axis.set_ticks([tick for tick in TICKS if low <= tick <= high], [f"{tick:g}" for tick in TICKS if low <= tick <= high])
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_points(axis: Axes, pairs: Found, batch: str) -> None:
     axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
-    axis.plot(_mean_speed(pairs, DENSE, batch), 1, "k*", markersize=9, label="dense, fastest engine")
-    recipes, columns = recipes_of(pairs), columns_of(pairs)
-    for number, recipe in enumerate(recipes):
-        for form, _ in columns:
+    axis.plot(_mean_speed(pairs, DENSE, batch), 1, "k*", markersize=9, linestyle="", label="dense, fastest engine")
+    columns = columns_of(pairs)
+    for number, recipe in enumerate(recipes_of(pairs)):
+        for form, filled in zip(FORMS, ("none", "full"), strict=True):
             names = [name_of(recipe, sparsity, form) for own, sparsity in columns if own == form]
             names = [name for name in names if all("speed" in networks[name] for networks in pairs.values())]
-            filled = "full" if form == "structured" else "none"
-            for place, name in enumerate(names):
-                point = _mean_speed(pairs, name, batch), mean_error_ratio(pairs, name)
-                style: dict[str, Any] = {
-                    "color": COLOURS[number % len(COLOURS)],
-                    "marker": MARKERS[number],
-                    "fillstyle": filled,
-                }
-                label = f"{recipe}, {form}" if place == 0 and form == "structured" else None
-                axis.plot(*point, **style, fillstyle=filled, linestyle="", markersize=4 + 1.5 * place, label=label)
+            style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number], "linestyle": ""}
+            points = [(_mean_speed(pairs, name, batch), mean_error_ratio(pairs, name)) for name in names]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=style["color"], linewidth=0.5)
+            for place, point in enumerate(points):
+                label = recipe if place == 0 and form == "structured" else None
+                axis.plot(*point, **style, fillstyle=filled, markersize=4 + 1.5 * place, label=label)
 
 
 def _mean_speed(pairs: Found, name: str, batch: str) -> float:
