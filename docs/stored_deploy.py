@@ -1,5 +1,6 @@
 """Tables and the figure of the page on pruned networks in use, made from benchmarks/results/deploy; see `stored`."""
 
+import statistics
 from typing import Any
 
 import stored
@@ -29,15 +30,23 @@ def pairs_sections(savings: bool) -> str:
 
 def counts_sentence() -> str:
     """Return how many weights structured networks have for one of the unstructured ones of the same recipe and sparsity."""
-    ratios = {}
-    for pair, networks in results("recipes").items():
-        ratios[pair] = [
-            one["weights"] / networks[name.replace("structured", "unstructured")]["weights"]
-            for name, one in networks.items()
-            if name != DENSE and tables.parts_of(name)[2] == "structured"
-        ]
-    found = (f"{min(own):.2f} to {max(own):.2f} on `{pair}`" for pair, own in ratios.items())
-    return f"For one weight that is not 0 in an unstructured network, the structured one has {stored.listed(found)}."
+    ratios = [
+        one["weights"] / networks[name.replace("structured", "unstructured")]["weights"]
+        for networks in results("recipes").values()
+        for name, one in networks.items()
+        if name != DENSE and tables.parts_of(name)[2] == "structured"
+    ]
+    return (
+        f"For one weight that is not 0 in an unstructured network, the structured one of the same recipe and sparsity has"
+        f" {statistics.median(ratios):.2f} in the median; half of the ratios are {quartiles(ratios)}, and all are"
+        f" {min(ratios):.2f} to {max(ratios):.2f}."
+    )
+
+
+def quartiles(values: list[float]) -> str:
+    """Return the lower and the upper quartile in words."""
+    low, _, high = statistics.quantiles(values, method="inclusive")
+    return f"{low:.2f} to {high:.2f}"
 
 
 def aims_table() -> str:
