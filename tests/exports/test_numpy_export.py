@@ -164,6 +164,20 @@ def test_samples_outside_the_training_data_are_those_of_the_surrogate(tmp_path):
     assert 20 < expected.sum() < 180
     np.testing.assert_array_equal(module.outside(x), expected)
     assert bool(module.outside(x[0])) == expected[0]
+    x[expected.argmin(), 1] = np.nan
+    assert module.outside(x[expected.argmin()]), "what is not a number lies in no range"
+
+
+def test_the_two_files_belong_together(tmp_path):
+    (tmp_path / "other").mkdir()
+    module_of(description(source(), "model", interval=False), tmp_path)
+    module_of(description(source("tanh"), "model", interval=False), tmp_path / "other")
+    mixed = tmp_path / "model.npz"
+    mixed.write_bytes((tmp_path / "other" / "model.npz").read_bytes())
+    done = subprocess.run([sys.executable, "-c", "import model"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    told = "ImportError: model.npz is damaged, or was not written together with model.py: export both again"
+    assert done.stderr.splitlines()[-1] == told
 
 
 def test_blocks_of_samples_are_the_samples_together(tmp_path, monkeypatch):
