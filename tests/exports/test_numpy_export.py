@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 import zipfile
@@ -137,9 +138,16 @@ def test_any_names_are_data_and_never_code(tmp_path, monkeypatch):
     assert [column["name"] for column in module.OUTPUTS] == list(HOSTILE)
     assert module.INPUTS[0]["unit"] == "m"
     assert not (tmp_path / "executed").exists()
-    with_names = (tmp_path / "model.py").read_text(encoding="ascii")
+    with_names = without_digest(tmp_path / "model.py")
     write_numpy(export_of(program, "model"), tmp_path)
-    assert with_names == (tmp_path / "model.py").read_text(encoding="ascii")
+    assert with_names == without_digest(tmp_path / "model.py")
+
+
+def without_digest(path):
+    """Return the text of a module without the digest of its arrays, which hold the names."""
+    text, digests = re.subn(r'"[0-9a-f]{64}"', "", path.read_text(encoding="ascii"))
+    assert digests == 1
+    return text
 
 
 def test_the_same_export_gives_the_same_bytes_which_hold_no_date_and_no_pickle(tmp_path):
