@@ -439,7 +439,7 @@ class Surrogate(Shown):
             interval: whether to add the standard deviation of the posterior, without noise, as the output `std`.
 
         Returns:
-            What was written: its files, their size, and the number of numbers that are not 0.
+            What was written: its files, their size, and the number of non-zero constants.
 
         Raises:
             NotExportableError: if the format cannot hold the predictor, as C cannot hold a module of your own, or if there is

@@ -174,7 +174,9 @@ def test_a_dataset_gives_the_prediction_of_its_matrix():
     surrogate = surrogate_of(data)
     assert np.array_equal(surrogate.predict(data), surrogate.predict(data.input_matrix))
     other = pac.Dataset.from_arrays({"conductivity": np.ones(3), "place": np.ones((3, 2))}, np.ones(3))
-    with pytest.raises(ValueError, match=r"has the inputs conductivity, position \(2,\), the data have .* place \(2,\)") as e:
+    with pytest.raises(
+        ValueError, match=r"has the inputs conductivity \(\), position \(2,\), the data have .* place \(2,\)"
+    ) as e:
         surrogate.predict(other)
     assert one_line(e)
 
