@@ -1,5 +1,6 @@
 """A program as a Python module that needs NumPy alone, with one file of arrays."""
 
+import hashlib
 import io
 import json
 import keyword
@@ -64,7 +65,6 @@ def write_numpy(export: Export, folder: Path) -> None:
     ]
     parts += [f"{name} = {text}\n" for name, text in sorted(writer.globals.items())]
     parts += [TEXT_OF_FUNCTION[name] for name in FUNCTIONS if name in writer.functions]
-    (folder / f"{export.name}.py").write_text("".join([*parts, *results, END]), encoding="ascii", newline="\n")
     description = {
         "inputs": [column.to_json() for column in export.inputs],
         "outputs": [column.to_json() for column in export.outputs],
@@ -76,7 +76,10 @@ def write_numpy(export: Export, folder: Path) -> None:
         "upper": np.array([column.upper for column in export.inputs]),
         **writer.arrays,
     }
-    _save(folder / f"{export.name}.npz", arrays)
+    file = folder / f"{export.name}.npz"
+    _save(file, arrays)
+    text = "".join([*parts, *results, END]).replace("DIGEST", hashlib.sha256(file.read_bytes()).hexdigest())
+    (folder / f"{export.name}.py").write_text(text, encoding="ascii", newline="\n")
 
 
 def _save(file: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -13,13 +13,20 @@ STD    NAME.outside(x)             which samples lie outside the range of the tr
 An input that is not a finite number gives the prediction NaN.
 """
 
+import hashlib
+import io
 import json
 import os
 
 import numpy as np
 
-with np.load(os.path.join(os.path.dirname(os.path.abspath(__file__)), "NAME.npz"), allow_pickle=False) as _file:
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "NAME.npz"), "rb") as _file:
+    _BYTES = _file.read()
+if hashlib.sha256(_BYTES).hexdigest() != "DIGEST":
+    raise ImportError("NAME.npz is damaged, or was not written together with NAME.py: export both again")
+with np.load(io.BytesIO(_BYTES), allow_pickle=False) as _file:
     _ARRAYS = {name: _file[name] for name in _file.files}
+del _BYTES
 _DESCRIPTION = json.loads(_ARRAYS["description"].tobytes().decode("ascii"))
 
 # For each column: its name, its unit, the smallest and largest number in the training data (low, high), and, for inputs, the
@@ -146,9 +153,9 @@ def PUBLIC(x):
 END = '''
 
 def outside(x):
-    """Return whether each sample lies outside the range of the training data in any input: a bool, or an array (rows,)."""
+    """Return whether each sample lies outside the range of the training data in any input, or has one that is no number."""
     x = _checked(x)
-    return ((x < _ARRAYS["lower"]) | (x > _ARRAYS["upper"])).any(-1)
+    return ~((x >= _ARRAYS["lower"]) & (x <= _ARRAYS["upper"])).all(-1)
 
 
 def _checked(x):
