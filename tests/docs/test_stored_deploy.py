@@ -104,8 +104,11 @@ def test_the_conclusions_hold_in_the_stored_results(page):
                 other = networks[name.replace("structured", "unstructured")]
                 assert all(one["speed"][batch]["ratio"][0] > other["speed"][batch]["ratio"][0] for batch in ("1", "64"))
         assert networks["dense"]["speed"]["1"]["ratio"][0] > 1.7
-    small = read("small")
-    for own in small.values():
+    for ratios in page.tables.REFERENCES.values():
+        for batch, by_sparsity in ratios.items():
+            for sparsity, ratio in by_sparsity.items():
+                assert read("large")[f"GMP {sparsity} unstructured"]["speed"][batch]["ratio"][0] > ratio
+    for own in read("small").values():
         least = own["C export from Python, float"]["least"]
         assert own["ONNX Runtime"]["least"] > 5 * least
         assert own["torch, the module alone"]["least"] > 30 * least
