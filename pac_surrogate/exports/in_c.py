@@ -18,7 +18,7 @@ from string import Template
 
 from pac_surrogate.exports.c_body import Parts, body_of
 from pac_surrogate.exports.c_memory import restricted
-from pac_surrogate.exports.c_text import comment, number, string, table
+from pac_surrogate.exports.c_text import comment, numbers, string, table
 from pac_surrogate.exports.description import Column, Export
 
 STACK = 64 * 1024  # bytes of intermediate values up to which they lie on the stack, of which threads have 128 KiB or more
@@ -213,11 +213,11 @@ def _declared(lines: list[str], needed: dict[str, int]) -> str:
 
 def _columns(prefix: str, columns: tuple[Column, ...], *, ranges: bool = False) -> list[str]:
     """Return tables of names, units and ranges of the training data."""
-    numbers = {"low": [column.low for column in columns], "high": [column.high for column in columns]}
+    ends = {"low": [column.low for column in columns], "high": [column.high for column in columns]}
     if ranges:
-        numbers |= {"lower": [column.lower for column in columns], "upper": [column.upper for column in columns]}
+        ends |= {"lower": [column.lower for column in columns], "upper": [column.upper for column in columns]}
     texts = {"names": [column.name for column in columns], "units": [column.unit for column in columns]}
     return [
         *(table("char *const", f"{prefix}_{name}", [string(one) for one in own]) for name, own in texts.items()),
-        *(table("double", f"{prefix}_{name}", [number(one, double=True) for one in own]) for name, own in numbers.items()),
+        *(table("double", f"{prefix}_{name}", numbers(own, double=True)) for name, own in ends.items()),
     ]

@@ -15,7 +15,7 @@ from export_cases import inputs_of, source, surrogates
 
 import pac_surrogate as pac
 from pac_surrogate.exports import in_c
-from pac_surrogate.exports.c_text import number, string
+from pac_surrogate.exports.c_text import lines, numbers, string
 from pac_surrogate.exports.description import Column
 from pac_surrogate.exports.program import Program
 
@@ -130,13 +130,26 @@ def test_the_same_surrogate_gives_the_same_bytes(tmp_path):
 
 
 def test_constants_are_read_as_they_were():
-    values = [0.1, 1.0, -0.0, 1e300, 5e-324, 1 / 3, 2.0**60, float(np.float32(0.1)), 1e-45]
-    assert [float(number(value, double=True)) for value in values] == values
-    singles = [np.float32(value) for value in (0.1, 1.0, -0.0, 1e-45, 1 / 3, 2.0**60, 3.4e38)]
-    for value in singles:
-        text = number(float(value), double=False)
+    values = [0.1, 1.0, -0.0, 1e300, 5e-324, 1 / 3, 2.0**60, 1e15, 1e16, float(np.float32(0.1)), 1e-45]
+    for value, text in zip(values, numbers(values, double=True), strict=True):
+        assert re.fullmatch(r"-?[\d.e+-]*[.e][\d.e+-]*", text), text
+        assert float(text) == value
+        assert math.copysign(1, float(text)) == math.copysign(1, value)
+    random = np.random.default_rng(0)
+    bits = random.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32)  # floats of all magnitudes
+    singles = np.concatenate([np.float32([0.1, 1.0, -0.0, 1e-45, 1 / 3, 2.0**60, 3.4e38]), bits[np.isfinite(bits)]])
+    for value, text in zip(singles, numbers(singles, double=False), strict=True):
         assert re.fullmatch(r"-?[\d.e+-]*[.e][\d.e+-]*f", text), text
-        assert np.float32(text[:-1]) == value
-    assert number(math.inf, double=True) == "INFINITY"
-    assert number(-1e300, double=False) == "-INFINITY"
+        assert np.float32(text[:-1]).tobytes() == value.tobytes()
+    assert numbers([math.inf, math.nan, 1.0], double=True) == ["INFINITY", "NAN", "1.0"]
+    assert numbers(-1e300, double=False) == ["-INFINITY"]
     assert string('a"\\?\n\xe4') == '"a\\042\\134\\077\\012\\303\\244"'
+
+
+def test_a_list_keeps_its_order_in_lines_that_are_not_too_long():
+    for count in (1, 2, 12, 13, 100):
+        parts = [f"{place:06d}" for place in range(count)]
+        found = lines(parts)
+        assert " ".join(found).split(", ") == parts
+        assert max(map(len, found)) <= 100
+    assert lines(["a" * 1000, "b"]) == ["a" * 1000 + ",", "b"]
