@@ -38,13 +38,13 @@ def string(text: str) -> str:
 
 
 def comment(values: Mapping[str, Any]) -> list[str]:
-    """Return lines of JSON that cannot end a comment or continue it on another line."""
+    """Return lines of JSON in which nothing ends a C comment."""
     text = json.dumps(values, indent=1, sort_keys=True, default=str)
     return text.replace("*", "\\u002a").replace("?", "\\u003f").splitlines()
 
 
 def lines(parts: Sequence[str]) -> list[str]:
-    """Return the parts of a list, with commas, in lines of at most 100 characters where parts are shorter."""
+    """Return the parts of a list, separated by commas, in lines of at most 100 characters, or of one part if that is longer."""
     count = max(1, 100 // (max(map(len, parts)) + 2))
     found = [f"{', '.join(parts[first : first + count])}," for first in range(0, len(parts), count)]
     return [*found[:-1], found[-1].removesuffix(",")]

@@ -31,7 +31,7 @@ from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.process import own_settings
 
 MARK = b"written by pac_surrogate"  # in the first line of every text that is exported
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # C99 distinguishes 63 characters
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")  # C99 distinguishes 63 characters, and the header adds up to 21 to the name
 FORMATS = ("onnx", "numpy", "c", "torch")
 
 
@@ -62,7 +62,7 @@ def export(surrogate: Any, path: Any, format: str, *, name: str = "surrogate", i
     if format not in FORMATS:
         raise ValueError(f"unknown format {got(format)}: choose {', '.join(FORMATS)}")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"name must be letters, digits and underscores, beginning with a letter, got {got(name)}")
+        raise ValueError(f"name must be at most 40 letters, digits and underscores, beginning with a letter, got {got(name)}")
     own = isinstance(surrogate.predictor, Network) and isinstance(surrogate.predictor.module, ModuleNetwork)
     if own and format in ("onnx", "torch") and not interval:
         return _write_file(path, format, *_whole_module(surrogate, format))
@@ -186,9 +186,12 @@ def _write_file(path: Path, format: str, write: Callable[[Path], None], numbers:
 def _write_folder(folder: Path, format: str, described: Export, numbers: int) -> Exported:
     """Write the files of an export, all of them before the first is put in its place."""
     if format == "c":
+        from pac_surrogate.exports.c_names import check_name
         from pac_surrogate.exports.in_c import write_c as write
     else:
+        from pac_surrogate.exports.in_numpy import check_name
         from pac_surrogate.exports.in_numpy import write_numpy as write
+    check_name(described.name)  # before the folder is made
     if folder.exists() and not folder.is_dir():
         raise DatasetError(f"{folder}: format={format!r} writes a folder, and this is a file: choose another path")
     check_own_folder(folder)

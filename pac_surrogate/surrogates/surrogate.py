@@ -433,7 +433,8 @@ class Surrogate(Shown):
         Args:
             path: the file or the folder.
             format: onnx | numpy | c | torch.
-            name: name of the files in a folder, and of their functions.
+            name: name of the files in a folder, and of their functions: at most 40 letters, digits and underscores. A header
+                of the C library, such as math, and a module of Python are refused.
             interval: whether to add the standard deviation of the posterior, without noise, as the output `std`.
 
         Returns:
