@@ -11,8 +11,8 @@ Both were fitted by weighted least squares in the Chebyshev basis. P is fitted t
 each side of f = 0, with the weight |f| 2^-f. R is fitted to -log2(erfc(a / sqrt(2))) / a at 4,000 Chebyshev points on [0, 6],
 with the weight ln(2) a max(1, a) erfc(a / sqrt(2)), so that the residual is the error of erfc, and for a > 1 that of 2 gelu. By
 Lawson's algorithm, each fit was repeated 200 times, and each time the squared weights were multiplied by the absolute
-residuals, which reduces the largest residual. a R(a) also increases beyond 6. With the rounding of single precision, 1 - 2^(-a
-R(a)) differs from erf(a / sqrt(2)) by at most 9e-8, which is 1.5 spacings of the numbers below 1.
+residuals, which reduces the largest residual. a R(a) also increases beyond 6. With the rounding of single precision,
+1 - 2^(-a R(a)) differs from erf(a / sqrt(2)) by at most 9e-8, which is 1.5 spacings of the numbers below 1.
 """
 
 from collections.abc import Mapping
