@@ -4,8 +4,8 @@
     python benchmarks/export_sizes.py --quick    three kinds in three formats
 
 Each surrogate is a small one, made of 200 source and 16 target samples of a function of three inputs, or of fields on 16
-points. Prints and writes <out>/export_sizes.json: the bytes of the export in each format beside the numbers that are not 0, or
-"distil" where a format cannot hold the predictor and says so.
+points. Prints and writes <out>/export_sizes.json: the bytes of the export in each format beside the number of non-zero
+constants, or "distil" where a format cannot hold the predictor and says so.
 """
 
 import warnings
@@ -35,7 +35,7 @@ METHODS: dict[str, Any] = {
     "co-kriging": pac.CoKriging(),
     "auto": "auto",
 }
-HEADER = ("surrogate", "predictor", "numbers not 0", *PATHS)
+HEADER = ("surrogate", "predictor", "non-zero constants", *PATHS)
 
 
 def surrogates(quick: bool) -> dict[str, pac.Surrogate]:

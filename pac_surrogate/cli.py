@@ -322,7 +322,7 @@ def export(
     """Write a surrogate for programs without pac_surrogate: ONNX, a module that needs NumPy alone, a header of C, torch."""
     exported = _load(surrogate).export(out, format, name=name, interval=interval)
     files = ", ".join(exported.files)
-    typer.echo(f"{out}: {exported.format}, {files}, {exported.size:,} bytes, {exported.numbers:,} numbers that are not 0")
+    typer.echo(f"{out}: {exported.format}, {files}, {exported.size:,} bytes, {exported.numbers:,} non-zero constants")
 
 
 @_example("pac-surrogate doctor")

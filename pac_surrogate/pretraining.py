@@ -33,6 +33,7 @@ from pac_surrogate.utilities.process import own_settings
 
 HELD_OUT = 0.1  # fraction of the samples that validate a training if the user gives no others
 ENOUGH = 100  # samples from which they are held out: ten give the error of a network to within 1 / sqrt(20), or 22%
+DISTILLED_FROM = 10_000  # random inputs at which `distil` asks a surrogate, unless told otherwise
 LEAST = 0.1  # fraction of the outputs' variance below which a network explains almost nothing
 MARGIN = 2.0  # standard errors of that fraction which a warning grants the network
 
@@ -175,7 +176,7 @@ def distil(
     *,
     model: Architecture | nn.Module | type | str | None = None,
     inputs: Any = None,
-    samples: int = 10_000,
+    samples: int | None = None,
     seed: int = 0,
     steps: int = 3000,
     learning_rate: float = 3e-3,
@@ -183,18 +184,31 @@ def distil(
     device: str = "auto",
 ) -> Surrogate:
     """Train a network on the predictions of a surrogate; see `Surrogate.distil`."""
-    seed, (samples, steps) = whole_seed(seed), whole_numbers(least=1, samples=samples, steps=steps)
-    (batch_size,) = whole_numbers(least=1, batch_size=batch_size)
+    if inputs is not None and samples is not None:
+        raise ValueError(
+            f"the given inputs are the samples, so that samples={got(samples)} has no meaning: leave one of both out"
+        )
+    count = DISTILLED_FROM if samples is None else samples
+    seed, (count, steps, batch_size) = (
+        whole_seed(seed),
+        whole_numbers(least=1, samples=count, steps=steps, batch_size=batch_size),
+    )
     check_numbers(learning_rate=learning_rate)
     if inputs is None:
-        more = samples + max(1, samples // 10)
-        rows = uniform_inputs(surrogate.inputs, surrogate.scaling.inputs, more, np.random.default_rng(seed))
+        rows = uniform_inputs(
+            surrogate.inputs, surrogate.scaling.inputs, count + 2 * -(-count // 10), np.random.default_rng(seed)
+        )
+        data = _predictions(surrogate, rows)
+        trained, unseen = data[:count], data[count:]
     else:
-        rows = surrogate.input_columns(inputs).detach().cpu().double().numpy()
-    data = _predictions(surrogate, rows)
-    trained, unseen = (data[:samples], data[samples:]) if inputs is None else _held_out(data, surrogate.scaling, HELD_OUT)
-    if not len(unseen):
-        raise ValueError(f"inputs must hold two or more different samples, got {len(rows)} equal ones")
+        data = _predictions(surrogate, surrogate.input_columns(inputs).detach().cpu().double().numpy())
+        trained, unseen = _held_out(data, surrogate.scaling, 2 * HELD_OUT)
+    if len(unseen) < 2:
+        raise ValueError(
+            f"inputs must hold 10 different samples or more, of which a fifth is held out, got {len(data)} samples"
+        )
+    # The error that is reported is measured at other inputs than those by which the best weights are chosen.
+    chosen_by, measured_at = unseen[::2], unseen[1::2]
     (found,) = pretrain_seeds(
         trained,
         model=as_architecture(model),
@@ -202,7 +216,7 @@ def distil(
         steps=steps,
         learning_rate=learning_rate,
         batch_size=batch_size,
-        valid=unseen,
+        valid=chosen_by,
         solver=Solver(device=device),
     )
     kept = {key: value for key, value in surrogate.provenance.items() if key != VALIDATION}
@@ -215,7 +229,7 @@ def distil(
         allocated=None,
     )
     origin = {"predictor": type(surrogate.predictor).__name__, "samples": len(trained), "steps": steps, "seed": seed}
-    added = _added_error(distilled, surrogate, np.asarray(unseen.input_matrix, dtype=np.float64))
+    added = _added_error(distilled, surrogate, np.asarray(measured_at.input_matrix, dtype=np.float64))
     return dataclasses.replace(distilled, provenance={**kept, DISTILLED: {**origin, **added}})
 
 
@@ -251,7 +265,7 @@ def _added_error(distilled: Surrogate, surrogate: Surrogate, rows: Float[np.ndar
     sizes = [variable.size for variable in surrogate.outputs]
     parts = zip(surrogate.outputs, square.split(sizes), varies.split(sizes), strict=True)
     outputs = {variable.name: float(own[kept].mean().sqrt()) for variable, own, kept in parts if bool(kept.any())}
-    return {"error": float(square[varies].mean().sqrt()), "outputs": outputs}
+    return {"error": float(square[varies].mean().sqrt()) if bool(varies.any()) else 0.0, "outputs": outputs}
 
 
 def untrained(data: Dataset, model: Architecture) -> Surrogate:

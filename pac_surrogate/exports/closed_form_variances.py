@@ -10,7 +10,7 @@ from pac_surrogate.exports.closed_forms import Base, Body, features_at, readout_
 from pac_surrogate.exports.covariances import array
 from pac_surrogate.exports.derivatives import LayerDerivative
 from pac_surrogate.exports.errors import NotExportableError
-from pac_surrogate.exports.program import Program, Value
+from pac_surrogate.exports.program import Linear, Program, Value
 from pac_surrogate.kernels.tangent import KERNEL_ROWS, Tangent
 from pac_surrogate.predictors import Linearised, SharedKernel
 
@@ -47,12 +47,17 @@ def block_variance(program: Program, predictor: Linearised, x: Value) -> Value:
     """
     base = Base.of(program, predictor.base, x)
     outputs, samples = base.own.prediction.rows, predictor.inputs
-    columns = {program.steps[number].value.columns for number in base.steps if hasattr(program.steps[number], "weight")}  # type: ignore[union-attr]
+    layers = [step for number in base.steps if isinstance(step := program.steps[number], Linear)]
     held = outputs * len(samples)
-    if columns != {1} or held > KERNEL_ROWS:
+    if any(layer.value.columns > 1 for layer in layers):
         raise NotExportableError(
-            "the deviation of a closed form with the block kernel is exported for networks without a grid and at most "
-            f"{KERNEL_ROWS} rows (samples x outputs), got {held}: use kernel='shared', or leave interval=True out"
+            "the deviation of a closed form with the block kernel is exported for networks without a grid only: fit it with "
+            "kernel='shared', or leave interval out"
+        )
+    if held > KERNEL_ROWS:
+        raise NotExportableError(
+            f"a deviation with the block kernel needs at most {KERNEL_ROWS} rows (samples x outputs), got {held}: fit it with "
+            "kernel='shared', or leave interval out"
         )
     prior, positions, names = split_prior(base, predictor.prior, samples)
     direct = positions is not None

@@ -176,7 +176,7 @@ def _scattered(program: Program, step: Gather, own: Value | np.ndarray, count: i
     order = np.argsort(flat, kind="stable")
     order = order[flat[order] >= 0]
     entries = flat[order]
-    place = np.arange(len(entries)) - np.searchsorted(entries, entries)  # the how manieth use of its entry
+    place = np.arange(len(entries)) - np.searchsorted(entries, entries)  # the number of earlier uses of its entry
     uses = np.full((place.max(initial=-1) + 1, size), -1)
     uses[place, entries] = order
     rows, columns = step.index.shape

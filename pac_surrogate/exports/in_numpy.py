@@ -39,16 +39,6 @@ MEMORY = 2**25  # bytes that these may take at most
 LARGE = 1000  # numbers for each sample beyond which a value is deleted after its last use
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that Python, its standard library or NumPy uses.
-
-    Raises:
-        NotExportableError: if no module may bear the name.
-    """
-    if keyword.iskeyword(name) or name in (*sys.stdlib_module_names, "numpy"):
-        raise NotExportableError(f"Python itself uses the name {name}, which no module of yours should bear: choose another")
-
-
 def write_numpy(export: Export, folder: Path) -> None:
     """Write a module `<name>.py` and its arrays `<name>.npz` into a folder that exists.
 
@@ -59,7 +49,10 @@ def write_numpy(export: Export, folder: Path) -> None:
     Raises:
         NotExportableError: if no module may bear the name.
     """
-    check_name(export.name)
+    if keyword.iskeyword(export.name) or export.name in (*sys.stdlib_module_names, "numpy"):
+        raise NotExportableError(
+            f"Python itself uses the name {export.name}, which no module of yours should bear: choose another"
+        )
     writer = _Writer(export.program)
     parts = [BEGINNING.replace("STD", ABOUT_STD if "std" in export.program.results else "").replace("NAME", export.name)]
     results = [

@@ -50,8 +50,8 @@ def variance(program: Program, predictor: Predictor, x: Value) -> Value:
             return shared_variance(program, predictor, x)
         case _:
             raise NotExportableError(
-                f"a {type(predictor).__name__} has no posterior variance, so no deviation can be exported: leave interval=True "
-                "out, or transfer with pac.GP() or pac.CoKriging()"
+                f"a {type(predictor).__name__} has no posterior variance, so no deviation can be exported: leave interval out, "
+                "or transfer with pac.GP() or pac.CoKriging()"
             )
 
 

@@ -39,13 +39,14 @@ def uniform_inputs(
     drawn = low + (high - low) * generator.random((samples, len(low)))
     drawn = np.where(curved, np.exp(np.where(curved, drawn, 0.0)), drawn)
     drawn = np.clip(drawn, columns.low.numpy(), columns.high.numpy())  # the exponential of a logarithm is rounded
-    for places in _categories(inputs):
-        drawn[:, places] = np.eye(len(places))[generator.integers(len(places), size=samples)]
+    for places in _categories(inputs, columns):
+        seen = np.flatnonzero(columns.high.numpy()[places] > 0)  # categories that the training data have
+        drawn[:, places] = np.eye(len(places))[seen[generator.integers(len(seen), size=samples)]]
     return drawn
 
 
-def _categories(inputs: Sequence[Variable]) -> list[list[int]]:
-    """Return the columns of the categories of each column of texts."""
+def _categories(inputs: Sequence[Variable], columns: Columns) -> list[list[int]]:
+    """Return the columns of the categories of each column of texts: inputs `name=category` that are 0 or 1."""
     found: dict[str, list[int]] = {}
     first = 0
     for variable in inputs:
@@ -53,4 +54,9 @@ def _categories(inputs: Sequence[Variable]) -> list[list[int]]:
         if equals and variable.size == 1:
             found.setdefault(name, []).append(first)
         first += variable.size
-    return list(found.values())
+    low, high = columns.low.numpy(), columns.high.numpy()
+
+    def is_one_of_several(places: list[int]) -> bool:
+        return len(places) > 1 and set(low[places]) | set(high[places]) <= {0.0, 1.0} and bool(high[places].any())
+
+    return [places for places in found.values() if is_one_of_several(places)]

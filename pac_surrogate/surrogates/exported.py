@@ -4,10 +4,12 @@ The module of `Surrogate` imports this one, so that surrogates have no type here
 """
 
 import io
-import os
+import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +21,20 @@ from torch import Tensor, nn
 from pac_surrogate.data.matching import match_all
 from pac_surrogate.exports.complete import program_of, restored, standardised
 from pac_surrogate.exports.description import Column, Export, labels_of
+from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_torch import ProgramModule
 from pac_surrogate.exports.program import Program
 from pac_surrogate.files import Variable
 from pac_surrogate.files.attributes import DatasetError
-from pac_surrogate.files.replacing import Kind, by_suffix, check_output, check_own_folder, replacing
+from pac_surrogate.files.replacing import Kind, check_output, check_own_folder, replacing
 from pac_surrogate.models.module import ModuleNetwork
 from pac_surrogate.predictors import Network
 from pac_surrogate.utilities.arguments import as_path, check_flags, got
-from pac_surrogate.utilities.display import Shown
+from pac_surrogate.utilities.display import Shown, one_line
 from pac_surrogate.utilities.process import own_settings
 
 MARK = b"written by pac_surrogate"  # in the first line of every text that is exported
+PROVENANCE = "pac_surrogate.json"  # file in the archives of torch that describes the columns
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")  # C99 distinguishes 63 characters, and the header adds up to 21 to the name
 FORMATS = ("onnx", "numpy", "c", "torch")
 
@@ -44,7 +48,7 @@ class Exported(Shown):
         format: its format.
         files: the names of the files.
         size: their bytes together.
-        numbers: how many numbers the prediction is computed from that are not 0.
+        numbers: number of the non-zero constants from which the prediction is computed, such as weights.
     """
 
     path: Path
@@ -64,7 +68,9 @@ def export(surrogate: Any, path: Any, format: str, *, name: str = "surrogate", i
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"name must be at most 40 letters, digits and underscores, beginning with a letter, got {got(name)}")
     own = isinstance(surrogate.predictor, Network) and isinstance(surrogate.predictor.module, ModuleNetwork)
-    if own and format in ("onnx", "torch") and not interval:
+    if own and interval:
+        raise NotExportableError("a module of your own has no posterior, so no deviation can be exported: leave interval out")
+    if own and format in ("onnx", "torch"):
         return _write_file(path, format, *_whole_module(surrogate, format))
     described = description(surrogate, name, interval=interval)
     numbers = _numbers(described.program)
@@ -101,8 +107,9 @@ def _places(surrogate: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _about(surrogate: Any) -> dict[str, Any]:
     """Return what made the surrogate, without dates and machines, so that equal surrogates give equal files."""
-    origin, adapted = surrogate.provenance, surrogate.provenance.get("transfer", {})
-    versions = origin.get("versions", {})
+    origin = surrogate.provenance
+    # That of a loaded file may hold anything.
+    adapted, versions = (one if isinstance(one := origin.get(key), Mapping) else {} for key in ("transfer", "versions"))
     found = {
         "predictor": type(surrogate.predictor).__name__,
         "pac_surrogate": versions.get("pac_surrogate"),
@@ -125,19 +132,18 @@ def _writer(format: str, described: Export) -> Callable[[Path], None]:
 
         return lambda path: write_onnx(described, path)
     module = ProgramModule(described.program)
-    return lambda path: _save_torch(module, len(described.inputs), path)
+    return lambda path: _save_torch(module, described, path)
 
 
 def _whole_module(surrogate: Any, format: str) -> tuple[Callable[[Path], None], int]:
     """Return what writes a module of the user's own, which torch alone can convert, and the number of its weights."""
     module = WholeModule(surrogate)
     numbers = sum(int(weight.count_nonzero()) for weight in surrogate.weights.values())
-    width = sum(variable.size for variable in surrogate.inputs)
+    described = _described(surrogate, "surrogate", Program(sum(variable.size for variable in surrogate.inputs)))  # no steps
     if format == "torch":
-        return lambda path: _save_torch(module, width, path), numbers
+        return lambda path: _save_torch(module, described, path), numbers
     from pac_surrogate.exports.in_onnx import write_onnx_of_module
 
-    described = _described(surrogate, "surrogate", Program(width))  # the module is what the program cannot hold
     return lambda path: write_onnx_of_module(module, described, path), numbers
 
 
@@ -165,12 +171,25 @@ class WholeModule(nn.Module):
         return {"y": y + 0.0 * scaled.sum(1, keepdim=True)}  # NaN where an input is not a finite number
 
 
-def _save_torch(module: nn.Module, width: int, path: Path) -> None:
-    """Write a module by `torch.export`, for any number of samples."""
+def _save_torch(module: nn.Module, described: Export, path: Path) -> None:
+    """Write a module by `torch.export`, for any number of samples, with names, units and ranges in a file of its archive.
+
+    Raises:
+        NotExportableError: if torch cannot convert the module.
+    """
+    width = len(described.inputs)
+    sides = {"inputs": described.inputs, "outputs": described.outputs}
+    about = {side: [column.to_json() for column in columns] for side, columns in sides.items()} | {"about": described.about}
     batch, example = {0: torch.export.Dim("batch", min=1)}, torch.ones(2, width, dtype=torch.float64)
-    exported = torch.export.export(module.eval(), (example,), dynamic_shapes=(batch,))
+    try:
+        exported = torch.export.export(module.eval(), (example,), dynamic_shapes=(batch,))
+    except Exception as error:  # torch.export raises errors of many kinds, some of them internal
+        raise NotExportableError(
+            f"torch.export cannot convert this module ({type(error).__name__}, whose text is the cause of this error): train a "
+            "network on its predictions with surrogate.distil(model=pac.MLP(...)), and export that"
+        ) from error
     buffer = io.BytesIO()
-    torch.export.save(exported, buffer)
+    torch.export.save(exported, buffer, extra_files={PROVENANCE: json.dumps(about)})
     path.write_bytes(buffer.getvalue())
 
 
@@ -178,44 +197,54 @@ def _write_file(path: Path, format: str, write: Callable[[Path], None], numbers:
     suffix = {"onnx": ".onnx", "torch": ".pt2"}[format]
     if path.suffix.lower() != suffix:
         raise ValueError(f"format={format!r} writes one file, whose name ends with {suffix}, got {path.name}: rename it")
-    with replacing(path, by_suffix(suffix)) as temporary:
+    with _in_one_line(path), replacing(path, OWN) as temporary:
         write(temporary)
     return Exported(path, format, (path.name,), path.stat().st_size, numbers)
 
 
 def _write_folder(folder: Path, format: str, described: Export, numbers: int) -> Exported:
-    """Write the files of an export, all of them before the first is put in its place."""
+    """Write the files of an export; the first is put in its place when all of them are complete."""
     if format == "c":
-        from pac_surrogate.exports.c_names import check_name
         from pac_surrogate.exports.in_c import write_c as write
     else:
-        from pac_surrogate.exports.in_numpy import check_name
         from pac_surrogate.exports.in_numpy import write_numpy as write
-    check_name(described.name)  # before the folder is made
-    if folder.exists() and not folder.is_dir():
-        raise DatasetError(f"{folder}: format={format!r} writes a folder, and this is a file: choose another path")
-    check_own_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
-        written = Path(name)
-        write(described, written)
-        files = sorted(written.iterdir())
-        for file in files:
-            check_output(folder / file.name, _kind(file))
-        for file in files:
-            with replacing(folder / file.name, _kind(file)) as temporary:
-                os.replace(file, temporary)
-    size = sum((folder / file.name).stat().st_size for file in files)
-    return Exported(folder, format, tuple(file.name for file in files), size, numbers)
+    with _in_one_line(folder), tempfile.TemporaryDirectory() as elsewhere:
+        if folder.exists() and not folder.is_dir():
+            raise DatasetError(f"{folder}: format={format!r} writes a folder, and this is a file: choose another path")
+        write(described, Path(elsewhere))
+        contents = {file.name: file.read_bytes() for file in sorted(Path(elsewhere).iterdir())}
+        check_own_folder(folder)
+        for name in contents:
+            check_output(folder / name, OWN)
+        for name, content in contents.items():
+            with replacing(folder / name, OWN) as temporary:
+                temporary.write_bytes(content)
+    return Exported(folder, format, tuple(contents), sum(map(len, contents.values())), numbers)
 
 
-def _kind(file: Path) -> Kind:
-    """Return the kind of a file of an export: a text is recognised by its first line, so that no other is replaced."""
-    if file.suffix == ".npz":
-        return by_suffix(".npz")
+@contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """Turn what the operating system reports into an error of one line.
 
-    def holds(path: Path) -> bool:
-        with path.open("rb") as text:
-            return MARK in text.readline(1000)
+    Raises:
+        DatasetError: if nothing can be written at the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise DatasetError(f"{one_line(path)}: the export cannot be written there ({reason}): choose another path") from error
 
-    return Kind("an exported surrogate", holds)
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file was exported by this package, which each format says in its own place."""
+    if zipfile.is_zipfile(path):  # arrays of NumPy, or torch's format
+        with zipfile.ZipFile(path) as archive:
+            return any(name == "description.npy" or name.endswith(PROVENANCE) for name in archive.namelist())
+    with path.open("rb") as file:
+        beginning = file.read(1000)
+    # A text says it in its first line, and ONNX names the program that made a model at its beginning.
+    return MARK in beginning.partition(b"\n")[0] or (path.suffix.lower() == ".onnx" and b"pac_surrogate" in beginning[:40])
+
+
+OWN = Kind("an exported surrogate", _is_own)

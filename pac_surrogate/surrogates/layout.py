@@ -117,7 +117,10 @@ def _rows(values: Any, name: str, variables: Sequence[Variable]) -> Float[Tensor
     width = sum(variable.size for variable in variables)
     layouts = {(width,), variables[0].shape} if len(variables) == 1 else {(width,)}
     if values.ndim == 0 or tuple(values.shape[1:]) not in layouts:
-        layout = ", ".join(f"{variable.name} {variable.shape}" for variable in variables)
-        raise ValueError(f"{name} must hold {width} numbers a sample ({layout}), got an array of shape {tuple(values.shape)}")
+        layout = ", ".join(f"{v.name} {v.shape}" if v.shape else v.name for v in variables)
+        remedy = ": pass [x] for a single sample" if values.ndim == 1 and len(values) == width else ""
+        raise ValueError(
+            f"{name} must hold {width} numbers a sample ({layout}), got an array of shape {tuple(values.shape)}{remedy}"
+        )
     values = values.reshape(len(values), width)
     return values if values.is_floating_point() else values.double()

@@ -30,6 +30,10 @@ class Posterior(Shown):
     variance: Any
     _draw: Callable[[int, torch.Generator], Any] | None = None
 
+    def _shown(self) -> dict[str, Any]:
+        joint = "draws(count) gives joint draws" if self._draw is not None else None
+        return {"mean": self.mean, "variance": self.variance, "joint posterior": joint}
+
     def draws(self, count: int, *, seed: int = 0) -> Any:
         """Return joint draws of all rows, of shape (draw, sample, *output); a dictionary of them for inputs with labels.
 

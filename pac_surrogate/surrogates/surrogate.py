@@ -35,7 +35,7 @@ from pac_surrogate.surrogates.compacted import Compaction
 from pac_surrogate.surrogates.exported import Exported, export
 from pac_surrogate.surrogates.layout import columns_of_arrays, first_of, laid_out, per_sample
 from pac_surrogate.surrogates.optimised import Optimised, optimised
-from pac_surrogate.surrogates.origin import distilled, samples_of, validated
+from pac_surrogate.surrogates.origin import DISTILLED, distilled, samples_of, validated
 from pac_surrogate.surrogates.posterior import Posterior, posterior_of
 from pac_surrogate.surrogates.restored import restored
 from pac_surrogate.surrogates.saved import ALLOCATED, SCHEMA, coordinate_state, read_fields, what_the_mask_lacks
@@ -270,6 +270,8 @@ class Surrogate(Shown):
         check_flags(simultaneous=simultaneous)
         if interval not in ("jackknife", "posterior"):
             raise ValueError(f"unknown interval {interval!r}: choose jackknife or posterior")
+        if DISTILLED in self.provenance:
+            raise ValueError("a distilled network has no intervals: ask the surrogate that it was distilled from for them")
         columns = self.input_columns(x).detach()
         scaled = self.standardised(columns)
         with own_settings(gradients=False), threads_for(self._operations(scaled)):
@@ -427,18 +429,18 @@ class Surrogate(Shown):
 
             onnx    a file .onnx: input `x` (batch, inputs) and output `y` (batch, outputs) in float32; needs the extra `deploy`
             numpy   a folder with an array file and a module of functions that needs NumPy alone
-            c       a folder with one header of C99 and C++ without dependencies, for float and double
+            c       a folder with one header of C99 and C++ without dependencies, for double, and float if it holds the data
             torch   a file .pt2 of `torch.export`, in float64
 
         Args:
             path: the file or the folder.
             format: onnx | numpy | c | torch.
-            name: name of the files in a folder, and of their functions: at most 40 letters, digits and underscores. A header
-                of the C library, such as math, and a module of Python are refused.
+            name: name of the files in a folder, and of their functions: at most 40 letters, digits and underscores. In C
+                the name of a header of the C library, such as math, is refused, and in NumPy that of a module of Python.
             interval: whether to add the standard deviation of the posterior, without noise, as the output `std`.
 
         Returns:
-            What was written: its files, their size, and the number of numbers that are not 0.
+            What was written: its files, their size, and the number of non-zero constants.
 
         Raises:
             NotExportableError: if the format cannot hold the predictor, as C cannot hold a module of your own, or if there is
@@ -453,7 +455,7 @@ class Surrogate(Shown):
         model: Any = None,
         *,
         inputs: Any = None,
-        samples: int = 10_000,
+        samples: int | None = None,
         seed: int = 0,
         steps: int = 3000,
         learning_rate: float = 3e-3,
@@ -462,16 +464,16 @@ class Surrogate(Shown):
     ) -> "Surrogate":
         """Train a network on this surrogate's own predictions, for a smaller and faster surrogate of the same outputs.
 
-        The error that this adds is measured at further inputs, a tenth as many, and is shown with the result. It is the root
-        mean square of the difference of the predictions, in deviations of each output. The result has no intervals, and keeps
-        no source task: ask this surrogate for these.
+        The error that this adds is measured at further inputs, a tenth as many, and is shown with the result; as many others
+        choose the best weights of the training. It is the root mean square of the difference of the predictions, in deviations
+        of each output. The result has no intervals, and keeps no source task: ask this surrogate for these.
 
         Args:
             model: architecture of the network, `MLP()` by default; see `pretrain`.
             inputs: inputs at which the network learns the predictions, in any form that `predict` accepts; a tenth of them
-                measures the error. By default `samples` random ones in the box of the training data, where predictions do not
-                extrapolate.
-            samples: number of these.
+                measures the error, and a tenth chooses the weights. By default `samples` random ones in the box of the training
+                data, where predictions do not extrapolate.
+            samples: number of these, 10,000 by default.
             seed: seed of the inputs, of the initial weights and of the minibatches.
             steps: number of steps of Adam.
             learning_rate: learning rate at the first step.

@@ -31,7 +31,7 @@ def test_exports_are_sized_and_what_cannot_be_exported_is_told(tmp_path, monkeyp
     pytest.importorskip("onnxruntime")
     run_script(monkeypatch, BENCHMARKS / "export_sizes.py", tmp_path, "--quick")
     content = json.loads((tmp_path / "results" / "export_sizes_quick" / "export_sizes.json").read_text())
-    assert content["header"] == ["surrogate", "predictor", "numbers not 0", "c", "numpy", "onnx"]
+    assert content["header"] == ["surrogate", "predictor", "non-zero constants", "c", "numpy", "onnx"]
     rows = {name: sizes for name, _, _, *sizes in content["table"]}
     assert rows["module of your own"][:2] == ["distil", "distil"]
     assert all(int(size.replace(",", "")) > 1000 for size in (*rows["network"], rows["module of your own"][2]))

@@ -3,13 +3,14 @@
 import ctypes
 import dataclasses
 import importlib.util
+import json
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 import torch
-from export_cases import NEW, inputs_of, source, surrogates, table, transferred
+from export_cases import INPUTS, NEW, inputs_of, source, surrogates, table, transferred
 from typer.testing import CliRunner
 
 import pac_surrogate as pac
@@ -54,6 +55,12 @@ def answers(format, path, x, result="y", name="surrogate"):
             return outputs[1]
 
 
+def described_by(path, name="surrogate"):
+    """Return what the arrays of a module of NumPy say of its columns."""
+    with np.load(path / f"{name}.npz") as arrays:
+        return json.loads(arrays["description"].tobytes())
+
+
 def assert_agrees(found, expected, surrogate):
     """1e-5 of each output's deviation, and float32's rounding of its magnitude."""
     allowed = 1e-5 * surrogate.scaling.outputs.deviation.numpy() + 1e-7 * np.abs(expected)
@@ -61,7 +68,7 @@ def assert_agrees(found, expected, surrogate):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("kind", ["Network", "Mixture"])
+@pytest.mark.parametrize("kind", ["Network", "Mixture", "OutputGroups"])
 def test_what_was_exported_agrees_with_predict(format, kind, tmp_path):
     surrogate = surrogates()[kind]
     x = inputs_of(surrogate).astype(np.float32).astype(float)  # the interface of ONNX is in float32
@@ -116,8 +123,18 @@ def test_columns_are_those_of_the_arrays_of_predict(format, tmp_path):
     allowed = 1e-5 * surrogate.scaling.outputs.deviation.numpy()[[1, 0]] + 1e-7 * np.abs(expected)
     assert (np.abs(answers(format, path, rows) - expected) <= allowed).all()
     if format == "numpy":
-        text = (path / "surrogate.py").read_text()
-        assert "INPUTS" in text
+        columns = described_by(path)
+        assert [(one["name"], one["unit"]) for one in columns["inputs"]] == [
+            ("load", "N"),
+            ("angle[0]", "1"),
+            ("angle[1]", "1"),
+        ]
+        assert [(one["name"], one["unit"]) for one in columns["outputs"]] == [("stress", "Pa"), ("force", "1")]
+        low, high = INPUTS[:, [2, 0, 1]].min(0), INPUTS[:, [2, 0, 1]].max(0)
+        for side, ends in (("low", low), ("high", high)):
+            np.testing.assert_array_equal([one[side] for one in columns["inputs"]], ends)
+        least = [min(table(shift)[name].min() for shift in (2.0, 2.5)) for name in ("stress", "force")]
+        assert [one["low"] for one in columns["outputs"]] == pytest.approx(least, rel=0.5)
 
 
 def test_a_module_of_the_users_own_is_exported_where_torch_converts_it(tmp_path):
@@ -171,10 +188,63 @@ def test_an_export_replaces_another_one_and_no_other_file(tmp_path):
         surrogates()["Correction"].export(tmp_path, "numpy")
     assert (tmp_path / "surrogate.py").read_text() == kept
     assert (tmp_path / "surrogate.npz").read_bytes() == before, "nothing is written if one file is refused"
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    np.savez(mine / "surrogate.npz", mine=np.arange(3))
+    (mine / "a.onnx").write_text("my text")
+    (mine / "a.pt2").write_text("my text")
+    contents = {file: file.read_bytes() for file in mine.iterdir()}
+    for path, format in ((mine, "numpy"), (mine / "a.onnx", "onnx"), (mine / "a.pt2", "torch")):
+        with pytest.raises(DatasetError, match="an exported surrogate may replace only another one"):
+            surrogate.export(path, format)
+    assert {file: file.read_bytes() for file in mine.iterdir()} == contents
+    for format in ("onnx", "torch"):
+        first = surrogate.export(tmp_path / f"again{PATHS[format][3:]}", format)
+        assert surrogate.export(tmp_path / f"again{PATHS[format][3:]}", format) == first
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DatasetError, match="writes a folder, and this is a file"):
         surrogate.export(tmp_path / "file", "c")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "surrogate.h", "surrogate.npz", "surrogate.py"]
+    left = ["again.onnx", "again.pt2", "file", "mine", "surrogate.h", "surrogate.npz", "surrogate.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left, "no temporary file or folder remains"
+
+
+@pytest.mark.parametrize("path", ["/proc/none/here", "x" * 300, "nul\0"])
+def test_a_path_where_nothing_can_be_written_is_refused_in_one_line(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for format in ("c", "onnx"):
+        with pytest.raises(ValueError, match="path") as refused:
+            source().export(f"{path}{PATHS[format][3:]}", format)
+        assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_name_leaves_no_folder(tmp_path):
+    with pytest.raises(NotExportableError):
+        source().export(tmp_path / "new", "numpy", name="json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_provenance_that_holds_anything_is_no_obstacle(tmp_path):
+    strange = dataclasses.replace(source(), provenance={"transfer": 3, "versions": "x", "samples": None})
+    strange.export(tmp_path, "numpy")
+    assert described_by(tmp_path)["about"] == {"predictor": "Network"}
+
+
+def test_a_module_with_a_branch_on_numbers_is_refused_with_the_remedy(tmp_path):
+    class Branching(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.layer(x) if x.sum() > 0 else self.layer(-x)
+
+    surrogate = pac.pretrain(table(2.0), model=pac.Module(Branching()), steps=0)
+    with pytest.raises(NotExportableError, match=r"torch\.export cannot convert this module.*surrogate\.distil") as refused:
+        surrogate.export(tmp_path / "a.pt2", "torch")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(NotExportableError, match="a module of your own has no posterior"):
+        surrogate.export(tmp_path / "a.pt2", "torch", interval=True)
 
 
 def test_the_command_line_exports(tmp_path):

@@ -279,7 +279,7 @@ def test_integers_are_refused_only_if_float64_would_round_them(make):
     [
         (
             np.ones((4, 2)),
-            r"x must hold 3 numbers a sample \(conductivity \(\), position \(2,\)\), got an array of shape \(4, 2\)",
+            r"x must hold 3 numbers a sample \(conductivity, position \(2,\)\), got an array of shape \(4, 2\)",
         ),
         (np.ones((3, 4)), r"got an array of shape \(3, 4\)"),
         (np.ones(3), r"got an array of shape \(3,\)"),
