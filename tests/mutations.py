@@ -1340,6 +1340,13 @@ MUTATIONS = {
         "test_c_export",
         "of_nan_is_nan",
     ),
+    "C, include guard": (
+        "pac_surrogate/exports/in_c.py",
+        "#if ${N}_H != $digest\n",
+        "#if 0\n",
+        "test_c_header",
+        "of_one_name",
+    ),
     "NumPy export, zeros of a gathering": (
         "pac_surrogate/exports/in_numpy.py",
         "flat = f\"{self._call('_with_zero')}({flat})\"",

@@ -28,7 +28,7 @@ WITH_CONSTANTS = ("linear", "distances", "columns", "convolve", "scale", "clamp"
 
 @dataclass
 class Parts:
-    """What several bodies share: tables of constants and functions, by name, in the order in which they are defined.
+    """Tables of constants and functions that several bodies share, by name, in the order of their definitions.
 
     Attributes:
         prefix: the beginning of all names.
@@ -40,7 +40,7 @@ class Parts:
     _known: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
 
     def table(self, role: str, number: int, array: np.ndarray, *, double: bool) -> str:
-        """Return the name of a table of a step's constants; equal tables of the same role are one."""
+        """Return the name of a table of a step's constants; equal tables of the same role are written once."""
         kept = np.asarray(array, dtype=array.dtype if array.dtype.kind in "iu" else np.float64 if double else np.float32)
         same = (role, kept.dtype.str, kept.tobytes())
         if same not in self._known:
@@ -49,7 +49,7 @@ class Parts:
         return self._known[same]
 
     def call(self, needed: list[tuple[str, str]], *arguments: object) -> str:
-        """Return a call of the last of some functions."""
+        """Add functions to those that are written, and return a call of the last one."""
         self.functions = {**self.functions, **{name: text for name, text in needed if name not in self.functions}}
         return f"{self.prefix}_{needed[-1][0]}({', '.join(map(str, arguments))});"
 
@@ -106,7 +106,7 @@ class _Body:
         return self.parts.table(role, value.number, array, double=value.double)
 
     def _in_place(self, position: int, value: Value, old: Value, *, keep: bool = False) -> str:
-        """Return the address of a value which has the numbers of another one, so that a step may change them."""
+        """Return the address of a value with the numbers of another one, which a step may then change."""
         if keep or not self.memory.take_over(value, old, position):
             source = self.memory.pointer(old)
             self.memory.place(value)
@@ -155,7 +155,7 @@ class _Body:
                 self._copy(value, source)
 
     def _rows(self, name: str, position: int, value: Value, old: Value, **arrays: np.ndarray) -> None:
-        """Change numbers in place with two constants for each row, or for each entry where constants differ between columns."""
+        """Change a value in place with two constants for each row, or for each entry if they differ between columns."""
         each = any(array.shape[1] > 1 for array in arrays.values()) or value.columns == 1
         rows, columns = (value.size, 1) if each else (value.rows, value.columns)
         shape = (value.rows, value.columns) if each else (value.rows, 1)
@@ -201,7 +201,7 @@ class _Body:
         self._kernel("gather", value, value.size, self._table("index", value, step.index), source, address)
 
     def _nested(self, source: str, address: str, start: int, loops: list[tuple[int, int]]) -> None:
-        """Copy numbers at places that are sums of multiples of loop variables."""
+        """Copy numbers whose places are a start plus multiples of the variables of nested loops."""
         place, terms = "0", str(start)
         lines = []
         for depth, (length, stride) in enumerate(loops):
@@ -226,7 +226,7 @@ def panelled(weight: np.ndarray) -> np.ndarray:
 
 
 def strides_of(index: np.ndarray, deepest: int = 6) -> tuple[int, list[tuple[int, int]]] | None:
-    """Return start and (length, stride) of nested loops that run through these numbers, outermost first, or None."""
+    """Return the start, and (length, stride) of nested loops, outermost first, that give these numbers in order, or None."""
     loops: list[tuple[int, int]] = []
     if len(index) == 0 or (index < 0).any():
         return None

@@ -1,18 +1,18 @@
 """Functions of one number in C: those of the standard library in double precision, and approximations in single precision.
 
 In single precision, all that needs an exponential function uses powers of two, whose integer part goes into the bits of the
-exponent, so that compilers vectorise the loops. Two polynomials were fitted for them; the test repeats the comparison with
-exact values over the whole range.
+exponent, so that compilers vectorise the loops. Two polynomials were fitted for this purpose. A test compares the functions
+with exact values over their whole range.
 
     2^f = 1 + f P(f)                              |f| <= 1/2, P of degree 5: relative error of the fit 2.0e-9
     erfc(a / sqrt(2)) = 2^(-a R(a))               a >= 0, R of degree 9: absolute error of the fit 3.9e-10
 
-How they were fitted: least squares in the basis of Chebyshev, at 1,000 Chebyshev points on each side of f = 0 for (2^f - 1) / f
-with the weight |f| 2^-f, and at 4,000 on [0, 6] for -log2(erfc(a / sqrt(2))) / a with the weight
-ln(2) a max(1, a) erfc(a / sqrt(2)), so that the residual is the error of erfc, and for a > 1 that of 2 gelu. By Lawson's rule,
-least squares were repeated 200 times, each time with the squared weights multiplied by the size of the residuals, which
-reduces the largest one. a R(a) increases beyond 6 too. With the rounding of single precision, 1 - 2^(-a R(a)) differs from
-erf(a / sqrt(2)) by at most 9e-8, which is 1.5 spacings of the numbers below 1.
+Both were fitted by weighted least squares in the Chebyshev basis. P is fitted to (2^f - 1) / f at 1,000 Chebyshev points on
+each side of f = 0, with the weight |f| 2^-f. R is fitted to -log2(erfc(a / sqrt(2))) / a at 4,000 Chebyshev points on [0, 6],
+with the weight ln(2) a max(1, a) erfc(a / sqrt(2)), so that the residual is the error of erfc, and for a > 1 that of 2 gelu. By
+Lawson's algorithm, each fit was repeated 200 times, and each time the squared weights were multiplied by the absolute
+residuals, which reduces the largest residual. a R(a) also increases beyond 6. With the rounding of single precision,
+1 - 2^(-a R(a)) differs from erf(a / sqrt(2)) by at most 9e-8, which is 1.5 spacings of the numbers below 1.
 """
 
 from collections.abc import Mapping
@@ -34,10 +34,11 @@ def _horner(coefficients: tuple[float, ...], variable: str) -> str:
     return text
 
 
-# Comparisons with constants would be branches, where compilers prepare the results for the constants and do not vectorise
-# the loop. Integers have minima without branches, and the bits of numbers are ordered as the numbers are.
+# A comparison with a constant would become a branch, since compilers compute the result for the constant beforehand, and the
+# loop would not be vectorised. The minimum of two integers needs no branch, and the bits of positive floats, read as integers,
+# have the order of the floats.
 _BOUNDED = """
-/* z moved into -limit ... limit; one of the ends if z is NaN. */
+/* The number in [-limit, limit] that is nearest to z; one of the ends if z is NaN. */
 static inline float ${n}_bounded(float z, float limit)
 {
     int32_t bits, sign, size, most;
@@ -93,7 +94,7 @@ _SINGLE = {
     "square": "z * z",
 }
 _HYPERBOLIC = """
-/* tanh(z): its size has the sign of z, or all bits of NaN if z is NaN, whose bits are above those of infinity. */
+/* tanh(z): the absolute value is given the sign of z, or the bits of NaN if z is NaN, whose bits exceed those of infinity. */
 static inline float ${n}_hyperbolic(float z)
 {
     const float e = ${n}_power(-2.88539008f * fabsf(${n}_bounded(z, 43.0f)));
@@ -107,7 +108,7 @@ static inline float ${n}_hyperbolic(float z)
     return size;
 }
 """
-# Distribution function of the normal distribution, and z times its density.
+# The distribution function of the normal distribution plus z times its density.
 _NORMAL = f"""
 static inline float ${{n}}_normal(float z)
 {{

@@ -1,4 +1,4 @@
-"""The C functions of which an exported header consists, as templates, each written into a header only if it is called.
+"""Templates of the C functions in an exported header, each of which is written only if the surrogate calls it.
 
 Every name begins with `$n`, the name of the export, so that one file can include several headers. `$T` is the type in which a
 step computes and `$W` that of its constants: float and float (suffix f), double and float (m), or double and double (d).
@@ -12,8 +12,8 @@ TYPES = {"f": ("float", "float"), "m": ("double", "float"), "d": ("double", "dou
 PANELS = (32, 16, 8, 4)  # numbers of outputs whose sums are held in registers together
 WIDEST = {"f": 32, "m": 16, "d": 16}  # 8 registers of 128 bits
 
-# Sums for N outputs at once: x has one number for each k, w has N numbers for each k, `stride` apart. Sums begin with 0 and
-# the bias is added at the end, because GCC would copy initial values as a block of memory, and leave the sums there.
+# Sums for N outputs at once. x has one number for each k, and w has N numbers for each k, `stride` apart. The sums begin with 0
+# and the bias is added at the end, because GCC would copy the biases to memory as a block, and keep the sums there.
 _PANEL = """
 static inline void ${n}_${role}_panel_${N}_$s(int inputs, const $X *x, const $Y *w, int stride, const $W *bias, $T *y)
 {
@@ -182,7 +182,7 @@ static inline void ${n}_scale_$s(int rows, int columns, $T *y, const $W *factor,
             y[i * columns + j] = y[i * columns + j] * factor[i] + offset[i];
 }
 """,
-    # The difference is 0 for finite numbers only, which alone are moved to a bound.
+    # The difference is 0 for finite numbers only; NaN and infinite numbers are not moved to a bound.
     "clamp": """
 static inline void ${n}_clamp_$s(int rows, int columns, $T *y, const $W *lower, const $W *upper)
 {

@@ -1,4 +1,4 @@
-"""The places of values while C computes a program: an array of floats and one of doubles, whose parts are used again."""
+"""The places of intermediate values in C: an array of floats and one of doubles, whose parts are reused."""
 
 import copy
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ def restricted(program: Program, names: Sequence[str]) -> Program:
 class Memory:
     """The places of the values of a program whose steps are computed in order.
 
-    A value that consists of the numbers of another one, such as a vector that is read as a matrix, lies where they lie. A step
-    that changes numbers one by one works in place if they are not needed any more.
+    A value that has the same numbers as another one, such as a vector that is read as a matrix, has the same place. A step
+    that changes each number by itself works in place if the old numbers are not needed afterwards.
 
     Args:
         program: the program.
@@ -59,7 +59,7 @@ class Memory:
         self._last |= {self._roots[number]: ALWAYS for number in results}
 
     def _source(self, step: Step) -> Value | None:
-        """Return the value of whose numbers the result of a step consists, in the same order and precision, if there is one."""
+        """Return the value that has the same numbers as the result of a step, in the same order and precision, if any."""
         if isinstance(step, Cast) and self.double:
             return step.value
         same = isinstance(step, Gather) and np.array_equal(step.index.ravel(), np.arange(step.value.size))
@@ -100,13 +100,13 @@ class Memory:
         return self.pointer(value)
 
     def temporary(self, array: str, size: int) -> str:
-        """Return the address of a place that may be used until the next one is reserved."""
+        """Return the address of a place that may be used until another place is reserved."""
         first = self._reserve(array, size)
         self._return(array, first, size)
         return f"{array} + {first}"
 
     def take_over(self, value: Value, old: Value, position: int) -> bool:
-        """Give a value the place of another one if no step after this position needs that; return whether it did."""
+        """Give a value the place of another one if no later step reads that one; return whether it was given."""
         root = self._roots[old.number]
         if self._last[root] != position or (root == INPUT and self.double):
             return False

@@ -5,20 +5,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LONGEST = 1000  # characters of a name: compilers need not accept strings of more than 4,095 bytes
 
 
-def number(value: float, *, double: bool) -> str:
-    """Return a constant that a C compiler reads as exactly this number, or as the float next to it."""
-    if not double:
-        with np.errstate(over="ignore"):
-            value = float(np.float32(value))
-    if not np.isfinite(value):
-        return "NAN" if np.isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
-    text = f"{value:.17g}" if double else f"{value:.9g}"
-    text = text if set(text) & set(".e") else f"{text}.0"
-    return text if double else f"{text}f"
+def numbers(values: ArrayLike, *, double: bool) -> list[str]:
+    """Return constants that a C compiler reads as exactly these numbers, or as the floats next to them.
+
+    They have the fewest decimal digits from which the same number is read.
+    """
+    with np.errstate(over="ignore"):
+        kept = np.asarray(values, dtype=np.float64).astype(np.float64 if double else np.float32).ravel()
+    # NumPy writes a whole array fast, and each number with a point or an exponent, without which C would read an integer.
+    texts = b" ".join(kept.astype("S").tolist()).decode("ascii").split()
+    texts = texts if double else [f"{text}f" for text in texts]
+    for place in np.flatnonzero(~np.isfinite(kept)):
+        one = kept[place]
+        texts[place] = "NAN" if np.isnan(one) else "INFINITY" if one > 0 else "-INFINITY"
+    return texts
 
 
 def string(text: str) -> str:
@@ -33,20 +38,16 @@ def string(text: str) -> str:
 
 
 def comment(values: Mapping[str, Any]) -> list[str]:
-    """Return lines of JSON that cannot end a comment or continue it on another line."""
+    """Return lines of JSON in which nothing ends a C comment."""
     text = json.dumps(values, indent=1, sort_keys=True, default=str)
     return text.replace("*", "\\u002a").replace("?", "\\u003f").splitlines()
 
 
 def lines(parts: Sequence[str]) -> list[str]:
-    """Return the parts of a list, with commas, in lines of at most 100 characters where parts are shorter."""
-    found, line = [], ""
-    for part in parts:
-        if line and len(line) + len(part) > 98:
-            found.append(line)
-            line = ""
-        line = f"{line} {part}," if line else f"{part},"
-    return [*found, line.removesuffix(",")]
+    """Return the parts of a list, separated by commas, in lines of at most 100 characters, or of one part if that is longer."""
+    count = max(1, 100 // (max(map(len, parts)) + 2))
+    found = [f"{', '.join(parts[first : first + count])}," for first in range(0, len(parts), count)]
+    return [*found[:-1], found[-1].removesuffix(",")]
 
 
 def table(kind: str, name: str, parts: Sequence[str]) -> str:
@@ -57,8 +58,8 @@ def table(kind: str, name: str, parts: Sequence[str]) -> str:
 def table_of(name: str, array: np.ndarray, *, double: bool) -> str:
     """Return the definition of an array of numbers, of type int, float or double."""
     if array.dtype.kind in "iu":
-        return table("int", name, [str(one) for one in array.ravel().tolist()])
+        return table("int", name, list(map(str, array.ravel().tolist())))
     kind = "double" if double else "float"
     if not array.any():
         return f"static const {kind} {name}[{array.size}] = {{0}};\n"
-    return table(kind, name, [number(one, double=double) for one in array.ravel().tolist()])
+    return table(kind, name, numbers(array, double=double))

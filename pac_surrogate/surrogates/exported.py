@@ -35,7 +35,7 @@ from pac_surrogate.utilities.process import own_settings
 
 MARK = b"written by pac_surrogate"  # in the first line of every text that is exported
 PROVENANCE = "pac_surrogate.json"  # file in the archives of torch that describes the columns
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # C99 distinguishes 63 characters
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")  # C99 distinguishes 63 characters, and the header adds up to 21 to the name
 FORMATS = ("onnx", "numpy", "c", "torch")
 
 
@@ -66,7 +66,7 @@ def export(surrogate: Any, path: Any, format: str, *, name: str = "surrogate", i
     if format not in FORMATS:
         raise ValueError(f"unknown format {got(format)}: choose {', '.join(FORMATS)}")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"name must be letters, digits and underscores, beginning with a letter, got {got(name)}")
+        raise ValueError(f"name must be at most 40 letters, digits and underscores, beginning with a letter, got {got(name)}")
     own = isinstance(surrogate.predictor, Network) and isinstance(surrogate.predictor.module, ModuleNetwork)
     if own and interval:
         raise NotExportableError("a module of your own has no posterior, so no deviation can be exported: leave interval out")

@@ -429,13 +429,14 @@ class Surrogate(Shown):
 
             onnx    a file .onnx: input `x` (batch, inputs) and output `y` (batch, outputs) in float32; needs the extra `deploy`
             numpy   a folder with an array file and a module of functions that needs NumPy alone
-            c       a folder with one header of C99 and C++ without dependencies, for float and double
+            c       a folder with one header of C99 and C++ without dependencies, for double, and float if it holds the data
             torch   a file .pt2 of `torch.export`, in float64
 
         Args:
             path: the file or the folder.
             format: onnx | numpy | c | torch.
-            name: name of the files in a folder, and of their functions.
+            name: name of the files in a folder, and of their functions: at most 40 letters, digits and underscores. In C
+                the name of a header of the C library, such as math, is refused, and in NumPy that of a module of Python.
             interval: whether to add the standard deviation of the posterior, without noise, as the output `std`.
 
         Returns:

@@ -160,8 +160,11 @@ def test_a_module_of_the_users_own_is_exported_where_torch_converts_it(tmp_path)
         ("a", "csv", {}, "unknown format 'csv': choose onnx, numpy, c, torch"),
         ("a.h", "onnx", {}, r"format='onnx' writes one file, whose name ends with \.onnx, got a\.h"),
         ("a.onnx", "torch", {}, r"format='torch' writes one file, whose name ends with \.pt2"),
-        ("a", "c", {"name": "my model"}, "name must be letters, digits and underscores"),
-        ("a", "c", {"name": "int\n"}, "name must be letters"),
+        ("a", "c", {"name": "my model"}, "name must be at most 40 letters, digits and underscores"),
+        ("a", "c", {"name": "int\n"}, "name must be at most 40 letters"),
+        ("a", "numpy", {"name": "a" * 41}, "name must be at most 40 letters"),
+        ("a", "c", {"name": "Math"}, r"math\.h is a header of the C library, .*: choose another name="),
+        ("a", "numpy", {"name": "math"}, "Python itself uses the name math"),
         ("a", "numpy", {"interval": True}, "a Network has no posterior variance"),
     ],
 )
