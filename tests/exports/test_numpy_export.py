@@ -10,6 +10,7 @@ import sys
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from export_cases import closed_form, cnn, inputs_of, source, table, transferred
@@ -206,9 +207,31 @@ def test_wrong_inputs_and_names_are_refused(tmp_path):
     for wrong in (np.zeros(5), np.zeros((2, 7)), np.zeros((1, 1, 6)), 1.0):
         with pytest.raises(ValueError, match=r"x must have the shape \(6,\) or \(rows, 6\), this one has"):
             module.predict(wrong)
-    for name in ("class", "json", "numpy"):
-        with pytest.raises(NotExportableError, match=f"Python itself uses the name {name}"):
+    for name, owner in (("class", "Python itself"), ("json", "Python itself"), ("numpy", "NumPy, which the module imports,")):
+        with pytest.raises(NotExportableError, match=f"^{owner} uses the name {name}, which no module of yours should bear"):
             write_numpy(export_of(STEPS[True]["distances"], name), tmp_path)
+
+
+def test_what_is_no_array_of_real_numbers_is_refused_in_one_line(tmp_path):
+    """A table's columns may be in another order, a mask would be ignored, and so would imaginary parts."""
+    module = module_of(description(source(), "model", interval=False), tmp_path)
+    x = inputs_of(source())
+    names = [column["name"] for column in module.INPUTS]
+    given = pd.DataFrame(x[:, ::-1], columns=names[::-1])
+    masked = np.ma.masked_array(x, mask=np.arange(x.size).reshape(x.shape) == 1)
+    for wrong, message in (
+        (given, r"order of INPUTS, this is a table: pass table\[names\]\.to_numpy\(\)"),
+        (masked, r"this is a masked array: pass x\.filled\(np\.nan\)"),
+        (x + 0j, r"real numbers, these are of type complex128: pass x\.real"),
+        ((x + 0j).tolist(), r"real numbers, these are of type complex128"),
+    ):
+        for function in (module.predict, module.outside):
+            with pytest.raises(ValueError, match=message) as refused:
+                function(wrong)
+            assert "\n" not in str(refused.value)
+    # The remedies give what they say.
+    np.testing.assert_array_equal(module.predict(given[names].to_numpy()), module.predict(x))
+    np.testing.assert_array_equal(np.isnan(module.predict(masked.filled(np.nan))).any(1), masked.mask.any(1))
 
 
 @pytest.mark.parametrize(("kind", "bound"), [(np.float64, 4.5e-16), (np.float32, 2.4e-7)])

@@ -3,21 +3,23 @@
 import dataclasses
 import json
 import math
+import re
 import sys
 
 import numpy as np
 import pytest
 import torch
 from export_cases import closed_form, cnn, inputs_of, source, table, transferred
-from program_cases import HOSTILE, export_of, inputs_of_steps, step_programs
+from program_cases import HOSTILE, columns, export_of, inputs_of_steps, step_programs
 
 import pac_surrogate as pac
+from pac_surrogate.data.data_warnings import DataWarning
 from pac_surrogate.exports import in_onnx
 from pac_surrogate.exports.errors import NotExportableError
-from pac_surrogate.exports.in_onnx import OPSET, write_onnx
+from pac_surrogate.exports.in_onnx import OPSET, check_columns, write_onnx
 from pac_surrogate.exports.in_onnx_steps import Graph
 from pac_surrogate.exports.in_torch import ProgramModule
-from pac_surrogate.exports.program import ACTIVATIONS
+from pac_surrogate.exports.program import ACTIVATIONS, Program
 from pac_surrogate.surrogates.exported import description
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -171,6 +173,94 @@ def test_a_model_that_predicts_something_else_is_not_written(tmp_path, monkeypat
     assert not file.exists()
 
 
+COARSE = "ignore:inputs and outputs of ONNX are float32:pac_surrogate.data.data_warnings.DataWarning"
+
+
+@pytest.mark.filterwarnings(COARSE)
+def test_a_large_mean_hides_no_wrong_function(tmp_path, monkeypatch):
+    """1e-5 of an output near 101325 is twice its deviation of 0.5; float32 rounds it to 0.004."""
+    program = Program(6)
+    hidden = program.apply("gelu", program.linear(program.x, np.random.default_rng(0).normal(size=(5, 6))))
+    program.results["y"] = program.scale(program.sum_of_rows(hidden), 0.05, 101325.0)
+    export = dataclasses.replace(export_of(program), outputs=columns(["p"], 101324.5, 101325.5, "Pa"))
+    write_onnx(export, tmp_path / "surrogate.onnx")
+    apply = Graph._apply
+    monkeypatch.setattr(Graph, "_apply", lambda self, function, z, double: apply(self, "relu", z, double))
+    with pytest.raises(NotExportableError, match=r"y must agree with that of the surrogate .* differs by up to 0\.\d+ "):
+        write_onnx(export, tmp_path / "wrong.onnx")
+    assert not (tmp_path / "wrong.onnx").exists()
+
+
+def test_an_output_far_beyond_its_range_is_held_to_what_float32_computes(tmp_path):
+    """In a corner of the inputs, an exponential is e^40 times its range, and a network in float32 errs by 1e-6 of that."""
+    program, weight = Program(6), np.random.default_rng(0).normal(size=(40, 6))
+    hidden = program.apply("tanh", program.linear(program.cast(program.x, double=False), weight))
+    program.results["y"] = program.apply("exp", program.cast(program.linear(hidden, np.ones((1, 40))), double=True))
+    write_onnx(export_of(program), tmp_path / "surrogate.onnx")
+
+
+def with_ends(low, high, side):
+    program = STEPS[True]["tanh, vector"]
+    name = 'Young\'s "modulus"\n'
+    replaced = (*columns(["first"]), *columns([name], low, high), *columns(["v2", "v3", "v4", "v5"]))
+    return dataclasses.replace(export_of(program), **{side: replaced})
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (1e-60, 3e-60, "reaches 1e-60: use a smaller unit"),
+        (-1e-39, 0.0, "reaches -1e-39: use a smaller unit"),  # float32 holds it with 20 bits
+        (1.0, 1e60, r"reaches 1e\+60: use a larger unit"),
+        (-4e38, 0.0, r"reaches -4e\+38: use a larger unit"),
+    ],
+)
+def test_what_float32_cannot_hold_is_refused(low, high, message, side, tmp_path):
+    match = rf"""float32, .* but the {side[:-1]} Young's "modulus" {message}, or format='numpy' or 'c'$"""
+    with pytest.raises(NotExportableError, match=match) as refused:
+        write_onnx(with_ends(low, high, side), tmp_path / "surrogate.onnx")
+    assert "\n" not in str(refused.value)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (101324.5, 101325.5, "0.00781 m, while its range is 1 m"),  # 2^-7
+        (-1.7e9 - 100.0, -1.7e9, "128 m, while its range is 100 m"),  # 2^7
+        (101325.0, 101325.0, None),  # what never varies
+        (101000.0, 102000.0, None),  # 2^-7 is 8e-6 of this range
+        (1022.9, 1023.9, None),  # 2^-14 is 6e-5 of this range below 2^10
+        (1023.9, 1024.9, "0.000122 m, while its range is 1 m"),  # and 2^-13 above it
+    ],
+)
+def test_offsets_that_float32_holds_coarsely_are_told(low, high, told, side, tmp_path):
+    export = with_ends(low, high, side)
+    if told is None:
+        check_columns(export)  # a warning is an error
+        return
+    with pytest.warns(DataWarning, match=re.escape(told)) as found:
+        check_columns(export)
+    (line,) = (str(one.message) for one in found)
+    assert "\n" not in line
+    assert f'the {side[:-1]} Young\'s "modulus" only to multiples of' in line
+    assert line.endswith("give it as a difference from a reference, or use format='numpy' or 'c'")
+
+
+@pytest.mark.parametrize("model", ["MLP", "Module"])
+def test_a_coarse_column_is_told_of_networks_and_modules(model, tmp_path):
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    data, offset = table(2.0), 101325.0
+    x = {"angle": data["angle"], "pressure": data["load"] + offset}
+    moved = pac.Dataset.from_arrays(x, {"force": data["force"]}, units={"pressure": "Pa"})
+    architecture = pac.MLP(hidden=(7,)) if model == "MLP" else pac.Module(torch.nn.Linear(3, 1))
+    surrogate = pac.pretrain(moved, model=architecture, steps=60)
+    with pytest.warns(DataWarning, match="the input pressure only to multiples of 0.00781 Pa, while its range is 0.9"):
+        surrogate.export(tmp_path / "surrogate.onnx", format="onnx")
+
+
 def test_a_model_larger_than_the_format_holds_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(in_onnx, "LARGEST", 100)
     with pytest.raises(NotExportableError, match=r"a file of ONNX holds 2 GB at most, this model takes 0\.0 GB"):
@@ -180,7 +270,7 @@ def test_a_model_larger_than_the_format_holds_is_refused(tmp_path, monkeypatch):
 def test_a_package_that_lacks_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        NotExportableError, match=r'^ONNX needs the package onnxruntime: pip install "pac_surrogate\[deploy\]"$'
+        NotExportableError, match=r"^ONNX needs the package onnxruntime: pip install -e '\.\[deploy\]' -c constraints\.txt$"
     ):
         write_onnx(export_of(STEPS[True]["distances"]), tmp_path / "surrogate.onnx")
 
