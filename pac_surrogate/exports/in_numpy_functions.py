@@ -166,8 +166,8 @@ def _checked(x):
         )
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError(
-            "x must hold a number in every place, this is a masked array: pass x.filled(np.nan), which gives NaN where an input "
-            "is masked, or only rows without gaps"
+            "x must hold a number in every place, this is a masked array: pass x.filled(np.nan), which gives NaN where an "
+            "input is masked, or only rows without gaps"
         )
     x = np.asarray(x)
     if x.dtype.kind == "c":

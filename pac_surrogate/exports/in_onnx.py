@@ -112,8 +112,8 @@ def check_columns(export: Export) -> None:
         others = f", and likewise {len(found) - 1} other columns" if len(found) > 1 else ""
         warnings.warn(
             f"inputs and outputs of ONNX are float32, which holds the {_named(kind, column)} only to multiples of "
-            f"{_with_unit(spacing, column)}, while its range is {_with_unit(column.high - column.low, column)}{others}: give it "
-            "as a difference from a reference, or use format='numpy' or 'c'",
+            f"{_with_unit(spacing, column)}, while its range is {_with_unit(column.high - column.low, column)}{others}: give "
+            "it as a difference from a reference, or use format='numpy' or 'c'",
             DataWarning,
             stacklevel=8,  # the caller of `Surrogate.export`
         )

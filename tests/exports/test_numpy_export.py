@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from export_cases import closed_form, cnn, inputs_of, source, table, transferred
+from export_cases import cnn, inputs_of, inputs_within, rounding_of, source, table, with_the_first_co_kriging
 from program_cases import HOSTILE, export_of, inputs_of_steps, step_programs
 
 import pac_surrogate as pac
@@ -60,10 +60,9 @@ def test_every_step_means_what_it_means_in_torch(name, double, tmp_path):
 SURROGATES = {
     **{activation: lambda activation=activation: source(activation) for activation in ACTIVATIONS},
     "float64": lambda: in_double(source("gelu")),
-    "U-Net": lambda: cnn(levels=2, activation="tanh", blocks=2),
-    "closed form": lambda: closed_form(source("silu"), table(2.5)[:9], "shared"),
-    "process": lambda: transferred(pac.GP(on="residual")),
+    **{name: lambda name=name: with_the_first_co_kriging()[name] for name in with_the_first_co_kriging()},
 }
+WITH_DEVIATION = ("SharedKernel", "GaussianProcess on the residual")
 
 
 def in_double(surrogate):
@@ -74,15 +73,17 @@ def in_double(surrogate):
 @pytest.mark.parametrize("name", SURROGATES)
 def test_a_module_predicts_what_the_surrogate_predicts(name, tmp_path):
     surrogate = SURROGATES[name]()
-    x = inputs_of(surrogate)
+    x = inputs_within(surrogate, 1000)
     expected = surrogate.predict(x).reshape(len(x), -1)
-    module = module_of(description(surrogate, "model", interval=name in ("closed form", "process")), tmp_path)
+    module = module_of(description(surrogate, "model", interval=name in WITH_DEVIATION), tmp_path)
     # Only these are in float64 throughout; networks in float32 differ by sums of at most 60 terms.
-    relative = 1e-12 if name in ("float64", "closed form") else 1e-5
-    allowed = relative * (surrogate.scaling.outputs.deviation.numpy() + np.abs(expected))
+    bound = (1e-12 if name in ("float64", "SharedKernel") else 1e-5) + rounding_of(surrogate.predictor)
+    allowed = bound * (surrogate.scaling.outputs.deviation.numpy() + np.abs(expected))
     assert (np.abs(module.predict(x) - expected) <= allowed).all()
     assert (np.abs(module.predict(x[0]) - expected[0]) <= allowed[0]).all()
-    if name in ("closed form", "process"):
+    assert (np.abs(module.predict(x[:1]) - expected[:1]) <= allowed[:1]).all()
+    assert module.predict(x[:0]).shape == (0, expected.shape[1])
+    if name in WITH_DEVIATION:
         # A variance is a difference from the prior's, of the order of the squared deviation of the outputs.
         variance = surrogate.posterior(x).variance
         size = surrogate.scaling.outputs.deviation.square().numpy()
