@@ -6,12 +6,14 @@ import functools
 import numpy as np
 import torch
 from cases import initial_network
+from paths import EARLIER
 
 import pac_surrogate as pac
 from pac_surrogate.data.scaling import fit_scaling
 from pac_surrogate.plan import make_plan
 from pac_surrogate.predictors import (
     Autoregressive,
+    CoKriging,
     Correction,
     GaussianProcess,
     Linearised,
@@ -120,6 +122,18 @@ def surrogates():
     return found
 
 
+@functools.cache
+def with_the_first_co_kriging():
+    """Return `surrogates`, and the co-kriging that only files of the first version hold."""
+    return surrogates() | {"CoKriging": pac.Surrogate.load(EARLIER / "co-kriging.safetensors")}
+
+
+def inputs_within(surrogate, rows):
+    """Random inputs in the range of the training data, which float32 holds."""
+    low, high = (end.numpy() for end in (surrogate.scaling.inputs.low, surrogate.scaling.inputs.high))
+    return np.random.default_rng(4).uniform(low, high, size=(rows, len(low))).astype(np.float32).astype(np.float64)
+
+
 def inputs_of(surrogate):
     """New inputs for a surrogate, as rows of its arrays."""
     columns = sum(variable.size for variable in surrogate.inputs)
@@ -155,6 +169,9 @@ def rounding_of(predictor):
             upper = predictor.amplitudes * own.abs().sum(0) * largest(predictor, predictor.points)
             sizes = lower * largest(base, base.points) + upper
             return eps * (1 + float((sizes[:, None] * base.basis.abs()).sum(0).max()))
+        case CoKriging():
+            # Correlations of 1 at most times weights of both signs, whose sizes add up to 1e10: only sums are rounded here.
+            return eps / 8 * float(predictor.gamma.abs().sum(1).max())
         case Linearised() | SharedKernel():
             return 100 * eps  # sums over the weights and the samples, without cancellation
         case _:

@@ -7,6 +7,7 @@ from pac_surrogate.engines.compiled import sparse_in_numba
 from pac_surrogate.engines.layers import SPARSE, Layer, Map, layers_of
 from pac_surrogate.engines.products import dense_in_numpy, dense_in_torch, of_predictor, sparse_in_scipy, sparse_in_torch
 from pac_surrogate.predictors import Predictor
+from pac_surrogate.utilities.environment import INSTALL_DEPLOY
 
 DENSE = "torch"  # the engine to which all others are compared
 COMPACTED = "torch, compacted"
@@ -35,7 +36,7 @@ def candidates(predictor: Predictor, compacted: Predictor, batch_size: int) -> t
     made["scipy, sparse"] = lambda: sparse_in_scipy(layers)
     made["torch, sparse"] = lambda: sparse_in_torch(layers)
     if not installed("numba"):
-        return made, ["numba, sparse: numba is not installed; pip install pac_surrogate[deploy] brings it"]
+        return made, [f"numba, sparse: numba is not installed: {INSTALL_DEPLOY}"]
     made["numba, sparse"] = lambda: sparse_in_numba(layers, batch_size)
     return made, []
 

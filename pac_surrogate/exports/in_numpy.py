@@ -50,9 +50,8 @@ def write_numpy(export: Export, folder: Path) -> None:
         NotExportableError: if no module may bear the name.
     """
     if keyword.iskeyword(export.name) or export.name in (*sys.stdlib_module_names, "numpy"):
-        raise NotExportableError(
-            f"Python itself uses the name {export.name}, which no module of yours should bear: choose another"
-        )
+        owner = "NumPy, which the module imports," if export.name == "numpy" else "Python itself"
+        raise NotExportableError(f"{owner} uses the name {export.name}, which no module of yours should bear: choose another")
     writer = _Writer(export.program)
     parts = [BEGINNING.replace("STD", ABOUT_STD if "std" in export.program.results else "").replace("NAME", export.name)]
     results = [

@@ -159,7 +159,20 @@ def outside(x):
 
 
 def _checked(x):
-    x = np.asarray(x, dtype=np.float64)
+    if hasattr(x, "columns"):
+        raise ValueError(
+            "x must be an array with its columns in the order of INPUTS, this is a table: pass table[names].to_numpy(), with "
+            'names = [column["name"] for column in INPUTS]'
+        )
+    if isinstance(x, np.ma.MaskedArray):
+        raise ValueError(
+            "x must hold a number in every place, this is a masked array: pass x.filled(np.nan), which gives NaN where an "
+            "input is masked, or only rows without gaps"
+        )
+    x = np.asarray(x)
+    if x.dtype.kind == "c":
+        raise ValueError(f"x must hold real numbers, these are of type {x.dtype}: pass x.real if the imaginary parts are 0")
+    x = x.astype(np.float64, copy=False)
     if x.ndim not in (1, 2) or x.shape[-1] != len(INPUTS):
         raise ValueError(f"x must have the shape ({len(INPUTS)},) or (rows, {len(INPUTS)}), this one has {x.shape}")
     return x

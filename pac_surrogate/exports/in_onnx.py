@@ -12,16 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pac_surrogate.exports.description import Export
+from pac_surrogate.data.data_warnings import DataWarning
+from pac_surrogate.exports.description import Column, Export
 from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.exports.in_onnx_steps import Graph
 from pac_surrogate.exports.in_torch import ProgramModule
+from pac_surrogate.utilities.display import one_line
+from pac_surrogate.utilities.environment import INSTALL_DEPLOY
 
 OPSET = 13  # the lowest in which ReduceSum takes its axes as newer ones do, so that the operators are those of all later sets
 IR_VERSION = 7  # of the same release, onnx 1.8 of November 2020
 OPSET_OF_MODULES = 18  # the only one that torch's exporter writes without converting
 LARGEST = 2**31 - 2**24  # bytes of constants: the format cannot hold 2^31 bytes with the rest
+LONGEST_NAME = 60  # characters of a column's name or unit in a message
 TRIED = 16  # samples for which a new model is compared with the program
+ROUNDING = 1.2e-7  # of a number to float32, on both sides of a comparison: twice 2^-24
+
+# A column is read or returned with an error of half float32's spacing s at its numbers. A smooth function changes by about its
+# slope times the range R of an input, so the error of an input moves an output by about s / (2 R) of the output's range, as
+# does that of the output itself. With s = 1e-4 R that is 5e-5, five times what networks in single precision are allowed.
+COARSE = 1e-4
 
 
 def write_onnx(export: Export, file: Path) -> None:
@@ -33,10 +43,14 @@ def write_onnx(export: Export, file: Path) -> None:
     `onnx.checker` and run with onnxruntime before the file is written. The same export gives the same bytes.
 
     Raises:
-        NotExportableError: if onnx or onnxruntime are not installed, the model takes more than the 2 GB that the format can
-            hold, or its predictions differ from those of the program.
+        NotExportableError: if onnx or onnxruntime are not installed, float32 cannot hold the size of a column's numbers, the
+            model takes more than the 2 GB that the format can hold, or its predictions differ from those of the program.
+
+    Warns:
+        DataWarning: if float32 is coarse beside the range of a column.
     """
     onnx, runtime = imported()
+    check_columns(export)
     graph = Graph(export.program)
     for result in export.program.results:
         graph.result(result)
@@ -67,8 +81,50 @@ def imported(*others: str) -> tuple[ModuleType, ModuleType]:
         for other in others:
             importlib.import_module(other)
     except ModuleNotFoundError as error:
-        raise NotExportableError(f'ONNX needs the package {error.name}: pip install "pac_surrogate[deploy]"') from error
+        raise NotExportableError(f"ONNX needs the package {error.name}: {INSTALL_DEPLOY}") from error
     return onnx, onnxruntime
+
+
+def check_columns(export: Export) -> None:
+    """Check that inputs and outputs can be float32, and warn of the column that loses the most if they lose much.
+
+    Raises:
+        NotExportableError: if the smallest or largest number of a column, other than 0, is no normal number of float32.
+
+    Warns:
+        DataWarning: if float32's spacing at the numbers of a column exceeds `COARSE` of their range.
+    """
+    (least, most), found = (float(getattr(np.finfo(np.float32), name)) for name in ("tiny", "max")), []
+    for kind, columns in (("input", export.inputs), ("output", export.outputs)):
+        for column in columns:
+            for end in (column.low, column.high):
+                if end != 0 and not least <= abs(end) <= most:
+                    raise NotExportableError(
+                        f"inputs and outputs of ONNX are float32, which holds sizes from {least:.1e} to {most:.1e}, "
+                        f"but the {_named(kind, column)} reaches {end:.3g}: use a {'smaller' if abs(end) < 1 else 'larger'} "
+                        "unit, or format='numpy' or 'c'"
+                    )
+            spacing = float(np.spacing(np.float32(max(abs(column.low), abs(column.high)))))
+            if column.high > column.low and spacing > COARSE * (column.high - column.low):
+                found.append((spacing / (column.high - column.low), spacing, kind, column))
+    if found:
+        _, spacing, kind, column = max(found, key=lambda one: one[0])
+        others = f", and likewise {len(found) - 1} other columns" if len(found) > 1 else ""
+        warnings.warn(
+            f"inputs and outputs of ONNX are float32, which holds the {_named(kind, column)} only to multiples of "
+            f"{_with_unit(spacing, column)}, while its range is {_with_unit(column.high - column.low, column)}{others}: give "
+            "it as a difference from a reference, or use format='numpy' or 'c'",
+            DataWarning,
+            stacklevel=8,  # the caller of `Surrogate.export`
+        )
+
+
+def _named(kind: str, column: Column) -> str:
+    return one_line(f"{kind} {column.name}", LONGEST_NAME)
+
+
+def _with_unit(number: float, column: Column) -> str:
+    return f"{number:.3g} {one_line(column.unit, LONGEST_NAME)}" if column.unit not in ("", "1") else f"{number:.3g}"
 
 
 def _rows(onnx: ModuleType, name: str, columns: int) -> Any:
@@ -108,10 +164,13 @@ def accept(onnx: ModuleType, runtime: ModuleType, model: Any, export: Export, or
     x = np.random.default_rng(0).uniform(low, high, (TRIED, len(low))).astype(np.float32)
     with torch.no_grad():
         required = original(torch.from_numpy(x))
-    allowed_of_range = 1e-5 * np.array([column.high - column.low for column in export.outputs])
+    ranges = np.array([column.high - column.low for column in export.outputs])
     for name, own in zip(required, session.run(list(required), {"x": x}), strict=True):
         result = required[name].numpy()
-        allowed = allowed_of_range + 1e-5 * np.abs(result)
+        # In a corner of the inputs' box, an output, above all one on a logarithmic scale, may lie far beyond its range.
+        finite = np.where(np.isfinite(result), result.astype(np.float64), np.nan)
+        varies = np.fmax(ranges, np.fmax.reduce(finite) - np.fmin.reduce(finite))
+        allowed = 1e-5 * varies + ROUNDING * np.abs(result)
         if not ((np.abs(own - result) <= allowed) | (own == result) | (np.isnan(own) & np.isnan(result))).all():
             raise NotExportableError(
                 f"the ONNX model's {name} must agree with that of the surrogate to 1e-5 of the range of each output, but "
@@ -140,10 +199,14 @@ def write_onnx_of_module(module: nn.Module, export: Export, file: Path) -> None:
         file: the file.
 
     Raises:
-        NotExportableError: if onnx, onnxruntime or onnxscript are not installed, torch cannot convert the module, or the
-            model's predictions differ from those of the module.
+        NotExportableError: if onnx, onnxruntime or onnxscript are not installed, float32 cannot hold the size of a column's
+            numbers, torch cannot convert the module, or the model's predictions differ from those of the module.
+
+    Warns:
+        DataWarning: if float32 is coarse beside the range of a column.
     """
     onnx, runtime = imported("onnxscript")
+    check_columns(export)
     original = _Single(module).eval()
     batch = torch.export.Dim("batch", min=1)
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")  # it reports that torchvision is not installed

@@ -126,10 +126,11 @@ class Graph:
             case Join():
                 return self._node("Concat", *map(own, step.values), axis=1)
             case Distances():
-                points = self._constant(step.points.astype(_type(double)))
-                difference = self._node("Sub", self._reshape(own(step.value), 1, step.value.rows), points)
-                square = self._node("Mul", difference, difference)
-                return self._node("ReduceSum", square, self._constant(np.array([2])), keepdims=0)
+                # The points lie along the last axis, so that onnxruntime adds whole rows, and one operator squares and adds, so
+                # that (batch, k, n) is held once. A node for each of the k inputs holds no less, as its arena frees late.
+                points = self._constant(step.points.T.astype(_type(double)))
+                difference = self._node("Sub", self._reshape(own(step.value), step.value.rows, 1), points)
+                return self._node("ReduceSumSquare", difference, axes=[1], keepdims=0)
             case Product():
                 product = self._node("MatMul", self._matrix(step.left), self._transposed(step.right))
                 return self._reshape(product, result.rows) if vector else product

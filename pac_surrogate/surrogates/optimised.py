@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pac_surrogate.data.data_warnings import ExtrapolationWarning
+from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
 from pac_surrogate.data.matching import match_all
 from pac_surrogate.data.scaling import TINY
 from pac_surrogate.engines.candidates import DENSE, candidates, installed
@@ -24,7 +24,7 @@ from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.models.weights import fingerprint
 from pac_surrogate.utilities.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown
-from pac_surrogate.utilities.environment import PACKAGE, processor, version_of
+from pac_surrogate.utilities.environment import INSTALL_DEPLOY, PACKAGE, processor, version_of
 
 ONNX = "onnxruntime"  # the engine that runs the exported surrogate
 PREDICT = "predict"  # the engine that is `Surrogate.predict` itself
@@ -181,7 +181,7 @@ def _engines(surrogate: Any, batch_size: int) -> tuple[dict[str, Callable[[], Ma
     if installed("onnx") and installed("onnxruntime"):
         made[ONNX] = lambda: _in_onnx(compacted)
     else:
-        notes.append(f"{ONNX}: it is not installed, or onnx is not; pip install pac_surrogate[deploy] brings both")
+        notes.append(f"{ONNX}: it is not installed, or onnx is not: {INSTALL_DEPLOY}")
     return made, notes
 
 
@@ -191,7 +191,8 @@ def _in_onnx(surrogate: Any) -> Map:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # what float32 loses is part of the deviation that is measured
         path = Path(folder) / "surrogate.onnx"
         surrogate.export(path, format="onnx")
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])

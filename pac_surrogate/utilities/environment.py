@@ -14,6 +14,7 @@ from pac_surrogate.utilities.device import resolve_device
 from pac_surrogate.utilities.memory import memory_bytes
 
 PACKAGE = "pac_surrogate"
+INSTALL_DEPLOY = "pip install -e '.[deploy]' -c constraints.txt"  # the extra of ONNX and numba
 SETTINGS = re.compile(r"OMP_|MKL_|OPENBLAS_|GOTO_|NPY_|ATEN_CPU_CAPABILITY$|CUDA_VISIBLE_DEVICES$")
 
 

@@ -96,7 +96,7 @@ def test_a_missing_numba_is_named(monkeypatch):
     made, notes = candidates(network, network, 1)
     assert "numba, sparse" not in made
     assert "scipy, sparse" in made
-    assert notes == ["numba, sparse: numba is not installed; pip install pac_surrogate[deploy] brings it"]
+    assert notes == ["numba, sparse: numba is not installed: pip install -e '.[deploy]' -c constraints.txt"]
 
 
 # Products of whole numbers, which single precision computes exactly ---------------------------------------------------------

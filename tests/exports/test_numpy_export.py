@@ -10,9 +10,10 @@ import sys
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from export_cases import closed_form, cnn, inputs_of, source, table, transferred
+from export_cases import cnn, inputs_of, inputs_within, rounding_of, source, table, with_the_first_co_kriging
 from program_cases import HOSTILE, export_of, inputs_of_steps, step_programs
 
 import pac_surrogate as pac
@@ -59,10 +60,9 @@ def test_every_step_means_what_it_means_in_torch(name, double, tmp_path):
 SURROGATES = {
     **{activation: lambda activation=activation: source(activation) for activation in ACTIVATIONS},
     "float64": lambda: in_double(source("gelu")),
-    "U-Net": lambda: cnn(levels=2, activation="tanh", blocks=2),
-    "closed form": lambda: closed_form(source("silu"), table(2.5)[:9], "shared"),
-    "process": lambda: transferred(pac.GP(on="residual")),
+    **{name: lambda name=name: with_the_first_co_kriging()[name] for name in with_the_first_co_kriging()},
 }
+WITH_DEVIATION = ("SharedKernel", "GaussianProcess on the residual")
 
 
 def in_double(surrogate):
@@ -73,15 +73,17 @@ def in_double(surrogate):
 @pytest.mark.parametrize("name", SURROGATES)
 def test_a_module_predicts_what_the_surrogate_predicts(name, tmp_path):
     surrogate = SURROGATES[name]()
-    x = inputs_of(surrogate)
+    x = inputs_within(surrogate, 1000)
     expected = surrogate.predict(x).reshape(len(x), -1)
-    module = module_of(description(surrogate, "model", interval=name in ("closed form", "process")), tmp_path)
+    module = module_of(description(surrogate, "model", interval=name in WITH_DEVIATION), tmp_path)
     # Only these are in float64 throughout; networks in float32 differ by sums of at most 60 terms.
-    relative = 1e-12 if name in ("float64", "closed form") else 1e-5
-    allowed = relative * (surrogate.scaling.outputs.deviation.numpy() + np.abs(expected))
+    bound = (1e-12 if name in ("float64", "SharedKernel") else 1e-5) + rounding_of(surrogate.predictor)
+    allowed = bound * (surrogate.scaling.outputs.deviation.numpy() + np.abs(expected))
     assert (np.abs(module.predict(x) - expected) <= allowed).all()
     assert (np.abs(module.predict(x[0]) - expected[0]) <= allowed[0]).all()
-    if name in ("closed form", "process"):
+    assert (np.abs(module.predict(x[:1]) - expected[:1]) <= allowed[:1]).all()
+    assert module.predict(x[:0]).shape == (0, expected.shape[1])
+    if name in WITH_DEVIATION:
         # A variance is a difference from the prior's, of the order of the squared deviation of the outputs.
         variance = surrogate.posterior(x).variance
         size = surrogate.scaling.outputs.deviation.square().numpy()
@@ -206,9 +208,31 @@ def test_wrong_inputs_and_names_are_refused(tmp_path):
     for wrong in (np.zeros(5), np.zeros((2, 7)), np.zeros((1, 1, 6)), 1.0):
         with pytest.raises(ValueError, match=r"x must have the shape \(6,\) or \(rows, 6\), this one has"):
             module.predict(wrong)
-    for name in ("class", "json", "numpy"):
-        with pytest.raises(NotExportableError, match=f"Python itself uses the name {name}"):
+    for name, owner in (("class", "Python itself"), ("json", "Python itself"), ("numpy", "NumPy, which the module imports,")):
+        with pytest.raises(NotExportableError, match=f"^{owner} uses the name {name}, which no module of yours should bear"):
             write_numpy(export_of(STEPS[True]["distances"], name), tmp_path)
+
+
+def test_what_is_no_array_of_real_numbers_is_refused_in_one_line(tmp_path):
+    """A table's columns may be in another order, a mask would be ignored, and so would imaginary parts."""
+    module = module_of(description(source(), "model", interval=False), tmp_path)
+    x = inputs_of(source())
+    names = [column["name"] for column in module.INPUTS]
+    given = pd.DataFrame(x[:, ::-1], columns=names[::-1])
+    masked = np.ma.masked_array(x, mask=np.arange(x.size).reshape(x.shape) == 1)
+    for wrong, message in (
+        (given, r"order of INPUTS, this is a table: pass table\[names\]\.to_numpy\(\)"),
+        (masked, r"this is a masked array: pass x\.filled\(np\.nan\)"),
+        (x + 0j, r"real numbers, these are of type complex128: pass x\.real"),
+        ((x + 0j).tolist(), r"real numbers, these are of type complex128"),
+    ):
+        for function in (module.predict, module.outside):
+            with pytest.raises(ValueError, match=message) as refused:
+                function(wrong)
+            assert "\n" not in str(refused.value)
+    # The remedies give what they say.
+    np.testing.assert_array_equal(module.predict(given[names].to_numpy()), module.predict(x))
+    np.testing.assert_array_equal(np.isnan(module.predict(masked.filled(np.nan))).any(1), masked.mask.any(1))
 
 
 @pytest.mark.parametrize(("kind", "bound"), [(np.float64, 4.5e-16), (np.float32, 2.4e-7)])

@@ -37,7 +37,7 @@ def test_a_missing_onnx_runtime_is_named(monkeypatch):
     monkeypatch.setattr(module, "installed", lambda package: package != "onnxruntime")
     found = case().optimise(**QUICK)
     assert "onnxruntime" not in [row.engine for row in found.measured]
-    assert "onnxruntime: it is not installed, or onnx is not; pip install pac_surrogate[deploy] brings both" in found.notes
+    assert "onnxruntime: it is not installed, or onnx is not: pip install -e '.[deploy]' -c constraints.txt" in found.notes
 
 
 def test_what_cannot_be_exported_is_said(monkeypatch):
