@@ -223,8 +223,10 @@ def test_the_largest_deviation_is_that_of_standardised_outputs_and_infinite_with
     other = y.copy()
     other[0, 6] = np.exp(-2 * scaling.outputs.deviation[6].item())  # the logarithmic output
     assert largest_deviation(scaling, y, other) == pytest.approx(2, rel=1e-12)
-    other[0, 0] = np.nan
-    assert largest_deviation(scaling, y, other) == np.inf
+    for column, lost in ((0, np.nan), (6, 0.0)):  # 0 has no logarithm
+        other = y.copy()
+        other[0, column] = lost
+        assert largest_deviation(scaling, y, other) == np.inf
 
 
 def test_the_identity_in_units_is_the_scaling_itself():
