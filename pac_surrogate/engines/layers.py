@@ -12,14 +12,15 @@ from pac_surrogate.models import MLP
 from pac_surrogate.models.activations import VALUES
 from pac_surrogate.models.mlp import MLPNetwork
 from pac_surrogate.predictors import Network, Predictor
+from pac_surrogate.utilities.display import Shown
 
 # A map from inputs to outputs, both standardised or both in physical units.
 Map: TypeAlias = Callable[[Float[np.ndarray, "sample input"]], Float[np.ndarray, "sample output"]]
 SPARSE = 0.5  # fraction of zeros from which a product with the numbers that are not 0 can be faster
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Layer(Shown):
     """One layer, h -> act(W h + b).
 
     Attributes:

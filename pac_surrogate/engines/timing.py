@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pac_surrogate.utilities.process import own_settings
+from pac_surrogate.utilities.process import one_thread, own_settings
 
 BLOCK_SECONDS = 0.005  # of each block of calls of one engine, after one call that brings its numbers into the cache
 ROUNDS = (5, 51)  # fewest and most blocks of each engine
@@ -49,7 +49,7 @@ def time_in_turn(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict
     Returns:
         Seconds of a call by name, one number for each round.
     """
-    with own_settings(gradients=False), threadpool_limits(1):
+    with own_settings(gradients=False), one_thread(), threadpool_limits(1):
         repeats = {}
         for name, call in calls.items():
             call()  # compiles and allocates

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from pac_surrogate.data.scaling import Scaling
 from pac_surrogate.engines.layers import Map
 from pac_surrogate.files import Variable
+from pac_surrogate.files.variables import bounds_of_columns
 
 
 def in_units(standard: Map, scaling: Scaling, outputs: Sequence[Variable]) -> Map:
@@ -25,11 +26,7 @@ def in_units(standard: Map, scaling: Scaling, outputs: Sequence[Variable]) -> Ma
     deviation = np.where(deviation > 0, deviation, np.inf)  # a constant column becomes 0
     offset, factor = scaling.outputs.mean.numpy(), scaling.outputs.deviation.numpy()
     logarithms, exponentials = (np.flatnonzero(side.logarithmic.numpy()) for side in (scaling.inputs, scaling.outputs))
-    sizes = [variable.size for variable in outputs]
-    lower, upper = (
-        np.repeat([end if (one := variable.bounds[side]) is None else one for variable in outputs], sizes)
-        for side, end in enumerate((-np.inf, np.inf))
-    )
+    lower, upper = bounds_of_columns(outputs)
     bounded = bool(np.isfinite(lower).any() or np.isfinite(upper).any())
 
     def predict(x: np.ndarray) -> np.ndarray:
@@ -59,7 +56,12 @@ def trial_inputs(scaling: Scaling, rows: int) -> Float[np.ndarray, "sample input
 def largest_deviation(
     scaling: Scaling, expected: Float[np.ndarray, "sample output"], found: Float[np.ndarray, "sample output"]
 ) -> float:
-    """Return the largest difference in standard deviations of its output; infinity if a number is missing."""
+    """Return the largest difference in standard deviations of its output; infinity if a number is missing.
+
+    An engine in float32 may round a number on a logarithmic scale to 0, which has no logarithm.
+    """
+    if not (found > 0)[:, scaling.outputs.logarithmic.numpy()].all():
+        return float("inf")
     one, other = (scaling.outputs.standardise(torch.from_numpy(values)) for values in (expected, found))
     difference = (one - other).abs().max().item() if one.numel() else 0.0
     return difference if difference >= 0 else float("inf")

@@ -1,6 +1,5 @@
 """The whole prediction of a surrogate as a program, from physical inputs to physical outputs."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from pac_surrogate.exports.predictors import predicted
 from pac_surrogate.exports.program import Program, Value
 from pac_surrogate.exports.variances import variance
 from pac_surrogate.files import Variable
+from pac_surrogate.files.variables import bounds_of_columns
 from pac_surrogate.predictors import Predictor
 
 
@@ -60,12 +60,7 @@ def restored(program: Program, columns: Columns, outputs: Sequence[Variable], y:
     """Convert standardised to physical units, and project onto the bounds; see `surrogates.restored`."""
     y = program.scale(y, columns.deviation.numpy(), columns.mean.numpy())
     y = _where(program, y, columns.logarithmic.numpy(), "exp")
-    sizes = [variable.size for variable in outputs]
-    lower, upper = (
-        np.repeat([end if (one := variable.bounds[side]) is None else one for variable in outputs], sizes)
-        for side, end in enumerate((-math.inf, math.inf))
-    )
-    return program.clamp(y, lower, upper)
+    return program.clamp(y, *bounds_of_columns(outputs))
 
 
 def _deviation(program: Program, columns: Columns, standard: Value, variance: Value) -> Value:

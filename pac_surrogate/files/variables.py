@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Integer, Num, Shaped
+from jaxtyping import Bool, Float, Integer, Num, Shaped
 
 from pac_surrogate.files.attributes import DatasetError, is_name
 from pac_surrogate.files.missing import REPAIR, place_of, without_mask
@@ -117,6 +117,16 @@ def as_bounds(name: str, given: Any) -> Bounds:
         f"the bounds of {name} must be two numbers, the lower one first, with None for an open side, such as (0, 1) or "
         f"(0, None), got {got(given)}"
     )
+
+
+def bounds_of_columns(variables: Sequence[Variable]) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
+    """Return the lower and the upper bound of each column of a data matrix; an open side is infinite."""
+    sizes = [variable.size for variable in variables]
+    lower, upper = (
+        np.repeat(np.array([end if (one := variable.bounds[side]) is None else one for variable in variables], float), sizes)
+        for side, end in enumerate((-math.inf, math.inf))
+    )
+    return lower, upper
 
 
 def bounds_text(bounds: Bounds) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -47,20 +48,20 @@ class Compaction(Shown):
         """Return the fits without parts of the samples, each with compacted networks."""
         if given is None:
             return None
-        return dataclasses.replace(given, members=tuple(map(self.predictor, given.members)))
+        return _with(given, members=tuple(map(self.predictor, given.members)))
 
     def _compacted(self, given: Predictor) -> Predictor:
         if isinstance(given, Network):
             return self._network(given)
         if isinstance(given, Correction | GaussianProcess) and given.base is not None:
-            return dataclasses.replace(given, base=self.predictor(given.base))
+            return _with(given, base=self.predictor(given.base))
         if isinstance(given, Mixture):
-            return dataclasses.replace(given, members=tuple(map(self.predictor, given.members)))
+            return _with(given, members=tuple(map(self.predictor, given.members)))
         if isinstance(given, OutputGroups):
             parts = [Compaction(self.inputs, variables_of_columns(self.outputs, own.tolist())) for own in given.columns]
             members = tuple(part.predictor(member) for part, member in zip(parts, given.members, strict=True))
             folds = tuple(part.folds(own) for part, own in zip(parts, given.folds, strict=True))
-            return dataclasses.replace(given, members=members, folds=folds)
+            return _with(given, members=members, folds=folds)
         return given
 
     def _network(self, given: Network) -> Network:
@@ -71,3 +72,11 @@ class Compaction(Shown):
             self.modules[architecture] = build_network(architecture, self.inputs, self.outputs).module
         module = self.modules[architecture]
         return dataclasses.replace(given, architecture=architecture, module=module, weights=weights, essential=essential)
+
+
+def _with(given: Any, **parts: Any) -> Any:
+    """Return the same with other parts; the given object itself if none of them changed.
+
+    Predictors compare by identity, and None is equal to itself.
+    """
+    return given if all(part == getattr(given, name) for name, part in parts.items()) else dataclasses.replace(given, **parts)

@@ -5,6 +5,7 @@ import platform
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -78,14 +79,15 @@ class Optimised(Shown):
             ValueError: as for `Surrogate.predict`.
         """
         if self.engine == PREDICT:
-            return self.surrogate.predict(x)
+            return self._by_predict(x)
         if torch.is_autocast_enabled("cpu"):  # products in half precision would miss the tolerance
             with torch.autocast("cpu", enabled=False):
                 return self.predict(x)
         low, high, inputs, outputs, logarithmic = self._constants
         plain = type(x) is np.ndarray and x.dtype.char in "fd" and x.ndim == 2 and x.shape[1] == len(low)
         given = x if plain else self.surrogate.input_columns(x).detach()
-        columns = np.asarray(given if plain else given.cpu().numpy(), dtype=np.float64)
+        # Through float64 in torch, since NumPy has no bfloat16.
+        columns = np.asarray(given if plain else given.double().cpu().numpy(), dtype=np.float64)
         columns = columns[:, inputs] if plain and inputs is not None else columns
         if not ((columns >= low) & (columns <= high)).all():  # outside, or not a number
             self.surrogate.standardised(self.surrogate.input_columns(x).detach())
@@ -97,14 +99,20 @@ class Optimised(Shown):
                 y = self.map(columns)
             else:
                 y = np.concatenate([self.map(columns[first : first + PIECE]) for first in range(0, len(columns), PIECE)])
+        if not plain:  # float32 may not hold what float64 does, so that the check follows the conversion
+            held = torch.from_numpy(np.ascontiguousarray(y)).to(given.device, self.surrogate._precision(given))
+            y = held.double().cpu().numpy()
         if not np.isfinite(y).all() or (len(logarithmic) and bool((y[:, logarithmic] < TINY).any())):
-            return self.surrogate.predict(x)  # its errors name the output
+            return self._by_predict(x)  # its errors name the output
         if plain:
             y = y if outputs is None else y[:, outputs]
             shape = self._shape
             return y if shape is None else y.reshape(len(y), *shape)
-        held = torch.from_numpy(np.ascontiguousarray(y)).to(given.device, self.surrogate._precision(given))
         return self.surrogate._laid_out(held, x)
+
+    def _by_predict(self, x: Any) -> Any:
+        with torch.no_grad():  # so that all engines agree, also for tensors that require gradients
+            return self.surrogate.predict(x)
 
     @cached_property
     def _constants(self) -> tuple[Any, ...]:
@@ -135,21 +143,22 @@ def optimised(surrogate: Any, batch_size: Any, tolerance: Any, seconds: Any) -> 
     checked = [(part, reference(part)) for part in (x[:batch_size], x[:CHECKED])]
 
     def deviation(engine: Map) -> float:
-        return max(largest_deviation(surrogate.scaling, expected, engine(part)) for part, expected in checked)
+        with np.errstate(all="ignore"):
+            return max(largest_deviation(surrogate.scaling, expected, engine(part)) for part, expected in checked)
 
     kept = _remembered(surrogate.provenance, own, made)
     if kept is not None:
-        engine = made[kept["engine"]]()
-        if deviation(engine) <= tolerance:
-            return Optimised(surrogate, kept["engine"], batch_size, kept["measured"], tuple(kept["notes"]), engine)
+        with suppress(NotExportableError):  # the export is tried again below, where a note says what was wrong
+            engine = made[kept["engine"]]()
+            if deviation(engine) <= tolerance:
+                return Optimised(surrogate, kept["engine"], batch_size, kept["measured"], tuple(kept["notes"]), engine)
     maps = {name: make() for name, make in made.items() if name != ONNX}
     if ONNX in made:
         try:
             maps[ONNX] = made[ONNX]()
         except NotExportableError as error:
             notes.append(f"{ONNX}: {error}")
-    with np.errstate(all="ignore"):
-        deviations = {name: deviation(engine) for name, engine in maps.items()}
+    deviations = {name: deviation(engine) for name, engine in maps.items()}
     took = time_in_turn({name: _call(engine, x[:batch_size]) for name, engine in maps.items()}, seconds)
     rows = measurements(took, deviations, DENSE)
     fit = [row for row in rows if row.deviation <= tolerance]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pac_surrogate.data.scaling import Columns
 from pac_surrogate.files import Variable
+from pac_surrogate.files.variables import bounds_of_columns
 
 
 def restored(
@@ -28,9 +29,5 @@ def restored(
     values = columns.restore(standard).to(precision)
     if all(one is None for variable in outputs for one in variable.bounds):
         return values
-    sizes = torch.tensor([variable.size for variable in outputs])
-    ends = []
-    for side, open_end in enumerate((-torch.inf, torch.inf)):
-        bounds = [open_end if (one := variable.bounds[side]) is None else one for variable in outputs]
-        ends.append(torch.tensor(bounds, dtype=torch.float64).repeat_interleave(sizes).to(values))
+    ends = [torch.from_numpy(end).to(values) for end in bounds_of_columns(outputs)]
     return torch.where(torch.isfinite(values), torch.clamp(values, *ends), values)

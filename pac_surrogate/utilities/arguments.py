@@ -101,6 +101,8 @@ def whole_seed(seed: Any) -> int:
 def _whole(name: str, value: Any, least: int | None, example: str) -> Any:
     found = int(value) if isinstance(value, float) and value.is_integer() else value
     try:
+        if isinstance(found, bool):  # which Python takes for 0 or 1
+            raise TypeError
         number = operator.index(found)
     except TypeError:
         bound = "" if least is None else f" of at least {least}"

@@ -92,6 +92,17 @@ def threads_for(operations: float) -> Iterator[None]:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with a single thread within `own_settings`, also in `threads_for`, as to measure the time of this thread."""
+    allowed = _allowed.set(1)
+    try:
+        with threads_for(0):
+            yield
+    finally:
+        _allowed.reset(allowed)
+
+
+@contextmanager
 def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
     """Compute with the settings that this package requires, regardless of the settings of the process; also a decorator.
 

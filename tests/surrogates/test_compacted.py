@@ -64,6 +64,24 @@ def test_a_network_of_which_nothing_can_be_removed_is_the_same_object():
     assert source.compact().predictor is source.predictor
 
 
+@pytest.mark.parametrize("name", ["linear correction", "NARGP", "mixture", "groups"])
+def test_a_predictor_of_which_nothing_can_be_removed_is_the_same_object_with_its_folds_and_source_task(name):
+    source = surrogate("MLP")
+    kept = pac.transfer(source, TARGET, method=pac.LinearCorrection(), folds=3)
+    if name in METHODS:
+        made = pac.transfer(source, TARGET, method=METHODS[name], source=SOURCE, folds=3)
+    else:
+        columns = len(SOURCE.output_matrix[0])
+        groups = (source.network,), (kept.folds,), torch.zeros(columns, dtype=torch.int64), ("temperature",)
+        mixture = Mixture(torch.ones(1, dtype=torch.float64), (kept.predictor,))
+        made = dataclasses.replace(kept, predictor=mixture if name == "mixture" else OutputGroups(*groups))
+    made = dataclasses.replace(made, allocated=source)
+    small = made.compact()
+    assert small.predictor is made.predictor
+    assert small.folds is made.folds
+    assert small.source_task() is source
+
+
 METHODS = {
     "sparse transfer": pac.SparseTransfer(pac.GMP(sparsity=0.5, rounds=1, granularity="unit")),
     "delta network": pac.DeltaNetwork(hidden=(5,)),

@@ -55,7 +55,8 @@ def test_every_engine_predicts_what_predict_does_in_physical_units(name, change)
 
 
 @pytest.mark.parametrize(
-    "form", ["array", "single", "dictionary", "table", "labelled", "tensor", "float32 tensor", "dataset", "list"]
+    "form",
+    ["array", "single", "dictionary", "table", "labelled", "tensor", "float32 tensor", "bfloat16 tensor", "dataset", "list"],
 )
 def test_the_form_of_the_inputs_decides_that_of_the_outputs_as_for_predict(form):
     surrogate = case()
@@ -70,6 +71,7 @@ def test_the_form_of_the_inputs_decides_that_of_the_outputs_as_for_predict(form)
         "labelled": pd.DataFrame(named).rename_axis("sample").to_xarray(),
         "tensor": torch.from_numpy(matrix).requires_grad_(),
         "float32 tensor": torch.from_numpy(matrix).float(),
+        "bfloat16 tensor": torch.from_numpy(matrix).bfloat16(),
         "dataset": data(4),
         "list": matrix.tolist(),
     }[form]
@@ -92,6 +94,40 @@ def test_the_form_of_the_inputs_decides_that_of_the_outputs_as_for_predict(form)
     for one, other in pairs:
         assert one.shape == other.shape
         assert np.allclose(one, other, rtol=1e-4, atol=1e-4)  # the exact comparison is made above; here the places are
+
+
+@pytest.mark.parametrize("name", ["predict", "torch", "numpy"])
+def test_no_engine_records_gradients(name):
+    surrogate = case()
+    found = with_engine(surrogate, name)
+    x = torch.from_numpy(trial_inputs(surrogate.scaling, 3)).requires_grad_()
+    assert surrogate.predict(x).requires_grad
+    assert not found.predict(x).requires_grad
+    x = {name: x[:, column] for column, name in enumerate("abc")}
+    assert not any(y.requires_grad for y in found.predict(x).values())
+
+
+@pytest.mark.parametrize("power", [130, -155], ids=["infinite", "0 on a logarithmic scale"])
+def test_what_float32_does_not_hold_is_refused_as_by_predict(power):
+    """Float32 ends at 2^128 and 2^-149, float64 at 2^1024 and 2^-1074, so that the numbers exist for NumPy's arrays alone."""
+    surrogate = case()
+    mean = surrogate.scaling.outputs.mean.clone()
+    mean[6 if power < 0 else 0] = power * np.log(2) if power < 0 else 2.0**power
+    outputs = dataclasses.replace(surrogate.scaling.outputs, mean=mean)
+    scaling = dataclasses.replace(surrogate.scaling, outputs=outputs)
+    single = tuple(dataclasses.replace(variable, dtype="float32") for variable in surrogate.outputs)
+    surrogate = dataclasses.replace(surrogate, scaling=scaling, outputs=single)
+    found = with_engine(surrogate, "numpy")
+    x = trial_inputs(surrogate.scaling, 3)
+    assert np.isfinite(found.predict(x)).all()
+    x = torch.from_numpy(x).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pac.ExtrapolationWarning)  # an end of the range may be rounded to beyond it
+        with pytest.raises(ValueError, match="float32") as expected:
+            surrogate.predict(x)
+        with pytest.raises(ValueError, match="float32") as given:
+            found.predict(x)
+    assert str(given.value) == str(expected.value)
 
 
 def test_a_single_field_has_its_shape():
@@ -187,8 +223,10 @@ def test_the_largest_deviation_is_that_of_standardised_outputs_and_infinite_with
     other = y.copy()
     other[0, 6] = np.exp(-2 * scaling.outputs.deviation[6].item())  # the logarithmic output
     assert largest_deviation(scaling, y, other) == pytest.approx(2, rel=1e-12)
-    other[0, 0] = np.nan
-    assert largest_deviation(scaling, y, other) == np.inf
+    for column, lost in ((0, np.nan), (6, 0.0)):  # 0 has no logarithm
+        other = y.copy()
+        other[0, column] = lost
+        assert largest_deviation(scaling, y, other) == np.inf
 
 
 def test_the_identity_in_units_is_the_scaling_itself():
