@@ -22,12 +22,13 @@ from pac_surrogate.exports.program import (
     Scale,
     Value,
 )
+from pac_surrogate.utilities.display import Shown
 
 WITH_CONSTANTS = ("linear", "distances", "columns", "convolve", "scale", "clamp")
 
 
-@dataclass
-class Parts:
+@dataclass(eq=False, repr=False)
+class Parts(Shown):
     """Tables of constants and functions that several bodies share, by name, in the order of their definitions.
 
     Attributes:

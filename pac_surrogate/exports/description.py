@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pac_surrogate.exports.program import Program
 from pac_surrogate.files import Variable
 
@@ -22,6 +24,7 @@ class Column:
         high: largest number in the training data [unit].
         lower: the number below which a prediction extrapolates [unit]; -inf for outputs.
         upper: the number above which a prediction extrapolates [unit]; +inf for outputs.
+        logarithmic: whether the surrogate scales the logarithm of the column.
     """
 
     name: str
@@ -30,13 +33,25 @@ class Column:
     high: float
     lower: float
     upper: float
+    logarithmic: bool = False
+
+    def beyond_float32(self) -> float | None:
+        """Return a number of the training data that float32 does not hold with all its digits, or None.
+
+        It holds 0 and sizes from 1.2e-38 to 3.4e38. On a linear scale, only the largest size of the column counts, because
+        beside it the smaller ones are 0; on a logarithmic one, both ends count.
+        """
+        ends = (self.low, self.high) if self.logarithmic else (max(self.low, self.high, key=abs),)
+        normal = np.finfo(np.float32)
+        least, most = float(normal.smallest_normal), float(normal.max)
+        return next((end for end in ends if end != 0 and not least <= abs(end) <= most), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON, without the infinite ones."""
         return {
             name: value
             for name, value in dataclasses.asdict(self).items()
-            if isinstance(value, str) or abs(value) != float("inf")
+            if isinstance(value, str | bool) or abs(value) != float("inf")
         }
 
 

@@ -17,8 +17,6 @@ import hashlib
 from pathlib import Path
 from string import Template
 
-import numpy as np
-
 from pac_surrogate.exports.c_body import Parts, body_of
 from pac_surrogate.exports.c_memory import restricted
 from pac_surrogate.exports.c_names import check_name
@@ -178,7 +176,8 @@ def header(export: Export) -> str:
     """Return the text of the header; it depends on the export alone."""
     parts, bodies = Parts(export.name), []
     sizes: dict[str, dict[str, int]] = {}
-    reals = ("float", "double") if _fits_float(export) else ("double",)
+    held = all(column.beyond_float32() is None for column in (*export.inputs, *export.outputs))
+    reals = ("float", "double") if held else ("double",)
     for real in reals:
         ways = [["y"]] if len(export.program.results) == 1 else [["y"], list(export.program.results)]
         for results in ways:
@@ -232,13 +231,6 @@ def header(export: Export) -> str:
     )
     digest = hashlib.sha256(f"{head}{rest}".encode("ascii")).hexdigest()[:15]  # the preprocessor computes with 63 bits
     return head.replace(_DIGEST, f"0x{digest}") + rest
-
-
-def _fits_float(export: Export) -> bool:
-    """Whether float holds both ends of the training data's range with all its digits, for all inputs and outputs."""
-    sizes = np.abs([end for column in (*export.inputs, *export.outputs) for end in (column.low, column.high)])
-    normal = np.finfo(np.float32)
-    return bool(((sizes == 0) | ((sizes >= normal.smallest_normal) & (sizes <= normal.max))).all())
 
 
 def _bytes(size: dict[str, int]) -> int:

@@ -89,21 +89,20 @@ def check_columns(export: Export) -> None:
     """Check that inputs and outputs can be float32, and warn of the column that loses the most if they lose much.
 
     Raises:
-        NotExportableError: if the smallest or largest number of a column, other than 0, is no normal number of float32.
+        NotExportableError: if float32 does not hold the numbers of a column; see `Column.beyond_float32`.
 
     Warns:
         DataWarning: if float32's spacing at the numbers of a column exceeds `COARSE` of their range.
     """
-    (least, most), found = (float(getattr(np.finfo(np.float32), name)) for name in ("tiny", "max")), []
+    found = []
     for kind, columns in (("input", export.inputs), ("output", export.outputs)):
         for column in columns:
-            for end in (column.low, column.high):
-                if end != 0 and not least <= abs(end) <= most:
-                    raise NotExportableError(
-                        f"inputs and outputs of ONNX are float32, which holds sizes from {least:.1e} to {most:.1e}, "
-                        f"but the {_named(kind, column)} reaches {end:.3g}: use a {'smaller' if abs(end) < 1 else 'larger'} "
-                        "unit, or format='numpy' or 'c'"
-                    )
+            if (end := column.beyond_float32()) is not None:
+                raise NotExportableError(
+                    f"inputs and outputs of ONNX are float32, which holds sizes from 1.2e-38 to 3.4e38, but the "
+                    f"{_named(kind, column)} reaches {end:.3g}: use a {'smaller' if abs(end) < 1 else 'larger'} unit, or "
+                    "format='numpy' or 'c'"
+                )
             spacing = float(np.spacing(np.float32(max(abs(column.low), abs(column.high)))))
             if column.high > column.low and spacing > COARSE * (column.high - column.low):
                 found.append((spacing / (column.high - column.low), spacing, kind, column))

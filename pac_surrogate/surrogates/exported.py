@@ -88,15 +88,17 @@ def description(surrogate: Any, name: str, *, interval: bool) -> Export:
 def _described(surrogate: Any, name: str, program: Program) -> Export:
     (inputs, outputs), places, scaling = surrogate.layout, _places(surrogate), surrogate.scaling
     ends = (scaling.inputs.low, scaling.inputs.high, *scaling.inputs.ends())
-    columns = _columns(inputs, torch.stack(ends, 1).numpy()[np.argsort(places[0])])
+    columns = _columns(inputs, (*ends, scaling.inputs.logarithmic), np.argsort(places[0]))
     unlimited = torch.full_like(scaling.outputs.low, torch.inf)
     ends = (scaling.outputs.low, scaling.outputs.high, -unlimited, unlimited)
-    results = _columns(outputs, torch.stack(ends, 1).numpy()[places[1]])
+    results = _columns(outputs, (*ends, scaling.outputs.logarithmic), places[1])
     return Export(program, name, columns, results, _about(surrogate))
 
 
-def _columns(variables: Sequence[Variable], ends: np.ndarray) -> tuple[Column, ...]:
-    return tuple(Column(*label, *map(float, own)) for label, own in zip(labels_of(variables), ends, strict=True))
+def _columns(variables: Sequence[Variable], fields: Sequence[Tensor], places: np.ndarray) -> tuple[Column, ...]:
+    """Return the columns of some variables from the low, high, lower, upper and logarithmic of all of them."""
+    own = zip(labels_of(variables), *(field.numpy()[places].tolist() for field in fields), strict=True)
+    return tuple(Column(*label, *values) for label, *values in own)
 
 
 def _places(surrogate: Any) -> tuple[np.ndarray, np.ndarray]:

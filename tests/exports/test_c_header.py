@@ -166,7 +166,14 @@ def test_there_are_functions_for_float_where_it_holds_the_training_data(tmp_path
     call = '#include "beam.h"\nvoid f(const float *x, float *y);\nvoid f(const float *x, float *y) { beam_float(x, y); }\n'
     double = call.replace("float", "double")
     cases = [(0.0, 1.0, True), (-largest, largest, True), (smallest, 1.0, True), (-1.0, -smallest, True)]
-    cases += [(0.0, 3.5e38, False), (-3.5e38, 0.0, False), (1.17e-38, 1.0, False), (-1e-60, 0.0, False), (0.0, 1e60, False)]
+    cases += [
+        (0.0, 3.5e38, False),
+        (-3.5e38, 0.0, False),
+        (1e-60, 1.0, True),
+        (0.0, 1.17e-38, False),
+        (-1e-60, 0.0, False),
+        (0.0, 1e60, False),
+    ]
     for side in ("inputs", "outputs"):
         for low, high, holds in cases:
             text = written(tmp_path, **{side: {"low": low, "high": high}})

@@ -224,6 +224,20 @@ def test_a_refused_name_leaves_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("scaling", "low", "holds"), [("standard", 1e-60, True), ("log", 1e-60, False), ("log", 1e-30, True)])
+def test_float32_holds_small_numbers_beside_large_ones_on_a_linear_scale_only(scaling, low, holds, tmp_path):
+    y = np.geomspace(low, 1.0, 30)
+    data = pac.Dataset.from_arrays({"x": np.linspace(0, 1, 30)}, {"y": y}, scaling={"y": scaling})
+    surrogate = pac.pretrain(data, model=pac.MLP(hidden=(3,)), steps=5)
+    surrogate.export(tmp_path, "c")
+    assert ("surrogate_float(" in (tmp_path / "surrogate.h").read_text()) == holds
+    if holds:
+        surrogate.export(tmp_path / "a.onnx", "onnx")
+    else:
+        with pytest.raises(NotExportableError, match="the output y reaches 1e-60"):
+            surrogate.export(tmp_path / "a.onnx", "onnx")
+
+
 def test_a_provenance_that_holds_anything_is_no_obstacle(tmp_path):
     strange = dataclasses.replace(source(), provenance={"transfer": 3, "versions": "x", "samples": None})
     strange.export(tmp_path, "numpy")
