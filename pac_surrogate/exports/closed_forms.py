@@ -27,6 +27,7 @@ from pac_surrogate.kernels.readout import Readout
 from pac_surrogate.kernels.tangent import mixes
 from pac_surrogate.models.weights import Weights
 from pac_surrogate.predictors import Linearised, Network, SharedKernel
+from pac_surrogate.utilities.display import Shown
 
 
 def linearised(program: Program, predictor: Linearised, x: Value) -> Value:
@@ -43,8 +44,8 @@ def shared_kernel(program: Program, predictor: SharedKernel, x: Value) -> Value:
     return program.add([*parts, program.linear(cross, array(predictor.coefficients).T)])
 
 
-@dataclass(frozen=True, eq=False)
-class Base:
+@dataclass(frozen=True, eq=False, repr=False)
+class Base(Shown):
     """A network in a program, in double precision."""
 
     program: Program
@@ -82,8 +83,8 @@ class Base:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class Body:
+@dataclass(frozen=True, eq=False, repr=False)
+class Body(Shown):
     """The part of a tangent kernel that is computed from derivatives.
 
     Attributes:
@@ -174,8 +175,8 @@ def _readout(base: Base, prior: Mapping[str, np.ndarray], samples: Tensor) -> li
     return [program.linear(program.reshape(features, features.size), matrix, np.full(len(samples), constant))]
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
+@dataclass(frozen=True, eq=False, repr=False)
+class Known(Shown):
     """What a layer reads, and its derivatives, at the training inputs.
 
     Attributes:

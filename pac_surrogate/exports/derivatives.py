@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pac_surrogate.exports.program import ACTIVATIONS, Apply, Cast, Combine, Gather, Join, Linear, Program, Scale, Value
+from pac_surrogate.utilities.display import Shown
 
 
 def along(
@@ -67,8 +68,8 @@ def _linear_along(
     return parts
 
 
-@dataclass(frozen=True, eq=False)
-class LayerDerivative:
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerDerivative(Shown):
     """The derivative of projected outputs with respect to the result of a `Linear` step.
 
     Attributes:

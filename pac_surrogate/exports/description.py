@@ -10,6 +10,7 @@ import numpy as np
 
 from pac_surrogate.exports.program import Program
 from pac_surrogate.files import Variable
+from pac_surrogate.utilities.display import Shown
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Column:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Export:
+@dataclass(frozen=True, eq=False, repr=False)
+class Export(Shown):
     """A program with its description, which a writer turns into files.
 
     Attributes:

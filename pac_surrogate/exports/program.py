@@ -14,6 +14,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
+from pac_surrogate.utilities.display import Shown
+
 ACTIVATIONS = ("gelu", "relu", "silu", "tanh")
 FUNCTIONS = (*ACTIVATIONS, *(f"slope of {name}" for name in ACTIVATIONS), "exp", "log", "sqrt", "square")
 
@@ -40,8 +42,8 @@ class Value:
         return self.rows * self.columns
 
 
-@dataclass(frozen=True, eq=False)
-class Linear:
+@dataclass(frozen=True, eq=False, repr=False)
+class Linear(Shown):
     """weight @ value + bias.
 
     Attributes:
@@ -72,8 +74,8 @@ class Window:
     padding: str
 
 
-@dataclass(frozen=True, eq=False)
-class Gather:
+@dataclass(frozen=True, eq=False, repr=False)
+class Gather(Shown):
     """Numbers of a value in another order; any may occur several times or not at all.
 
     Attributes:
@@ -88,8 +90,8 @@ class Gather:
     window: Window | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Apply:
+@dataclass(frozen=True, eq=False, repr=False)
+class Apply(Shown):
     """A function of each entry.
 
     relu, tanh, exp, sqrt and square are as usual, gelu(z) = z (1 + erf(z / sqrt(2))) / 2, silu(z) = z / (1 + exp(-z)), and
@@ -100,8 +102,8 @@ class Apply:
     function: str
 
 
-@dataclass(frozen=True, eq=False)
-class Combine:
+@dataclass(frozen=True, eq=False, repr=False)
+class Combine(Shown):
     """left + right ("add") or left * right ("multiply"), entry by entry; equal shapes."""
 
     left: Value
@@ -109,8 +111,8 @@ class Combine:
     operation: str
 
 
-@dataclass(frozen=True, eq=False)
-class Scale:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scale(Shown):
     """value * factor + offset, entry by entry.
 
     Attributes:
@@ -124,15 +126,15 @@ class Scale:
     offset: Float[np.ndarray, "_other_row _other_column"]
 
 
-@dataclass(frozen=True, eq=False)
-class Join:
+@dataclass(frozen=True, eq=False, repr=False)
+class Join(Shown):
     """The rows of several values, one value after the other; equal columns."""
 
     values: tuple[Value, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Distances:
+@dataclass(frozen=True, eq=False, repr=False)
+class Distances(Shown):
     """Squares of distances to points, sum_k (value_k - points_ik)^2, computed from the differences.
 
     Attributes:
@@ -144,16 +146,16 @@ class Distances:
     points: Float[np.ndarray, "n k"]
 
 
-@dataclass(frozen=True, eq=False)
-class Product:
+@dataclass(frozen=True, eq=False, repr=False)
+class Product(Shown):
     """left @ right', for left (o, s) and right (k, s)."""
 
     left: Value
     right: Value
 
 
-@dataclass(frozen=True, eq=False)
-class Clamp:
+@dataclass(frozen=True, eq=False, repr=False)
+class Clamp(Shown):
     """min(max(value, lower), upper) where the value is finite; infinities and NaN stay.
 
     Attributes:
@@ -167,8 +169,8 @@ class Clamp:
     upper: Float[np.ndarray, "row 1"]
 
 
-@dataclass(frozen=True, eq=False)
-class Cast:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cast(Shown):
     """The same numbers in another precision."""
 
     value: Value
