@@ -8,7 +8,7 @@
 recipes  six recipes prune the source to 80, 90 and 95 % of zeros and train all other weights on the target. "Unstructured" are
          single weights, "structured" whole units, of which 1 - sqrt(1 - s) are pruned for a sparsity s, so that as many weights
          remain in a square layer. The dense network takes as many steps on source and target. LTH-T takes these steps on the
-         source in every round. The learning rate on the target is chosen from four by cross-validation for every network.
+         source in every round. The learning rate on the target is chosen from seven by cross-validation for every network.
 large    the same for one recipe and four layers of 1,024 units, with the times of every engine of `Surrogate.optimise`.
 small    three layers of 64 units, whose time is that of the calls: from Python and from C, and a million rows through C.
 

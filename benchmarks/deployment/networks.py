@@ -32,7 +32,7 @@ RECIPES: dict[str, Callable[[float, str], Method]] = {
 FORMS = {"unstructured": "weight", "structured": "unit"}  # what is pruned, and its granularity
 DENSE = "dense"
 BATCHES = (1, 64)
-RATES = (1e-3, 3e-5, 1e-4, 3e-3)  # learning rates on the target, among which cross-validation chooses
+RATES = (1e-3, 1e-6, 1e-5, 1e-4, 3e-3, 1e-2, 1e-1)  # learning rates on the target, among which cross-validation chooses
 PACKAGES = ("onnx", "onnxruntime", "onnxscript", "numba")
 
 

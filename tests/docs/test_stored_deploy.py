@@ -95,7 +95,7 @@ def test_the_conclusions_hold_in_the_stored_results(page):
         for recipe in page.tables.recipes_of(pairs)
         for form, sparsity in page.tables.columns_of(pairs)
     }
-    assert all(means[recipe, "structured", 0.9] < 1.105 for recipe in ("GMP", "WoodFisher", "RigL", "AC/DC"))
+    assert all(means[recipe, "structured", 0.9] < 1.125 for recipe in ("GMP", "WoodFisher", "RigL", "AC/DC"))
     for recipe in ("GMP", "WoodFisher", "AC/DC"):
         assert all(means[recipe, "unstructured", s] > means[recipe, "structured", s] for s in (0.9, 0.95))
     for networks in pairs.values():
