@@ -1347,6 +1347,27 @@ MUTATIONS = {
         "test_c_header",
         "of_one_name",
     ),
+    "columns of an export": (
+        "pac_surrogate/surrogates/exported.py",
+        "np.argsort(places[0])",
+        "places[0]",
+        "test_export",
+        "columns_are_those",
+    ),
+    "foreign files and exports": (
+        "pac_surrogate/surrogates/exported.py",
+        "check_output(folder / name, OWN)",
+        "check_output(folder / name)",
+        "test_export",
+        "replaces_another_one",
+    ),
+    "distilled categories": (
+        "pac_surrogate/surrogates/design.py",
+        "seen = np.flatnonzero(columns.high.numpy()[places] > 0)",
+        "seen = np.arange(len(places))",
+        "test_distillation",
+        "exactly_one",
+    ),
     "NumPy export, zeros of a gathering": (
         "pac_surrogate/exports/in_numpy.py",
         "flat = f\"{self._call('_with_zero')}({flat})\"",
