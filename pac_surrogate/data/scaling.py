@@ -106,6 +106,15 @@ class Columns(Shown):
             high = torch.where(self.logarithmic, self.high * ratio, high)
         return low, high
 
+    def drawn(self, samples: int, generator: np.random.Generator) -> Float[np.ndarray, "sample column"]:
+        """Draw samples evenly from the range of the training data, or of its logarithms in a logarithmic column."""
+        logarithmic, low, high = (one.numpy() for one in (self.logarithmic, self.low, self.high))
+        with np.errstate(all="ignore"):
+            first, last = (np.where(logarithmic, np.log(np.where(logarithmic, end, 1.0)), end) for end in (low, high))
+            values = first + (last - first) * generator.random((samples, len(low)))
+            values = np.where(logarithmic, np.exp(np.where(logarithmic, values, 0.0)), values)
+        return np.clip(values, low, high)  # the exponential of a logarithm is rounded
+
     def pick(self, columns: Int[Tensor, " picked"]) -> "Columns":
         """Return the scaling of some of the columns."""
         return Columns(*(getattr(self, field.name)[columns] for field in fields(self)))

@@ -43,14 +43,8 @@ def in_units(standard: Map, scaling: Scaling, outputs: Sequence[Variable]) -> Ma
 
 
 def trial_inputs(scaling: Scaling, rows: int) -> Float[np.ndarray, "sample input"]:
-    """Draw inputs evenly from the range of the training data, of the logarithms in a logarithmic column [physical units]."""
-    columns, generator = scaling.inputs, np.random.default_rng(0)
-    logarithmic = columns.logarithmic.numpy()
-    low, high = columns.low.numpy(), columns.high.numpy()
-    with np.errstate(all="ignore"):
-        ends = [np.where(logarithmic, np.log(np.where(logarithmic, end, 1.0)), end) for end in (low, high)]
-        drawn = ends[0] + generator.random((rows, len(low))) * (ends[1] - ends[0])
-        return np.clip(np.where(logarithmic, np.exp(np.where(logarithmic, drawn, 0.0)), drawn), low, high)
+    """Draw inputs on which engines are measured and checked; see `Columns.drawn`."""
+    return scaling.inputs.drawn(rows, np.random.default_rng(0))
 
 
 def largest_deviation(

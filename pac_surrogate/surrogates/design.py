@@ -32,13 +32,7 @@ def uniform_inputs(
             f"{fields[0]} is a field, of which random numbers at each point are no example: pass inputs=, such as those of the "
             "source's samples"
         )
-    curved = columns.logarithmic.numpy()
-    low, high = (
-        np.where(curved, np.log(np.where(curved, end, 1.0)), end) for end in (columns.low.numpy(), columns.high.numpy())
-    )
-    drawn = low + (high - low) * generator.random((samples, len(low)))
-    drawn = np.where(curved, np.exp(np.where(curved, drawn, 0.0)), drawn)
-    drawn = np.clip(drawn, columns.low.numpy(), columns.high.numpy())  # the exponential of a logarithm is rounded
+    drawn = columns.drawn(samples, generator)
     for places in _categories(inputs, columns):
         seen = np.flatnonzero(columns.high.numpy()[places] > 0)  # categories that the training data have
         drawn[:, places] = np.eye(len(places))[seen[generator.integers(len(seen), size=samples)]]

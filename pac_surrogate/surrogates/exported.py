@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pac_surrogate.data.matching import match_all
 from pac_surrogate.exports.complete import program_of, restored, standardised
 from pac_surrogate.exports.description import Column, Export, labels_of
 from pac_surrogate.exports.errors import NotExportableError
@@ -29,6 +28,7 @@ from pac_surrogate.files.attributes import DatasetError
 from pac_surrogate.files.replacing import Kind, check_output, check_own_folder, replacing
 from pac_surrogate.models.module import ModuleNetwork
 from pac_surrogate.predictors import Network
+from pac_surrogate.surrogates.layout import places_of_columns
 from pac_surrogate.utilities.arguments import as_path, check_flags, got
 from pac_surrogate.utilities.display import Shown, one_line
 from pac_surrogate.utilities.process import own_settings
@@ -81,12 +81,14 @@ def export(surrogate: Any, path: Any, format: str, *, name: str = "surrogate", i
 
 def description(surrogate: Any, name: str, *, interval: bool) -> Export:
     """Return the program of a surrogate, with the names, units and ranges of its columns in the order of its arrays."""
-    program = program_of(surrogate.predictor, surrogate.scaling, surrogate.outputs, _places(surrogate), deviation=interval)
+    program = program_of(
+        surrogate.predictor, surrogate.scaling, surrogate.outputs, places_of_columns(surrogate), deviation=interval
+    )
     return _described(surrogate, name, program)
 
 
 def _described(surrogate: Any, name: str, program: Program) -> Export:
-    (inputs, outputs), places, scaling = surrogate.layout, _places(surrogate), surrogate.scaling
+    (inputs, outputs), places, scaling = surrogate.layout, places_of_columns(surrogate), surrogate.scaling
     ends = (scaling.inputs.low, scaling.inputs.high, *scaling.inputs.ends())
     columns = _columns(inputs, (*ends, scaling.inputs.logarithmic), np.argsort(places[0]))
     unlimited = torch.full_like(scaling.outputs.low, torch.inf)
@@ -99,12 +101,6 @@ def _columns(variables: Sequence[Variable], fields: Sequence[Tensor], places: np
     """Return the columns of some variables from the low, high, lower, upper and logarithmic of all of them."""
     own = zip(labels_of(variables), *(field.numpy()[places].tolist() for field in fields), strict=True)
     return tuple(Column(*label, *values) for label, *values in own)
-
-
-def _places(surrogate: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of the predictor's inputs in the arrays, and of the arrays' outputs among the predictor's."""
-    given = surrogate.layout
-    return match_all("inputs", surrogate.inputs, given[0]), match_all("outputs", given[1], surrogate.outputs)
 
 
 def _about(surrogate: Any) -> dict[str, Any]:
@@ -154,7 +150,7 @@ class WholeModule(nn.Module):
 
     def __init__(self, surrogate: Any) -> None:
         super().__init__()
-        places = _places(surrogate)
+        places = places_of_columns(surrogate)
         before = Program(len(places[0]))
         scaled = before.gather(before.x, places[0].reshape(-1, 1))
         before.results["x"] = standardised(before, surrogate.scaling.inputs, scaled)

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pac_surrogate.data.arrays import as_numbers, as_precise, check_unlabelled
 from pac_surrogate.data.categories import check_categories
 from pac_surrogate.data.labelled import arrays_in, beside, is_labelled, labelled
+from pac_surrogate.data.matching import match_all
 from pac_surrogate.data.names import find_variable
 from pac_surrogate.data.tables import as_table, is_table, read_variable, table_of
 from pac_surrogate.files import Coordinate, Variable
@@ -20,6 +21,12 @@ from pac_surrogate.utilities.resolution import check_exact
 def same_variables(some: Sequence[Variable], others: Sequence[Variable]) -> bool:
     """Whether two lists of variables describe the same columns: equal names and shapes in the same order."""
     return [(v.name, v.shape) for v in some] == [(v.name, v.shape) for v in others]
+
+
+def places_of_columns(surrogate: Any) -> tuple[Int[np.ndarray, " input"], Int[np.ndarray, " output"]]:
+    """Return the places of a surrogate's inputs in its arrays, and of the arrays' outputs among its own; see `layout`."""
+    inputs, outputs = surrogate.layout
+    return match_all("inputs", surrogate.inputs, inputs), match_all("outputs", outputs, surrogate.outputs)
 
 
 def laid_out(

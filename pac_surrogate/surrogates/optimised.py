@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from pac_surrogate.data.data_warnings import DataWarning, ExtrapolationWarning
-from pac_surrogate.data.matching import match_all
 from pac_surrogate.data.scaling import TINY
 from pac_surrogate.engines.candidates import DENSE, candidates, installed
 from pac_surrogate.engines.layers import Map
@@ -23,6 +22,7 @@ from pac_surrogate.engines.timing import Measurement, as_table, measurements, ti
 from pac_surrogate.engines.units import in_units, largest_deviation, trial_inputs
 from pac_surrogate.exports.errors import NotExportableError
 from pac_surrogate.models.weights import fingerprint
+from pac_surrogate.surrogates.layout import places_of_columns
 from pac_surrogate.utilities.arguments import check_numbers, got, whole_numbers
 from pac_surrogate.utilities.display import Shown
 from pac_surrogate.utilities.environment import INSTALL_DEPLOY, PACKAGE, processor, version_of
@@ -216,9 +216,8 @@ def _in_onnx(surrogate: Any) -> Map:
 
 
 def _places(surrogate: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return the place of each of the surrogate's inputs in arrays, and that of each column of arrays among its outputs."""
-    inputs, outputs = surrogate.layout
-    places = match_all("inputs", surrogate.inputs, inputs), match_all("outputs", outputs, surrogate.outputs)
+    """Return `places_of_columns`, with None for a side whose order is the same."""
+    places = places_of_columns(surrogate)
     first, second = (None if np.array_equal(place, np.arange(len(place))) else place for place in places)
     return first, second
 
